@@ -1,0 +1,1 @@
+"""The nouns of driftd: frozen values without input or output, imported by every other package."""

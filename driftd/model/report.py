@@ -1,0 +1,196 @@
+"""The machine interface `driftd.io/v1`: what `driftd check -o json` prints.
+
+An absent value is an absent key (`UNSET`), a masked one is `{"masked": true}`.
+`docs/reference/report.schema.json` is generated from these types.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, Literal
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+API_VERSION = "driftd.io/v1"
+
+
+class ChangeKind(StrEnum):
+    """What happened to a field."""
+
+    MODIFIED = "modified"
+    MISSING = "missing"
+    ADDED = "added"
+    FORMERLY_DECLARED = "formerly-declared"
+    REORDERED = "reordered"
+    RENAMED = "renamed"
+
+
+class ChangeClass(StrEnum):
+    """How Git stands to a change; only `declared` and `undeclared` make an object OutOfSync."""
+
+    DECLARED = "declared"
+    UNDECLARED = "undeclared"
+    REVIEW = "review"
+    INJECTED = "injected"
+    REWRITTEN = "rewritten"
+    PENDING = "pending"
+
+
+DRIFT_CLASSES = frozenset({ChangeClass.DECLARED, ChangeClass.UNDECLARED})
+
+
+class ResourceStatus(StrEnum):
+    """The verdict on one object."""
+
+    SYNCED = "Synced"
+    OUT_OF_SYNC = "OutOfSync"
+    MISSING = "Missing"
+    EXTRA = "Extra"
+    PENDING = "Pending"
+    NOT_CHECKED = "NotChecked"
+    UNKNOWN = "Unknown"
+
+
+class ApplicationStatus(StrEnum):
+    """The verdict on one application; OutOfSync beats Unknown."""
+
+    SYNCED = "Synced"
+    OUT_OF_SYNC = "OutOfSync"
+    UNKNOWN = "Unknown"
+
+
+class WireStruct(msgspec.Struct, frozen=True, rename="camel"):
+    """Base of the published types."""
+
+
+class Change(WireStruct, frozen=True, kw_only=True, omit_defaults=True):
+    """One field that differs."""
+
+    kind: ChangeKind
+    change_class: ChangeClass = msgspec.field(name="class")
+    path: str
+    """RFC 6901 pointer into live as served; for `missing`, into the prepared desired object."""
+    desired_path: str | UnsetType = UNSET
+    ssa_path: str | UnsetType = UNSET
+    """`managedFields` notation, segments joined by `/`, with `~` and `/` escaped as in RFC 6901."""
+    desired: Any = UNSET
+    live: Any = UNSET
+    manager: str | UnsetType = UNSET
+    operation: str | UnsetType = UNSET
+    subresource: str | UnsetType = UNSET
+    time: str | UnsetType = UNSET
+    confidence: Literal["exact", "likely", "window", "audit"] | UnsetType = UNSET
+    attribution: dict[str, Any] | UnsetType = UNSET
+    severity: Literal["critical", "high", "medium", "low", "info"] | UnsetType = UNSET
+    reason: str | UnsetType = UNSET
+    ignored_by: str | UnsetType = UNSET
+
+    @property
+    def is_drift(self) -> bool:
+        """Whether this change makes its object OutOfSync."""
+        return self.change_class in DRIFT_CLASSES and self.ignored_by is UNSET
+
+
+class Evidence(WireStruct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a verdict was made from (invariant 4)."""
+
+    revision: str | UnsetType = UNSET
+    resource_version: str | UnsetType = UNSET
+    uid: str | UnsetType = UNSET
+    schema_hash: str | UnsetType = UNSET
+    observed_at: str | UnsetType = UNSET
+
+
+class ResourceReport(WireStruct, frozen=True, kw_only=True):
+    """One object and its changes; Synced ones are listed too."""
+
+    group: str
+    version: str
+    kind: str
+    namespace: str
+    name: str
+    status: ResourceStatus
+    reason: str | UnsetType = UNSET
+    evidence: Evidence = Evidence()
+    changes: tuple[Change, ...] = ()
+
+
+class ReportCondition(WireStruct, frozen=True, kw_only=True):
+    """A condition as published."""
+
+    type: str
+    message: str
+
+
+class ReportDestination(WireStruct, frozen=True, kw_only=True):
+    """Where the application lives."""
+
+    server: str
+    namespace: str
+
+
+class ApplicationReport(WireStruct, frozen=True, kw_only=True):
+    """One application's verdict."""
+
+    name: str
+    namespace: str
+    project: str
+    cluster: str
+    """The kubeconfig context or cluster name that the destination was mapped to; empty if none."""
+    destination: ReportDestination
+    revisions: tuple[str, ...]
+    deployers: tuple[str, ...]
+    status: ApplicationStatus
+    conditions: tuple[ReportCondition, ...] = ()
+    resources: tuple[ResourceReport, ...] = ()
+    complete: bool = True
+    """False when anything of this application could not be judged."""
+
+
+class Summary(WireStruct, frozen=True, kw_only=True):
+    """Counts over the whole report."""
+
+    applications: dict[str, int]
+    """By `ApplicationStatus`."""
+    resources: dict[str, int]
+    """By `ResourceStatus`."""
+    changes: dict[str, int]
+    """By `ChangeClass`, ignored ones under `ignored`."""
+
+
+class DriftReport(WireStruct, frozen=True, kw_only=True):
+    """What one look at every application found."""
+
+    api_version: str = API_VERSION
+    kind: Literal["DriftReport"] = "DriftReport"
+    generated_at: str
+    complete: bool
+    """False when anything could not be judged (exit code 2)."""
+    conditions: tuple[ReportCondition, ...] = ()
+    """What concerns no single application: a document that does not parse, an invalid set."""
+    applications: tuple[ApplicationReport, ...]
+    summary: Summary
+
+
+class DiffReport(WireStruct, frozen=True, kw_only=True):
+    """What `driftd diff` prints: one pair or list of pairs compared offline."""
+
+    api_version: str = API_VERSION
+    kind: Literal["DiffReport"] = "DiffReport"
+    complete: bool
+    resources: tuple[ResourceReport, ...]
+    conditions: tuple[ReportCondition, ...] = ()
+
+
+def exit_code(*, complete: bool, drift: bool) -> int:
+    """The exit code of a look: 2 beats 1 beats 0 (the convention of `diff` and `kubectl diff`)."""
+    if not complete:
+        return 2
+    return 1 if drift else 0
+
+
+def has_drift(resources: tuple[ResourceReport, ...]) -> bool:
+    """Whether any object is OutOfSync, Missing or Extra."""
+    drifted = {ResourceStatus.OUT_OF_SYNC, ResourceStatus.MISSING, ResourceStatus.EXTRA}
+    return any(resource.status in drifted for resource in resources)
