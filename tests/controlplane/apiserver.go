@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/url"
 	"os"
-	"strings"
 	"time"
 
 	"go.etcd.io/etcd/server/v3/embed"
@@ -41,16 +40,15 @@ func startEtcd(dir string) (string, func(), error) {
 	cfg.LogLevel = "error"
 	cfg.UnsafeNoFsync = true
 	cfg.QuotaBackendBytes = 4 << 30
-	client, err := url.Parse("unix://" + strings.TrimRight(dir, "/") + "/client.sock:0")
-	if err != nil {
+	// etcd wants a host and a port in every URL; a unix socket of that name lands in the
+	// working directory, so no TCP port can collide between control planes.
+	if err := os.Chdir(dir); err != nil {
 		return "", nil, err
 	}
-	peer, err := url.Parse("unix://" + strings.TrimRight(dir, "/") + "/peer.sock:0")
-	if err != nil {
-		return "", nil, err
-	}
-	cfg.ListenClientUrls, cfg.AdvertiseClientUrls = []url.URL{*client}, []url.URL{*client}
-	cfg.ListenPeerUrls, cfg.AdvertisePeerUrls = []url.URL{*peer}, []url.URL{*peer}
+	client := url.URL{Scheme: "unix", Host: "localhost:2379"}
+	peer := url.URL{Scheme: "unix", Host: "localhost:2380"}
+	cfg.ListenClientUrls, cfg.AdvertiseClientUrls = []url.URL{client}, []url.URL{client}
+	cfg.ListenPeerUrls, cfg.AdvertisePeerUrls = []url.URL{peer}, []url.URL{peer}
 	cfg.InitialCluster = cfg.InitialClusterFromName(cfg.Name)
 	server, err := embed.StartEtcd(cfg)
 	if err != nil {
