@@ -1,0 +1,1 @@
+"""The settings of `driftd`: types, and how file, environment and flags are layered."""

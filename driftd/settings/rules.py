@@ -1,0 +1,33 @@
+"""Which applications a selection or a healing rule names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+
+from driftd.settings.types import ApplicationSelection, Healing, Rung
+
+
+def names_application(patterns: Iterable[str], namespace: str, name: str) -> bool:
+    """Whether any pattern is a glob of `name`, or of `namespace/name` where it has a slash."""
+    return any(
+        fnmatchcase(f"{namespace}/{name}" if "/" in pattern else name, pattern)
+        for pattern in patterns
+    )
+
+
+def selected(selection: ApplicationSelection, namespace: str, name: str) -> bool:
+    """Whether an application is looked at: included and not excluded."""
+    return (
+        selection.namespace in ("", namespace)
+        and names_application(selection.include, namespace, name)
+        and not names_application(selection.exclude, namespace, name)
+    )
+
+
+def rung_of(healing: Healing, namespace: str, name: str) -> Rung:
+    """The rung that the operator has opened for an application; `observe` without a rule."""
+    for rule in healing.rules:
+        if names_application(rule.applications, namespace, name):
+            return rule.rung
+    return Rung.OBSERVE

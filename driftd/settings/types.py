@@ -1,0 +1,179 @@
+"""Every setting of `driftd` with its default.
+
+`config/driftd.yaml` shows them all with comments. Names are camelCase in the file; an
+unknown name is an error. A secret is never a setting: settings name the file that holds it.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Literal
+
+import msgspec
+
+from driftd.settings.quantity import Duration, Size
+
+
+class SettingsStruct(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """Base of the settings types."""
+
+
+class Credentials(SettingsStruct, frozen=True, kw_only=True):
+    """Files that hold what a Git server asks for; each is read anew at every fetch."""
+
+    username: str = ""
+    password_file: str = ""
+    """Password or token for https."""
+    ssh_key_file: str = ""
+    known_hosts_file: str = ""
+
+
+class Repository(SettingsStruct, frozen=True, kw_only=True):
+    """A repository that holds Applications or their sources: `url`, or `path` of a checkout."""
+
+    url: str = ""
+    path: str = ""
+    revision: str = "HEAD"
+    """Branch, tag or commit in which Application documents are looked for."""
+    poll_interval: Duration = Duration("3m")
+    """How often the revision is resolved anew; `0s` resolves only at sweeps."""
+    credentials: Credentials = Credentials()
+
+
+class Clusters(SettingsStruct, frozen=True, kw_only=True):
+    """How destinations of Applications become connections."""
+
+    kubeconfig: str = ""
+    """Empty: `KUBECONFIG`, `~/.kube/config`, or the Pod's own service account."""
+    hub_context: str = ""
+    """Context of the cluster that Argo CD runs in, for its Applications and cluster Secrets."""
+    destinations: dict[str, str] = {}
+    """`destination.server` or `destination.name` to kubeconfig context."""
+    timeout: Duration = Duration("30s")
+    """Limit of one request to an API server."""
+    concurrency: int = 8
+    """Requests in flight per cluster."""
+
+
+class ApplicationSelection(SettingsStruct, frozen=True, kw_only=True):
+    """Which Applications are looked at; entries are names or globs, `namespace/name` or `name`."""
+
+    include: tuple[str, ...] = ("*",)
+    exclude: tuple[str, ...] = ()
+    namespace: str = ""
+    """Only Applications of this namespace; empty means all."""
+
+
+class Sweep(SettingsStruct, frozen=True, kw_only=True):
+    """The periodic look at every application."""
+
+    interval: Duration = Duration("5m")
+    jitter: Duration = Duration("15s")
+    """Spread added to each sweep, so that several daemons do not ask at once."""
+    workers: int = 4
+    """Applications looked at concurrently."""
+
+
+class Store(SettingsStruct, frozen=True, kw_only=True):
+    """Where state lives; a DSN with a password belongs into `dsnFile`."""
+
+    dsn: str = "sqlite:///driftd.db"
+    """`sqlite:///relative.db`, `sqlite:////absolute.db` or `postgresql://user@host/database`."""
+    dsn_file: str = ""
+    retention: Duration = Duration("90d")
+    """Age at which closed drifts, history and delivered notifications are deleted."""
+
+
+class Webhook(SettingsStruct, frozen=True, kw_only=True):
+    """A receiver of signed JSON (Standard Webhooks)."""
+
+    url: str
+    secret_file: str
+    """File with the signing secret: 24 to 64 random bytes, base64, optional `whsec_` prefix."""
+    name: str = "webhook"
+
+
+class Slack(SettingsStruct, frozen=True, kw_only=True):
+    """A Slack incoming webhook; its URL is a secret."""
+
+    url_file: str
+    name: str = "slack"
+
+
+class Notifications(SettingsStruct, frozen=True, kw_only=True):
+    """Who is told about a change of state."""
+
+    webhooks: tuple[Webhook, ...] = ()
+    slack: tuple[Slack, ...] = ()
+    timeout: Duration = Duration("10s")
+    """Limit of one delivery attempt."""
+    max_attempts: int = 10
+    """After so many failed attempts a message is kept as undeliverable."""
+    backoff: Duration = Duration("10s")
+    """Wait after the first failed attempt; doubles with each further one."""
+    backoff_limit: Duration = Duration("1h")
+
+
+class Rung(StrEnum):
+    """How far driftd may go for an application."""
+
+    OBSERVE = "observe"
+    """Report only."""
+    DRY_RUN = "dry-run"
+    """Send the writes as server-side dry runs and report what the API server says."""
+    HEAL = "heal"
+    """Apply declared objects that are missing or whose declared fields drifted."""
+
+
+class HealingRule(SettingsStruct, frozen=True, kw_only=True):
+    """Opens a rung for the applications it names."""
+
+    applications: tuple[str, ...]
+    """Names or globs, `namespace/name` or `name`."""
+    rung: Rung = Rung.OBSERVE
+
+
+class Healing(SettingsStruct, frozen=True, kw_only=True):
+    """Off unless a rule opens a rung; the first rule that names an application counts."""
+
+    rules: tuple[HealingRule, ...] = ()
+
+
+class Server(SettingsStruct, frozen=True, kw_only=True):
+    """The HTTP server for probes and metrics."""
+
+    listen: str = "127.0.0.1:8080"
+
+
+class Sandbox(SettingsStruct, frozen=True, kw_only=True):
+    """The processes that render what Git says, without files, network or credentials."""
+
+    workers: int = 2
+    timeout: Duration = Duration("60s")
+    """Limit of one render."""
+    memory: Size = Size("512Mi")
+    """Limit of one worker."""
+    require_isolation: bool = True
+    """Refuse to run where the kernel cannot isolate the workers."""
+
+
+class Log(SettingsStruct, frozen=True, kw_only=True):
+    """What is logged, on standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["json", "console"] = "json"
+
+
+class Settings(SettingsStruct, frozen=True, kw_only=True):
+    """All settings of `driftd run`."""
+
+    repositories: tuple[Repository, ...] = ()
+    clusters: Clusters = Clusters()
+    applications: ApplicationSelection = ApplicationSelection()
+    sweep: Sweep = Sweep()
+    store: Store = Store()
+    notifications: Notifications = Notifications()
+    healing: Healing = Healing()
+    server: Server = Server()
+    sandbox: Sandbox = Sandbox()
+    log: Log = Log()

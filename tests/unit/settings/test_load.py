@@ -1,0 +1,199 @@
+"""Settings: the shipped file, the layers, and what errors say."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+import yaml
+
+from driftd.errors import ConfigError
+from driftd.settings.load import environment_name, keys, load, read_secret
+from driftd.settings.quantity import Duration, Size
+from driftd.settings.types import (
+    Credentials,
+    HealingRule,
+    Repository,
+    Rung,
+    Settings,
+    Slack,
+    Webhook,
+)
+
+SHIPPED = Path(__file__).parents[3] / "config" / "driftd.yaml"
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    """A settings file with `text`."""
+    path = tmp_path / "driftd.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def examples() -> str:
+    """The shipped file with its example entries switched on."""
+    text = re.sub(r"(?m)^#(?= )(?=  )(.*)$", r"\1", SHIPPED.read_text(encoding="utf-8"))
+    return re.sub(r"(?m)^(\s*(?:repositories|webhooks|slack|rules)): \[\]$", r"\1:", text).replace(
+        "destinations: {}", "destinations:"
+    )
+
+
+def test_shipped_file_loads_to_the_defaults():
+    """`config/driftd.yaml` states exactly the defaults."""
+    assert load(SHIPPED) == Settings() == load()
+
+
+def test_shipped_file_shows_every_setting_with_a_comment():
+    """No setting is missing from the shipped file and each has a comment right above it."""
+    document = yaml.safe_load(SHIPPED.read_text(encoding="utf-8"))
+    lines = SHIPPED.read_text(encoding="utf-8").splitlines()
+    for key, _ in keys():
+        value = document
+        for part in key.split("."):
+            assert part in value, key
+            value = value[part]
+        name = key.rpartition(".")[2]
+        at = [i for i, line in enumerate(lines) if re.match(rf"\s*{name}:", line)]
+        assert any(lines[i - 1].lstrip().startswith("#") for i in at), key
+
+
+def test_shipped_examples_show_every_field_of_list_entries_and_are_valid(tmp_path):
+    """Switching the example entries on gives valid settings that use each field once."""
+    text = examples()
+    settings = load(write(tmp_path, text))
+    assert [r.url or r.path for r in settings.repositories] == [
+        "https://git.example.com/platform/kubernetes-gitops.git",
+        "/srv/git/kubernetes-gitops",
+    ]
+    assert settings.healing.rules == (HealingRule(applications=("development-*",), rung=Rung.HEAL),)
+    assert settings.clusters.destinations == {"https://staging-cluster-api.example.com": "staging"}
+    for kind in (Repository, Credentials, Webhook, Slack, HealingRule):
+        for field in msgspec.structs.fields(kind):
+            assert re.search(rf"(?m)^[\s-]*{field.encode_name}:", text), field.encode_name
+
+
+def test_later_layers_win_key_by_key(tmp_path):
+    """Flags beat the environment, which beats the file, which beats defaults."""
+    path = write(tmp_path, "sweep: {interval: 1m, workers: 2}\nlog: {level: debug}\n")
+    env = {"DRIFTD_SWEEP_INTERVAL": "2m", "DRIFTD_LOG_LEVEL": "error", "OTHER": "x"}
+    settings = load(path, env=env, flags={"log.level": "warning", "log.format": None})
+    assert settings.sweep.interval == Duration("2m")
+    assert settings.sweep.workers == 2
+    assert settings.sweep.jitter == Duration("15s")
+    assert settings.log.level == "warning"
+    assert settings.log.format == "json"
+
+
+def test_environment_reads_lists_and_booleans_as_yaml():
+    """A variable for a list, map, number or boolean is YAML; for text it is taken literally."""
+    settings = load(
+        env={
+            "DRIFTD_APPLICATIONS_INCLUDE": "[a, 'b-*']",
+            "DRIFTD_SANDBOX_REQUIRE_ISOLATION": "false",
+            "DRIFTD_SANDBOX_MEMORY": "1Gi",
+            "DRIFTD_CLUSTERS_DESTINATIONS": "{in-cluster: kind-a}",
+            "DRIFTD_CLUSTERS_HUB_CONTEXT": "123",
+        }
+    )
+    assert settings.applications.include == ("a", "b-*")
+    assert settings.sandbox.require_isolation is False
+    assert settings.sandbox.memory == Size("1024Mi")
+    assert settings.clusters.destinations == {"in-cluster": "kind-a"}
+    assert settings.clusters.hub_context == "123"
+
+
+def test_environment_names_are_unique():
+    """No two settings share an environment variable."""
+    names = [environment_name(key) for key, _ in keys()]
+    assert len(names) == len(set(names)) > 20
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("sweeep: {}", ["unknown setting sweeep", "did you mean sweep?"]),
+        ("sweep: {intervall: 5m}", ["unknown setting sweep.intervall", "did you mean interval"]),
+        ("log: {hub-context: x}", ["log.hub-context", "did you mean clusters.hubContext?"]),
+        ("zzz: 1", ["unknown setting zzz", "top-level settings: applications"]),
+        (
+            "repositories: [{path: a}, {path: b, pol_interval: 1m}]",
+            ["unknown setting repositories[1].pol_interval", "did you mean pollInterval?"],
+        ),
+        ("sweep: {workers: many}", ["sweep.workers", "Expected `int`, got `str`"]),
+        ("sweep: {interval: soon}", ["sweep.interval", "such as 90s", "'soon'"]),
+        ("sweep: {interval: 300}", ["sweep.interval", "such as 90s"]),
+        ("sandbox: {memory: 5MB}", ["sandbox.memory", "such as 65536"]),
+        ("sweep: {workers: 0}", ["sweep.workers must be at least 1"]),
+        ("sweep: {interval: 0s}", ["sweep.interval must be at least 1s"]),
+        ("log: {level: loud}", ["log.level", "loud"]),
+        ("- a", ["must hold a mapping"]),
+        ("sweep: [", ["line 1 is not valid YAML"]),
+        ("log:\n  level: info\n  level: debug", ["line 3 sets log.level a second time"]),
+        ("repositories: [{revision: HEAD}]", ["repositories[0] needs either url or path"]),
+        ("server: {listen: nowhere}", ["server.listen must be ADDRESS:PORT"]),
+        (
+            "notifications: {slack: [{urlFile: a}, {urlFile: b}]}",
+            ["two receivers are named 'slack'"],
+        ),
+        (
+            "healing: {rules: [{applications: [a], rung: prune}]}",
+            ["healing.rules[0].rung", "prune"],
+        ),
+    ],
+)
+def test_a_wrong_file_names_file_key_and_remedy(tmp_path, text, expected):
+    """Each mistake is named with the file, the key's path and, if there is one, what was meant."""
+    path = write(tmp_path, text)
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    for part in [str(path), *expected]:
+        assert part in caught.value.message
+
+
+def test_a_password_in_a_setting_is_refused_without_printing_it(tmp_path):
+    """URLs and DSNs with passwords are refused in favour of files, and never repeated."""
+    texts = (
+        "repositories: [{url: 'https://bot:hunter2@git.example.com/a.git'}]",
+        "store: {dsn: 'postgresql://driftd:hunter2@db/driftd'}",
+    )
+    for text in texts:
+        with pytest.raises(ConfigError, match="holds a password") as caught:
+            load(write(tmp_path, text))
+        assert "File" in caught.value.message
+        assert "hunter2" not in caught.value.message
+
+
+def test_a_wrong_variable_or_flag_is_named():
+    """An error in the environment or in a flag names the variable or the flag, not the file."""
+    with pytest.raises(ConfigError, match=r"DRIFTD_SWEEP_WORKERS: sweep\.workers: Expected `int`"):
+        load(env={"DRIFTD_SWEEP_WORKERS": "many"})
+    with pytest.raises(ConfigError, match="DRIFTD_APPLICATIONS_INCLUDE is not valid YAML"):
+        load(env={"DRIFTD_APPLICATIONS_INCLUDE": "[a"})
+    with pytest.raises(ConfigError, match=r"flag for log\.level"):
+        load(flags={"log.level": "loud"})
+
+
+def test_a_missing_file_is_an_error_with_a_remedy(tmp_path):
+    """A settings file that was named but cannot be read is never taken as empty."""
+    with pytest.raises(ConfigError, match="No such file") as caught:
+        load(tmp_path / "none.yaml")
+    assert "--config" in caught.value.message
+
+
+def test_an_empty_file_means_defaults(tmp_path):
+    """A file with comments only is valid."""
+    assert load(write(tmp_path, "# nothing\n")) == Settings()
+
+
+def test_secrets_come_from_files_and_errors_do_not_hold_them(tmp_path):
+    """A secret is the trimmed content of its file; an absent or empty one is a ConfigError."""
+    secret = tmp_path / "secret"
+    secret.write_text("s3cret\n")
+    assert read_secret(str(secret), "signing secret") == "s3cret"
+    secret.write_text(" \n")
+    with pytest.raises(ConfigError, match=r"signing secret in .* is empty"):
+        read_secret(str(secret), "signing secret")
+    with pytest.raises(ConfigError, match="cannot read signing secret"):
+        read_secret(str(tmp_path / "absent"), "signing secret")

@@ -1,0 +1,31 @@
+"""Which applications selections and healing rules name."""
+
+from __future__ import annotations
+
+from driftd.settings.rules import rung_of, selected
+from driftd.settings.types import ApplicationSelection, Healing, HealingRule, Rung
+
+
+def test_selection_includes_excludes_and_limits_to_a_namespace():
+    """Excludes beat includes; a pattern with a slash is matched against namespace/name."""
+    selection = ApplicationSelection(include=("prod-*", "team/*"), exclude=("prod-x",))
+    assert selected(selection, "argocd", "prod-apps")
+    assert selected(selection, "team", "anything")
+    assert not selected(selection, "argocd", "prod-x")
+    assert not selected(selection, "argocd", "anything")
+    assert not selected(ApplicationSelection(namespace="argocd"), "team", "a")
+
+
+def test_healing_is_off_without_a_rule_and_the_first_rule_counts():
+    """`observe` is what an application gets unless the first rule naming it says otherwise."""
+    assert rung_of(Healing(), "argocd", "a") is Rung.OBSERVE
+    healing = Healing(
+        rules=(
+            HealingRule(applications=("prod-*",), rung=Rung.DRY_RUN),
+            HealingRule(applications=("*",), rung=Rung.HEAL),
+        )
+    )
+    assert rung_of(healing, "argocd", "prod-a") is Rung.DRY_RUN
+    assert rung_of(healing, "argocd", "dev-a") is Rung.HEAL
+    named_only = Healing(rules=(HealingRule(applications=("a",)),))
+    assert rung_of(named_only, "argocd", "a") is Rung.OBSERVE
