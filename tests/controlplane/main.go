@@ -1,7 +1,8 @@
 // Command controlplane is the test bed's Kubernetes control plane in one binary.
 //
 // It behaves as the program whose name it is started under: kube-apiserver (with
-// an embedded etcd beside it), kube-controller-manager, kube-scheduler or kubectl.
+// an embedded etcd beside it), kube-controller-manager, kube-scheduler, kubectl, or
+// run-tied, which ends another program together with the test run.
 // The names matter: Kubernetes clients derive their field manager from the name of
 // the running binary, and driftd's tests compare with what a real cluster records.
 package main
@@ -18,11 +19,13 @@ var programs = map[string]func() int{
 	"kube-controller-manager": runControllerManager,
 	"kube-scheduler":          runScheduler,
 	"kubectl":                 runKubectl,
+	"run-tied":                runTied,
 }
 
 func main() {
 	name := filepath.Base(os.Args[0])
 	if run, ok := programs[name]; ok {
+		tieToParent()
 		os.Exit(run())
 	}
 	fmt.Fprintf(os.Stderr, "start this binary under one of its program names (it is %q):\n", name)

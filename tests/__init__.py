@@ -1,0 +1,1 @@
+"""Everything that proves what driftd says of itself."""
