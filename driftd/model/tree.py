@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from driftd.model.application import ApplicationSource
+
 
 class Tree(msgspec.Struct, frozen=True):
     """Files of one Git tree, read without a checkout.
@@ -17,3 +19,18 @@ class Tree(msgspec.Struct, frozen=True):
     """Path from the repository's root, with `/`, to blob bytes."""
     links: dict[str, str] = {}
     """Symbolic links: path to target text, unresolved."""
+    submodules: tuple[str, ...] = ()
+    """Paths of submodules; driftd never reads them."""
+
+
+class ResolvedSource(msgspec.Struct, frozen=True, kw_only=True):
+    """One source of an Application with the files it resolved to."""
+
+    source: ApplicationSource
+    tree: Tree
+    revision: str
+    """The commit's full id, `<id>-dirty` for a work tree."""
+    repo_url: str
+    """As the Application writes it."""
+    index: int = 0
+    """Position among the Application's sources."""

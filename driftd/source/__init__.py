@@ -1,0 +1,1 @@
+"""Reads Git repositories: revisions, trees and commits, without a checkout."""

@@ -1,0 +1,277 @@
+"""A local Git repository, read through the git command line without touching its files."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import stat
+from pathlib import Path
+
+from driftd.errors import SourceError
+from driftd.model.tree import Tree
+from driftd.source.objects import (
+    CommitInfo,
+    TreeLimits,
+    is_object_id,
+    link_targets,
+    read_commit,
+    read_tree,
+    too_large,
+    too_many_files,
+)
+from driftd.source.paths import checked_path
+from driftd.source.process import MIB, Git, GitFailed, OutputLimit
+from driftd.source.revision import (
+    checked_revision,
+    is_short_id,
+    ref_candidates,
+    unknown_revision,
+)
+from driftd.source.url import printable
+
+_KEPT_TREES = 4
+
+
+class GitRepository:
+    """A repository on this machine: a checkout (its `.git` beside the files) or a bare one.
+
+    Nothing of its content is executed and nothing in it is written, its index included.
+    """
+
+    def __init__(self, git: Git, path: Path, limits: TreeLimits | None = None) -> None:
+        """Use `GitRepository.open`; `path` is the top of the checkout or the bare repository."""
+        self.path = path
+        self.name = git.name
+        self._git = git
+        self._limits = limits or TreeLimits()
+        self._trees: dict[str, Tree] = {}
+        self._reading = asyncio.Lock()
+
+    @classmethod
+    def open(cls, path: str | Path, limits: TreeLimits | None = None) -> GitRepository:
+        """The repository that holds `path` (a folder). Raises `SourceError` if there is none."""
+        shown = str(path)
+        start = Path(path).expanduser()
+        if not start.is_dir():
+            raise SourceError(
+                f"{printable(shown)} is not a folder", hint="give a Git checkout with --repo"
+            )
+        start = start.resolve()
+        if _is_bare(start):
+            return cls(Git(shown, start), start, limits)
+        for folder in (start, *start.parents):
+            git_dir = _git_dir_of(folder)
+            if git_dir is not None:
+                return cls(Git(shown, git_dir, work_tree=folder), folder, limits)
+        raise SourceError(
+            f"{printable(shown)} is not in a Git repository",
+            hint="run inside a checkout, or give one with --repo",
+        )
+
+    @property
+    def bare(self) -> bool:
+        """Whether there is no work tree."""
+        return self._git.work_tree is None
+
+    async def resolve(self, revision: str) -> str:
+        """The commit id of a revision: HEAD, tag, branch of origin, local branch, or commit id.
+
+        Empty means HEAD. Raises `SourceError` naming the repository, the revision and what
+        it may have meant.
+        """
+        revision = checked_revision(revision, self.name)
+        if revision == "HEAD":
+            return await self._commit("HEAD", revision)
+        if is_object_id(revision):
+            return await self._commit(revision, revision)
+        candidates = ref_candidates(revision)
+        found = await self._refs(*candidates)
+        for candidate in candidates:
+            if candidate in found:
+                return await self._commit(found[candidate], revision)
+        if is_short_id(revision):
+            return await self._commit(revision, revision)
+        raise unknown_revision(self.name, revision, await self._refs())
+
+    async def _commit(self, name: str, revision: str) -> str:
+        try:
+            output = await self._git.run(
+                "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"
+            )
+        except GitFailed:
+            if revision == "HEAD":
+                raise SourceError(
+                    f"{self.name}: the repository has no commit yet",
+                    hint="commit the manifests first, or use --worktree",
+                    reason="UnknownRevision",
+                ) from None
+            raise unknown_revision(self.name, revision, await self._refs()) from None
+        return output.decode().strip()
+
+    async def _refs(self, *names: str) -> dict[str, str]:
+        """Ref names with what they point to: exactly those given, else all."""
+        output = await self._git.run(
+            "for-each-ref", "--format=%(objectname) %(refname)", "--", *(names or ("refs/",))
+        )
+        pairs = (line.partition(" ") for line in output.decode("utf-8", "replace").splitlines())
+        refs = {name: oid for oid, _, name in pairs}
+        return {n: refs[n] for n in names if n in refs} if names else refs
+
+    async def branch(self) -> str:
+        """The branch that is checked out; empty when HEAD is detached."""
+        try:
+            output = await self._git.run("symbolic-ref", "--quiet", "--short", "HEAD")
+        except GitFailed:
+            return ""
+        return output.decode("utf-8", "replace").strip()
+
+    async def tree(self, sha: str) -> Tree:
+        """All files of a commit, `sha` being its full id; the last few are kept in memory."""
+        if not is_object_id(sha):
+            raise SourceError(f"{self.name}: {printable(sha)!r} is not a full commit id")
+        async with self._reading:
+            if sha not in self._trees:
+                tree = await read_tree(self._git, sha, self._limits)
+                while len(self._trees) >= _KEPT_TREES:
+                    del self._trees[next(iter(self._trees))]
+                self._trees[sha] = tree
+            return self._trees[sha]
+
+    async def commit_info(self, sha: str) -> CommitInfo:
+        """Author, date and subject of a commit."""
+        if not is_object_id(sha):
+            raise SourceError(f"{self.name}: {printable(sha)!r} is not a full commit id")
+        return await read_commit(self._git, sha)
+
+    async def remotes(self) -> list[str]:
+        """The URLs of the repository's remotes, `origin` first."""
+        try:
+            output = await self._git.run(
+                "config", "--local", "-z", "--get-regexp", r"^remote\..*\.url$"
+            )
+        except GitFailed:
+            return []  # git says "none configured" with exit code 1
+        pairs = [entry.partition("\n") for entry in output.decode("utf-8", "replace").split("\0")]
+        remotes = [(key != "remote.origin.url", url) for key, _, url in pairs if url]
+        return [url for _, url in sorted(remotes, key=lambda pair: pair[0])]
+
+    async def uncommitted(self) -> bool:
+        """Whether the checkout has changed or untracked files that a commit would not have."""
+        if self.bare:
+            return False
+        try:
+            output = await self._git.run(
+                "status", "--porcelain", "-z", "--no-renames", "--ignore-submodules=all",
+                "--untracked-files=normal",
+                enough=lambda chunk: bool(chunk), config=await self._filters_off(),
+            )  # fmt: skip
+        except OutputLimit:
+            return True
+        return bool(output)
+
+    async def work_tree(self) -> tuple[Tree, str]:
+        """The files as they lie in the checkout, ignored ones left out, and their revision.
+
+        The revision is `<HEAD's id>-dirty`, HEAD's id alone when nothing differs.
+        """
+        top = self._git.work_tree
+        if top is None:
+            raise SourceError(f"{self.name}: a bare repository has no work tree")
+        listing = await self._git.run(
+            "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--full-name",
+            config=await self._filters_off(), limit=64 * MIB,
+        )  # fmt: skip
+        names = sorted(set(listing.split(b"\0")) - {b""})
+        if len(names) > self._limits.files:
+            raise too_many_files(self.name, self._limits)
+        paths = [checked_path(name.rstrip(b"/")) for name in names]
+        tree = await asyncio.to_thread(_read_files, top, paths, self._limits, self.name)
+        head = await self.resolve("HEAD")
+        return tree, f"{head}-dirty" if await self.uncommitted() else head
+
+    async def _filters_off(self) -> dict[str, str]:
+        """Settings that empty every content filter, so comparing files starts no program."""
+        try:
+            output = await self._git.run(
+                "config", "-z", "--name-only", "--get-regexp",
+                r"^filter\..*\.(clean|smudge|process|required)$",
+            )  # fmt: skip
+        except GitFailed:
+            return {}
+        keys = [key for key in output.decode("utf-8", "replace").split("\0") if key]
+        return {key: "false" if key.endswith(".required") else "" for key in keys}
+
+
+def _is_bare(folder: Path) -> bool:
+    return all((folder / part).exists() for part in ("HEAD", "objects", "refs"))
+
+
+def _git_dir_of(folder: Path) -> Path | None:
+    """The repository of a checkout: `.git` itself, or where a linked work tree's file points."""
+    dot_git = folder / ".git"
+    if dot_git.is_dir():
+        return dot_git if _is_bare(dot_git) else None
+    if not dot_git.is_file():
+        return None
+    text = dot_git.read_bytes()[:4096].decode("utf-8", "replace").strip()
+    if not text.startswith("gitdir: "):
+        return None
+    git_dir = (folder / text.removeprefix("gitdir: ")).resolve()
+    return git_dir if (git_dir / "HEAD").exists() else None
+
+
+def _read_files(top: Path, paths: list[str], limits: TreeLimits, name: str) -> Tree:
+    """Reads files below `top` without ever following a symbolic link."""
+    files: dict[str, bytes] = {}
+    links: dict[str, str] = {}
+    submodules: list[str] = []
+    folders: dict[str, bool] = {"": True}
+    total = 0
+    digest = hashlib.sha256()
+    for path in paths:
+        if not _is_real_folder(top, path.rpartition("/")[0], folders):
+            continue
+        full = top / path
+        try:
+            status = full.lstat()
+            mode = status.st_mode
+            if total + status.st_size > limits.size and stat.S_ISREG(mode):
+                raise too_large(name, limits, path)
+            if stat.S_ISLNK(mode):
+                content = os.readlink(os.fsencode(full))
+                links[path] = content.decode("utf-8", "surrogateescape")
+            elif stat.S_ISREG(mode):
+                content = _read_file(full)
+                files[path] = content
+            else:
+                if stat.S_ISDIR(mode):
+                    submodules.append(path)
+                continue
+        except FileNotFoundError:
+            continue  # deleted in the work tree
+        except OSError as error:
+            raise SourceError(f"{name}: cannot read {printable(path)}: {error.strerror}") from None
+        total += len(content)
+        kind = "link" if path in links else "file"
+        digest.update(f"{kind} {len(path.encode())} {len(content)}\n{path}\n".encode())
+        digest.update(content)
+    tree_id = f"worktree-{digest.hexdigest()}"
+    return Tree(tree_id, files, link_targets(links), tuple(submodules))
+
+
+def _read_file(path: Path) -> bytes:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        return file.read()
+
+
+def _is_real_folder(top: Path, folder: str, known: dict[str, bool]) -> bool:
+    """Whether `folder` and all above it up to `top` are folders, not links to elsewhere."""
+    if folder not in known:
+        parent = folder.rpartition("/")[0]
+        full = top / folder
+        known[folder] = (
+            _is_real_folder(top, parent, known) and full.is_dir() and not full.is_symlink()
+        )
+    return known[folder]
