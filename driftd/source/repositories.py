@@ -1,0 +1,299 @@
+"""Which repository an Application's source is read from, and the reading of it.
+
+`RepositoryMap` is the pure part: a repoURL and what is known about checkouts in, a binding
+out. `Repositories` does the reading, each revision and tree once per look.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from driftd.errors import DriftdError, SourceError
+from driftd.model.application import Application, ApplicationSource
+from driftd.model.condition import Condition, Severity
+from driftd.model.tree import ResolvedSource, Tree
+from driftd.source.git import GitRepository
+from driftd.source.objects import CommitInfo
+from driftd.source.url import identity, parse, printable
+
+
+class Repository(Protocol):
+    """What a local repository and a mirror of a remote one have in common."""
+
+    @property
+    def name(self) -> str:
+        """The repository in messages."""
+        ...
+
+    async def resolve(self, revision: str) -> str:
+        """The commit id of a revision."""
+        ...
+
+    async def tree(self, sha: str) -> Tree:
+        """All files of a commit."""
+        ...
+
+    async def commit_info(self, sha: str) -> CommitInfo:
+        """Author, date and subject of a commit."""
+        ...
+
+
+class Checkout(msgspec.Struct, frozen=True):
+    """A local repository and the URLs that its remotes name."""
+
+    path: str
+    remotes: tuple[str, ...] = ()
+
+
+class Binding(msgspec.Struct, frozen=True):
+    """Where a repoURL is read: a local path, or (path empty) the remote URL itself."""
+
+    path: str
+    url: str
+    note: str = ""
+
+
+class RepositoryMap(msgspec.Struct, frozen=True, kw_only=True):
+    """What the user said about repositories (`--repo`), as data."""
+
+    checkouts: tuple[Checkout, ...] = ()
+    """`--repo PATH`; the first is the one that holds the Applications."""
+    pairs: dict[str, str] = {}
+    """`--repo URL=PATH`, by the URL as written."""
+    remote: bool = False
+    """Whether URLs without a checkout are fetched."""
+
+    def bind(self, repo_url: str, all_urls: Iterable[str]) -> Binding:
+        """The repository of one source; `all_urls` are those of all sources of all applications.
+
+        Raises `SourceError` with the flag that settles it.
+        """
+        wanted = identity(repo_url)
+        for url, path in self.pairs.items():
+            if identity(url) == wanted:
+                return Binding(path, repo_url)
+        for checkout in self.checkouts:
+            if _is_path_of(repo_url, checkout.path):
+                return Binding(checkout.path, repo_url)
+            if any(identity(remote) == wanted for remote in checkout.remotes):
+                return Binding(checkout.path, repo_url)
+        if self.remote:
+            parse(repo_url)
+            return Binding("", repo_url)
+        names = {identity(url) for url in all_urls} | {wanted}
+        if len(names) == 1 and len(self.checkouts) == 1:
+            path = self.checkouts[0].path
+            note = f"all sources name {printable(repo_url)}, which is taken to be {path}"
+            return Binding(path, repo_url, note)
+        raise SourceError(
+            f"no checkout is known for the repository {printable(repo_url)}",
+            hint=f"give it with --repo {printable(repo_url)}=PATH",
+            reason="UnknownRepository",
+        )
+
+
+def parse_repo_flags(flags: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """`--repo` values as (paths, {URL: path}). Raises `SourceError` for an empty half."""
+    paths: list[str] = []
+    pairs: dict[str, str] = {}
+    for flag in flags:
+        url, equals, path = flag.rpartition("=")
+        is_url = "://" in url or ("@" in url and ":" in url)
+        if not equals or (not is_url and Path(flag).exists()):
+            paths.append(flag)
+        elif url and path:
+            pairs[url] = path
+        else:
+            raise SourceError(
+                f"--repo {printable(flag)!r} is neither a path nor URL=PATH",
+                hint="for example --repo https://github.com/example/gitops.git=../gitops",
+            )
+    return paths, pairs
+
+
+def git_urls(applications: Iterable[Application]) -> frozenset[str]:
+    """The repoURLs of all Git sources of all applications."""
+    sources = (s for app in applications for s in app.spec.all_sources)
+    return frozenset(s.repo_url for s in sources if s.repo_url and not is_chart(s))
+
+
+def is_chart(source: ApplicationSource) -> bool:
+    """Whether a source is a chart of a Helm or OCI repository instead of files in Git."""
+    return bool(source.chart) or source.repo_url.startswith("oci://")
+
+
+def _is_path_of(text: str, path: str) -> bool:
+    if text.startswith("file://"):
+        text = text.removeprefix("file://")
+    elif "://" in text:
+        return False
+    return text.rstrip("/") == path.rstrip("/") or (
+        text.startswith(("/", "./", "../", "~")) and _real(text) == _real(path)
+    )
+
+
+def _real(path: str) -> Path:
+    return Path(path).expanduser().resolve()
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """The files of a repository at one revision."""
+
+    tree: Tree
+    revision: str
+    """A commit's full id, `<id>-dirty` for a work tree with changes."""
+
+
+class Resolution(msgspec.Struct, frozen=True):
+    """What became of an Application's sources: those that resolved, and why others did not."""
+
+    sources: tuple[ResolvedSource, ...]
+    conditions: tuple[Condition, ...]
+
+
+class Repositories:
+    """All repositories of one look; every revision is resolved and read once.
+
+    Errors of one source are conditions of its application and touch no other.
+    """
+
+    def __init__(
+        self,
+        checkouts: Sequence[GitRepository],
+        table: RepositoryMap,
+        *,
+        worktree: bool = False,
+        mirror: Callable[[str], Repository] | None = None,
+    ) -> None:
+        """Use `Repositories.open`; `mirror` makes the repository of a remote URL."""
+        self.table = table
+        self._worktree = worktree
+        self._mirror = mirror
+        self._local: dict[str, GitRepository] = {c.name: c for c in checkouts}
+        self._primary = checkouts[0] if checkouts else None
+        self._remote: dict[str, Repository] = {}
+        self._readings: dict[tuple[str, str], asyncio.Task[Reading]] = {}
+        self._notes: dict[str, None] = {}
+
+    @classmethod
+    async def open(
+        cls,
+        flags: Sequence[str] = (".",),
+        *,
+        worktree: bool = False,
+        mirror: Callable[[str], Repository] | None = None,
+    ) -> Repositories:
+        """From the values of `--repo`; with `mirror`, unknown URLs are fetched.
+
+        Raises `SourceError` when a path is no repository.
+        """
+        paths, pairs = parse_repo_flags(flags)
+        checkouts = [GitRepository.open(path) for path in paths]
+        remotes = await asyncio.gather(*(c.remotes() for c in checkouts))
+        known = [Checkout(c.name, tuple(urls)) for c, urls in zip(checkouts, remotes, strict=True)]
+        table = RepositoryMap(checkouts=tuple(known), pairs=pairs, remote=mirror is not None)
+        return cls(checkouts, table, worktree=worktree, mirror=mirror)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know about the mappings made so far, each once."""
+        return tuple(self._notes)
+
+    def forget(self) -> None:
+        """Start a new look: revisions resolve again. Trees of unchanged commits stay cached."""
+        self._readings.clear()
+        self._notes.clear()
+
+    async def primary(self) -> Reading:
+        """The first checkout at its HEAD (its files as they lie there with `worktree`)."""
+        if self._primary is None:
+            raise SourceError(
+                "no repository to read the Applications from", hint="give one with --repo PATH"
+            )
+        return await self._read(self._primary, "HEAD")
+
+    async def resolve(self, app: Application, all_urls: Iterable[str]) -> Resolution:
+        """The files of every source of an application."""
+        urls = frozenset(all_urls)
+        sources = app.spec.all_sources
+        results = await asyncio.gather(
+            *(self._resolve_source(number, source, urls) for number, source in enumerate(sources)),
+            return_exceptions=True,
+        )
+        resolved: list[ResolvedSource] = []
+        conditions: list[Condition] = []
+        for number, result in enumerate(results):
+            if isinstance(result, ResolvedSource):
+                resolved.append(result)
+            elif isinstance(result, DriftdError):
+                place = f"source {number + 1}: " if len(sources) > 1 else ""
+                conditions.append(Condition("ComparisonError", f"{place}{result.message}"))
+            elif isinstance(result, BaseException):
+                raise result
+        return Resolution(tuple(resolved), tuple(conditions))
+
+    async def repository(self, repo_url: str, all_urls: Iterable[str]) -> Repository:
+        """The repository that a repoURL is read from. Raises `SourceError`."""
+        binding = self.table.bind(repo_url, all_urls)
+        if binding.note:
+            self._notes[binding.note] = None
+        if binding.path:
+            if binding.path not in self._local:
+                self._local[binding.path] = GitRepository.open(binding.path)
+            return self._local[binding.path]
+        key = identity(repo_url)
+        if key not in self._remote:
+            assert self._mirror is not None  # noqa: S101 - the table says remote only with it
+            self._remote[key] = self._mirror(repo_url)
+        return self._remote[key]
+
+    async def _resolve_source(
+        self, index: int, source: ApplicationSource, urls: frozenset[str]
+    ) -> ResolvedSource:
+        if is_chart(source):
+            chart = source.chart or source.path or "an OCI artifact"
+            raise SourceError(
+                f"chart {printable(chart)} of {printable(source.repo_url)}: "
+                "remote charts are not supported yet",
+                hint="vendor the chart into the Git repository",
+                reason="UnsupportedSource",
+            )
+        if not source.repo_url:
+            raise SourceError("the source has no repoURL", hint="set spec.source.repoURL")
+        repository = await self.repository(source.repo_url, urls)
+        reading = await self._read(repository, source.target_revision or "HEAD")
+        return ResolvedSource(
+            source=source,
+            tree=reading.tree,
+            revision=reading.revision,
+            repo_url=source.repo_url,
+            index=index,
+        )
+
+    async def _read(self, repository: Repository, revision: str) -> Reading:
+        """One revision of one repository; concurrent callers share the work."""
+        key = (repository.name, revision)
+        if key not in self._readings:
+            self._readings[key] = asyncio.create_task(self._read_now(repository, revision))
+        return await asyncio.shield(self._readings[key])
+
+    async def _read_now(self, repository: Repository, revision: str) -> Reading:
+        if isinstance(repository, GitRepository) and not repository.bare:
+            if self._worktree and revision in {"HEAD", await repository.branch()}:
+                return Reading(*await repository.work_tree())
+            if revision == "HEAD" and not self._worktree and await repository.uncommitted():
+                self._notes[
+                    f"uncommitted files in {repository.name} are ignored; --worktree reads them"
+                ] = None
+        sha = await repository.resolve(revision)
+        return Reading(await repository.tree(sha), sha)
+
+
+def notes_as_conditions(notes: Iterable[str]) -> tuple[Condition, ...]:
+    """Notes for a report, as conditions that matter to no verdict."""
+    return tuple(Condition("RepositoryNote", note, Severity.INFO) for note in notes)
