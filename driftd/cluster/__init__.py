@@ -1,0 +1,1 @@
+"""Clusters: configuration, authentication, discovery and raw reads of live objects."""

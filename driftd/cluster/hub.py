@@ -1,0 +1,241 @@
+"""One look at a hub: the cluster that Argo CD runs in, and everything it knows.
+
+Argo CD has already expanded every generator there, so the live Applications cover
+ApplicationSets of all kinds. Each part that cannot be read is a condition; the rest counts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection
+from typing import Any, TypeVar
+
+import msgspec
+
+from driftd.cluster.clustersecret import LABEL, HubCluster, parse_cluster_secret
+from driftd.cluster.reader import ApiResource, ClusterReader, Listing
+from driftd.errors import ClusterError, ConfigError
+from driftd.model.application import Application, ApplicationSpec
+from driftd.model.condition import Condition, Severity
+from driftd.model.project import AppProject, AppProjectSpec
+from driftd.model.resource import LiveObject
+
+DEFAULT_NAMESPACE = "argocd"
+DEFAULT_INSTANCE_LABEL = "app.kubernetes.io/instance"
+TRACKING_METHODS = ("annotation", "annotation+label", "label")
+APPLICATIONS = ApiResource(
+    "argoproj.io", "v1alpha1", "Application", "applications", True, ("get", "list")
+)
+PROJECTS = ApiResource(
+    "argoproj.io", "v1alpha1", "AppProject", "appprojects", True, ("get", "list")
+)
+SECRETS = ApiResource("", "v1", "Secret", "secrets", True, ("get", "list"))
+CONFIG_MAPS = ApiResource("", "v1", "ConfigMap", "configmaps", True, ("get", "list"))
+
+Parsed = TypeVar("Parsed")
+
+
+class Tracking(msgspec.Struct, frozen=True):
+    """How the hub's Argo CD marks objects as its own (`argocd-cm`)."""
+
+    method: str = TRACKING_METHODS[0]
+    instance_label: str = DEFAULT_INSTANCE_LABEL
+
+
+class Hub(msgspec.Struct, frozen=True):
+    """What a hub knows."""
+
+    name: str
+    """The context it was read from."""
+    applications: tuple[Application, ...] = ()
+    projects: tuple[AppProject, ...] = ()
+    clusters: tuple[HubCluster, ...] = ()
+    tracking: Tracking = Tracking()
+    conditions: tuple[Condition, ...] = ()
+    """What could not be read, one condition for each part or document."""
+
+
+async def read_hub(
+    reader: ClusterReader,
+    name: str,
+    *,
+    namespace: str = DEFAULT_NAMESPACE,
+    application_namespaces: Collection[str] | None = None,
+    allow_exec: bool = False,
+) -> Hub:
+    """Read a hub once.
+
+    `namespace` is Argo CD's own. `application_namespaces` limits where Applications are
+    looked for (default: everywhere). `allow_exec` lets credential plugins of cluster
+    Secrets run on this machine. Never raises ClusterError.
+    """
+    tracking, applications, projects, secrets = await asyncio.gather(
+        _tracking(reader, namespace),
+        reader.list(APPLICATIONS, application_namespaces),
+        reader.list(PROJECTS, [namespace]),
+        reader.list(SECRETS, [namespace], label_selector=f"{LABEL}=cluster"),
+    )
+    conditions = list(tracking[1])
+    origin = f"hub {name}"
+    return Hub(
+        name=name,
+        applications=_parse_all(
+            applications,
+            "Applications",
+            lambda live: parse_application(live.body, origin=origin, tracking=tracking[0].method),
+            conditions,
+        ),
+        projects=_parse_all(
+            projects, "AppProjects", lambda live: parse_project(live.body, origin), conditions
+        ),
+        clusters=_parse_all(
+            secrets,
+            "cluster Secrets",
+            lambda live: parse_cluster_secret(live.body, allow_exec=allow_exec),
+            conditions,
+        ),
+        tracking=tracking[0],
+        conditions=tuple(conditions),
+    )
+
+
+def _parse_all(
+    listing: Listing,
+    what: str,
+    parse: Callable[[LiveObject], Parsed],
+    conditions: list[Condition],
+) -> tuple[Parsed, ...]:
+    """Parse each object on its own: a bad one becomes a condition and stops no other."""
+    for error in listing.errors.values():
+        conditions.append(
+            Condition("HubReadError", f"the hub's {what} are not known: {error.message}")
+        )
+    parsed: list[Parsed] = []
+    for live in listing.objects:
+        try:
+            parsed.append(parse(live))
+        except ConfigError as error:
+            conditions.append(Condition("HubReadError", error.message))
+        except msgspec.MsgspecError as error:
+            # Only Secrets hold secret values, and their parser's text names no value.
+            text = "it is not what Argo CD defines" if live.key.kind == "Secret" else str(error)
+            conditions.append(Condition("InvalidSpecError", f"{live.key} on the hub: {text}"))
+    return tuple(parsed)
+
+
+async def _tracking(
+    reader: ClusterReader, namespace: str
+) -> tuple[Tracking, tuple[Condition, ...]]:
+    try:
+        live = await reader.get(CONFIG_MAPS, namespace, "argocd-cm")
+    except ClusterError as error:
+        severity = Severity.WARNING
+        text = f"the hub's argocd-cm is not known, defaults are assumed: {error.message}"
+        return Tracking(), (Condition("HubReadError", text, severity),)
+    if live is None:
+        text = f"there is no ConfigMap {namespace}/argocd-cm on the hub, defaults are assumed"
+        return Tracking(), (Condition("HubReadError", text, Severity.WARNING),)
+    data = msgspec.json.decode(live.body, type=_ConfigMap).data
+    method = data.get("application.resourceTrackingMethod") or TRACKING_METHODS[0]
+    label = data.get("application.instanceLabelKey") or DEFAULT_INSTANCE_LABEL
+    if method not in TRACKING_METHODS:
+        text = f"argocd-cm: unknown application.resourceTrackingMethod {method!r}"
+        return Tracking(instance_label=label), (Condition("HubReadError", text),)
+    return Tracking(method, label), ()
+
+
+class _ConfigMap(msgspec.Struct, frozen=True):
+    data: dict[str, str] = {}
+
+
+class _Revisions(msgspec.Struct, frozen=True):
+    """Revisions in any of the places where Argo CD's status has them."""
+
+    revision: str = ""
+    revisions: tuple[str, ...] = ()
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        return self.revisions or ((self.revision,) if self.revision else ())
+
+
+class _SyncStatus(_Revisions, frozen=True):
+    status: str = ""
+
+
+class _OperationState(msgspec.Struct, frozen=True, rename="camel"):
+    phase: str = ""
+    sync_result: _Revisions = _Revisions()
+
+
+class _Status(msgspec.Struct, frozen=True, rename="camel"):
+    sync: _SyncStatus = _SyncStatus()
+    operation_state: _OperationState = _OperationState()
+    history: tuple[_Revisions, ...] = ()
+
+
+class _Meta(msgspec.Struct, frozen=True):
+    name: str
+    namespace: str = ""
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+
+
+class _Application(msgspec.Struct, frozen=True):
+    metadata: _Meta
+    spec: ApplicationSpec
+    status: _Status = _Status()
+
+
+class _Project(msgspec.Struct, frozen=True):
+    metadata: _Meta
+    spec: AppProjectSpec = AppProjectSpec()
+
+
+def parse_application(body: bytes, *, origin: str, tracking: str) -> Application:
+    """A live Application with the revisions that its objects were last synced to.
+
+    Raises msgspec.ValidationError naming the field if it is not what Argo CD defines.
+    """
+    raw = msgspec.json.decode(body, type=dict[str, Any])
+    parsed = msgspec.convert(_without_nulls(raw), _Application)
+    return Application(
+        name=parsed.metadata.name,
+        namespace=parsed.metadata.namespace,
+        spec=parsed.spec,
+        annotations=parsed.metadata.annotations,
+        labels=parsed.metadata.labels,
+        origin=origin,
+        synced_revisions=_synced_revisions(parsed.status),
+        tracking=tracking,
+        raw=raw,
+    )
+
+
+def parse_project(body: bytes, origin: str) -> AppProject:
+    """A live AppProject; raises msgspec.ValidationError naming the field."""
+    raw = msgspec.json.decode(body, type=dict[str, Any])
+    parsed = msgspec.convert(_without_nulls(raw), _Project)
+    return AppProject(parsed.metadata.name, parsed.metadata.namespace, parsed.spec, origin)
+
+
+def _synced_revisions(status: _Status) -> tuple[str, ...]:
+    """What the cluster was last brought to.
+
+    `status.sync.revision` alone is what Argo CD last *compared* with, so it counts only
+    while the application is Synced.
+    """
+    if status.sync.status == "Synced" and status.sync.all:
+        return status.sync.all
+    if status.operation_state.phase == "Succeeded" and status.operation_state.sync_result.all:
+        return status.operation_state.sync_result.all
+    return status.history[-1].all if status.history else ()
+
+
+def _without_nulls(value: Any) -> Any:
+    """As Go reads it: a null field is an absent one."""
+    if isinstance(value, dict):
+        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list):
+        return [_without_nulls(item) for item in value]
+    return value

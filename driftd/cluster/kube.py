@@ -1,0 +1,305 @@
+"""`KubeCluster`: the ClusterReader over a real API server."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Collection
+from functools import partial
+from types import TracebackType
+from typing import Self, TypeVar
+from urllib.parse import quote, urlsplit
+
+import msgspec
+
+from driftd.aio import gather_isolated
+from driftd.cluster import discovery, listing
+from driftd.cluster.discovery import base_path, display_name, resource_path
+from driftd.cluster.reader import (
+    ApiResource,
+    Discovery,
+    Listing,
+    ObjectMeta,
+    OpenApiDocument,
+    Select,
+)
+from driftd.cluster.transport import ApiStatus, Response, Transport
+from driftd.errors import ClusterError, Forbidden, NotServed
+from driftd.model.resource import LiveObject
+
+PAGE_LIMIT = 500
+DIRECT_NAMESPACES = 4
+"""Up to so many namespaces are listed one by one; beyond that the whole cluster at once."""
+NAMESPACE_LISTS = 8
+"""Lists of single namespaces at the same time."""
+
+Decoded = TypeVar("Decoded")
+
+
+class KubeCluster:
+    """Reads one cluster. It owns its transport: close it, or use it as a context manager."""
+
+    def __init__(self, transport: Transport, *, page_limit: int = PAGE_LIMIT) -> None:
+        self.transport = transport
+        self._page_limit = page_limit
+        self._schemas: dict[str, str] | None = None
+        self._schemas_lock = asyncio.Lock()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    @property
+    def name(self) -> str:
+        """The context, cluster Secret or `in-cluster` that it was opened from."""
+        return self.transport.access.name
+
+    @property
+    def server(self) -> str:
+        """The API server's address."""
+        return self.transport.access.server
+
+    async def close(self) -> None:
+        """Close its connections."""
+        await self.transport.close()
+
+    async def version(self) -> str:
+        """The server's `gitVersion`."""
+        response = await self.transport.get("/version", doing="read the server's version")
+        return self._decode(response, "the server's version", _parse_version)
+
+    # Discovery
+
+    async def discover(self) -> Discovery:
+        """Every served kind; what one broken group hides is named in `failed_groups`."""
+        self._schemas = None
+        core, groups = await asyncio.gather(
+            self._discover_root("/api", discovery.core_versions),
+            self._discover_root("/apis", discovery.group_versions),
+        )
+        return Discovery.of(core[0] + groups[0], core[1] | groups[1])
+
+    async def _discover_root(
+        self, path: str, versions_of: Callable[[bytes], list[str]]
+    ) -> tuple[list[ApiResource], dict[str, str]]:
+        response = await self.transport.get(
+            path, doing=f"discover {path}", accept=discovery.ACCEPT_ANY
+        )
+        if f"as={discovery.AGGREGATED}" in response.content_type:
+            return self._decode(response, f"discovery of {path}", discovery.aggregated_resources)
+        versions = self._decode(response, f"discovery of {path}", versions_of)
+        answers = await gather_isolated(
+            self._discover_version, versions, limit=NAMESPACE_LISTS, isolate=ClusterError
+        )
+        resources: list[ApiResource] = []
+        failed: dict[str, str] = {}
+        for group_version, answer in zip(versions, answers, strict=True):
+            if isinstance(answer, Exception):
+                failed[group_version] = str(answer)
+            else:
+                resources.extend(answer)
+        return resources, failed
+
+    async def _discover_version(self, group_version: str) -> list[ApiResource]:
+        response = await self.transport.get(
+            base_path(group_version), doing=f"discover {group_version}"
+        )
+        parse = partial(discovery.listed_resources, group_version)
+        return self._decode(response, f"discovery of {group_version}", parse)
+
+    # Objects
+
+    async def list(
+        self,
+        resource: ApiResource,
+        namespaces: Collection[str] | None = None,
+        select: Select | None = None,
+        *,
+        label_selector: str = "",
+    ) -> Listing:
+        """The objects that `select` keeps; where it may not read everywhere, by namespace."""
+        if not resource.listable:
+            error = NotServed(
+                f"{self.transport.access.label}: {display_name(resource)} cannot be listed"
+            )
+            return Listing((), {"": error}, complete=False)
+        if namespaces is None or not resource.namespaced:
+            return await self._list_one(resource, "", select, label_selector)
+        wanted = frozenset(namespaces)
+        if len(wanted) > DIRECT_NAMESPACES:
+            everywhere = await self._list_one(resource, "", _within(wanted, select), label_selector)
+            if not isinstance(everywhere.errors.get(""), Forbidden):
+                return everywhere
+        return await self._list_each(resource, sorted(wanted), select, label_selector)
+
+    async def _list_each(
+        self,
+        resource: ApiResource,
+        namespaces: Collection[str],
+        select: Select | None,
+        label_selector: str,
+    ) -> Listing:
+        async def one(namespace: str) -> Listing:
+            return await self._list_one(resource, namespace, select, label_selector)
+
+        parts = await gather_isolated(one, namespaces, limit=NAMESPACE_LISTS, isolate=ClusterError)
+        objects: list[LiveObject] = []
+        errors: dict[str, ClusterError] = {}
+        for namespace, part in zip(namespaces, parts, strict=True):
+            if isinstance(part, ClusterError):
+                errors[namespace] = part
+            elif isinstance(part, Listing):
+                objects.extend(part.objects)
+                errors |= part.errors
+        return Listing(tuple(objects), errors, complete=not errors)
+
+    async def _list_one(
+        self, resource: ApiResource, namespace: str, select: Select | None, label_selector: str
+    ) -> Listing:
+        """All pages of one list. What was read before an error is kept: it does exist."""
+        place = f" in namespace {namespace}" if namespace else ""
+        pages = _Pages(
+            resource_path(resource, namespace),
+            f"list {display_name(resource)}{place}",
+            self._page_limit,
+            label_selector,
+        )
+        objects: list[LiveObject] = []
+        try:
+            restarted = False
+            while not pages.ended:
+                response = await self.transport.get(
+                    pages.path, doing=pages.doing, query=pages.query(), answers=(410,)
+                )
+                if response.status == 410:
+                    if restarted:
+                        raise self.transport.refusal(response, pages.doing)
+                    restarted = True
+                    pages.restart()
+                    objects = []
+                    continue
+                page = self._decode(response, pages.doing, listing.decode_page)
+                kept, unreadable = listing.live_objects(resource, page.items or [], select)
+                objects.extend(kept)
+                if unreadable:
+                    raise self._unreadable(f"{unreadable} objects of: {pages.doing}")
+                pages.turn(page.metadata)
+        except ClusterError as error:
+            return Listing(tuple(objects), {namespace: error}, complete=False)
+        return Listing(tuple(objects), resource_version=pages.resource_version)
+
+    async def get(self, resource: ApiResource, namespace: str, name: str) -> LiveObject | None:
+        """One object; `None` only if the server says that exactly this object is not there."""
+        doing = f"get {display_name(resource)} {f'{namespace}/' if namespace else ''}{name}"
+        path = f"{resource_path(resource, namespace)}/{quote(name, safe='')}"
+        response = await self.transport.get(path, doing=doing, answers=(404,))
+        if response.status == 404:
+            status = ApiStatus.of(response)
+            if status.reason == "NotFound" and status.details and status.details.name == name:
+                return None
+            raise self.transport.refusal(response, doing)
+        item = self._decode(response, doing, listing.decode_item)
+        return listing.live_object(resource, item, response.body)
+
+    # Schemas
+
+    async def openapi(self, group_version: str, *, known_hash: str = "") -> OpenApiDocument:
+        """The OpenAPI v3 document; its list of hashes is read once after each `discover`."""
+        urls = await self._schema_urls()
+        url = urls.get(base_path(group_version).removeprefix("/"))
+        doing = f"read the OpenAPI schema of {group_version}"
+        if url is None:
+            raise NotServed(
+                f"{self.transport.access.label}: cannot {doing}: it publishes none",
+                hint="objects of this version are compared without a schema",
+            )
+        parts = urlsplit(url)
+        query = dict(pair.partition("=")[::2] for pair in parts.query.split("&") if pair)
+        schema_hash = query.get("hash", "")
+        if schema_hash and schema_hash == known_hash:
+            return OpenApiDocument(group_version, schema_hash, None)
+        response = await self.transport.get(parts.path, doing=doing, query=query)
+        if not schema_hash:
+            schema_hash = hashlib.blake2b(response.body, digest_size=32).hexdigest()
+        return OpenApiDocument(group_version, schema_hash, response.body)
+
+    async def _schema_urls(self) -> dict[str, str]:
+        async with self._schemas_lock:
+            if self._schemas is None:
+                response = await self.transport.get("/openapi/v3", doing="list OpenAPI schemas")
+                self._schemas = self._decode(response, "list of OpenAPI schemas", _parse_schemas)
+            return self._schemas
+
+    def _decode(self, response: Response, what: str, parse: Callable[[bytes], Decoded]) -> Decoded:
+        try:
+            return parse(response.body)
+        except msgspec.MsgspecError as error:
+            # The parser's text is left out: it may quote the document.
+            raise self._unreadable(what) from error
+
+    def _unreadable(self, what: str) -> ClusterError:
+        return ClusterError(
+            f"{self.transport.access.label}: {what}: the answer cannot be read",
+            reason="InvalidResponse",
+            hint="is this the address of a Kubernetes API server?",
+        )
+
+
+class _Pages:
+    """Where a paged list stands."""
+
+    def __init__(self, path: str, doing: str, limit: int, label_selector: str) -> None:
+        self.path = path
+        self.doing = doing
+        self.ended = False
+        self.resource_version = ""
+        self._first = {"limit": str(limit)}
+        if label_selector:
+            self._first["labelSelector"] = label_selector
+        self._token = ""
+
+    def query(self) -> dict[str, str]:
+        return self._first | {"continue": self._token} if self._token else self._first
+
+    def turn(self, metadata: listing.ListMeta) -> None:
+        self.resource_version = metadata.resource_version
+        self._token = metadata.next_page
+        self.ended = not self._token
+
+    def restart(self) -> None:
+        self._token = ""
+
+
+class _Version(msgspec.Struct, rename="camel"):
+    git_version: str
+
+
+class _SchemaUrl(msgspec.Struct, rename="camel"):
+    server_relative_url: str = msgspec.field(name="serverRelativeURL")
+
+
+class _SchemaIndex(msgspec.Struct):
+    paths: dict[str, _SchemaUrl]
+
+
+def _parse_version(body: bytes) -> str:
+    return msgspec.json.decode(body, type=_Version).git_version
+
+
+def _parse_schemas(body: bytes) -> dict[str, str]:
+    index = msgspec.json.decode(body, type=_SchemaIndex)
+    return {path: url.server_relative_url for path, url in index.paths.items()}
+
+
+def _within(namespaces: frozenset[str], select: Select | None) -> Select:
+    def keep(meta: ObjectMeta) -> bool:
+        return meta.namespace in namespaces and (select is None or select(meta))
+
+    return keep

@@ -1,0 +1,89 @@
+"""The clusters in use: each opened at most once, all closed at the end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Self
+
+from driftd.cluster.access import ClusterAccess, in_cluster_access
+from driftd.cluster.clustersecret import HubCluster
+from driftd.cluster.destinations import ClusterTarget, TargetKind
+from driftd.cluster.kube import KubeCluster
+from driftd.cluster.kubeconfig import Kubeconfig
+from driftd.cluster.transport import Transport, TransportOptions
+from driftd.errors import ConfigError
+
+LoadKubeconfig = Callable[[], Kubeconfig]
+
+
+class ClusterRegistry:
+    """Opens targets; usable by many tasks at once. Use it as an async context manager."""
+
+    def __init__(
+        self,
+        load_kubeconfig: LoadKubeconfig,
+        *,
+        hub_clusters: Sequence[HubCluster] = (),
+        options: TransportOptions | None = None,
+    ) -> None:
+        self._load_kubeconfig = load_kubeconfig
+        self._hub_clusters = {(c.name, c.server): c for c in hub_clusters}
+        self._options = options
+        self._open: dict[ClusterTarget, KubeCluster] = {}
+
+    def add_hub_clusters(self, hub_clusters: Sequence[HubCluster]) -> None:
+        """Make the clusters of a hub known, which was itself opened from here."""
+        self._hub_clusters |= {(c.name, c.server): c for c in hub_clusters}
+
+    def open(self, target: ClusterTarget) -> KubeCluster:
+        """The cluster of `target`, the same one each time.
+
+        It connects at its first request, so only a wrong description fails here
+        (ConfigError); an unreachable server or a refused credential fails there.
+        """
+        cluster = self._open.get(target)
+        if cluster is None:
+            access, reload = self._access(target)
+            cluster = KubeCluster(Transport(access, options=self._options, reload=reload))
+            self._open[target] = cluster
+        return cluster
+
+    def _access(
+        self, target: ClusterTarget
+    ) -> tuple[ClusterAccess, Callable[[], ClusterAccess] | None]:
+        if target.kind is TargetKind.CONTEXT:
+            return (
+                self._load_kubeconfig().access(target.name),
+                # Read again when the credential stops working: it may have been renewed there.
+                lambda: self._load_kubeconfig().access(target.name),
+            )
+        if target.kind is TargetKind.HUB_CLUSTER:
+            known = self._hub_clusters.get((target.name, target.server))
+            if known is None:
+                raise ConfigError(f"the hub has no cluster {target.name} ({target.server})")
+            return known.access, None
+        access = in_cluster_access()
+        if access is None:
+            raise ConfigError(
+                "driftd does not run inside a Pod with a service account",
+                hint="name the cluster with --cluster SERVER=CONTEXT",
+            )
+        return access, None
+
+    async def close(self) -> None:
+        """Close every cluster."""
+        clusters, self._open = list(self._open.values()), {}
+        await asyncio.gather(*(cluster.close() for cluster in clusters))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()

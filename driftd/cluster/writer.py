@@ -1,0 +1,92 @@
+"""The only way to change managed objects: server-side apply. Detect-only runs never build one."""
+
+from __future__ import annotations
+
+from typing import Protocol
+from urllib.parse import quote
+
+import msgspec
+
+from driftd.cluster import listing
+from driftd.cluster.discovery import display_name, resource_path
+from driftd.cluster.reader import ApiResource
+from driftd.cluster.transport import ApiStatus, Response, Transport
+from driftd.errors import ClusterError
+from driftd.model.resource import LiveObject
+
+# With its parameter the client library passes bytes through instead of encoding them again.
+APPLY_TYPE = "application/apply-patch+yaml; charset=utf-8"
+
+
+class ClusterWriter(Protocol):
+    """Writes to one cluster."""
+
+    async def apply(
+        self,
+        resource: ApiResource,
+        namespace: str,
+        name: str,
+        body: bytes,
+        *,
+        field_manager: str,
+        force: bool,
+        dry_run: bool,
+    ) -> LiveObject:
+        """Apply the whole declared object `body` (JSON) and return what it became.
+
+        `force` takes fields over from other managers; without it a conflict raises
+        ClusterError with reason `Conflict`. `dry_run` changes nothing.
+        """
+        ...
+
+
+class KubeWriter:
+    """ClusterWriter over a real API server; it shares its cluster's transport."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    async def apply(
+        self,
+        resource: ApiResource,
+        namespace: str,
+        name: str,
+        body: bytes,
+        *,
+        field_manager: str,
+        force: bool,
+        dry_run: bool,
+    ) -> LiveObject:
+        """Server-side apply; a lost answer is not repeated, since applying again is harmless."""
+        doing = f"apply {display_name(resource)} {f'{namespace}/' if namespace else ''}{name}"
+        query = {"fieldManager": field_manager, "force": "true" if force else "false"}
+        if dry_run:
+            query["dryRun"] = "All"
+        response = await self._transport.send(
+            "PATCH",
+            f"{resource_path(resource, namespace)}/{quote(name, safe='')}",
+            doing=doing,
+            query=query,
+            headers={"Accept": "application/json", "Content-Type": APPLY_TYPE},
+            body=body,
+            answers=(409, 422),
+        )
+        if response.status in (409, 422):
+            raise self._rejected(resource, response, doing)
+        try:
+            item = listing.decode_item(response.body)
+        except msgspec.MsgspecError as error:
+            raise ClusterError(
+                f"{self._transport.access.label}: {doing}: the answer cannot be read",
+                reason="InvalidResponse",
+            ) from error
+        return listing.live_object(resource, item, response.body)
+
+    def _rejected(self, resource: ApiResource, response: Response, doing: str) -> ClusterError:
+        if resource.group == "" and resource.kind == "Secret":
+            # The server's text may quote the rejected value.
+            reason = ApiStatus.of(response).reason or "Invalid"
+            return ClusterError(
+                f"{self._transport.access.label}: cannot {doing}: {reason}", reason=reason
+            )
+        return self._transport.refusal(response, doing)
