@@ -106,10 +106,10 @@ def _parse_all(
     conditions: list[Condition],
 ) -> tuple[Parsed, ...]:
     """Parse each object on its own: a bad one becomes a condition and stops no other."""
-    for error in listing.errors.values():
-        conditions.append(
-            Condition("HubReadError", f"the hub's {what} are not known: {error.message}")
-        )
+    conditions.extend(
+        Condition("HubReadError", f"the hub's {what} are not known: {error.message}")
+        for error in listing.errors.values()
+    )
     parsed: list[Parsed] = []
     for live in listing.objects:
         try:
@@ -216,7 +216,12 @@ def parse_project(body: bytes, origin: str) -> AppProject:
     """A live AppProject; raises msgspec.ValidationError naming the field."""
     raw = msgspec.json.decode(body, type=dict[str, Any])
     parsed = msgspec.convert(_without_nulls(raw), _Project)
-    return AppProject(parsed.metadata.name, parsed.metadata.namespace, parsed.spec, origin)
+    return AppProject(
+        name=parsed.metadata.name,
+        namespace=parsed.metadata.namespace,
+        spec=parsed.spec,
+        origin=origin,
+    )
 
 
 def _synced_revisions(status: _Status) -> tuple[str, ...]:
