@@ -1,0 +1,1 @@
+"""Finds Applications and projects in a repository and expands ApplicationSets."""

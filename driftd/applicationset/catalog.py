@@ -1,0 +1,277 @@
+"""Finds every Application, ApplicationSet and AppProject that a repository declares."""
+
+from __future__ import annotations
+
+import hashlib
+import posixpath
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from driftd.applicationset.documents import InvalidDocument, application, project
+from driftd.applicationset.generate import elements_yaml, expand
+from driftd.model.application import Application
+from driftd.model.condition import Condition, Severity
+from driftd.model.project import PERMISSIVE, AppProject
+from driftd.model.resource import Json
+from driftd.model.tree import Tree
+
+_GROUP = "argoproj.io/"
+_KINDS = frozenset({"Application", "ApplicationSet", "AppProject"})
+_SUFFIXES = (".yaml", ".yml", ".json")
+_KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
+_MAX_LIST_DEPTH = 5
+_SANDBOX_PROJECT = "driftd-catalog"
+"""The catalog shares no worker with any project's content."""
+
+
+class Sandbox(Protocol):
+    """What the catalog needs of `driftd.sandbox`."""
+
+    async def parse(self, tree: Tree, paths: Sequence[str], *, project: str) -> Any:
+        """The documents of YAML and JSON files."""
+        ...
+
+
+class Catalog(msgspec.Struct, frozen=True):
+    """What a repository declares at one revision."""
+
+    applications: tuple[Application, ...]
+    """Sorted by name; each qualified name once."""
+    projects: dict[str, AppProject]
+    """By name; `default` is always there."""
+    conditions: tuple[Condition, ...]
+    """Documents that could not be used, and names that collide."""
+
+    def project_of(self, app: Application) -> AppProject | None:
+        """The project of an application; None if it does not exist."""
+        return self.projects.get(app.spec.project or "default")
+
+
+class _Document(msgspec.Struct, frozen=True):
+    file: str
+    index: int
+    value: Any
+
+    def __str__(self) -> str:
+        return f"{self.file}, document {self.index + 1}"
+
+
+async def discover(tree: Tree, sandbox: Sandbox) -> Catalog:
+    """Everything of Argo CD's that the repository declares.
+
+    All YAML and JSON files count except charts' templates, patches of kustomizations, and
+    what lies outside plain documents. A document that cannot be used is a condition naming
+    file, document and field; all others count.
+    """
+    paths = candidate_files(tree)
+    kustomizations = _naming_patches(tree, paths)
+    builder = _Builder()
+    patches: set[str] = set()
+    if kustomizations:
+        parsed = await sandbox.parse(tree, kustomizations, project=_SANDBOX_PROJECT)
+        for found in parsed.documents:
+            patches |= _patch_files(found.file, msgspec.json.decode(found.object))
+    wanted = [path for path in paths if path not in patches]
+    if wanted:
+        parsed = await sandbox.parse(tree, wanted, project=_SANDBOX_PROJECT)
+        for failure in parsed.errors:
+            builder.problem(f"{failure.file}, document {failure.index + 1}: {failure.message}")
+        for found in parsed.documents:
+            value = msgspec.json.decode(found.object)
+            for item in _argo_objects(value):
+                builder.add(_Document(found.file, found.index, item))
+    for document in builder.sets:
+        builder.expand(document, await _elements(document, sandbox, builder))
+    return builder.catalog()
+
+
+def candidate_files(tree: Tree) -> list[str]:
+    """Files that may declare objects of Argo CD, sorted; charts' templates are none."""
+    charts = {
+        f"{posixpath.dirname(path)}/".lstrip("/")
+        for path in tree.files
+        if posixpath.basename(path) == "Chart.yaml"
+    }
+    return sorted(
+        path
+        for path, content in tree.files.items()
+        if path.endswith(_SUFFIXES) and b"argoproj.io" in content and not _is_template(path, charts)
+    )
+
+
+def _is_template(path: str, charts: set[str]) -> bool:
+    position = path.find("templates/")
+    while position >= 0:
+        if path[:position] in charts:
+            return True
+        position = path.find("templates/", position + 1)
+    return False
+
+
+def _naming_patches(tree: Tree, paths: Iterable[str]) -> list[str]:
+    """Kustomizations that have patches and mention one of the files by its base name."""
+    names = {posixpath.basename(path).encode() for path in paths}
+    return sorted(
+        path
+        for path, content in tree.files.items()
+        if posixpath.basename(path) in _KUSTOMIZATIONS
+        and b"patch" in content
+        and any(name in content for name in names)
+    )
+
+
+def _patch_files(kustomization: str, value: Json) -> set[str]:
+    """The files that a kustomization uses as patches: parts of objects, no objects."""
+    if not isinstance(value, dict):
+        return set()
+    folder = posixpath.dirname(kustomization)
+    named: list[Json] = []
+    for field in ("patchesStrategicMerge", "patchesJson6902", "patches"):
+        entries = value.get(field)
+        if isinstance(entries, list):
+            named.extend(e.get("path") if isinstance(e, dict) else e for e in entries)
+    return {
+        posixpath.normpath(posixpath.join(folder, name))
+        for name in named
+        if isinstance(name, str) and "\n" not in name
+    }
+
+
+def _argo_objects(value: Json, depth: int = 0) -> list[dict[str, Json]]:
+    """The objects of Argo CD in a document, lists unwrapped."""
+    if not isinstance(value, dict):
+        return []
+    kind, items = value.get("kind"), value.get("items")
+    if isinstance(kind, str) and kind.endswith("List") and isinstance(items, list):
+        if depth == _MAX_LIST_DEPTH:
+            return []
+        return [found for item in items for found in _argo_objects(item, depth + 1)]
+    group = value.get("apiVersion")
+    if isinstance(group, str) and group.startswith(_GROUP) and kind in _KINDS:
+        return [value]
+    return []
+
+
+async def _elements(
+    document: _Document, sandbox: Sandbox, builder: _Builder
+) -> dict[int, Json] | None:
+    """The decoded `elementsYaml` of a set; None (and a condition) when one is not YAML."""
+    texts = elements_yaml(document.value)
+    if not texts:
+        return {}
+    files = {
+        # Indented below a key, any list is one document with an object at its top.
+        f"{index}.yaml": ("elements:\n" + "\n".join(f"  {x}" for x in text.splitlines())).encode()
+        for index, text in texts.items()
+    }
+    digest = hashlib.sha256(msgspec.json.encode(sorted(texts.items()))).hexdigest()
+    tree = Tree(f"elements-{digest}", files)
+    parsed = await sandbox.parse(tree, sorted(files), project=_SANDBOX_PROJECT)
+    for failure in parsed.errors:
+        index = failure.file.removesuffix(".yaml")
+        builder.problem(
+            f"{document}: spec.generators[{index}].list.elementsYaml: {failure.message}"
+        )
+    if parsed.errors:
+        return None
+    return {
+        int(found.file.removesuffix(".yaml")): msgspec.json.decode(found.object).get("elements")
+        for found in parsed.documents
+    }
+
+
+class _Builder:
+    """Collects documents into a catalog."""
+
+    def __init__(self) -> None:
+        self.sets: list[_Document] = []
+        self._applications: dict[str, tuple[Application, _Document]] = {}
+        self._generated: dict[str, Application] = {}
+        self._projects: dict[str, tuple[AppProject, _Document]] = {}
+        self._conditions: list[Condition] = []
+
+    def problem(self, message: str) -> None:
+        """Note a document that cannot be used."""
+        self._conditions.append(Condition("InvalidSpecError", message))
+
+    def add(self, document: _Document) -> None:
+        """Take one Application, ApplicationSet or AppProject."""
+        kind = document.value["kind"]
+        if kind == "ApplicationSet":
+            self.sets.append(document)
+            return
+        try:
+            if kind == "Application":
+                app = application(document.value, document.file)
+                self._note_duplicate(kind, app.qualified_name, self._applications, document)
+                self._applications[app.qualified_name] = (app, document)
+            else:
+                found = project(document.value, document.file)
+                self._note_duplicate(kind, found.name, self._projects, document)
+                self._projects[found.name] = (found, document)
+        except InvalidDocument as error:
+            self.problem(f"{document}: {_named(document)}: {error}")
+
+    def _note_duplicate(
+        self, kind: str, name: str, known: dict[str, tuple[Any, _Document]], document: _Document
+    ) -> None:
+        if name not in known:
+            return
+        earlier = known[name][1]
+        same = earlier.value == document.value
+        self._conditions.append(
+            Condition(
+                "RepeatedResourceWarning",
+                f"{kind} {name} is declared in {earlier} and again in {document}; "
+                + ("both are equal" if same else "the last one counts; remove one of them"),
+                Severity.WARNING if same else Severity.ERROR,
+            )
+        )
+
+    def expand(self, document: _Document, elements: dict[int, Json] | None) -> None:
+        """Generate the Applications of a set; a name that exists stays with its Application."""
+        if elements is None:
+            return
+        try:
+            generated = expand(document.value, elements)
+        except InvalidDocument as error:
+            self.problem(f"{document}: {_named(document)}: {error}")
+            return
+        for app in generated:
+            name = app.qualified_name
+            owner = ""
+            if name in self._applications:
+                owner = f"the Application in {self._applications[name][1]}"
+            elif name in self._generated:
+                owner = self._generated[name].origin
+            if owner:
+                self._conditions.append(
+                    Condition(
+                        "ApplicationSetCollision",
+                        f"{document}: {app.origin} generates the name {app.name}, which is "
+                        f"already taken by {owner}; that one counts",
+                        Severity.WARNING,
+                    )
+                )
+            else:
+                self._generated[name] = app
+
+    def catalog(self) -> Catalog:
+        """Everything collected."""
+        apps = [app for app, _ in self._applications.values()] + list(self._generated.values())
+        projects = {name: found for name, (found, _) in self._projects.items()}
+        projects.setdefault("default", PERMISSIVE)
+        return Catalog(
+            tuple(sorted(apps, key=lambda app: (app.name, app.namespace))),
+            projects,
+            tuple(self._conditions),
+        )
+
+
+def _named(document: _Document) -> str:
+    """Kind and, if it has one, name of a document."""
+    metadata = document.value.get("metadata")
+    name = metadata.get("name") if isinstance(metadata, dict) else None
+    return f"{document.value['kind']} {name}" if isinstance(name, str) else document.value["kind"]

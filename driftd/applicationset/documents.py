@@ -1,0 +1,120 @@
+"""From `argoproj.io` documents to typed Applications and projects. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, TypeVar
+
+import msgspec
+
+from driftd.model.application import Application, ApplicationSpec
+from driftd.model.project import AppProject, AppProjectSpec
+from driftd.model.resource import Json
+
+DEFAULT_NAMESPACE = "argocd"
+_NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?\Z")
+_FREE_FORM = frozenset({"valuesObject"})
+_TYPES = {
+    "str": "text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "a map",
+    "null": "nothing",
+}
+
+T = TypeVar("T")
+
+
+class InvalidDocument(Exception):
+    """A document that is no valid Application, ApplicationSet or AppProject; says which field."""
+
+
+def application(document: dict[str, Json], origin: str) -> Application:
+    """The Application of a document. Raises `InvalidDocument`."""
+    name, namespace = identity(document)
+    metadata = document["metadata"]
+    return Application(
+        name=name,
+        namespace=namespace,
+        spec=converted(document.get("spec"), ApplicationSpec, "spec"),
+        annotations=_strings(metadata, "annotations"),
+        labels=_strings(metadata, "labels"),
+        origin=origin,
+        raw=document,
+    )
+
+
+def project(document: dict[str, Json], origin: str) -> AppProject:
+    """The AppProject of a document. Raises `InvalidDocument`."""
+    name, namespace = identity(document)
+    spec = converted(document.get("spec") or {}, AppProjectSpec, "spec")
+    return AppProject(name=name, namespace=namespace, spec=spec, origin=origin)
+
+
+def identity(document: dict[str, Json]) -> tuple[str, str]:
+    """Name and namespace (Argo CD's own if absent). Raises `InvalidDocument`."""
+    metadata = document.get("metadata")
+    if not isinstance(metadata, dict):
+        raise InvalidDocument("metadata is missing")
+    name = metadata.get("name")
+    if not isinstance(name, str) or not name:
+        raise InvalidDocument("metadata.name is missing")
+    if not _NAME.match(name):
+        raise InvalidDocument(f"metadata.name {name[:100]!a} is not a valid name")
+    namespace = metadata.get("namespace") or DEFAULT_NAMESPACE
+    if not isinstance(namespace, str) or not _NAME.match(namespace):
+        raise InvalidDocument("metadata.namespace is not a valid name")
+    return name, namespace
+
+
+def converted(value: Json, wanted: type[T], path: str) -> T:
+    """`value` as one of Argo CD's types; null counts as absent, as in Kubernetes.
+
+    Raises `InvalidDocument` naming the field below `path`.
+    """
+    if not isinstance(value, dict):
+        raise InvalidDocument(f"{path} is {'missing' if value is None else 'not a map'}")
+    try:
+        return msgspec.convert(_without_nulls(value), wanted)
+    except msgspec.ValidationError as error:
+        raise InvalidDocument(plain_words(str(error), path)) from None
+
+
+def plain_words(message: str, root: str) -> str:
+    """A validation message as a sentence: `spec.source.path must be text, not a list`."""
+    text, _, where = message.partition(" - at `")
+    path = root + where.removesuffix("`").removeprefix("$").replace("[...]", "[]")
+    if match := re.fullmatch(r"Object missing required field `(.+)`", text):
+        return f"{path}.{match[1]} is missing"
+    if match := re.fullmatch(r"Expected `(.+)`, got `(.+)`", text):
+        return f"{path} must be {_type_words(match[1])}, not {_type_words(match[2])}"
+    return f"{path}: {text[:1].lower()}{text[1:]}"
+
+
+def _type_words(types: str) -> str:
+    words = [_TYPES.get(name.strip(), name.strip()) for name in types.split("|")]
+    return " or ".join(word for word in words if word != "nothing" or len(words) == 1)
+
+
+def _without_nulls(value: Json) -> Json:
+    if isinstance(value, dict):
+        return {
+            key: item if key in _FREE_FORM else _without_nulls(item)
+            for key, item in value.items()
+            if item is not None
+        }
+    if isinstance(value, list):
+        return [_without_nulls(item) for item in value]
+    return value
+
+
+def _strings(metadata: dict[str, Any], field: str) -> dict[str, str]:
+    values = metadata.get(field) or {}
+    if not isinstance(values, dict):
+        raise InvalidDocument(f"metadata.{field} is not a map")
+    for key, value in values.items():
+        if not isinstance(value, str):
+            raise InvalidDocument(f"metadata.{field}[{key[:100]!a}] is not text; quote it")
+    return dict(values)

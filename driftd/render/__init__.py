@@ -1,0 +1,1 @@
+"""Turns the sources of an Application into the objects it declares."""

@@ -1,0 +1,262 @@
+"""Renders all sources of an Application in the sandbox and addresses what comes out."""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import posixpath
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from driftd.errors import DriftdError, RenderError
+from driftd.model.application import Application, ApplicationSource
+from driftd.model.condition import Condition, Severity
+from driftd.model.resource import Manifest, ResourceKey
+from driftd.model.tree import ResolvedSource, Tree
+from driftd.render.manifests import RenderedDocument, Scopes, process
+
+_MANIFEST_SUFFIXES = (".yaml", ".yml", ".json", ".jsonnet")
+
+
+class Document(Protocol):
+    """One document of the sandbox's answers."""
+
+    @property
+    def file(self) -> str:
+        """Path in the repository; empty if not known."""
+        ...
+
+    @property
+    def index(self) -> int:
+        """Position within the file."""
+        ...
+
+    @property
+    def object(self) -> msgspec.Raw:
+        """The object as canonical JSON."""
+        ...
+
+
+class Sandbox(Protocol):
+    """What rendering needs of `driftd.sandbox`."""
+
+    async def render(self, tree: Tree, source: Mapping[str, Any], **options: Any) -> Any:
+        """The objects of one source."""
+        ...
+
+
+class Rendered(msgspec.Struct, frozen=True):
+    """What Git declares for one application."""
+
+    manifests: tuple[Manifest, ...]
+    """Every object that is compared, each key once."""
+    not_compared: tuple[Manifest, ...]
+    """Hooks and Jobs with `ttlSecondsAfterFinished`."""
+    conditions: tuple[Condition, ...]
+    types: tuple[str, ...]
+    """Per source: `Helm`, `Kustomize`, `Directory` …; empty where nothing was rendered."""
+    repeated: frozenset[ResourceKey] = frozenset()
+    """Keys declared more than once; they are compared but never healed."""
+
+    @property
+    def hooks(self) -> int:
+        """How many objects were rendered but are never compared."""
+        return len(self.not_compared)
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything that the sources declare was rendered."""
+        return all(c.severity is not Severity.ERROR for c in self.conditions)
+
+
+class _SourceResult(msgspec.Struct, frozen=True):
+    type: str = ""
+    documents: tuple[RenderedDocument, ...] = ()
+    conditions: tuple[Condition, ...] = ()
+    skipped: bool = False
+    """A source that only lends its files to others."""
+
+
+async def render_application(
+    app: Application,
+    sources: Sequence[ResolvedSource],
+    sandbox: Sandbox,
+    scopes: Scopes,
+    *,
+    kube_version: str = "",
+    api_versions: Sequence[str] = (),
+) -> Rendered:
+    """Render an application. Never raises for what its sources contain.
+
+    `scopes` tells whether a kind is namespaced on the destination cluster; `kube_version`
+    and `api_versions` are that cluster's, for charts that ask. What fails is a condition,
+    the rest is rendered.
+    """
+    refs = {s.source.ref: s for s in sources if s.source.ref}
+    renderer = _Renderer(app, refs, sandbox, kube_version, tuple(api_versions))
+    results = await asyncio.gather(*(renderer.source(source) for source in sources))
+    documents = [document for result in results for document in result.documents]
+    processed = process(documents, namespace=app.spec.destination.namespace, scopes=scopes)
+    conditions = [c for result in results for c in result.conditions]
+    conditions.extend(processed.conditions)
+    rendered = [(s, r) for s, r in zip(sources, results, strict=True) if not r.skipped]
+    failed = any(c.severity is Severity.ERROR for c in conditions)
+    missing = len(sources) < len(app.spec.all_sources)
+    if not documents and not failed and not missing:
+        conditions.append(_empty(app, rendered))
+    types = [""] * max(len(app.spec.all_sources), len(sources))
+    for source, result in zip(sources, results, strict=True):
+        types[source.index] = result.type
+    return Rendered(
+        processed.manifests,
+        processed.not_compared,
+        tuple(conditions),
+        tuple(types),
+        processed.repeated,
+    )
+
+
+class _Renderer:
+    """One application's rendering: what all its sources share."""
+
+    def __init__(
+        self,
+        app: Application,
+        refs: Mapping[str, ResolvedSource],
+        sandbox: Sandbox,
+        kube_version: str,
+        api_versions: tuple[str, ...],
+    ) -> None:
+        self._app = app
+        self._refs = refs
+        self._sandbox = sandbox
+        self._kube_version = kube_version
+        self._api_versions = api_versions
+
+    async def source(self, source: ResolvedSource) -> _SourceResult:
+        """One source's documents; errors become conditions that name the source."""
+        spec = source.source
+        if spec.ref and not spec.path and not spec.chart:
+            return _SourceResult(skipped=True)
+        place = f"{_place(source, len(self._app.spec.all_sources))}: "
+        try:
+            return await self._render(source, place)
+        except DriftdError as error:
+            return _SourceResult(conditions=(_error(place + error.message),))
+
+    async def _render(self, source: ResolvedSource, place: str) -> _SourceResult:
+        checked_source_path(source.source, source.tree)
+        if source.source.plugin is not None:
+            raise RenderError(
+                "config management plugins are not supported",
+                hint="render to plain manifests in CI, or use Kustomize, Helm or Jsonnet",
+                reason="UnsupportedSource",
+            )
+        result = await self._sandbox.render(
+            source.tree,
+            source_document(self._app, source),
+            refs={name: ref.tree for name, ref in self._refs.items()},
+            application={
+                "name": self._app.name,
+                "namespace": self._app.namespace,
+                "project": self._app.spec.project,
+                "destinationNamespace": self._app.spec.destination.namespace,
+            },
+            revision=source.revision,
+            repo_url=source.repo_url,
+            kube_version=self._kube_version,
+            api_versions=self._api_versions,
+            project=self._app.spec.project,
+        )
+        warnings = (
+            Condition("RenderWarning", place + w, Severity.WARNING) for w in result.warnings
+        )
+        return _SourceResult(
+            str(result.type),
+            tuple(
+                RenderedDocument(source.index, d.file, d.index, bytes(d.object))
+                for d in result.documents
+            ),
+            tuple(warnings),
+        )
+
+
+def source_document(app: Application, source: ResolvedSource) -> dict[str, Any]:
+    """The source as the Application writes it, unknown fields included."""
+    spec = app.raw.get("spec")
+    if isinstance(spec, dict):
+        written = spec.get("sources") or [spec.get("source")]
+        if source.index < len(written) and isinstance(written[source.index], dict):
+            return dict(written[source.index])
+    document: dict[str, Any] = msgspec.to_builtins(source.source)
+    return {key: value for key, value in document.items() if value not in (None, "")}
+
+
+def checked_source_path(source: ApplicationSource, tree: Tree) -> str:
+    """The source's folder in the repository, `` for its root. Raises `RenderError`."""
+    written = source.path
+    path = posixpath.normpath(written) if written else "."
+    if written.startswith("/") or path.startswith("../") or path == ".." or "\0" in written:
+        raise RenderError(
+            f"path {written!r} leaves the repository", hint="give a folder of the repository"
+        )
+    if path == ".":
+        return ""
+    prefix = f"{path}/"
+    if any(file.startswith(prefix) for file in tree.files) or _through_link(path, tree):
+        return path
+    if path in tree.files:
+        raise RenderError(f"path {path} is a file, not a folder", hint="name the folder it lies in")
+    folders = {posixpath.dirname(file) for file in tree.files}
+    near = difflib.get_close_matches(path, sorted(folders), n=1, cutoff=0.6)
+    raise RenderError(
+        f"path {path} does not exist at the revision",
+        hint=f"did you mean {near[0]}?" if near else "correct spec.source.path",
+    )
+
+
+def _through_link(path: str, tree: Tree) -> bool:
+    """Whether a part of the path is a symbolic link, which the sandbox resolves."""
+    parts = path.split("/")
+    return any("/".join(parts[:n]) in tree.links for n in range(1, len(parts) + 1))
+
+
+def _empty(app: Application, rendered: Sequence[tuple[ResolvedSource, _SourceResult]]) -> Condition:
+    """The condition of an application that renders no object at all."""
+    hints = [hint for source, result in rendered if (hint := _empty_hint(source, result.type))]
+    hint = f"; {'; '.join(hints)}" if hints else ""
+    automated = app.spec.sync_policy.automated
+    if automated is not None and automated.allow_empty:
+        text = f"application {app.name} renders 0 objects, which its allowEmpty permits{hint}"
+        return Condition("EmptyRender", text, Severity.INFO)
+    return _error(f"application {app.name} renders 0 objects{hint}")
+
+
+def _empty_hint(source: ResolvedSource, source_type: str) -> str:
+    path = posixpath.normpath(source.source.path or ".")
+    prefix = "" if path == "." else f"{path}/"
+    inside = [file.removeprefix(prefix) for file in source.tree.files if file.startswith(prefix)]
+    manifests = [file for file in inside if file.endswith(_MANIFEST_SUFFIXES)]
+    directory = source.source.directory
+    if source_type and source_type.lower() not in {"directory", "jsonnet"}:
+        return f"{path} is rendered as {source_type}: check what it includes"
+    if directory is not None and (directory.include or directory.exclude):
+        return f"check directory.include and .exclude: they leave nothing of {path}"
+    deeper = [file for file in manifests if "/" in file]
+    if deeper and not (directory is not None and directory.recurse):
+        return (
+            f"{path} has no kustomization.yaml and its manifests lie in subfolders "
+            f"(for example {deeper[0]}): add a kustomization.yaml or set directory.recurse: true"
+        )
+    return f"{path} holds no manifest" if not manifests else f"the files of {path} hold no object"
+
+
+def _place(source: ResolvedSource, count: int) -> str:
+    what = source.source.path or source.source.ref or "."
+    return f"source {source.index + 1} ({what})" if count > 1 else f"source {what}"
+
+
+def _error(message: str) -> Condition:
+    return Condition("ComparisonError", message)
