@@ -1,0 +1,1 @@
+"""State that outlives the process: verdicts, drift episodes, history and the outbox."""

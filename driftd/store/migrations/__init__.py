@@ -1,0 +1,1 @@
+"""Schema migrations, applied when the store is opened."""

@@ -1,0 +1,83 @@
+"""The narrow faces of the store, as its users see it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Protocol, TypeAlias
+
+from driftd.model.report import ApplicationReport
+from driftd.store.types import (
+    HistoryEntry,
+    OpenDrift,
+    OutboxMessage,
+    StateChange,
+    StoredApplication,
+)
+
+Compose: TypeAlias = Callable[[StateChange], Sequence[OutboxMessage]]
+"""Makes the messages of a change of state; pure, called inside the recording transaction."""
+
+
+class Store(Protocol):
+    """What the daemon remembers. Every method raises StoreError when the database fails."""
+
+    async def record(
+        self,
+        report: ApplicationReport,
+        now: datetime,
+        compose: Compose,
+        *,
+        events: Sequence[HistoryEntry] = (),
+    ) -> StateChange:
+        """Record one look in one transaction: verdict, episodes, history and messages.
+
+        An object that could not be judged never closes a drift. `events` are what driftd did
+        to the application since the last record.
+        """
+        ...
+
+    async def forget(self, application: str, now: datetime) -> None:
+        """Drop an application (`namespace/name`) that Git declares no longer.
+
+        Its drifts are closed, history stays until retention ends it.
+        """
+        ...
+
+    async def open_drifts(self) -> tuple[OpenDrift, ...]:
+        """Every open drift, oldest first."""
+        ...
+
+    async def applications(self) -> tuple[StoredApplication, ...]:
+        """The last look at every application, by name."""
+        ...
+
+    async def application(self, name: str) -> StoredApplication | None:
+        """The last look at one application (`namespace/name`)."""
+        ...
+
+    async def history(self, application: str, limit: int) -> tuple[HistoryEntry, ...]:
+        """What happened to an application, newest first."""
+        ...
+
+    async def retain(self, since: datetime) -> int:
+        """Delete closed drifts, history and settled messages older than `since`; their number."""
+        ...
+
+
+class Outbox(Protocol):
+    """Messages to deliver, each at least once, in order per receiver and application."""
+
+    async def pending(self, now: datetime, limit: int) -> tuple[OutboxMessage, ...]:
+        """Messages that are due, oldest first; at most one per receiver and application."""
+        ...
+
+    async def mark_delivered(self, message: OutboxMessage, now: datetime) -> None:
+        """The receiver has accepted the message."""
+        ...
+
+    async def mark_failed(
+        self, message: OutboxMessage, now: datetime, error: str, retry_at: datetime | None
+    ) -> None:
+        """An attempt failed; None as `retry_at` gives the message up (dead letter)."""
+        ...

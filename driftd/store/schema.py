@@ -1,0 +1,142 @@
+"""The tables, the same on SQLite and PostgreSQL. Migrations bring a database to this state."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A moment in UTC; SQLite, which keeps no zone, gets and gives UTC."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """To the database: UTC, without zone where the database has none."""
+        if value is None:
+            return None
+        moment = value.astimezone(UTC)
+        return moment.replace(tzinfo=None) if dialect.name == "sqlite" else moment
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """From the database: always with zone."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+BigId = BigInteger().with_variant(Integer, "sqlite")
+"""SQLite numbers rows by itself only in INTEGER columns."""
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+applications = Table(
+    "applications",
+    metadata,
+    Column("name", String(512), primary_key=True),
+    Column("cluster", Text, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("complete", Boolean, nullable=False),
+    Column("report", Text, nullable=False),
+    Column("observed_at", UtcDateTime, nullable=False),
+    Column("changed_at", UtcDateTime, nullable=False),
+)
+
+episodes = Table(
+    "episodes",
+    metadata,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("application", String(512), nullable=False),
+    Column("identity", String(64), nullable=False),
+    Column("cluster", Text, nullable=False),
+    Column("group", String(256), nullable=False),
+    Column("kind", String(256), nullable=False),
+    Column("namespace", String(256), nullable=False),
+    Column("name", String(256), nullable=False),
+    Column("path", Text, nullable=False),
+    Column("change_kind", String(32), nullable=False),
+    Column("change", Text, nullable=True),
+    Column("first_seen", UtcDateTime, nullable=False),
+    Column("last_seen", UtcDateTime, nullable=False),
+    Column("closed_at", UtcDateTime, nullable=True),
+)
+_open = text("closed_at IS NULL")
+Index(
+    "uq_episodes_open",
+    episodes.c.application,
+    episodes.c.identity,
+    unique=True,
+    sqlite_where=_open,
+    postgresql_where=_open,
+)
+Index("ix_episodes_closed_at", episodes.c.closed_at)
+
+history = Table(
+    "history",
+    metadata,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("application", String(512), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("data", Text, nullable=False),
+    Index("ix_history_application_at", "application", "at"),
+    Index("ix_history_at", "at"),
+)
+
+messages = Table(
+    "messages",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("application", String(512), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("seq", BigId, primary_key=True, autoincrement=True),
+    Column("message", String(64), ForeignKey("messages.id", ondelete="CASCADE"), nullable=False),
+    Column("target", String(128), nullable=False),
+    Column("application", String(512), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("due_at", UtcDateTime, nullable=False),
+    Column("settled_at", UtcDateTime, nullable=True),
+    Column("delivered", Boolean, nullable=False),
+    Column("error", Text, nullable=False),
+    UniqueConstraint("message", "target"),
+    Index(
+        "ix_deliveries_unsettled",
+        "target",
+        "application",
+        "seq",
+        sqlite_where=text("settled_at IS NULL"),
+        postgresql_where=text("settled_at IS NULL"),
+    ),
+)

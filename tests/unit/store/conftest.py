@@ -1,0 +1,68 @@
+"""A fresh store on each database that this machine offers."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from driftd.store.sql import SqlStore
+
+POSTGRESQL = Path("/usr/lib/postgresql/15/bin")
+BACKENDS = ["sqlite"] + (["postgresql"] if (POSTGRESQL / "postgres").exists() else [])
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[int]:
+    """The port of a private PostgreSQL server with trust authentication on loopback."""
+    # The server refuses to run as root; its account must be able to reach the folder.
+    user = "postgres" if os.geteuid() == 0 else None
+    folder = Path(tempfile.mkdtemp(prefix="driftd-pg-"))
+    if user is not None:
+        shutil.chown(folder, user)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    data = str(folder / "data")
+    run = {"user": user, "cwd": folder, "stdout": subprocess.DEVNULL, "check": True}
+    initdb = [POSTGRESQL / "initdb", "-D", data, "-A", "trust", "-U", "driftd", "-N"]
+    subprocess.run([*initdb, "-E", "UTF8", "--locale=C"], **run)
+    options = f"-h 127.0.0.1 -p {port} -k {folder} -c fsync=off"
+    control = [POSTGRESQL / "pg_ctl", "-D", data, "-w"]
+    try:
+        subprocess.run([*control, "-l", str(folder / "log"), "-o", options, "start"], **run)
+        yield port
+    finally:
+        subprocess.run([*control, "-m", "immediate", "stop"], **run)
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(params=BACKENDS)
+async def dsn(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The DSN of an empty database."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/state/driftd.db"
+    import asyncpg
+
+    port = request.getfixturevalue("postgresql_server")
+    name = f"t{uuid.uuid4().hex}"
+    server = f"postgresql://driftd@127.0.0.1:{port}"
+    connection = await asyncpg.connect(f"{server}/postgres")
+    await connection.execute(f"CREATE DATABASE {name}")
+    await connection.close()
+    return f"{server}/{name}"
+
+
+@pytest.fixture
+async def store(dsn: str) -> AsyncIterator[SqlStore]:
+    """An open, empty store."""
+    store = await SqlStore.open(dsn)
+    yield store
+    await store.close()

@@ -1,0 +1,126 @@
+"""When episodes begin and end."""
+
+from __future__ import annotations
+
+from driftd.model.report import ApplicationStatus, ChangeClass, ResourceStatus
+from driftd.store.episodes import state_change
+from driftd.store.types import Transition
+from tests.unit.reports import START, after, change, report, resource
+
+SYNCED, OUT, UNKNOWN = (
+    ApplicationStatus.SYNCED,
+    ApplicationStatus.OUT_OF_SYNC,
+    ApplicationStatus.UNKNOWN,
+)
+REPLICAS = change("/spec/replicas", desired=3, live=5)
+
+
+def paths(drifts):
+    """What a test compares: object, path and kind."""
+    return [(d.key.resource.name, d.key.path, d.key.kind) for d in drifts]
+
+
+def test_a_first_clean_look_is_no_change():
+    """An application that is Synced when first seen is nothing to tell."""
+    found = state_change(None, [], report(resource("web")), START)
+    assert (found.transition, found.open, found.previous) == (Transition.NONE, (), None)
+
+
+def test_a_first_look_with_drift_opens_it():
+    """Declared and undeclared changes, Missing and Extra objects are drift; others are not."""
+    look = report(
+        resource(
+            "web",
+            REPLICAS,
+            change("/spec/paused", change_class=ChangeClass.UNDECLARED),
+            change("/metadata/labels/x", change_class=ChangeClass.REVIEW),
+            change("/spec/template", change_class=ChangeClass.PENDING),
+            change("/spec/revisionHistoryLimit", ignored_by="rule"),
+        ),
+        resource("gone", status=ResourceStatus.MISSING),
+        resource("left", status=ResourceStatus.EXTRA),
+    )
+    found = state_change(None, [], look, START)
+    assert found.transition is Transition.DRIFTED
+    assert paths(found.opened) == [
+        ("gone", "", "Missing"),
+        ("left", "", "Extra"),
+        ("web", "/spec/paused", "modified"),
+        ("web", "/spec/replicas", "modified"),
+    ]
+    assert found.open == found.opened
+    assert {d.first_seen for d in found.open} == {START}
+
+
+def test_an_episode_keeps_its_onset_and_takes_the_latest_value():
+    """The same field drifting on is one episode: no change of state, newest value kept."""
+    first = state_change(None, [], report(resource("web", REPLICAS)), START)
+    later = report(resource("web", change("/spec/replicas", desired=3, live=9)))
+    found = state_change(OUT, first.open, later, after(60))
+    assert found.transition is Transition.NONE
+    [drift] = found.open
+    assert (drift.first_seen, drift.last_seen) == (START, after(60))
+    assert drift.change is not None
+    assert drift.change.live == 9
+
+
+def test_another_set_of_drifts_is_a_change():
+    """One drift opened and one closed while OutOfSync is one change of state."""
+    first = state_change(None, [], report(resource("web", REPLICAS)), START)
+    look = report(resource("web", change("/spec/paused")))
+    found = state_change(OUT, first.open, look, after(60))
+    assert found.transition is Transition.CHANGED
+    assert paths(found.opened) == [("web", "/spec/paused", "modified")]
+    assert paths(found.closed) == [("web", "/spec/replicas", "modified")]
+
+
+def test_a_look_that_could_not_see_closes_nothing():
+    """Unreachable cluster, unknown or unchecked object: the drift stays open (invariant 1)."""
+    first = state_change(None, [], report(resource("web", REPLICAS)), START)
+    blind = (
+        report(complete=False),
+        report(resource("web", status=ResourceStatus.UNKNOWN), complete=False),
+        report(resource("web", status=ResourceStatus.NOT_CHECKED)),
+        report(resource("other"), complete=False),
+    )
+    for look in blind:
+        found = state_change(OUT, first.open, look, after(60))
+        assert found.closed == ()
+        assert found.open == first.open
+    assert state_change(OUT, first.open, blind[0], after(60)).transition is Transition.UNKNOWN
+
+
+def test_an_incomplete_look_closes_what_it_did_judge():
+    """One object that cannot be seen does not keep the drifts of others open (invariant 2)."""
+    first = state_change(
+        None, [], report(resource("web", REPLICAS), resource("api", REPLICAS)), START
+    )
+    look = report(resource("web"), resource("api", status=ResourceStatus.UNKNOWN), complete=False)
+    found = state_change(OUT, first.open, look, after(60))
+    assert paths(found.closed) == [("web", "/spec/replicas", "modified")]
+    assert paths(found.open) == [("api", "/spec/replicas", "modified")]
+
+
+def test_an_object_that_left_git_and_cluster_closes_at_a_complete_look():
+    """A complete look without the object ends its drifts."""
+    first = state_change(None, [], report(resource("web", REPLICAS)), START)
+    found = state_change(OUT, first.open, report(resource("api")), after(60))
+    assert found.transition is Transition.RECOVERED
+    assert paths(found.closed) == [("web", "/spec/replicas", "modified")]
+
+
+def test_transitions_between_states():
+    """Each change of status is told once; staying is not told."""
+    drifted, clean, blind = report(resource("w", REPLICAS)), report(), report(complete=False)
+    expected = {
+        (None, blind): Transition.UNKNOWN,
+        (SYNCED, clean): Transition.NONE,
+        (SYNCED, drifted): Transition.DRIFTED,
+        (SYNCED, blind): Transition.UNKNOWN,
+        (UNKNOWN, clean): Transition.RECOVERED,
+        (UNKNOWN, drifted): Transition.DRIFTED,
+        (UNKNOWN, blind): Transition.NONE,
+        (OUT, clean): Transition.RECOVERED,
+    }
+    for (previous, look), transition in expected.items():
+        assert state_change(previous, [], look, START).transition is transition

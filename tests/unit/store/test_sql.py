@@ -1,0 +1,303 @@
+"""The contract of Store and Outbox, on every database."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import text
+
+from driftd.errors import ConfigError, StoreError
+from driftd.model.report import ApplicationStatus, ResourceStatus
+from driftd.store.schema import metadata
+from driftd.store.sql import SqlStore
+from driftd.store.types import HistoryEntry, OutboxMessage, StateChange, Transition
+from tests.unit.reports import START, after, change, report, resource
+
+REPLICAS = change(
+    "/spec/replicas", desired=3, live=5, manager="kubectl-edit", time="2026-03-01T11:59:00Z"
+)
+DRIFTED = report(resource("web", REPLICAS))
+CLEAN = report(resource("web"))
+NAME = "argocd/shop"
+
+
+def quiet(_change: StateChange) -> tuple[OutboxMessage, ...]:
+    """No messages."""
+    return ()
+
+
+def loud(*targets: str):
+    """One message per target and change of state, named by its time."""
+
+    def compose(found: StateChange) -> tuple[OutboxMessage, ...]:
+        if found.transition is Transition.NONE:
+            return ()
+        name = f"{found.name}-{(found.at - START).total_seconds():.0f}"
+        return tuple(OutboxMessage(name, t, found.application, b"{}") for t in targets)
+
+    return compose
+
+
+async def test_an_episode_from_onset_to_recovery(store):
+    """A drift opens once, survives looks with its onset, and closes at the clean look."""
+    first = await store.record(DRIFTED, START, quiet)
+    again = await store.record(DRIFTED, after(60), quiet)
+    assert (first.transition, again.transition) == (Transition.DRIFTED, Transition.NONE)
+    [found] = await store.open_drifts()
+    assert (found.application, found.cluster) == (NAME, "production")
+    assert found.drift.change == REPLICAS
+    assert (found.drift.first_seen, found.drift.last_seen) == (START, after(60))
+    last = await store.record(CLEAN, after(120), quiet)
+    assert last.transition is Transition.RECOVERED
+    assert [d.key.path for d in last.closed] == ["/spec/replicas"]
+    assert await store.open_drifts() == ()
+
+
+async def test_a_drift_that_comes_back_is_a_new_episode(store):
+    """After recovery the same field opens a second episode with its own onset."""
+    for seconds, look in enumerate([DRIFTED, CLEAN, DRIFTED]):
+        await store.record(look, after(seconds), quiet)
+    [found] = await store.open_drifts()
+    assert found.drift.first_seen == after(2)
+
+
+async def test_an_unknown_look_keeps_episodes_open(store):
+    """Cannot see is never gone: the drift and its onset survive an outage."""
+    await store.record(DRIFTED, START, quiet)
+    blind = await store.record(report(complete=False), after(60), quiet)
+    assert blind.transition is Transition.UNKNOWN
+    back = await store.record(DRIFTED, after(120), quiet)
+    assert (back.opened, back.closed) == ((), ())
+    [found] = await store.open_drifts()
+    assert found.drift.first_seen == START
+
+
+async def test_the_last_look_is_kept_whole(store):
+    """The stored report is the recorded one, with the time since when the status holds."""
+    await store.record(DRIFTED, START, quiet)
+    await store.record(DRIFTED, after(60), quiet)
+    await store.record(report(name="api"), after(61), quiet)
+    stored = await store.application(NAME)
+    assert stored.report == DRIFTED
+    assert (stored.observed_at, stored.changed_at) == (after(60), START)
+    assert [a.report.name for a in await store.applications()] == ["api", "shop"]
+    assert await store.application("argocd/none") is None
+
+
+async def test_whole_objects_missing_and_extra_are_episodes(store):
+    """Missing and Extra objects are drifts without a path."""
+    look = report(
+        resource("gone", status=ResourceStatus.MISSING),
+        resource("left", status=ResourceStatus.EXTRA),
+    )
+    await store.record(look, START, quiet)
+    found = [(d.drift.key.kind, d.drift.key.path) for d in await store.open_drifts()]
+    assert found == [("Missing", ""), ("Extra", "")]
+
+
+async def test_very_long_paths_are_kept_apart(store):
+    """Paths longer than an index entry may be work and are told apart by their ends."""
+    long = "/spec/" + "k" * 9000
+    await store.record(
+        report(resource("web", change(long + "1"), change(long + "2"))), START, quiet
+    )
+    assert len(await store.open_drifts()) == 2
+
+
+async def test_history_has_transitions_and_events_newest_first(store):
+    """Only changes and what driftd did enter the history; a look without change does not."""
+    await store.record(DRIFTED, START, quiet)
+    await store.record(DRIFTED, after(1), quiet)
+    sync = HistoryEntry(NAME, after(2), "sync", {"applied": ["Deployment.apps shop/web"]})
+    await store.record(CLEAN, after(3), quiet, events=[sync])
+    entries = await store.history(NAME, limit=10)
+    assert [e.kind for e in entries] == ["recovered", "sync", "drifted"]
+    assert entries[1] == sync
+    assert entries[2].data["opened"] == [
+        {"resource": "Deployment.apps shop/web", "path": "/spec/replicas", "kind": "modified"}
+    ]
+    assert await store.history("argocd/other", limit=10) == ()
+
+
+async def test_a_failing_composer_rolls_the_whole_look_back(store):
+    """Verdict, episodes, history and messages are one transaction."""
+
+    def broken(_change: StateChange) -> tuple[OutboxMessage, ...]:
+        raise RuntimeError("no message")
+
+    with pytest.raises(RuntimeError, match="no message"):
+        await store.record(DRIFTED, START, broken)
+    assert await store.application(NAME) is None
+    assert await store.open_drifts() == ()
+    assert await store.history(NAME, limit=10) == ()
+
+
+async def test_a_message_is_pending_until_delivered(store):
+    """Each target has its own delivery of one message; a delivered one is never due again."""
+    await store.record(DRIFTED, START, loud("slack", "webhook"))
+    first, second = await store.pending(START, limit=10)
+    assert (first.id, first.target, second.target) == ("shop-0", "slack", "webhook")
+    assert first.payload == b"{}"
+    await store.mark_delivered(first, after(1))
+    assert await store.pending(after(9999), limit=10) == (second,)
+    assert len(await store.pending(START, limit=1)) == 1
+
+
+async def test_a_failed_message_waits_until_its_time_and_keeps_its_id(store):
+    """Failure counts an attempt and postpones; the id is the same at the next attempt."""
+    await store.record(DRIFTED, START, loud("webhook"))
+    [message] = await store.pending(START, limit=10)
+    await store.mark_failed(message, START, "HTTP 500", after(30))
+    assert await store.pending(after(29), limit=10) == ()
+    [again] = await store.pending(after(30), limit=10)
+    assert (again.id, again.attempts) == (message.id, 1)
+
+
+async def test_messages_of_one_application_stay_in_order(store):
+    """A recovery is never delivered before the drift that it ends; others do not wait."""
+    await store.record(DRIFTED, START, loud("webhook"))
+    await store.record(CLEAN, after(1), loud("webhook"))
+    await store.record(report(resource("a", REPLICAS), name="api"), after(2), loud("webhook"))
+    first, other = await store.pending(after(2), limit=10)
+    assert (first.id, other.id) == ("shop-0", "api-2")
+    await store.mark_failed(first, after(2), "HTTP 500", after(60))
+    assert await store.pending(after(3), limit=10) == (other,)
+    [retried] = [m for m in await store.pending(after(60), limit=10) if m.target == "webhook"][:1]
+    await store.mark_failed(retried, after(60), "HTTP 500", None)
+    ids = [m.id for m in await store.pending(after(61), limit=10)]
+    assert ids == ["shop-1", "api-2"]
+
+
+async def test_forgetting_an_application_closes_its_drifts(store):
+    """An application that left Git is listed no longer and has no open drift."""
+    await store.record(DRIFTED, START, quiet)
+    await store.record(report(resource("a", REPLICAS), name="api"), START, quiet)
+    await store.forget(NAME, after(1))
+    assert [d.application for d in await store.open_drifts()] == ["argocd/api"]
+    assert [a.report.name for a in await store.applications()] == ["api"]
+    assert len(await store.history(NAME, limit=10)) == 1
+
+
+async def test_retention_deletes_only_what_is_over(store):
+    """Old history, closed drifts and settled messages go; open drifts and unsent messages stay."""
+    await store.record(DRIFTED, START, loud("webhook"))
+    await store.record(CLEAN, after(1), quiet)
+    await store.record(DRIFTED, after(2), quiet)
+    assert await store.retain(after(100)) == 4
+    assert len(await store.open_drifts()) == 1
+    [message] = await store.pending(after(100), limit=10)
+    await store.mark_delivered(message, after(101))
+    assert await store.retain(after(200)) == 1
+    assert await store.history(NAME, limit=10) == ()
+
+
+async def test_concurrent_records_of_many_applications(store):
+    """Writers queue up instead of failing; each application gets its own verdict."""
+    looks = [report(resource("web", REPLICAS), name=f"app{i:02}") for i in range(20)]
+    await asyncio.gather(*(store.record(look, START, loud("webhook")) for look in looks))
+    assert len(await store.open_drifts()) == 20
+    assert len(await store.pending(START, limit=100)) == 20
+
+
+async def test_state_survives_a_restart(dsn):
+    """A second process migrates nothing, loses nothing and continues the episode."""
+    store = await SqlStore.open(dsn)
+    await store.record(DRIFTED, START, quiet)
+    await store.close()
+    store = await SqlStore.open(dsn)
+    found = await store.record(DRIFTED, after(60), quiet)
+    await store.close()
+    assert (found.transition, found.previous) == (Transition.NONE, ApplicationStatus.OUT_OF_SYNC)
+
+
+async def test_migrations_lead_to_the_declared_schema(store):
+    """The migrated database and the tables of the code are the same."""
+
+    def difference(connection):
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        return compare_metadata(context, metadata)
+
+    async with store._engine.connect() as connection:
+        assert await connection.run_sync(difference) == []
+
+
+async def test_a_database_of_a_newer_driftd_is_refused(dsn):
+    """An unknown schema revision is an error with a remedy, not a guess."""
+    store = await SqlStore.open(dsn)
+    async with store._writer.begin() as connection:
+        await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    await store.close()
+    with pytest.raises(StoreError, match="9999") as caught:
+        await SqlStore.open(dsn)
+    assert "newer driftd" in caught.value.message
+
+
+async def test_a_failing_database_is_a_store_error(store):
+    """Errors of the driver are translated and do not hold the statement's values."""
+    async with store._writer.begin() as connection:
+        await connection.execute(text("DROP TABLE history"))
+    with pytest.raises(StoreError, match="cannot record the look at argocd/shop") as caught:
+        await store.record(DRIFTED, START, quiet)
+    assert "history" in str(caught.value)
+    assert "kubectl-edit" not in str(caught.value)
+
+
+async def test_sqlite_is_set_up_for_durability(tmp_path):
+    """Write-ahead log, full synchronisation and foreign keys are on; only the owner reads."""
+    path = tmp_path / "new" / "driftd.db"
+    store = await SqlStore.open(f"sqlite:///{path}")
+    async with store._engine.connect() as connection:
+        values = {
+            name: (await connection.execute(text(f"PRAGMA {name}"))).scalar_one()
+            for name in ("journal_mode", "synchronous", "foreign_keys")
+        }
+    await store.close()
+    assert values == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+async def test_a_file_that_is_no_database_is_refused(tmp_path):
+    """A foreign file is never overwritten."""
+    path = tmp_path / "notes.txt"
+    path.write_text("not a database" * 100)
+    with pytest.raises(StoreError, match=r"notes\.txt"):
+        await SqlStore.open(f"sqlite:///{path}")
+    assert path.read_text().startswith("not a database")
+    with pytest.raises(sqlite3.DatabaseError):
+        sqlite3.connect(path).execute("SELECT * FROM sqlite_master")
+
+
+@pytest.mark.parametrize(
+    ("dsn", "expected"),
+    [
+        ("sqlite://", "names no file"),
+        ("mysql://root@db/x", "mysql"),
+        ("not a dsn", "cannot be parsed"),
+    ],
+)
+async def test_a_wrong_dsn_is_a_config_error(dsn, expected):
+    """Only files of SQLite and PostgreSQL servers can be stores."""
+    with pytest.raises(ConfigError, match=expected):
+        await SqlStore.open(dsn)
+
+
+async def test_an_unreachable_server_is_an_error_without_the_password():
+    """The message names the server, never the password."""
+    with pytest.raises(StoreError) as caught:
+        await SqlStore.open("postgresql://driftd:hunter2@127.0.0.1:1/x")
+    assert "127.0.0.1" in caught.value.message
+    assert "hunter2" not in caught.value.message
+
+
+def test_the_migrations_are_inside_the_package():
+    """A wheel carries the migrations, because they are modules of the package."""
+    from driftd.store import migrations
+
+    folder = Path(migrations.__file__).parent
+    assert (folder / "env.py").is_file()
+    assert list((folder / "versions").glob("v*.py"))
