@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.testbed import binaries
 from tests.testbed.cluster import ControlPlane, KubectlFailed
+from tests.testbed.gitrepo import GitRepo
+from tests.testbed.kubeconfig import write_kubeconfig
+from tests.testbed.processes import Child, StartFailed
 
 pytestmark = pytest.mark.cluster
 
 APPS = "/apis/apps/v1"
+PATH = {"PATH": os.environ["PATH"]}
 
 
 def deployment(name: str, replicas: int = 2) -> dict[str, Any]:
@@ -183,13 +190,75 @@ def test_job_completes(full_cluster: ControlPlane) -> None:
 
 
 @pytest.mark.full
-def test_claim_is_bound_and_namespace_goes(full_cluster: ControlPlane) -> None:
-    """A claim gets one of the cluster's volumes, and deleting a namespace takes all with it."""
+def test_claim_is_bound(full_cluster: ControlPlane) -> None:
+    """A claim without a class gets the default one and one of the cluster's volumes."""
     full_cluster.kubectl("create", "namespace", "workloads-claim")
     path = "/api/v1/namespaces/workloads-claim/persistentvolumeclaims"
     spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
     full_cluster.call("POST", path, {"metadata": {"name": "c"}, "spec": spec})
     claim = full_cluster.wait_for(f"{path}/c", lambda c: c["status"].get("phase") == "Bound")
     assert claim["spec"]["storageClassName"] == "standard"
-    full_cluster.kubectl("delete", "namespace", "workloads-claim", "--wait=true")
-    assert full_cluster.request("GET", "/api/v1/namespaces/workloads-claim")[0] == 404
+    assert claim["spec"]["volumeName"].startswith("volume-")
+
+
+@pytest.mark.full
+def test_deleted_pods_go(full_cluster: ControlPlane) -> None:
+    """Deleting a Deployment takes its pods along, as the node's agent would end them."""
+    full_cluster.kubectl("create", "namespace", "workloads-deletion")
+    path = f"{APPS}/namespaces/workloads-deletion/deployments"
+    pods = "/api/v1/namespaces/workloads-deletion/pods"
+    full_cluster.call("POST", path, deployment("gone"))
+    full_cluster.wait_for(f"{path}/gone", lambda d: d["status"].get("readyReplicas") == 2)
+    full_cluster.kubectl("delete", "deployment", "gone", "-n", "workloads-deletion")
+    full_cluster.wait_for(pods, lambda listed: not listed["items"])
+
+
+def test_merged_kubeconfig_reaches_each_cluster(api_server: ControlPlane, tmp_path: Path) -> None:
+    """Every context of a merged kubeconfig authenticates as the user it was made for."""
+    users = {"production": "detector", "staging": "alice", "development": "nobody"}
+    accesses = [api_server.access(user, context=name) for name, user in users.items()]
+    merged = str(write_kubeconfig(tmp_path / "merged", accesses))
+    names = {}
+    for context in users:
+        done = api_server.kubectl(
+            "--kubeconfig", merged, "--context", context, "auth", "whoami", "-o", "json"
+        )
+        names[context] = json.loads(done.stdout)["status"]["userInfo"]["username"]
+    assert names == {
+        "production": "system:serviceaccount:driftd:driftd-detect",
+        "staging": "alice",
+        "development": "nobody",
+    }
+
+
+def test_stopped_api_server_refuses_connections() -> None:
+    """A cluster whose API server was ended refuses connections, and its folder goes with it."""
+    with ControlPlane("short-lived") as cluster:
+        folder = cluster.folder
+        assert cluster.call("GET", "/readyz") == "ok"
+        cluster.stop_api_server()
+        with pytest.raises(ConnectionRefusedError):
+            cluster.request("GET", "/readyz")
+    assert not folder.exists()
+
+
+def test_programs_end_with_the_test_run(tmp_path: Path) -> None:
+    """A tied program ends when the pipe to its starter closes, as it does when that dies."""
+    run_tied = str(binaries.ensure().path("run-tied"))
+    child = Child("sleep", [run_tied, "sleep", "600"], log=tmp_path / "log", environment=PATH)
+    child.check()
+    child.stop()
+    with pytest.raises(StartFailed, match="sleep ended"):
+        child.check()
+
+
+def test_git_repository_is_reproducible(tmp_path: Path) -> None:
+    """Two repositories with the same content have the same commit, whoever runs the tests."""
+    commits = []
+    for name in ("one", "two"):
+        repo = GitRepo(tmp_path / name)
+        repo.write("apps/web.yaml", "kind: Service\n")
+        repo.set_remote("https://git.example.com/team/gitops.git")
+        commits.append(repo.commit("Add web"))
+    assert commits[0] == commits[1] == repo.head
+    assert repo.git("remote", "get-url", "origin").strip().endswith("/gitops.git")

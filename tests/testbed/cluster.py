@@ -45,6 +45,7 @@ _GROUPS = {
     "system:kube-scheduler": "",
 }
 _SERVICE_CIDR = "10.96.0.0/16"
+_FOLDER_PREFIX = "driftd-testbed-"
 
 
 class KubectlFailed(RuntimeError):
@@ -97,9 +98,10 @@ class ControlPlane:
 
     def start(self) -> None:
         """Start and wait until the cluster serves; raises `StartFailed` with the log if not."""
-        started = time.monotonic()
         self.binaries = binaries.ensure()
-        self._folder = Path(tempfile.mkdtemp(prefix="driftd-testbed-"))
+        started = time.monotonic()
+        _remove_abandoned_folders()
+        self._folder = Path(tempfile.mkdtemp(prefix=f"{_FOLDER_PREFIX}{os.getpid()}-"))
         try:
             self._start_api_server()
             self._create_users()
@@ -446,6 +448,24 @@ class ControlPlane:
         )
         self._children.append(child)
         return child
+
+
+def _remove_abandoned_folders() -> None:
+    """Remove what clusters of killed test runs left (etcd alone takes 128 MB each)."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDER_PREFIX}*-*"):
+        owner = folder.name.removeprefix(_FOLDER_PREFIX).partition("-")[0]
+        if owner.isdecimal() and not _alive(int(owner)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 _COLLECTIONS = {
