@@ -1,0 +1,196 @@
+"""Compare one desired object with one live object: the entry of the package."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import orjson
+from msgspec import UNSET
+
+from driftd.diff import mask, places
+from driftd.diff.attribute import attribute
+from driftd.diff.extras import Subject
+from driftd.diff.fields import confirmed
+from driftd.diff.finding import ABSENT, Finding
+from driftd.diff.owners import Entry, entries
+from driftd.diff.paths import names, pointer, ssa_path
+from driftd.diff.prepare import desired_view, last_applied_view, live_view
+from driftd.diff.schema import ANY_NODE, Node
+from driftd.diff.trusted import Facts
+from driftd.diff.walk import walk
+from driftd.model.report import Change, ChangeClass, ChangeKind
+from driftd.model.resource import Json, ResourceKey
+
+DEPLOYERS: frozenset[str] = frozenset(
+    {
+        "argocd-controller",
+        "argocd-application-controller",
+        "driftd",
+        "helm",
+        "helm-controller",
+        "kustomize-controller",
+        "kubectl",
+        "kubectl-client-side-apply",
+    }
+)
+"""Field managers that count as Git's hand unless an application says otherwise."""
+
+
+class Context(msgspec.Struct, frozen=True, kw_only=True):
+    """What a comparison needs besides the two objects."""
+
+    deployers: frozenset[str] = DEPLOYERS
+    facts: Facts = Facts()
+    strict: bool = False
+    instance_label: str | None = None
+    synced_here: bool = False
+    """Whether Argo CD says that it has synced just the revision that is compared."""
+
+
+class Comparison(msgspec.Struct, frozen=True):
+    """The changes of one object, and the deployers that its fields name."""
+
+    changes: tuple[Change, ...]
+    deployers: frozenset[str]
+
+
+def compare(
+    key: ResourceKey,
+    desired: dict[str, Any],
+    live: dict[str, Any],
+    node: Node | None,
+    context: Context,
+    *,
+    synced: dict[str, Any] | None = None,
+) -> Comparison:
+    """Every difference between `desired` and `live` (decoded objects, live with managedFields).
+
+    `node` is the schema of the kind; None compares without schema (lists by the keys that
+    managedFields name). `synced` is the object at the revision that was synced last; what live
+    shares with it is pending, not drift.
+
+    Raises:
+        CompareError: the two engines disagree; the object is to be reported Unknown.
+    """
+    found_entries = entries(live, context.deployers)
+    root = node or ANY_NODE
+    wanted = desired_view(desired)
+    subject = _subject(key, wanted, live, found_entries, context)
+    findings = confirmed(walk(subject, root))
+    if findings:
+        _mark_rewritten(findings, subject, wanted, live, context)
+        if synced is not None:
+            _mark_pending(findings, key, synced, live, root, found_entries, context)
+    return Comparison(
+        tuple(change(finding, key) for finding in findings),
+        frozenset(entry.manager for entry in found_entries if entry.deployer),
+    )
+
+
+def _subject(
+    key: ResourceKey,
+    wanted: dict[str, Any],
+    live: dict[str, Any],
+    found: list[Entry],
+    context: Context,
+) -> Subject:
+    view = live_view(live, wanted, instance_label=context.instance_label)
+    # The creation time tells who created the object; it is read, never compared.
+    created = (live.get("metadata") or {}).get("creationTimestamp")
+    return Subject(
+        key=key,
+        desired=wanted,
+        live=view,
+        entries=tuple(found),
+        facts=context.facts,
+        created=created,
+        strict=context.strict,
+    )
+
+
+def _mark_rewritten(
+    findings: list[Finding],
+    subject: Subject,
+    wanted: dict[str, Any],
+    live: dict[str, Any],
+    context: Context,
+) -> None:
+    """Declared values that our own apply sent and the cluster stores otherwise.
+
+    Evidence that the apply sent Git's value is asked for: the last-applied record equals Git, or
+    Argo CD has synced this revision. Without it, or at a critical place, the change is drift.
+    """
+    record: bool | None = None
+    for finding in findings:
+        if finding.kind is not ChangeKind.MODIFIED or not finding.owners:
+            continue
+        if finding.change_class is not ChangeClass.DECLARED:
+            continue
+        if not all(entry.deployer for entry in finding.owners):
+            continue
+        if places.is_critical(subject.key.kind, names(finding.path)):
+            continue
+        if record is None:
+            record = context.synced_here or _canonical(last_applied_view(live)) == _canonical(
+                wanted
+            )
+        if record:
+            finding.change_class = ChangeClass.REWRITTEN
+            finding.reason = "a deployer applied Git's value and the cluster stored another"
+
+
+def _mark_pending(
+    findings: list[Finding],
+    key: ResourceKey,
+    synced: dict[str, Any],
+    live: dict[str, Any],
+    node: Node,
+    found: list[Entry],
+    context: Context,
+) -> None:
+    """Declared changes that vanish against the revision synced last: Git is ahead."""
+    before = _subject(key, desired_view(synced), live, found, context)
+    still = {names_with_keys(finding) for finding in walk(before, node)}
+    for finding in findings:
+        if finding.change_class is ChangeClass.DECLARED and names_with_keys(finding) not in still:
+            finding.change_class = ChangeClass.PENDING
+            finding.reason = "Git is ahead: live equals the revision that was synced last"
+
+
+def names_with_keys(finding: Finding) -> str:
+    """The place of a finding, independent of list positions."""
+    return ssa_path(finding.path)
+
+
+def change(finding: Finding, key: ResourceKey) -> Change:
+    """The published form of a finding: paths, masked values, attribution."""
+    place = names(finding.path)
+    desired = mask.shown(key, place, finding.desired)
+    live = mask.shown(key, place, finding.live)
+    live_path = pointer(finding.path, live=True)
+    desired_path = pointer(finding.renamed_from or finding.path, live=False)
+    if finding.kind is ChangeKind.MISSING or live_path is None:
+        path = desired_path or live_path or ""
+    else:
+        path = live_path
+    who = attribute(finding.owners)
+    return Change(
+        kind=finding.kind,
+        change_class=finding.change_class,
+        path=path,
+        desired_path=UNSET if desired_path is None or desired is ABSENT else desired_path,
+        ssa_path=ssa_path(finding.path),
+        desired=UNSET if desired is ABSENT else desired,
+        live=UNSET if live is ABSENT else live,
+        manager=who.manager if who else UNSET,
+        operation=who.operation if who else UNSET,
+        subresource=who.subresource if who and who.subresource else UNSET,
+        time=who.time if who and who.time else UNSET,
+        confidence=who.confidence if who else UNSET,
+        reason=finding.reason or UNSET,
+    )
+
+
+def _canonical(value: Json) -> bytes:
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)

@@ -1,0 +1,273 @@
+"""What the API server itself fills in, so that an extra field need not be somebody's change.
+
+The table (`data/defaults.json`) is generated from real API servers by
+`python -m tests.defaults.generate`: for many objects it records which field of which schema
+component the server added, and with which values. Keyed by component, one observation of a
+container holds in every workload kind. Defaults that depend on neighbouring fields are rules here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from enum import Enum
+from functools import lru_cache
+from importlib import resources
+from typing import Any, Final, TypeAlias
+
+from driftd.diff.schema import Node
+from driftd.model.resource import Json
+
+Struct: TypeAlias = "dict[str, Any]"
+
+STRUCT_MARK: Final = "{}"
+"""How the table says that the server creates a struct at a field (its content has own rows)."""
+
+
+@lru_cache(maxsize=1)
+def table() -> Mapping[str, Mapping[str, list[str]]]:
+    """Component name to field to the canonical JSON of each value a server was seen to add."""
+    text = resources.files("driftd.diff").joinpath("data/defaults.json").read_text("utf-8")
+    loaded: dict[str, dict[str, list[str]]] = json.loads(text)["components"]
+    return loaded
+
+
+def short(ref: str) -> str:
+    """The last two parts of a component name: `v1.Container`, enough to be unique among natives."""
+    return ".".join(ref.rsplit(".", 2)[-2:])
+
+
+def canonical(value: Json) -> str:
+    """Canonical JSON text: sorted keys, no spaces."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+class Explained(Enum):
+    """How much of an extra value the server's defaults explain."""
+
+    NOT = 0
+    STRUCT = 1
+    """The struct itself; its fields are judged on their own."""
+    WHOLE = 2
+
+
+def explain(
+    node: Node, field: str, live: Json, desired_parent: Struct, live_parent: Struct
+) -> Explained:
+    """Whether `live` is what a server fills in at `field` of a struct described by `node`.
+
+    `desired_parent` and `live_parent` are the struct on both sides; conditional defaults read them.
+    """
+    if field in node.defaults and canonical(node.defaults[field]) == canonical(live):
+        return Explained.WHOLE
+    if not node.native:
+        return Explained.NOT
+    name = short(node.ref)
+    rule = CONDITIONAL.get((name, field))
+    if rule is not None:
+        return Explained.WHOLE if rule(live, desired_parent, live_parent) else Explained.NOT
+    known = table().get(name, {}).get(field)
+    if known is None:
+        return Explained.NOT
+    if isinstance(live, dict):
+        return Explained.STRUCT if STRUCT_MARK in known else Explained.NOT
+    return Explained.WHOLE if canonical(live) in known else Explained.NOT
+
+
+def is_struct_default(node: Node, field: str) -> bool:
+    """Whether the server is known to create the struct at `field` by itself."""
+    return node.native and STRUCT_MARK in table().get(short(node.ref), {}).get(field, ())
+
+
+def is_allocated(node: Node, field: str) -> bool:
+    """Whether the value at `field` is chosen by the cluster, so no Git could know it."""
+    return node.native and field in ALLOCATED.get(short(node.ref), ())
+
+
+ALLOCATED: Final[Mapping[str, frozenset[str]]] = {
+    "v1.ServiceSpec": frozenset(
+        {"clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "healthCheckNodePort"}
+    ),
+    "v1.ServicePort": frozenset({"nodePort"}),
+    "v1.PersistentVolumeClaimSpec": frozenset({"volumeName", "storageClassName"}),
+    "v1.PersistentVolumeSpec": frozenset({"claimRef"}),
+    "v1.JobSpec": frozenset({"selector"}),
+    "v1.ServiceAccount": frozenset({"secrets"}),
+    "v1.PodSpec": frozenset({"nodeName"}),
+}
+"""Fields whose value the cluster allocates (catalogue rows 14-16, 19, 20)."""
+
+
+def _image_pull_policy(live: Json, desired: Struct, _live_parent: Struct) -> bool:
+    image = str(desired.get("image", ""))
+    last = image.rpartition("/")[2]
+    if "@" in image:
+        tagged = ":" in last.partition("@")[0]
+        latest = tagged and last.partition("@")[0].endswith(":latest")
+    else:
+        tagged, latest = ":" in last, last.endswith(":latest")
+    untagged = not tagged and "@" not in image
+    return bool(live == ("Always" if latest or untagged else "IfNotPresent"))
+
+
+def _target_port(live: Json, desired: Struct, _live_parent: Struct) -> bool:
+    return type(live) is int and live == desired.get("port")
+
+
+def _requests(live: Json, desired: Struct, _live_parent: Struct) -> bool:
+    limits = desired.get("limits")
+    return (
+        isinstance(live, dict)
+        and isinstance(limits, dict)
+        and all(
+            name in limits and canonical(limits[name]) == canonical(value)
+            for name, value in live.items()
+        )
+    )
+
+
+def _policy_types(live: Json, desired: Struct, _live_parent: Struct) -> bool:
+    return bool(live == ["Ingress", *(["Egress"] if desired.get("egress") else [])])
+
+
+def _service_account(live: Json, _desired: Struct, live_parent: Struct) -> bool:
+    # The deprecated alias follows serviceAccountName, which is compared itself.
+    return live is not None and live == live_parent.get("serviceAccountName")
+
+
+def _subject_group(live: Json, desired: Struct, _live_parent: Struct) -> bool:
+    return desired.get("kind") in ("User", "Group") and live == "rbac.authorization.k8s.io"
+
+
+def _data_source(live: Json, desired: Struct, live_parent: Struct) -> bool:
+    source = desired.get("dataSource") or live_parent.get("dataSource")
+    if not isinstance(live, dict):
+        return False
+    set_fields = {name: value for name, value in live.items() if value is not None}
+    return canonical(set_fields) == canonical(source)
+
+
+def _list_kind(live: Json, desired: Struct, _live_parent: Struct) -> bool:
+    return bool(live == f"{desired.get('kind')}List")
+
+
+def _singular(live: Json, desired: Struct, _live_parent: Struct) -> bool:
+    return bool(live == str(desired.get("kind", "")).lower())
+
+
+def _host_port(live: Json, desired: Struct, _live_parent: Struct) -> bool:
+    # Only under hostNetwork does the server copy the port; the walk reports hostNetwork itself.
+    return type(live) is int and live == desired.get("containerPort")
+
+
+def _load_balancer_ports(live: Json, desired: Struct, _live_parent: Struct) -> bool:
+    return live is True and desired.get("type") == "LoadBalancer"
+
+
+def _external_traffic(live: Json, desired: Struct, _live_parent: Struct) -> bool:
+    external = desired.get("type") in ("NodePort", "LoadBalancer")
+    return (external or bool(desired.get("externalIPs"))) and live == "Cluster"
+
+
+def _affinity_timeout(live: Json, desired: Struct, _live_parent: Struct) -> bool:
+    return desired.get("sessionAffinity") == "ClientIP" and canonical(live) == canonical(
+        {"clientIP": {"timeoutSeconds": 10800}}
+    )
+
+
+def _limit_default(live: Json, desired: Struct, _live_parent: Struct) -> bool:
+    return isinstance(live, dict) and canonical(live) == canonical(desired.get("max"))
+
+
+def _limit_request(live: Json, desired: Struct, live_parent: Struct) -> bool:
+    sources = (desired.get("default"), live_parent.get("default"), desired.get("min"))
+    return isinstance(live, dict) and any(canonical(live) == canonical(s) for s in sources if s)
+
+
+CONDITIONAL: Final[Mapping[tuple[str, str], Callable[[Json, Struct, Struct], bool]]] = {
+    ("v1.Container", "imagePullPolicy"): _image_pull_policy,
+    ("v1.EphemeralContainer", "imagePullPolicy"): _image_pull_policy,
+    ("v1.ServicePort", "targetPort"): _target_port,
+    ("v1.ResourceRequirements", "requests"): _requests,
+    ("v1.NetworkPolicySpec", "policyTypes"): _policy_types,
+    ("v1.PodSpec", "serviceAccount"): _service_account,
+    ("v1.PersistentVolumeClaimSpec", "dataSourceRef"): _data_source,
+    ("v1.Subject", "apiGroup"): _subject_group,
+    ("v1.CustomResourceDefinitionNames", "listKind"): _list_kind,
+    ("v1.CustomResourceDefinitionNames", "singular"): _singular,
+    ("v1.ContainerPort", "hostPort"): _host_port,
+    ("v1.ServiceSpec", "allocateLoadBalancerNodePorts"): _load_balancer_ports,
+    ("v1.ServiceSpec", "externalTrafficPolicy"): _external_traffic,
+    ("v1.ServiceSpec", "sessionAffinityConfig"): _affinity_timeout,
+    ("v1.LimitRangeItem", "default"): _limit_default,
+    ("v1.LimitRangeItem", "defaultRequest"): _limit_request,
+}
+"""Defaults that depend on sibling fields (catalogue row 2)."""
+
+KEPT_EMPTY: Final[frozenset[tuple[str, str]]] = frozenset(
+    {
+        ("v1.NetworkPolicySpec", "podSelector"),
+        ("v1.NetworkPolicyPeer", "podSelector"),
+        ("v1.NetworkPolicyPeer", "namespaceSelector"),
+        ("v1.Volume", "emptyDir"),
+        ("v1.PodSpec", "affinity"),
+        ("v1.PodSpec", "securityContext"),
+        ("v1.PodDisruptionBudgetSpec", "selector"),
+        ("v1.DeploymentSpec", "replicas"),
+        ("v1.StatefulSetSpec", "replicas"),
+        ("v1.ReplicaSetSpec", "replicas"),
+        ("v1.PodSpec", "automountServiceAccountToken"),
+        ("v1.PodSpec", "enableServiceLinks"),
+        ("v1.PodSpec", "terminationGracePeriodSeconds"),
+        ("v1.PodSpec", "hostUsers"),
+        ("v1.SecurityContext", "privileged"),
+        ("v1.SecurityContext", "allowPrivilegeEscalation"),
+        ("v1.SecurityContext", "readOnlyRootFilesystem"),
+        ("v1.SecurityContext", "runAsNonRoot"),
+        ("v1.SecurityContext", "runAsUser"),
+        ("v1.SecurityContext", "runAsGroup"),
+        ("v1.PodSecurityContext", "runAsNonRoot"),
+        ("v1.PodSecurityContext", "runAsUser"),
+        ("v1.PodSecurityContext", "runAsGroup"),
+        ("v1.PodSecurityContext", "fsGroup"),
+        ("v1.ServiceSpec", "allocateLoadBalancerNodePorts"),
+        ("v1.ServiceAccount", "automountServiceAccountToken"),
+        ("v1.CronJobSpec", "suspend"),
+        ("v1.JobSpec", "suspend"),
+        ("v1.JobSpec", "backoffLimit"),
+        ("v1.JobSpec", "parallelism"),
+        ("v1.JobSpec", "ttlSecondsAfterFinished"),
+        ("v1.ConfigMap", "immutable"),
+        ("v1.Secret", "immutable"),
+    }
+)
+"""Fields whose declared empty or false value the server keeps (Go pointers): absence is real."""
+
+
+def with_derived(node: Node, field: str, desired: Json, parent: Struct, live: Json) -> Json:
+    """`desired` with the members that the server derives from sibling fields of its parent.
+
+    Requests that Git leaves out are filled from the limits, one resource at a time.
+    """
+    if field != "requests" or short(node.ref) != "v1.ResourceRequirements":
+        return desired
+    limits = parent.get("limits")
+    if not (isinstance(desired, dict) and isinstance(live, dict) and isinstance(limits, dict)):
+        return desired
+    derived = {name: limits[name] for name in live if name in limits and name not in desired}
+    return {**derived, **desired} if derived else desired
+
+
+def is_kept_empty(node: Node, field: str) -> bool:
+    """Whether a declared empty value at `field` must be found live.
+
+    Custom resources keep every value; native structs drop empty ones except where listed.
+    """
+    return not node.native or (short(node.ref), field) in KEPT_EMPTY
+
+
+def is_empty(value: Json) -> bool:
+    """Whether `value` is null, zero, false, empty, or holds nothing but such values."""
+    if isinstance(value, dict):
+        return all(is_empty(inner) for inner in value.values())
+    return value is None or value is False or value in ("", 0) or value == []

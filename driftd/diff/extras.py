@@ -1,0 +1,220 @@
+"""Fields that live and Git does not declare: whose they are and whether they matter.
+
+The rule: an extra that nobody owns was made by the server or a webhook; one that
+somebody owns is drift. The default table comes before any trust in an owner, and critical
+places are excused by the table alone, since ownership can be forged or wiped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from driftd.diff import defaults, places, trusted
+from driftd.diff.finding import Finding
+from driftd.diff.owners import UNKNOWN_MANAGERS, Entry, Owners, at_field
+from driftd.diff.paths import Path, names
+from driftd.diff.schema import Node, Shape
+from driftd.model.report import ChangeClass, ChangeKind
+from driftd.model.resource import Json, ResourceKey
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The object under comparison and what is known about it."""
+
+    key: ResourceKey
+    desired: dict[str, Any]
+    live: dict[str, Any]
+    entries: tuple[Entry, ...]
+    facts: trusted.Facts
+    created: str | None = None
+    """The object's creationTimestamp."""
+    strict: bool = False
+    """Strict mode reports every extra that no table excuses, whoever made it."""
+
+    @property
+    def provenance_lost(self) -> bool:
+        """Whether the object carries no usable managedFields."""
+        return not self.entries
+
+
+class Extras:
+    """Classifies extras of one object."""
+
+    __slots__ = ("subject",)
+
+    def __init__(self, subject: Subject) -> None:
+        self.subject = subject
+
+    def field(
+        self,
+        name: str,
+        live: Json,
+        parent: Node,
+        parents: tuple[dict[str, Any], dict[str, Any]],
+        owners: Owners,
+        path: Path,
+    ) -> list[Finding]:
+        """Findings for the extra field or map key `name`, whose full path is `path`.
+
+        `parent` is the node of the struct that holds it, `parents` that struct on both sides,
+        `owners` those of the extra itself.
+        """
+        if live is None:
+            return []
+        if parent.shape is Shape.STRUCT:
+            explained = defaults.explain(parent, name, live, *parents)
+            if explained is defaults.Explained.WHOLE:
+                return []
+            if explained is defaults.Explained.STRUCT:
+                return self._below(live, parent.child(name), owners, path)
+        if self._is_allocated(name, parent, owners):
+            return []
+        if isinstance(live, dict):
+            return self._struct(name, live, parent, owners, path)
+        child = parent.child(name)
+        if isinstance(live, list) and child.shape in (Shape.LIST_MAP, Shape.SET) and live:
+            return self._list(live, child, owners, path)
+        return self._leaf(live, owners, path, collection=parent.shape is Shape.MAP)
+
+    def item(self, live: Json, owners: Owners, path: Path) -> list[Finding]:
+        """Findings for an extra item of a list; it is judged whole."""
+        return self._leaf(live, owners, path, collection=True)
+
+    def _is_allocated(self, name: str, parent: Node, owners: Owners) -> bool:
+        if not defaults.is_allocated(parent, name):
+            return False
+        return all(
+            entry.deployer or entry.manager in UNKNOWN_MANAGERS or self._is_creator(entry)
+            for entry, _ in owners
+        )
+
+    def _is_creator(self, entry: Entry) -> bool:
+        return entry.time is not None and entry.time == self.subject.created
+
+    def _struct(
+        self, name: str, live: dict[str, Any], parent: Node, owners: Owners, path: Path
+    ) -> list[Finding]:
+        child = parent.child(name)
+        if not live:
+            # An empty struct that nobody owns is the server's; one that somebody set can mean
+            # "everything" (a NetworkPolicy peer's namespaceSelector, catalogue row 35).
+            return self._leaf(live, owners, path, collection=False) if owners else []
+        found = self._below(live, child, owners, path)
+        if child.shape is Shape.MAP and not child.atomic:
+            return found
+        if defaults.is_struct_default(parent, name):
+            return found
+        return self._collapsed(found, live, path)
+
+    def _below(self, live: dict[str, Any], node: Node, owners: Owners, path: Path) -> list[Finding]:
+        """Findings for every member of an extra struct."""
+        found: list[Finding] = []
+        parents: tuple[dict[str, Any], dict[str, Any]] = ({}, live)
+        if node.native:
+            parents = (live, live)  # conditional defaults look at their live neighbours
+        for name, value in live.items():
+            reached = at_field(owners, name, atomic=node.atomic or node.child(name).atomic)
+            found += self.field(name, value, node, parents, reached, (*path, name))
+        return found
+
+    def _list(self, live: list[Json], node: Node, owners: Owners, path: Path) -> list[Finding]:
+        """An extra list as a whole: its items' owners together decide."""
+        reached = [(entry, None) for entry, below in owners if below is None or below]
+        return self._leaf(live, reached, path, collection=True)
+
+    def _collapsed(self, found: list[Finding], live: dict[str, Any], path: Path) -> list[Finding]:
+        """One finding at the struct instead of one per member, if the members agree."""
+        kinds = {(finding.kind, finding.change_class) for finding in found}
+        if len(kinds) != 1:
+            return found
+        first = found[0]
+        entries = list(dict.fromkeys(e for finding in found for e in finding.owners))
+        return [Finding(first.kind, first.change_class, path, live=live, owners=entries,
+                        reason=first.reason)]  # fmt: skip
+
+    def _leaf(self, live: Json, owners: Owners, path: Path, *, collection: bool) -> list[Finding]:
+        subject = self.subject
+        entries = [entry for entry, _ in owners]
+        place = names(path)
+        foreign = [entry for entry in entries if not entry.deployer]
+        if not entries:
+            return self._unowned(live, path, place, collection=collection)
+        if foreign:
+            reasons = [trusted.trusted_write(entry, subject, place, live) for entry in foreign]
+            if all(reasons) and not (subject.strict and len(entries) == len(foreign)):
+                return []
+        if any(entry.deployer and entry.applied for entry in entries) or not foreign:
+            return [
+                Finding(
+                    ChangeKind.FORMERLY_DECLARED,
+                    ChangeClass.DECLARED,
+                    path,
+                    live=live,
+                    owners=entries,
+                    reason="applied by a deployer, absent from Git",
+                )
+            ]
+        return [
+            Finding(
+                ChangeKind.ADDED,
+                self._foreign_class(place, foreign),
+                path,
+                live=live,
+                owners=foreign,
+                reason="added by a manager that is no deployer",
+            )
+        ]
+
+    def _unowned(
+        self, live: Json, path: Path, place: tuple[str, ...], *, collection: bool
+    ) -> list[Finding]:
+        subject = self.subject
+        critical = places.is_critical(subject.key.kind, place)
+        lost = subject.provenance_lost and collection
+        if critical or lost or subject.strict:
+            reason = (
+                "nobody owns it, and no default explains it at a critical place"
+                if critical
+                else "managedFields are gone, so nobody can be named"
+                if lost
+                else "nobody owns it, and no default explains it"
+            )
+            change_class = ChangeClass.UNDECLARED
+            if not critical and places.is_review(place):
+                change_class = ChangeClass.REVIEW
+            return [Finding(ChangeKind.ADDED, change_class, path, live=live, reason=reason)]
+        if live in ("", 0, False) or live == []:
+            return []
+        return [
+            Finding(
+                ChangeKind.ADDED,
+                ChangeClass.INJECTED,
+                path,
+                live=live,
+                reason="nobody owns it and no default is known: a mutating webhook, most likely",
+            )
+        ]
+
+    def _foreign_class(self, place: tuple[str, ...], foreign: list[Entry]) -> ChangeClass:
+        subject = self.subject
+        if places.is_critical(subject.key.kind, place):
+            return ChangeClass.UNDECLARED
+        if places.is_review(place):
+            return ChangeClass.REVIEW
+        if is_custom(subject.key.group) and all(self._writes_status(e) for e in foreign):
+            return ChangeClass.REVIEW
+        return ChangeClass.UNDECLARED
+
+    def _writes_status(self, entry: Entry) -> bool:
+        """Whether the manager is the one that writes this object's status: its own controller."""
+        return any(
+            other.manager == entry.manager and "f:status" in other.fields
+            for other in self.subject.entries
+        )
+
+
+def is_custom(group: str) -> bool:
+    """Whether a group is no group of Kubernetes itself."""
+    return "." in group and not group.endswith(".k8s.io")

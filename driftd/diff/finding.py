@@ -1,0 +1,36 @@
+"""What the walk finds at one place, before it becomes a published change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from driftd.diff.owners import Entry
+from driftd.diff.paths import Path
+from driftd.model.report import ChangeClass, ChangeKind
+from driftd.model.resource import Json
+
+
+class _Absent:
+    """The type of `ABSENT`; null is a value, absence is not."""
+
+    def __repr__(self) -> str:
+        return "ABSENT"
+
+
+ABSENT: Final = _Absent()
+
+
+@dataclass(slots=True)
+class Finding:
+    """One difference with its owners."""
+
+    kind: ChangeKind
+    change_class: ChangeClass
+    path: Path
+    desired: Json = ABSENT
+    live: Json = ABSENT
+    owners: list[Entry] = field(default_factory=list)
+    """Entries that own the live place; empty for removals and reorders, which leave no trace."""
+    reason: str = ""
+    renamed_from: Path | None = None

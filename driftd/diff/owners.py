@@ -1,0 +1,99 @@
+"""`managedFields` (KEP-555): who wrote which field, and when.
+
+The FieldsV1 sets are used as served: a walk carries, for every entry that reaches a node,
+the entry and its sub-set there. Nothing is merged or copied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, TypeAlias
+
+import orjson
+
+from driftd.model.resource import Json
+
+
+class Entry:
+    """One entry of `metadata.managedFields`."""
+
+    __slots__ = ("api_version", "deployer", "fields", "manager", "operation", "subresource", "time")
+
+    def __init__(self, raw: dict[str, Any], deployers: frozenset[str]) -> None:
+        self.manager = str(raw.get("manager", ""))
+        self.operation = str(raw.get("operation", ""))
+        self.subresource = str(raw.get("subresource", ""))
+        self.time = raw.get("time")
+        """RFC 3339; moves only when the entry takes a field; None for writes through `/scale`."""
+        self.api_version = str(raw.get("apiVersion", ""))
+        self.fields: dict[str, Any] = raw.get("fieldsV1") or {}
+        # `kubectl scale` writes as `kubectl` through a subresource: that is a person, not Git.
+        self.deployer = self.manager in deployers and not self.subresource
+        """Whether this entry counts as Git's hand."""
+
+    @property
+    def applied(self) -> bool:
+        """Whether the entry was made by server-side apply."""
+        return self.operation == "Apply"
+
+
+Owner: TypeAlias = "tuple[Entry, dict[str, Any] | None]"
+"""An entry and its set at a node; None where an atomic ancestor makes it own all below."""
+
+Owners: TypeAlias = "Sequence[Owner]"
+
+UNKNOWN_MANAGERS: Final = frozenset({"before-first-apply", "ancient-changes"})
+"""Names that the API server gives when it lost track of the real manager."""
+
+
+def entries(live: dict[str, Any], deployers: frozenset[str]) -> list[Entry]:
+    """The entries of a live object, without empty ones (`managedFields: [{}]` wipes them)."""
+    raw = live.get("metadata", {}).get("managedFields") or ()
+    return [Entry(item, deployers) for item in raw if item.get("fieldsV1")]
+
+
+def roots(found: Sequence[Entry]) -> list[Owner]:
+    """The owners at the root of an object."""
+    return [(entry, entry.fields) for entry in found]
+
+
+def at_field(owners: Owners, name: str, *, atomic: bool) -> list[Owner]:
+    """The owners of field or map key `name` below a node that `owners` reach."""
+    return _at(owners, "f:" + name, atomic=atomic)
+
+
+def at_item(owners: Owners, key: str, *, atomic: bool = False) -> list[Owner]:
+    """The owners of a list item, by its `k:` or `v:` key."""
+    return _at(owners, key, atomic=atomic)
+
+
+def _at(owners: Owners, member: str, *, atomic: bool) -> list[Owner]:
+    reached: list[Owner] = []
+    for entry, fields in owners:
+        if fields is None:
+            reached.append((entry, None))
+        elif member in fields:
+            below = fields[member]
+            reached.append((entry, None if atomic and not below else below))
+    return reached
+
+
+def item_key(item: dict[str, Any], keys: tuple[str, ...], defaults: dict[str, Json]) -> str | None:
+    """The `k:{...}` key of a map-list item, keys sorted; None if a key is missing without default.
+
+    The text equals what the API server writes, so it is found in FieldsV1 by look-up.
+    """
+    values = {}
+    for key in keys:
+        value = item.get(key, defaults.get(key))
+        if value is None:
+            continue  # as the server does, an optional key that is absent is left out
+        values[key] = value
+    if not values:
+        return None
+    return "k:" + orjson.dumps(values, option=orjson.OPT_SORT_KEYS).decode()
+
+
+def value_key(value: Json) -> str:
+    """The `v:` key of a set item."""
+    return "v:" + orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()

@@ -1,0 +1,303 @@
+"""The comparison itself: desired, live, schema and ownership walked together.
+
+For every place the walk answers three questions: does live hold what Git declares; who made
+what Git does not declare; and what should an undeclared field have been (the default table).
+The API server is not asked, and no other object is looked at.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import orjson
+
+from driftd.diff import defaults, scalars, trusted
+from driftd.diff.extras import Extras, Subject, is_custom
+from driftd.diff.finding import Finding
+from driftd.diff.owners import (
+    Entry,
+    Owners,
+    at_field,
+    at_item,
+    item_key,
+    roots,
+    value_key,
+)
+from driftd.diff.paths import Item, Path, names
+from driftd.diff.schema import ANY_NODE, Node, Shape
+from driftd.model.report import ChangeClass, ChangeKind
+from driftd.model.resource import Json
+
+
+def walk(subject: Subject, node: Node) -> list[Finding]:
+    """Every difference between the prepared desired object and the prepared live one."""
+    return _Walk(subject).struct(subject.desired, subject.live, node, roots(subject.entries), ())
+
+
+class _Walk:
+    __slots__ = ("extras", "subject")
+
+    def __init__(self, subject: Subject) -> None:
+        self.subject = subject
+        self.extras = Extras(subject)
+
+    def struct(
+        self,
+        desired: dict[str, Any],
+        live: dict[str, Any],
+        node: Node,
+        owners: Owners,
+        path: Path,
+    ) -> list[Finding]:
+        found: list[Finding] = []
+        string_map = node.shape is Shape.MAP
+        for name, value in desired.items():
+            if value is None:
+                if not string_map:
+                    continue  # null declares nothing
+                value = ""  # the server stores a null map value as the empty string
+            if name in live and live[name] is not None:
+                child = node.child(name)
+                if (
+                    type(value) is type(live[name])
+                    and value == live[name]
+                    and (not isinstance(value, dict | list))
+                ):
+                    continue
+                reached = at_field(owners, name, atomic=child.atomic or node.atomic)
+                value = defaults.with_derived(node, name, value, desired, live[name])
+                found += self.value(value, live[name], child, reached, (*path, name))
+            elif not self._may_be_absent(node, name, value):
+                found.append(self._missing((*path, name), value))
+        parents = (desired, live)
+        for name, value in live.items():
+            if name not in desired or (desired[name] is None and not string_map):
+                atomic = node.atomic or node.child(name).atomic
+                reached = at_field(owners, name, atomic=atomic)
+                found += self.extras.field(name, value, node, parents, reached, (*path, name))
+        return found
+
+    def value(
+        self, desired: Json, live: Json, node: Node, owners: Owners, path: Path
+    ) -> list[Finding]:
+        if isinstance(desired, dict) and isinstance(live, dict):
+            return self.struct(desired, live, node, owners, path)
+        if isinstance(desired, list) and isinstance(live, list):
+            return self.sequence(desired, live, node, owners, path)
+        if scalars.same(desired, live, node.scalar):
+            return []
+        return self._modified(desired, live, owners, path)
+
+    def sequence(
+        self, desired: list[Json], live: list[Json], node: Node, owners: Owners, path: Path
+    ) -> list[Finding]:
+        shape, keys = node.shape, node.keys
+        if shape is Shape.ANY:
+            keys = _deduced_keys(owners)
+            shape = Shape.LIST_MAP if keys else Shape.LIST
+        if shape is Shape.SET:
+            return self._set(desired, live, owners, path)
+        if shape is Shape.LIST_MAP and all(isinstance(i, dict) for i in (*desired, *live)):
+            return self._map_list(desired, live, node, keys, owners, path)
+        return self._atomic_list(desired, live, node, owners, path)
+
+    # Lists.
+
+    def _map_list(
+        self,
+        desired: list[dict[str, Any]],
+        live: list[dict[str, Any]],
+        node: Node,
+        keys: tuple[str, ...],
+        owners: Owners,
+        path: Path,
+    ) -> list[Finding]:
+        wanted = _grouped(desired, keys, node)
+        present = _grouped(live, keys, node)
+        if wanted is None or present is None:
+            return self._atomic_list(desired, live, node, owners, path)
+        found: list[Finding] = []
+        missing: list[Finding] = []
+        item_node = node.item
+        for key, indexes in wanted.items():
+            others = present.get(key, ())
+            for position, index in enumerate(indexes):
+                if position < len(others):
+                    step = Item(key, index, others[position])
+                    reached = at_item(owners, key, atomic=item_node.atomic)
+                    found += self.struct(
+                        desired[index], live[others[position]], item_node, reached, (*path, step)
+                    )
+                else:
+                    step = Item(key, index, None)
+                    missing.append(self._missing((*path, step), desired[index]))
+        added: list[Finding] = []
+        for key, indexes in present.items():
+            for index in indexes[len(wanted.get(key, ())) :]:
+                reached = at_item(owners, key, atomic=item_node.atomic)
+                step = Item(key, None, index)
+                added += self.extras.item(live[index], reached, (*path, step))
+        found += _renamed(missing, added, keys)
+        shared = Counter(dict.fromkeys(wanted.keys() & present.keys(), 1))
+        before = [key for key in wanted if key in shared]
+        after = [key for key in present if key in shared]
+        if before != after:
+            found.append(self._reordered(before, after, path))
+        return found
+
+    def _set(
+        self, desired: list[Json], live: list[Json], owners: Owners, path: Path
+    ) -> list[Finding]:
+        wanted = {value_key(value): index for index, value in enumerate(desired)}
+        present = {value_key(value): index for index, value in enumerate(live)}
+        found = [
+            self._missing((*path, Item(key, index, None)), desired[index])
+            for key, index in wanted.items()
+            if key not in present
+        ]
+        for key, index in present.items():
+            if key not in wanted:
+                step = Item(key, None, index)
+                found += self.extras.item(live[index], at_item(owners, key), (*path, step))
+        return found
+
+    def _atomic_list(
+        self, desired: list[Json], live: list[Json], node: Node, owners: Owners, path: Path
+    ) -> list[Finding]:
+        if len(desired) == len(live):
+            if all(
+                self._same_element(d, v, node.item, owners, path)
+                for d, v in zip(desired, live, strict=True)
+            ):
+                return []
+            order = _permutation(
+                desired, live, lambda d, v: self._same_element(d, v, node.item, owners, path)
+            )
+            if order:
+                return self._declared(
+                    Finding(ChangeKind.REORDERED, ChangeClass.DECLARED, path, desired, live), owners
+                )
+        return self._modified(desired, live, owners, path)
+
+    def _same_element(
+        self, desired: Json, live: Json, node: Node, owners: Owners, path: Path
+    ) -> bool:
+        """Whether an element of an atomic list is what the server makes of the declared one.
+
+        managedFields say nothing about the inside, so all owners of the list count for it.
+        """
+        below = [(entry, None) for entry, _ in owners]
+        return not self.value(desired, live, node, below, (*path, Item("i:0", 0, 0)))
+
+    # Findings.
+
+    def _may_be_absent(self, node: Node, name: str, value: Json) -> bool:
+        """Whether a declared empty value is what the server drops (catalogue rows 33 to 40)."""
+        if node.shape is Shape.MAP or not defaults.is_empty(value):
+            return False
+        if node.shape is Shape.ANY:
+            # No schema at all (an offline comparison): only a native type may have dropped it.
+            return node is ANY_NODE and not is_custom(self.subject.key.group)
+        return not defaults.is_kept_empty(node, name)
+
+    def _missing(self, path: Path, desired: Json) -> Finding:
+        return Finding(
+            ChangeKind.MISSING,
+            ChangeClass.DECLARED,
+            path,
+            desired=desired,
+            reason="declared in Git, absent from the cluster",
+        )
+
+    def _reordered(self, desired: list[str], live: list[str], path: Path) -> Finding:
+        return Finding(
+            ChangeKind.REORDERED,
+            ChangeClass.DECLARED,
+            path,
+            desired=desired,
+            live=live,
+            reason="same items in another order",
+        )
+
+    def _modified(self, desired: Json, live: Json, owners: Owners, path: Path) -> list[Finding]:
+        return self._declared(
+            Finding(ChangeKind.MODIFIED, ChangeClass.DECLARED, path, desired, live), owners
+        )
+
+    def _declared(self, finding: Finding, owners: Owners) -> list[Finding]:
+        """A declared difference with its owners, unless a trusted relation explains it."""
+        entries: list[Entry] = [entry for entry, _ in owners]
+        finding.owners = entries
+        finding.reason = finding.reason or "Git says otherwise"
+        foreign = [entry for entry in entries if not entry.deployer]
+        place = names(finding.path)
+        for entry in foreign:
+            why = trusted.trusted_write(entry, self.subject, place, finding.live)
+            if why is not None and len(foreign) == 1:
+                finding.change_class = ChangeClass.REVIEW
+                finding.reason = f"{why}; declared in Git too: two writers, remove it from Git"
+        return [finding]
+
+
+def _deduced_keys(owners: Owners) -> tuple[str, ...]:
+    """The map keys of a list without schema, read off the `k:{...}` members of its owners."""
+    for _, fields in owners:
+        for member in fields or ():
+            if member.startswith("k:"):
+                return tuple(sorted(orjson.loads(member[2:])))
+    return ()
+
+
+def _grouped(
+    items: list[dict[str, Any]], keys: tuple[str, ...], node: Node
+) -> dict[str, list[int]] | None:
+    """Indexes of the items by key, in order; None if an item has no key at all."""
+    groups: dict[str, list[int]] = {}
+    for index, item in enumerate(items):
+        key = item_key(item, keys, node.key_defaults)
+        if key is None:
+            return None
+        groups.setdefault(key, []).append(index)
+    return groups
+
+
+def _permutation(desired: list[Json], live: list[Json], same: Any) -> bool:
+    """Whether `live` holds the elements of `desired`, each once, in another order."""
+    rest = list(live)
+    for element in desired:
+        match = next((i for i, other in enumerate(rest) if same(element, other)), None)
+        if match is None:
+            return False
+        rest.pop(match)
+    return not rest
+
+
+def _renamed(missing: list[Finding], added: list[Finding], keys: tuple[str, ...]) -> list[Finding]:
+    """Pairs a missing and an added item of one list that differ in their keys alone."""
+    left = list(missing)
+    found: list[Finding] = []
+    for candidate in added:
+        body = _without(candidate.live, keys)
+        partner = next((m for m in left if body and _without(m.desired, keys) == body), None)
+        if partner is None or candidate.kind is not ChangeKind.ADDED:
+            found.append(candidate)
+            continue
+        left.remove(partner)
+        found.append(
+            Finding(
+                ChangeKind.RENAMED,
+                ChangeClass.DECLARED,
+                candidate.path,
+                desired=partner.desired,
+                live=candidate.live,
+                owners=candidate.owners,
+                reason="the item's key changed, its content did not",
+                renamed_from=partner.path,
+            )
+        )
+    return left + found
+
+
+def _without(item: Json, keys: tuple[str, ...]) -> dict[str, Any]:
+    return {k: v for k, v in item.items() if k not in keys} if isinstance(item, dict) else {}
