@@ -1,0 +1,1 @@
+"""One module per command (or per pair of listing commands), imported when the command runs."""

@@ -1,0 +1,75 @@
+"""`driftd check`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from driftd.cli import calls, options
+
+
+@click.command("check", short_help="Compare every application with its cluster, once.")
+@click.argument("names", metavar="[APP]...", nargs=-1)
+@options.flag(
+    "--app", multiple=True, metavar="NAME", help="Only this application; globs allowed. Repeatable."
+)
+@options.repository_flags
+@options.cluster_flags
+@options.report_output
+def check_command(names: tuple[str, ...], app: tuple[str, ...], **flags: Any) -> int:
+    """Compare every application that the repository declares with its cluster, once.
+
+    APP is a name or glob of an application (NAMESPACE/NAME where names repeat). Only reads.
+
+    Exit codes: 0 no drift; 1 drift; 2 something could not be judged or an error happened.
+    """
+    from driftd.cli import exit_code
+    from driftd.cli.progress import Narrator
+    from driftd.model.report import has_drift
+
+    chosen = options.look_options(flags, names=options.applications(names, app))
+    narrator = Narrator(quiet=flags["quiet"], verbose=flags["verbose"])
+    try:
+        report = calls.check(chosen, narrator)
+    finally:
+        narrator.close()
+    _note_deployers(report, narrator)
+    _write(report, flags)
+    return exit_code.of_report(
+        complete=report.complete,
+        drift=any(has_drift(application.resources) for application in report.applications),
+        report_drift=not flags["no_exit_code"],
+    )
+
+
+def _write(report: Any, flags: dict[str, Any]) -> None:
+    from driftd.cli import formats
+
+    if flags["output"] == "json":
+        formats.write_json(report)
+    elif flags["output"] == "yaml":
+        formats.write_yaml(report)
+    elif flags["output"] == "name":
+        formats.write_names(report)
+    else:
+        from driftd.cli.table import View, print_report
+        from driftd.cli.terminal import console_for
+
+        view = View(
+            show=frozenset(flags["show"]),
+            wide=flags["output"] == "wide",
+            report_drift=not flags["no_exit_code"],
+        )
+        print_report(console_for(sys.stdout, color=not flags["no_color"]), report, view)
+
+
+def _note_deployers(report: Any, narrator: Any) -> None:
+    """Say which field managers counted as Git's hand: every verdict depends on them."""
+    users: dict[tuple[str, ...], list[str]] = {}
+    for application in report.applications:
+        if application.deployers:
+            users.setdefault(application.deployers, []).append(application.name)
+    for deployers, names in users.items():
+        narrator.note(f"deployers {', '.join(deployers)}: {', '.join(names)}")

@@ -1,0 +1,77 @@
+"""`driftd diff`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from driftd.cli import calls, options
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path, allow_dash=False)
+
+
+@click.command("diff", short_help="Compare manifests with live objects from files, offline.")
+@options.flag("--desired", type=_FILE, required=True, help="Manifests as Git declares them.")
+@options.flag(
+    "--live",
+    type=_FILE,
+    required=True,
+    help="Objects as the cluster serves them: `kubectl get -o yaml --show-managed-fields`.",
+)
+@options.flag(
+    "--schema",
+    type=_FILE,
+    multiple=True,
+    help="OpenAPI v3 document or CustomResourceDefinition that describes the kinds. Repeatable.",
+)
+@options.flag(
+    "--mode",
+    type=click.Choice(["managed", "strict"]),
+    default="managed",
+    show_default=True,
+    help="managed: ownership tells defaults from drift; strict: any extra live field is drift.",
+)
+@options.report_output
+def diff_command(
+    desired: Path, live: Path, schema: tuple[Path, ...], mode: str, **flags: Any
+) -> int:
+    """Compare manifests with live objects from files, without cluster and repository.
+
+    Exit codes: 0 no drift; 1 drift; 2 something could not be judged or an error happened.
+    """
+    from driftd.cli import exit_code
+    from driftd.model.report import has_drift
+
+    report = calls.diff(desired=desired, live=live, schemas=schema, mode=mode)
+    _write(report, flags)
+    return exit_code.of_report(
+        complete=report.complete,
+        drift=has_drift(report.resources),
+        report_drift=not flags["no_exit_code"],
+    )
+
+
+def _write(report: Any, flags: dict[str, Any]) -> None:
+    from driftd.cli import formats
+
+    if flags["output"] == "json":
+        formats.write_json(report)
+    elif flags["output"] == "yaml":
+        formats.write_yaml(report)
+    elif flags["output"] == "name":
+        formats.write_names(report)
+    else:
+        from driftd.cli.table import View, print_diff
+        from driftd.cli.terminal import console_for
+        from driftd.clock import SystemClock, rfc3339
+
+        view = View(
+            show=frozenset(flags["show"]),
+            wide=flags["output"] == "wide",
+            report_drift=not flags["no_exit_code"],
+        )
+        console = console_for(sys.stdout, color=not flags["no_color"])
+        print_diff(console, report, view, now=rfc3339(SystemClock().now()))

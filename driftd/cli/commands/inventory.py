@@ -1,0 +1,165 @@
+"""`driftd apps` and `driftd clusters`: what a check would look at, without looking."""
+
+from __future__ import annotations
+
+import sys
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from driftd.cli import calls, options
+
+if TYPE_CHECKING:
+    from driftd.cli.calls import Catalog, CatalogEntry
+
+Row = dict[str, Any]
+
+
+@click.command("apps", short_help="List the applications that the repository declares.")
+@click.argument("names", metavar="[APP]...", nargs=-1)
+@options.flag(
+    "--app", multiple=True, metavar="NAME", help="Only this application; globs allowed. Repeatable."
+)
+@options.repository_flags
+@options.cluster_flags
+@options.output_format("table", "wide", "json", "yaml", "name")
+@options.output_flags
+def apps_command(
+    names: tuple[str, ...], app: tuple[str, ...], output: str, no_color: bool, **flags: Any
+) -> int:
+    """List the applications that the repository declares, generated ones included.
+
+    Exit codes: 0; 2 if something is invalid.
+    """
+    catalog = _catalog(flags, options.applications(names, app))
+    rows = [_application(entry) for entry in catalog.entries]
+    columns = ["name", "project", "cluster", "destination", "source"]
+    if output == "wide":
+        columns[1:1] = ["namespace"]
+        columns += ["revision", "declaredIn", "sync"]
+    if output == "name":
+        sys.stdout.writelines(f"{_printable(row['name'])}\n" for row in rows)
+    else:
+        _write(rows, columns, output, color=not no_color)
+    return _conditions(catalog)
+
+
+@click.command(
+    "clusters", short_help="List the destinations and the contexts they are read through."
+)
+@options.repository_flags
+@options.cluster_flags
+@options.output_format("table", "json", "yaml", "name")
+@options.output_flags
+def clusters_command(output: str, no_color: bool, **flags: Any) -> int:
+    """List the destinations of all applications and the contexts they are read through.
+
+    Exit codes: 0; 2 if a destination has no context, or something is invalid.
+    """
+    catalog = _catalog(flags, ())
+    rows = _destinations(catalog.entries)
+    if output == "name":
+        sys.stdout.writelines(
+            f"{_printable(row['context'] or row['destination'])}\n" for row in rows
+        )
+    else:
+        _write(rows, ["destination", "context", "applications"], output, color=not no_color)
+    unmapped = any(not row["context"] for row in rows)
+    return max(_conditions(catalog), 2 if unmapped else 0)
+
+
+def _catalog(flags: dict[str, Any], names: tuple[str, ...]) -> Catalog:
+    from driftd.cli.progress import Narrator
+
+    narrator = Narrator(quiet=flags.pop("quiet"), verbose=flags.pop("verbose"))
+    try:
+        return calls.catalog(options.look_options(flags, names=names), narrator)
+    finally:
+        narrator.close()
+
+
+def _application(entry: CatalogEntry) -> Row:
+    application = entry.application
+    spec = application.spec
+    return {
+        "name": application.name,
+        "namespace": application.namespace,
+        "project": spec.project,
+        "cluster": entry.cluster,
+        "destination": spec.destination.server or spec.destination.name,
+        "destinationNamespace": spec.destination.namespace,
+        "source": [source.path or source.chart or source.ref for source in spec.all_sources],
+        "repository": [source.repo_url for source in spec.all_sources],
+        "revision": [source.target_revision or "HEAD" for source in spec.all_sources],
+        "declaredIn": application.origin,
+        "sync": _sync(spec.sync_policy.automated),
+        "conditions": [
+            {"type": condition.type, "message": condition.message} for condition in entry.conditions
+        ],
+    }
+
+
+def _sync(automated: Any) -> str:
+    if automated is None or automated.enabled is False:
+        return "manual"
+    parts = ["automated"]
+    if automated.prune:
+        parts.append("prune")
+    if automated.self_heal:
+        parts.append("selfHeal")
+    return ", ".join(parts)
+
+
+def _destinations(entries: Sequence[CatalogEntry]) -> list[Row]:
+    grouped: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for entry in entries:
+        destination = entry.application.spec.destination
+        grouped[destination.server or destination.name, entry.cluster].append(
+            entry.application.name
+        )
+    return [
+        {"destination": destination, "context": context, "applications": sorted(names)}
+        for (destination, context), names in sorted(grouped.items())
+    ]
+
+
+def _write(rows: Sequence[Row], columns: Sequence[str], output: str, *, color: bool) -> None:
+    from driftd.cli import formats
+
+    if output == "json":
+        formats.write_json(rows)
+    elif output == "yaml":
+        formats.write_yaml(rows)
+    else:
+        from driftd.cli.terminal import console_for, print_columns
+
+        cells = [[_cell(row[column]) for column in columns] for row in rows]
+        print_columns(console_for(sys.stdout, color=color), columns, cells)
+
+
+def _cell(value: Any) -> str:
+    text = ", ".join(value) if isinstance(value, list) else str(value)
+    return _printable(text) or "-"
+
+
+def _conditions(catalog: Catalog) -> int:
+    """Print what is wrong on standard error; 2 if any of it is an error."""
+    from driftd.model.condition import Severity
+
+    found = [("", condition) for condition in catalog.conditions]
+    for entry in catalog.entries:
+        found += [(f"{entry.application.name}: ", condition) for condition in entry.conditions]
+    for prefix, condition in found:
+        text = " ".join(
+            f"{condition.severity}: {prefix}{condition.type}: {condition.message}".split()
+        )
+        click.echo(_printable(text), err=True)
+    return 2 if any(condition.severity is Severity.ERROR for _, condition in found) else 0
+
+
+def _printable(text: str) -> str:
+    from driftd.cli.terminal import printable
+
+    return printable(text)

@@ -1,0 +1,131 @@
+"""The changes of one object as lines of text: where, Git's value, the live one, by whom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from msgspec import UNSET
+from rich.text import Text
+
+from driftd.cli import field_path, order, values
+from driftd.cli.terminal import age, printable
+from driftd.model.report import Change, ChangeClass, ChangeKind, ResourceReport
+
+SECTION_TITLES = {
+    ChangeClass.DECLARED: "declared: Git says otherwise",
+    ChangeClass.UNDECLARED: "undeclared: Git is silent",
+    ChangeClass.REVIEW: "review: harmless as far as known, not drift",
+    ChangeClass.INJECTED: "injected: nobody owns it (webhooks), not drift",
+    ChangeClass.REWRITTEN: "rewritten: changed on admission, not drift",
+    ChangeClass.PENDING: "pending: Git is ahead, not drift",
+    order.IGNORED: "ignored: by rule, not drift",
+}
+_SEVERITY_STYLES = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "cyan"}
+_SEVERITY_COLUMN = 10
+_KIND_NOTES = {
+    ChangeKind.FORMERLY_DECLARED: "Git declared it before, no longer",
+    ChangeKind.REORDERED: "only the order differs",
+    ChangeKind.RENAMED: "renamed",
+}
+_AUTHORLESS = frozenset({ChangeClass.INJECTED, ChangeClass.REWRITTEN})
+_MAX_LINES = 14
+_MAX_LINES_WIDE = 400
+
+Line = tuple[Text, Text]
+"""A first column and the text beside it."""
+
+
+def change_lines(
+    changes: Sequence[Change], resource: ResourceReport, *, now: str, wide: bool, width: int
+) -> Iterator[Line]:
+    """The lines of `changes`, at most `width` columns wide unless `wide`.
+
+    Neighbours with one author name it once, after the last of them.
+    """
+    run = 0
+    for number, change in enumerate(changes):
+        run += 1
+        yield from _what(change, resource, wide=wide, width=width - _SEVERITY_COLUMN)
+        if wide and change.reason is not UNSET:
+            yield _beside(Text(f"why: {printable(change.reason)}", "dim"))
+        if change.ignored_by is not UNSET:
+            yield _beside(Text(f"ignored by {printable(change.ignored_by)}", "dim"))
+        author = author_of(change, now)
+        if not author:
+            run = 0
+            continue
+        following = changes[number + 1] if number + 1 < len(changes) else None
+        if following is None or author_of(following, now) != author or wide:
+            count = {1: "", 2: "both "}.get(run, f"all {run} ")
+            yield _beside(Text(f"{count}{author}", "dim"))
+            run = 0
+
+
+def author_of(change: Change, now: str) -> str:
+    """Who made `change` and when, as far as the cluster's records say.
+
+    Empty where the class of the change already says that nobody is on record.
+    """
+    facts = []
+    if change.manager is not UNSET and change.manager:
+        how = change.operation if change.operation is not UNSET else ""
+        if change.subresource is not UNSET and change.subresource:
+            how = f"{how} through /{change.subresource}".strip()
+        facts.append(f"by {change.manager}" + (f" ({how})" if how else ""))
+    elif change.change_class in _AUTHORLESS:
+        return ""
+    else:
+        facts.append(_unknown_author(change))
+    if change.time is not UNSET and change.time:
+        ago = age(change.time, now)
+        facts.append(f"{ago} ago ({change.time})" if ago else change.time)
+    if change.confidence is not UNSET:
+        facts.append(change.confidence)
+    if change.attribution is not UNSET:
+        facts += [f"{name} {values.flow(value)}" for name, value in change.attribution.items()]
+    return printable(", ".join(facts))
+
+
+def _unknown_author(change: Change) -> str:
+    if change.kind in {ChangeKind.MISSING, ChangeKind.REORDERED}:
+        leaves = "removal" if change.kind is ChangeKind.MISSING else "reordering"
+        return f"author unknown (a {leaves} leaves no trace in the object)"
+    return "author unknown (no field manager owns it)"
+
+
+def _what(change: Change, resource: ResourceReport, *, wide: bool, width: int) -> Iterator[Line]:
+    severity = "" if change.severity is UNSET else change.severity
+    lead = Text(f"{severity:<{_SEVERITY_COLUMN}}", _SEVERITY_STYLES.get(severity, ""))
+    path = field_path.readable(change, group=resource.group, kind=resource.kind)
+    if wide:
+        path = printable(change.path) or field_path.WHOLE_OBJECT
+    shown = values.difference(
+        change.desired,
+        change.live,
+        width=0 if wide else max(20, width - 6),
+        max_lines=_MAX_LINES_WIDE if wide else _MAX_LINES,
+    )
+    notes = [note for note in (_KIND_NOTES.get(change.kind, ""), shown.note) if note]
+    head = Text(path)
+    if notes:
+        head.append(f"  ({'; '.join(notes)})", "dim")
+    if isinstance(shown, values.LineDiff):
+        yield lead, head.append("  - Git  + live", "dim")
+        for line in shown.lines:
+            yield _beside(Text(line, {"-": "red", "+": "green"}.get(line[:1], "dim")))
+        return
+    joined = len(head) + len(shown.git) + len(shown.live) + 5
+    if joined <= width:
+        head.append("  ").append(shown.git, "red").append(" → ").append(shown.live, "green")
+        yield lead, head
+        return
+    absent = {values.NOT_IN_GIT, values.NOT_IN_CLUSTER} & {shown.git, shown.live}
+    yield lead, head.append("  " + " ".join(sorted(absent)), "dim") if absent else head
+    if shown.git not in absent:
+        yield Text(" " * _SEVERITY_COLUMN + "Git   "), Text(shown.git, "red")
+    if shown.live not in absent:
+        yield Text(" " * _SEVERITY_COLUMN + "live  "), Text(shown.live, "green")
+
+
+def _beside(text: Text) -> Line:
+    return Text(" " * _SEVERITY_COLUMN), text

@@ -1,0 +1,77 @@
+"""Field paths as a person reads them: `containers[name=app].image`."""
+
+from __future__ import annotations
+
+import re
+
+import orjson
+from msgspec import UNSET
+
+from driftd.cli.terminal import printable
+from driftd.model.report import Change
+
+_POD_TEMPLATES = {
+    ("apps", "Deployment"): ("spec", "template", "spec"),
+    ("apps", "StatefulSet"): ("spec", "template", "spec"),
+    ("apps", "DaemonSet"): ("spec", "template", "spec"),
+    ("apps", "ReplicaSet"): ("spec", "template", "spec"),
+    ("batch", "Job"): ("spec", "template", "spec"),
+    ("batch", "CronJob"): ("spec", "jobTemplate", "spec", "template", "spec"),
+}
+_PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+WHOLE_OBJECT = "(whole object)"
+
+
+def readable(change: Change, *, group: str, kind: str) -> str:
+    """The path of `change`, list items named by their keys, a workload's Pod template prefix cut.
+
+    The keys come from `ssaPath`; without one, items are named by index.
+    """
+    segments = (
+        [_from_ssa(_unescape(part)) for part in change.ssa_path.split("/")]
+        if change.ssa_path is not UNSET and change.ssa_path
+        else [_from_pointer(_unescape(part)) for part in change.path.split("/")[1:]]
+    )
+    prefix = tuple(f".{name}" for name in _POD_TEMPLATES.get((group, kind), ()))
+    if prefix and len(segments) > len(prefix) and tuple(segments[: len(prefix)]) == prefix:
+        segments = segments[len(prefix) :]
+    return "".join(segments).removeprefix(".") or WHOLE_OBJECT
+
+
+def _unescape(segment: str) -> str:
+    return segment.replace("~1", "/").replace("~0", "~")
+
+
+def _from_pointer(segment: str) -> str:
+    return f"[{segment}]" if segment.isdigit() else _member(segment)
+
+
+def _from_ssa(segment: str) -> str:
+    tag, colon, rest = segment.partition(":")
+    if not colon:
+        return _member(segment)
+    if tag == "f":
+        return _member(rest)
+    if tag == "k":
+        return f"[{_keys(rest)}]"
+    return f"[{printable(rest)}]"
+
+
+def _keys(text: str) -> str:
+    try:
+        keys = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return printable(text)
+    if not isinstance(keys, dict):
+        return printable(text)
+    shown = (
+        f"{name}={value if isinstance(value, str) else orjson.dumps(value).decode()}"
+        for name, value in keys.items()
+    )
+    return printable(",".join(shown))
+
+
+def _member(name: str) -> str:
+    if _PLAIN_NAME.fullmatch(name):
+        return f".{name}"
+    return f"[{printable(orjson.dumps(name).decode())}]"

@@ -1,0 +1,63 @@
+"""The `-o` formats of a report on standard output."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from driftd.model.report import DiffReport, DriftReport, ResourceReport, ResourceStatus
+
+TABLE_FORMATS = ("table", "wide")
+REPORT_FORMATS = ("table", "wide", "json", "yaml", "name")
+
+_QUIET = frozenset({ResourceStatus.SYNCED, ResourceStatus.NOT_CHECKED, ResourceStatus.PENDING})
+
+
+def write_json(value: Any) -> None:
+    """`value` (a msgspec type or JSON value) as indented JSON."""
+    text = msgspec.json.format(msgspec.json.encode(value), indent=2)
+    sys.stdout.write(text.decode() + "\n")
+
+
+def write_yaml(value: Any) -> None:
+    """`value` as one YAML document, keys in the order of the types."""
+    import yaml
+
+    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    plain = msgspec.to_builtins(value)
+    yaml.dump(plain, sys.stdout, Dumper=dumper, sort_keys=False, allow_unicode=True, width=100)
+
+
+def write_names(report: DriftReport | DiffReport) -> None:
+    """One line for each object that is not fine: `APPLICATION/KIND.GROUP/[NAMESPACE/]NAME`.
+
+    An application that is Unknown as a whole is named alone; `driftd diff` has no application.
+    """
+    from driftd.cli.terminal import printable
+
+    for line in _names(report):
+        sys.stdout.write(printable(line) + "\n")
+
+
+def _names(report: DriftReport | DiffReport) -> Iterator[str]:
+    if isinstance(report, DiffReport):
+        yield from (_name(resource) for resource in report.resources if _counts(resource))
+        return
+    for app in report.applications:
+        listed = [resource for resource in app.resources if _counts(resource)]
+        if not listed and not app.complete:
+            yield app.name
+        yield from (f"{app.name}/{_name(resource)}" for resource in listed)
+
+
+def _counts(resource: ResourceReport) -> bool:
+    return resource.status not in _QUIET
+
+
+def _name(resource: ResourceReport) -> str:
+    kind = f"{resource.kind}.{resource.group}" if resource.group else resource.kind
+    place = f"{resource.namespace}/" if resource.namespace else ""
+    return f"{kind.lower()}/{place}{resource.name}"

@@ -1,0 +1,81 @@
+"""`driftd`: the command group. Each command's module is imported when it is used."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import sys
+from typing import Any
+
+import click
+
+from driftd import __version__
+from driftd.cli import exit_code
+
+COMMANDS = {
+    "check": ("check", "Compare every application with its cluster, once."),
+    "run": ("daemon", "Run as a daemon: check on a schedule, notify, heal what is allowed."),
+    "diff": ("diff", "Compare manifests with live objects from files, offline."),
+    "render": ("render", "Print an application's manifests as Git declares them."),
+    "apps": ("inventory", "List the applications that the repository declares."),
+    "clusters": ("inventory", "List the destinations and the contexts they are read through."),
+    "demo": ("demo", "Show drift on simulated clusters."),
+    "version": ("version", "Print the versions of driftd and what it is built on."),
+    "completion": ("completion", "Print the completion script of a shell."),
+}
+"""Command: its module in `driftd.cli.commands`, and its summary, so that help imports neither."""
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands by name and imports one only to run it."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The commands in the order of use."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"driftd.cli.commands.{COMMANDS[cmd_name][0]}")
+        command: click.Command = getattr(module, f"{cmd_name}_command")
+        return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; a closed standard output is left to `exit_code`."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise exit_code.ReaderGone from error
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of commands, without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes: 0 no drift, 1 drift, 2 something could not be judged or an error happened.",
+)
+@click.version_option(__version__, prog_name="driftd", message="%(prog)s %(version)s")
+def driftd() -> None:
+    """Tell whether clusters are what Git says; if not: which field, who changed it, since when."""
+
+
+def main() -> None:
+    """Entry point of the `driftd` program."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A report must not fail half-way because a locale lacks an arrow.
+            stream.reconfigure(errors="backslashreplace")
+    sys.exit(exit_code.run(_invoke))
+
+
+def _invoke() -> Any:
+    return driftd.main(prog_name="driftd", standalone_mode=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,257 @@
+"""Flags that several commands share; each one can be set by `DRIFTD_<FLAG>` too."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
+
+
+class Duration(click.ParamType[float]):
+    """Seconds: a number, or hours, minutes and seconds as in `1m30s`."""
+
+    name = "duration"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Parse `value`; zero and nonsense are usage errors."""
+        if isinstance(value, int | float):
+            return float(value)
+        match = _DURATION.fullmatch(value)
+        parts = [float(part or 0) for part in match.groups()] if match else []
+        seconds = sum(part * unit for part, unit in zip(parts, (3600, 60, 1), strict=False))
+        if seconds <= 0:
+            self.fail(f"{value!r} is not a duration such as 30s, 2m or 1m30s", param, ctx)
+        return seconds
+
+
+class Sections(click.ParamType[tuple[str, ...]]):
+    """Names of report sections, separated by commas."""
+
+    name = "sections"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        """Check each name; `all` stands for every section."""
+        from driftd.cli.order import OPTIONAL_SECTIONS
+
+        if isinstance(value, tuple):
+            return value
+        names = [name.strip() for name in value.split(",") if name.strip()]
+        unknown = [name for name in names if name not in (*OPTIONAL_SECTIONS, "all")]
+        if unknown or not names:
+            known = ", ".join((*OPTIONAL_SECTIONS, "all"))
+            self.fail(f"{value!r}: choose from {known}", param, ctx)
+        return OPTIONAL_SECTIONS if "all" in names else tuple(names)
+
+
+def flag(*names: str, **attributes: Any) -> Callable[[Command], Command]:
+    """A click option that `DRIFTD_<LONG NAME>` sets too."""
+    long = next(name for name in names if name.startswith("--"))
+    variable = "DRIFTD_" + long.split("/")[0].removeprefix("--").replace("-", "_").upper()
+    return click.option(*names, envvar=variable, **attributes)
+
+
+def pairs(values: tuple[str, ...], *, option: str, shape: str) -> dict[str, str]:
+    """`KEY=VALUE` arguments as a mapping; the last `=` separates, since URLs may hold some.
+
+    Raises `click.BadParameter` for an argument without both sides.
+    """
+    mapping = {}
+    for value in values:
+        key, equals, target = value.rpartition("=")
+        if not (equals and key and target):
+            raise click.BadParameter(f"{value!r} is not {shape}", param_hint=f"'{option}'")
+        mapping[key] = target
+    return mapping
+
+
+def repositories(values: tuple[str, ...]) -> tuple[Path | None, dict[str, Path]]:
+    """What `--repo PATH` and `--repo URL=PATH` say: the checkout, and the checkout of each URL.
+
+    Raises `click.BadParameter` for two checkouts without URL and for folders that do not exist.
+    """
+    checkout: Path | None = None
+    mapping: dict[str, Path] = {}
+    for value in values:
+        if "=" not in value or Path(value).is_dir():
+            if checkout is not None:
+                raise click.BadParameter(
+                    f"{value!r} is a second checkout without URL; name it as URL=PATH",
+                    param_hint="'--repo'",
+                )
+            checkout = _folder(value)
+            continue
+        for url, path in pairs((value,), option="--repo", shape="PATH or URL=PATH").items():
+            mapping[url] = _folder(path)
+    return checkout, mapping
+
+
+def _folder(path: str) -> Path:
+    folder = Path(path).expanduser()
+    if not folder.is_dir():
+        raise click.BadParameter(f"{path!r} is not a folder", param_hint="'--repo'")
+    return folder
+
+
+_REPOSITORY_FLAGS = (
+    flag(
+        "--repo",
+        multiple=True,
+        metavar="PATH|URL=PATH",
+        help="Git checkout that declares the applications (default: the current folder); "
+        "URL=PATH reads that repository from PATH. Repeatable.",
+    ),
+    flag(
+        "--revision",
+        metavar="REV",
+        help="Commit, tag or branch to read instead of the checkout's HEAD.",
+    ),
+    flag(
+        "--worktree/--no-worktree",
+        default=False,
+        help="Read the files as they are on disk, uncommitted changes included.",
+    ),
+)
+_CLUSTER_FLAGS = (
+    flag(
+        "--kubeconfig",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="Kubeconfig file (default: KUBECONFIG, then ~/.kube/config).",
+    ),
+    flag("--context", metavar="CONTEXT", help="Kubeconfig context of the own cluster."),
+    flag(
+        "--cluster",
+        multiple=True,
+        metavar="SERVER|NAME=CONTEXT",
+        help="Read the destination SERVER or NAME through this kubeconfig context. Repeatable.",
+    ),
+    flag(
+        "--hub",
+        metavar="CONTEXT",
+        help="Read live Applications and cluster Secrets of the Argo CD in this context.",
+    ),
+    flag(
+        "--argocd-namespace",
+        default="argocd",
+        show_default=True,
+        metavar="NAMESPACE",
+        help="Where Argo CD runs in the hub.",
+    ),
+    flag(
+        "-n",
+        "--namespace",
+        metavar="NAMESPACE",
+        help="Only Applications of this namespace (default: all).",
+    ),
+)
+_RUN_FLAGS = (
+    flag(
+        "--timeout",
+        type=Duration(),
+        default="60s",
+        show_default=True,
+        metavar="DURATION",
+        help="Longest wait for one cluster.",
+    ),
+    flag(
+        "--concurrency",
+        type=click.IntRange(min=1),
+        default=8,
+        show_default=True,
+        metavar="N",
+        help="Requests under way per cluster.",
+    ),
+)
+_OUTPUT_FLAGS = (
+    flag("--no-color", is_flag=True, help="No colours (NO_COLOR works too)."),
+    flag("-q", "--quiet", is_flag=True, help="No notes and no progress on standard error."),
+    flag("-v", "--verbose", is_flag=True, help="Progress on standard error, a line for each step."),
+)
+
+
+def _all(flags: tuple[Callable[[Any], Any], ...], command: Command) -> Command:
+    for decorate in reversed(flags):
+        command = decorate(command)
+    return command
+
+
+def repository_flags(command: Command) -> Command:
+    """`--repo`, `--revision`, `--worktree`."""
+    return _all(_REPOSITORY_FLAGS, command)
+
+
+def cluster_flags(command: Command) -> Command:
+    """`--kubeconfig`, `--context`, `--cluster`, `--hub`, `--argocd-namespace`, `--namespace`."""
+    return _all((*_CLUSTER_FLAGS, *_RUN_FLAGS), command)
+
+
+def output_flags(command: Command) -> Command:
+    """`--no-color`, `--quiet`, `--verbose`."""
+    return _all(_OUTPUT_FLAGS, command)
+
+
+def output_format(*formats: str) -> Callable[[Command], Command]:
+    """`-o`; the first of `formats` is the default."""
+    return flag(
+        "-o",
+        "--output",
+        type=click.Choice(formats),
+        default=formats[0],
+        show_default=True,
+        help="Format of standard output.",
+    )
+
+
+report_flags = (
+    output_format("table", "wide", "json", "yaml", "name"),
+    flag(
+        "--show",
+        type=Sections(),
+        default=(),
+        metavar="SECTIONS",
+        help="Also print these in tables, separated by commas: review, injected, rewritten, "
+        "pending, ignored, all.",
+    ),
+    flag("--no-exit-code", is_flag=True, help="Exit 0 instead of 1 when drift is found."),
+)
+
+
+def report_output(command: Command) -> Command:
+    """`-o`, `--show`, `--no-exit-code` and the common output flags."""
+    return _all((*report_flags, *_OUTPUT_FLAGS), command)
+
+
+def applications(arguments: tuple[str, ...], option: tuple[str, ...]) -> tuple[str, ...]:
+    """Names and globs of applications from positional arguments and `--app`, without repeats."""
+    return tuple(dict.fromkeys((*arguments, *option)))
+
+
+def look_options(flags: Mapping[str, Any], *, names: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The flags of repository and cluster as the fields of the controller's `CheckOptions`."""
+    checkout, repo_map = repositories(flags["repo"])
+    clusters = pairs(flags["cluster"], option="--cluster", shape="SERVER=CONTEXT or NAME=CONTEXT")
+    return {
+        "repo": checkout,
+        "repo_map": repo_map,
+        "revision": flags["revision"],
+        "worktree": flags["worktree"],
+        "kubeconfig": flags["kubeconfig"],
+        "context": flags["context"],
+        "cluster_map": clusters,
+        "hub": flags["hub"],
+        "argocd_namespace": flags["argocd_namespace"],
+        "namespace": flags["namespace"],
+        "applications": names,
+        "timeout": flags["timeout"],
+        "concurrency": flags["concurrency"],
+    }

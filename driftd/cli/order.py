@@ -1,0 +1,105 @@
+"""What comes first for a reader: the worst."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from msgspec import UNSET
+
+from driftd.model.report import (
+    ApplicationReport,
+    ApplicationStatus,
+    Change,
+    ChangeClass,
+    ResourceReport,
+    ResourceStatus,
+)
+
+IGNORED = "ignored"
+"""The section of changes that a rule ignores, whatever their class."""
+
+SECTIONS = (*(str(member) for member in ChangeClass), IGNORED)
+DRIFT_SECTIONS = (str(ChangeClass.DECLARED), str(ChangeClass.UNDECLARED))
+OPTIONAL_SECTIONS = tuple(name for name in SECTIONS if name not in DRIFT_SECTIONS)
+
+_SEVERITIES = ("critical", "high", "medium", "low", "info")
+_RESOURCES = (
+    ResourceStatus.MISSING,
+    ResourceStatus.EXTRA,
+    ResourceStatus.OUT_OF_SYNC,
+    ResourceStatus.UNKNOWN,
+    ResourceStatus.PENDING,
+    ResourceStatus.NOT_CHECKED,
+    ResourceStatus.SYNCED,
+)
+_APPLICATIONS = (
+    ApplicationStatus.OUT_OF_SYNC,
+    ApplicationStatus.UNKNOWN,
+    ApplicationStatus.SYNCED,
+)
+
+
+def section_of(change: Change) -> str:
+    """The section that `change` is printed in."""
+    return IGNORED if change.ignored_by is not UNSET else str(change.change_class)
+
+
+def severity_rank(change: Change) -> int:
+    """0 for critical; unrated changes come last."""
+    if change.severity is UNSET:
+        return len(_SEVERITIES)
+    return _SEVERITIES.index(change.severity)
+
+
+def worst_change(resource: ResourceReport) -> int:
+    """The rank of the worst change that is drift."""
+    ranks = (severity_rank(change) for change in resource.changes if change.is_drift)
+    return min(ranks, default=len(_SEVERITIES))
+
+
+def resources(items: Iterable[ResourceReport]) -> list[ResourceReport]:
+    """Drifted before unknown before fine; within a status the worst severity first."""
+    drifted = _RESOURCES[:3]
+    return sorted(
+        items,
+        key=lambda item: (
+            0 if item.status in drifted else _RESOURCES.index(item.status),
+            worst_change(item),
+            _RESOURCES.index(item.status),
+            item.kind,
+            item.namespace,
+            item.name,
+        ),
+    )
+
+
+def applications(items: Iterable[ApplicationReport]) -> list[ApplicationReport]:
+    """OutOfSync, Unknown, Synced; within a status the worst severity first, then by name."""
+    return sorted(
+        items,
+        key=lambda item: (
+            _APPLICATIONS.index(item.status),
+            min((worst_change(resource) for resource in item.resources), default=9),
+            item.name,
+            item.namespace,
+        ),
+    )
+
+
+def resource_counts(items: Iterable[ResourceReport]) -> dict[str, int]:
+    """Objects by status, the worst status first; statuses that do not occur are left out."""
+    counts = Counter(item.status for item in items)
+    return {str(status): counts[status] for status in _RESOURCES if counts[status]}
+
+
+def application_counts(items: Iterable[ApplicationReport]) -> dict[str, int]:
+    """Applications by status, the worst first; statuses that do not occur are left out."""
+    counts = Counter(item.status for item in items)
+    return {str(status): counts[status] for status in _APPLICATIONS if counts[status]}
+
+
+def change_counts(items: Iterable[ResourceReport]) -> dict[str, int]:
+    """Changes by section in the order of `SECTIONS`; sections that do not occur are left out."""
+    counts = Counter(section_of(change) for item in items for change in item.changes)
+    return {section: counts[section] for section in SECTIONS if counts[section]}

@@ -1,0 +1,302 @@
+"""A report for people: the summary first, then the worst application, object and field first."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from msgspec import UNSET
+from rich.text import Text
+
+from driftd.cli import order
+from driftd.cli.exit_code import meaning
+from driftd.cli.field_changes import SECTION_TITLES, change_lines
+from driftd.cli.terminal import printable
+from driftd.model.report import (
+    ApplicationReport,
+    ApplicationStatus,
+    DiffReport,
+    DriftReport,
+    ReportCondition,
+    ResourceReport,
+    ResourceStatus,
+    has_drift,
+)
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+STATUS_STYLES = {
+    "OutOfSync": "bold red",
+    "Missing": "bold red",
+    "Extra": "bold red",
+    "Unknown": "bold yellow",
+    "Pending": "cyan",
+    "NotChecked": "dim",
+    "Synced": "green",
+}
+_DRIFTED = (ResourceStatus.OUT_OF_SYNC, ResourceStatus.MISSING, ResourceStatus.EXTRA)
+_GROUPED = (ResourceStatus.UNKNOWN, ResourceStatus.PENDING, ResourceStatus.NOT_CHECKED)
+_EXPLANATIONS = {
+    ResourceStatus.MISSING: "in Git, not in the cluster",
+    ResourceStatus.EXTRA: "in the cluster, not in Git",
+    ResourceStatus.PENDING: "Git is ahead, waits for a sync",
+}
+_NAMES_SHOWN = 12
+_STATUS_COLUMN = 11
+
+
+@dataclass(frozen=True)
+class View:
+    """What to print of a report."""
+
+    show: frozenset[str] = frozenset()
+    """Further sections: `review`, `injected`, `rewritten`, `pending`, `ignored`."""
+    wide: bool = False
+    """Raw pointers, whole values, evidence and every name."""
+    report_drift: bool = True
+    """False with `--no-exit-code`."""
+
+
+def print_report(console: Console, report: DriftReport, view: View) -> None:
+    """Print what `driftd check` found."""
+    _Table(console, view, now=report.generated_at).drift_report(report)
+
+
+def print_diff(console: Console, report: DiffReport, view: View, *, now: str) -> None:
+    """Print what `driftd diff` found; ages are counted from `now` (RFC 3339)."""
+    _Table(console, view, now=now).diff_report(report)
+
+
+class _Table:
+    def __init__(self, console: Console, view: View, *, now: str) -> None:
+        self.console = console
+        self.view = view
+        self.now = now
+
+    def drift_report(self, report: DriftReport) -> None:
+        resources = [item for app in report.applications for item in app.resources]
+        self._headline(report)
+        self._counts(resources)
+        self._conditions(report.conditions, indent=0)
+        applications = order.applications(report.applications)
+        quiet = [app for app in applications if self._is_quiet(app)]
+        for app in applications:
+            if app not in quiet:
+                self._application(app)
+        self._quiet_applications(quiet)
+        self._ending(complete=report.complete, resources=resources)
+
+    def diff_report(self, report: DiffReport) -> None:
+        self._counts(report.resources)
+        self._conditions(report.conditions, indent=0)
+        if report.resources:
+            self._line()
+        self._resources(report.resources, indent=0)
+        self._ending(complete=report.complete, resources=report.resources)
+
+    def _headline(self, report: DriftReport) -> None:
+        counts = order.application_counts(report.applications)
+        total = len(report.applications)
+        if not total:
+            self._line(Text("No applications", "bold yellow"))
+        elif set(counts) == {"Synced"}:
+            all_of_them = "Synced" if total == 1 else "all Synced"
+            self._line(Text(f"{_count(total, 'application')}: {all_of_them}", "bold green"))
+        else:
+            self._line(
+                Text(f"{_count(total, 'application')}: ", "bold").append_text(_statuses(counts))
+            )
+
+    def _counts(self, resources: Sequence[ResourceReport]) -> None:
+        if resources:
+            counts = order.resource_counts(resources)
+            self._line(Text(f"{_count(len(resources), 'object')}: ").append_text(_statuses(counts)))
+        changes = order.change_counts(resources)
+        drift = [f"{changes[name]} {name}" for name in order.DRIFT_SECTIONS if name in changes]
+        other = [name for name in order.OPTIONAL_SECTIONS if name in changes]
+        if drift:
+            self._line(Text(f"Drifted fields: {', '.join(drift)}"))
+        if other:
+            listed = ", ".join(f"{changes[name]} {name}" for name in other)
+            hidden = [name for name in other if name not in self.view.show]
+            how = f" (--show {'all' if len(hidden) > 2 else ','.join(hidden)})" if hidden else ""
+            self._line(Text(f"Not drift: {listed}{how}", "dim"))
+
+    def _is_quiet(self, app: ApplicationReport) -> bool:
+        return (
+            app.status is ApplicationStatus.SYNCED
+            and not app.conditions
+            and not self.view.wide
+            and not any(self._shown(resource) for resource in app.resources)
+        )
+
+    def _shown(self, resource: ResourceReport) -> bool:
+        """Whether a resource that has not drifted has something to print of its own."""
+        if resource.status is ResourceStatus.PENDING and "pending" in self.view.show:
+            return True
+        return any(order.section_of(change) in self.view.show for change in resource.changes)
+
+    def _quiet_applications(self, apps: Sequence[ApplicationReport]) -> None:
+        if not apps:
+            return
+        self._line()
+        names = _listing([printable(app.name) for app in apps], wide=self.view.wide)
+        self._line(_status("Synced"), Text(names))
+
+    def _application(self, app: ApplicationReport) -> None:
+        self._line()
+        self._line(_status(str(app.status)), Text(printable(app.name), "bold"))
+        facts = [
+            f"cluster {app.cluster}" if app.cluster else f"destination {app.destination.server}",
+            f"namespace {app.destination.namespace}" if app.destination.namespace else "",
+            f"project {app.project}",
+            _revisions(app.revisions, wide=self.view.wide),
+        ]
+        if self.view.wide:
+            facts.insert(1, f"server {app.destination.server}" if app.cluster else "")
+            facts.append(f"deployers {', '.join(app.deployers)}" if app.deployers else "")
+        shown = " · ".join(printable(fact) for fact in facts if fact)
+        self._line(Text(shown, "dim"), indent=_STATUS_COLUMN)
+        self._conditions(app.conditions, indent=2)
+        self._resources(app.resources, indent=2)
+
+    def _conditions(self, conditions: Iterable[ReportCondition], *, indent: int) -> None:
+        for condition in conditions:
+            message = printable(" ".join(condition.message.split()))
+            text = Text.assemble((printable(condition.type), "yellow"), ": ", message)
+            self._line(Text("! ", "yellow"), text, indent=indent)
+
+    def _resources(self, resources: Iterable[ResourceReport], *, indent: int) -> None:
+        grouped: dict[tuple[ResourceStatus, str], list[ResourceReport]] = defaultdict(list)
+        for resource in order.resources(resources):
+            if resource.status in _DRIFTED or self._shown(resource):
+                self._resource(resource, indent)
+            elif resource.status in _GROUPED or self.view.wide:
+                reason = "" if resource.reason is UNSET else resource.reason
+                grouped[resource.status, reason].append(resource)
+        for (status, reason), members in grouped.items():
+            self._group(status, reason, members, indent)
+
+    def _group(
+        self, status: ResourceStatus, reason: str, members: Sequence[ResourceReport], indent: int
+    ) -> None:
+        """Objects that share a status and its reason, in one entry."""
+        if status is ResourceStatus.NOT_CHECKED and not self.view.wide:
+            kinds = sorted({member.kind for member in members})
+            what = f"{_count(len(members), 'object')} of kind {', '.join(kinds)}"
+        elif len(members) == 1:
+            what = _name(members[0])
+        else:
+            names = _listing([_name(member) for member in members], wide=self.view.wide, limit=4)
+            what = f"{_count(len(members), 'object')}: {names}"
+        explanation = _EXPLANATIONS.get(status)
+        what += f"  {explanation}" if explanation else ""
+        self._line(_status(str(status)), Text(what), indent=indent)
+        if reason:
+            self._line(Text(printable(reason), "dim"), indent=indent + _STATUS_COLUMN)
+
+    def _resource(self, resource: ResourceReport, indent: int) -> None:
+        text = Text(_name(resource), "bold" if resource.status in _DRIFTED else "")
+        explanation = _EXPLANATIONS.get(resource.status)
+        if explanation:
+            text.append(f"  {explanation}", "not bold")
+        self._line(_status(str(resource.status)), text, indent=indent)
+        if resource.reason is not UNSET and resource.reason:
+            reason = Text(printable(resource.reason), "dim")
+            self._line(reason, indent=indent + _STATUS_COLUMN)
+        if self.view.wide and resource.status in _DRIFTED:
+            self._evidence(resource, indent + _STATUS_COLUMN)
+        for section in order.SECTIONS:
+            if section in order.DRIFT_SECTIONS or section in self.view.show:
+                self._section(resource, section, indent + 2)
+
+    def _section(self, resource: ResourceReport, section: str, indent: int) -> None:
+        changes = [item for item in resource.changes if order.section_of(item) == section]
+        if not changes:
+            return
+        self._line(Text(SECTION_TITLES[section], "italic"), indent=indent)
+        changes.sort(key=order.severity_rank)
+        for lead, body in change_lines(
+            changes,
+            resource,
+            now=self.now,
+            wide=self.view.wide,
+            width=self.console.width - indent - 2,
+        ):
+            self._line(lead, body, indent=indent + 2)
+
+    def _evidence(self, resource: ResourceReport, indent: int) -> None:
+        evidence = resource.evidence
+        facts = [
+            f"{label} {value}"
+            for label, value in (
+                ("resourceVersion", evidence.resource_version),
+                ("uid", evidence.uid),
+                ("schema", evidence.schema_hash),
+                ("observed", evidence.observed_at),
+            )
+            if value is not UNSET
+        ]
+        if facts:
+            self._line(Text(printable(" · ".join(facts)), "dim"), indent=indent)
+
+    def _ending(self, *, complete: bool, resources: Iterable[ResourceReport]) -> None:
+        drift = has_drift(tuple(resources))
+        text = meaning(complete=complete, drift=drift, report_drift=self.view.report_drift)
+        self._line()
+        self._line(Text(text, "bold"))
+
+    def _line(self, lead: Text | None = None, body: Text | None = None, *, indent: int = 0) -> None:
+        """One paragraph: `lead` in its own column, `body` wrapped beside it."""
+        lead = lead or Text()
+        if body is None:
+            lead, body = Text(), lead
+        column = indent + lead.cell_len
+        lines = body.wrap(self.console, max(20, self.console.width - column))
+        for number, line in enumerate(lines):
+            line.rstrip()
+            start = Text(" " * indent).append_text(lead) if number == 0 else Text(" " * column)
+            self.console.print(start.append_text(line), no_wrap=True, overflow="ignore", crop=False)
+        if not lines:
+            self.console.print()
+
+
+def _status(status: str) -> Text:
+    return Text(f"{status:<{_STATUS_COLUMN}}", STATUS_STYLES.get(status, ""))
+
+
+def _statuses(counts: dict[str, int]) -> Text:
+    parts = [Text(f"{count} {name}", STATUS_STYLES.get(name, "")) for name, count in counts.items()]
+    return Text(", ").join(parts)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _name(resource: ResourceReport) -> str:
+    place = f"{resource.namespace}/{resource.name}" if resource.namespace else resource.name
+    return printable(f"{resource.kind} {place}")
+
+
+def _listing(names: Sequence[str], *, wide: bool, limit: int = _NAMES_SHOWN) -> str:
+    if wide or len(names) <= limit:
+        return ", ".join(names)
+    return f"{', '.join(names[:limit])} and {len(names) - limit} more (-o wide)"
+
+
+def _revisions(revisions: Sequence[str], *, wide: bool) -> str:
+    if not revisions:
+        return ""
+    shown = [revision if wide else _short_revision(revision) for revision in revisions]
+    return f"revision{'s' if len(shown) > 1 else ''} {', '.join(shown)}"
+
+
+def _short_revision(revision: str) -> str:
+    """Commit ids as Git abbreviates them; versions of charts stay whole."""
+    commit, dash, mark = revision.partition("-")
+    is_commit = len(commit) in {40, 64} and all(char in "0123456789abcdef" for char in commit)
+    return f"{commit[:8]}{dash}{mark}" if is_commit else revision

@@ -1,0 +1,88 @@
+"""What may reach a terminal, how wide it is, and how times read."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import IO, TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+PIPE_WIDTH = 120
+"""Columns when standard output is no terminal and COLUMNS is unset."""
+MIN_WIDTH = 40
+
+
+def printable(text: str) -> str:
+    r"""`text` with every character that could steer a terminal or hide itself escaped.
+
+    Names, values and messages come from clusters and repositories; escape sequences,
+    line breaks and invisible or direction-changing characters become `\x1b`, `\u202e`.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
+        for char in text
+    )
+
+
+def width_of(stream: IO[str]) -> int:
+    """Columns to lay out for: the terminal's, else COLUMNS, else `PIPE_WIDTH`."""
+    fallback = (80, 24) if stream.isatty() else (PIPE_WIDTH, 24)
+    return max(MIN_WIDTH, shutil.get_terminal_size(fallback).columns)
+
+
+def console_for(stream: IO[str], *, color: bool) -> Console:
+    """A rich console that styles only on a terminal and only if `color` and `NO_COLOR` allow it."""
+    from rich.console import Console
+
+    plain = not color or bool(os.environ.get("NO_COLOR"))
+    return Console(
+        file=stream,
+        width=width_of(stream),
+        color_system=None if plain else "auto",
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
+
+
+def print_columns(console: Console, titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Rows of text under upper-case titles, as kubectl prints them; long cells wrap."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for title in titles:
+        spaced = "".join(f" {char}" if char.isupper() else char for char in title)
+        table.add_column(spaced.upper(), overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    console.print(table)
+
+
+def age(moment: str, now: str) -> str:
+    """How long before `now` `moment` was (both RFC 3339), as kubectl says: `42s`, `3h`, `5d`.
+
+    Empty if either does not parse; times in the future (clock skew) count as `0s`.
+    """
+    start, end = _parse(moment), _parse(now)
+    if start is None or end is None:
+        return ""
+    seconds = max(0, int((end - start).total_seconds()))
+    for limit, unit, letter in ((120, 1, "s"), (7200, 60, "m"), (172800, 3600, "h")):
+        if seconds < limit:
+            return f"{seconds // unit}{letter}"
+    return f"{seconds // 86400}d"
+
+
+def _parse(moment: str) -> datetime | None:
+    try:
+        parsed = datetime.fromisoformat(moment)
+    except ValueError:
+        return None
+    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)

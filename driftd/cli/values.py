@@ -1,0 +1,200 @@
+"""Values as a person reads them: short, on one line, or as a small diff of lines."""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from msgspec import UNSET
+
+from driftd.cli.terminal import printable
+
+MASKED = "«masked»"
+NOT_IN_GIT = "(not in Git)"
+NOT_IN_CLUSTER = "(not in the cluster)"
+ELLIPSIS = "…"
+_DIFF_BUDGET = 250_000
+"""Product of line counts up to which lines are matched up (difflib is quadratic)."""
+
+_BARE = re.compile(r"[A-Za-z0-9_./@+%~^-](?:[A-Za-z0-9_./@+%~^=:*$-]| (?! ))*")
+_VISIBLE = str.maketrans({" ": "·", "\t": "⇥", "\r": "␍", "\n": "↵"})
+_WORDS_OF_YAML = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n", "~"})
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Git's value and the live one, each on one line."""
+
+    git: str
+    live: str
+    note: str = ""
+    """What the reader would not see otherwise, for example that only whitespace differs."""
+
+
+@dataclass(frozen=True)
+class LineDiff:
+    """Lines marked `-` (Git), `+` (live) or a space (both)."""
+
+    lines: tuple[str, ...]
+    note: str = ""
+
+
+def difference(desired: object, live: object, *, width: int, max_lines: int) -> Pair | LineDiff:
+    """How `desired` and `live` differ, each line at most `width` characters (0: unlimited).
+
+    `UNSET` stands for an absent value.
+    """
+    if isinstance(desired, str) and isinstance(live, str) and "\n" in desired + live:
+        return _line_diff(desired, live, width=width, max_lines=max_lines)
+    if _only_whitespace(desired, live):
+        git_text, live_text = f'"{_mark(str(desired))}"', f'"{_mark(str(live))}"'
+        note = "only whitespace differs"
+    else:
+        git_text = NOT_IN_GIT if desired is UNSET else flow(desired)
+        live_text = NOT_IN_CLUSTER if live is UNSET else flow(live)
+        note = ""
+        if git_text == live_text and not _holds_mask(desired):
+            git_text, live_text = ascii(desired), ascii(live)
+    return Pair(*shorten_pair(git_text, live_text, width), note=note)
+
+
+def flow(value: Any) -> str:
+    """`value` in one line, in YAML's flow style; strings are quoted where YAML would need it."""
+    if is_masked(value):
+        return MASKED
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_scalar(str(k))}: {flow(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(flow(item) for item in value) + "]"
+    return _scalar(value)
+
+
+def is_masked(value: object) -> bool:
+    """Whether `value` is the report's stand-in for a secret."""
+    return isinstance(value, dict) and value == {"masked": True}
+
+
+def shorten(text: str, width: int) -> str:
+    """`text` cut in its middle to `width` characters (0: unlimited)."""
+    if width <= 0 or len(text) <= width:
+        return text
+    head = (width - 1) * 2 // 3
+    tail = width - 1 - head
+    return text[:head] + ELLIPSIS + (text[-tail:] if tail else "")
+
+
+def shorten_pair(git: str, live: str, width: int) -> tuple[str, str]:
+    """Both texts cut to `width` so that the first place where they differ stays visible."""
+    if width <= 0 or (len(git) <= width and len(live) <= width):
+        return git, live
+    short = shorten(git, width), shorten(live, width)
+    if short[0] != short[1]:
+        first = _common_prefix(git, live)
+        if first < (width - 1) * 2 // 3:
+            return short
+    start = max(0, _common_prefix(git, live) - width // 3)
+    return _window(git, start, width), _window(live, start, width)
+
+
+def _window(text: str, start: int, width: int) -> str:
+    if start == 0:
+        return shorten(text, width)
+    return ELLIPSIS + shorten(text[start:], width - 1)
+
+
+def _common_prefix(left: str, right: str) -> int:
+    limit = min(len(left), len(right))
+    return next((index for index in range(limit) if left[index] != right[index]), limit)
+
+
+def _scalar(value: object) -> str:
+    if not isinstance(value, str):
+        return printable(json.dumps(value, ensure_ascii=False))
+    if _BARE.fullmatch(value) and not _read_otherwise(value):
+        return value
+    return printable(json.dumps(value, ensure_ascii=False))
+
+
+def _read_otherwise(text: str) -> bool:
+    if text.lower() in _WORDS_OF_YAML or text[-1] in ": " or ": " in text or text == "-":
+        return True
+    try:
+        float(text)
+    except ValueError:
+        return text.lower().startswith(("0x", "0o", "- "))
+    return True
+
+
+def _holds_mask(value: object) -> bool:
+    if is_masked(value):
+        return True
+    if isinstance(value, dict):
+        return any(_holds_mask(item) for item in value.values())
+    return isinstance(value, list | tuple) and any(_holds_mask(item) for item in value)
+
+
+def _only_whitespace(desired: object, live: object) -> bool:
+    return (
+        isinstance(desired, str)
+        and isinstance(live, str)
+        and desired != live
+        and "".join(desired.split()) == "".join(live.split())
+    )
+
+
+def _mark(text: str) -> str:
+    return printable(text.translate(_VISIBLE))
+
+
+def _line_diff(desired: str, live: str, *, width: int, max_lines: int) -> LineDiff:
+    whitespace = _only_whitespace(desired, live)
+    show = _mark if whitespace else printable
+    left, right = _lines(desired, ends=whitespace), _lines(live, ends=whitespace)
+    head = 0
+    while head < min(len(left), len(right)) and left[head] == right[head]:
+        head += 1
+    tail = 0
+    while tail < min(len(left), len(right)) - head and left[-1 - tail] == right[-1 - tail]:
+        tail += 1
+    before = left[max(0, head - 1) : head]
+    after = left[len(left) - tail : len(left) - tail + 1] if tail else []
+    changed_left, changed_right = left[head : len(left) - tail], right[head : len(right) - tail]
+    notes = [f"from line {head + 1}"]
+    if whitespace:
+        notes.append("only whitespace differs")
+    if len(changed_left) * len(changed_right) > _DIFF_BUDGET:
+        half = max(1, max_lines // 2 - 1)
+        changed_left, changed_right = changed_left[:half], changed_right[:half]
+        notes.append("only the first lines are shown")
+    marked = [
+        *((" ", line) for line in before),
+        *_match_up(changed_left, changed_right),
+        *((" ", line) for line in after),
+    ]
+    lines = [f"{mark} {shorten(show(line), width - 2 if width else 0)}" for mark, line in marked]
+    if len(lines) > max_lines:
+        cut = len(lines) - max_lines
+        lines = [*lines[:max_lines], f"{ELLIPSIS} {cut} more lines (-o wide)"]
+    return LineDiff(tuple(lines), "; ".join(notes))
+
+
+def _lines(text: str, *, ends: bool) -> list[str]:
+    if not ends:
+        return text.split("\n")
+    return [line for line in re.split(r"(?<=\n)", text) if line]
+
+
+def _match_up(left: list[str], right: list[str]) -> list[tuple[str, str]]:
+    """Each line of both with its mark, hunks separated by an ellipsis."""
+    marked: list[tuple[str, str]] = []
+    # The first two lines are the file names that unified diffs begin with.
+    for line in itertools.islice(difflib.unified_diff(left, right, n=1, lineterm=""), 2, None):
+        if not line.startswith("@@"):
+            marked.append((line[0], line[1:]))
+        elif marked:
+            marked.append((" ", ELLIPSIS))
+    return marked

@@ -1,0 +1,184 @@
+"""`driftd check` from flags to formats."""
+
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+import yaml
+
+from driftd.model.report import DriftReport
+
+
+def test_flags_become_options(driftd, look, tmp_path):
+    """Every flag of the look arrives in the controller's options."""
+    (tmp_path / "charts").mkdir()
+    driftd(
+        "check",
+        "app1",
+        "--app",
+        "infra-*",
+        "--app",
+        "app1",
+        "--repo",
+        str(tmp_path),
+        "--repo",
+        f"https://git.example.com/charts?a=b={tmp_path / 'charts'}",
+        "--cluster",
+        "https://staging.example.com=stage",
+        "--cluster",
+        "dev=kind-dev",
+        "--hub",
+        "hub",
+        "--argocd-namespace",
+        "gitops",
+        "-n",
+        "team-a",
+        "--revision",
+        "v1",
+        "--worktree",
+        "--kubeconfig",
+        "k.yaml",
+        "--context",
+        "ctx",
+        "--timeout",
+        "1m30s",
+        "--concurrency",
+        "3",
+    )
+    assert look.options == {
+        "repo": tmp_path,
+        "repo_map": {"https://git.example.com/charts?a=b": tmp_path / "charts"},
+        "revision": "v1",
+        "worktree": True,
+        "kubeconfig": Path("k.yaml"),
+        "context": "ctx",
+        "cluster_map": {"https://staging.example.com": "stage", "dev": "kind-dev"},
+        "hub": "hub",
+        "argocd_namespace": "gitops",
+        "namespace": "team-a",
+        "applications": ("app1", "infra-*"),
+        "timeout": 90.0,
+        "concurrency": 3,
+    }
+
+
+def test_environment_sets_flags(driftd, look, tmp_path):
+    """`DRIFTD_*` stands in for flags, with spaces between several values; the flag wins."""
+    env = {
+        "DRIFTD_CLUSTER": "a=one b=two",
+        "DRIFTD_HUB": "hub",
+        "DRIFTD_TIMEOUT": "5s",
+        "DRIFTD_REPO": str(tmp_path),
+        "DRIFTD_WORKTREE": "true",
+    }
+    driftd("check", "--timeout", "7", env=env)
+    assert look.options["cluster_map"] == {"a": "one", "b": "two"}
+    assert look.options["hub"] == "hub"
+    assert look.options["timeout"] == 7.0
+    assert look.options["repo"] == tmp_path
+    assert look.options["worktree"] is True
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("--repo", "/nowhere/at/all"), "is not a folder"),
+        (("--repo", ".", "--repo", "."), "second checkout"),
+        (("--cluster", "prod"), "SERVER=CONTEXT"),
+        (("--cluster", "prod="), "SERVER=CONTEXT"),
+        (("--timeout", "soon"), "not a duration"),
+        (("--timeout", "0"), "not a duration"),
+        (("--show", "everything"), "choose from"),
+        (("--concurrency", "0"), "--concurrency"),
+    ],
+)
+def test_bad_flags(driftd, look, arguments, complaint):
+    """A flag that cannot be understood exits 2 before anything is read."""
+    look.options = None
+    result = driftd("check", *arguments)
+    assert result.exit_code == 2
+    assert complaint in result.stderr
+    assert look.options is None
+
+
+def test_table_is_the_default(driftd, look, golden):
+    """Without `-o` the report is the table, at the width of COLUMNS."""
+    result = driftd("check", "-q", env={"COLUMNS": "80"})
+    golden.check("bad-night-80.txt", result.stdout)
+    assert result.stderr == ""
+
+
+def test_json_round_trip(driftd, look):
+    """`-o json` is the report and nothing else: it decodes to the same value."""
+    result = driftd("check", "-o", "json")
+    assert msgspec.json.decode(result.stdout, type=DriftReport) == look.report
+    assert '"desired": null' not in result.stdout
+
+
+def test_yaml_is_the_same_document(driftd, look):
+    """`-o yaml` holds what `-o json` holds."""
+    as_yaml = yaml.safe_load(driftd("check", "-o", "yaml").stdout)
+    assert as_yaml == json.loads(driftd("check", "-o", "json").stdout)
+
+
+def test_names(driftd, look, golden):
+    """`-o name` prints one line for each object that is not fine."""
+    golden.check("bad-night-names.txt", driftd("check", "-o", "name").stdout)
+
+
+def test_names_of_an_application_without_objects(driftd, look, sample):
+    """An application that could not be rendered is named alone."""
+    unknown = msgspec.structs.replace(sample.unreachable(), resources=())
+    look.report = sample.report_of(unknown)
+    assert driftd("check", "-o", "name").stdout == "staging-apps\n"
+
+
+@pytest.mark.parametrize("output", ["table", "wide", "json", "yaml", "name"])
+def test_exit_codes(driftd, look, sample, output):
+    """The exit code follows the report in every format."""
+    drifted = msgspec.structs.replace(sample.production(), complete=True)
+    for application, code, quiet_code in (
+        (sample.synced("app"), 0, 0),
+        (drifted, 1, 0),
+        (sample.production(), 2, 2),
+        (sample.unreachable(), 2, 2),
+    ):
+        look.report = sample.report_of(application)
+        assert driftd("check", "-o", output).exit_code == code
+        assert driftd("check", "-o", output, "--no-exit-code").exit_code == quiet_code
+
+
+def test_last_line_is_the_exit_code(driftd, look, sample):
+    """The table's last line says what the exit code means, `--no-exit-code` included."""
+    look.report = sample.report_of(msgspec.structs.replace(sample.production(), complete=True))
+    assert driftd("check").stdout.splitlines()[-1] == "exit 1: drift found"
+    result = driftd("check", "--no-exit-code")
+    assert result.stdout.splitlines()[-1] == "exit 0: drift found (--no-exit-code)"
+
+
+def test_notes_go_to_standard_error(driftd, look):
+    """Mappings and deployers are notes on standard error, once each; `-q` silences them."""
+    look.says = (
+        "note: destination https://prod.k8s.example.com:6443 → context production",
+        "note: destination https://prod.k8s.example.com:6443 → context production",
+        "reading cluster production",
+    )
+    result = driftd("check", "-o", "json")
+    json.loads(result.stdout)
+    assert result.stderr.splitlines() == [
+        "note: destination https://prod.k8s.example.com:6443 → context production",
+        "note: deployers argocd-controller, kubectl-client-side-apply: production-apps",
+        "note: deployers argocd-controller: development-apps, development-infrastructure",
+    ]
+    assert "reading cluster production\n" in driftd("check", "-v").stderr
+    assert driftd("check", "-q").stderr == ""
+
+
+def test_show_takes_lists(driftd, look):
+    """`--show review,ignored` prints these two sections and no other."""
+    shown = driftd("check", "--show", "review,ignored").stdout
+    assert "restartedAt" in shown
+    assert "ignored by spec.ignoreDifferences[0]" in shown
+    assert "istio-proxy" not in shown
+    assert "istio-proxy" in driftd("check", "--show", "all").stdout

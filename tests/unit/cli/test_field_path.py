@@ -1,0 +1,55 @@
+"""Readable field paths."""
+
+import pytest
+
+from driftd.cli.field_path import readable
+from driftd.model.report import Change, ChangeClass, ChangeKind
+
+
+def _change(path, ssa_path=None):
+    fields = {} if ssa_path is None else {"ssa_path": ssa_path}
+    return Change(kind=ChangeKind.MODIFIED, change_class=ChangeClass.DECLARED, path=path, **fields)
+
+
+@pytest.mark.parametrize(
+    ("path", "ssa_path", "shown"),
+    [
+        ("/spec/replicas", None, "spec.replicas"),
+        ("/spec/template/spec/containers/0/image", None, "containers[0].image"),
+        (
+            "/spec/template/spec/containers/0/image",
+            'f:spec/f:template/f:spec/f:containers/k:{"name":"app"}/f:image',
+            "containers[name=app].image",
+        ),
+        (
+            "/spec/template/spec/containers/0/ports/0",
+            (
+                'f:spec/f:template/f:spec/f:containers/k:{"name":"app"}/f:ports/'
+                'k:{"containerPort":80,"protocol":"TCP"}'
+            ),
+            "containers[name=app].ports[containerPort=80,protocol=TCP]",
+        ),
+        (
+            "/metadata/labels/app.kubernetes.io~1name",
+            None,
+            'metadata.labels["app.kubernetes.io/name"]',
+        ),
+        ("/metadata/annotations/a~01b", None, 'metadata.annotations["a~1b"]'),
+        (
+            "/metadata/finalizers/0",
+            'f:metadata/f:finalizers/v:"x~1y"',
+            'metadata.finalizers["x/y"]',
+        ),
+        ("/spec/template", "f:spec/f:template", "spec.template"),
+        ("", None, "(whole object)"),
+    ],
+)
+def test_readable(path, ssa_path, shown):
+    """List items carry their keys, odd keys are quoted, a workload's Pod template is cut."""
+    assert readable(_change(path, ssa_path), group="apps", kind="Deployment") == shown
+
+
+def test_pod_template_prefix_stays_for_other_kinds():
+    """The same path in a custom resource is printed whole: there it need not be a Pod."""
+    change = _change("/spec/template/spec/size")
+    assert readable(change, group="example.com", kind="Pool") == "spec.template.spec.size"

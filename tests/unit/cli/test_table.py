@@ -1,0 +1,142 @@
+"""The report for people."""
+
+import io
+
+import pytest
+
+from driftd.cli.table import View, print_diff, print_report
+from driftd.cli.terminal import console_for
+from driftd.model.report import DiffReport
+
+
+@pytest.fixture
+def printed(monkeypatch):
+    """Print a report at a width and return the text."""
+
+    def run(report, view=None, columns=100):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        stream = io.StringIO()
+        print_report(console_for(stream, color=True), report, view or View())
+        return stream.getvalue()
+
+    return run
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_bad_night(printed, golden, sample, columns):
+    """A report with everything in it reads as the golden text and keeps to the width."""
+    text = printed(sample.bad_night(), columns=columns)
+    assert max(len(line) for line in text.splitlines()) <= columns
+    golden.check(f"bad-night-{columns}.txt", text)
+
+
+def test_wide(printed, golden, sample):
+    """`-o wide` prints raw pointers, whole values, evidence and every name."""
+    golden.check("bad-night-wide.txt", printed(sample.bad_night(), View(wide=True), 120))
+
+
+def test_every_section(printed, golden, sample):
+    """`--show all` prints what is not drift, below what is."""
+    show = frozenset({"review", "injected", "rewritten", "pending", "ignored"})
+    golden.check("every-section.txt", printed(sample.bad_night(), View(show=show)))
+
+
+def test_all_synced(printed, golden, sample):
+    """Without drift the report is a few lines."""
+    report = sample.report_of(sample.synced("development-apps"), sample.synced("monitoring"))
+    golden.check("all-synced.txt", printed(report))
+
+
+def test_no_application(printed, sample):
+    """A look that chose nothing says so instead of claiming that all is Synced."""
+    assert printed(sample.report_of()).startswith("No applications\n")
+
+
+def test_worst_application_first(printed, sample):
+    """OutOfSync comes before Unknown, Unknown before Synced, whatever the report's order."""
+    report = sample.report_of(sample.synced("aaa"), sample.unreachable(), sample.production())
+    text = printed(report)
+    order = [text.index(f"\n{status}") for status in ("OutOfSync", "Unknown", "Synced")]
+    assert order == sorted(order)
+
+
+def test_hidden_sections_do_not_print_their_fields(printed, sample):
+    """An injected container is counted, and printed only on demand."""
+    report = sample.report_of(sample.production())
+    assert "istio-proxy" not in printed(report)
+    assert "1 injected" in printed(report)
+    assert "istio-proxy" in printed(report, View(show=frozenset({"injected"})))
+
+
+def test_secrets_not_checked_are_one_line(printed, sample):
+    """Three Secrets that nobody may read take one entry."""
+    lines = [
+        line
+        for line in printed(sample.bad_night()).splitlines()
+        if line.strip().startswith("NotChecked")
+    ]
+    assert [line.strip() for line in lines] == ["NotChecked 3 objects of kind Secret"]
+
+
+def test_terminal_sequences_are_harmless(printed, sample):
+    """Escape sequences and line breaks from a cluster cannot reach the terminal."""
+    evil = sample.resource(
+        "ConfigMap",
+        "x\x1b]0;title\x07",
+        sample.change("/data/a\x1b[2J", live="\x1b[31mred\u202e", manager="evil\nexit 0: no drift"),
+    )
+    application = sample.production()
+    report = sample.report_of(type(application)(**_fields(application, resources=(evil,))))
+    text = printed(report)
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+    assert "\nexit 0" not in text
+
+
+def test_no_color_codes_off_a_terminal(printed, sample):
+    """A pipe gets plain text even where colours are allowed."""
+    assert "\x1b[" not in printed(sample.bad_night())
+
+
+class _Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize(
+    ("color", "no_color", "colored"), [(True, "", True), (False, "", False), (True, "1", False)]
+)
+def test_colors_on_a_terminal(monkeypatch, sample, color, no_color, colored):
+    """A terminal gets colours unless `--no-color` or NO_COLOR says otherwise."""
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("NO_COLOR", no_color)
+    stream = _Terminal()
+    print_report(console_for(stream, color=color), sample.bad_night(), View())
+    assert ("\x1b[" in stream.getvalue()) is colored
+
+
+def test_masked_values(printed, sample):
+    """A masked value is printed as such on both sides, never as an object."""
+    secret = sample.resource(
+        "Secret",
+        "database",
+        sample.change("/data/password", desired=sample.MASKED, live=sample.MASKED, **sample.EDIT),
+    )
+    application = sample.production()
+    report = sample.report_of(type(application)(**_fields(application, resources=(secret,))))
+    assert "data.password  «masked» → «masked»" in printed(report)
+
+
+def test_diff_report(golden, sample, monkeypatch):
+    """`driftd diff` prints objects without an application around them."""
+    monkeypatch.setenv("COLUMNS", "100")
+    stream = io.StringIO()
+    report = DiffReport(complete=True, resources=(sample.deployment(),))
+    print_diff(console_for(stream, color=False), report, View(), now=sample.NOW)
+    golden.check("diff.txt", stream.getvalue())
+
+
+def _fields(struct, **changes):
+    import msgspec
+
+    return {**msgspec.structs.asdict(struct), **changes}

@@ -1,0 +1,124 @@
+"""How values and their differences read."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import UNSET
+
+from driftd.cli.values import LineDiff, Pair, difference, flow, shorten, shorten_pair
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=12),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (3, "3"),
+        ("3", '"3"'),
+        (True, "true"),
+        ("true", '"true"'),
+        (None, "null"),
+        ("", '""'),
+        ("nginx:1.27", "nginx:1.27"),
+        ("hello world", "hello world"),
+        ("a: b", '"a: b"'),
+        ("-", '"-"'),
+        ({"masked": True}, "«masked»"),
+        ({"name": "a", "ports": [80, "80"]}, '{name: a, ports: [80, "80"]}'),
+        ({"password": {"masked": True}}, "{password: «masked»}"),
+    ],
+)
+def test_flow(value, shown):
+    """Types stay apart: a number, a boolean and strings that look like them read differently."""
+    assert flow(value) == shown
+
+
+@given(JSON, JSON)
+def test_different_values_never_look_the_same(left, right):
+    """Whatever two different JSON values are, the reader sees that they differ."""
+    if left == right:
+        return
+    shown = difference(left, right, width=0, max_lines=400)
+    if isinstance(shown, Pair):
+        assert shown.git != shown.live
+    else:
+        assert any(line.startswith(("-", "+")) for line in shown.lines)
+
+
+@given(st.text(min_size=1), st.text(min_size=1), st.integers(min_value=20, max_value=60))
+def test_shortened_pairs_keep_their_difference(left, right, width):
+    """Shortening keeps to the width and never hides the first difference."""
+    if left == right:
+        return
+    short = shorten_pair(left, right, width)
+    assert max(len(text) for text in short) <= width
+    assert short[0] != short[1]
+
+
+def test_difference_deep_inside_long_values():
+    """A digit in the middle of two long lists is shown with what surrounds it."""
+    left = ", ".join(str(number) for number in range(400))
+    right = left.replace("237", "999")
+    git, live = shorten_pair(left, right, 40)
+    assert "237" in git
+    assert "999" in live
+
+
+def test_shorten_cuts_the_middle():
+    """Both ends of a long value stay."""
+    assert shorten("abcdefghijklmnopqrstuvwxyz", 11) == "abcdef…wxyz"
+
+
+def test_absent_sides():
+    """An absent value is named as absent on its side, unlike null."""
+    assert difference(UNSET, 1, width=0, max_lines=9) == Pair("(not in Git)", "1")
+    assert difference(1, UNSET, width=0, max_lines=9) == Pair("1", "(not in the cluster)")
+    assert difference(None, 1, width=0, max_lines=9).git == "null"
+
+
+def test_whitespace_becomes_visible():
+    """Values that differ in whitespace alone show each blank."""
+    shown = difference("a b\t", "a  b", width=0, max_lines=9)
+    assert shown == Pair('"a·b⇥"', '"a··b"', "only whitespace differs")
+
+
+def test_line_endings_become_visible():
+    """CRLF against LF is shown at the ends of the lines."""
+    shown = difference("a\nb\n", "a\r\nb\n", width=0, max_lines=9)
+    assert shown == LineDiff(("- a↵", "+ a␍↵", "  b↵"), "from line 1; only whitespace differs")
+
+
+def test_multi_line_values_as_a_small_diff():
+    """Only changed lines and one line around them are shown, numbered."""
+    left = "\n".join(str(number) for number in range(50))
+    shown = difference(left, left.replace("\n30\n", "\nx\n"), width=0, max_lines=9)
+    assert shown == LineDiff(("  29", "- 30", "+ x", "  31"), "from line 31")
+
+
+def test_yaml_document_separators_are_not_diff_headers():
+    """Lines that begin with `---` or `+++` in the values survive."""
+    shown = difference("a\n---\nb", "a\n+++\nb", width=0, max_lines=9)
+    assert shown.lines == ("  a", "- ---", "+ +++", "  b")
+
+
+def test_long_diffs_are_cut_with_a_count():
+    """What does not fit is counted, not dropped in silence."""
+    left, right = "\n".join("a" * 30), "\n".join("b" * 30)
+    shown = difference(left, right, width=0, max_lines=5)
+    assert len(shown.lines) == 6
+    assert shown.lines[-1] == "… 55 more lines (-o wide)"
+
+
+def test_huge_texts_stay_cheap():
+    """Two entirely different files of 20,000 lines do not start a quadratic comparison."""
+    left = "\n".join(f"a{number}" for number in range(20_000))
+    right = "\n".join(f"b{number}" for number in range(20_000))
+    shown = difference(left, right, width=80, max_lines=10)
+    assert "only the first lines are shown" in shown.note
+    assert len(shown.lines) <= 11
