@@ -4,12 +4,27 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest
+WORKERS ?= 2
 
 .PHONY: help
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-$(VENV)/.installed: requirements/dev.txt pyproject.toml
+.PHONY: system
+system: ## Check the machine: git, Python with venv (root on Debian: installed), Go
+	@command -v go >/dev/null || { echo "Go 1.26 or later must be on PATH" >&2; exit 1; }; \
+	missing=""; \
+	command -v git >/dev/null || missing="$$missing git"; \
+	$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || missing="$$missing python3-venv"; \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y $$missing; \
+	else \
+	  echo "missing (names of Debian packages):$$missing" >&2; exit 1; \
+	fi
+
+$(VENV)/.installed: requirements/dev.txt pyproject.toml | system
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.txt
 	touch $@
@@ -20,3 +35,20 @@ lint: $(VENV)/.installed ## Formatting, lint, types and layers
 	$(BIN)/ruff check driftd tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+.PHONY: testbed
+testbed: $(VENV)/.installed ## Build the control plane that tests start (minutes, once per source)
+	$(BIN)/python -m tests.testbed.binaries
+
+.PHONY: worker test-fast
+test-fast: worker $(VENV)/.installed ## Unit tests alone, within a minute
+	$(PYTEST) tests/unit -q -n $(WORKERS)
+
+# One file's tests share their clusters, so a file stays on one worker.
+.PHONY: test
+test: lint worker testbed ## Lint, build what is missing, run all tests but the measurements
+	$(PYTEST) tests --ignore=tests/perf -q -n $(WORKERS) --dist loadfile
+
+.PHONY: prove
+prove: worker testbed ## Measure: speed and memory beside kubectl, nothing else running
+	$(PYTEST) tests/perf -q -s -p no:xdist
