@@ -1,0 +1,134 @@
+package main
+
+import (
+	"bytes"
+	"path"
+	"regexp"
+	"strings"
+
+	"github.com/gobwas/glob"
+)
+
+var (
+	manifestPattern = regexp.MustCompile(`\.(yaml|yml|json|jsonnet)$`)
+	skipMarker      = []byte("+argocd:skip-file-rendering")
+)
+
+type manifestFile struct {
+	name string
+	data []byte
+}
+
+// renderDirectory reads plain manifests and Jsonnet as Argo CD's directory type does.
+func renderDirectory(p *renderParams, t *tree) (*rendering, error) {
+	options := p.Source.Directory
+	if options == nil {
+		options = &directorySource{}
+	}
+	files, err := manifestFiles(t, p.dir(), options)
+	if err != nil {
+		return nil, err
+	}
+	result := &rendering{}
+	environment := newBuildEnvironment(p)
+	for _, file := range files {
+		if strings.HasSuffix(file.name, ".jsonnet") {
+			documents, err := evaluateJsonnet(t, p.dir(), file, &options.Jsonnet, environment)
+			if err != nil {
+				return nil, err
+			}
+			result.documents = append(result.documents, documents...)
+			continue
+		}
+		if err := result.addManifests(file); err != nil {
+			return nil, err
+		}
+		if len(result.documents) > maxObjects {
+			return nil, fail(codeLimit, file.name, "%s: more than %d objects in the application", file.name, maxObjects)
+		}
+	}
+	return result, nil
+}
+
+// manifestFiles lists the files that count, in lexical order, within the size limit.
+func manifestFiles(t *tree, dir string, options *directorySource) ([]manifestFile, error) {
+	include, err := compileGlob("include", options.Include)
+	if err != nil {
+		return nil, err
+	}
+	exclude, err := compileGlob("exclude", options.Exclude)
+	if err != nil {
+		return nil, err
+	}
+	var files []manifestFile
+	size := 0
+	err = t.walk(dir, func(string) bool { return options.Recurse }, func(name string, data []byte) error {
+		relative := strings.TrimPrefix(strings.TrimPrefix(name, dir), "/")
+		switch {
+		case !manifestPattern.MatchString(path.Base(name)),
+			exclude != nil && exclude.Match(relative),
+			include != nil && !include.Match(relative),
+			bytes.Contains(data, skipMarker):
+			return nil
+		}
+		if !strings.HasSuffix(name, ".jsonnet") {
+			if size += len(data); size > maxAppBytes {
+				return fail(codeLimit, name, "the manifests below %s have more than %d bytes", dir, maxAppBytes)
+			}
+		}
+		files = append(files, manifestFile{name, data})
+		return nil
+	})
+	return files, err
+}
+
+func compileGlob(field, pattern string) (glob.Glob, error) {
+	if pattern == "" {
+		return nil, nil
+	}
+	compiled, err := glob.Compile(pattern)
+	if err != nil {
+		return nil, fail(codeInvalidSource, "", "source.directory.%s: invalid pattern %q: %s", field, pattern, err)
+	}
+	return compiled, nil
+}
+
+// addManifests adds the objects of one file. A YAML file that does not read as manifests and
+// does not look like them (a values file, say) is left out with a warning, as in Argo CD.
+func (r *rendering) addManifests(file manifestFile) error {
+	documents, problems, warnings := decodeFile(file.name, file.data)
+	if strings.HasSuffix(file.name, ".json") && len(documents) > 1 {
+		return fail(codeInvalid, file.name, "%s: several objects in a JSON file", file.name)
+	}
+	for _, doc := range documents {
+		if !bytes.Contains(doc.raw, []byte(`"kind":"`)) {
+			problems = append(problems, problem{file.name, doc.index, "the object has no kind"})
+			break
+		}
+	}
+	if len(problems) > 0 {
+		first := problems[0]
+		read := 0
+		for _, doc := range documents {
+			if doc.index < first.Index {
+				read++
+			}
+		}
+		if read > 0 || strings.HasSuffix(file.name, ".json") || looksLikeManifest(file.data) {
+			return fail(codeInvalid, file.name, "%s: document %d: %s", file.name, first.Index+1, first.Message)
+		}
+		r.warn("%s: left out, it is no manifest: %s", file.name, first.Message)
+		return nil
+	}
+	for _, warning := range warnings {
+		r.warn("%s: document %d: %s", file.name, warning.Index+1, warning.Message)
+	}
+	r.documents = append(r.documents, documents...)
+	return nil
+}
+
+func looksLikeManifest(data []byte) bool {
+	return bytes.Contains(data, []byte("apiVersion:")) &&
+		bytes.Contains(data, []byte("kind:")) &&
+		bytes.Contains(data, []byte("metadata:"))
+}

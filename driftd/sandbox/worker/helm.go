@@ -1,0 +1,247 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/Masterminds/semver/v3"
+	"helm.sh/helm/v4/pkg/chart/common"
+	"helm.sh/helm/v4/pkg/chart/common/util"
+	"helm.sh/helm/v4/pkg/chart/loader/archive"
+	chart "helm.sh/helm/v4/pkg/chart/v2"
+	"helm.sh/helm/v4/pkg/chart/v2/loader"
+	chartutil "helm.sh/helm/v4/pkg/chart/v2/util"
+	"helm.sh/helm/v4/pkg/engine"
+	"helm.sh/helm/v4/pkg/ignore"
+	release "helm.sh/helm/v4/pkg/release/v1"
+	releaseutil "helm.sh/helm/v4/pkg/release/v1/util"
+)
+
+const (
+	chartFile        = "Chart.yaml"
+	notesSuffix      = "NOTES.txt"
+	maxChartNesting  = 10
+	defaultNamespace = "default"
+)
+
+// manifest is rendered text with the template that it comes from.
+type manifest struct{ path, text string }
+
+// renderHelm does what `helm template --include-crds` does with Argo CD's arguments.
+func (s *server) renderHelm(p *renderParams, t *tree) (*rendering, error) {
+	dir := p.dir()
+	source := p.Source.Helm
+	if source == nil {
+		source = &helmSource{}
+	}
+	loaded, err := loadChart(t, dir, 0)
+	if err != nil {
+		return nil, err
+	}
+	values, err := s.helmValues(p, source, t)
+	if err != nil {
+		return nil, err
+	}
+	file := path.Join(dir, chartFile)
+	if err := chartutil.ProcessDependencies(loaded, values); err != nil {
+		return nil, fail(codeHelm, file, "%s: dependencies: %s", file, err)
+	}
+	manifests, err := templateChart(p, source, loaded, values)
+	if err != nil {
+		return nil, asWorkError(err, codeHelm, file)
+	}
+	result := &rendering{}
+	for _, manifest := range manifests {
+		if err := result.addTemplate(dir, loaded.Name(), manifest); err != nil {
+			return nil, err
+		}
+	}
+	return result, nil
+}
+
+// templateChart renders CRDs, then manifests in Helm's install order, then hooks.
+func templateChart(p *renderParams, source *helmSource, loaded *chart.Chart, values map[string]any) ([]manifest, error) {
+	capabilities, err := helmCapabilities(p, source)
+	if err != nil {
+		return nil, err
+	}
+	if wanted := loaded.Metadata.KubeVersion; wanted != "" && !chartutil.IsCompatibleRange(wanted, capabilities.KubeVersion.String()) {
+		return nil, fmt.Errorf("the chart requires kubeVersion %s, which Kubernetes %s is not", wanted, capabilities.KubeVersion.Version)
+	}
+	options := common.ReleaseOptions{
+		Name:      firstOf(source.ReleaseName, p.Application.Name),
+		Namespace: firstOf(source.Namespace, p.Application.DestinationNamespace, defaultNamespace),
+		Revision:  1,
+		IsInstall: true,
+	}
+	input, err := util.ToRenderValuesWithSchemaValidation(loaded, values, options, capabilities, source.SkipSchemaValidation)
+	if err != nil {
+		return nil, err
+	}
+	texts, err := engine.Engine{}.Render(loaded, input)
+	if err != nil {
+		return nil, err
+	}
+	for name := range texts {
+		if strings.HasSuffix(name, notesSuffix) {
+			delete(texts, name)
+		}
+	}
+	hooks, generic, err := releaseutil.SortManifests(texts, nil, releaseutil.InstallOrder)
+	if err != nil {
+		return nil, err
+	}
+	var manifests []manifest
+	if !source.SkipCrds {
+		for _, crd := range loaded.CRDObjects() {
+			manifests = append(manifests, manifest{crd.Filename, string(crd.File.Data)})
+		}
+	}
+	for _, item := range generic {
+		manifests = append(manifests, manifest{item.Name, item.Content})
+	}
+	for _, hook := range hooks {
+		if source.SkipTests && slices.Contains(hook.Events, release.HookTest) {
+			continue
+		}
+		manifests = append(manifests, manifest{hook.Path, hook.Manifest})
+	}
+	return manifests, nil
+}
+
+func firstOf(values ...string) string {
+	for _, value := range values {
+		if value != "" {
+			return value
+		}
+	}
+	return ""
+}
+
+func helmCapabilities(p *renderParams, source *helmSource) (*common.Capabilities, error) {
+	capabilities := common.DefaultCapabilities.Copy()
+	if wanted := firstOf(source.KubeVersion, p.KubeVersion); wanted != "" {
+		version, err := common.ParseKubeVersion(wanted)
+		if err != nil {
+			return nil, fmt.Errorf("invalid kubeVersion %q: %w", wanted, err)
+		}
+		capabilities.KubeVersion = *version
+	}
+	apiVersions := source.APIVersions
+	if len(apiVersions) == 0 {
+		apiVersions = p.APIVersions
+	}
+	capabilities.APIVersions = slices.Concat(capabilities.APIVersions, apiVersions)
+	return capabilities, nil
+}
+
+// addTemplate reads rendered text. Helm names a template CHART/PATH; the file is its path in
+// the repository.
+func (r *rendering) addTemplate(dir, chartName string, rendered manifest) error {
+	file := path.Join(dir, strings.TrimPrefix(rendered.path, chartName+"/"))
+	documents, problems, warnings := decodeFile(file, []byte(rendered.text))
+	if len(problems) > 0 {
+		return fail(codeInvalid, file, "%s: rendered document: %s", file, problems[0].Message)
+	}
+	for _, warning := range warnings {
+		r.warn("%s: %s", file, warning.Message)
+	}
+	r.documents = append(r.documents, documents...)
+	if len(r.documents) > maxObjects {
+		return fail(codeLimit, file, "%s: more than %d objects in the application", file, maxObjects)
+	}
+	return nil
+}
+
+// loadChart reads a chart from the tree with its .helmignore applied, and adds dependencies
+// that lie in the repository (file://). Others must be vendored in charts/.
+func loadChart(t *tree, dir string, nesting int) (*chart.Chart, error) {
+	file := path.Join(dir, chartFile)
+	if nesting > maxChartNesting {
+		return nil, fail(codeLimit, file, "%s: charts depend on each other deeper than %d", file, maxChartNesting)
+	}
+	if _, err := t.read(file); err != nil {
+		return nil, err
+	}
+	files, err := chartFiles(t, dir)
+	if err != nil {
+		return nil, err
+	}
+	loaded, err := loader.LoadFiles(files)
+	if err != nil {
+		return nil, fail(codeHelm, file, "%s: %s", file, err)
+	}
+	for _, dependency := range loaded.Metadata.Dependencies {
+		if err := ensureDependency(t, dir, loaded, dependency, nesting); err != nil {
+			return nil, err
+		}
+	}
+	return loaded, nil
+}
+
+func ensureDependency(t *tree, dir string, loaded *chart.Chart, dependency *chart.Dependency, nesting int) error {
+	file := path.Join(dir, chartFile)
+	for _, vendored := range loaded.Dependencies() {
+		if vendored.Name() == dependency.Name {
+			return nil
+		}
+	}
+	local, isLocal := strings.CutPrefix(dependency.Repository, "file://")
+	if !isLocal {
+		return fail(codeDependencyMissing, file,
+			"%s: dependency %s %s is not in charts/; vendor it with `helm dependency build`",
+			file, dependency.Name, dependency.Version)
+	}
+	real, err := t.resolve(path.Join(dir, ".") + "/" + local)
+	if err != nil {
+		return fail(codeDependencyMissing, file, "%s: dependency %s: %s", file, dependency.Name, err)
+	}
+	subchart, err := loadChart(t, real, nesting+1)
+	if err != nil {
+		return err
+	}
+	constraint, err := semver.NewConstraint(dependency.Version)
+	if err != nil {
+		return fail(codeHelm, file, "%s: dependency %s: invalid version %q", file, dependency.Name, dependency.Version)
+	}
+	version, err := semver.NewVersion(subchart.Metadata.Version)
+	if err != nil || !constraint.Check(version) {
+		return fail(codeDependencyMissing, file, "%s: dependency %s: version %s at %s does not satisfy %q",
+			file, dependency.Name, subchart.Metadata.Version, dependency.Repository, dependency.Version)
+	}
+	loaded.AddDependency(subchart)
+	return nil
+}
+
+func chartFiles(t *tree, dir string) ([]*archive.BufferedFile, error) {
+	rules := ignore.Empty()
+	if data, err := t.read(path.Join(dir, ignore.HelmIgnore)); err == nil {
+		if rules, err = ignore.Parse(bytes.NewReader(data)); err != nil {
+			return nil, fail(codeHelm, path.Join(dir, ignore.HelmIgnore), "%s: %s", ignore.HelmIgnore, err)
+		}
+	}
+	rules.AddDefaults()
+	relative := func(name string) string { return strings.TrimPrefix(strings.TrimPrefix(name, dir), "/") }
+	ignored := func(name string, size int, isDir bool) bool {
+		return rules.Ignore(relative(name), fileInfo{name: path.Base(name), size: size, dir: isDir})
+	}
+	var files []*archive.BufferedFile
+	err := t.walk(dir, func(name string) bool { return !ignored(name, 0, true) }, func(name string, data []byte) error {
+		if ignored(name, len(data), false) {
+			return nil
+		}
+		if int64(len(data)) > archive.MaxDecompressedFileSize {
+			return fail(codeLimit, name, "%s has %d bytes, more than a chart's file may have", name, len(data))
+		}
+		data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
+		files = append(files, &archive.BufferedFile{Name: relative(name), Data: data})
+		return nil
+	})
+	return files, err
+}
+
+var errRemoteValues = errors.New("value files are read from repositories only, not from URLs")

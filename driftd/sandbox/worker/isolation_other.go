@@ -1,0 +1,8 @@
+//go:build !linux || !(amd64 || arm64)
+
+package main
+
+// isolate has nothing to offer here: the daemon decides whether it goes on without.
+func isolate() isolationReport {
+	return isolationReport{Notes: []string{"this platform offers no Landlock and no seccomp"}}
+}

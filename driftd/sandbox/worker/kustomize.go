@@ -1,0 +1,123 @@
+package main
+
+import (
+	"path"
+	"slices"
+	"strings"
+
+	"sigs.k8s.io/kustomize/api/krusty"
+	"sigs.k8s.io/kustomize/api/resource"
+	"sigs.k8s.io/kustomize/api/types"
+	"sigs.k8s.io/yaml"
+)
+
+// renderKustomize runs `kustomize edit` for the fields of the source and then `kustomize
+// build`, both on the tree in memory.
+func renderKustomize(p *renderParams, t *tree) (*rendering, error) {
+	dir := p.dir()
+	files := newTreeFS(t, dir)
+	name, err := kustomizationFile(files, dir)
+	if err != nil {
+		return nil, err
+	}
+	result := &rendering{}
+	if p.Source.Kustomize != nil {
+		if err := editKustomization(p.Source.Kustomize, newBuildEnvironment(p), files, name, result); err != nil {
+			return nil, err
+		}
+	}
+	scan := &kustomizeScan{files: files, seen: map[string]bool{}}
+	if err := scan.directory(dir, 0); err != nil {
+		return nil, err
+	}
+	attributed, wanted := false, false
+	if !scan.usesAnnotations {
+		attributed, wanted = trackOrigins(files, path.Join(dir, name))
+	}
+	options := krusty.MakeDefaultOptions()
+	switch p.BuildOptions.Reorder {
+	case "", "none":
+	case "legacy":
+		options.Reorder = krusty.ReorderOptionLegacy
+	default:
+		return nil, fail(codeUnsupported, "", "build option reorder=%q is neither none nor legacy", p.BuildOptions.Reorder)
+	}
+	resources, err := krusty.MakeKustomizer(options).Run(files, path.Join(mountPoint, dir))
+	if err != nil {
+		return nil, fail(codeKustomize, path.Join(dir, name), "%s: %s", path.Join(dir, name), err)
+	}
+	result.documents = make([]document, 0, resources.Size())
+	for index, object := range resources.Resources() {
+		file := ""
+		if attributed {
+			file = originFile(object, dir)
+			if !wanted {
+				if err := object.SetOrigin(nil); err != nil {
+					return nil, fail(codeKustomize, file, "%s", err)
+				}
+			}
+		}
+		raw, err := object.MarshalJSON()
+		if err == nil {
+			err = checkObject(raw)
+		}
+		if err != nil {
+			return nil, fail(codeKustomize, file, "%s %s: %s", object.GetKind(), object.GetName(), err)
+		}
+		result.documents = append(result.documents, document{file, index, raw})
+	}
+	return result, nil
+}
+
+func kustomizationFile(files *treeFS, dir string) (string, error) {
+	var found []string
+	for _, name := range kustomizationNames {
+		if real, err := files.real(name); err == nil {
+			if _, isFile := files.tree.files[real]; isFile {
+				found = append(found, name)
+			}
+		}
+	}
+	if len(found) != 1 {
+		return "", fail(codeKustomize, dir, "%d kustomization files in %q where one is expected", len(found), dir)
+	}
+	return found[0], nil
+}
+
+// trackOrigins asks Kustomize to note where each object comes from. It says whether that can
+// be done, and whether the application itself wants to see the notes.
+func trackOrigins(files *treeFS, name string) (tracked, wanted bool) {
+	data, err := files.ReadFile(mountPoint + "/" + name)
+	if err != nil {
+		return false, false
+	}
+	var kustomization map[string]any
+	if err := yaml.UnmarshalStrict(data, &kustomization); err != nil || kustomization == nil {
+		return false, false
+	}
+	metadata, _ := kustomization["buildMetadata"].([]any)
+	if slices.Contains(metadata, any(types.OriginAnnotations)) {
+		return true, true
+	}
+	kustomization["buildMetadata"] = append(metadata, types.OriginAnnotations)
+	if data, err = yaml.Marshal(kustomization); err != nil {
+		return false, false
+	}
+	return files.WriteFile(mountPoint+"/"+name, data) == nil, false
+}
+
+// originFile is the path in the repository of the file that an object comes from.
+func originFile(object *resource.Resource, dir string) string {
+	origin, err := object.GetOrigin()
+	if err != nil || origin == nil {
+		return ""
+	}
+	name := origin.Path
+	if name == "" {
+		name = origin.ConfiguredIn
+	}
+	if name == "" {
+		return ""
+	}
+	return strings.TrimPrefix(path.Join("/", dir, name), "/")
+}

@@ -1,0 +1,202 @@
+package main
+
+import (
+	"bytes"
+	"path"
+	"regexp"
+	"strings"
+
+	"sigs.k8s.io/yaml"
+)
+
+const (
+	maxBaseDepth      = 32
+	maxKustomizations = 2000
+)
+
+// kustomizeScan reads, before Kustomize runs, every kustomization that it would reach and
+// refuses whatever would have to be fetched.
+type kustomizeScan struct {
+	files *treeFS
+	seen  map[string]bool
+	// usesAnnotations says that a patch or replacement addresses annotations by path, so
+	// that annotations of our own could change its outcome.
+	usesAnnotations bool
+}
+
+// pathFields are the parts of a kustomization that may name something to load.
+type pathFields struct {
+	Resources             []string          `json:"resources"`
+	Bases                 []string          `json:"bases"`
+	Components            []string          `json:"components"`
+	Crds                  []string          `json:"crds"`
+	Configurations        []string          `json:"configurations"`
+	Generators            []string          `json:"generators"`
+	Transformers          []string          `json:"transformers"`
+	Validators            []string          `json:"validators"`
+	OpenAPI               map[string]string `json:"openapi"`
+	Patches               []pathField       `json:"patches"`
+	PatchesJSON6902       []pathField       `json:"patchesJson6902"`
+	PatchesStrategicMerge []string          `json:"patchesStrategicMerge"`
+	Replacements          []pathField       `json:"replacements"`
+	ConfigMapGenerator    []generatorFields `json:"configMapGenerator"`
+	SecretGenerator       []generatorFields `json:"secretGenerator"`
+	HelmCharts            []helmChartFields `json:"helmCharts"`
+	HelmInflation         []helmChartFields `json:"helmChartInflationGenerator"`
+}
+
+type pathField struct {
+	Path string `json:"path"`
+}
+
+type generatorFields struct {
+	Files []string `json:"files"`
+	Envs  []string `json:"envs"`
+	Env   string   `json:"env"`
+}
+
+type helmChartFields struct {
+	Name string `json:"name"`
+	Repo string `json:"repo"`
+}
+
+// directory scans the kustomization in a directory and the ones that it builds on. What does
+// not read is left for Kustomize to report.
+func (s *kustomizeScan) directory(dir string, depth int) error {
+	real, err := s.files.real(mountPoint + "/" + dir)
+	if err != nil || s.seen[real] {
+		return nil
+	}
+	s.seen[real] = true
+	if depth > maxBaseDepth || len(s.seen) > maxKustomizations {
+		return fail(codeLimit, dir, "%s: bases are nested deeper than %d or more than %d", dir, maxBaseDepth, maxKustomizations)
+	}
+	for _, name := range kustomizationNames {
+		file := path.Join(real, name)
+		data, err := s.files.ReadFile(mountPoint + "/" + file)
+		if err != nil {
+			continue
+		}
+		if err := scanYAML(data); err != nil {
+			return fail(codeLimit, file, "%s: %s", file, err)
+		}
+		s.note(data)
+		var fields pathFields
+		if err := yaml.Unmarshal(data, &fields); err != nil {
+			return nil
+		}
+		if err := fields.refuseRemote(file); err != nil {
+			return err
+		}
+		return s.follow(real, &fields, depth)
+	}
+	return nil
+}
+
+func (s *kustomizeScan) note(data []byte) {
+	if bytes.Contains(data, []byte("metadata/annotations")) || bytes.Contains(data, []byte("metadata.annotations")) {
+		s.usesAnnotations = true
+	}
+}
+
+// follow scans bases, and the text of what may address annotations.
+func (s *kustomizeScan) follow(dir string, fields *pathFields, depth int) error {
+	var texts []string
+	for _, list := range [][]pathField{fields.Patches, fields.PatchesJSON6902, fields.Replacements} {
+		for _, item := range list {
+			texts = append(texts, item.Path)
+		}
+	}
+	for _, list := range [][]string{fields.Configurations, fields.Transformers} {
+		texts = append(texts, list...)
+	}
+	for _, name := range texts {
+		if name == "" || strings.Contains(name, "\n") {
+			continue
+		}
+		if data, err := s.files.ReadFile(path.Join(mountPoint, dir, name)); err == nil {
+			s.note(data)
+		}
+	}
+	bases := [][]string{fields.Resources, fields.Bases, fields.Components, fields.Generators, fields.Transformers, fields.Validators}
+	for _, list := range bases {
+		for _, name := range list {
+			if target := path.Join(mountPoint, dir, name); s.files.IsDir(target) {
+				if err := s.directory(strings.TrimPrefix(target, mountPoint+"/"), depth+1); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// entry is one path in a kustomization with the field that holds it.
+type entry struct{ field, value string }
+
+func (f *pathFields) entries() []entry {
+	var entries []entry
+	add := func(field string, values ...string) {
+		for _, value := range values {
+			entries = append(entries, entry{field, value})
+		}
+	}
+	add("resources", f.Resources...)
+	add("bases", f.Bases...)
+	add("components", f.Components...)
+	add("crds", f.Crds...)
+	add("configurations", f.Configurations...)
+	add("generators", f.Generators...)
+	add("transformers", f.Transformers...)
+	add("validators", f.Validators...)
+	add("patchesStrategicMerge", f.PatchesStrategicMerge...)
+	add("openapi.path", f.OpenAPI["path"])
+	for field, list := range map[string][]pathField{
+		"patches.path": f.Patches, "patchesJson6902.path": f.PatchesJSON6902, "replacements.path": f.Replacements,
+	} {
+		for _, item := range list {
+			add(field, item.Path)
+		}
+	}
+	for field, list := range map[string][]generatorFields{
+		"configMapGenerator": f.ConfigMapGenerator, "secretGenerator": f.SecretGenerator,
+	} {
+		for _, item := range list {
+			for _, file := range item.Files {
+				// A file may be given as KEY=PATH.
+				if _, value, hasKey := strings.Cut(file, "="); hasKey && !isRemote(file) {
+					file = value
+				}
+				add(field+".files", file)
+			}
+			add(field+".envs", item.Envs...)
+			add(field+".env", item.Env)
+		}
+	}
+	return entries
+}
+
+func (f *pathFields) refuseRemote(file string) error {
+	for _, entry := range f.entries() {
+		if isRemote(entry.value) {
+			return fail(codeRemote, file, "%s: %s: %s is remote and is not fetched; keep a copy in the repository",
+				file, entry.field, entry.value)
+		}
+	}
+	for _, chart := range append(f.HelmCharts, f.HelmInflation...) {
+		if chart.Repo != "" {
+			return fail(codeRemote, file, "%s: helmCharts: %s from %s is remote and is not fetched", file, chart.Name, chart.Repo)
+		}
+		return fail(codeUnsupported, file, "%s: helmCharts: charts inside a kustomization are not rendered (%s)", file, chart.Name)
+	}
+	return nil
+}
+
+var remotePattern = regexp.MustCompile(
+	`(?i)^(git::|[a-z][a-z0-9+.-]*://|(https?|ssh|git|file|ftp|s3|oci):|[^/\s:]+@[^/\s:]+[:/]|(www\.)?github\.com[:/])`)
+
+// isRemote says whether Kustomize (or a getter it once used) would fetch an entry.
+func isRemote(entry string) bool {
+	first, _, _ := strings.Cut(strings.TrimSpace(entry), "\n")
+	return remotePattern.MatchString(first) || strings.Contains(first, "?ref=") || strings.Contains(first, "?version=")
+}

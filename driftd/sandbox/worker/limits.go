@@ -1,0 +1,17 @@
+package main
+
+// Limits on what Git content may cost. The daemon's own limits (wall clock, resident memory)
+// come on top; these give an error that names the file.
+const (
+	maxFrame       = 400 << 20
+	maxTreeBytes   = 100 << 20
+	maxTreeFiles   = 20_000
+	maxHeldBytes   = 300 << 20
+	maxHeldTrees   = 32
+	maxAppBytes    = 10 << 20
+	maxObjectBytes = 1_572_864
+	maxObjects     = 10_000
+	maxDepth       = 100
+	maxAliases     = 100
+	maxLinks       = 40
+)

@@ -1,0 +1,149 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+
+	utiljson "k8s.io/apimachinery/pkg/util/json"
+)
+
+// rendering is the outcome of one tool.
+type rendering struct {
+	documents []document
+	warnings  []string
+}
+
+func (r *rendering) warn(format string, args ...any) {
+	r.warnings = append(r.warnings, shorten(fmt.Sprintf(format, args...)))
+}
+
+func (s *server) render(params json.RawMessage) ([]byte, error) {
+	var p renderParams
+	if err := json.Unmarshal(params, &p); err != nil {
+		return nil, fail(codeBadRequest, "", "invalid parameters: %s", err)
+	}
+	t, err := s.trees.get(p.Tree)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.loadSource(t); err != nil {
+		return nil, err
+	}
+	if p.Source.Path != "" && !t.isDir(p.dir()) {
+		if _, err := t.resolve(p.dir()); err != nil {
+			return nil, err
+		}
+		return nil, fail(codePathMissing, p.dir(), "source.path %s is a file, not a directory", p.Source.Path)
+	}
+	kind, err := p.sourceType(t)
+	if err != nil {
+		return nil, err
+	}
+	var result *rendering
+	switch kind {
+	case typeHelm:
+		result, err = s.renderHelm(&p, t)
+	case typeKustomize:
+		result, err = renderKustomize(&p, t)
+	default:
+		result, err = renderDirectory(&p, t)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if result.documents, err = expandLists(result.documents); err != nil {
+		return nil, err
+	}
+	if err := checkSize(result.documents); err != nil {
+		return nil, err
+	}
+	return encodeRendering(kind, result), nil
+}
+
+func encodeRendering(kind string, result *rendering) []byte {
+	if result.warnings == nil {
+		result.warnings = []string{}
+	}
+	var buffer bytes.Buffer
+	fmt.Fprintf(&buffer, `{"type":%q,"documents":`, kind)
+	writeDocuments(&buffer, result.documents)
+	writeField(&buffer, "warnings", result.warnings)
+	buffer.WriteByte('}')
+	return buffer.Bytes()
+}
+
+func checkSize(documents []document) error {
+	if len(documents) > maxObjects {
+		return fail(codeLimit, "", "the application renders to %d objects, more than %d", len(documents), maxObjects)
+	}
+	size := 0
+	for _, doc := range documents {
+		size += len(doc.raw)
+	}
+	if size > maxAppBytes {
+		return fail(codeLimit, "", "the application renders to %d bytes, more than %d", size, maxAppBytes)
+	}
+	return nil
+}
+
+// expandLists replaces each list (an object with items, as Kubernetes and Argo CD see it) by
+// its items, one level deep.
+func expandLists(documents []document) ([]document, error) {
+	var expanded []document
+	for i, doc := range documents {
+		if !bytes.Contains(doc.raw, []byte(`"items":`)) {
+			if expanded != nil {
+				expanded = append(expanded, doc)
+			}
+			continue
+		}
+		items, isList, err := listItems(doc)
+		if err != nil {
+			return nil, err
+		}
+		if isList && expanded == nil {
+			expanded = append(make([]document, 0, len(documents)+len(items)), documents[:i]...)
+		}
+		switch {
+		case isList:
+			expanded = append(expanded, items...)
+		case expanded != nil:
+			expanded = append(expanded, doc)
+		}
+	}
+	if expanded == nil {
+		return documents, nil
+	}
+	return expanded, nil
+}
+
+func listItems(doc document) (items []document, isList bool, err error) {
+	var object map[string]json.RawMessage
+	if err := json.Unmarshal(doc.raw, &object); err != nil {
+		return nil, false, err
+	}
+	field, ok := object["items"]
+	if !ok {
+		return nil, false, nil
+	}
+	if string(field) == "null" {
+		// A list without items is nothing; an object with spec or status is no list.
+		return nil, object["spec"] == nil && object["status"] == nil, nil
+	}
+	if field[0] != '[' {
+		return nil, false, nil
+	}
+	var values []any
+	if err := utiljson.Unmarshal(field, &values); err != nil {
+		return nil, false, err
+	}
+	for i, value := range values {
+		raw, err := encodeObject(value)
+		if err != nil || raw == nil {
+			return nil, false, fail(codeInvalid, doc.file, "%s: item %d of the list is no object", doc.file, i)
+		}
+		items = append(items, document{doc.file, doc.index, raw})
+	}
+	return items, true, nil
+}

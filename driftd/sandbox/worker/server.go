@@ -1,0 +1,232 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"strings"
+)
+
+// request is one frame from the daemon.
+type request struct {
+	ID     int64           `json:"id"`
+	Op     string          `json:"op"`
+	Params json.RawMessage `json:"params"`
+}
+
+type server struct {
+	in        *bufio.Reader
+	out       io.Writer
+	trees     *treeStore
+	isolation isolationReport
+}
+
+// run answers requests until the daemon closes the pipe. Input is read beside the work, so
+// that the worker ends with the daemon even in the middle of an endless template.
+func (s *server) run() error {
+	frames := make(chan []byte)
+	go func() {
+		for {
+			frame, err := readFrame(s.in)
+			if err != nil {
+				if errors.Is(err, io.EOF) {
+					os.Exit(0)
+				}
+				os.Exit(1)
+			}
+			frames <- frame
+		}
+	}()
+	for frame := range frames {
+		if err := writeFrame(s.out, s.answer(frame)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func readFrame(in io.Reader) ([]byte, error) {
+	var header [4]byte
+	if _, err := io.ReadFull(in, header[:]); err != nil {
+		return nil, err
+	}
+	length := binary.BigEndian.Uint32(header[:])
+	if length > maxFrame {
+		return nil, fmt.Errorf("frame of %d bytes", length)
+	}
+	frame := make([]byte, length)
+	_, err := io.ReadFull(in, frame)
+	return frame, err
+}
+
+func writeFrame(out io.Writer, frame []byte) error {
+	var header [4]byte
+	binary.BigEndian.PutUint32(header[:], uint32(len(frame)))
+	if _, err := out.Write(header[:]); err != nil {
+		return err
+	}
+	_, err := out.Write(frame)
+	return err
+}
+
+func (s *server) answer(frame []byte) []byte {
+	var req request
+	if err := json.Unmarshal(frame, &req); err != nil {
+		return encodeError(0, fail(codeBadRequest, "", "invalid request"))
+	}
+	result, err := s.dispatch(&req)
+	if err != nil {
+		return encodeError(req.ID, asWorkError(err, codeInternal, ""))
+	}
+	var buffer bytes.Buffer
+	fmt.Fprintf(&buffer, `{"id":%d,"result":`, req.ID)
+	buffer.Write(result)
+	buffer.WriteByte('}')
+	return buffer.Bytes()
+}
+
+func encodeError(id int64, err *workError) []byte {
+	frame, _ := json.Marshal(map[string]any{"id": id, "error": err})
+	return frame
+}
+
+// dispatch runs one operation; a panic in an engine is an error of this request alone.
+func (s *server) dispatch(req *request) (result []byte, err error) {
+	defer func() {
+		if reason := recover(); reason != nil {
+			err = fail(codeInternal, "", "%s failed: %v", req.Op, reason)
+		}
+	}()
+	switch req.Op {
+	case "hello":
+		return json.Marshal(s.hello())
+	case "put_tree":
+		return s.putTree(req.Params)
+	case "parse":
+		return s.parse(req.Params)
+	case "render":
+		return s.render(req.Params)
+	case "jq":
+		return evaluateJQ(req.Params)
+	case "probe":
+		return json.Marshal(probe())
+	}
+	return nil, fail(codeBadRequest, "", "unknown operation %q", req.Op)
+}
+
+type helloResult struct {
+	Protocol   int               `json:"protocol"`
+	SourceHash string            `json:"sourceHash"`
+	Go         string            `json:"go"`
+	Libraries  map[string]string `json:"libraries"`
+	Isolation  isolationReport   `json:"isolation"`
+}
+
+// engines are the libraries whose version decides what a source renders to.
+var engines = []string{
+	"github.com/google/go-jsonnet",
+	"github.com/itchyny/gojq",
+	"helm.sh/helm/v4",
+	"sigs.k8s.io/kustomize/api",
+	"sigs.k8s.io/kustomize/kustomize/v5",
+	"sigs.k8s.io/kustomize/kyaml",
+	"sigs.k8s.io/yaml",
+}
+
+func (s *server) hello() helloResult {
+	libraries := map[string]string{}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, dependency := range info.Deps {
+			for _, engine := range engines {
+				if dependency.Path == engine {
+					libraries[engine] = dependency.Version
+				}
+			}
+		}
+	}
+	return helloResult{
+		Protocol:   1,
+		SourceHash: sourceHash,
+		Go:         strings.TrimPrefix(runtime.Version(), "go"),
+		Libraries:  libraries,
+		Isolation:  s.isolation,
+	}
+}
+
+// putTree keeps a tree and answers with the ids of all trees held.
+func (s *server) putTree(params json.RawMessage) ([]byte, error) {
+	var p struct {
+		Tree  string            `json:"tree"`
+		Files map[string][]byte `json:"files"`
+		Links map[string]string `json:"links"`
+	}
+	if err := json.Unmarshal(params, &p); err != nil {
+		return nil, fail(codeBadRequest, "", "invalid tree: %s", err)
+	}
+	t, err := newTree(p.Tree, p.Files, p.Links)
+	if err != nil {
+		return nil, err
+	}
+	s.trees.put(t)
+	return json.Marshal(map[string]any{"trees": s.trees.order})
+}
+
+func (s *server) parse(params json.RawMessage) ([]byte, error) {
+	var p struct {
+		Tree  string   `json:"tree"`
+		Paths []string `json:"paths"`
+	}
+	if err := json.Unmarshal(params, &p); err != nil {
+		return nil, fail(codeBadRequest, "", "invalid parameters: %s", err)
+	}
+	t, err := s.trees.get(p.Tree)
+	if err != nil {
+		return nil, err
+	}
+	documents, problems, warnings := []document{}, []problem{}, []problem{}
+	for _, name := range p.Paths {
+		data, err := t.read(name)
+		if err != nil {
+			problems = append(problems, problem{name, 0, asWorkError(err, codeInvalid, name).Message})
+			continue
+		}
+		found, failed, warned := decodeFile(name, data)
+		documents = append(documents, found...)
+		problems = append(problems, failed...)
+		warnings = append(warnings, warned...)
+	}
+	var buffer bytes.Buffer
+	buffer.WriteString(`{"documents":`)
+	writeDocuments(&buffer, documents)
+	writeField(&buffer, "errors", problems)
+	writeField(&buffer, "warnings", warnings)
+	buffer.WriteByte('}')
+	return buffer.Bytes(), nil
+}
+
+// writeDocuments writes objects as they are: encoding them again would double the work.
+func writeDocuments(buffer *bytes.Buffer, documents []document) {
+	buffer.WriteByte('[')
+	for i, doc := range documents {
+		if i > 0 {
+			buffer.WriteByte(',')
+		}
+		file, _ := json.Marshal(doc.file)
+		fmt.Fprintf(buffer, `{"file":%s,"index":%d,"object":`, file, doc.index)
+		buffer.Write(doc.raw)
+		buffer.WriteByte('}')
+	}
+	buffer.WriteByte(']')
+}
+
+func writeField(buffer *bytes.Buffer, name string, value any) {
+	encoded, _ := json.Marshal(value)
+	fmt.Fprintf(buffer, `,%q:%s`, name, encoded)
+}

@@ -1,0 +1,217 @@
+package main
+
+import (
+	"path"
+	"sort"
+	"strings"
+)
+
+// tree is the content of one Git tree. Paths are relative to its root, with slashes.
+type tree struct {
+	id    string
+	files map[string][]byte
+	links map[string]string
+	// dirs lists the names in each directory, sorted; the root is "".
+	dirs map[string][]string
+	size int
+}
+
+func newTree(id string, files map[string][]byte, links map[string]string) (*tree, error) {
+	t := &tree{id: id, files: files, links: links, dirs: map[string][]string{"": nil}}
+	if len(files)+len(links) > maxTreeFiles {
+		return nil, fail(codeLimit, "", "the tree has %d files, more than %d", len(files)+len(links), maxTreeFiles)
+	}
+	for name, data := range files {
+		if err := t.add(name); err != nil {
+			return nil, err
+		}
+		t.size += len(data)
+	}
+	for name := range links {
+		if err := t.add(name); err != nil {
+			return nil, err
+		}
+	}
+	if t.size > maxTreeBytes {
+		return nil, fail(codeLimit, "", "the tree has %d bytes, more than %d", t.size, maxTreeBytes)
+	}
+	for _, names := range t.dirs {
+		sort.Strings(names)
+	}
+	return t, nil
+}
+
+func (t *tree) add(name string) error {
+	if name == "" || path.IsAbs(name) || path.Clean(name) != name || name == ".." || strings.HasPrefix(name, "../") {
+		return fail(codeBadRequest, name, "invalid path %q in the tree", name)
+	}
+	for name != "" {
+		parent, base := splitPath(name)
+		names, known := t.dirs[parent]
+		t.dirs[parent] = append(names, base)
+		if known {
+			return nil
+		}
+		name = parent
+	}
+	return nil
+}
+
+// splitPath is path.Split without the trailing slash: the parent of a name in the root is "".
+func splitPath(name string) (string, string) {
+	dir, base := path.Split(name)
+	return strings.TrimSuffix(dir, "/"), base
+}
+
+// resolve follows symbolic links and "..", and answers with the real path. It never leaves
+// the tree: a link or ".." that would is an error, as is a loop.
+func (t *tree) resolve(name string) (string, error) {
+	pending := strings.Split(name, "/")
+	current, followed := "", 0
+	for len(pending) > 0 {
+		part := pending[0]
+		pending = pending[1:]
+		switch part {
+		case "", ".":
+			continue
+		case "..":
+			if current == "" {
+				return "", fail(codeSymlink, name, "%s leads out of the repository", name)
+			}
+			current, _ = splitPath(current)
+			continue
+		}
+		next := path.Join(current, part)
+		target, isLink := t.links[next]
+		if !isLink {
+			if !t.exists(next) {
+				return "", missing(name)
+			}
+			current = next
+			continue
+		}
+		if followed++; followed > maxLinks {
+			return "", fail(codeSymlink, name, "symbolic link %s does not end", next)
+		}
+		if path.IsAbs(target) {
+			return "", fail(codeSymlink, name, "symbolic link %s leads out of the repository", next)
+		}
+		pending = append(strings.Split(target, "/"), pending...)
+	}
+	return current, nil
+}
+
+func missing(name string) *workError {
+	return fail(codePathMissing, name, "%s does not exist in the repository", name)
+}
+
+func (t *tree) exists(real string) bool {
+	if _, ok := t.files[real]; ok {
+		return true
+	}
+	_, ok := t.dirs[real]
+	return ok
+}
+
+func (t *tree) isDir(name string) bool {
+	real, err := t.resolve(name)
+	if err != nil {
+		return false
+	}
+	_, ok := t.dirs[real]
+	return ok
+}
+
+func (t *tree) read(name string) ([]byte, error) {
+	real, err := t.resolve(name)
+	if err != nil {
+		return nil, err
+	}
+	data, ok := t.files[real]
+	if !ok {
+		return nil, fail(codePathMissing, name, "%s is a directory, not a file", name)
+	}
+	return data, nil
+}
+
+// walk visits every file below dir in lexical order with links followed, as a walk over a
+// checkout would: visit gets the path as seen (not the link's target). enter says whether to
+// descend into a directory. A link that leads nowhere is left out; one that leads out of the
+// tree is an error.
+func (t *tree) walk(dir string, enter func(dir string) bool, visit func(name string, data []byte) error) error {
+	return t.walkDepth(dir, 0, enter, visit)
+}
+
+func (t *tree) walkDepth(dir string, depth int, enter func(string) bool, visit func(string, []byte) error) error {
+	if depth > maxDepth {
+		return fail(codeSymlink, dir, "directories are nested deeper than %d below %s", maxDepth, dir)
+	}
+	real, err := t.resolve(dir)
+	if err != nil {
+		return err
+	}
+	for _, base := range t.dirs[real] {
+		name := path.Join(dir, base)
+		target, err := t.resolve(name)
+		if err != nil {
+			if asWorkError(err, codeSymlink, name).Code == codePathMissing {
+				continue
+			}
+			return err
+		}
+		if data, ok := t.files[target]; ok {
+			if err := visit(name, data); err != nil {
+				return err
+			}
+		} else if enter(name) {
+			if err := t.walkDepth(name, depth+1, enter, visit); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// treeStore holds the trees used last, up to maxHeldBytes and maxHeldTrees.
+type treeStore struct {
+	byID  map[string]*tree
+	order []string
+	size  int
+}
+
+func newTreeStore() *treeStore { return &treeStore{byID: map[string]*tree{}} }
+
+func (s *treeStore) put(t *tree) {
+	s.remove(t.id)
+	s.byID[t.id] = t
+	s.order = append(s.order, t.id)
+	s.size += t.size
+	for len(s.order) > 1 && (s.size > maxHeldBytes || len(s.order) > maxHeldTrees) {
+		s.remove(s.order[0])
+	}
+}
+
+func (s *treeStore) remove(id string) {
+	old, ok := s.byID[id]
+	if !ok {
+		return
+	}
+	delete(s.byID, id)
+	s.size -= old.size
+	for i, held := range s.order {
+		if held == id {
+			s.order = append(s.order[:i:i], s.order[i+1:]...)
+			break
+		}
+	}
+}
+
+func (s *treeStore) get(id string) (*tree, error) {
+	t, ok := s.byID[id]
+	if !ok {
+		return nil, fail(codeTreeMissing, "", "the worker does not hold tree %q", id)
+	}
+	s.remove(id)
+	s.put(t)
+	return t, nil
+}

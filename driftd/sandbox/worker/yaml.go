@@ -1,0 +1,307 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	utiljson "k8s.io/apimachinery/pkg/util/json"
+	"sigs.k8s.io/yaml"
+)
+
+// document is one object as canonical JSON (sorted keys), with where it came from.
+type document struct {
+	file  string
+	index int
+	raw   []byte
+}
+
+// problem is an error or warning about one document of a file.
+type problem struct {
+	File    string `json:"file"`
+	Index   int    `json:"index"`
+	Message string `json:"message"`
+}
+
+// chunk is the text of one document and the number of lines before it.
+type chunk struct {
+	text []byte
+	line int
+}
+
+// splitDocuments cuts a YAML stream at its document markers, so that an error in one
+// document leaves the others readable. YAML forbids the markers inside every scalar.
+func splitDocuments(data []byte) []chunk {
+	var chunks []chunk
+	start, startLine, line := 0, 0, 0
+	for position := 0; position < len(data); line++ {
+		end := bytes.IndexByte(data[position:], '\n')
+		next := len(data)
+		if end >= 0 {
+			next = position + end + 1
+		}
+		if text := data[position:next]; isMarker(text) {
+			chunks = append(chunks, chunk{text: data[start:position], line: startLine})
+			// What follows "---" on its line belongs to the document; "..." has nothing after it.
+			start, startLine = position+3, line
+			if text[0] == '.' {
+				start, startLine = next, line+1
+			}
+		}
+		position = next
+	}
+	return append(chunks, chunk{text: data[start:], line: startLine})
+}
+
+func isMarker(line []byte) bool {
+	if !bytes.HasPrefix(line, []byte("---")) && !bytes.HasPrefix(line, []byte("...")) {
+		return false
+	}
+	return len(line) == 3 || line[3] == ' ' || line[3] == '\t' || line[3] == '\n' || line[3] == '\r'
+}
+
+// isBlank says whether a chunk holds nothing but comments, blank lines and directives.
+func isBlank(text []byte) bool {
+	for len(text) > 0 {
+		line := text
+		if end := bytes.IndexByte(text, '\n'); end >= 0 {
+			line, text = text[:end], text[end+1:]
+		} else {
+			text = nil
+		}
+		line = bytes.TrimSpace(line)
+		if len(line) > 0 && line[0] != '#' && line[0] != '%' {
+			return false
+		}
+	}
+	return true
+}
+
+// decodeFile reads every document of a YAML or JSON file.
+func decodeFile(file string, data []byte) (documents []document, errors, warnings []problem) {
+	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
+	if len(data) > maxAppBytes {
+		return nil, []problem{{file, 0, fmt.Sprintf("the file has %d bytes, more than %d", len(data), maxAppBytes)}}, nil
+	}
+	if !utf8.Valid(data) {
+		return nil, []problem{{file, 0, "the file is not valid UTF-8"}}, nil
+	}
+	if trimmed := bytes.TrimSpace(data); len(trimmed) > 0 && trimmed[0] == '{' {
+		if documents, problem := decodeJSONStream(file, trimmed); problem == nil {
+			return documents, nil, nil
+		} else if strings.HasSuffix(file, ".json") || json.Valid(trimmed) {
+			return documents, append(errors, *problem), nil
+		}
+	}
+	index := 0
+	for _, part := range splitDocuments(data) {
+		if isBlank(part.text) {
+			continue
+		}
+		if index >= maxObjects {
+			errors = append(errors, problem{file, index, fmt.Sprintf("more than %d documents", maxObjects)})
+			break
+		}
+		raw, warning, err := yamlToJSON(part.text)
+		switch {
+		case err != nil:
+			errors = append(errors, problem{file, index, shorten(shiftLines(err.Error(), part.line))})
+		case raw != nil:
+			documents = append(documents, document{file, index, raw})
+		}
+		if warning != "" {
+			warnings = append(warnings, problem{file, index, shorten(shiftLines(warning, part.line))})
+		}
+		index++
+	}
+	return documents, errors, warnings
+}
+
+// decodeJSONStream reads one or more JSON objects with nothing but white space between them.
+func decodeJSONStream(file string, data []byte) ([]document, *problem) {
+	var documents []document
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	for index := 0; ; index++ {
+		var value json.RawMessage
+		if err := decoder.Decode(&value); err != nil {
+			if decoder.InputOffset() >= int64(len(data)) && index > 0 {
+				return documents, nil
+			}
+			return documents, &problem{file, index, shorten(err.Error())}
+		}
+		if index >= maxObjects {
+			return documents, &problem{file, index, fmt.Sprintf("more than %d documents", maxObjects)}
+		}
+		raw, err := canonicalJSON(value)
+		if err != nil {
+			return documents, &problem{file, index, shorten(err.Error())}
+		}
+		if raw != nil {
+			documents = append(documents, document{file, index, raw})
+		}
+	}
+}
+
+// canonicalJSON reads numbers as Kubernetes does (whole ones as integers) and sorts keys.
+func canonicalJSON(data []byte) ([]byte, error) {
+	if err := checkDepth(data); err != nil {
+		return nil, err
+	}
+	var value any
+	if err := utiljson.Unmarshal(data, &value); err != nil {
+		return nil, err
+	}
+	return encodeObject(value)
+}
+
+// encodeObject answers with canonical JSON, nil for null, or an error for what is no mapping.
+func encodeObject(value any) ([]byte, error) {
+	if value == nil {
+		return nil, nil
+	}
+	if _, ok := value.(map[string]any); !ok {
+		return nil, fmt.Errorf("a %s where a mapping is expected", kindOf(value))
+	}
+	raw, err := json.Marshal(value)
+	if err != nil {
+		return nil, err
+	}
+	return raw, checkObject(raw)
+}
+
+func checkObject(raw []byte) error {
+	if len(raw) > maxObjectBytes {
+		return fmt.Errorf("the object has %d bytes, more than %d", len(raw), maxObjectBytes)
+	}
+	return checkDepth(raw)
+}
+
+func kindOf(value any) string {
+	switch value.(type) {
+	case []any:
+		return "list"
+	case string:
+		return "string"
+	case bool:
+		return "boolean"
+	}
+	return "number"
+}
+
+// yamlToJSON converts one document as sigs.k8s.io/yaml does: the last duplicate key wins, and
+// a warning names it. It answers nil for an empty document.
+func yamlToJSON(text []byte) (raw []byte, warning string, err error) {
+	if err := scanYAML(text); err != nil {
+		return nil, "", err
+	}
+	raw, err = yaml.YAMLToJSONStrict(text)
+	if err != nil && strings.Contains(err.Error(), "already set in map") {
+		warning = "duplicate key, the last one counts: " + strings.TrimPrefix(err.Error(), "yaml: ")
+		raw, err = yaml.YAMLToJSON(text)
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	raw = bytes.TrimSpace(raw)
+	if bytes.Equal(raw, []byte("null")) {
+		return nil, warning, nil
+	}
+	if raw[0] != '{' {
+		kinds := map[byte]any{'[': []any{}, '"': "", 't': true, 'f': true}
+		return nil, warning, fmt.Errorf("a %s where a mapping is expected", kindOf(kinds[raw[0]]))
+	}
+	return raw, warning, checkObject(raw)
+}
+
+// anchorPattern and aliasPattern find candidates only: text that looks like an anchor or
+// alias inside a string counts too, which the limits leave room for.
+var (
+	anchorPattern = regexp.MustCompile(`(?m)(?:^|[\s\[{,:-])&[^\s,\[\]{}&]+`)
+	aliasPattern  = regexp.MustCompile(`(?m)(?:^|[\s\[{,:-])\*[^\s,\[\]{}*]+`)
+)
+
+// scanYAML refuses, before any tree is built, documents made to be expensive: aliases (that
+// multiply), and flow nesting or compact sequences that go deep within one line.
+func scanYAML(text []byte) error {
+	if bytes.IndexByte(text, '&') >= 0 && bytes.IndexByte(text, '*') >= 0 && anchorPattern.Match(text) {
+		if found := aliasPattern.FindAllIndex(text, maxAliases+1); len(found) > maxAliases {
+			return fmt.Errorf("more than %d aliases", maxAliases)
+		}
+	}
+	depth, deepest := 0, 0
+	for position, char := range text {
+		switch char {
+		case '[', '{':
+			depth++
+			deepest = max(deepest, depth)
+		case ']', '}':
+			depth = max(depth-1, 0)
+		case '\n':
+			if dashes := leadingDashes(text[position+1:]); dashes > maxDepth {
+				return fmt.Errorf("nested deeper than %d", maxDepth)
+			}
+		}
+	}
+	// Brackets in strings count here too, so only an implausible number is refused before
+	// decoding; the exact depth is checked on the result.
+	if deepest > 20*maxDepth || leadingDashes(text) > maxDepth {
+		return fmt.Errorf("nested deeper than %d", maxDepth)
+	}
+	return nil
+}
+
+// leadingDashes counts the "- - -" that open nested sequences at the start of a line.
+func leadingDashes(line []byte) int {
+	count := 0
+	for position := 0; position < len(line); position++ {
+		switch line[position] {
+		case '-', '?':
+			count++
+		case ' ':
+		default:
+			return count
+		}
+	}
+	return count
+}
+
+// checkDepth counts nesting in JSON without building it.
+func checkDepth(raw []byte) error {
+	depth, inString := 0, false
+	for position := 0; position < len(raw); position++ {
+		switch char := raw[position]; {
+		case inString && char == '\\':
+			position++
+		case char == '"':
+			inString = !inString
+		case inString:
+		case char == '[' || char == '{':
+			if depth++; depth > maxDepth {
+				return fmt.Errorf("nested deeper than %d", maxDepth)
+			}
+		case char == ']' || char == '}':
+			depth--
+		}
+	}
+	return nil
+}
+
+var linePattern = regexp.MustCompile(`line (\d+)`)
+
+// shiftLines turns line numbers of a document into line numbers of its file.
+func shiftLines(message string, by int) string {
+	if by == 0 {
+		return message
+	}
+	return linePattern.ReplaceAllStringFunc(message, func(match string) string {
+		number, err := strconv.Atoi(match[len("line "):])
+		if err != nil {
+			return match
+		}
+		return "line " + strconv.Itoa(number+by)
+	})
+}
