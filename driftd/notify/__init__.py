@@ -1,0 +1,1 @@
+"""Telling people and systems about changes of state; everything comes from the outbox."""

@@ -1,0 +1,123 @@
+"""Slack incoming webhooks: one short message per change of state."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec import UNSET
+
+from driftd.notify.message import Message, MessageDrift
+from driftd.notify.notifier import post
+from driftd.settings.load import read_secret
+from driftd.settings.types import Slack
+from driftd.store.types import Transition
+
+if TYPE_CHECKING:
+    import aiohttp
+
+TOP = 5
+"""Drifts that are shown; the others are counted."""
+
+_VALUE_LENGTH = 80
+_TEXT_LENGTH = 2900
+_MASKED = "••••"
+_ABSENT = "(absent)"
+
+
+def text_of(message: Message) -> str:
+    """The headline, also what notifications on a phone show."""
+    name = f"{_plain(message.application)} on {_plain(message.cluster or 'unknown cluster')}"
+    count, opened, closed = message.counts.open, message.counts.opened, message.counts.closed
+    if message.type is Transition.DRIFTED:
+        return f"{name}: {_fields(count)} drifted from Git"
+    if message.type is Transition.CHANGED:
+        return f"{name}: {opened} new, {closed} gone, {_fields(count)} drifted from Git"
+    if message.type is Transition.RECOVERED:
+        return f"{name}: in sync with Git again"
+    return f"{name}: cannot be judged"
+
+
+def payload(message: Message) -> dict[str, Any]:
+    """The Block Kit message; masked values stay masked."""
+    headline = text_of(message)
+    blocks = [_section(f"*{_escape(headline)}*")]
+    if message.type is Transition.UNKNOWN:
+        reasons = [f"• {_escape(_plain(c.message))}" for c in message.conditions[:TOP]]
+        blocks += [_section("\n".join(reasons))] if reasons else []
+    elif message.type is not Transition.RECOVERED:
+        lines = [_line(drift) for drift in message.drifts[:TOP]]
+        hidden = message.counts.open - len(lines)
+        lines += [f"… and {hidden} more"] if hidden > 0 else []
+        blocks += [_section("\n".join(lines))] if lines else []
+    context = f"{message.namespace}/{message.application} · project {message.project}"
+    revision = ", ".join(revision[:12] for revision in message.revisions)
+    context += f" · revision {revision}" if revision else ""
+    footer = {"type": "mrkdwn", "text": _escape(_plain(f"{context} · {message.at}"))}
+    blocks.append({"type": "context", "elements": [footer]})
+    return {"text": _escape(headline), "blocks": blocks}
+
+
+class SlackNotifier:
+    """Posts messages to one incoming webhook; its URL is read from the file at each attempt."""
+
+    def __init__(self, settings: Slack, session: aiohttp.ClientSession, limit: float) -> None:
+        self._settings = settings
+        self._session = session
+        self._limit = limit
+
+    async def send(self, message: Message) -> None:
+        """See `Notifier.send`."""
+        await post(
+            self._session,
+            read_secret(self._settings.url_file, "the URL of the Slack webhook"),
+            msgspec.json.encode(payload(message)),
+            headers={},
+            receiver=f"Slack webhook {self._settings.name}",
+            limit=self._limit,
+        )
+
+
+def _fields(count: int) -> str:
+    return "1 field" if count == 1 else f"{count} fields"
+
+
+def _section(text: str) -> dict[str, Any]:
+    return {"type": "section", "text": {"type": "mrkdwn", "text": text[:_TEXT_LENGTH]}}
+
+
+def _line(drift: MessageDrift) -> str:
+    place = f"{drift.namespace}/{drift.name}" if drift.namespace else drift.name
+    what = _escape(_plain(f"{drift.kind} {place}"))
+    if not isinstance(drift.path, str):
+        words = {"Missing": "is missing in the cluster", "Extra": "is not in Git"}
+        return f"• {what} {words.get(drift.change, drift.change)}"
+    who = f" by {_escape(_plain(drift.manager))}" if isinstance(drift.manager, str) else ""
+    when = f" at {_escape(_plain(drift.time))}" if isinstance(drift.time, str) else ""
+    path = _escape(_shortened(_plain(drift.path)))
+    change = f"{_value(drift.desired)} → {_value(drift.live)}"
+    return f"• {what} `{path}`: {change}{who}{when}"
+
+
+def _value(value: Any) -> str:
+    if value is UNSET:
+        return _ABSENT
+    if isinstance(value, dict) and value.get("masked") is True:
+        return _MASKED
+    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    return f"`{_escape(_shortened(_plain(text)))}`"
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _VALUE_LENGTH else f"{text[: _VALUE_LENGTH - 1]}…"
+
+
+def _plain(text: str) -> str:
+    """On one line, and unable to end the code span that it stands in."""
+    visible = "".join(c if c.isprintable() else " " for c in text)
+    return " ".join(visible.split()).replace("`", "'")
+
+
+def _escape(text: str) -> str:
+    """Slack's three control characters, without which nobody can be mentioned or linked."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

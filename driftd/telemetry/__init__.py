@@ -1,0 +1,1 @@
+"""What driftd says about itself: log lines and metrics."""

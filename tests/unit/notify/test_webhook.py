@@ -1,0 +1,88 @@
+"""Signed webhooks."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from driftd.errors import ConfigError, NotifyError
+from driftd.notify.message import build
+from driftd.notify.notifier import Rejected
+from driftd.notify.webhook import WebhookNotifier, sign, signing_key
+from driftd.settings.types import Webhook
+from driftd.store.episodes import state_change
+from tests.unit.reports import START, change, report, resource
+
+KEY = bytes(range(32))
+SECRET = "whsec_" + base64.b64encode(KEY).decode()
+MESSAGE = build(state_change(None, [], report(resource("web", change("/spec/replicas"))), START))
+
+
+@pytest.fixture
+def settings(tmp_path, hook):
+    """A webhook to the receiver with its secret in a file."""
+    path = tmp_path / "secret"
+    path.write_text(SECRET + "\n")
+    return Webhook(url=hook.url, secret_file=str(path))
+
+
+async def test_the_receiver_can_verify_the_signature(settings, session, clock, hook):
+    """Id, timestamp and body verify as Standard Webhooks says, computed here independently."""
+    await WebhookNotifier(settings, session, clock, 5).send(MESSAGE)
+    [(headers, body)] = hook.requests
+    signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
+    expected = base64.b64encode(hmac.new(KEY, signed, hashlib.sha256).digest()).decode()
+    assert headers["webhook-signature"] == f"v1,{expected}"
+    assert headers["webhook-timestamp"] == str(int(START.timestamp()))
+    assert headers["content-type"] == "application/json"
+    assert json.loads(body)["id"] == headers["webhook-id"] == MESSAGE.id
+
+
+def test_the_published_example_of_standard_webhooks_verifies():
+    """The specification's own example gives the signature that it states."""
+    secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+    body = b'{"test": 2432232314}'
+    found = sign(signing_key(secret, "f"), "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, body)
+    assert found == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+
+
+@pytest.mark.parametrize("secret", ["hunter2", "whsec_", base64.b64encode(b"short").decode()])
+def test_a_weak_secret_is_refused_without_printing_it(secret):
+    """Secrets that are not 24 to 64 bytes of base64 are refused with a remedy."""
+    with pytest.raises(ConfigError, match="/etc/secret") as caught:
+        signing_key(secret, "/etc/secret")
+    assert "openssl rand" in caught.value.message
+    assert secret == "whsec_" or secret not in caught.value.message
+
+
+async def test_a_refusal_names_status_and_wait_but_not_the_url(settings, session, clock, hook):
+    """Anything but 2xx is an error; `Retry-After` is carried; the URL may be a secret."""
+    hook.answers.append(web.Response(status=429, text="slow down", headers={"Retry-After": "7"}))
+    with pytest.raises(Rejected, match="HTTP 429: slow down") as caught:
+        await WebhookNotifier(settings, session, clock, 5).send(MESSAGE)
+    assert caught.value.retry_after == 7
+    assert "s3cr3t" not in caught.value.message
+
+
+async def test_redirects_are_not_followed(settings, session, clock, hook):
+    """A redirect is a refusal: the signed message goes nowhere else."""
+    hook.answers.append(web.Response(status=307, headers={"Location": hook.url}))
+    with pytest.raises(Rejected, match="HTTP 307"):
+        await WebhookNotifier(settings, session, clock, 5).send(MESSAGE)
+    assert len(hook.requests) == 1
+
+
+async def test_an_unreachable_receiver_is_a_notify_error(tmp_path, settings, clock):
+    """No connection, a bad URL and a closed port are errors of delivery, not crashes."""
+    async with aiohttp.ClientSession() as session:
+        for url in ("http://127.0.0.1:1/s3cr3t", "nonsense s3cr3t"):
+            broken = Webhook(url=url, secret_file=settings.secret_file)
+            with pytest.raises(NotifyError) as caught:
+                await WebhookNotifier(broken, session, clock, 5).send(MESSAGE)
+            assert "s3cr3t" not in caught.value.message
