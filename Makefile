@@ -40,7 +40,11 @@ lint: $(VENV)/.installed ## Formatting, lint, types and layers
 testbed: $(VENV)/.installed ## Build the control plane that tests start (minutes, once per source)
 	$(BIN)/python -m tests.testbed.binaries
 
-.PHONY: worker test-fast
+.PHONY: worker
+worker: ## Build the sandbox worker if its source has changed (minutes the first time)
+	@$(PYTHON) -m driftd.sandbox.build
+
+.PHONY: test-fast
 test-fast: worker $(VENV)/.installed ## Unit tests alone, within a minute
 	$(PYTEST) tests/unit -q -n $(WORKERS)
 

