@@ -160,17 +160,21 @@ def _host_port(live: Json, desired: Struct, _live_parent: Struct) -> bool:
     return type(live) is int and live == desired.get("containerPort")
 
 
-def _load_balancer_ports(live: Json, desired: Struct, _live_parent: Struct) -> bool:
-    return live is True and desired.get("type") == "LoadBalancer"
+# What a Service's type and addresses bring with them is read off the live object: the field
+# that brought it is compared itself, and one change should not be told twice.
 
 
-def _external_traffic(live: Json, desired: Struct, _live_parent: Struct) -> bool:
-    external = desired.get("type") in ("NodePort", "LoadBalancer")
-    return (external or bool(desired.get("externalIPs"))) and live == "Cluster"
+def _load_balancer_ports(live: Json, _desired: Struct, live_parent: Struct) -> bool:
+    return live is True and live_parent.get("type") == "LoadBalancer"
 
 
-def _affinity_timeout(live: Json, desired: Struct, _live_parent: Struct) -> bool:
-    return desired.get("sessionAffinity") == "ClientIP" and canonical(live) == canonical(
+def _external_traffic(live: Json, _desired: Struct, live_parent: Struct) -> bool:
+    external = live_parent.get("type") in ("NodePort", "LoadBalancer")
+    return (external or bool(live_parent.get("externalIPs"))) and bool(live == "Cluster")
+
+
+def _affinity_timeout(live: Json, _desired: Struct, live_parent: Struct) -> bool:
+    return live_parent.get("sessionAffinity") == "ClientIP" and canonical(live) == canonical(
         {"clientIP": {"timeoutSeconds": 10800}}
     )
 

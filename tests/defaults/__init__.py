@@ -1,0 +1,1 @@
+"""The default table: its corpus and its generator."""
