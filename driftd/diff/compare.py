@@ -8,7 +8,7 @@ import msgspec
 import orjson
 from msgspec import UNSET
 
-from driftd.diff import mask, places
+from driftd.diff import mask
 from driftd.diff.attribute import attribute
 from driftd.diff.extras import Subject
 from driftd.diff.fields import confirmed
@@ -19,6 +19,7 @@ from driftd.diff.prepare import desired_view, last_applied_view, live_view
 from driftd.diff.schema import ANY_NODE, Node
 from driftd.diff.trusted import Facts
 from driftd.diff.walk import walk
+from driftd.model import places
 from driftd.model.report import Change, ChangeClass, ChangeKind
 from driftd.model.resource import Json, ResourceKey
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from driftd.diff import defaults, places, trusted
+from driftd.diff import defaults, trusted
 from driftd.diff.finding import Finding
 from driftd.diff.owners import UNKNOWN_MANAGERS, Entry, Owners, at_field
 from driftd.diff.paths import Path, names
 from driftd.diff.schema import Node, Shape
+from driftd.model import places
 from driftd.model.report import ChangeClass, ChangeKind
 from driftd.model.resource import Json, ResourceKey
 
