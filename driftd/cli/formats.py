@@ -3,17 +3,43 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
 
+from driftd.clock import SystemClock, rfc3339
 from driftd.model.report import DiffReport, DriftReport, ResourceReport, ResourceStatus
 
-TABLE_FORMATS = ("table", "wide")
-REPORT_FORMATS = ("table", "wide", "json", "yaml", "name")
-
 _QUIET = frozenset({ResourceStatus.SYNCED, ResourceStatus.NOT_CHECKED, ResourceStatus.PENDING})
+
+
+def write_report(report: DriftReport | DiffReport, flags: Mapping[str, Any]) -> None:
+    """`report` as `--output`, `--show`, `--no-exit-code` and `--no-color` in `flags` say."""
+    if flags["output"] == "json":
+        write_json(report)
+    elif flags["output"] == "yaml":
+        write_yaml(report)
+    elif flags["output"] == "name":
+        write_names(report)
+    else:
+        _write_table(report, flags)
+
+
+def _write_table(report: DriftReport | DiffReport, flags: Mapping[str, Any]) -> None:
+    from driftd.cli.table import View, print_diff, print_report
+    from driftd.cli.terminal import console_for
+
+    view = View(
+        show=frozenset(flags["show"]),
+        wide=flags["output"] == "wide",
+        report_drift=not flags["no_exit_code"],
+    )
+    console = console_for(sys.stdout, color=not flags["no_color"])
+    if isinstance(report, DriftReport):
+        print_report(console, report, view)
+    else:
+        print_diff(console, report, view, now=rfc3339(SystemClock().now()))
 
 
 def write_json(value: Any) -> None:

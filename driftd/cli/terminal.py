@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING
 
@@ -51,18 +51,17 @@ def console_for(stream: IO[str], *, color: bool) -> Console:
     )
 
 
-def print_columns(console: Console, titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Rows of text under upper-case titles, as kubectl prints them; long cells wrap."""
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for title in titles:
-        spaced = "".join(f" {char}" if char.isupper() else char for char in title)
-        table.add_column(spaced.upper(), overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    console.print(table)
+def columns(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Lines of aligned columns under upper-case titles, unwrapped, as kubectl prints lists."""
+    spaced = ["".join(f" {char}" if char.isupper() else char for char in title) for title in titles]
+    lines = [
+        [title.upper() for title in spaced],
+        *([printable(cell) for cell in row] for row in rows),
+    ]
+    widths = [max(len(line[index]) for line in lines) for index in range(len(titles))]
+    for line in lines:
+        cells = (f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True))
+        yield "   ".join(cells).rstrip()
 
 
 def age(moment: str, now: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import click
@@ -25,7 +24,7 @@ def check_command(names: tuple[str, ...], app: tuple[str, ...], **flags: Any) ->
 
     Exit codes: 0 no drift; 1 drift; 2 something could not be judged or an error happened.
     """
-    from driftd.cli import exit_code
+    from driftd.cli import exit_code, formats
     from driftd.cli.progress import Narrator
     from driftd.model.report import has_drift
 
@@ -36,33 +35,12 @@ def check_command(names: tuple[str, ...], app: tuple[str, ...], **flags: Any) ->
     finally:
         narrator.close()
     _note_deployers(report, narrator)
-    _write(report, flags)
+    formats.write_report(report, flags)
     return exit_code.of_report(
         complete=report.complete,
         drift=any(has_drift(application.resources) for application in report.applications),
         report_drift=not flags["no_exit_code"],
     )
-
-
-def _write(report: Any, flags: dict[str, Any]) -> None:
-    from driftd.cli import formats
-
-    if flags["output"] == "json":
-        formats.write_json(report)
-    elif flags["output"] == "yaml":
-        formats.write_yaml(report)
-    elif flags["output"] == "name":
-        formats.write_names(report)
-    else:
-        from driftd.cli.table import View, print_report
-        from driftd.cli.terminal import console_for
-
-        view = View(
-            show=frozenset(flags["show"]),
-            wide=flags["output"] == "wide",
-            report_drift=not flags["no_exit_code"],
-        )
-        print_report(console_for(sys.stdout, color=not flags["no_color"]), report, view)
 
 
 def _note_deployers(report: Any, narrator: Any) -> None:

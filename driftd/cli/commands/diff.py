@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -42,36 +41,13 @@ def diff_command(
 
     Exit codes: 0 no drift; 1 drift; 2 something could not be judged or an error happened.
     """
-    from driftd.cli import exit_code
+    from driftd.cli import exit_code, formats
     from driftd.model.report import has_drift
 
     report = calls.diff(desired=desired, live=live, schemas=schema, mode=mode)
-    _write(report, flags)
+    formats.write_report(report, flags)
     return exit_code.of_report(
         complete=report.complete,
         drift=has_drift(report.resources),
         report_drift=not flags["no_exit_code"],
     )
-
-
-def _write(report: Any, flags: dict[str, Any]) -> None:
-    from driftd.cli import formats
-
-    if flags["output"] == "json":
-        formats.write_json(report)
-    elif flags["output"] == "yaml":
-        formats.write_yaml(report)
-    elif flags["output"] == "name":
-        formats.write_names(report)
-    else:
-        from driftd.cli.table import View, print_diff
-        from driftd.cli.terminal import console_for
-        from driftd.clock import SystemClock, rfc3339
-
-        view = View(
-            show=frozenset(flags["show"]),
-            wide=flags["output"] == "wide",
-            report_drift=not flags["no_exit_code"],
-        )
-        console = console_for(sys.stdout, color=not flags["no_color"])
-        print_diff(console, report, view, now=rfc3339(SystemClock().now()))

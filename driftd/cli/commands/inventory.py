@@ -26,9 +26,7 @@ Row = dict[str, Any]
 @options.cluster_flags
 @options.output_format("table", "wide", "json", "yaml", "name")
 @options.output_flags
-def apps_command(
-    names: tuple[str, ...], app: tuple[str, ...], output: str, no_color: bool, **flags: Any
-) -> int:
+def apps_command(names: tuple[str, ...], app: tuple[str, ...], output: str, **flags: Any) -> int:
     """List the applications that the repository declares, generated ones included.
 
     Exit codes: 0; 2 if something is invalid.
@@ -42,7 +40,7 @@ def apps_command(
     if output == "name":
         sys.stdout.writelines(f"{_printable(row['name'])}\n" for row in rows)
     else:
-        _write(rows, columns, output, color=not no_color)
+        _write(rows, columns, output)
     return _conditions(catalog)
 
 
@@ -53,7 +51,7 @@ def apps_command(
 @options.cluster_flags
 @options.output_format("table", "json", "yaml", "name")
 @options.output_flags
-def clusters_command(output: str, no_color: bool, **flags: Any) -> int:
+def clusters_command(output: str, **flags: Any) -> int:
     """List the destinations of all applications and the contexts they are read through.
 
     Exit codes: 0; 2 if a destination has no context, or something is invalid.
@@ -65,7 +63,7 @@ def clusters_command(output: str, no_color: bool, **flags: Any) -> int:
             f"{_printable(row['context'] or row['destination'])}\n" for row in rows
         )
     else:
-        _write(rows, ["destination", "context", "applications"], output, color=not no_color)
+        _write(rows, ["destination", "context", "applications"], output)
     unmapped = any(not row["context"] for row in rows)
     return max(_conditions(catalog), 2 if unmapped else 0)
 
@@ -125,7 +123,7 @@ def _destinations(entries: Sequence[CatalogEntry]) -> list[Row]:
     ]
 
 
-def _write(rows: Sequence[Row], columns: Sequence[str], output: str, *, color: bool) -> None:
+def _write(rows: Sequence[Row], titles: Sequence[str], output: str) -> None:
     from driftd.cli import formats
 
     if output == "json":
@@ -133,15 +131,15 @@ def _write(rows: Sequence[Row], columns: Sequence[str], output: str, *, color: b
     elif output == "yaml":
         formats.write_yaml(rows)
     else:
-        from driftd.cli.terminal import console_for, print_columns
+        from driftd.cli.terminal import columns
 
-        cells = [[_cell(row[column]) for column in columns] for row in rows]
-        print_columns(console_for(sys.stdout, color=color), columns, cells)
+        cells = [[_cell(row[title]) for title in titles] for row in rows]
+        sys.stdout.writelines(f"{line}\n" for line in columns(titles, cells))
 
 
 def _cell(value: Any) -> str:
     text = ", ".join(value) if isinstance(value, list) else str(value)
-    return _printable(text) or "-"
+    return text or "-"
 
 
 def _conditions(catalog: Catalog) -> int:

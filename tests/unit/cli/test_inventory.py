@@ -1,0 +1,142 @@
+"""`driftd apps` and `driftd clusters`."""
+
+import json
+from dataclasses import dataclass
+
+import pytest
+
+from driftd.cli import calls
+from driftd.model.application import (
+    Application,
+    ApplicationSource,
+    ApplicationSpec,
+    AutomatedSync,
+    Destination,
+    SyncPolicy,
+)
+from driftd.model.condition import Condition, Severity
+
+REPOSITORY = "https://github.com/example/kubernetes-gitops.git"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An application with its mapping, as the controller's catalogue has it."""
+
+    application: Application
+    cluster: str
+    conditions: tuple[Condition, ...] = ()
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """A catalogue."""
+
+    entries: tuple[Entry, ...]
+    conditions: tuple[Condition, ...] = ()
+
+
+def _entry(name, cluster, destination, *conditions, automated=None, origin="argocd/apps.yaml"):
+    spec = ApplicationSpec(
+        project="production",
+        source=ApplicationSource(repo_url=REPOSITORY, path=f"clusters/{name}"),
+        destination=destination,
+        sync_policy=SyncPolicy(automated=automated),
+    )
+    application = Application(name=name, namespace="argocd", spec=spec, origin=origin)
+    return Entry(application, cluster, conditions)
+
+
+MAPPED = (
+    _entry(
+        "production-apps",
+        "production",
+        Destination(server="https://prod.k8s.example.com:6443", namespace="argocd"),
+        automated=AutomatedSync(prune=True, self_heal=True),
+    ),
+    _entry(
+        "production-infrastructure",
+        "production",
+        Destination(server="https://prod.k8s.example.com:6443"),
+        automated=AutomatedSync(enabled=False),
+        origin="ApplicationSet infrastructure-components",
+    ),
+    _entry("staging-apps", "stage", Destination(name="staging")),
+)
+UNMAPPED = _entry(
+    "development-apps",
+    "",
+    Destination(server="https://dev-cluster-api.example.com"),
+    Condition(
+        "UnknownCluster",
+        "no context leads to https://dev-cluster-api.example.com; name one by --cluster",
+    ),
+)
+
+
+@pytest.fixture
+def catalog(monkeypatch):
+    """Set what the repository declares."""
+
+    def set_to(*entries, conditions=()):
+        found = Catalog(tuple(entries), conditions)
+        monkeypatch.setattr(calls, "catalog", lambda options, narrator: found)
+
+    return set_to
+
+
+def test_apps_table(driftd, catalog, golden):
+    """One line for each application, columns aligned."""
+    catalog(*MAPPED)
+    result = driftd("apps")
+    assert result.exit_code == 0
+    golden.check("apps.txt", result.stdout)
+
+
+def test_apps_wide(driftd, catalog, golden):
+    """`-o wide` adds namespace, revision, where it is declared, and how it syncs."""
+    catalog(*MAPPED)
+    golden.check("apps-wide.txt", driftd("apps", "-o", "wide", env={"COLUMNS": "180"}).stdout)
+
+
+def test_apps_json(driftd, catalog):
+    """`-o json` holds every field, `sync` among them."""
+    catalog(*MAPPED)
+    rows = json.loads(driftd("apps", "-o", "json").stdout)
+    assert [row["sync"] for row in rows] == ["automated, prune, selfHeal", "manual", "manual"]
+    assert rows[0]["repository"] == [REPOSITORY]
+    assert rows[1]["declaredIn"] == "ApplicationSet infrastructure-components"
+
+
+def test_apps_names(driftd, catalog):
+    """`-o name` prints names alone, ready for `xargs driftd check`."""
+    catalog(*MAPPED)
+    names = "production-apps\nproduction-infrastructure\nstaging-apps\n"
+    assert driftd("apps", "-o", "name").stdout == names
+
+
+def test_clusters_table(driftd, catalog, golden):
+    """Destinations are listed once, with the context and the applications that go there."""
+    catalog(*MAPPED)
+    result = driftd("clusters")
+    assert result.exit_code == 0
+    golden.check("clusters.txt", result.stdout)
+
+
+def test_unmapped_destination(driftd, catalog):
+    """A destination without context is listed, explained on standard error, and exits 2."""
+    catalog(*MAPPED, UNMAPPED)
+    result = driftd("clusters", "-o", "json")
+    assert result.exit_code == 2
+    assert {"destination": "https://dev-cluster-api.example.com", "context": ""}.items() <= (
+        json.loads(result.stdout)[0].items()
+    )
+    assert "development-apps: UnknownCluster: no context leads to" in result.stderr
+
+
+def test_warnings_do_not_fail(driftd, catalog):
+    """A warning is printed, and the list still exits 0."""
+    catalog(*MAPPED, conditions=(Condition("NameCollision", "two sets make it", Severity.WARNING),))
+    result = driftd("apps")
+    assert result.exit_code == 0
+    assert result.stderr == "warning: NameCollision: two sets make it\n"

@@ -1,0 +1,83 @@
+"""`driftd render`."""
+
+import json
+
+import orjson
+import pytest
+import yaml
+
+from driftd.cli import calls
+from driftd.model.resource import Manifest, Origin, ResourceKey
+
+
+def _manifest(kind, name, body, *, group="", file="", namespace="team"):
+    document = {
+        "apiVersion": f"{group}/v1" if group else "v1",
+        "kind": kind,
+        "metadata": {"name": name, "namespace": namespace},
+        **body,
+    }
+    key = ResourceKey(group=group, kind=kind, namespace=namespace, name=name)
+    origin = Origin(source=0, file=file)
+    return Manifest(key=key, version="v1", body=orjson.dumps(document), origin=origin)
+
+
+@pytest.fixture(autouse=True)
+def rendered(monkeypatch):
+    """What the application `app1` renders to; the application asked for is recorded."""
+    asked = []
+
+    def render(options, application, narrator):
+        asked.append((application, options["applications"]))
+        return [
+            _manifest("ConfigMap", "settings", {"data": {"level": "yes"}}, file="apps/app1/c.yaml"),
+            _manifest(
+                "Secret",
+                "database",
+                {"data": {"password": "aHVudGVyMg=="}, "stringData": {"user": "hunter2"}},
+            ),
+            _manifest("Deployment", "app1", {"spec": {"replicas": 2}}, group="apps"),
+        ]
+
+    monkeypatch.setattr(calls, "render", render)
+    return asked
+
+
+def test_yaml(driftd, golden, rendered):
+    """The default is a YAML stream that says where each manifest comes from."""
+    result = driftd("render", "app1")
+    assert result.exit_code == 0
+    assert rendered == [("app1", ("app1",))]
+    assert len(list(yaml.safe_load_all(result.stdout))) == 3
+    golden.check("render.txt", result.stdout)
+
+
+@pytest.mark.parametrize("output", ["yaml", "json"])
+def test_secrets_are_masked(driftd, output):
+    """No Secret value reaches the output, neither encoded nor plain; its keys do."""
+    printed = driftd("render", "app1", "-o", output).stdout
+    assert "aHVudGVyMg" not in printed
+    assert "hunter2" not in printed
+    assert "password" in printed
+
+
+def test_json_is_a_list(driftd):
+    """`-o json` is one List, as kubectl prints several objects."""
+    document = json.loads(driftd("render", "app1", "-o", "json").stdout)
+    assert document["kind"] == "List"
+    assert [item["kind"] for item in document["items"]] == ["ConfigMap", "Secret", "Deployment"]
+
+
+def test_names(driftd):
+    """`-o name` prints one line for each manifest."""
+    assert driftd("render", "app1", "-o", "name").stdout.splitlines() == [
+        "configmap/team/settings",
+        "secret/team/database",
+        "deployment.apps/team/app1",
+    ]
+
+
+def test_application_is_required(driftd, rendered):
+    """Without APP nothing is rendered."""
+    assert driftd("render").exit_code == 2
+    assert rendered == []
