@@ -1,0 +1,248 @@
+"""The pool of workers: few, warm, one project each."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+
+from driftd.errors import SandboxError
+from driftd.model.application import ApplicationSource
+from driftd.model.tree import Tree
+from driftd.sandbox.binary import find_worker
+from driftd.sandbox.results import Hello, JqResult, ParseResult, RenderResult
+from driftd.sandbox.worker import Worker
+
+DEFAULT_TIMEOUT = 30.0
+"""Seconds that one request may take."""
+MAX_RSS = 1 << 30
+"""Bytes of resident memory at which a busy worker is killed."""
+PARSE_BYTES = 8 << 20
+"""Bytes of files that one parse request covers; more are asked for in several."""
+
+_PARSED = msgspec.json.Decoder(ParseResult)
+_RENDERED = msgspec.json.Decoder(RenderResult)
+_SELECTED = msgspec.json.Decoder(JqResult)
+
+
+class RenderApplication(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """What a rendering may depend on beside its source: Argo CD's build environment."""
+
+    name: str
+    namespace: str = ""
+    project: str = "default"
+    destination_namespace: str = ""
+
+
+class SandboxPool:
+    """Answers requests with at most `size` worker processes; an async context manager.
+
+    A worker sees the content of one project only: another project gets a fresh process. A
+    worker that is killed fails its own request; the next request gets a new one. With
+    `require_isolation` a worker that this kernel cannot shut in is refused.
+    """
+
+    def __init__(
+        self,
+        *,
+        size: int = 2,
+        binary: Path | None = None,
+        max_rss: int = MAX_RSS,
+        require_isolation: bool = False,
+    ) -> None:
+        self._binary = binary
+        self._max_rss = max_rss
+        self._require_isolation = require_isolation
+        self._slots = asyncio.Semaphore(size)
+        self._size = size
+        self._idle: list[Worker] = []
+        self._running = 0
+        self._closed = False
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """End all workers. Requests under way are waited for by their callers, not here."""
+        self._closed = True
+        idle, self._idle = self._idle, []
+        await asyncio.gather(*(worker.stop() for worker in idle))
+
+    async def hello(self) -> Hello:
+        """What the workers are: engine versions and isolation. Starts one if none runs."""
+        for worker in self._idle:
+            return worker.hello
+        async with self._slots:
+            worker = await self._take(None)
+            await self._give_back(worker)
+            return worker.hello
+
+    async def call(
+        self,
+        op: str,
+        params: Any,
+        *,
+        project: str,
+        trees: Sequence[Tree] = (),
+        timeout: float = DEFAULT_TIMEOUT,  # noqa: ASYNC109 - the worker is killed at it
+    ) -> msgspec.Raw:
+        """The raw result of one operation on behalf of a project.
+
+        `timeout` (seconds) is for each message to the worker. Raises `RenderError` with the
+        worker's code as `reason`, or `SandboxError` if the worker was lost.
+        """
+        async with self._slots:
+            worker = await self._take(project)
+            try:
+                await worker.put_trees(trees, timeout=timeout)
+                return await worker.request(op, params, timeout=timeout)
+            finally:
+                await self._give_back(worker)
+
+    async def _take(self, project: str | None) -> Worker:
+        """A worker for a project: one it had, one that is fresh, or a new process."""
+        if self._closed:
+            raise SandboxError("the sandbox is closed")
+        for wanted in (project, None):
+            for worker in self._idle:
+                if worker.project == wanted:
+                    self._idle.remove(worker)
+                    worker.project = project
+                    return worker
+        if self._running >= self._size:
+            await self._retire(self._idle.pop(0))
+        self._running += 1
+        try:
+            worker = await Worker.start(self._binary or find_worker(), max_rss=self._max_rss)
+            if self._require_isolation and not worker.hello.isolation.complete:
+                await worker.kill()
+                notes = "; ".join(worker.hello.isolation.notes)
+                raise SandboxError(
+                    f"the sandbox worker cannot be isolated on this machine: {notes}",
+                    hint="run on a Linux kernel with seccomp, or allow it in the settings",
+                )
+        except BaseException:
+            self._running -= 1
+            raise
+        worker.project = project
+        return worker
+
+    async def _retire(self, worker: Worker) -> None:
+        self._running -= 1
+        await worker.stop()
+
+    async def _give_back(self, worker: Worker) -> None:
+        if not worker.alive:
+            self._running -= 1
+        elif self._closed:
+            await self._retire(worker)
+        else:
+            self._idle.append(worker)
+
+    async def parse(
+        self,
+        tree: Tree,
+        paths: Sequence[str],
+        *,
+        project: str,
+        timeout: float = DEFAULT_TIMEOUT,  # noqa: ASYNC109
+    ) -> ParseResult:
+        """Every YAML and JSON document of these files of a tree.
+
+        A file or document that cannot be read is an entry of `errors`, never an exception.
+        """
+        parts = [
+            _PARSED.decode(
+                await self.call(
+                    "parse",
+                    {"tree": tree.id, "paths": part},
+                    project=project,
+                    trees=(tree,),
+                    timeout=timeout,
+                )
+            )
+            for part in _by_size(tree, paths)
+        ]
+        return ParseResult(
+            documents=tuple(document for part in parts for document in part.documents),
+            errors=tuple(problem for part in parts for problem in part.errors),
+            warnings=tuple(problem for part in parts for problem in part.warnings),
+        )
+
+    async def render(
+        self,
+        tree: Tree,
+        source: ApplicationSource | Mapping[str, Any],
+        *,
+        application: RenderApplication,
+        revision: str,
+        repo_url: str = "",
+        kube_version: str = "",
+        api_versions: Sequence[str] = (),
+        refs: Mapping[str, Tree] | None = None,
+        reorder: str = "none",
+        timeout: float = DEFAULT_TIMEOUT,  # noqa: ASYNC109
+    ) -> RenderResult:
+        """The manifests of one source at one revision, as Argo CD would generate them.
+
+        `refs` are the trees of sources with `ref`, by its name (without `$`). Namespaces and
+        tracking are not added. The application's project decides which worker is used.
+        """
+        refs = refs or {}
+        params = {
+            "tree": tree.id,
+            "source": source,
+            "refs": {name: {"tree": other.id} for name, other in refs.items()},
+            "application": application,
+            "revision": revision,
+            "repoURL": repo_url,
+            "kubeVersion": kube_version,
+            "apiVersions": list(api_versions),
+            "buildOptions": {"reorder": reorder},
+        }
+        raw = await self.call(
+            "render",
+            params,
+            project=application.project,
+            trees=(tree, *refs.values()),
+            timeout=timeout,
+        )
+        return _RENDERED.decode(raw)
+
+    async def jq(
+        self,
+        expressions: Sequence[str],
+        objects: Sequence[Any],
+        *,
+        project: str,
+        timeout: float = DEFAULT_TIMEOUT,  # noqa: ASYNC109
+    ) -> JqResult:
+        """The paths that each jq expression selects in each object (JSON values or `Raw`)."""
+        params = {"expressions": list(expressions), "objects": list(objects)}
+        return _SELECTED.decode(await self.call("jq", params, project=project, timeout=timeout))
+
+
+def _by_size(tree: Tree, paths: Sequence[str]) -> Iterator[list[str]]:
+    """Cut a list of files into parts of about PARSE_BYTES."""
+    part: list[str] = []
+    size = 0
+    for path in paths:
+        part.append(path)
+        size += len(tree.files.get(path, b""))
+        if size >= PARSE_BYTES:
+            yield part
+            part, size = [], 0
+    if part:
+        yield part

@@ -1,0 +1,94 @@
+"""What the worker answers, typed as far as Python looks into it; objects stay raw JSON."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+
+class SandboxResult(msgspec.Struct, frozen=True, rename="camel"):
+    """Base of the results: camelCase on the wire."""
+
+
+class Isolation(SandboxResult, frozen=True):
+    """Which walls stand around a worker; `notes` say why one does not."""
+
+    landlock: bool
+    seccomp: bool
+    no_new_privs: bool
+    rlimits: bool
+    notes: tuple[str, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        """Whether the worker can open neither files nor sockets nor start processes."""
+        return self.seccomp and self.no_new_privs and self.rlimits
+
+
+class Hello(SandboxResult, frozen=True):
+    """What a worker is: versions of its engines, hash of its sources, its isolation."""
+
+    protocol: int
+    source_hash: str
+    go: str
+    libraries: dict[str, str]
+    isolation: Isolation
+
+
+class HeldTrees(SandboxResult, frozen=True):
+    """Ids of the trees that a worker holds."""
+
+    trees: tuple[str, ...]
+
+
+class Document(SandboxResult, frozen=True):
+    """One object with where it came from.
+
+    `object` is canonical JSON (sorted keys). `file` is the path in the repository, empty if
+    the tool does not say; `index` counts the documents of the file, or of the rendering.
+    """
+
+    file: str
+    index: int
+    object: msgspec.Raw
+
+
+class Problem(SandboxResult, frozen=True):
+    """What is wrong with one document of a file; `index` counts from 0."""
+
+    file: str
+    index: int
+    message: str
+
+
+class ParseResult(SandboxResult, frozen=True):
+    """Every readable document of the files asked for, and what could not be read."""
+
+    documents: tuple[Document, ...]
+    errors: tuple[Problem, ...]
+    warnings: tuple[Problem, ...]
+
+
+class RenderResult(SandboxResult, frozen=True):
+    """The manifests of one source, in the order of the tool, lists expanded."""
+
+    type: Literal["Helm", "Kustomize", "Directory"]
+    documents: tuple[Document, ...]
+    warnings: tuple[str, ...]
+
+
+class JqOutcome(SandboxResult, frozen=True):
+    """What one expression says about one object: the paths it selects, or an error.
+
+    A path is a sequence of keys and indexes (or `{"start", "end"}` for a slice).
+    """
+
+    paths: tuple[tuple[Any, ...], ...] = ()
+    error: str = ""
+
+
+class JqResult(SandboxResult, frozen=True):
+    """For each object (outer) and expression (inner) the outcome, in the order asked."""
+
+    results: tuple[tuple[JqOutcome, ...], ...]

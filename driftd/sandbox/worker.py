@@ -1,0 +1,216 @@
+"""One worker process: started with nothing, watched while it works, killed when it errs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from driftd.errors import RenderError, SandboxError
+from driftd.model.tree import Tree
+from driftd.sandbox.binary import check_hello
+from driftd.sandbox.protocol import MAX_FRAME, Reply, Request, encode_request, read_reply
+from driftd.sandbox.results import HeldTrees, Hello
+
+START_TIMEOUT = 20.0
+"""Seconds until a started worker must have said hello."""
+WATCH_INTERVAL = 0.05
+"""Seconds between two looks at a busy worker's memory."""
+STOP_TIMEOUT = 2.0
+"""Seconds that an idle worker has to end by itself."""
+
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+_STDERR_KEPT = 64 << 10
+_CAUSE = re.compile(rb"^(fatal error: .*|panic: .*|runtime: .*|SIG[A-Z]+: .*)$", re.MULTILINE)
+
+HINTS = {
+    "dependency-missing": "vendor it with `helm dependency build` and commit charts/",
+    "remote-resource": "keep a copy in the repository",
+}
+
+
+class Worker:
+    """A running worker. It answers one request at a time; the caller sees to that.
+
+    After a `SandboxError` or a cancellation in the middle of a request the process is gone
+    (`alive` is false) and the worker must be replaced.
+    """
+
+    def __init__(self, process: asyncio.subprocess.Process, *, max_rss: int) -> None:
+        self.project: str | None = None
+        """The one project whose content this worker has seen."""
+        self.hello: Hello
+        self._process = process
+        self._max_rss = max_rss
+        self._ids = itertools.count(1)
+        self._trees: frozenset[str] = frozenset()
+        self._stderr = bytearray()
+        self._stderr_reader = asyncio.create_task(self._read_stderr())
+
+    @classmethod
+    async def start(cls, binary: Path, *, max_rss: int) -> Worker:
+        """Start a worker with an empty environment and check who it is.
+
+        Raises `SandboxError` if it cannot be started, is stale or does not answer.
+        """
+        try:
+            process = await asyncio.create_subprocess_exec(
+                str(binary),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                env={},
+                cwd="/",
+                start_new_session=True,
+                limit=8 << 20,
+            )
+        except OSError as error:
+            raise SandboxError(f"the sandbox worker {binary} does not start: {error}") from error
+        worker = cls(process, max_rss=max_rss)
+        try:
+            raw = await worker.request("hello", {}, timeout=START_TIMEOUT)
+            worker.hello = msgspec.json.decode(raw, type=Hello)
+            check_hello(worker.hello)
+        except BaseException:
+            await worker.kill()
+            raise
+        return worker
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs."""
+        return self._process.returncode is None
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.pid
+
+    async def put_trees(self, trees: Sequence[Tree], *, timeout: float) -> None:  # noqa: ASYNC109
+        """Send the trees that this worker does not hold."""
+        for tree in trees:
+            if tree.id in self._trees:
+                continue
+            params = {"tree": tree.id, "files": tree.files, "links": tree.links}
+            raw = await self.request("put_tree", params, timeout=timeout)
+            self._trees = frozenset(msgspec.json.decode(raw, type=HeldTrees).trees)
+
+    async def request(self, op: str, params: Any, *, timeout: float) -> msgspec.Raw:  # noqa: ASYNC109
+        """Ask and wait at most `timeout` seconds.
+
+        Raises `RenderError` with the worker's code as reason if it answers with an error, and
+        `SandboxError` if it dies, takes too long or grows too large (it is killed then).
+        """
+        request = Request(next(self._ids), op, params)
+        try:
+            reply = await self._exchange(encode_request(request), op, timeout)
+            if reply.id != request.id:
+                raise SandboxError("the sandbox worker answers out of order")
+        except BaseException:
+            await self.kill()
+            raise
+        if reply.error is not None:
+            fault = reply.error
+            message = fault.message
+            if fault.file and fault.file not in message:
+                message = f"{fault.file}: {message}"
+            raise RenderError(message, reason=fault.code, hint=HINTS.get(fault.code, ""))
+        return reply.result
+
+    async def _exchange(self, frame: bytes, op: str, seconds: float) -> Reply:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + seconds
+        exchange = asyncio.create_task(self._send_and_read(frame))
+        try:
+            while not exchange.done():
+                remaining = deadline - loop.time()
+                if remaining <= 0:
+                    raise SandboxError(
+                        f"the sandbox worker was stopped: {op} took more than {seconds:g} s",
+                        reason="SandboxTimeout",
+                    )
+                await asyncio.wait({exchange}, timeout=min(WATCH_INTERVAL, remaining))
+                if not exchange.done() and self._rss() > self._max_rss:
+                    raise SandboxError(
+                        f"the sandbox worker was stopped: {op} used more than"
+                        f" {self._max_rss >> 20} MiB of memory",
+                        reason="SandboxMemory",
+                    )
+            return exchange.result()
+        except (OSError, asyncio.IncompleteReadError) as error:
+            raise SandboxError(
+                f"the sandbox worker died in {op}{await self._cause()}", reason="SandboxDied"
+            ) from error
+        finally:
+            exchange.cancel()
+            await asyncio.wait({exchange})
+
+    async def _send_and_read(self, frame: bytes) -> Reply:
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin is not None  # noqa: S101 - pipes by construction
+        assert stdout is not None  # noqa: S101
+        stdin.write(frame)
+        await stdin.drain()
+        return await read_reply(stdout)
+
+    def _rss(self) -> int:
+        """Resident memory in bytes; 0 where /proc does not tell."""
+        try:
+            fields = Path(f"/proc/{self.pid}/statm").read_bytes().split()
+            return int(fields[1]) * _PAGE
+        except (OSError, IndexError):
+            return 0
+
+    async def _read_stderr(self) -> None:
+        assert self._process.stderr is not None  # noqa: S101
+        while data := await self._process.stderr.read(1 << 14):
+            self._stderr += data
+            # A crash report starts with its cause, so the beginning of what is new counts.
+            del self._stderr[:-_STDERR_KEPT]
+
+    async def _cause(self) -> str:
+        """Why the process died, from its last words."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+        await self._process.wait()
+        await asyncio.wait({self._stderr_reader})
+        found = _CAUSE.search(bytes(self._stderr))
+        if found:
+            return ": " + found[1][:120].decode(errors="replace")
+        return f" (status {self._process.returncode})"
+
+    async def kill(self) -> None:
+        """End the process at once and let go of its pipes."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+        await self._reap()
+
+    async def stop(self) -> None:
+        """Let an idle worker end by closing its input; kill it if it does not."""
+        assert self._process.stdin is not None  # noqa: S101
+        self._process.stdin.close()
+        try:
+            async with asyncio.timeout(STOP_TIMEOUT):
+                await self._process.wait()
+        except TimeoutError:
+            await self.kill()
+        else:
+            await self._reap()
+
+    async def _reap(self) -> None:
+        await self._process.wait()
+        assert self._process.stdin is not None  # noqa: S101
+        assert self._process.stdout is not None  # noqa: S101
+        self._process.stdin.close()
+        with contextlib.suppress(OSError):
+            await self._process.stdin.wait_closed()
+        with contextlib.suppress(OSError):
+            await self._process.stdout.read(MAX_FRAME)
+        await asyncio.wait({self._stderr_reader})
