@@ -11,7 +11,7 @@ import msgspec
 from driftd.errors import SourceError
 from driftd.model.tree import Tree
 from driftd.source.paths import checked_path
-from driftd.source.process import MIB, Git, OutputLimit
+from driftd.source.process import MIB, Git, GitFailed, OutputLimit
 from driftd.source.url import printable
 
 _OBJECT_ID = re.compile(r"(?:[0-9a-f]{40}|[0-9a-f]{64})\Z")
@@ -134,6 +134,11 @@ async def _read_blobs(git: Git, entries: list[_Entry], limits: TreeLimits) -> di
     except OutputLimit as error:
         path = paths[order[_complete(error.output, len(order))]]
         raise too_large(git.name, limits, path) from None
+    except GitFailed as error:
+        lacking = next((path for oid, path in paths.items() if oid in str(error)), "")
+        if not lacking:
+            raise
+        raise _missing(git, lacking) from None
     blobs = _split(git, output, paths)
     total = 0
     for entry in entries:
@@ -151,15 +156,19 @@ def _split(git: Git, output: bytes, paths: dict[str, str]) -> dict[str, bytes]:
         end = output.find(b"\n", position)
         words = output[position:end].split(b" ")
         if end < 0 or len(words) != 3 or words[0].decode() != oid:
-            raise SourceError(
-                f"{git.name}: the content of {printable(path)} is missing from the repository",
-                hint="the clone is partial or damaged: fetch it completely",
-                reason="MissingObject",
-            )
+            raise _missing(git, path)
         start = end + 1
         position = start + int(words[2]) + 1
         blobs[oid] = output[start : position - 1]
     return blobs
+
+
+def _missing(git: Git, path: str) -> SourceError:
+    return SourceError(
+        f"{git.name}: the content of {printable(path)} is missing from the repository",
+        hint="the file is too large, or the clone is partial: fetch it completely",
+        reason="MissingObject",
+    )
 
 
 def _complete(output: bytes, most: int) -> int:

@@ -1,0 +1,264 @@
+"""A remote repository, read through a bare mirror that holds only the commits asked for."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import os
+import shlex
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from driftd.errors import Disposition, SourceError
+from driftd.model.tree import Tree
+from driftd.source.objects import CommitInfo, TreeLimits, is_object_id, read_commit, read_tree
+from driftd.source.process import MIB, Git, GitFailed, OutputLimit
+from driftd.source.revision import checked_revision, is_short_id, unknown_revision
+from driftd.source.url import RepositoryURL, parse, printable
+
+_KEPT_TREES = 4
+_T = TypeVar("_T")
+_ADVERTISEMENT_BYTES = 16 * MIB
+
+
+class GitCredential(msgspec.Struct, frozen=True, kw_only=True):
+    """How to log in to one origin (scheme, host and port); sent nowhere else, never printed."""
+
+    username: str = ""
+    password: str = ""
+    """Password or token, for https."""
+    ca_file: str = ""
+    """Certificate authorities to trust instead of the system's, for https."""
+    ssh_key_file: str = ""
+    known_hosts_file: str = ""
+    """Instead of the user's own `known_hosts`; host keys are never learnt on first use."""
+
+    def __repr__(self) -> str:
+        return f"GitCredential(username={self.username!r})"
+
+
+class MirrorLimits(msgspec.Struct, frozen=True):
+    """What fetching may cost."""
+
+    timeout: float = 120.0
+    """Seconds for one fetch."""
+    listing_timeout: float = 30.0
+    """Seconds for one listing of refs."""
+    disk: int = 1024 * MIB
+    """Bytes of one mirror."""
+    tree: TreeLimits = TreeLimits()
+
+
+class GitMirror:
+    """A remote repository over https or ssh.
+
+    Refs are listed at the remote, then exactly one commit is fetched, without history and
+    without blobs that are larger than a tree may be. Objects are verified on arrival.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        cache: Path,
+        *,
+        credential: GitCredential | None = None,
+        limits: MirrorLimits | None = None,
+    ) -> None:
+        """`cache` is the folder for all mirrors. Raises `SourceError` for a URL not allowed."""
+        self._url = parse(url)
+        self.name = printable(self._url.url)
+        self._limits = limits or MirrorLimits()
+        digest = hashlib.sha256(self._url.url.encode()).hexdigest()[:32]
+        self._path = cache / f"{digest}.git"
+        config, environment = _access(self._url, credential or GitCredential())
+        environment["GIT_SSH_VARIANT"] = "ssh"
+        self._network = Git(
+            self.name,
+            self._path,
+            protocols="https:ssh",
+            config=config,
+            environment=environment,
+        )
+        self._reader = Git(self.name, self._path)
+        self._trees: dict[str, Tree] = {}
+        self._busy = asyncio.Lock()
+
+    async def resolve(self, revision: str) -> str:
+        """The commit id of HEAD, a tag, a branch or a full commit id, at the remote.
+
+        Raises `SourceError`; short commit ids cannot be resolved at a remote.
+        """
+        revision = checked_revision(revision, self.name)
+        if is_object_id(revision):
+            return revision
+        names = (
+            (revision,)
+            if revision == "HEAD" or revision.startswith("refs/")
+            else (f"refs/tags/{revision}", f"refs/heads/{revision}")
+        )
+        asked = [name for known in names for name in (known, f"{known}^{{}}")]
+        found = await self._advertised(*asked)
+        for name in names:
+            # An annotated tag is advertised twice: itself, and with ^{} what it points to.
+            if sha := found.get(f"{name}^{{}}") or found.get(name):
+                return sha
+        if is_short_id(revision):
+            raise SourceError(
+                f"{self.name}: {revision} is no branch or tag, and a remote does not resolve "
+                "abbreviated commit ids",
+                hint="give the full commit id",
+                reason="UnknownRevision",
+            )
+        refs = await self._advertised()
+        raise unknown_revision(self.name, revision, [r for r in refs if not r.endswith("^{}")])
+
+    async def tree(self, sha: str) -> Tree:
+        """All files of a commit, fetched if the mirror does not have it yet."""
+        return await self._with_commit(sha, self._tree)
+
+    async def commit_info(self, sha: str) -> CommitInfo:
+        """Author, date and subject of a commit, fetched if need be."""
+        return await self._with_commit(sha, lambda sha: read_commit(self._reader, sha))
+
+    async def _tree(self, sha: str) -> Tree:
+        if sha not in self._trees:
+            tree = await read_tree(self._reader, sha, self._limits.tree)
+            while len(self._trees) >= _KEPT_TREES:
+                del self._trees[next(iter(self._trees))]
+            self._trees[sha] = tree
+        return self._trees[sha]
+
+    async def _with_commit(self, sha: str, read: Callable[[str], Awaitable[_T]]) -> _T:
+        if not is_object_id(sha):
+            raise SourceError(f"{self.name}: {printable(sha)!r} is not a full commit id")
+        async with self._busy:
+            if sha not in self._trees:
+                await self._ensure(sha)
+            return await read(sha)
+
+    async def _ensure(self, sha: str) -> None:
+        """Have the commit in the mirror, under a ref of its own so that nothing prunes it."""
+        if not (self._path / "HEAD").exists():
+            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            await self._reader.run(
+                "init", "--quiet", "--bare", "--template=", "--", str(self._path)
+            )
+        kept = f"refs/driftd/{sha}"
+        if await self._reader.run("for-each-ref", "--format=%(objectname)", "--", kept):
+            return
+        try:
+            await self._network.run(
+                "fetch", "--quiet", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head",
+                "--depth=1", f"--filter=blob:limit={self._limits.tree.size}", "--end-of-options",
+                self._url.url, f"+{sha}:{kept}",
+                timeout=self._limits.timeout, watch=self._over_quota,
+            )  # fmt: skip
+        except GitFailed as error:
+            raise _explained(error, self.name) from None
+        kind = await self._reader.run("cat-file", "-t", sha)
+        if kind.strip() != b"commit":
+            await self._reader.run("update-ref", "-d", kept)
+            raise SourceError(f"{self.name}: {sha} is not a commit", reason="UnknownRevision")
+
+    async def _advertised(self, *patterns: str) -> dict[str, str]:
+        """What the remote's refs point to: those of exactly these names, else all."""
+        try:
+            output = await self._network.run(
+                "ls-remote", "--quiet", "--end-of-options", self._url.url, *patterns,
+                timeout=self._limits.listing_timeout, limit=_ADVERTISEMENT_BYTES,
+            )  # fmt: skip
+        except OutputLimit:
+            raise SourceError(
+                f"{self.name}: the remote has too many refs", reason="LimitExceeded"
+            ) from None
+        except GitFailed as error:
+            raise _explained(error, self.name) from None
+        refs: dict[str, str] = {}
+        for line in output.decode("utf-8", "replace").splitlines():
+            sha, _, name = line.partition("\t")
+            if is_object_id(sha) and (not patterns or name in patterns):
+                refs[name] = sha
+        return refs
+
+    def _over_quota(self) -> str:
+        """Why a fetch has to stop; empty while the mirror is within its disk quota."""
+        size = 0
+        for folder, _, files in os.walk(self._path):
+            for file in files:
+                try:
+                    size += os.lstat(os.path.join(folder, file)).st_size
+                except FileNotFoundError:
+                    continue  # git renames its temporary packs
+        if size <= self._limits.disk:
+            return ""
+        return f"the fetch exceeded the disk quota of {self._limits.disk // MIB} MiB"
+
+
+def _access(url: RepositoryURL, credential: GitCredential) -> tuple[dict[str, str], dict[str, str]]:
+    """Configuration and environment that carry a credential; nothing of it is in an argument."""
+    config: dict[str, str] = {}
+    environment: dict[str, str] = {}
+    if url.scheme == "https":
+        username = credential.username or url.user
+        password = credential.password or url.password
+        if username or password:
+            pair = base64.b64encode(f"{username or 'git'}:{password}".encode()).decode()
+            config[f"http.{url.origin}/.extraHeader"] = f"Authorization: Basic {pair}"
+        if credential.ca_file:
+            config["http.sslCAInfo"] = credential.ca_file
+    else:
+        environment["GIT_SSH_COMMAND"] = shlex.join(_ssh(credential, os.environ))
+    return config, environment
+
+
+def _ssh(credential: GitCredential, environment: Mapping[str, str]) -> list[str]:
+    """The ssh command: no configuration file, known hosts only, never a question."""
+    command = ["ssh", "-F", "/dev/null"]
+    options = {
+        "BatchMode": "yes",
+        "StrictHostKeyChecking": "yes",
+        "UpdateHostKeys": "no",
+        "PermitLocalCommand": "no",
+        "ProxyCommand": "none",
+        "ForwardAgent": "no",
+        "ConnectTimeout": "15",
+    }
+    known_hosts = credential.known_hosts_file
+    if not known_hosts and "HOME" in environment:
+        known_hosts = str(Path(environment["HOME"]) / ".ssh" / "known_hosts")
+    if known_hosts:
+        options["UserKnownHostsFile"] = f'"{known_hosts}"'
+    if credential.ssh_key_file:
+        options["IdentitiesOnly"] = "yes"
+        options["IdentityFile"] = f'"{credential.ssh_key_file}"'
+    for name, value in options.items():
+        command += ["-o", f"{name}={value}"]
+    return command
+
+
+def _explained(error: GitFailed, name: str) -> SourceError:
+    """A failed connection with the remedy."""
+    said = str(error)
+    remedies = {
+        "Authentication failed": "check the credential of this repository",
+        "could not read Username": "the repository needs a credential",
+        "Permission denied": "check the SSH key of this repository",
+        "Host key verification failed": "add the host's key to known_hosts",
+        "certificate": "check the certificate authority of this repository",
+        "redirect": "use the URL that the server redirects to",
+        "not found": "check the URL, and whether the credential may read it",
+    }
+    for words, hint in remedies.items():
+        if words in said:
+            explained = SourceError(said, hint=hint, reason="Unreachable")
+            break
+    else:
+        explained = SourceError(
+            said, hint=f"check that {name} can be reached", reason="Unreachable"
+        )
+        explained.disposition = Disposition.TRANSIENT
+    return explained

@@ -1,0 +1,162 @@
+"""The mirror of a remote repository, against git's own server over TLS."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from driftd.errors import SourceError
+from driftd.source.mirror import GitCredential, GitMirror, MirrorLimits
+from driftd.source.objects import TreeLimits
+from tests.testbed.gitrepo import GitRepo
+from tests.unit.source.httpsserver import GitServer, RunningServer
+
+
+@pytest.fixture
+def upstream(tmp_path: Path) -> GitRepo:
+    """The repository that is served as `/upstream/.git`."""
+    repo = GitRepo(tmp_path / "served" / "upstream")
+    repo.write("app/one.yaml", "first")
+    repo.commit("First")
+    repo.git("tag", "--annotate", "--message=Release", "v1.0.0")
+    repo.write("app/one.yaml", "second")
+    repo.commit("Second")
+    return repo
+
+
+@pytest.fixture
+def server(upstream: GitRepo, tmp_path: Path) -> Iterator[GitServer]:
+    """A server of that repository."""
+    (tmp_path / "tls").mkdir()
+    with RunningServer(upstream.path.parent, tmp_path / "tls") as running:
+        yield running
+
+
+def _mirror(server: GitServer, tmp_path: Path, **credential: str) -> GitMirror:
+    login = GitCredential(ca_file=str(server.ca_file), **credential)
+    return GitMirror(server.url("upstream/.git"), tmp_path / "cache", credential=login)
+
+
+async def test_branch_tag_and_head_are_read_without_history(
+    server: GitServer, upstream: GitRepo, tmp_path: Path
+) -> None:
+    """A remote's branch, annotated tag and HEAD resolve, and only the commits asked for come."""
+    mirror = _mirror(server, tmp_path)
+    assert await mirror.resolve("") == await mirror.resolve("main") == upstream.head
+    tagged = await mirror.resolve("v1.0.0")
+    assert tagged == upstream.git("rev-parse", "v1.0.0^{commit}").strip()
+    assert (await mirror.tree(upstream.head)).files == {"app/one.yaml": b"second"}
+    assert (await mirror.tree(tagged)).files == {"app/one.yaml": b"first"}
+    assert (await mirror.commit_info(tagged)).subject == "First"
+    cached = GitRepo(next((tmp_path / "cache").iterdir()) / "work")
+    kept = cached.git("--git-dir", str(cached.path.parent), "for-each-ref").split("\n")
+    assert sorted(line[-40:] for line in kept if line) == sorted([upstream.head, tagged])
+
+
+async def test_a_commit_in_the_mirror_needs_no_network(
+    server: GitServer, upstream: GitRepo, tmp_path: Path
+) -> None:
+    """A second mirror object on the same cache reads a commit id without asking the remote."""
+    await _mirror(server, tmp_path).tree(upstream.head)
+    asked = len(server.requests)
+    again = _mirror(server, tmp_path)
+    assert (await again.tree(await again.resolve(upstream.head))).files
+    assert len(server.requests) == asked
+
+
+async def test_unknown_revision_names_near_ones(server: GitServer, tmp_path: Path) -> None:
+    """An unknown revision says which repository, which revision and what may be meant."""
+    with pytest.raises(SourceError) as error:
+        await _mirror(server, tmp_path).resolve("mian")
+    assert "'mian' does not exist" in str(error.value)
+    assert "localhost" in str(error.value)
+    assert error.value.hint == "did you mean main?"
+
+
+async def test_abbreviated_ids_are_refused_with_the_remedy(
+    server: GitServer, upstream: GitRepo, tmp_path: Path
+) -> None:
+    """A remote cannot resolve a short id, and the error says to give the full one."""
+    with pytest.raises(SourceError) as error:
+        await _mirror(server, tmp_path).resolve(upstream.head[:8])
+    assert error.value.hint == "give the full commit id"
+
+
+async def test_an_untrusted_certificate_is_refused_and_the_password_unsent(
+    server: GitServer, tmp_path: Path
+) -> None:
+    """Without the server's CA the connection fails before any request, credential included."""
+    login = GitCredential(username="bot", password="hunter2")
+    mirror = GitMirror(server.url("upstream/.git"), tmp_path / "cache", credential=login)
+    with pytest.raises(SourceError) as error:
+        await mirror.resolve("main")
+    assert "certificate" in error.value.message
+    assert "hunter2" not in error.value.message
+    assert server.requests == []
+
+
+async def test_the_credential_reaches_its_origin(
+    server: GitServer, upstream: GitRepo, tmp_path: Path
+) -> None:
+    """A password opens the repository, a wrong one is an error that does not show it."""
+    server.password = "Basic " + base64.b64encode(b"bot:hunter2").decode()
+    mirror = _mirror(server, tmp_path, username="bot", password="hunter2")
+    assert await mirror.resolve("main") == upstream.head
+    with pytest.raises(SourceError) as error:
+        await _mirror(server, tmp_path, username="bot", password="wrong-one").resolve("main")
+    assert "wrong-one" not in error.value.message
+    assert "credential" in error.value.hint
+
+
+async def test_a_redirect_is_not_followed(
+    server: GitServer, upstream: GitRepo, tmp_path: Path
+) -> None:
+    """S-12: no request, and so no Authorization header, reaches the host of a redirect."""
+    (tmp_path / "other").mkdir()
+    with RunningServer(upstream.path.parent, tmp_path / "other") as other:
+        server.redirect = f"https://localhost:{other.port}"
+        mirror = _mirror(server, tmp_path, username="bot", password="hunter2")
+        with pytest.raises(SourceError):
+            await mirror.resolve("main")
+        assert server.requests
+        assert other.requests == []
+
+
+async def test_a_large_blob_is_refused_not_fetched(
+    server: GitServer, upstream: GitRepo, tmp_path: Path
+) -> None:
+    """S-10: a blob over the limit stays at the remote, and the error names its file."""
+    (upstream.path / "big.bin").write_bytes(b"x" * 300_000)
+    upstream.commit("Big")
+    mirror = GitMirror(
+        server.url("upstream/.git"),
+        tmp_path / "cache",
+        credential=GitCredential(ca_file=str(server.ca_file)),
+        limits=MirrorLimits(tree=TreeLimits(size=100_000)),
+    )
+    with pytest.raises(SourceError, match=r"big\.bin"):
+        await mirror.tree(upstream.head)
+
+
+async def test_a_commit_that_the_remote_lacks_is_an_error(
+    server: GitServer, tmp_path: Path
+) -> None:
+    """A full id that does not exist fails at the fetch, naming the repository."""
+    with pytest.raises(SourceError, match="localhost"):
+        await _mirror(server, tmp_path).tree("0123456789" * 4)
+
+
+@pytest.mark.parametrize("url", ["file:///etc", "http://localhost/x", "/etc", "ext::sh -c id"])
+def test_other_transports_are_refused(url: str, tmp_path: Path) -> None:
+    """S-02: a mirror of anything but https and ssh cannot even be made."""
+    with pytest.raises(SourceError):
+        GitMirror(url, tmp_path)
+
+
+def test_a_credential_does_not_print_itself() -> None:
+    """Neither repr nor str of a credential has its password."""
+    login = GitCredential(username="bot", password="hunter2")
+    assert "hunter2" not in f"{login!r} {login}"
