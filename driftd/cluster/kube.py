@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection
 from functools import partial
 from types import TracebackType
 from typing import Self, TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
 
 import msgspec
 
@@ -221,7 +221,7 @@ class KubeCluster:
                 hint="objects of this version are compared without a schema",
             )
         parts = urlsplit(url)
-        query = dict(pair.partition("=")[::2] for pair in parts.query.split("&") if pair)
+        query = dict(parse_qsl(parts.query))
         schema_hash = query.get("hash", "")
         if schema_hash and schema_hash == known_hash:
             return OpenApiDocument(group_version, schema_hash, None)

@@ -1,0 +1,286 @@
+"""Faults of an API server, over real HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+from aiohttp import web
+
+from driftd import __version__
+from driftd.cluster.access import ClusterAccess
+from driftd.cluster.transport import Transport, TransportOptions, parse_retry_after
+from driftd.errors import ClusterError, Forbidden, Unauthorized, Unreachable
+
+NOW = datetime(2026, 11, 25, 12, 0, 0, tzinfo=UTC)
+
+
+class FixedClock:
+    """A clock that tests move by hand."""
+
+    def __init__(self) -> None:
+        self.moment = NOW
+
+    def now(self) -> datetime:
+        return self.moment
+
+
+@pytest.fixture
+async def transport(server, waits) -> AsyncIterator[Transport]:
+    """A transport to the scripted server that waits without waiting."""
+    made = Transport(
+        server.access, options=TransportOptions(timeout=5), wait=waits, clock=FixedClock()
+    )
+    yield made
+    await made.close()
+
+
+async def test_requests_carry_our_name_token_and_no_gzip(server, transport, replies) -> None:
+    """User-Agent and bearer token are ours; on the loopback interface nothing is compressed."""
+    server.on("/version", replies.answer({}))
+    await transport.get("/version", doing="look")
+    headers = server.requests[0].headers
+    assert headers["User-Agent"] == f"driftd/{__version__}"
+    assert headers["Authorization"] == "Bearer t0ken"
+    assert headers["Accept-Encoding"] == "identity"
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "expected"),
+    [
+        (403, "Forbidden", Forbidden),
+        (500, "InternalError", ClusterError),
+        (503, "ServiceUnavailable", ClusterError),
+    ],
+)
+async def test_refusals_are_translated(
+    server, transport, replies, status, reason, expected
+) -> None:
+    """A refusal names cluster, server, what was tried and the server's own words."""
+    server.on("/x", replies.refusal(status, reason, "no, not\n you"))
+    with pytest.raises(expected) as caught:
+        await transport.get("/x", doing="list widgets")
+    text = str(caught.value)
+    assert text == f"cluster test ({server.url}): cannot list widgets: no, not you"
+    assert caught.value.reason == reason
+    assert len(server.requests) == 1
+
+
+async def test_unauthorized_names_the_credential_not_its_value(server, transport, replies) -> None:
+    """401 says where the token stands, and never the token."""
+    server.on("/x", replies.refusal(401, "Unauthorized", "Unauthorized"))
+    with pytest.raises(Unauthorized) as caught:
+        await transport.get("/x", doing="look")
+    assert "the token in kubeconfig (k) is wrong or has expired" in caught.value.message
+    assert "t0ken" not in caught.value.message
+
+
+async def test_answer_that_is_no_status_object(server, transport) -> None:
+    """An error page of a proxy is reported by its status alone."""
+    server.on("/x", web.Response(status=502, text="<html>secret</html>"))
+    with pytest.raises(ClusterError, match="HTTP status 502") as caught:
+        await transport.get("/x", doing="look")
+    assert "secret" not in caught.value.message
+
+
+async def test_too_many_requests_waits_as_long_as_it_is_told(
+    server, transport, waits, replies
+) -> None:
+    """429 and 503 with Retry-After are repeated after that time."""
+    busy = replies.refusal(429, "TooManyRequests", "busy", Retry_After="7")
+    down = replies.refusal(503, "ServiceUnavailable", "busy", Retry_After="3")
+    server.on("/x", busy, down, replies.answer({}))
+    response = await transport.get("/x", doing="look")
+    assert response.status == 200
+    assert waits.seconds == [7.0, 3.0]
+
+
+async def test_waiting_is_bounded(server, transport, waits, replies) -> None:
+    """A server that asks for more patience than allowed gets one request and is an error."""
+    server.on("/x", replies.refusal(429, "TooManyRequests", "busy", Retry_After="3600"))
+    with pytest.raises(ClusterError, match="it asks to wait 3600") as caught:
+        await transport.get("/x", doing="look")
+    assert caught.value.reason == "TooManyRequests"
+    assert waits.seconds == []
+    assert len(server.requests) == 1
+
+
+async def test_repetitions_are_bounded(server, transport, waits, replies) -> None:
+    """A server that is always busy is asked six times, not for ever."""
+    server.on("/x", replies.refusal(429, "TooManyRequests", "busy", Retry_After="1"))
+    with pytest.raises(ClusterError, match="busy"):
+        await transport.get("/x", doing="look")
+    assert waits.seconds == [1.0] * 5
+    assert len(server.requests) == 6
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("30", 30.0),
+        (" 2 ", 2.0),
+        ("Wed, 25 Nov 2026 12:00:20 GMT", 20.0),
+        ("Wed, 25 Nov 2026 11:00:00 GMT", 0.0),
+        ("Wed, 25 Nov 2026 12:00:20", 20.0),
+        ("", 1.0),
+        ("soon", 1.0),
+        ("-5", 1.0),
+        ("\N{ARABIC-INDIC DIGIT ONE}", 1.0),
+    ],
+)
+def test_retry_after_in_all_its_forms(header: str, seconds: float) -> None:
+    """Seconds, HTTP dates and garbage all give a time to wait."""
+    assert parse_retry_after(header, NOW) == seconds
+
+
+async def test_slow_server_is_unreachable(server, waits) -> None:
+    """A server that does not answer in time is Unreachable, and its socket is given up."""
+    release = asyncio.Event()
+
+    async def slow(_: web.Request) -> web.Response:
+        await release.wait()
+        return web.Response()
+
+    server.on("/x", slow)
+    transport = Transport(server.access, options=TransportOptions(timeout=0.05), wait=waits)
+    try:
+        with pytest.raises(Unreachable, match=r"no answer within 0\.05 s"):
+            await transport.get("/x", doing="look")
+    finally:
+        release.set()
+        await transport.close()
+
+
+async def test_answer_that_never_ends_is_unreachable(server, waits) -> None:
+    """The time limit holds for the body too: headers alone do not satisfy it."""
+    release = asyncio.Event()
+
+    async def drip(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b'{"items":[')
+        await release.wait()
+        return response
+
+    server.on("/x", drip)
+    transport = Transport(server.access, options=TransportOptions(timeout=0.1), wait=waits)
+    try:
+        with pytest.raises(Unreachable, match="no answer within"):
+            await transport.get("/x", doing="look")
+    finally:
+        release.set()
+        await transport.close()
+
+
+async def test_answer_that_breaks_off_is_unreachable(server, transport) -> None:
+    """A connection that is cut in the middle of the body gives no half answer."""
+
+    async def cut(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Length": "1000"})
+        await response.prepare(request)
+        await response.write(b'{"items":[')
+        assert request.transport is not None
+        request.transport.close()
+        return response
+
+    server.on("/x", cut)
+    with pytest.raises(Unreachable, match="broke off"):
+        await transport.get("/x", doing="look")
+
+
+async def test_address_that_is_none() -> None:
+    """A host name that does not exist is Unreachable, with the name in the message."""
+    access = ClusterAccess(name="gone", server="http://cluster.invalid:1")
+    transport = Transport(access)
+    try:
+        with pytest.raises(Unreachable, match=r"cluster gone \(http://cluster\.invalid:1\)"):
+            await transport.get("/x", doing="look")
+    finally:
+        await transport.close()
+
+
+def requires_token(server, replies) -> Callable[[str], None]:
+    """Make `/x` accept one token only; returns how to change it."""
+    accepted = [""]
+
+    async def check(request: web.Request) -> web.Response:
+        if request.headers.get("Authorization") == f"Bearer {accepted[0]}":
+            return replies.answer({})
+        return replies.refusal(401, "Unauthorized", "Unauthorized")
+
+    server.on("/x", check)
+    return lambda token: accepted.__setitem__(0, token)
+
+
+async def test_renewed_kubeconfig_is_read_again_after_401(server, replies) -> None:
+    """When a token stops working, the description is loaded again and the request repeated."""
+    accept = requires_token(server, replies)
+    accept("first")
+    tokens = iter(["second", "third"])
+    clock = FixedClock()
+
+    def reload() -> ClusterAccess:
+        return msgspec.structs.replace(server.access, user={"token": next(tokens)})
+
+    access = msgspec.structs.replace(server.access, user={"token": "first"})
+    transport = Transport(access, reload=reload, clock=clock)
+    try:
+        await transport.get("/x", doing="look")
+        accept("second")
+        with pytest.raises(Unauthorized):
+            await transport.get("/x", doing="look")  # just loaded: not asked for again at once
+        clock.moment = NOW.replace(minute=1)
+        answers = await asyncio.gather(*(transport.get("/x", doing="look") for _ in range(5)))
+        assert [response.status for response in answers] == [200] * 5
+        assert next(tokens) == "third"  # five requests loaded it once
+    finally:
+        await transport.close()
+
+
+async def test_rotated_token_file_is_read_again_after_401(server, replies, tmp_path) -> None:
+    """A token file that was rewritten gives the new token, white space around it cut off."""
+    accept = requires_token(server, replies)
+    accept("first")
+    file = tmp_path / "token"
+    file.write_text("first\n")
+    access = msgspec.structs.replace(server.access, user={"tokenFile": str(file)})
+    clock = FixedClock()
+    transport = Transport(access, clock=clock)
+    try:
+        await transport.get("/x", doing="look")
+        file.write_text("second\n")
+        accept("second")
+        clock.moment = NOW.replace(minute=1)
+        assert (await transport.get("/x", doing="look")).status == 200
+        file.write_text("")
+        accept("third")
+        clock.moment = NOW.replace(minute=2)
+        with pytest.raises(Unauthorized, match=r"token file .* is empty"):
+            await transport.get("/x", doing="look")
+    finally:
+        await transport.close()
+
+
+async def test_concurrency_is_bounded_without_timeouts(server, replies) -> None:
+    """Requests beyond the pool wait for their turn, and that does not count as a timeout."""
+    running = 0
+    most = 0
+
+    async def count(_: web.Request) -> web.Response:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0.02)
+        running -= 1
+        return replies.answer({})
+
+    server.on("/x", count)
+    transport = Transport(server.access, options=TransportOptions(timeout=0.5, concurrency=2))
+    try:
+        await asyncio.gather(*(transport.get("/x", doing="look") for _ in range(60)))
+    finally:
+        await transport.close()
+    assert most == 2
