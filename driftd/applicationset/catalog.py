@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import posixpath
-from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 
@@ -16,6 +16,7 @@ from driftd.model.condition import Condition, Severity
 from driftd.model.project import PERMISSIVE, AppProject
 from driftd.model.resource import Json
 from driftd.model.tree import Tree
+from driftd.sandbox.pool import SandboxPool
 
 _GROUP = "argoproj.io/"
 _KINDS = frozenset({"Application", "ApplicationSet", "AppProject"})
@@ -24,14 +25,6 @@ _KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 _MAX_LIST_DEPTH = 5
 _SANDBOX_PROJECT = "driftd-catalog"
 """The catalog shares no worker with any project's content."""
-
-
-class Sandbox(Protocol):
-    """What the catalog needs of `driftd.sandbox`."""
-
-    async def parse(self, tree: Tree, paths: Sequence[str], *, project: str) -> Any:
-        """The documents of YAML and JSON files."""
-        ...
 
 
 class Catalog(msgspec.Struct, frozen=True):
@@ -58,7 +51,7 @@ class _Document(msgspec.Struct, frozen=True):
         return f"{self.file}, document {self.index + 1}"
 
 
-async def discover(tree: Tree, sandbox: Sandbox) -> Catalog:
+async def discover(tree: Tree, sandbox: SandboxPool) -> Catalog:
     """Everything of Argo CD's that the repository declares.
 
     All YAML and JSON files count except charts' templates, patches of kustomizations, and
@@ -78,6 +71,8 @@ async def discover(tree: Tree, sandbox: Sandbox) -> Catalog:
         parsed = await sandbox.parse(tree, wanted, project=_SANDBOX_PROJECT)
         for failure in parsed.errors:
             builder.problem(f"{failure.file}, document {failure.index + 1}: {failure.message}")
+        for warning in parsed.warnings:
+            builder.warn(f"{warning.file}, document {warning.index + 1}: {warning.message}")
         for found in parsed.documents:
             value = msgspec.json.decode(found.object)
             for item in _argo_objects(value):
@@ -155,7 +150,7 @@ def _argo_objects(value: Json, depth: int = 0) -> list[dict[str, Json]]:
 
 
 async def _elements(
-    document: _Document, sandbox: Sandbox, builder: _Builder
+    document: _Document, sandbox: SandboxPool, builder: _Builder
 ) -> dict[int, Json] | None:
     """The decoded `elementsYaml` of a set; None (and a condition) when one is not YAML."""
     texts = elements_yaml(document.value)
@@ -195,6 +190,10 @@ class _Builder:
     def problem(self, message: str) -> None:
         """Note a document that cannot be used."""
         self._conditions.append(Condition("InvalidSpecError", message))
+
+    def warn(self, message: str) -> None:
+        """Note what may not be meant as it is read."""
+        self._conditions.append(Condition("ParseWarning", message, Severity.WARNING))
 
     def add(self, document: _Document) -> None:
         """Take one Application, ApplicationSet or AppProject."""
@@ -239,24 +238,24 @@ class _Builder:
         except InvalidDocument as error:
             self.problem(f"{document}: {_named(document)}: {error}")
             return
+        taken: list[str] = []
         for app in generated:
             name = app.qualified_name
-            owner = ""
             if name in self._applications:
-                owner = f"the Application in {self._applications[name][1]}"
+                taken.append(f"{app.name} (the Application in {self._applications[name][1].file})")
             elif name in self._generated:
-                owner = self._generated[name].origin
-            if owner:
-                self._conditions.append(
-                    Condition(
-                        "ApplicationSetCollision",
-                        f"{document}: {app.origin} generates the name {app.name}, which is "
-                        f"already taken by {owner}; that one counts",
-                        Severity.WARNING,
-                    )
-                )
+                taken.append(f"{app.name} ({self._generated[name].origin})")
             else:
                 self._generated[name] = app
+        if taken:
+            self._conditions.append(
+                Condition(
+                    "ApplicationSetCollision",
+                    f"{document}: {_named(document)} generates names that are already taken, "
+                    f"which count as they are: {', '.join(taken)}",
+                    Severity.WARNING,
+                )
+            )
 
     def catalog(self) -> Catalog:
         """Everything collected."""

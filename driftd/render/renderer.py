@@ -6,7 +6,7 @@ import asyncio
 import difflib
 import posixpath
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
@@ -16,35 +16,9 @@ from driftd.model.condition import Condition, Severity
 from driftd.model.resource import Manifest, ResourceKey
 from driftd.model.tree import ResolvedSource, Tree
 from driftd.render.manifests import RenderedDocument, Scopes, process
+from driftd.sandbox.pool import RenderApplication, SandboxPool
 
 _MANIFEST_SUFFIXES = (".yaml", ".yml", ".json", ".jsonnet")
-
-
-class Document(Protocol):
-    """One document of the sandbox's answers."""
-
-    @property
-    def file(self) -> str:
-        """Path in the repository; empty if not known."""
-        ...
-
-    @property
-    def index(self) -> int:
-        """Position within the file."""
-        ...
-
-    @property
-    def object(self) -> msgspec.Raw:
-        """The object as canonical JSON."""
-        ...
-
-
-class Sandbox(Protocol):
-    """What rendering needs of `driftd.sandbox`."""
-
-    async def render(self, tree: Tree, source: Mapping[str, Any], **options: Any) -> Any:
-        """The objects of one source."""
-        ...
 
 
 class Rendered(msgspec.Struct, frozen=True):
@@ -82,7 +56,7 @@ class _SourceResult(msgspec.Struct, frozen=True):
 async def render_application(
     app: Application,
     sources: Sequence[ResolvedSource],
-    sandbox: Sandbox,
+    sandbox: SandboxPool,
     scopes: Scopes,
     *,
     kube_version: str = "",
@@ -125,7 +99,7 @@ class _Renderer:
         self,
         app: Application,
         refs: Mapping[str, ResolvedSource],
-        sandbox: Sandbox,
+        sandbox: SandboxPool,
         kube_version: str,
         api_versions: tuple[str, ...],
     ) -> None:
@@ -158,23 +132,22 @@ class _Renderer:
             source.tree,
             source_document(self._app, source),
             refs={name: ref.tree for name, ref in self._refs.items()},
-            application={
-                "name": self._app.name,
-                "namespace": self._app.namespace,
-                "project": self._app.spec.project,
-                "destinationNamespace": self._app.spec.destination.namespace,
-            },
+            application=RenderApplication(
+                name=self._app.name,
+                namespace=self._app.namespace,
+                project=self._app.spec.project,
+                destination_namespace=self._app.spec.destination.namespace,
+            ),
             revision=source.revision,
             repo_url=source.repo_url,
             kube_version=self._kube_version,
             api_versions=self._api_versions,
-            project=self._app.spec.project,
         )
         warnings = (
             Condition("RenderWarning", place + w, Severity.WARNING) for w in result.warnings
         )
         return _SourceResult(
-            str(result.type),
+            result.type,
             tuple(
                 RenderedDocument(source.index, d.file, d.index, bytes(d.object))
                 for d in result.documents
