@@ -169,9 +169,11 @@ class Repositories:
         *,
         worktree: bool = False,
         mirror: Callable[[str], Repository] | None = None,
+        head: str = "HEAD",
     ) -> None:
         """Use `Repositories.open`; `mirror` makes the repository of a remote URL."""
         self.table = table
+        self._head = head
         self._worktree = worktree
         self._mirror = mirror
         self._local: dict[str, GitRepository] = {c.name: c for c in checkouts}
@@ -187,8 +189,11 @@ class Repositories:
         *,
         worktree: bool = False,
         mirror: Callable[[str], Repository] | None = None,
+        head: str = "HEAD",
     ) -> Repositories:
         """From the values of `--repo`; with `mirror`, unknown URLs are fetched.
+
+        `head` is what `HEAD` of the first checkout means.
 
         Raises `SourceError` when a path is no repository.
         """
@@ -197,7 +202,7 @@ class Repositories:
         remotes = await asyncio.gather(*(c.remotes() for c in checkouts))
         known = [Checkout(c.name, tuple(urls)) for c, urls in zip(checkouts, remotes, strict=True)]
         table = RepositoryMap(checkouts=tuple(known), pairs=pairs, remote=mirror is not None)
-        return cls(checkouts, table, worktree=worktree, mirror=mirror)
+        return cls(checkouts, table, worktree=worktree, mirror=mirror, head=head)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -277,6 +282,8 @@ class Repositories:
 
     async def _read(self, repository: Repository, revision: str) -> Reading:
         """One revision of one repository; concurrent callers share the work."""
+        if revision == "HEAD" and repository is self._primary:
+            revision = self._head
         key = (repository.name, revision)
         if key not in self._readings:
             self._readings[key] = asyncio.create_task(self._read_now(repository, revision))

@@ -1,0 +1,268 @@
+"""One look at every chosen application: the reconciler's sentence without acting and recording.
+
+declared -> desired -> observed -> compared -> judged -> told
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from msgspec import UNSET
+
+from driftd.aio import gather_isolated
+from driftd.clock import Clock, rfc3339
+from driftd.cluster.destinations import ClusterTarget
+from driftd.controller.declared import Declared, Entry, declare
+from driftd.controller.desired import Desired, desired_state, synced_state
+from driftd.controller.observed import ClusterView, Observation, observe, view_cluster
+from driftd.controller.options import CheckOptions
+from driftd.controller.verdict import Look, Verdict, application_report, judge
+from driftd.controller.workspace import Progress, Workspace
+from driftd.diff.schema import SchemaSet
+from driftd.errors import ClusterError, ConfigError, DriftdError
+from driftd.model.condition import Condition, Severity
+from driftd.model.report import (
+    ApplicationReport,
+    DriftReport,
+    ReportCondition,
+    ResourceStatus,
+    Summary,
+)
+
+_DIFFERING = frozenset({ResourceStatus.OUT_OF_SYNC, ResourceStatus.MISSING})
+_NOTHING = Observation(
+    listings={}, live={}, schemas=SchemaSet(()), schema_hashes={}, schema_problems={}
+)
+_RENDERS = 4
+"""Applications that are rendered at a time; the sandbox has fewer workers still."""
+
+
+async def check(
+    workspace: Workspace, options: CheckOptions, *, progress: Progress, clock: Clock
+) -> DriftReport:
+    """Look at every chosen application once and report.
+
+    Raises DriftdError only where nothing at all can be looked at.
+    """
+    declared = await declare(workspace, options, progress)
+    reports = await look(workspace, declared, options, progress=progress, clock=clock)
+    return drift_report(reports, declared.conditions, generated_at=rfc3339(clock.now()))
+
+
+async def look(
+    workspace: Workspace,
+    declared: Declared,
+    options: CheckOptions,
+    *,
+    progress: Progress,
+    clock: Clock,
+) -> list[ApplicationReport]:
+    """The verdict on every declared entry, clusters side by side, in the order of entries."""
+    by_target: dict[ClusterTarget | None, list[Entry]] = {}
+    for entry in declared.entries:
+        by_target.setdefault(entry.target, []).append(entry)
+
+    async def one(target: ClusterTarget | None) -> list[ApplicationReport]:
+        entries = by_target[target]
+        work = _ClusterLook(workspace, declared, options, progress, clock)
+        return await work.reports(target, entries)
+
+    results = await gather_isolated(one, by_target, limit=len(by_target) or 1, isolate=DriftdError)
+    reports: dict[int, ApplicationReport] = {}
+    for entries, result in zip(by_target.values(), results, strict=True):
+        for position, entry in enumerate(entries):
+            if isinstance(result, Exception):
+                # Nothing of this cluster came back; its applications say why.
+                told = Condition("ComparisonError", str(result))
+                reports[id(entry)] = application_report(Desired(entry=entry), (), (told,))
+            else:
+                reports[id(entry)] = result[position]
+    for note in workspace.repositories.notes:
+        progress(f"note: {note}")
+    return [reports[id(entry)] for entry in declared.entries]
+
+
+@dataclass(slots=True)
+class _ClusterLook:
+    """The look at all applications of one cluster."""
+
+    workspace: Workspace
+    declared: Declared
+    options: CheckOptions
+    progress: Progress
+    clock: Clock
+
+    async def reports(
+        self, target: ClusterTarget | None, entries: Sequence[Entry]
+    ) -> list[ApplicationReport]:
+        view = await self._view(target) if target else None
+        desired = await self._desired(entries, view)
+        if view is None or view.discovery is None:
+            return [self._blind(one, view) for one in desired]
+        self.progress(f"reading {target.name if target else ''}")
+        observation = await observe(
+            view,
+            (manifest for one in desired for manifest in one.manifests),
+            frozenset(
+                name
+                for one in desired
+                for name in (
+                    one.entry.application.name,
+                    f"{one.entry.application.namespace}_{one.entry.application.name}",
+                )
+            ),
+            self.options.concurrency,
+        )
+        hub = self.workspace.hub
+        shared = Look(
+            view=view,
+            observation=observation,
+            observed_at=rfc3339(self.clock.now()),
+            instance_label=hub.tracking.instance_label if hub else None,
+        )
+        return [await self._report(one, shared) for one in desired]
+
+    async def _view(self, target: ClusterTarget) -> ClusterView:
+        self.progress(f"connecting to {target.name}")
+        try:
+            reader = self.workspace.clusters.open(target)
+        except ConfigError as error:
+            raise ClusterError(error.message) from error
+        return await view_cluster(reader)
+
+    async def _desired(self, entries: Sequence[Entry], view: ClusterView | None) -> list[Desired]:
+        discovery = view.discovery if view else None
+        version = view.version if view else ""
+
+        async def render(entry: Entry) -> Desired:
+            self.progress(f"rendering {entry.application.name}")
+            return await desired_state(
+                self.workspace,
+                entry,
+                discovery,
+                urls=self.declared.urls,
+                kube_version=version,
+            )
+
+        # By project, since a worker of the sandbox is never shared between projects.
+        order = sorted(entries, key=lambda entry: entry.application.spec.project)
+        results = await gather_isolated(render, order, limit=_RENDERS, isolate=DriftdError)
+        found = {
+            id(entry): (
+                Desired(
+                    entry=entry,
+                    conditions=(*entry.conditions, Condition("ComparisonError", str(result))),
+                )
+                if isinstance(result, Exception)
+                else result
+            )
+            for entry, result in zip(order, results, strict=True)
+        }
+        return [found[id(entry)] for entry in entries]
+
+    def _blind(self, desired: Desired, view: ClusterView | None) -> ApplicationReport:
+        """The report of an application whose cluster cannot be seen: Unknown, with the reason."""
+        conditions = list(desired.conditions)
+        if view is not None and view.problem is not None and not desired.entry.blocked:
+            conditions.append(Condition("ComparisonError", view.problem.message))
+        if view is None:
+            return application_report(desired, (), conditions)
+        moment = rfc3339(self.clock.now())
+        shared = Look(view=view, observation=_NOTHING, observed_at=moment)
+        return application_report(desired, Verdict(desired, shared).resources(), conditions)
+
+    async def _report(self, desired: Desired, shared: Look) -> ApplicationReport:
+        verdict = Verdict(desired, shared)
+        resources = verdict.resources()
+        application = desired.entry.application
+        behind = application.synced_revisions not in ((), desired.revisions)
+        if behind and any(resource.status in _DIFFERING for resource in resources):
+            synced = await synced_state(
+                self.workspace,
+                desired.entry,
+                shared.view.discovery,
+                urls=self.declared.urls,
+                kube_version=shared.view.version,
+            )
+            if synced is not None:
+                verdict = Verdict(desired, shared, synced)
+                resources = verdict.resources()
+        resources, told = await judge(
+            application,
+            resources,
+            {manifest.key: manifest for manifest in desired.manifests},
+            verdict.live,
+            self.workspace.sandbox,
+        )
+        # Other applications' verdicts must not wait for a long one.
+        await asyncio.sleep(0)
+        conditions = (*desired.conditions, *told)
+        return application_report(desired, resources, conditions, verdict.deployers)
+
+
+def drift_report(
+    reports: Iterable[ApplicationReport], conditions: Iterable[Condition], *, generated_at: str
+) -> DriftReport:
+    """The published report of a look."""
+    applications = tuple(reports)
+    told = tuple(conditions)
+    errors = any(condition.severity is Severity.ERROR for condition in told)
+    return DriftReport(
+        generated_at=generated_at,
+        complete=not errors and all(one.complete for one in applications),
+        conditions=tuple(ReportCondition(type=c.type, message=c.message) for c in told),
+        applications=applications,
+        summary=summarise(applications),
+    )
+
+
+def summarise(applications: Sequence[ApplicationReport]) -> Summary:
+    """Counts by status and class."""
+    statuses = Counter(str(one.status) for one in applications)
+    resources = Counter(str(r.status) for one in applications for r in one.resources)
+    changes = Counter(
+        str(change.change_class) if change.ignored_by is UNSET else "ignored"
+        for one in applications
+        for resource in one.resources
+        for change in resource.changes
+    )
+    return Summary(
+        applications=dict(sorted(statuses.items())),
+        resources=dict(sorted(resources.items())),
+        changes=dict(sorted(changes.items())),
+    )
+
+
+async def render(
+    workspace: Workspace, options: CheckOptions, *, progress: Progress
+) -> list[Desired]:
+    """What Git declares for the chosen applications, rendered for their clusters."""
+    declared = await declare(workspace, options, progress)
+    rendered = []
+    for entry in declared.entries:
+        view: ClusterView | None = None
+        if entry.target is not None:
+            try:
+                view = await view_cluster(workspace.clusters.open(entry.target))
+            except ConfigError:
+                view = None
+        if view is not None and view.problem is not None:
+            progress(f"note: rendered without the cluster's APIs: {view.problem}")
+        rendered.append(
+            await desired_state(
+                workspace,
+                entry,
+                view.discovery if view else None,
+                urls=declared.urls,
+                kube_version=view.version if view else "",
+            )
+        )
+    return rendered
+
+
+async def catalog(workspace: Workspace, options: CheckOptions, *, progress: Progress) -> Declared:
+    """The chosen applications with the clusters of their destinations."""
+    return await declare(workspace, options, progress)

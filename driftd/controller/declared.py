@@ -1,0 +1,132 @@
+"""Which applications there are, and where each one lives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from driftd.applicationset.catalog import discover
+from driftd.cluster.destinations import IN_CLUSTER_SERVER, ClusterTarget, resolve
+from driftd.controller.options import CheckOptions
+from driftd.controller.workspace import Progress, Workspace
+from driftd.errors import ConfigError, DriftdError, SourceError
+from driftd.model.application import Application, Destination
+from driftd.model.condition import Condition, Severity
+from driftd.model.project import PERMISSIVE, AppProject
+from driftd.policy.project import check_application
+from driftd.source.repositories import git_urls
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One application with its project and the cluster of its destination."""
+
+    application: Application
+    project: AppProject | None
+    target: ClusterTarget | None
+    """None if the destination cannot be mapped; `conditions` says why."""
+    destination: Destination
+    """With server and name both, as far as they are known."""
+    conditions: tuple[Condition, ...] = ()
+
+    @property
+    def cluster(self) -> str:
+        """The context or cluster name; empty without a target."""
+        return self.target.name if self.target else ""
+
+    @property
+    def blocked(self) -> bool:
+        """Whether the application must not be judged at all."""
+        return any(c.severity is Severity.ERROR for c in self.conditions)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declared:
+    """Everything that is declared and chosen."""
+
+    entries: tuple[Entry, ...]
+    conditions: tuple[Condition, ...]
+    urls: frozenset[str]
+    """repoURLs of all sources of all applications, chosen or not."""
+
+
+async def declare(workspace: Workspace, options: CheckOptions, progress: Progress) -> Declared:
+    """Find the Applications (in the repository, or live on the hub) and map them.
+
+    Raises SourceError if there is neither a repository nor a hub, and ConfigError if names
+    were given and no application has one of them.
+    """
+    conditions: list[Condition] = []
+    if workspace.hub is not None:
+        applications = workspace.hub.applications
+        projects = {project.name: project for project in workspace.hub.projects}
+        projects.setdefault("default", PERMISSIVE)
+        conditions += workspace.hub.conditions
+    else:
+        progress("reading the repository")
+        reading = await workspace.repositories.primary()
+        catalog = await discover(reading.tree, workspace.sandbox)
+        applications, projects = catalog.applications, catalog.projects
+        conditions += catalog.conditions
+    chosen = [app for app in applications if options.chooses(app)]
+    if not chosen and (options.applications or options.namespace):
+        raise _none_chosen(options, applications)
+    if not applications and not conditions:
+        raise SourceError(
+            "no Argo CD Application is declared here",
+            hint="run driftd in (or name with --repo) the repository that holds the Application "
+            "manifests, or read live ones with --hub CONTEXT",
+        )
+    entries = tuple(_entry(app, projects, workspace, options, progress) for app in chosen)
+    return Declared(entries=entries, conditions=tuple(conditions), urls=git_urls(applications))
+
+
+def _entry(
+    application: Application,
+    projects: dict[str, AppProject],
+    workspace: Workspace,
+    options: CheckOptions,
+    progress: Progress,
+) -> Entry:
+    project = projects.get(application.spec.project or "default")
+    destination = application.spec.destination
+    conditions: list[Condition] = []
+    target: ClusterTarget | None = None
+    try:
+        mapping = resolve(
+            destination,
+            overrides=_overrides(options),
+            hub_clusters=workspace.hub.clusters if workspace.hub else (),
+            contexts=workspace.contexts,
+            current_context=workspace.current_context,
+            in_cluster=workspace.in_cluster,
+            hub_context=options.hub or "",
+        )
+        target = mapping.target
+        progress(f"note: destination {mapping.note}")
+    except ConfigError as error:
+        text = error.message
+        if workspace.kubeconfig_problem:
+            text = f"{text} ({workspace.kubeconfig_problem})"
+        conditions.append(Condition("InvalidSpecError", text))
+    conditions += check_application(project, application, destination)
+    return Entry(
+        application=application,
+        project=project,
+        target=target,
+        destination=destination,
+        conditions=tuple(conditions),
+    )
+
+
+def _overrides(options: CheckOptions) -> dict[str, str]:
+    """`--cluster` pairs; `--context` names the own cluster unless a pair already does."""
+    overrides = dict(options.cluster_map)
+    if options.context:
+        overrides.setdefault(IN_CLUSTER_SERVER, options.context)
+    return overrides
+
+
+def _none_chosen(options: CheckOptions, applications: tuple[Application, ...]) -> DriftdError:
+    wanted = ", ".join(options.applications) or f"namespace {options.namespace}"
+    names = ", ".join(sorted(app.name for app in applications)) or "none at all"
+    return ConfigError(f"no application matches {wanted}", hint=f"declared are: {names}")

@@ -1,0 +1,119 @@
+"""Desired state of one application: its sources resolved, rendered, and held to its project."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from driftd.cluster.reader import Discovery
+from driftd.controller.declared import Entry
+from driftd.controller.workspace import Workspace
+from driftd.model.application import Application
+from driftd.model.condition import Condition, Severity
+from driftd.model.resource import Manifest, ResourceKey
+from driftd.policy.project import Scopes, check_manifests
+from driftd.render.renderer import Rendered, render_application
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desired:
+    """What Git declares for one application."""
+
+    entry: Entry
+    manifests: tuple[Manifest, ...] = ()
+    not_compared: tuple[Manifest, ...] = ()
+    """Hooks and Jobs that the cluster collects: rendered, never compared, never extra."""
+    revisions: tuple[str, ...] = ()
+    conditions: tuple[Condition, ...] = ()
+    repeated: frozenset[ResourceKey] = field(default_factory=frozenset)
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything that Git declares is here: an extra may be told only then."""
+        return all(condition.severity is not Severity.ERROR for condition in self.conditions)
+
+
+async def desired_state(
+    workspace: Workspace,
+    entry: Entry,
+    discovery: Discovery | None,
+    *,
+    urls: frozenset[str],
+    kube_version: str = "",
+) -> Desired:
+    """Render an application. Never raises for what its sources contain.
+
+    Without `discovery` (an unreachable cluster) scopes are unknown and charts see no API.
+    """
+    if entry.blocked:
+        return Desired(entry=entry, conditions=entry.conditions)
+    rendered, revisions, conditions = await _render(
+        workspace, entry.application, discovery, urls, kube_version
+    )
+    conditions = [*entry.conditions, *conditions, *rendered.conditions]
+    manifests = rendered.manifests
+    if entry.project is not None:
+        permitted = check_manifests(entry.project, manifests, entry.destination, _scopes(discovery))
+        manifests = permitted.manifests
+        conditions += permitted.conditions
+    return Desired(
+        entry=entry,
+        manifests=manifests,
+        not_compared=rendered.not_compared,
+        revisions=revisions,
+        conditions=tuple(conditions),
+        repeated=rendered.repeated,
+    )
+
+
+async def synced_state(
+    workspace: Workspace,
+    entry: Entry,
+    discovery: Discovery | None,
+    *,
+    urls: frozenset[str],
+    kube_version: str = "",
+) -> dict[ResourceKey, Manifest] | None:
+    """The manifests at the revisions that were synced last; None if they cannot be rendered."""
+    application = entry.application
+    sources = application.spec.all_sources
+    if len(application.synced_revisions) != len(sources):
+        return None
+    pinned = tuple(
+        msgspec.structs.replace(source, target_revision=revision)
+        for source, revision in zip(sources, application.synced_revisions, strict=True)
+    )
+    spec = msgspec.structs.replace(application.spec, source=None, sources=pinned)
+    before = msgspec.structs.replace(application, spec=spec, raw={})
+    rendered, _, conditions = await _render(workspace, before, discovery, urls, kube_version)
+    if conditions or not rendered.complete:
+        return None
+    return {manifest.key: manifest for manifest in rendered.manifests}
+
+
+async def _render(
+    workspace: Workspace,
+    application: Application,
+    discovery: Discovery | None,
+    urls: frozenset[str],
+    kube_version: str,
+) -> tuple[Rendered, tuple[str, ...], Sequence[Condition]]:
+    resolution = await workspace.repositories.resolve(application, urls)
+    rendered = await render_application(
+        application,
+        resolution.sources,
+        workspace.sandbox,
+        _scopes(discovery),
+        kube_version=kube_version,
+        api_versions=discovery.api_versions() if discovery else (),
+    )
+    revisions = tuple(source.revision for source in resolution.sources)
+    return rendered, revisions, list(resolution.conditions)
+
+
+def _scopes(discovery: Discovery | None) -> Scopes:
+    if discovery is not None:
+        return discovery.scope
+    return lambda _group, _kind: None

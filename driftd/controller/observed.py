@@ -1,0 +1,173 @@
+"""Observed state: the live objects of the declared keys, and of what an application owned before.
+
+Only kinds that some application declares are listed. Whatever cannot be seen is remembered as
+such, per kind and namespace: it makes objects Unknown, never Missing (invariant 1).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import orjson
+
+from driftd.aio import gather_isolated
+from driftd.cluster.reader import (
+    ApiResource,
+    ClusterReader,
+    Discovery,
+    Listing,
+    ObjectMeta,
+)
+from driftd.diff.schema import SchemaSet
+from driftd.diff.trusted import Bounds, Facts
+from driftd.errors import ClusterError
+from driftd.model.resource import GVK, LiveObject, Manifest, ResourceKey
+
+TRACKING_ID = "argocd.argoproj.io/tracking-id"
+_NAMESPACE_LISTS = 4
+"""Up to so many namespaces are listed one by one; beyond, one list of the cluster is cheaper."""
+_SCALED_KINDS = frozenset({("apps", "Deployment"), ("apps", "StatefulSet"), ("apps", "ReplicaSet")})
+_AUTOSCALER = GVK("autoscaling", "v2", "HorizontalPodAutoscaler")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterView:
+    """What is known about a cluster before its objects are read."""
+
+    reader: ClusterReader
+    discovery: Discovery | None
+    version: str
+    problem: ClusterError | None = None
+    """Why discovery failed: nothing on this cluster can be judged."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """The live side of one cluster for one look."""
+
+    listings: Mapping[GVK, Listing]
+    live: Mapping[tuple[GVK, str, str], LiveObject]
+    """By kind, namespace and name."""
+    schemas: SchemaSet
+    schema_hashes: Mapping[str, str]
+    """By group version."""
+    schema_problems: Mapping[str, ClusterError]
+    facts: Facts = field(default_factory=Facts)
+
+
+async def view_cluster(reader: ClusterReader) -> ClusterView:
+    """Discover a cluster; its failure is a value."""
+    try:
+        discovery, version = await asyncio.gather(reader.discover(), reader.version())
+    except ClusterError as error:
+        return ClusterView(reader=reader, discovery=None, version="", problem=error)
+    return ClusterView(reader=reader, discovery=discovery, version=version)
+
+
+async def observe(
+    view: ClusterView, manifests: Iterable[Manifest], applications: frozenset[str], limit: int
+) -> Observation:
+    """Read the live objects of all declared keys of a cluster, and their schemas.
+
+    `applications` are the names that tracking marks are looked for; `limit` is how many lists
+    are under way at a time.
+    """
+    discovery = view.discovery
+    wanted: dict[ApiResource, set[tuple[str, str]]] = {}
+    for manifest in manifests:
+        key = manifest.key
+        resource = discovery and discovery.served(key.group, manifest.version, key.kind)
+        if resource:
+            wanted.setdefault(resource, set()).add((key.namespace, key.name))
+    autoscaler = _autoscaler(discovery, wanted)
+
+    async def read(resource: ApiResource) -> Listing:
+        return await _list(view.reader, resource, wanted[resource], applications)
+
+    async def scale() -> Listing | None:
+        if autoscaler is None:
+            return None
+        namespaces = {ns for r, keys in wanted.items() if _is_scaled(r) for ns, _ in keys}
+        return await view.reader.list(autoscaler, _places(namespaces))
+
+    versions = sorted({resource.group_version for resource in wanted})
+    listings, documents, scaled = await asyncio.gather(
+        gather_isolated(read, wanted, limit=limit, isolate=ClusterError),
+        gather_isolated(view.reader.openapi, versions, limit=limit, isolate=ClusterError),
+        scale(),
+    )
+    by_kind: dict[GVK, Listing] = {}
+    live: dict[tuple[GVK, str, str], LiveObject] = {}
+    for resource, listing in zip(wanted, listings, strict=True):
+        if isinstance(listing, Exception):
+            failure = listing if isinstance(listing, ClusterError) else ClusterError(str(listing))
+            listing = Listing((), {"": failure}, complete=False)
+        by_kind[resource.gvk] = listing
+        for found in listing.objects:
+            live[resource.gvk, found.key.namespace, found.key.name] = found
+    bodies, hashes, problems = [], {}, {}
+    for version, document in zip(versions, documents, strict=True):
+        if isinstance(document, ClusterError):
+            problems[version] = document
+        elif not isinstance(document, Exception) and document.body is not None:
+            hashes[version] = document.schema_hash
+            bodies.append(orjson.loads(document.body))
+    return Observation(
+        listings=by_kind,
+        live=live,
+        schemas=SchemaSet(bodies),
+        schema_hashes=hashes,
+        schema_problems=problems,
+        facts=Facts(autoscaled=_bounds(scaled)),
+    )
+
+
+async def _list(
+    reader: ClusterReader,
+    resource: ApiResource,
+    keys: set[tuple[str, str]],
+    applications: frozenset[str],
+) -> Listing:
+    def select(meta: ObjectMeta) -> bool:
+        if (meta.namespace, meta.name) in keys:
+            return True
+        mark = meta.annotations.get(TRACKING_ID)
+        return mark is not None and mark.partition(":")[0] in applications
+
+    namespaces = {namespace for namespace, _ in keys}
+    return await reader.list(resource, _places(namespaces - {""}), select)
+
+
+def _places(namespaces: set[str]) -> set[str] | None:
+    return namespaces if 0 < len(namespaces) <= _NAMESPACE_LISTS else None
+
+
+def _is_scaled(resource: ApiResource) -> bool:
+    return (resource.group, resource.kind) in _SCALED_KINDS
+
+
+def _autoscaler(
+    discovery: Discovery | None, wanted: Mapping[ApiResource, set[tuple[str, str]]]
+) -> ApiResource | None:
+    """Where autoscalers are read, if any declared object can be scaled."""
+    if discovery is None or not any(_is_scaled(resource) for resource in wanted):
+        return None
+    return discovery.served(_AUTOSCALER.group, _AUTOSCALER.version, _AUTOSCALER.kind)
+
+
+def _bounds(listing: Listing | None) -> dict[ResourceKey, Bounds]:
+    """The bounds of every scale target; a failed list explains nothing and hides nothing."""
+    found: dict[ResourceKey, Bounds] = {}
+    for live in listing.objects if listing else ():
+        spec = orjson.loads(live.body).get("spec", {})
+        target = spec.get("scaleTargetRef", {})
+        gvk = GVK.parse(target.get("apiVersion", ""), target.get("kind", ""))
+        key = ResourceKey(gvk.group, gvk.kind, live.key.namespace, target.get("name", ""))
+        found[key] = Bounds(
+            minimum=spec.get("minReplicas", 1),
+            maximum=spec.get("maxReplicas", 1),
+            name=live.key.name,
+        )
+    return found

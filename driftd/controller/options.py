@@ -1,0 +1,50 @@
+"""What one look is asked to do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from driftd.model.application import Application
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckOptions:
+    """The choices of a look; every field has a flag of `driftd check` and a setting of `run`."""
+
+    repo: Path | None = None
+    """The checkout that declares the Applications; None for the current folder."""
+    repo_map: Mapping[str, Path] = field(default_factory=dict)
+    """repoURL to the checkout that stands for it."""
+    revision: str | None = None
+    """What `HEAD` of the first checkout means."""
+    worktree: bool = False
+    """Read the files as they lie on disk."""
+    kubeconfig: Path | None = None
+    context: str | None = None
+    """Context of the own cluster (`https://kubernetes.default.svc`)."""
+    cluster_map: Mapping[str, str] = field(default_factory=dict)
+    """Destination server or name to context."""
+    hub: str | None = None
+    """Context of the cluster that Argo CD runs in."""
+    argocd_namespace: str = "argocd"
+    namespace: str | None = None
+    """Only Applications of this namespace."""
+    applications: tuple[str, ...] = ()
+    """Names or globs, `name` or `namespace/name`; empty for all."""
+    timeout: float = 60.0
+    """Seconds that one request to a cluster may take."""
+    concurrency: int = 8
+    """Lists under way at a time per cluster."""
+
+    def chooses(self, application: Application) -> bool:
+        """Whether the look includes an application."""
+        if self.namespace is not None and application.namespace != self.namespace:
+            return False
+        return not self.applications or any(
+            fnmatchcase(application.name, pattern)
+            or fnmatchcase(application.qualified_name, pattern)
+            for pattern in self.applications
+        )

@@ -1,0 +1,380 @@
+"""From desired and observed to the verdict on one application: compare, then judge."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import orjson
+from msgspec import UNSET
+
+from driftd.cluster.reader import Listing
+from driftd.controller.desired import Desired
+from driftd.controller.observed import TRACKING_ID, ClusterView, Observation
+from driftd.diff.compare import DEPLOYERS, Comparison, Context, compare
+from driftd.errors import DriftdError, Forbidden
+from driftd.model.application import Application
+from driftd.model.condition import Condition, Severity
+from driftd.model.report import (
+    ApplicationReport,
+    ApplicationStatus,
+    Change,
+    ChangeClass,
+    Evidence,
+    ReportCondition,
+    ReportDestination,
+    ResourceReport,
+    ResourceStatus,
+    has_drift,
+)
+from driftd.model.resource import GVK, LiveObject, Manifest, ResourceKey
+from driftd.policy.ignore import JqAnswer, Rule, expressions_for, ignored, rule_conditions, rules_of
+from driftd.policy.severity import severity
+from driftd.sandbox.pool import SandboxPool
+
+DEPLOYERS_ANNOTATION = "driftd.io/deployers"
+"""On an Application: the field managers that count as Git's hand, separated by commas."""
+_COMPARE_OPTIONS = "argocd.argoproj.io/compare-options"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What all verdicts of one cluster share."""
+
+    view: ClusterView
+    observation: Observation
+    observed_at: str
+    instance_label: str | None = None
+
+
+def application_report(
+    desired: Desired,
+    resources: Iterable[ResourceReport],
+    conditions: Iterable[Condition],
+    deployers: Iterable[str] = (),
+) -> ApplicationReport:
+    """Put a report together; OutOfSync beats Unknown, and errors make it incomplete."""
+    entry = desired.entry
+    listed = tuple(resources)
+    told = tuple(conditions)
+    blind = any(c.severity is Severity.ERROR for c in told) or any(
+        resource.status is ResourceStatus.UNKNOWN for resource in listed
+    )
+    if has_drift(listed):
+        status = ApplicationStatus.OUT_OF_SYNC
+    else:
+        status = ApplicationStatus.UNKNOWN if blind else ApplicationStatus.SYNCED
+    destination = entry.application.spec.destination
+    return ApplicationReport(
+        name=entry.application.name,
+        namespace=entry.application.namespace,
+        project=entry.application.spec.project or "default",
+        cluster=entry.cluster,
+        destination=ReportDestination(
+            server=destination.server or (entry.target.server if entry.target else ""),
+            namespace=destination.namespace,
+        ),
+        revisions=desired.revisions,
+        deployers=tuple(sorted(set(deployers))),
+        status=status,
+        conditions=tuple(ReportCondition(type=c.type, message=c.message) for c in told),
+        resources=listed,
+        complete=not blind,
+    )
+
+
+class Verdict:
+    """Judges the objects of one application against one observation."""
+
+    def __init__(
+        self, desired: Desired, look: Look, synced: Mapping[ResourceKey, Manifest] | None = None
+    ) -> None:
+        self._desired = desired
+        self._look = look
+        self._synced = synced or {}
+        application = desired.entry.application
+        self._context = Context(
+            deployers=deployers_of(application),
+            facts=look.observation.facts,
+            instance_label=look.instance_label if "label" in application.tracking else None,
+            synced_here=bool(application.synced_revisions)
+            and application.synced_revisions == desired.revisions,
+        )
+        self.deployers: set[str] = set()
+        self.live: dict[ResourceKey, LiveObject] = {}
+        """The live object of each key with changes, for rules that look into objects."""
+
+    def resources(self) -> list[ResourceReport]:
+        """The verdict on every declared object, and on extra ones, by kind and name."""
+        reports = [self._judged(manifest) for manifest in self._desired.manifests]
+        if self._desired.complete:
+            reports += self._extras()
+        reports.sort(key=lambda r: (r.group, r.kind, r.namespace, r.name))
+        return reports
+
+    def _judged(self, manifest: Manifest) -> ResourceReport:
+        """One declared object; whatever goes wrong with it stays with it (invariant 2)."""
+        try:
+            return self._declared(manifest)
+        except DriftdError as error:
+            return self._report(manifest, ResourceStatus.UNKNOWN, error.message)
+        except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
+            # A shape that no schema allows: this object is Unknown, the others are not.
+            text = f"cannot be compared ({type(error).__name__}); is the manifest valid?"
+            return self._report(manifest, ResourceStatus.UNKNOWN, text)
+
+    def _declared(self, manifest: Manifest) -> ResourceReport:
+        observation, gvk, key = self._look.observation, manifest.gvk, manifest.key
+        problem = self._unseen(manifest)
+        if problem is not None:
+            return problem
+        live = observation.live.get((gvk, key.namespace, key.name))
+        if live is None:
+            return self._absent(manifest, observation.listings[gvk])
+        node = observation.schemas.node(gvk)
+        if node is None:
+            failure = observation.schema_problems.get(gvk.api_version)
+            text = failure.message if failure else "the cluster publishes no schema for the kind"
+            return self._report(manifest, ResourceStatus.UNKNOWN, text, live=live)
+        body = orjson.loads(live.body)
+        before = self._synced.get(key)
+        result = compare(
+            key,
+            orjson.loads(manifest.body),
+            body,
+            node,
+            self._context,
+            synced=orjson.loads(before.body) if before else None,
+        )
+        self.deployers |= result.deployers
+        return self._compared(manifest, live, body, result)
+
+    def _compared(
+        self, manifest: Manifest, live: LiveObject, body: dict[str, Any], result: Comparison
+    ) -> ResourceReport:
+        changes = result.changes
+        if changes:
+            self.live[manifest.key] = live
+        deleted = (body.get("metadata") or {}).get("deletionTimestamp")
+        if deleted:
+            text = f"being deleted since {deleted}"
+            return self._report(manifest, ResourceStatus.OUT_OF_SYNC, text, live=live)
+        return self._report(manifest, status_of(changes), "", live=live, changes=changes)
+
+    def _unseen(self, manifest: Manifest) -> ResourceReport | None:
+        """Why the live side of an object is not known, or that it cannot exist yet."""
+        gvk, key = manifest.gvk, manifest.key
+        discovery = self._look.view.discovery
+        if discovery is None:
+            problem = self._look.view.problem
+            text = problem.message if problem else "the cluster was not discovered"
+            return self._report(manifest, ResourceStatus.UNKNOWN, text)
+        if discovery.served(gvk.group, gvk.version, gvk.kind) is not None:
+            return None
+        failure = discovery.failure(gvk.group, gvk.version)
+        if failure:
+            text = f"discovery of {failure}"
+            return self._report(manifest, ResourceStatus.UNKNOWN, text)
+        other = discovery.preferred(gvk.group, gvk.kind)
+        if other is not None:
+            text = (
+                f"the cluster does not serve {gvk.api_version} {gvk.kind}; "
+                f"it serves {other.group_version}: change apiVersion in Git"
+            )
+            return self._report(manifest, ResourceStatus.UNKNOWN, text)
+        if self._declares_kind(gvk):
+            text = "its CustomResourceDefinition, declared in Git too, is not installed"
+            return self._report(manifest, ResourceStatus.MISSING, text)
+        text = (
+            f"the cluster does not serve {gvk.api_version} {key.kind}; "
+            "install its CustomResourceDefinition, or correct apiVersion and kind in Git"
+        )
+        return self._report(manifest, ResourceStatus.UNKNOWN, text)
+
+    def _declares_kind(self, gvk: GVK) -> bool:
+        for manifest in self._desired.manifests:
+            if manifest.key.kind != "CustomResourceDefinition":
+                continue
+            spec = orjson.loads(manifest.body).get("spec") or {}
+            names = spec.get("names") or {}
+            if spec.get("group") == gvk.group and names.get("kind") == gvk.kind:
+                return True
+        return False
+
+    def _absent(self, manifest: Manifest, listing: Listing) -> ResourceReport:
+        key = manifest.key
+        if listing.covers(key.namespace):
+            status = (
+                ResourceStatus.PENDING
+                if self._synced and key not in self._synced
+                else ResourceStatus.MISSING
+            )
+            text = "Git is ahead: the object was added since the last sync"
+            return self._report(manifest, status, text if status is ResourceStatus.PENDING else "")
+        error = listing.errors.get(key.namespace) or listing.errors.get("")
+        if isinstance(error, Forbidden) and key.group == "" and key.kind == "Secret":
+            text = "Secrets are not read: the credential may not list them"
+            return self._report(manifest, ResourceStatus.NOT_CHECKED, text)
+        text = error.message if error else "the list of its kind is incomplete"
+        return self._report(manifest, ResourceStatus.UNKNOWN, text)
+
+    def _extras(self) -> list[ResourceReport]:
+        """Live objects that Argo CD's tracking mark gives to this application, absent from Git."""
+        application = self._desired.entry.application
+        declared = {m.key for m in (*self._desired.manifests, *self._desired.not_compared)}
+        found = []
+        for (gvk, _, _), live in self._look.observation.live.items():
+            key = live.key
+            if key in declared:
+                continue
+            metadata = orjson.loads(live.body).get("metadata") or {}
+            annotations = metadata.get("annotations") or {}
+            if not _is_tracked(annotations.get(TRACKING_ID, ""), application, key):
+                continue
+            if "IgnoreExtraneous" in annotations.get(_COMPARE_OPTIONS, ""):
+                continue
+            if metadata.get("ownerReferences"):
+                continue
+            found.append(
+                ResourceReport(
+                    group=gvk.group,
+                    version=gvk.version,
+                    kind=gvk.kind,
+                    namespace=key.namespace,
+                    name=key.name,
+                    status=ResourceStatus.EXTRA,
+                    reason="tracked as this application's, absent from Git",
+                    evidence=self._evidence(gvk, live),
+                )
+            )
+        return found
+
+    def _report(
+        self,
+        manifest: Manifest,
+        status: ResourceStatus,
+        reason: str,
+        *,
+        live: LiveObject | None = None,
+        changes: tuple[Change, ...] = (),
+    ) -> ResourceReport:
+        key = manifest.key
+        return ResourceReport(
+            group=key.group,
+            version=manifest.version,
+            kind=key.kind,
+            namespace=key.namespace,
+            name=key.name,
+            status=status,
+            reason=reason or UNSET,
+            evidence=self._evidence(manifest.gvk, live, manifest.origin.source),
+            changes=changes,
+        )
+
+    def _evidence(self, gvk: GVK, live: LiveObject | None, source: int = 0) -> Evidence:
+        revisions = self._desired.revisions
+        revision = revisions[source] if source < len(revisions) else UNSET
+        return Evidence(
+            revision=revision,
+            resource_version=live.resource_version if live else UNSET,
+            uid=live.uid if live else UNSET,
+            schema_hash=self._look.observation.schema_hashes.get(gvk.api_version, UNSET),
+            observed_at=self._look.observed_at,
+        )
+
+
+def status_of(changes: Iterable[Change]) -> ResourceStatus:
+    """The status that the changes of an existing object give it."""
+    classes = set()
+    for change in changes:
+        if change.is_drift:
+            return ResourceStatus.OUT_OF_SYNC
+        if change.ignored_by is UNSET:
+            classes.add(change.change_class)
+    return ResourceStatus.PENDING if ChangeClass.PENDING in classes else ResourceStatus.SYNCED
+
+
+def deployers_of(application: Application) -> frozenset[str]:
+    """The field managers that count as Git's hand for an application."""
+    text = application.annotations.get(DEPLOYERS_ANNOTATION, "")
+    named = frozenset(name.strip() for name in text.split(",") if name.strip())
+    return named or DEPLOYERS
+
+
+def _is_tracked(mark: str, application: Application, key: ResourceKey) -> bool:
+    """Whether a tracking mark names this application and the very object that carries it."""
+    owner, _, rest = mark.partition(":")
+    if owner not in (application.name, f"{application.namespace}_{application.name}"):
+        return False
+    kind, _, place = rest.partition(":")
+    group, _, kind = kind.rpartition("/")
+    namespace, _, name = place.partition("/")
+    return (group, kind, name) == (key.group, key.kind, key.name) and namespace == key.namespace
+
+
+async def judge(
+    application: Application,
+    resources: list[ResourceReport],
+    desired: Mapping[ResourceKey, Manifest],
+    live: Mapping[ResourceKey, LiveObject],
+    sandbox: SandboxPool,
+) -> tuple[list[ResourceReport], list[Condition]]:
+    """Attach severity and the ignoring rule to every change; rules that failed are conditions."""
+    rules = rules_of(application)
+    matched: set[str] = set()
+    failures: dict[str, str] = {}
+    judged: list[ResourceReport] = []
+    for resource in resources:
+        if not resource.changes:
+            judged.append(resource)
+            continue
+        key = ResourceKey(resource.group, resource.kind, resource.namespace, resource.name)
+        changes = tuple(
+            msgspec.structs.replace(change, severity=severity(resource.kind, change))
+            for change in resource.changes
+        )
+        if rules:
+            objects = [body for body in (live.get(key), desired.get(key)) if body is not None]
+            answers = await _answers(application, rules, key, objects, sandbox, failures)
+            changes, used = ignored(rules, key, changes, answers)
+            matched |= used
+        status = resource.status
+        if status is not ResourceStatus.OUT_OF_SYNC or resource.reason is UNSET:
+            status = status_of(changes)
+        judged.append(msgspec.structs.replace(resource, changes=changes, status=status))
+    return judged, rule_conditions(rules, matched, failures)
+
+
+async def _answers(
+    application: Application,
+    rules: tuple[Rule, ...],
+    key: ResourceKey,
+    objects: list[LiveObject | Manifest],
+    sandbox: SandboxPool,
+    failures: dict[str, str],
+) -> dict[str, JqAnswer]:
+    expressions = expressions_for(rules, key)
+    if not expressions:
+        return {}
+    try:
+        answer = await sandbox.jq(
+            expressions,
+            [msgspec.Raw(one.body) for one in objects],
+            project=application.spec.project or "default",
+        )
+    except DriftdError as error:
+        failures.update(dict.fromkeys(expressions, error.message))
+        return {}
+    answers: dict[str, JqAnswer] = {}
+    for position, expression in enumerate(expressions):
+        outcomes = [outcomes[position] for outcomes in answer.results]
+        failure = next((outcome.error for outcome in outcomes if outcome.error), "")
+        if failure:
+            failures[expression] = failure
+        paths = tuple(
+            tuple(str(step) for step in path) for outcome in outcomes for path in outcome.paths
+        )
+        answers[expression] = JqAnswer(paths, failure)
+    return answers

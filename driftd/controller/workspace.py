@@ -1,0 +1,40 @@
+"""What a look works with: repositories, the sandbox, clusters and the hub, behind Protocols."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from driftd.cluster.destinations import ClusterTarget
+from driftd.cluster.hub import Hub
+from driftd.cluster.kubeconfig import KubeContext
+from driftd.cluster.reader import ClusterReader
+from driftd.sandbox.pool import SandboxPool
+from driftd.source.repositories import Repositories
+
+Progress: TypeAlias = Callable[[str], None]
+"""Takes what the look is doing; a text that begins with `note: ` is meant to stay."""
+
+
+class Clusters(Protocol):
+    """Opens clusters, each at most once."""
+
+    def open(self, target: ClusterTarget) -> ClusterReader:
+        """A reader of the cluster; raises ConfigError for a wrong description."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workspace:
+    """The opened resources of one or many looks."""
+
+    repositories: Repositories
+    sandbox: SandboxPool
+    clusters: Clusters
+    contexts: tuple[KubeContext, ...] = ()
+    current_context: str = ""
+    kubeconfig_problem: str = ""
+    """Why there are no contexts, for the condition of applications that need one."""
+    in_cluster: bool = False
+    hub: Hub | None = None
