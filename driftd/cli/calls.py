@@ -51,9 +51,10 @@ class Catalog(Protocol):
 def check(options: Mapping[str, Any], narrator: Narrator) -> DriftReport:
     """One look at the chosen applications; `options` are the fields of `CheckOptions`."""
     from driftd.clock import SystemClock
+    from driftd.controller.options import CheckOptions
 
     controller = _load("driftd.controller.check")
-    chosen = controller.CheckOptions(**options)
+    chosen = CheckOptions(**options)
     look = controller.check(chosen, progress=narrator, clock=SystemClock())
     report: DriftReport = asyncio.run(look)
     return report
@@ -61,25 +62,35 @@ def check(options: Mapping[str, Any], narrator: Narrator) -> DriftReport:
 
 def render(options: Mapping[str, Any], application: str, narrator: Narrator) -> list[Manifest]:
     """The manifests of one application as Git declares them."""
+    from driftd.controller.options import CheckOptions
+
     controller = _load("driftd.controller.check")
-    chosen = controller.CheckOptions(**options)
+    chosen = CheckOptions(**options)
     return list(asyncio.run(controller.render(chosen, application, progress=narrator)))
 
 
 def catalog(options: Mapping[str, Any], narrator: Narrator) -> Catalog:
     """The declared applications and the mapping of their destinations."""
+    from driftd.controller.options import CheckOptions
+
     controller = _load("driftd.controller.check")
-    chosen = controller.CheckOptions(**options)
+    chosen = CheckOptions(**options)
     found: Catalog = asyncio.run(controller.catalog(chosen, progress=narrator))
     return found
 
 
 def diff(*, desired: Path, live: Path, schemas: tuple[Path, ...], mode: str) -> DiffReport:
     """Compare the manifests of `desired` with the objects of `live`, offline."""
-    offline = _load("driftd.controller.offline")
-    comparison = offline.compare_files(desired=desired, live=live, schemas=schemas, mode=mode)
-    report: DiffReport = asyncio.run(comparison)
-    return report
+    from driftd.controller.offline import compare_files
+    from driftd.sandbox.pool import SandboxPool
+
+    async def compare() -> DiffReport:
+        async with SandboxPool(size=1) as sandbox:
+            return await compare_files(
+                desired=desired, live=live, schemas=schemas, mode=mode, sandbox=sandbox
+            )
+
+    return asyncio.run(compare())
 
 
 def run_daemon(settings: Path, *, once: bool) -> int:
@@ -94,8 +105,14 @@ def demo(arguments: tuple[str, ...]) -> int:
 
 def worker_versions() -> dict[str, str]:
     """What the sandbox worker is built from: library and version."""
-    pool = _load("driftd.sandbox.pool")
-    return dict(asyncio.run(pool.worker_versions()))
+    from driftd.sandbox.pool import SandboxPool
+
+    async def ask() -> dict[str, str]:
+        async with SandboxPool(size=1) as sandbox:
+            hello = await sandbox.hello()
+        return {"go": hello.go, **hello.libraries}
+
+    return asyncio.run(ask())
 
 
 def _load(module: str) -> Any:

@@ -29,7 +29,7 @@ class ReaderGone(Exception):
 _MEANING = {
     NO_DRIFT: "no drift, everything was checked",
     DRIFT: "drift found",
-    ERROR: "something could not be judged",
+    ERROR: "something could not be judged (Unknown, or marked ! above)",
 }
 
 
@@ -45,7 +45,7 @@ def meaning(*, complete: bool, drift: bool, report_drift: bool = True) -> str:
     """One line that tells a person what the exit code of a report says."""
     code = of_report(complete=complete, drift=drift, report_drift=report_drift)
     if code == ERROR:
-        text = _MEANING[ERROR] + (" (beside the drift above)" if drift else "")
+        text = _MEANING[ERROR] + (", beside the drift that was found" if drift else "")
     elif drift:
         text = _MEANING[DRIFT] + ("" if code == DRIFT else " (--no-exit-code)")
     else:

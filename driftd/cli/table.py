@@ -82,9 +82,11 @@ class _Table:
         self._counts(resources)
         self._conditions(report.conditions, indent=0)
         applications = order.applications(report.applications)
-        quiet = [app for app in applications if self._is_quiet(app)]
+        quiet = []
         for app in applications:
-            if app not in quiet:
+            if self._is_quiet(app):
+                quiet.append(app)
+            else:
                 self._application(app)
         self._quiet_applications(quiet)
         self._ending(complete=report.complete, resources=resources)

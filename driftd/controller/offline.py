@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
+import orjson
 from msgspec import UNSET
 
 from driftd.diff.compare import Context, compare
@@ -21,9 +24,25 @@ from driftd.model.report import (
     ResourceStatus,
 )
 from driftd.model.resource import GVK, ResourceKey
+from driftd.model.tree import Tree
 
-Parse = Callable[[str, bytes], Awaitable[Sequence[Any]]]
-"""File name and content to the decoded documents; raises DriftdError naming the file."""
+_INVALID = "InvalidObject"
+_NO_OWNERS = (
+    "live has no managedFields, so that fields set by somebody cannot be told from defaults; "
+    "save it with --show-managed-fields, or use --mode strict"
+)
+_SCHEMA_HINT = (
+    "give an OpenAPI v3 document (kubectl get --raw /openapi/v3/apis/GROUP/VERSION) "
+    "or a CustomResourceDefinition"
+)
+
+
+class Parser(Protocol):
+    """The one thing needed of the sandbox."""
+
+    async def parse(self, tree: Tree, paths: Sequence[str], *, project: str) -> Any:
+        """The documents of YAML and JSON files."""
+        ...
 
 
 class _Object(msgspec.Struct, frozen=True):
@@ -37,28 +56,46 @@ class _Object(msgspec.Struct, frozen=True):
 
 
 async def compare_files(
-    *, desired: Path, live: Path, schemas: Sequence[Path], mode: str, parse: Parse
+    *, desired: Path, live: Path, schemas: Sequence[Path], mode: str, sandbox: Parser
 ) -> DiffReport:
     """Compare the manifests of `desired` with the objects of `live`.
 
     `schemas` are OpenAPI v3 documents or CustomResourceDefinitions. `mode` is `managed` or
-    `strict`: there, every extra live field and object counts.
+    `strict`: there, every extra live field and object counts. A document of the two sides that
+    does not parse is a condition, the others are compared.
 
-    Raises ConfigError for files that cannot be read, and what `parse` raises.
+    Raises ConfigError for files that cannot be read and for schemas that are none, and
+    SandboxError where nothing can be parsed.
     """
+    conditions: list[ReportCondition] = []
     documents = []
     for path in schemas:
-        documents += [_openapi(document) for document in await _read(path, parse)]
+        found, problems = await _read(path, sandbox, served=True)
+        if problems:
+            raise ConfigError(problems[0].message, hint=_SCHEMA_HINT)
+        documents += [_openapi(path, document) for document in found]
+    wanted, problems = await _read(desired, sandbox, served=False)
+    conditions += problems
+    observed, problems = await _read(live, sandbox, served=True)
+    conditions += problems
     return compare_objects(
-        await _read(desired, parse), await _read(live, parse), SchemaSet(documents), mode=mode
+        wanted, observed, SchemaSet(documents), mode=mode, conditions=tuple(conditions)
     )
 
 
 def compare_objects(
-    desired: Iterable[Any], live: Iterable[Any], schemas: SchemaSet, *, mode: str
+    desired: Iterable[Any],
+    live: Iterable[Any],
+    schemas: SchemaSet,
+    *,
+    mode: str,
+    conditions: Iterable[ReportCondition] = (),
 ) -> DiffReport:
-    """Compare decoded documents; Lists are unpacked, the last duplicate counts."""
-    conditions: list[ReportCondition] = []
+    """Compare decoded documents; Lists are unpacked, the last duplicate counts.
+
+    `conditions` are what was wrong before; the report holds them too.
+    """
+    conditions = list(conditions)
     wanted = _by_key(desired, "desired", conditions)
     observed = _by_key(live, "live", conditions)
     valid = all(condition.type != _INVALID for condition in conditions)
@@ -91,13 +128,6 @@ def compare_objects(
         resources=tuple(resources),
         conditions=tuple(conditions),
     )
-
-
-_INVALID = "InvalidObject"
-_NO_OWNERS = (
-    "live has no managedFields, so that fields set by somebody cannot be told from defaults; "
-    "save it with --show-managed-fields, or use --mode strict"
-)
 
 
 def _compared(
@@ -202,16 +232,16 @@ def _addressed(document: Any) -> _Object | None:
     return _Object(key, gvk.version, document)
 
 
-def _openapi(document: Any) -> dict[str, Any]:
+def _openapi(path: Path, document: dict[str, Any]) -> dict[str, Any]:
     """An OpenAPI v3 document; a CustomResourceDefinition becomes one with a schema per version."""
-    if not isinstance(document, dict):
-        raise ConfigError(
-            "a schema document is not an object",
-            hint="give an OpenAPI v3 document (kubectl get --raw /openapi/v3/apis/GROUP/VERSION) "
-            "or a CustomResourceDefinition",
-        )
-    if document.get("kind") != "CustomResourceDefinition":
-        return document
+    if document.get("kind") == "CustomResourceDefinition":
+        return _of_definition(document)
+    if "schemas" not in (document.get("components") or {}):
+        raise ConfigError(f"{path}: no schema in it", hint=_SCHEMA_HINT)
+    return document
+
+
+def _of_definition(document: dict[str, Any]) -> dict[str, Any]:
     spec = document.get("spec") or {}
     group, kind = spec.get("group", ""), (spec.get("names") or {}).get("kind", "")
     schemas = {}
@@ -227,8 +257,27 @@ def _openapi(document: Any) -> dict[str, Any]:
     return {"components": {"schemas": schemas}}
 
 
-async def _read(path: Path, parse: Parse) -> Sequence[Any]:
-    return await parse(path.name, _content(path))
+async def _read(
+    path: Path, sandbox: Parser, *, served: bool
+) -> tuple[list[Any], list[ReportCondition]]:
+    """The documents of a file and what could not be parsed."""
+    content = _content(path)
+    if served and content[:1] == b"{":
+        # What an API server writes is JSON and may exceed the sandbox's bounds for one object.
+        with suppress(orjson.JSONDecodeError):
+            return [orjson.loads(content)], []
+    name = path.name
+    tree = Tree(id=hashlib.sha256(content).hexdigest(), files={name: content})
+    parsed = await sandbox.parse(tree, (name,), project="")
+    problems = [_problem(path, _INVALID, problem) for problem in parsed.errors]
+    problems += [_problem(path, "InvalidObjectWarning", problem) for problem in parsed.warnings]
+    return [orjson.loads(bytes(document.object)) for document in parsed.documents], problems
+
+
+def _problem(path: Path, type_: str, problem: Any) -> ReportCondition:
+    return ReportCondition(
+        type=type_, message=f"{path}: document {problem.index + 1}: {problem.message}"
+    )
 
 
 def _content(path: Path) -> bytes:

@@ -59,3 +59,22 @@ def test_writes_the_folder(tmp_path):
     """The script writes every page into the folder it is given."""
     reference.main(tmp_path / "reference")
     assert {path.name for path in (tmp_path / "reference").iterdir()} == set(reference.files())
+
+
+def test_report_page_example():
+    """The example in `docs/reference/report.md` is a valid report that decodes as one."""
+    page = (FOLDER / "report.md").read_text(encoding="utf-8")
+    example = page.split("```json\n")[1].split("```")[0]
+    report = msgspec.json.decode(example, type=DriftReport)
+    document = msgspec.json.decode(example)
+    jsonschema_rs.validator_for(reference.schema_of(DriftReport)).validate(document)
+    assert report.applications[0].resources[0].changes[0].is_drift
+
+
+def test_report_page_is_complete():
+    """Every status, class, kind and confidence that a report can hold is explained."""
+    page = (FOLDER / "report.md").read_text(encoding="utf-8")
+    defs = reference.schema_of(DriftReport)["$defs"]
+    words = [word for definition in defs.values() for word in definition.get("enum", ())]
+    change = defs["Change"]["properties"]["confidence"]["enum"]
+    assert [word for word in (*words, *change) if f"`{word}`" not in page] == []
