@@ -75,8 +75,8 @@ def process(documents: Iterable[RenderedDocument], *, namespace: str, scopes: Sc
     file, document and field and is left out; all others stay.
     """
     conditions: list[Condition] = []
-    placed = list(_objects(documents, conditions))
-    declared = _declared_scopes(placed)
+    documents = list(documents)
+    declared = _declared_scopes(documents)
 
     def scope_of(group: str, kind: str) -> bool | None:
         scope = scopes(group, kind)
@@ -86,7 +86,8 @@ def process(documents: Iterable[RenderedDocument], *, namespace: str, scopes: Sc
     not_compared: list[Manifest] = []
     places: dict[ResourceKey, str] = {}
     repeated: dict[ResourceKey, list[str]] = {}
-    for item in placed:
+    # One decoded object at a time: keeping thousands would only feed the garbage collector.
+    for item in _objects(documents, conditions):
         try:
             manifest = _manifest(item, namespace, scope_of, conditions)
         except _Invalid as error:
@@ -160,10 +161,11 @@ def _is_list(value: dict[str, Json]) -> bool:
     return "items" in value and (value["items"] is None or isinstance(value["items"], list))
 
 
-def _declared_scopes(items: Iterable[_Placed]) -> dict[tuple[str, str], bool]:
+def _declared_scopes(documents: Iterable[RenderedDocument]) -> dict[tuple[str, str], bool]:
     """Scopes of the kinds that CustomResourceDefinitions of the same render declare."""
+    defining = [d for d in documents if b'"CustomResourceDefinition"' in d.json]
     scopes: dict[tuple[str, str], bool] = {}
-    for item in items:
+    for item in _objects(defining, []):
         if item.value.get("kind") != "CustomResourceDefinition":
             continue
         spec = item.value.get("spec")

@@ -1,0 +1,231 @@
+"""Rendering whole applications with the real sandbox worker."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+import pytest
+
+from driftd.errors import RenderError
+from driftd.model.application import Application, ApplicationSource, ApplicationSpec
+from driftd.model.condition import Severity
+from driftd.model.tree import ResolvedSource, Tree
+from driftd.render.renderer import Rendered, checked_source_path, render_application
+from driftd.sandbox.pool import SandboxPool
+
+URL = "https://github.com/example/gitops.git"
+CONFIG = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: NAME}\ndata: {from: git}\n"
+LOCAL = "resources: [a.yaml]\n"
+HELD = CONFIG.replace(
+    "{name: NAME}", '{name: x, annotations: {config.kubernetes.io/local-config: "true"}}'
+)
+KUSTOMIZATION = "resources: [config.yaml]\nnamePrefix: pre-\n"
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[SandboxPool]:
+    """One worker."""
+    async with SandboxPool(size=1) as pool:
+        yield pool
+
+
+def _tree(name: str, files: dict[str, str], links: dict[str, str] | None = None) -> Tree:
+    return Tree(name, {path: text.encode() for path, text in files.items()}, links or {})
+
+
+def _app(*sources: dict[str, Any], **spec: Any) -> Application:
+    document = {
+        "destination": {"server": "https://one.example.com", "namespace": "app"},
+        "sources": [{"repoURL": URL, **source} for source in sources],
+        **spec,
+    }
+    return Application(
+        name="shop",
+        namespace="argocd",
+        spec=msgspec.convert(document, ApplicationSpec),
+        raw={"spec": document},
+    )
+
+
+async def _render(sandbox: SandboxPool, app: Application, *trees: Tree) -> Rendered:
+    sources = [
+        ResolvedSource(source=source, tree=tree, revision="1" * 40, repo_url=URL, index=index)
+        for index, (source, tree) in enumerate(zip(app.spec.all_sources, trees, strict=False))
+    ]
+    return await render_application(app, sources, sandbox, lambda group, kind: None)
+
+
+def _names(rendered: Rendered) -> list[str]:
+    return [manifest.key.name for manifest in rendered.manifests]
+
+
+async def test_every_source_type_renders(sandbox: SandboxPool) -> None:
+    """Directory, Kustomize and Helm sources of one application are concatenated in order."""
+    tree = _tree(
+        "types",
+        {
+            "raw/a.yaml": CONFIG.replace("NAME", "raw"),
+            "kustom/kustomization.yaml": KUSTOMIZATION,
+            "kustom/config.yaml": CONFIG.replace("NAME", "kustom"),
+            "chart/Chart.yaml": "apiVersion: v2\nname: c\nversion: 1.0.0\n",
+            "chart/values.yaml": "name: chart\n",
+            "chart/templates/c.yaml": CONFIG.replace("NAME", "{{ .Values.name }}"),
+        },
+    )
+    app = _app({"path": "raw"}, {"path": "kustom"}, {"path": "chart"})
+    rendered = await _render(sandbox, app, tree, tree, tree)
+    assert rendered.conditions == ()
+    assert rendered.types == ("Directory", "Kustomize", "Helm")
+    assert _names(rendered) == ["raw", "pre-kustom", "chart"]
+    assert [m.origin.source for m in rendered.manifests] == [0, 1, 2]
+    assert rendered.manifests[0].origin.file == "raw/a.yaml"
+    assert {m.key.namespace for m in rendered.manifests} == {"app"}
+    assert rendered.complete
+
+
+async def test_value_files_of_a_ref_source(sandbox: SandboxPool) -> None:
+    """`$name/…` value files come from the source with that ref, which renders nothing itself."""
+    chart = _tree(
+        "chart",
+        {
+            "Chart.yaml": "apiVersion: v2\nname: c\nversion: 1.0.0\n",
+            "templates/c.yaml": CONFIG.replace("NAME", "{{ .Values.name }}"),
+        },
+    )
+    values = _tree("values", {"envs/prod.yaml": "name: from-ref\n"})
+    app = _app({"path": ".", "helm": {"valueFiles": ["$values/envs/prod.yaml"]}}, {"ref": "values"})
+    rendered = await _render(sandbox, app, chart, values)
+    assert rendered.conditions == ()
+    assert _names(rendered) == ["from-ref"]
+    assert rendered.types == ("Helm", "")
+
+
+async def test_fields_that_driftd_does_not_know_reach_the_worker(sandbox: SandboxPool) -> None:
+    """The source travels as the Application writes it, an override file of Argo CD included."""
+    tree = _tree(
+        "override",
+        {
+            "a/kustomization.yaml": KUSTOMIZATION,
+            "a/config.yaml": CONFIG.replace("NAME", "x"),
+            "a/.argocd-source.yaml": "kustomize: {nameSuffix: -end}\n",
+        },
+    )
+    assert _names(await _render(sandbox, _app({"path": "a"}), tree)) == ["pre-x-end"]
+
+
+async def test_a_failing_source_leaves_the_others(sandbox: SandboxPool) -> None:
+    """A render error is a condition naming source and file; other sources are rendered."""
+    tree = _tree(
+        "partly",
+        {
+            "bad/kustomization.yaml": "resources: [missing.yaml]\n",
+            "good/a.yaml": CONFIG.replace("NAME", "good"),
+        },
+    )
+    rendered = await _render(sandbox, _app({"path": "bad"}, {"path": "good"}), tree, tree)
+    assert _names(rendered) == ["good"]
+    [condition] = rendered.conditions
+    assert condition.message.startswith("source 1 (bad): ")
+    assert "missing.yaml" in condition.message
+    assert not rendered.complete
+
+
+async def test_an_object_that_cannot_be_used_makes_the_application_incomplete(
+    sandbox: SandboxPool,
+) -> None:
+    """Invariant 2: one bad object is left out and said, the others are there."""
+    bad = CONFIG.replace("NAME", '"a/b"') + "---\n" + CONFIG.replace("NAME", "good")
+    rendered = await _render(sandbox, _app({"path": "d"}), _tree("bad", {"d/all.yaml": bad}))
+    assert _names(rendered) == ["good"]
+    assert "d/all.yaml, document 1: metadata.name 'a/b'" in rendered.conditions[0].message
+    assert not rendered.complete
+
+
+async def test_hooks_are_counted(sandbox: SandboxPool) -> None:
+    """Hooks are rendered and counted, and alone they are no empty render."""
+    hook = CONFIG.replace("{name: NAME}", "{name: h, annotations: {helm.sh/hook: pre-install}}")
+    rendered = await _render(sandbox, _app({"path": "d"}), _tree("hook", {"d/h.yaml": hook}))
+    assert (rendered.hooks, rendered.manifests, rendered.conditions) == (1, (), ())
+
+
+@pytest.mark.parametrize(
+    ("files", "source", "hint"),
+    [
+        ({"d/sub/a.yaml": CONFIG}, {}, "add a kustomization.yaml or set directory.recurse: true"),
+        ({"d/README.md": "x"}, {}, "d holds no manifest"),
+        ({"d/a.yaml": "# only a comment\n"}, {}, "the files of d hold no object"),
+        ({"d/a.yaml": CONFIG}, {"directory": {"include": "*.json"}}, "directory.include"),
+        ({"d/kustomization.yaml": LOCAL, "d/a.yaml": HELD}, {}, "d is rendered as Kustomize"),
+    ],
+)
+async def test_an_empty_render_is_an_error_with_a_hint(
+    sandbox: SandboxPool, files: dict[str, str], source: dict[str, Any], hint: str
+) -> None:
+    """Zero objects are never a verdict: the condition says why there may be none."""
+    rendered = await _render(sandbox, _app({"path": "d", **source}), _tree(hint[:20], files))
+    [condition] = rendered.conditions
+    assert condition.severity is Severity.ERROR
+    assert "application shop renders 0 objects" in condition.message
+    assert hint in condition.message
+
+
+async def test_allow_empty_permits_an_empty_render(sandbox: SandboxPool) -> None:
+    """With `allowEmpty` an empty render is complete, and still mentioned."""
+    app = _app({"path": "d"}, syncPolicy={"automated": {"allowEmpty": True}})
+    rendered = await _render(sandbox, app, _tree("none", {"d/README.md": "x"}))
+    assert rendered.complete
+    assert rendered.conditions[0].severity is Severity.INFO
+
+
+async def test_an_unresolved_source_is_no_empty_render(sandbox: SandboxPool) -> None:
+    """When a source did not resolve, its own condition says so; emptiness is not claimed."""
+    app = _app({"path": "d"}, {"path": "e"})
+    rendered = await _render(sandbox, app, _tree("none", {"d/README.md": "x"}))
+    assert rendered.conditions == ()
+    assert rendered.types == ("Directory", "")
+
+
+async def test_plugins_are_refused_by_name(sandbox: SandboxPool) -> None:
+    """A config management plugin is a condition with the remedy."""
+    app = _app({"path": "d", "plugin": {"name": "x"}})
+    rendered = await _render(sandbox, app, _tree("plugin", {"d/a.yaml": CONFIG}))
+    assert "plugins are not supported" in rendered.conditions[0].message
+
+
+@pytest.mark.parametrize("link", ["/etc/passwd", "../../etc/passwd", "loop.yaml"])
+async def test_links_out_of_the_repository_show_nothing(sandbox: SandboxPool, link: str) -> None:
+    """S-08: a link to a file outside, or to itself, is an error or nothing, never content."""
+    tree = _tree(f"link {link}", {"d/good.yaml": CONFIG}, {"d/loop.yaml": link})
+    rendered = await _render(sandbox, _app({"path": "d"}), tree)
+    shown = json.dumps([c.message for c in rendered.conditions]) + str(rendered.manifests)
+    assert "root:" not in shown
+    assert _names(rendered) in (["NAME"], [])
+    assert rendered.conditions or _names(rendered)
+
+
+@pytest.mark.parametrize(
+    ("path", "message", "hint"),
+    [
+        ("/etc", "leaves the repository", ""),
+        ("../other", "leaves the repository", ""),
+        ("a/../../b", "leaves the repository", ""),
+        ("apps/shpo", "apps/shpo does not exist", "did you mean apps/shop?"),
+        ("apps/shop/a.yaml", "is a file", "name the folder"),
+    ],
+)
+def test_source_paths_are_checked(path: str, message: str, hint: str) -> None:
+    """A path outside the repository, a missing one and a file say what is meant."""
+    tree = _tree("paths", {"apps/shop/a.yaml": "x"})
+    with pytest.raises(RenderError, match=message) as error:
+        checked_source_path(ApplicationSource(path=path), tree)
+    assert hint in error.value.hint
+
+
+@pytest.mark.parametrize("path", ["", ".", "./apps", "apps/", "apps/../apps/shop", "linked"])
+def test_ordinary_source_paths_are_accepted(path: str) -> None:
+    """The root, folders in any spelling and links to folders are accepted."""
+    tree = _tree("paths", {"apps/shop/a.yaml": "x"}, {"linked": "apps"})
+    assert not checked_source_path(ApplicationSource(path=path), tree).startswith((".", "/"))
