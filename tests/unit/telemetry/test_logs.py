@@ -12,15 +12,7 @@ import structlog
 from driftd.settings.types import Log
 from driftd.telemetry.logs import configure, get_logger
 
-
-@pytest.fixture(autouse=True)
-def restore_logging():
-    """Give the test runner its logging back."""
-    root = logging.getLogger()
-    handlers, level = root.handlers, root.level
-    yield
-    root.handlers, root.level = handlers, level
-    structlog.reset_defaults()
+pytestmark = pytest.mark.usefixtures("private_logging")
 
 
 def lines(stream):

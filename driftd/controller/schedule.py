@@ -1,0 +1,113 @@
+"""Every deadline of the daemon, on one scheduler: sweeps, polls, deliveries, retention.
+
+Jobs are short: they put names on the queue or call something that returns soon.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from driftd.clock import Clock
+from driftd.controller.queue import NameQueue
+from driftd.settings.quantity import Duration
+from driftd.store.protocol import Store
+from driftd.telemetry.logs import get_logger
+
+if TYPE_CHECKING:
+    from apscheduler.events import JobExecutionEvent
+
+Job: TypeAlias = Callable[[], Awaitable[Any]]
+Names: TypeAlias = Callable[[], Awaitable[Iterable[str]]]
+"""The applications (`namespace/name`) that a sweep puts on the queue."""
+
+_RETENTION_INTERVAL = Duration("1h")
+
+
+class Schedule:
+    """Repeats jobs; a job that is late runs once, one that still runs is not started again."""
+
+    def __init__(self) -> None:
+        from apscheduler.events import EVENT_JOB_ERROR
+        from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+        self._log = get_logger("driftd.controller")
+        self._scheduler = AsyncIOScheduler(
+            timezone="UTC",
+            job_defaults={
+                "coalesce": True,
+                "max_instances": 1,
+                # By default a run that is more than a second late would be dropped silently.
+                "misfire_grace_time": None,
+            },
+        )
+        self._scheduler.add_listener(self._failed, EVENT_JOB_ERROR)
+
+    def every(
+        self,
+        name: str,
+        interval: Duration,
+        job: Job,
+        *,
+        jitter: Duration | None = None,
+        at_once: bool = False,
+    ) -> None:
+        """Repeat `job`; the first run is after one interval, or at the start if `at_once`.
+
+        An error of the job is logged and does not end the repetition. A job of the same name
+        is replaced.
+        """
+        from datetime import UTC, datetime
+
+        async def run() -> None:
+            # The scheduler sends whatever is not a coroutine function to a thread.
+            await job()
+
+        first = {"next_run_time": datetime.now(UTC)} if at_once else {}
+        self._scheduler.add_job(
+            run,
+            "interval",
+            seconds=interval.seconds,
+            jitter=jitter.seconds if jitter is not None else None,
+            id=name,
+            name=name,
+            replace_existing=True,
+            **first,
+        )
+
+    def sweep(self, names: Names, queue: NameQueue, interval: Duration, jitter: Duration) -> None:
+        """Put every application on the queue, at the start and then at each interval."""
+
+        async def put_all() -> None:
+            await queue.add_all(await names())
+
+        self.every("sweep", interval, put_all, jitter=jitter, at_once=True)
+
+    def retention(self, store: Store, age: Duration, clock: Clock) -> None:
+        """Delete what is older than `age`, at the start and then hourly."""
+
+        async def delete_old() -> None:
+            deleted = await store.retain(clock.now() - timedelta(seconds=age.seconds))
+            self._log.debug("retention", deleted=deleted)
+
+        self.every("retention", _RETENTION_INTERVAL, delete_old, at_once=True)
+
+    def run_now(self, name: str) -> None:
+        """Let the job of this name run at once; the repetition goes on from now."""
+        from datetime import UTC, datetime
+
+        self._scheduler.modify_job(name, next_run_time=datetime.now(UTC))
+
+    def start(self) -> None:
+        """Begin; needs a running event loop."""
+        self._scheduler.start()
+
+    def stop(self) -> None:
+        """End; jobs that run are not waited for."""
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
+
+    def _failed(self, event: JobExecutionEvent) -> None:
+        message = getattr(event.exception, "message", None) or repr(event.exception)
+        self._log.error("scheduled job failed", job=event.job_id, error=message)

@@ -1,0 +1,1 @@
+"""What driftd serves over HTTP."""

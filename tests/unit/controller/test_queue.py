@@ -1,0 +1,121 @@
+"""The de-duplicating queue."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from driftd.controller.queue import NameQueue, QueueClosed
+
+DEADLINE = 10
+
+
+async def drain(queue, taken):
+    """Take names until the queue is closed."""
+    while True:
+        try:
+            async with queue.take() as name:
+                taken.append(name)
+        except QueueClosed:
+            return
+
+
+async def test_a_name_waits_only_once_and_keeps_its_place():
+    """Many wake-ups of one application are one look, in order of the first wake-up."""
+    queue = NameQueue()
+    await queue.add("a", "b", "a", "c", "b")
+    assert len(queue) == 3
+    taken = []
+    for _ in range(3):
+        async with queue.take() as name:
+            taken.append(name)
+    assert taken == ["a", "b", "c"]
+
+
+async def test_a_wake_up_during_the_work_is_done_once_more_after_it():
+    """Three wake-ups while a look runs are one further look, never at the same time."""
+    queue = NameQueue()
+    await queue.add("a")
+    async with queue.take() as name:
+        await queue.add("a")
+        await queue.add("a", "a")
+        assert (name, len(queue), queue.active) == ("a", 0, {"a"})
+    assert len(queue) == 1
+    async with queue.take() as name:
+        assert name == "a"
+    assert len(queue) == 0
+
+
+async def test_no_two_workers_have_one_name():
+    """Under many workers and wake-ups, the work on one name never overlaps."""
+    queue = NameQueue()
+    running, overlaps, looks = set(), [], []
+
+    async def worker():
+        while True:
+            try:
+                async with queue.take() as name:
+                    if name in running:
+                        overlaps.append(name)
+                    running.add(name)
+                    for _ in range(3):
+                        await asyncio.sleep(0)
+                    running.discard(name)
+                    looks.append(name)
+            except QueueClosed:
+                return
+
+    workers = [asyncio.create_task(worker()) for _ in range(5)]
+    for _ in range(50):
+        await queue.add("a", "b", "c")
+        await asyncio.sleep(0)
+    async with asyncio.timeout(DEADLINE):
+        await queue.join()
+        await queue.close()
+        await asyncio.gather(*workers)
+    assert overlaps == []
+    assert set(looks) == {"a", "b", "c"}
+    assert len(looks) < 150
+
+
+async def test_a_failing_worker_gives_the_name_back():
+    """An exception inside the work does not lock the application for ever."""
+    queue = NameQueue()
+    await queue.add("a")
+    with pytest.raises(ZeroDivisionError):
+        async with queue.take():
+            raise ZeroDivisionError
+    assert queue.active == frozenset()
+    await queue.add("a")
+    assert len(queue) == 1
+
+
+async def test_a_waiting_worker_is_woken_by_a_name_and_by_the_end():
+    """`take` waits for a name; closing ends every waiter and drops what waits."""
+    queue = NameQueue()
+    taken = []
+    worker = asyncio.create_task(drain(queue, taken))
+    async with asyncio.timeout(DEADLINE):
+        await queue.add("a")
+        await queue.join()
+        await queue.close()
+        await worker
+    await queue.add("b")
+    assert (taken, len(queue)) == (["a"], 0)
+    with pytest.raises(QueueClosed):
+        async with queue.take():
+            pass
+
+
+async def test_a_cancelled_wait_loses_no_name():
+    """A worker that is cancelled while waiting takes nothing with it."""
+    queue = NameQueue()
+    waiting = asyncio.create_task(drain(queue, []))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    await queue.add("a")
+    async with queue.take() as name:
+        assert name == "a"
