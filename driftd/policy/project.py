@@ -121,23 +121,27 @@ def _normal_url(url: str) -> str:
 def permits_destination(project: AppProject, destination: Destination) -> bool:
     """Whether `destinations` permits a cluster and namespace.
 
-    `destination` may carry server and name when both are known. Some entry has to match
-    and no entry with a `!` pattern may forbid it.
+    `destination` may carry server and name when both are known; of the one that is not, only
+    `*` matches. Some entry has to match and no entry with a `!` pattern may forbid it.
     """
     permitted = False
     for item in project.spec.destinations:
-        name = bool(destination.name) and _matches(item.name, destination.name)
-        server = bool(destination.server) and _matches(item.server, destination.server)
+        name = _matches_known(item.name, destination.name)
+        server = _matches_known(item.server, destination.server)
         namespace = _matches(item.namespace, destination.namespace)
         if (server or name) and namespace:
             permitted = True
         elif (
-            (not name and _is_deny(item.name))
-            or (not server and _is_deny(item.server))
+            (destination.name and not name and _is_deny(item.name))
+            or (destination.server and not server and _is_deny(item.server))
             or (not namespace and _is_deny(item.namespace))
         ):
             return False
     return permitted
+
+
+def _matches_known(pattern: str, value: str) -> bool:
+    return _matches(pattern, value) if value else pattern == "*"
 
 
 def permits_kind(

@@ -1,0 +1,280 @@
+"""What a project permits: globs, negation, lists, and the conditions that name the rule."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from driftd.model.application import Application, ApplicationSpec, Destination
+from driftd.model.project import PERMISSIVE, AppProject, AppProjectSpec
+from driftd.model.resource import Manifest, Origin, ResourceKey
+from driftd.policy.project import (
+    check_application,
+    check_manifests,
+    glob_match,
+    permits_destination,
+    permits_kind,
+    permits_source,
+)
+
+SERVER = "https://one.example.com"
+
+
+def _project(**spec: Any) -> AppProject:
+    return AppProject(name="team", spec=msgspec.convert(spec, AppProjectSpec))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "value", "separator", "expected"),
+    [
+        ("*", "a/b", "/", True),
+        ("", "", "", True),
+        ("", "x", "", False),
+        ("a*", "abc", "", True),
+        ("a*", "a/b", "/", False),
+        ("a/*", "a/b", "/", True),
+        ("a/*", "a/b/c", "/", False),
+        ("a/**", "a/b/c", "/", True),
+        ("a?c", "abc", "", True),
+        ("a?c", "a/c", "/", False),
+        ("{prod,staging}-*", "staging-app", "", True),
+        ("{prod,staging}-*", "dev-app", "", False),
+        ("team-{a,b{1,2}}", "team-b2", "", True),
+        ("[a-c]x", "bx", "", True),
+        ("[!a-c]x", "bx", "", False),
+        ("[!a-c]x", "dx", "", True),
+        (r"a\*", "a*", "", True),
+        (r"a\*", "ab", "", False),
+        ("a.c", "abc", "", False),
+        ("a,b", "a,b", "", True),
+        ("[", "[", "", False),
+        ("{a", "{a", "", False),
+        ("[z-a]", "b", "", False),
+        ("a\\", "a\\", "", False),
+        ("*\n", "x", "", False),
+    ],
+)
+def test_globs(pattern: str, value: str, separator: str, expected: bool) -> None:
+    """Argo CD's glob: sets, alternatives, escapes, separators; invalid ones match nothing."""
+    assert glob_match(pattern, value, separator) is expected
+
+
+@pytest.mark.parametrize(
+    ("repos", "url", "expected"),
+    [
+        (["*"], "https://example.com/a/b", True),
+        ([], "https://example.com/a/b", False),
+        (["https://example.com/a/*"], "https://EXAMPLE.com/a/b.git", True),
+        (["https://example.com/*"], "https://example.com/a/b", False),
+        (["https://example.com/**"], "https://example.com/a/b", True),
+        (["git@example.com:a/b.git"], "ssh://git@example.com/a/b", True),
+        (["*", "!https://example.com/a/*"], "https://example.com/a/b", False),
+        (["*", "!https://example.com/a/*"], "https://example.com/c/b", True),
+    ],
+)
+def test_source_repositories(repos: list[str], url: str, expected: bool) -> None:
+    """A pattern has to match the normalised URL and no `!` pattern may."""
+    assert permits_source(_project(sourceRepos=repos), url) is expected
+
+
+@pytest.mark.parametrize(
+    ("destinations", "destination", "expected"),
+    [
+        ([{"server": SERVER, "namespace": "app-*"}], {"namespace": "app-1"}, True),
+        ([{"server": SERVER, "namespace": "app-*"}], {"namespace": "kube-system"}, False),
+        ([{"server": "https://*", "namespace": "*"}], {"namespace": "x"}, True),
+        ([{"server": "https://other", "namespace": "*"}], {"namespace": "x"}, False),
+        ([{"name": "one", "namespace": "*"}], {"namespace": "x", "name": "one"}, True),
+        ([{"name": "one", "namespace": "*"}], {"namespace": "x"}, False),
+        ([], {"namespace": "x"}, False),
+        (
+            [{"server": "*", "namespace": "*"}, {"server": "*", "namespace": "!kube-system"}],
+            {"namespace": "kube-system"},
+            False,
+        ),
+        (
+            [{"server": "*", "namespace": "*"}, {"server": f"!{SERVER}", "namespace": "*"}],
+            {"namespace": "x"},
+            False,
+        ),
+        ([{"server": "*", "namespace": "!kube-system"}], {"namespace": "x"}, True),
+        ([{"name": "*", "namespace": "*"}], {"namespace": "x"}, True),
+    ],
+)
+def test_destinations(
+    destinations: list[dict[str, str]], destination: dict[str, str], expected: bool
+) -> None:
+    """Cluster and namespace have to match one entry, and no entry with `!` may forbid them."""
+    target = Destination(server=SERVER, **destination)
+    assert permits_destination(_project(destinations=destinations), target) is expected
+
+
+@pytest.mark.parametrize(
+    ("spec", "group", "kind", "namespaced", "expected"),
+    [
+        ({}, "apps", "Deployment", True, True),
+        ({}, "", "Namespace", False, False),
+        ({"namespaceResourceWhitelist": []}, "apps", "Deployment", True, False),
+        (
+            {"namespaceResourceWhitelist": [{"group": "a*", "kind": "*"}]},
+            "apps",
+            "Deployment",
+            True,
+            True,
+        ),
+        (
+            {"namespaceResourceBlacklist": [{"group": "", "kind": "Resource*"}]},
+            "",
+            "ResourceQuota",
+            True,
+            False,
+        ),
+        (
+            {"clusterResourceWhitelist": [{"group": "", "kind": "Namespace"}]},
+            "",
+            "Namespace",
+            False,
+            True,
+        ),
+        (
+            {
+                "clusterResourceWhitelist": [{"group": "*", "kind": "*"}],
+                "clusterResourceBlacklist": [{"group": "*", "kind": "ClusterRole*"}],
+            },
+            "rbac.authorization.k8s.io",
+            "ClusterRoleBinding",
+            False,
+            False,
+        ),
+    ],
+)
+def test_kinds(
+    spec: dict[str, Any], group: str, kind: str, namespaced: bool, expected: bool
+) -> None:
+    """Namespaced kinds pass unless a list forbids them, cluster-scoped ones only if listed."""
+    assert permits_kind(_project(**spec), group, kind, namespaced=namespaced) is expected
+
+
+def test_a_cluster_scoped_entry_may_name_objects() -> None:
+    """An entry with a `name` pattern permits those objects only."""
+    project = _project(
+        clusterResourceWhitelist=[{"group": "", "kind": "Namespace", "name": "team-*"}]
+    )
+    for name, expected in (("team-a", True), ("kube-system", False)):
+        assert permits_kind(project, "", "Namespace", namespaced=False, name=name) is expected
+
+
+def _manifest(kind: str, namespace: str, name: str) -> Manifest:
+    return Manifest(ResourceKey("", kind, namespace, name), "v1", b"{}", Origin(0, ""))
+
+
+def test_forbidden_objects_are_left_out_with_the_rule() -> None:
+    """Each forbidden object is a condition that names it, the project and the rule."""
+    project = _project(
+        destinations=[{"server": SERVER, "namespace": "app"}],
+        namespaceResourceBlacklist=[{"group": "", "kind": "Secret"}],
+        clusterResourceWhitelist=[{"group": "", "kind": "Namespace", "name": "app"}],
+    )
+    manifests = [
+        _manifest("ConfigMap", "app", "good"),
+        _manifest("Secret", "app", "s"),
+        _manifest("ConfigMap", "kube-system", "c"),
+        _manifest("Namespace", "", "app"),
+        _manifest("Namespace", "", "other"),
+        _manifest("Node", "", "n"),
+    ]
+    done = check_manifests(
+        project,
+        manifests,
+        Destination(server=SERVER, namespace="app"),
+        lambda group, kind: None,
+    )
+    assert [m.key.name for m in done.manifests] == ["good", "app"]
+    rules = [c.message.split("spec.")[1].split(";")[0] for c in done.conditions]
+    assert rules == [
+        "namespaceResourceBlacklist",
+        "destinations",
+        "clusterResourceWhitelist",
+        "clusterResourceWhitelist",
+    ]
+    assert "Secret app/s" in done.conditions[0].message
+    assert "project team" in done.conditions[0].message
+
+
+def test_the_default_project_permits_everything() -> None:
+    """What a repository without a `default` project gets forbids nothing."""
+    manifests = [_manifest("Secret", "kube-system", "s"), _manifest("ClusterRole", "", "r")]
+    target = Destination(name="x", namespace="y")
+    done = check_manifests(PERMISSIVE, manifests, Destination(server=SERVER), lambda g, k: None)
+    assert (len(done.manifests), done.conditions) == (2, ())
+    assert permits_source(PERMISSIVE, "https://example.com/x")
+    assert permits_destination(PERMISSIVE, Destination(server=SERVER, namespace="y"))
+    assert permits_destination(PERMISSIVE, target)  # known by name alone
+
+
+def _app(**spec: Any) -> Application:
+    return Application(
+        name="shop",
+        namespace="argocd",
+        spec=msgspec.convert({"project": "team", **spec}, ApplicationSpec),
+        raw={"spec": spec},
+    )
+
+
+GOOD_SOURCE = {"repoURL": "https://example.com/x", "path": "d"}
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ({"destination": {"server": SERVER, "name": "x"}}, "keep one"),
+        ({"destination": {}}, "neither spec.destination.server nor .name"),
+        ({"source": None}, "has no source"),
+        ({"source": None, "sourceHydrator": {}}, "sourceHydrator is not supported"),
+        ({"source": {"path": "d"}}, "spec.source.repoURL is missing"),
+        (
+            {"sources": [GOOD_SOURCE, {"repoURL": "x"}]},
+            "spec.sources[1] has neither path nor chart",
+        ),
+    ],
+)
+def test_wrong_specs_say_which_field(spec: dict[str, Any], message: str) -> None:
+    """An Application that Argo CD would call invalid is a condition naming the field."""
+    app = _app(**{"source": GOOD_SOURCE, "destination": {"server": SERVER}, **spec})
+    project = _project(sourceRepos=["*"], destinations=[{"server": "*", "namespace": "*"}])
+    found = check_application(project, app)
+    assert any(message in condition.message for condition in found)
+    assert {condition.type for condition in found} == {"InvalidSpecError"}
+
+
+def test_forbidden_source_destination_and_missing_project_say_the_remedy() -> None:
+    """What the project forbids about an application names the rule to change."""
+    app = _app(source=GOOD_SOURCE, destination={"server": SERVER, "namespace": "a"})
+    messages = [c.message for c in check_application(_project(), app)]
+    assert "https://example.com/x; add it to spec.sourceRepos" in messages[0]
+    assert "add it to spec.destinations" in messages[1]
+    [missing] = check_application(None, app)
+    assert "project 'team', which does not exist" in missing.message
+    good = _project(sourceRepos=["*"], destinations=[{"server": "*", "namespace": "*"}])
+    assert check_application(good, app) == ()
+
+
+def test_a_resolved_destination_counts_by_server_and_name() -> None:
+    """A destination known by both is permitted when an entry permits either."""
+    app = _app(source=GOOD_SOURCE, destination={"name": "one", "namespace": "a"})
+    project = _project(sourceRepos=["*"], destinations=[{"server": SERVER, "namespace": "*"}])
+    assert check_application(project, app)
+    resolved = Destination(server=SERVER, name="one", namespace="a")
+    assert check_application(project, app, resolved) == ()
+
+
+def test_a_denied_server_needs_to_be_known() -> None:
+    """An entry that denies a server says nothing about a destination known by name alone."""
+    project = _project(
+        destinations=[{"name": "one", "namespace": "*"}, {"server": f"!{SERVER}", "namespace": "*"}]
+    )
+    assert permits_destination(project, Destination(name="one", namespace="x"))
+    denied = Destination(name="one", server=SERVER, namespace="x")
+    assert not permits_destination(project, denied)
