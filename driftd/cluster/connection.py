@@ -140,7 +140,7 @@ async def _configuration(
     }
     try:
         await load_kube_config_from_dict(document, client_configuration=configuration)
-    except (ConfigException, ValueError, KeyError, OSError) as error:
+    except (ConfigException, ImportError, ValueError, KeyError, OSError) as error:
         raise ConfigError(
             f"{access.label}: cannot use the credentials in {access.origin}: "
             f"{type(error).__name__}",
@@ -168,6 +168,7 @@ def _token_file_hook(access: ClusterAccess) -> Callable[[Configuration], None]:
 def _api_client(access: ClusterAccess, configuration: Configuration) -> ApiClient:
     from kubernetes_asyncio.client import ApiClient
 
+    headers = {"Accept-Encoding": accept_encoding(access), **_impersonation(access)}
     try:
         api = ApiClient(configuration)
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
@@ -176,8 +177,7 @@ def _api_client(access: ClusterAccess, configuration: Configuration) -> ApiClien
             hint=f"check the PEM data in {access.origin}",
         ) from error
     api.user_agent = USER_AGENT
-    api.set_default_header("Accept-Encoding", accept_encoding(access))
-    for header, value in _impersonation(access).items():
+    for header, value in headers.items():
         api.set_default_header(header, value)
     return api
 

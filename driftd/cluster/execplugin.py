@@ -7,8 +7,10 @@ that writes much to stderr; so the process is run here.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
+import signal
 from datetime import datetime
 from typing import Any
 
@@ -54,6 +56,7 @@ async def run_plugin(access: ClusterAccess, *, timeout: float) -> ExecCredential
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
         )
     except OSError as error:
         hint = spec.get("installHint") or f"install {command!r} or put it on PATH"
@@ -98,7 +101,9 @@ def _environment(access: ClusterAccess, spec: dict[str, Any]) -> dict[str, str]:
 
 async def _end(process: asyncio.subprocess.Process) -> None:
     if process.returncode is None:
-        process.kill()
+        # With its children: one that lives on would keep the pipes open.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         # Drains the pipes too, so that no transport is left open.
         await process.communicate()
 

@@ -350,10 +350,12 @@ async def test_credential_plugin(api_server: ControlPlane, tmp_path: Path) -> No
         assert (await cluster.discover()).preferred("apps", "Deployment") is not None
 
 
-async def test_hub_without_argo_cd(reader: KubeCluster) -> None:
-    """A cluster without Argo CD as hub: conditions say what is not served, nothing is raised."""
-    hub = await read_hub(reader, "bare")
+async def test_hub_that_may_not_be_read(api_server: ControlPlane) -> None:
+    """A hub on which everything is refused: each part is a condition, nothing is raised."""
+    async with cluster_of(api_server, "nobody") as cluster:
+        hub = await read_hub(cluster, "bare")
     assert hub.applications == ()
     messages = [condition.message for condition in hub.conditions]
-    assert any("Applications are not known" in message for message in messages)
-    assert any("argocd-cm" in message for message in messages)
+    assert len(messages) == 4
+    for part in ("argocd-cm", "Applications", "AppProjects", "cluster Secrets"):
+        assert any(part in message for message in messages), part

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -135,3 +136,16 @@ class Waits:
 
     async def __call__(self, seconds: float) -> None:
         self.seconds.append(seconds)
+
+
+@pytest.fixture(scope="session")
+def api_certificate(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A self-signed certificate, PEM, made for this session."""
+    folder = tmp_path_factory.mktemp("pki")
+    certificate = folder / "ca.crt"
+    kind = ("-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+    files = ("-keyout", str(folder / "key"), "-out", str(certificate))
+    subprocess.run(
+        ["openssl", "req", *kind, "-subj", "/CN=test", *files], check=True, capture_output=True
+    )
+    return certificate.read_text()

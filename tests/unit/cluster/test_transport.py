@@ -264,21 +264,24 @@ async def test_rotated_token_file_is_read_again_after_401(server, replies, tmp_p
         await transport.close()
 
 
-async def test_concurrency_is_bounded_without_timeouts(server, replies) -> None:
-    """Requests beyond the pool wait for their turn, and that does not count as a timeout."""
+async def test_concurrency_is_bounded(server, replies) -> None:
+    """Of many requests only as many as allowed reach the server at the same time."""
     running = 0
     most = 0
+    two_arrived = asyncio.Event()
 
     async def count(_: web.Request) -> web.Response:
         nonlocal running, most
         running += 1
         most = max(most, running)
-        await asyncio.sleep(0.02)
+        if running == 2:
+            two_arrived.set()
+        await two_arrived.wait()
         running -= 1
         return replies.answer({})
 
     server.on("/x", count)
-    transport = Transport(server.access, options=TransportOptions(timeout=0.5, concurrency=2))
+    transport = Transport(server.access, options=TransportOptions(concurrency=2))
     try:
         await asyncio.gather(*(transport.get("/x", doing="look") for _ in range(60)))
     finally:

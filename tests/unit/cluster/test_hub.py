@@ -1,0 +1,195 @@
+"""A hub's documents, and hubs of which parts cannot be read."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+import pytest
+
+from driftd.cluster.hub import parse_application, parse_project, read_hub
+from driftd.cluster.kube import KubeCluster
+from driftd.cluster.transport import Transport
+from driftd.model.condition import Severity
+
+APPLICATIONS = "/apis/argoproj.io/v1alpha1/applications"
+PROJECTS = "/apis/argoproj.io/v1alpha1/namespaces/argocd/appprojects"
+SECRETS = "/api/v1/namespaces/argocd/secrets"
+CONFIG = "/api/v1/namespaces/argocd/configmaps/argocd-cm"
+
+
+def application(status: dict[str, Any] | None = None, **spec: Any) -> dict[str, Any]:
+    """An Application as the API server serves it."""
+    return {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "Application",
+        "metadata": {"name": "shop", "namespace": "argocd", "labels": {"team": "a"}},
+        "spec": {"project": "default", "destination": {"name": "prod"}, **spec},
+        "status": status or {},
+    }
+
+
+def revisions(status: dict[str, Any]) -> tuple[str, ...]:
+    """The synced revisions of an Application with this status."""
+    body = json.dumps(application(status)).encode()
+    return parse_application(body, origin="hub h", tracking="label").synced_revisions
+
+
+def test_application_keeps_what_was_served() -> None:
+    """Fields, origin, tracking and the whole document are there; null is absent."""
+    source = {
+        "repoURL": "https://git/x",
+        "path": "apps",
+        "helm": None,
+        "kustomize": {"images": None},
+    }
+    body = json.dumps(application(source=source, sources=None)).encode()
+    parsed = parse_application(body, origin="hub h", tracking="label")
+    assert parsed.qualified_name == "argocd/shop"
+    assert parsed.origin == "hub h"
+    assert parsed.tracking == "label"
+    assert parsed.labels == {"team": "a"}
+    assert parsed.spec.destination.name == "prod"
+    (only,) = parsed.spec.all_sources
+    assert only.path == "apps"
+    assert only.helm is None
+    assert only.kustomize is not None
+    assert parsed.raw["spec"]["source"]["helm"] is None
+
+
+def test_compared_revision_counts_only_while_synced() -> None:
+    """status.sync.revision is what was compared with; out of sync, the last sync counts."""
+    history = [{"revision": "h1"}, {"revision": "h2"}]
+    operation = {"phase": "Succeeded", "syncResult": {"revision": "op"}}
+    sync = {"status": "OutOfSync", "revision": "new"}
+    assert revisions({"sync": {"status": "Synced", "revision": "new"}}) == ("new",)
+    assert revisions({"sync": sync, "operationState": operation, "history": history}) == ("op",)
+    failed = {**operation, "phase": "Failed"}
+    assert revisions({"sync": sync, "operationState": failed, "history": history}) == ("h2",)
+    assert revisions({"sync": sync}) == ()
+    assert revisions({}) == ()
+
+
+def test_revisions_of_several_sources() -> None:
+    """A multi-source Application has one revision a source."""
+    assert revisions({"sync": {"status": "Synced", "revisions": ["a", "b"]}}) == ("a", "b")
+
+
+def test_invalid_application_names_the_field() -> None:
+    """A field of the wrong type is named."""
+    body = json.dumps(application(destination="prod")).encode()
+    with pytest.raises(msgspec.ValidationError, match=r"spec\.destination"):
+        parse_application(body, origin="", tracking="")
+
+
+def test_project() -> None:
+    """An AppProject's limits are read."""
+    body = json.dumps(
+        {"metadata": {"name": "p", "namespace": "argocd"}, "spec": {"sourceRepos": ["https://*"]}}
+    ).encode()
+    project = parse_project(body, "hub h")
+    assert (project.name, project.origin) == ("p", "hub h")
+    assert project.spec.source_repos == ("https://*",)
+
+
+@pytest.fixture
+async def reader(server, waits, replies) -> AsyncIterator[KubeCluster]:
+    """The scripted server as a hub with nothing in it."""
+    for path in (APPLICATIONS, PROJECTS, SECRETS):
+        server.on(path, replies.answer({"metadata": {}, "items": []}))
+    server.on(CONFIG, replies.answer({"kind": "ConfigMap", "metadata": {"name": "argocd-cm"}}))
+    async with KubeCluster(Transport(server.access, wait=waits)) as cluster:
+        yield cluster
+
+
+async def test_empty_hub_has_the_defaults(server, reader) -> None:
+    """Without settings it is tracking by annotation; Secrets are asked for by label only."""
+    hub = await read_hub(reader, "h")
+    assert hub.conditions == ()
+    assert hub.tracking.method == "annotation"
+    assert hub.tracking.instance_label == "app.kubernetes.io/instance"
+    (query,) = server.queries(SECRETS)
+    assert query["labelSelector"] == "argocd.argoproj.io/secret-type=cluster"
+
+
+async def test_tracking_settings(server, reader, replies) -> None:
+    """argocd-cm says how objects are tracked; an unknown method is a condition."""
+    data = {
+        "application.resourceTrackingMethod": "annotation+label",
+        "application.instanceLabelKey": "example.com/app",
+    }
+    config = {"kind": "ConfigMap", "metadata": {"name": "argocd-cm"}, "data": data}
+    server.on(CONFIG, replies.answer(config))
+    hub = await read_hub(reader, "h")
+    assert (hub.tracking.method, hub.tracking.instance_label) == (
+        "annotation+label",
+        "example.com/app",
+    )
+    data["application.resourceTrackingMethod"] = "magic"
+    server.on(CONFIG, replies.answer(config))
+    hub = await read_hub(reader, "h")
+    assert [condition.message for condition in hub.conditions] == [
+        "argocd-cm: unknown application.resourceTrackingMethod 'magic'"
+    ]
+
+
+async def test_one_part_that_fails_stops_no_other(server, reader, replies) -> None:
+    """Forbidden Secrets and a missing argocd-cm are conditions; Applications are there."""
+    server.on(APPLICATIONS, replies.answer({"metadata": {}, "items": [application()]}))
+    server.on(SECRETS, replies.refusal(403, "Forbidden", "no secrets"))
+    status = {"reason": "NotFound", "message": "no", "details": {"name": "argocd-cm"}}
+    server.on(CONFIG, replies.answer(status, 404))
+    hub = await read_hub(reader, "h")
+    assert [app.qualified_name for app in hub.applications] == ["argocd/shop"]
+    config, secrets = hub.conditions
+    assert config.severity is Severity.WARNING
+    assert "argocd/argocd-cm" in config.message
+    assert "cluster Secrets are not known" in secrets.message
+    assert "no secrets" in secrets.message
+    assert secrets.severity is Severity.ERROR
+
+
+async def test_one_bad_document_stops_no_other(server, reader, replies) -> None:
+    """A bad Application and an unusable Secret are conditions that name them."""
+    bad = application(destination="x")
+    bad["metadata"]["name"] = "bad"
+    server.on(APPLICATIONS, replies.answer({"metadata": {}, "items": [bad, application()]}))
+
+    def encoded(text: str) -> str:
+        return base64.b64encode(text.encode()).decode()
+
+    secrets = [
+        {
+            "metadata": {"name": "aws", "namespace": "argocd"},
+            "data": {"server": encoded("https://a"), "config": encoded('{"awsAuthConfig":{}}')},
+        },
+        {
+            "metadata": {"name": "good", "namespace": "argocd"},
+            "data": {"server": encoded("https://b"), "name": encoded("b")},
+        },
+        {"metadata": {"name": "odd", "namespace": "argocd"}, "data": "s3cret"},
+    ]
+    server.on(SECRETS, replies.answer({"metadata": {}, "items": secrets}))
+    hub = await read_hub(reader, "h")
+    assert [app.name for app in hub.applications] == ["shop"]
+    assert [cluster.name for cluster in hub.clusters] == ["b"]
+    messages = [condition.message for condition in hub.conditions]
+    assert len(messages) == 3
+    assert "Application.argoproj.io argocd/bad on the hub" in messages[0]
+    assert "spec.destination" in messages[0]
+    assert "awsAuthConfig is not supported" in messages[1]
+    assert "Secret argocd/odd" in messages[2]
+    assert "s3cret" not in "".join(messages)
+
+
+async def test_applications_of_some_namespaces(server, reader, replies) -> None:
+    """With namespaces given, Applications are looked for in these alone."""
+    path = "/apis/argoproj.io/v1alpha1/namespaces/team-a/applications"
+    server.on(path, replies.answer({"metadata": {}, "items": []}))
+    hub = await read_hub(reader, "h", application_namespaces=["team-a"])
+    assert hub.conditions == ()
+    assert server.queries(APPLICATIONS) == []
+    assert len(server.queries(path)) == 1

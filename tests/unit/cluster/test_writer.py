@@ -1,0 +1,75 @@
+"""What server-side apply sends, and what it says when it is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+
+from driftd.cluster.reader import ApiResource
+from driftd.cluster.transport import Transport
+from driftd.cluster.writer import KubeWriter
+from driftd.errors import ClusterError
+
+PATH = "/api/v1/namespaces/n/configmaps/a"
+
+
+@pytest.fixture
+async def writer(server, waits) -> AsyncIterator[KubeWriter]:
+    """A writer to the scripted server."""
+    transport = Transport(server.access, wait=waits)
+    yield KubeWriter(transport)
+    await transport.close()
+
+
+async def test_apply_sends_the_bytes_as_they_are(server, writer, config_maps, replies) -> None:
+    """Body, content type and parameters of a dry-run apply; the body is not encoded again."""
+    sent: list[bytes] = []
+
+    async def receive(request):
+        sent.append(await request.read())
+        return replies.answer({"kind": "ConfigMap", "metadata": {"name": "a", "uid": "u"}})
+
+    server.on(PATH, receive)
+    live = await writer.apply(
+        config_maps, "n", "a", b'{"x": 1.0}', field_manager="driftd", force=True, dry_run=True
+    )
+    (request,) = server.requests
+    assert request.method == "PATCH"
+    assert request.content_type == "application/apply-patch+yaml"
+    assert sent == [b'{"x": 1.0}']
+    assert dict(request.query) == {"fieldManager": "driftd", "force": "true", "dryRun": "All"}
+    assert live.uid == "u"
+
+
+async def test_real_apply_without_force(server, writer, config_maps, replies) -> None:
+    """Without dry run the parameter is absent; force is sent as false."""
+    server.on(PATH, replies.answer({"kind": "ConfigMap", "metadata": {"name": "a"}}))
+    await writer.apply(config_maps, "n", "a", b"{}", field_manager="m", force=False, dry_run=False)
+    assert dict(server.requests[0].query) == {"fieldManager": "m", "force": "false"}
+
+
+async def test_invalid_object_says_why(server, writer, config_maps, replies) -> None:
+    """422 is an error with the server's explanation."""
+    server.on(PATH, replies.refusal(422, "Invalid", "data: Too long"))
+    with pytest.raises(
+        ClusterError, match=r"cannot apply configmaps n/a: data: Too long"
+    ) as caught:
+        await writer.apply(
+            config_maps, "n", "a", b"{}", field_manager="m", force=True, dry_run=False
+        )
+    assert caught.value.reason == "Invalid"
+
+
+async def test_invalid_secret_quotes_nothing(server, writer, replies) -> None:
+    """The server's explanation for a Secret may hold its value and is left out."""
+    secrets = ApiResource("", "v1", "Secret", "secrets", True)
+    server.on(
+        "/api/v1/namespaces/n/secrets/a", replies.refusal(422, "Invalid", 'data: "s3cret" is bad')
+    )
+    with pytest.raises(ClusterError) as caught:
+        await writer.apply(secrets, "n", "a", b"{}", field_manager="m", force=True, dry_run=False)
+    assert caught.value.reason == "Invalid"
+    assert "s3cret" not in caught.value.message
+    assert json.dumps(str(caught.value)).endswith('apply secrets n/a: Invalid"')
