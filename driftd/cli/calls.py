@@ -1,82 +1,48 @@
-"""Every call from the command line into the rest of driftd, imported when it is made.
+"""Every call from the command line into the rest of driftd.
 
-The modules are imported by name, so that help and completion never pay for clients of clusters,
-databases and HTTP.
+The imports stand inside the functions, so that help and completion never pay for the clients of
+clusters, databases and HTTP.
 """
 
 from __future__ import annotations
 
 import asyncio
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from driftd.cli.progress import Narrator
-    from driftd.model.application import Application
-    from driftd.model.condition import Condition
+    from driftd.controller.declared import Declared
+    from driftd.controller.desired import Desired
     from driftd.model.report import DiffReport, DriftReport
-    from driftd.model.resource import Manifest
-
-
-class CatalogEntry(Protocol):
-    """One declared application and where its destination leads."""
-
-    @property
-    def application(self) -> Application:
-        """The Application as declared or generated."""
-
-    @property
-    def cluster(self) -> str:
-        """The kubeconfig context (or cluster name) it is read through; empty if there is none."""
-
-    @property
-    def conditions(self) -> tuple[Condition, ...]:
-        """What is wrong with it."""
-
-
-class Catalog(Protocol):
-    """What the repository declares."""
-
-    @property
-    def entries(self) -> tuple[CatalogEntry, ...]:
-        """The chosen applications."""
-
-    @property
-    def conditions(self) -> tuple[Condition, ...]:
-        """What concerns no single application."""
 
 
 def check(options: Mapping[str, Any], narrator: Narrator) -> DriftReport:
     """One look at the chosen applications; `options` are the fields of `CheckOptions`."""
+    from driftd import app
     from driftd.clock import SystemClock
     from driftd.controller.options import CheckOptions
 
-    controller = _load("driftd.controller.check")
     chosen = CheckOptions(**options)
-    look = controller.check(chosen, progress=narrator, clock=SystemClock())
-    report: DriftReport = asyncio.run(look)
-    return report
+    return asyncio.run(app.check(chosen, progress=narrator, clock=SystemClock()))
 
 
-def render(options: Mapping[str, Any], application: str, narrator: Narrator) -> list[Manifest]:
-    """The manifests of one application as Git declares them."""
+def render(options: Mapping[str, Any], narrator: Narrator) -> Sequence[Desired]:
+    """What Git declares for the chosen applications."""
+    from driftd import app
     from driftd.controller.options import CheckOptions
 
-    controller = _load("driftd.controller.check")
-    chosen = CheckOptions(**options)
-    return list(asyncio.run(controller.render(chosen, application, progress=narrator)))
+    return asyncio.run(app.render(CheckOptions(**options), progress=narrator))
 
 
-def catalog(options: Mapping[str, Any], narrator: Narrator) -> Catalog:
-    """The declared applications and the mapping of their destinations."""
+def catalog(options: Mapping[str, Any], narrator: Narrator) -> Declared:
+    """The declared applications and the clusters of their destinations."""
+    from driftd import app
     from driftd.controller.options import CheckOptions
 
-    controller = _load("driftd.controller.check")
-    chosen = CheckOptions(**options)
-    found: Catalog = asyncio.run(controller.catalog(chosen, progress=narrator))
-    return found
+    return asyncio.run(app.catalog(CheckOptions(**options), progress=narrator))
 
 
 def diff(*, desired: Path, live: Path, schemas: tuple[Path, ...], mode: str) -> DiffReport:

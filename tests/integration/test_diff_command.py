@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -77,6 +78,7 @@ class Saved:
             text=True,
             timeout=120,
             check=False,
+            env={**os.environ, "COLUMNS": "120"},
         )
 
     def _save(self, name: str, *arguments: object) -> Path:

@@ -12,7 +12,7 @@ import click
 from driftd.cli import calls, options
 
 if TYPE_CHECKING:
-    from driftd.cli.calls import Catalog, CatalogEntry
+    from driftd.controller.declared import Declared, Entry
 
 Row = dict[str, Any]
 
@@ -31,8 +31,8 @@ def apps_command(names: tuple[str, ...], app: tuple[str, ...], output: str, **fl
 
     Exit codes: 0; 2 if something is invalid.
     """
-    catalog = _catalog(flags, options.applications(names, app))
-    rows = [_application(entry) for entry in catalog.entries]
+    declared = _declared(flags, options.applications(names, app))
+    rows = [_application(entry) for entry in declared.entries]
     columns = ["name", "project", "cluster", "destination", "source"]
     if output == "wide":
         columns[1:1] = ["namespace"]
@@ -41,7 +41,7 @@ def apps_command(names: tuple[str, ...], app: tuple[str, ...], output: str, **fl
         sys.stdout.writelines(f"{_printable(row['name'])}\n" for row in rows)
     else:
         _write(rows, columns, output)
-    return _conditions(catalog)
+    return _conditions(declared)
 
 
 @click.command(
@@ -56,8 +56,8 @@ def clusters_command(output: str, **flags: Any) -> int:
 
     Exit codes: 0; 2 if a destination has no context, or something is invalid.
     """
-    catalog = _catalog(flags, ())
-    rows = _destinations(catalog.entries)
+    declared = _declared(flags, ())
+    rows = _destinations(declared.entries)
     if output == "name":
         sys.stdout.writelines(
             f"{_printable(row['context'] or row['destination'])}\n" for row in rows
@@ -65,10 +65,10 @@ def clusters_command(output: str, **flags: Any) -> int:
     else:
         _write(rows, ["destination", "context", "applications"], output)
     unmapped = any(not row["context"] for row in rows)
-    return max(_conditions(catalog), 2 if unmapped else 0)
+    return max(_conditions(declared), 2 if unmapped else 0)
 
 
-def _catalog(flags: dict[str, Any], names: tuple[str, ...]) -> Catalog:
+def _declared(flags: dict[str, Any], names: tuple[str, ...]) -> Declared:
     from driftd.cli.progress import Narrator
 
     narrator = Narrator(quiet=flags.pop("quiet"), verbose=flags.pop("verbose"))
@@ -78,7 +78,7 @@ def _catalog(flags: dict[str, Any], names: tuple[str, ...]) -> Catalog:
         narrator.close()
 
 
-def _application(entry: CatalogEntry) -> Row:
+def _application(entry: Entry) -> Row:
     application = entry.application
     spec = application.spec
     return {
@@ -86,7 +86,7 @@ def _application(entry: CatalogEntry) -> Row:
         "namespace": application.namespace,
         "project": spec.project,
         "cluster": entry.cluster,
-        "destination": spec.destination.server or spec.destination.name,
+        "destination": entry.destination.server or entry.destination.name,
         "destinationNamespace": spec.destination.namespace,
         "source": [source.path or source.chart or source.ref for source in spec.all_sources],
         "repository": [source.repo_url for source in spec.all_sources],
@@ -110,10 +110,10 @@ def _sync(automated: Any) -> str:
     return ", ".join(parts)
 
 
-def _destinations(entries: Sequence[CatalogEntry]) -> list[Row]:
+def _destinations(entries: Sequence[Entry]) -> list[Row]:
     grouped: dict[tuple[str, str], list[str]] = defaultdict(list)
     for entry in entries:
-        destination = entry.application.spec.destination
+        destination = entry.destination
         grouped[destination.server or destination.name, entry.cluster].append(
             entry.application.name
         )
@@ -142,19 +142,14 @@ def _cell(value: Any) -> str:
     return text or "-"
 
 
-def _conditions(catalog: Catalog) -> int:
+def _conditions(declared: Declared) -> int:
     """Print what is wrong on standard error; 2 if any of it is an error."""
-    from driftd.model.condition import Severity
+    from driftd.cli.conditions import tell
 
-    found = [("", condition) for condition in catalog.conditions]
-    for entry in catalog.entries:
-        found += [(f"{entry.application.name}: ", condition) for condition in entry.conditions]
-    for prefix, condition in found:
-        text = " ".join(
-            f"{condition.severity}: {prefix}{condition.type}: {condition.message}".split()
-        )
-        click.echo(_printable(text), err=True)
-    return 2 if any(condition.severity is Severity.ERROR for _, condition in found) else 0
+    found = [("", condition) for condition in declared.conditions]
+    for entry in declared.entries:
+        found += [(entry.application.name, condition) for condition in entry.conditions]
+    return tell(found)
 
 
 def _printable(text: str) -> str:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from driftd.cli import calls, formats, options
+
+if TYPE_CHECKING:
+    from driftd.model.resource import Manifest
 
 
 @click.command("render", short_help="Print an application's manifests as Git declares them.")
@@ -17,36 +21,44 @@ from driftd.cli import calls, formats, options
 @options.output_format("yaml", "json", "name")
 @options.output_flags
 def render_command(application: str, output: str, **flags: Any) -> int:
-    """Print the manifests of APP as its sources render them, with resolved namespaces.
+    """Print the manifests of APP (a name or glob) as its sources render them, namespaces resolved.
+
+    Hooks are included, although they are never compared.
 
     Values of Secrets are masked, so that a pipeline's log never holds one.
     """
+    from driftd.cli import conditions
     from driftd.cli.progress import Narrator
 
     chosen = options.look_options(flags, names=(application,))
     narrator = Narrator(quiet=flags["quiet"], verbose=flags["verbose"])
     try:
-        manifests = calls.render(chosen, application, narrator)
+        rendered = calls.render(chosen, narrator)
     finally:
         narrator.close()
+    manifests = [item for one in rendered for item in (*one.manifests, *one.not_compared)]
     if output == "name":
-        for manifest in manifests:
-            sys.stdout.write(f"{_name(manifest)}\n")
-        return 0
-    documents = [_document(manifest) for manifest in manifests]
-    if output == "json":
-        formats.write_json({"apiVersion": "v1", "kind": "List", "items": documents})
-        return 0
-    for manifest, document in zip(manifests, documents, strict=True):
-        if manifest.origin.file:
-            sys.stdout.write(f"---\n# Source: {_comment(manifest.origin.file)}\n")
-        else:
-            sys.stdout.write("---\n")
-        formats.write_yaml(document)
-    return 0
+        sys.stdout.writelines(f"{_name(manifest)}\n" for manifest in manifests)
+    elif output == "json":
+        items = [_document(manifest) for manifest in manifests]
+        formats.write_json({"apiVersion": "v1", "kind": "List", "items": items})
+    else:
+        _write_stream(manifests)
+    return conditions.tell(
+        (one.entry.application.name, condition) for one in rendered for condition in one.conditions
+    )
 
 
-def _document(manifest: Any) -> dict[str, Any]:
+def _write_stream(manifests: Sequence[Manifest]) -> None:
+    from driftd.cli.terminal import printable
+
+    for manifest in manifests:
+        origin = manifest.origin.file
+        sys.stdout.write(f"---\n# Source: {printable(origin)}\n" if origin else "---\n")
+        formats.write_yaml(_document(manifest))
+
+
+def _document(manifest: Manifest) -> dict[str, Any]:
     import orjson
 
     document: dict[str, Any] = orjson.loads(manifest.body)
@@ -65,16 +77,10 @@ def _mask(secret: dict[str, Any]) -> None:
         annotations.pop("kubectl.kubernetes.io/last-applied-configuration", None)
 
 
-def _name(manifest: Any) -> str:
+def _name(manifest: Manifest) -> str:
     from driftd.cli.terminal import printable
 
     key = manifest.key
     kind = f"{key.kind}.{key.group}" if key.group else key.kind
     place = f"{key.namespace}/" if key.namespace else ""
     return printable(f"{kind.lower()}/{place}{key.name}")
-
-
-def _comment(text: str) -> str:
-    from driftd.cli.terminal import printable
-
-    return printable(text)

@@ -1,11 +1,12 @@
 """`driftd apps` and `driftd clusters`."""
 
 import json
-from dataclasses import dataclass
 
 import pytest
 
 from driftd.cli import calls
+from driftd.cluster.destinations import ClusterTarget, TargetKind
+from driftd.controller.declared import Declared, Entry
 from driftd.model.application import (
     Application,
     ApplicationSource,
@@ -19,23 +20,6 @@ from driftd.model.condition import Condition, Severity
 REPOSITORY = "https://github.com/example/kubernetes-gitops.git"
 
 
-@dataclass(frozen=True)
-class Entry:
-    """An application with its mapping, as the controller's catalogue has it."""
-
-    application: Application
-    cluster: str
-    conditions: tuple[Condition, ...] = ()
-
-
-@dataclass(frozen=True)
-class Catalog:
-    """A catalogue."""
-
-    entries: tuple[Entry, ...]
-    conditions: tuple[Condition, ...] = ()
-
-
 def _entry(name, cluster, destination, *conditions, automated=None, origin="argocd/apps.yaml"):
     spec = ApplicationSpec(
         project="production",
@@ -44,7 +28,14 @@ def _entry(name, cluster, destination, *conditions, automated=None, origin="argo
         sync_policy=SyncPolicy(automated=automated),
     )
     application = Application(name=name, namespace="argocd", spec=spec, origin=origin)
-    return Entry(application, cluster, conditions)
+    target = ClusterTarget(TargetKind.CONTEXT, cluster, destination.server) if cluster else None
+    return Entry(
+        application=application,
+        project=None,
+        target=target,
+        destination=destination,
+        conditions=conditions,
+    )
 
 
 MAPPED = (
@@ -79,7 +70,7 @@ def catalog(monkeypatch):
     """Set what the repository declares."""
 
     def set_to(*entries, conditions=()):
-        found = Catalog(tuple(entries), conditions)
+        found = Declared(entries=entries, conditions=tuple(conditions), urls=frozenset())
         monkeypatch.setattr(calls, "catalog", lambda options, narrator: found)
 
     return set_to

@@ -7,6 +7,10 @@ import pytest
 import yaml
 
 from driftd.cli import calls
+from driftd.controller.declared import Entry
+from driftd.controller.desired import Desired
+from driftd.model.application import Application, ApplicationSpec, Destination
+from driftd.model.condition import Condition
 from driftd.model.resource import Manifest, Origin, ResourceKey
 
 
@@ -22,14 +26,19 @@ def _manifest(kind, name, body, *, group="", file="", namespace="team"):
     return Manifest(key=key, version="v1", body=orjson.dumps(document), origin=origin)
 
 
+def _entry():
+    application = Application(name="app1", namespace="argocd", spec=ApplicationSpec())
+    return Entry(application=application, project=None, target=None, destination=Destination())
+
+
 @pytest.fixture(autouse=True)
 def rendered(monkeypatch):
     """What the application `app1` renders to; the application asked for is recorded."""
     asked = []
 
-    def render(options, application, narrator):
-        asked.append((application, options["applications"]))
-        return [
+    def render(options, narrator):
+        asked.append(options["applications"])
+        manifests = (
             _manifest("ConfigMap", "settings", {"data": {"level": "yes"}}, file="apps/app1/c.yaml"),
             _manifest(
                 "Secret",
@@ -37,6 +46,11 @@ def rendered(monkeypatch):
                 {"data": {"password": "aHVudGVyMg=="}, "stringData": {"user": "hunter2"}},
             ),
             _manifest("Deployment", "app1", {"spec": {"replicas": 2}}, group="apps"),
+        )
+        hook = _manifest("Job", "migrate", {}, group="batch")
+        problem = () if options["revision"] != "broken" else (Condition("RenderError", "no chart"),)
+        return [
+            Desired(entry=_entry(), manifests=manifests, not_compared=(hook,), conditions=problem)
         ]
 
     monkeypatch.setattr(calls, "render", render)
@@ -47,8 +61,8 @@ def test_yaml(driftd, golden, rendered):
     """The default is a YAML stream that says where each manifest comes from."""
     result = driftd("render", "app1")
     assert result.exit_code == 0
-    assert rendered == [("app1", ("app1",))]
-    assert len(list(yaml.safe_load_all(result.stdout))) == 3
+    assert rendered == [("app1",)]
+    assert len(list(yaml.safe_load_all(result.stdout))) == 4
     golden.check("render.txt", result.stdout)
 
 
@@ -65,7 +79,12 @@ def test_json_is_a_list(driftd):
     """`-o json` is one List, as kubectl prints several objects."""
     document = json.loads(driftd("render", "app1", "-o", "json").stdout)
     assert document["kind"] == "List"
-    assert [item["kind"] for item in document["items"]] == ["ConfigMap", "Secret", "Deployment"]
+    assert [item["kind"] for item in document["items"]] == [
+        "ConfigMap",
+        "Secret",
+        "Deployment",
+        "Job",
+    ]
 
 
 def test_names(driftd):
@@ -74,6 +93,7 @@ def test_names(driftd):
         "configmap/team/settings",
         "secret/team/database",
         "deployment.apps/team/app1",
+        "job.batch/team/migrate",
     ]
 
 
@@ -81,3 +101,11 @@ def test_application_is_required(driftd, rendered):
     """Without APP nothing is rendered."""
     assert driftd("render").exit_code == 2
     assert rendered == []
+
+
+def test_problems_are_told(driftd):
+    """What could not be rendered is told on standard error beside what was; exit 2."""
+    result = driftd("render", "app1", "-o", "name", "--revision", "broken")
+    assert result.exit_code == 2
+    assert result.stderr == "error: app1: RenderError: no chart\n"
+    assert "configmap/team/settings" in result.stdout
