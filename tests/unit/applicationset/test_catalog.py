@@ -1,0 +1,277 @@
+"""Finding what a repository declares, with the real sandbox worker."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from driftd.applicationset.catalog import Catalog, candidate_files, discover
+from driftd.model.condition import Severity
+from driftd.model.project import PERMISSIVE
+from driftd.model.tree import Tree
+from driftd.policy.project import check_application, check_manifests
+from driftd.render.renderer import render_application
+from driftd.sandbox.pool import SandboxPool
+from driftd.source.repositories import Repositories, git_urls
+from tests.testbed.gitrepo import GitRepo
+
+EXAMPLE = Path(__file__).resolve().parents[2] / "fixtures" / "kubernetes-gitops"
+ENVIRONMENTS = ("development", "production", "staging")
+
+APPLICATION = """\
+apiVersion: argoproj.io/v1alpha1
+kind: Application
+metadata: {name: NAME, namespace: argocd}
+spec:
+  project: PROJECT
+  source: {repoURL: https://example.com/x, path: apps}
+  destination: {server: https://one.example.com, namespace: a}
+"""
+SET = """\
+apiVersion: argoproj.io/v1alpha1
+kind: ApplicationSet
+metadata: {name: fleet, namespace: argocd}
+spec:
+  generators: [GENERATOR]
+  template:
+    metadata: {name: '{{name}}'}
+    spec:
+      project: default
+      source: {repoURL: https://example.com/x, path: apps}
+      destination: {server: https://one.example.com, namespace: a}
+"""
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[SandboxPool]:
+    """One worker."""
+    async with SandboxPool(size=1) as pool:
+        yield pool
+
+
+def _app(name: str, project: str = "default") -> str:
+    return APPLICATION.replace("NAME", name).replace("PROJECT", project)
+
+
+async def _discover(sandbox: SandboxPool, files: dict[str, str]) -> Catalog:
+    tree = Tree(str(sorted(files.items())), {path: text.encode() for path, text in files.items()})
+    return await discover(tree, sandbox)
+
+
+def _names(catalog: Catalog) -> list[str]:
+    return [app.name for app in catalog.applications]
+
+
+async def test_everything_is_found_wherever_it_lies(sandbox: SandboxPool) -> None:
+    """Applications in YAML, JSON, lists and several documents of a file, at any depth."""
+    listed = "apiVersion: v1\nkind: List\nitems:\n- " + _app("in-list").replace("\n", "\n  ")
+    catalog = await _discover(
+        sandbox,
+        {
+            "root.yaml": f"# two\n---\n{_app('one')}---\n{_app('two')}",
+            "deep/er/x.yml": _app("three"),
+            "list.yaml": listed.rstrip() + "\n",
+            "j.json": '{"apiVersion": "argoproj.io/v1alpha1", "kind": "Application", "metadata": '
+            '{"name": "json"}, "spec": {"destination": {"name": "x"}, "unknown": {"new": 1}}}',
+            "other.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: argoproj.io}\n",
+            "workflow.yaml": "apiVersion: argoproj.io/v1alpha1\nkind: Workflow\nspec: 1\n",
+            "README.md": _app("not-yaml"),
+        },
+    )
+    assert _names(catalog) == ["in-list", "json", "one", "three", "two"]
+    assert catalog.conditions == ()
+    by_name = {app.name: app for app in catalog.applications}
+    assert by_name["two"].origin == "root.yaml"
+    assert by_name["json"].namespace == "argocd"
+    assert by_name["json"].raw["spec"]["unknown"] == {"new": 1}
+
+
+def test_templates_of_charts_are_not_documents() -> None:
+    """Files below a chart's `templates/` are no candidates; a folder of that name elsewhere is."""
+    files = {
+        "chart/Chart.yaml": "name: argoproj.io",
+        "chart/templates/app.yaml": "argoproj.io",
+        "chart/charts/sub/Chart.yaml": "x",
+        "chart/charts/sub/templates/deep/app.yaml": "argoproj.io",
+        "chart/crds/app.yaml": "argoproj.io",
+        "templates/app.yaml": "argoproj.io",
+        "other/templates/app.yaml": "argoproj.io",
+        "other/none.yaml": "x",
+    }
+    tree = Tree("t", {path: text.encode() for path, text in files.items()})
+    assert candidate_files(tree) == [
+        "chart/Chart.yaml",
+        "chart/crds/app.yaml",
+        "other/templates/app.yaml",
+        "templates/app.yaml",
+    ]
+
+
+async def test_patches_are_parts_not_documents(sandbox: SandboxPool) -> None:
+    """A file that a kustomization uses as a patch is no Application of its own."""
+    patch = "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata: {name: one}\n"
+    catalog = await _discover(
+        sandbox,
+        {
+            "base/one.yaml": _app("one"),
+            "prod/kustomization.yaml": "resources: [../base]\npatches:\n- path: ./one-patch.yaml\n"
+            "patchesStrategicMerge: [old.yaml]\n",
+            "prod/one-patch.yaml": patch,
+            "prod/old.yaml": patch,
+        },
+    )
+    assert _names(catalog) == ["one"]
+    assert catalog.conditions == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (_app("bad").replace("path: apps", "path: [apps]"), "spec.source.path must be text, not a"),
+        (
+            _app("bad").replace("  project: PROJECT\n", "").replace("spec:", "specs:"),
+            "spec is miss",
+        ),
+        (_app("Bad_Name"), "metadata.name 'Bad_Name' is not a valid name"),
+        (_app("bad").replace("name: bad, ", ""), "metadata.name is missing"),
+        (
+            _app("bad") + "  ignoreDifferences: [{group: apps}]\n",
+            "spec.ignoreDifferences[0].kind is missing",
+        ),
+        (_app("bad") + "  broken: [\n", "line"),
+    ],
+)
+async def test_an_invalid_document_is_named_and_the_others_count(
+    sandbox: SandboxPool, text: str, message: str
+) -> None:
+    """Invariant 2: a bad document is a condition with file, document and field; others count."""
+    catalog = await _discover(sandbox, {"all.yaml": f"{_app('good')}---\n{text}"})
+    assert _names(catalog) == ["good"]
+    [condition] = catalog.conditions
+    assert condition.severity is Severity.ERROR
+    assert "all.yaml, document 2" in condition.message
+    assert message in condition.message
+
+
+async def test_null_is_absent(sandbox: SandboxPool) -> None:
+    """A field set to null counts as not set, as in Kubernetes; Helm's values keep theirs."""
+    text = _app("one") + "  syncPolicy: null\n  ignoreDifferences:\n"
+    text = text.replace(
+        "path: apps", "path: apps, helm: {valueFiles: null, valuesObject: {a: null}}"
+    )
+    catalog = await _discover(sandbox, {"a.yaml": text})
+    assert catalog.conditions == ()
+    source = catalog.applications[0].spec.all_sources[0]
+    assert source.helm is not None
+    assert source.helm.values_object == {"a": None}
+
+
+async def test_duplicate_names_are_conditions(sandbox: SandboxPool) -> None:
+    """The last of two Applications counts: an error if they differ, a warning if they do not."""
+    files = {"a.yaml": _app("one"), "b.yaml": _app("one", "other")}
+    catalog = await _discover(sandbox, files)
+    assert [app.spec.project for app in catalog.applications] == ["other"]
+    [condition] = catalog.conditions
+    assert condition.severity is Severity.ERROR
+    assert "a.yaml, document 1 and again in b.yaml, document 1" in condition.message
+    same = await _discover(sandbox, {"a.yaml": _app("one"), "b.yaml": _app("one")})
+    assert [c.severity for c in same.conditions] == [Severity.WARNING]
+
+
+async def test_projects_and_the_default(sandbox: SandboxPool) -> None:
+    """Projects are known by name, a missing `default` permits all, a missing other is None."""
+    project = "apiVersion: argoproj.io/v1alpha1\nkind: AppProject\nmetadata: {name: team}\n"
+    files = {
+        "p.yaml": project + "spec: {sourceRepos: ['*'], clusterResourceWhitelist: []}\n",
+        "a.yaml": f"{_app('a', 'team')}---\n{_app('b')}---\n{_app('c', 'nope')}",
+    }
+    catalog = await _discover(sandbox, files)
+    a, b, c = catalog.applications
+    found = catalog.project_of(a)
+    assert found is not None
+    assert found.spec.source_repos == ("*",)
+    assert catalog.project_of(b) is PERMISSIVE
+    assert catalog.project_of(c) is None
+
+
+async def test_a_set_generates_and_loses_to_an_application(sandbox: SandboxPool) -> None:
+    """A generated name that an Application has is a warning on the set; the Application stays."""
+    generator = "{list: {elements: [{name: taken}, {name: free}]}}"
+    catalog = await _discover(
+        sandbox,
+        {"a-set.yaml": SET.replace("GENERATOR", generator), "b.yaml": _app("taken", "own")},
+    )
+    assert [(app.name, app.origin, app.spec.project) for app in catalog.applications] == [
+        ("free", "ApplicationSet fleet", "default"),
+        ("taken", "b.yaml", "own"),
+    ]
+    [condition] = catalog.conditions
+    assert condition.severity is Severity.WARNING
+    assert "ApplicationSet fleet generates names that are already taken" in condition.message
+    assert "taken (the Application in b.yaml)" in condition.message
+
+
+@pytest.mark.parametrize("text", ["- name: dev", '[{"name": "dev"}]', "- {name: dev}\n"])
+async def test_elements_yaml_is_read_as_kubernetes_reads_yaml(
+    sandbox: SandboxPool, text: str
+) -> None:
+    """Elements in YAML text, in block or flow style, generate like others."""
+    generator = f"{{list: {{elementsYaml: {text!r}}}}}"
+    catalog = await _discover(sandbox, {"s.yaml": SET.replace("GENERATOR", generator)})
+    assert (_names(catalog), catalog.conditions) == (["dev"], ())
+
+
+@pytest.mark.parametrize(
+    ("generator", "message"),
+    [
+        ("{git: {repoURL: x}}", "generator of the kind git, which is not supported yet; read what"),
+        ("{list: {elementsYaml: '[a: b'}}", "spec.generators[0].list.elementsYaml"),
+        ("{list: {elements: [{name: 1}]}}", "elements[0].name must be text"),
+    ],
+)
+async def test_a_set_that_cannot_be_expanded_is_an_error(
+    sandbox: SandboxPool, generator: str, message: str
+) -> None:
+    """A set whose Applications are not known is an error that names the set; others count."""
+    catalog = await _discover(
+        sandbox, {"s.yaml": SET.replace("GENERATOR", generator), "a.yaml": _app("a")}
+    )
+    assert _names(catalog) == ["a"]
+    [condition] = catalog.conditions
+    assert condition.severity is Severity.ERROR
+    assert message in condition.message
+    assert "s.yaml, document 1" in condition.message
+
+
+async def test_the_example_repository(sandbox: SandboxPool, tmp_path: Path) -> None:
+    """The example's catalog is what its README says, every Application renders and is permitted."""
+    checkout = tmp_path / "gitops"
+    shutil.copytree(EXAMPLE, checkout)
+    GitRepo(checkout).commit()
+    repositories = await Repositories.open([str(checkout)])
+    catalog = await discover((await repositories.primary()).tree, sandbox)
+    units = ("app3", "apps", "dashboards", "event-exporter", "infrastructure", "ledger")
+    assert _names(catalog) == [f"{env}-{unit}" for env in ENVIRONMENTS for unit in units]
+    assert set(catalog.projects) == {"default", *ENVIRONMENTS}
+    [condition] = catalog.conditions
+    assert condition.severity is Severity.WARNING
+    assert "ApplicationSet infrastructure-components" in condition.message
+    types = set()
+    for app in catalog.applications:
+        resolved = await repositories.resolve(app, git_urls(catalog.applications))
+        assert resolved.conditions == ()
+        rendered = await render_application(app, resolved.sources, sandbox, lambda g, k: None)
+        assert (rendered.conditions, bool(rendered.manifests)) == ((), True)
+        project = catalog.project_of(app)
+        assert project is not None
+        assert check_application(project, app) == ()
+        permitted = check_manifests(
+            project, rendered.manifests, app.spec.destination, lambda g, k: None
+        )
+        assert permitted.conditions == ()
+        types |= set(rendered.types)
+    assert types == {"Directory", "Helm", "Kustomize"}
+    assert len(repositories.notes) == 1

@@ -1,0 +1,148 @@
+"""ApplicationSets with list generators, and the refusal of everything else by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from driftd.applicationset.documents import InvalidDocument
+from driftd.applicationset.generate import Unsupported, elements_yaml, expand
+from driftd.applicationset.template import filled
+
+
+def _set(generators: Any = None, template: Any = None, **spec: Any) -> dict[str, Any]:
+    default_template = {
+        "metadata": {"name": "{{cluster}}-app", "labels": {"env": "{{ cluster }}"}},
+        "spec": {
+            "project": "{{cluster}}",
+            "source": {"repoURL": "https://example.com/x", "path": "apps/{{cluster}}"},
+            "destination": {"server": "{{url}}", "namespace": "a"},
+            "syncPolicy": {"automated": {"prune": True}},
+        },
+    }
+    return {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "ApplicationSet",
+        "metadata": {"name": "fleet", "namespace": "gitops"},
+        "spec": {
+            "generators": generators
+            if generators is not None
+            else [{"list": {"elements": [{"cluster": "prod", "url": "https://one"}]}}],
+            "template": template or default_template,
+            **spec,
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        ("{{a}}-{{ b }}", "1-2"),
+        ("{{values.c}}", "3"),
+        ("{{unknown}} {{a}}", "{{unknown}} 1"),
+        ("{a} {{a", "{a} {{a"),
+        ({"{{a}}": ["{{b}}", 5, True, None]}, {"1": ["2", 5, True, None]}),
+    ],
+)
+def test_templates(template: Any, expected: Any) -> None:
+    """Names in double braces are replaced in texts and keys; unknown ones stay as written."""
+    assert filled(template, {"a": "1", "b": "2", "values.c": "3"}) == expected
+
+
+def test_a_replaced_value_is_not_a_template() -> None:
+    """What a parameter says is never expanded again."""
+    assert filled("{{a}}", {"a": "{{b}}", "b": "x"}) == "{{b}}"
+
+
+def test_elements_become_applications() -> None:
+    """Each element is one Application in the set's namespace, with the set as its origin."""
+    generators = [
+        {"list": {"elements": [{"cluster": "prod", "url": "https://one"}]}},
+        {"list": {"elements": [{"cluster": "dev", "url": "https://two", "values": {"x": "y"}}]}},
+    ]
+    prod, dev = expand(_set(generators), {})
+    assert (prod.name, prod.namespace, prod.origin) == (
+        "prod-app",
+        "gitops",
+        "ApplicationSet fleet",
+    )
+    assert prod.labels == {"env": "prod"}
+    assert prod.spec.destination.server == "https://one"
+    assert prod.spec.source is not None
+    assert prod.spec.source.path == "apps/prod"
+    assert prod.spec.sync_policy.automated is not None
+    assert prod.spec.sync_policy.automated.prune
+    assert (dev.name, dev.spec.project) == ("dev-app", "dev")
+    assert dev.raw["spec"]["source"]["path"] == "apps/dev"
+
+
+def test_elements_yaml_counts_beside_elements() -> None:
+    """Decoded `elementsYaml` adds to `elements`, by the generator's index."""
+    generators = [
+        {"list": {"elements": [{"cluster": "a", "url": "x"}], "elementsYaml": "- cluster: b"}}
+    ]
+    document = _set(generators)
+    assert elements_yaml(document) == {0: "- cluster: b"}
+    names = [app.name for app in expand(document, {0: [{"cluster": "b", "url": "y"}]})]
+    assert names == ["a-app", "b-app"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"goTemplate": True}, "spec.goTemplate"),
+        ({"templatePatch": "x"}, "spec.templatePatch"),
+        ({"generators": [{"git": {}}]}, "spec.generators[0] is a generator of the kind git"),
+        ({"generators": [{"matrix": {}}]}, "of the kind matrix"),
+        ({"generators": [{"list": {}}, {"clusters": {}}]}, "spec.generators[1]"),
+        ({"generators": [{"list": {}, "selector": {"matchLabels": {}}}]}, "selector"),
+        (
+            {"generators": [{"list": {"template": {"metadata": {"name": "x"}}}}]},
+            "list.template",
+        ),
+    ],
+)
+def test_what_driftd_does_not_expand_names_the_hub(changes: dict[str, Any], message: str) -> None:
+    """Templates in Go and other generators are refused by name, with `--hub` as the remedy."""
+    with pytest.raises(Unsupported) as error:
+        expand(_set(**changes), {})
+    assert message in str(error.value)
+    assert "--hub" in str(error.value)
+
+
+def test_an_empty_template_of_a_generator_is_ignored() -> None:
+    """The skeleton that API servers store beside a generator does not count."""
+    skeleton = {"metadata": {}, "spec": {"destination": {}, "project": ""}}
+    generators = [{"list": {"elements": [], "template": skeleton}}]
+    assert expand(_set(generators), {}) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"generators": "x"}, "spec.generators is missing or not a list"),
+        ({"generators": [{}]}, "spec.generators[0] has no generator"),
+        ({"generators": [{"list": {"elements": {}}}]}, "spec.generators[0].list.elements is not"),
+        ({"generators": [{"list": {"elements": ["x"]}}]}, "elements[0] is not a map"),
+        (
+            {"generators": [{"list": {"elements": [{"cluster": 3}]}}]},
+            "spec.generators[0].list.elements[0].cluster must be text; quote it",
+        ),
+        (
+            {"generators": [{"list": {"elements": [{"url": "x"}]}}]},
+            "metadata.name '{{cluster}}-app'",
+        ),
+        (
+            {"generators": [{"list": {"elements": [{"cluster": "a"}, {"cluster": "a"}]}}]},
+            "generates the name a-app a second time",
+        ),
+        ({"template": {"spec": {}}}, "spec.template.metadata is missing"),
+        ({"template": {"metadata": {"name": "x"}, "spec": {"project": 1}}}, "spec.project must be"),
+    ],
+)
+def test_invalid_sets_say_which_field(changes: dict[str, Any], message: str) -> None:
+    """An invalid set names the field that is wrong."""
+    with pytest.raises(InvalidDocument) as error:
+        expand(_set(**changes), {})
+    assert message in str(error.value)
