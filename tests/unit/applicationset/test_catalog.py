@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -219,7 +220,7 @@ async def test_elements_yaml_is_read_as_kubernetes_reads_yaml(
     sandbox: SandboxPool, text: str
 ) -> None:
     """Elements in YAML text, in block or flow style, generate like others."""
-    generator = f"{{list: {{elementsYaml: {text!r}}}}}"
+    generator = f"{{list: {{elementsYaml: {json.dumps(text)}}}}}"
     catalog = await _discover(sandbox, {"s.yaml": SET.replace("GENERATOR", generator)})
     assert (_names(catalog), catalog.conditions) == (["dev"], ())
 
