@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from driftd.clock import Clock
 from driftd.cluster.access import in_cluster_access
 from driftd.cluster.destinations import ClusterTarget, TargetKind
 from driftd.cluster.hub import Hub, read_hub
 from driftd.cluster.kubeconfig import Kubeconfig, load_kubeconfig
 from driftd.cluster.registry import ClusterRegistry
 from driftd.cluster.transport import TransportOptions
+from driftd.controller import check as controller
+from driftd.controller.declared import Declared, declare
+from driftd.controller.desired import Desired
 from driftd.controller.options import CheckOptions
 from driftd.controller.workspace import Progress, Workspace
 from driftd.errors import ConfigError, SourceError
+from driftd.model.report import DriftReport
 from driftd.sandbox.pool import SandboxPool
 from driftd.source.repositories import Repositories
 
@@ -89,3 +94,21 @@ async def _repositories(options: CheckOptions, hub: Hub | None) -> Repositories:
         if hub is None or options.repo is not None:
             raise
         return await Repositories.open(flags, worktree=options.worktree)
+
+
+async def check(options: CheckOptions, *, progress: Progress, clock: Clock) -> DriftReport:
+    """Open what `options` name, look once, report. Raises DriftdError if nothing can be seen."""
+    async with open_workspace(options, progress) as workspace:
+        return await controller.check(workspace, options, progress=progress, clock=clock)
+
+
+async def render(options: CheckOptions, *, progress: Progress) -> list[Desired]:
+    """What Git declares for the chosen applications."""
+    async with open_workspace(options, progress) as workspace:
+        return await controller.render(workspace, options, progress=progress)
+
+
+async def catalog(options: CheckOptions, *, progress: Progress) -> Declared:
+    """The chosen applications and the clusters of their destinations."""
+    async with open_workspace(options, progress) as workspace:
+        return await declare(workspace, options, progress)

@@ -261,8 +261,3 @@ async def render(
             )
         )
     return rendered
-
-
-async def catalog(workspace: Workspace, options: CheckOptions, *, progress: Progress) -> Declared:
-    """The chosen applications with the clusters of their destinations."""
-    return await declare(workspace, options, progress)

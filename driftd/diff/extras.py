@@ -12,12 +12,14 @@ from typing import Any
 
 from driftd.diff import defaults, trusted
 from driftd.diff.finding import Finding
-from driftd.diff.owners import UNKNOWN_MANAGERS, Entry, Owners, at_field
-from driftd.diff.paths import Path, names
+from driftd.diff.owners import UNKNOWN_MANAGERS, Entry, Owners, at_field, at_item, value_key
+from driftd.diff.paths import Item, Path, names
 from driftd.diff.schema import Node, Shape
 from driftd.model import places
 from driftd.model.report import ChangeClass, ChangeKind
 from driftd.model.resource import Json, ResourceKey
+
+_REPLICAS = ("spec", "replicas")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +77,18 @@ class Extras:
         if isinstance(live, dict):
             return self._struct(name, live, parent, owners, path)
         child = parent.child(name)
-        if isinstance(live, list) and child.shape in (Shape.LIST_MAP, Shape.SET) and live:
-            return self._list(live, child, owners, path)
+        if isinstance(live, list) and live and child.shape is Shape.SET:
+            return [
+                finding
+                for index, value in enumerate(live)
+                for finding in self.item(
+                    value,
+                    at_item(owners, value_key(value)),
+                    (*path, Item(value_key(value), None, index)),
+                )
+            ]
+        if isinstance(live, list) and live and child.shape is Shape.LIST_MAP:
+            return self._list(live, owners, path)
         return self._leaf(live, owners, path, collection=parent.shape is Shape.MAP)
 
     def item(self, live: Json, owners: Owners, path: Path) -> list[Finding]:
@@ -120,7 +132,7 @@ class Extras:
             found += self.field(name, value, node, parents, reached, (*path, name))
         return found
 
-    def _list(self, live: list[Json], node: Node, owners: Owners, path: Path) -> list[Finding]:
+    def _list(self, live: list[Json], owners: Owners, path: Path) -> list[Finding]:
         """An extra list as a whole: its items' owners together decide."""
         reached = [(entry, None) for entry, below in owners if below is None or below]
         return self._leaf(live, reached, path, collection=True)
@@ -173,6 +185,12 @@ class Extras:
     ) -> list[Finding]:
         subject = self.subject
         critical = places.is_critical(subject.key.kind, place)
+        if place == _REPLICAS and subject.key in subject.facts.autoscaled:
+            bounds = subject.facts.autoscaled[subject.key]
+            if type(live) is int and bounds.minimum <= live <= bounds.maximum:
+                return []
+        # Writes through /scale own nothing where the field had no owner before.
+        critical = critical or place == _REPLICAS
         lost = subject.provenance_lost and collection
         if critical or lost or subject.strict:
             reason = (

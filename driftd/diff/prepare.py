@@ -23,6 +23,19 @@ TOOL_ANNOTATIONS: Final = frozenset(
 )
 """Annotations that deployers add for themselves; extras of these names are never drift."""
 
+SERVER_ANNOTATIONS: Final[dict[str, frozenset[str]]] = {
+    "DaemonSet": frozenset({"deprecated.daemonset.template.generation"}),
+}
+"""Annotations that the API server keeps on a kind by itself (catalogue row 18)."""
+
+SERVER_FINALIZERS: Final[dict[str, frozenset[str]]] = {
+    "PersistentVolumeClaim": frozenset({"kubernetes.io/pvc-protection"}),
+    "PersistentVolume": frozenset({"kubernetes.io/pv-protection"}),
+    "Service": frozenset({"service.kubernetes.io/load-balancer-cleanup"}),
+    "VolumeAttributesClass": frozenset({"kubernetes.io/vac-protection"}),
+}
+"""Finalizers that admission and controllers of Kubernetes put on a kind (catalogue row 19)."""
+
 TOOL_LABELS: Final[dict[str, str | None]] = {
     "app.kubernetes.io/managed-by": "Helm",
     "kustomize.toolkit.fluxcd.io/name": None,
@@ -70,13 +83,22 @@ def live_view(
     metadata = body.get("metadata") or {}
     kept = {name: metadata[name] for name in _METADATA if metadata.get(name)}
     declared = desired.get("metadata", {})
+    kind = body.get("kind", "")
+    server = SERVER_ANNOTATIONS.get(kind, frozenset())
     if "annotations" in kept:
         wanted = declared.get("annotations") or {}
         kept["annotations"] = {
             name: value
             for name, value in kept["annotations"].items()
-            if name in wanted or name not in TOOL_ANNOTATIONS
+            if name in wanted or not (name in TOOL_ANNOTATIONS or name in server)
         }
+    if "finalizers" in kept and kind in SERVER_FINALIZERS:
+        wanted = declared.get("finalizers") or ()
+        kept["finalizers"] = [
+            name
+            for name in kept["finalizers"]
+            if name in wanted or name not in SERVER_FINALIZERS[kind]
+        ]
     if "labels" in kept:
         wanted = declared.get("labels") or {}
         kept["labels"] = {

@@ -235,6 +235,8 @@ class _Walk:
         for entry in foreign:
             why = trusted.trusted_write(entry, self.subject, place, finding.live)
             if why is not None and len(foreign) == 1:
+                if defaults.is_empty(finding.desired):
+                    return []  # Git leaves the field to the controller
                 finding.change_class = ChangeClass.REVIEW
                 finding.reason = f"{why}; declared in Git too: two writers, remove it from Git"
         return [finding]
