@@ -48,6 +48,10 @@ _NAMES_SHOWN = 12
 _STATUS_COLUMN = 11
 
 
+Blindness = tuple[str, str, tuple[ReportCondition, ...], str]
+"""Why nothing of an application could be seen: server, cluster, conditions, objects' reason."""
+
+
 @dataclass(frozen=True)
 class View:
     """What to print of a report."""
@@ -83,11 +87,19 @@ class _Table:
         self._conditions(report.conditions, indent=0)
         applications = order.applications(report.applications)
         quiet = []
+        blind: dict[Blindness, list[ApplicationReport]] = defaultdict(list)
         for app in applications:
             if self._is_quiet(app):
                 quiet.append(app)
+            elif (cause := _blindness(app)) is not None:
+                blind[cause].append(app)
             else:
                 self._application(app)
+        for cause, apps in blind.items():
+            if len(apps) > 1:
+                self._blind_applications(cause, apps)
+            else:
+                self._application(apps[0])
         self._quiet_applications(quiet)
         self._ending(complete=report.complete, resources=resources)
 
@@ -147,6 +159,21 @@ class _Table:
         self._line()
         names = _listing([printable(app.name) for app in apps], wide=self.view.wide)
         self._line(_status("Synced"), Text(names))
+
+    def _blind_applications(self, cause: Blindness, apps: Sequence[ApplicationReport]) -> None:
+        """Applications that nothing could be seen of, for one cause: an unreachable cluster."""
+        server, cluster, conditions, reason = cause
+        names = _listing([printable(app.name) for app in apps], wide=self.view.wide)
+        self._line()
+        self._line(_status("Unknown"), Text(f"{_count(len(apps), 'application')}: {names}", "bold"))
+        where = f"cluster {cluster}" if cluster else f"destination {server}"
+        self._line(Text(printable(where), "dim"), indent=_STATUS_COLUMN)
+        self._conditions(conditions, indent=2)
+        objects = sum(len(app.resources) for app in apps)
+        if objects:
+            self._line(_status("Unknown"), Text(_count(objects, "object")), indent=2)
+        if reason:
+            self._line(Text(printable(reason), "dim"), indent=2 + _STATUS_COLUMN)
 
     def _application(self, app: ApplicationReport) -> None:
         self._line()
@@ -264,6 +291,17 @@ class _Table:
             self.console.print(start.append_text(line), no_wrap=True, overflow="ignore", crop=False)
         if not lines:
             self.console.print()
+
+
+def _blindness(app: ApplicationReport) -> Blindness | None:
+    """The one cause for which nothing of `app` could be judged; None if anything could."""
+    if app.status is not ApplicationStatus.UNKNOWN:
+        return None
+    statuses = {resource.status for resource in app.resources}
+    reasons = {"" if item.reason is UNSET else item.reason for item in app.resources}
+    if statuses - {ResourceStatus.UNKNOWN} or len(reasons) > 1:
+        return None
+    return app.destination.server, app.cluster, app.conditions, next(iter(reasons), "")
 
 
 def _status(status: str) -> Text:

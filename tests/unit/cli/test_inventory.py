@@ -1,7 +1,9 @@
 """`driftd apps` and `driftd clusters`."""
 
+import dataclasses
 import json
 
+import msgspec
 import pytest
 
 from driftd.cli import calls
@@ -131,3 +133,11 @@ def test_warnings_do_not_fail(driftd, catalog):
     result = driftd("apps")
     assert result.exit_code == 0
     assert result.stderr == "warning: NameCollision: two sets make it\n"
+
+
+def test_equal_conditions_are_told_once(driftd, catalog):
+    """A condition that several applications share is one line with their names."""
+    other = msgspec.structs.replace(UNMAPPED.application, name="development-infrastructure")
+    catalog(UNMAPPED, dataclasses.replace(UNMAPPED, application=other))
+    (line,) = driftd("apps").stderr.splitlines()
+    assert line.startswith("error: development-apps, development-infrastructure: UnknownCluster: ")

@@ -2,6 +2,7 @@
 
 import io
 
+import msgspec
 import pytest
 
 from driftd.cli.table import View, print_diff, print_report
@@ -58,6 +59,15 @@ def test_worst_application_first(printed, sample):
     text = printed(report)
     order = [text.index(f"\n{status}") for status in ("OutOfSync", "Unknown", "Synced")]
     assert order == sorted(order)
+
+
+def test_one_cause_for_many_applications(printed, golden, sample):
+    """Applications of one unreachable cluster are one entry that lists their names."""
+    blind = [
+        msgspec.structs.replace(sample.unreachable(), name=f"staging-{name}")
+        for name in ("apps", "infrastructure", "monitoring")
+    ]
+    golden.check("unreachable.txt", printed(sample.report_of(*blind, sample.synced("other"))))
 
 
 def test_hidden_sections_do_not_print_their_fields(printed, sample):
@@ -137,6 +147,4 @@ def test_diff_report(golden, sample, monkeypatch):
 
 
 def _fields(struct, **changes):
-    import msgspec
-
     return {**msgspec.structs.asdict(struct), **changes}
