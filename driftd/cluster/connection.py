@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
+import os
 import tempfile
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from driftd import __version__
 from driftd.cluster.access import IN_CLUSTER_NAME, ClusterAccess, decode_base64
 from driftd.cluster.execplugin import run_plugin
+from driftd.cluster.proxy import is_loopback, proxy_for
 from driftd.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -74,6 +74,8 @@ async def connect(access: ClusterAccess, *, pool_size: int, exec_timeout: float)
         cluster, user = await asyncio.to_thread(_materialise, access, user, Path(scratch))
         configuration = await _configuration(access, cluster, user)
         configuration.connection_pool_maxsize = pool_size
+        proxy = proxy_for(access.server, access.cluster.get("proxy-url", ""), os.environ)
+        configuration.proxy = proxy or None
         api = _api_client(access, configuration)
     return Connection(api, expires_at)
 
@@ -177,6 +179,8 @@ def _api_client(access: ClusterAccess, configuration: Configuration) -> ApiClien
             hint=f"check the PEM data in {access.origin}",
         ) from error
     api.user_agent = USER_AGENT
+    # Else it reads ~/.netrc in a thread for each request and takes credentials from there.
+    api.rest_client.pool_manager._trust_env = False  # noqa: SLF001
     for header, value in headers.items():
         api.set_default_header(header, value)
     return api
@@ -184,12 +188,7 @@ def _api_client(access: ClusterAccess, configuration: Configuration) -> ApiClien
 
 def accept_encoding(access: ClusterAccess) -> str:
     """`identity` where the network is cheaper than unpacking, else `gzip`."""
-    host = urlsplit(access.server).hostname or ""
-    try:
-        loopback = ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        loopback = host == "localhost"
-    near = loopback or access.name == IN_CLUSTER_NAME
+    near = is_loopback(access.server) or access.name == IN_CLUSTER_NAME
     return "identity" if near or access.cluster.get("disable-compression") else "gzip"
 
 

@@ -80,11 +80,21 @@ class KubeCluster:
     async def discover(self) -> Discovery:
         """Every served kind; what one broken group hides is named in `failed_groups`."""
         self._schemas = None
-        core, groups = await asyncio.gather(
-            self._discover_root("/api", discovery.core_versions),
-            self._discover_root("/apis", discovery.group_versions),
+        roots = {"/api": discovery.core_versions, "/apis": discovery.group_versions}
+        answers = await gather_isolated(
+            lambda path: self._discover_root(path, roots[path]),
+            roots,
+            limit=len(roots),
+            isolate=ClusterError,
         )
-        return Discovery.of(core[0] + groups[0], core[1] | groups[1])
+        resources: list[ApiResource] = []
+        failed: dict[str, str] = {}
+        for answer in answers:
+            if isinstance(answer, Exception):
+                raise answer
+            resources.extend(answer[0])
+            failed |= answer[1]
+        return Discovery.of(resources, failed)
 
     async def _discover_root(
         self, path: str, versions_of: Callable[[bytes], list[str]]
@@ -226,6 +236,8 @@ class KubeCluster:
         if schema_hash and schema_hash == known_hash:
             return OpenApiDocument(group_version, schema_hash, None)
         response = await self.transport.get(parts.path, doing=doing, query=query)
+        # The server redirects to the present content if the schema has changed meanwhile.
+        schema_hash = dict(parse_qsl(urlsplit(response.url).query)).get("hash", "")
         if not schema_hash:
             schema_hash = hashlib.blake2b(response.body, digest_size=32).hexdigest()
         return OpenApiDocument(group_version, schema_hash, response.body)

@@ -51,6 +51,8 @@ class Response(msgspec.Struct, frozen=True):
     status: int
     content_type: str
     body: bytes
+    url: str = ""
+    """Where it came from in the end, after redirections."""
 
 
 class ApiStatus(msgspec.Struct, frozen=True):
@@ -291,7 +293,10 @@ async def _exchange(
     vars(api).pop("last_response", None)  # else it keeps the last body in memory
     async with answer:
         response = Response(
-            answer.status, answer.headers.get("Content-Type", ""), await answer.read()
+            answer.status,
+            answer.headers.get("Content-Type", ""),
+            await answer.read(),
+            str(answer.url),
         )
     return response, answer.headers.get("Retry-After", "")
 

@@ -333,3 +333,18 @@ async def test_schema_without_hash_gets_one_from_its_content(server, cluster, re
     first, second = await cluster.openapi("m/v1"), await cluster.openapi("m/v1")
     assert first.schema_hash
     assert first.schema_hash != second.schema_hash
+
+
+async def test_schema_that_changed_has_the_hash_of_its_content(server, cluster, replies) -> None:
+    """When the server redirects to newer content, the hash returned is that content's."""
+    url = {"serverRelativeURL": "/openapi/v3/api/v1?hash=OLD"}
+    server.on("/openapi/v3", replies.answer({"paths": {"api/v1": url}}))
+
+    async def current(request: web.Request) -> web.Response:
+        if request.query.get("hash") != "NEW":
+            return web.Response(status=301, headers={"Location": "/openapi/v3/api/v1?hash=NEW"})
+        return replies.answer({"new": True})
+
+    server.on("/openapi/v3/api/v1", current)
+    document = await cluster.openapi("v1")
+    assert (document.schema_hash, document.body) == ("NEW", b'{"new": true}')
