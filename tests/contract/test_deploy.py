@@ -1,0 +1,133 @@
+"""The shipped manifests on a real API server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.testbed.cluster import ControlPlane
+
+pytestmark = pytest.mark.cluster
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+ACCOUNT = "system:serviceaccount:driftd:driftd"
+
+
+@pytest.fixture(scope="module")
+def deployed(api_server: ControlPlane) -> ControlPlane:
+    """The API server with `deploy/base` applied."""
+    api_server.kubectl("apply", "--server-side", "-k", str(DEPLOY / "base"))
+    return api_server
+
+
+def may(cluster: ControlPlane, verb: str, what: str, namespace: str = "default") -> bool:
+    """Whether driftd's service account may do this."""
+    done = cluster.kubectl(
+        "auth", "can-i", verb, what, "-n", namespace, "--as", ACCOUNT, check=False
+    )
+    return done.stdout.strip() == "yes"
+
+
+def render(cluster: ControlPlane, folder: Path) -> list[dict]:
+    """What kustomize makes of a folder."""
+    return list(yaml.safe_load_all(cluster.kubectl("kustomize", str(folder)).stdout))
+
+
+def test_the_base_is_accepted_and_applying_again_changes_nothing(deployed):
+    """Every object is valid for a real API server, with strict field validation."""
+    again = deployed.kubectl(
+        "apply", "--server-side", "--validate=strict", "-k", str(DEPLOY / "base")
+    )
+    assert again.stderr == ""
+    assert len(again.stdout.splitlines()) == 8
+    deployment = deployed.call("GET", "/apis/apps/v1/namespaces/driftd/deployments/driftd")
+    assert deployment["metadata"]["generation"] == 1
+
+
+def test_the_pod_passes_the_restricted_pod_security_standard(deployed):
+    """A Pod of the Deployment's template is admitted where `restricted` is enforced."""
+    namespace = deployed.call("GET", "/api/v1/namespaces/driftd")
+    assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    deployment = deployed.call("GET", "/apis/apps/v1/namespaces/driftd/deployments/driftd")
+    template = deployment["spec"]["template"]
+    pods = "/api/v1/namespaces/driftd/pods?dryRun=All"
+    pod = {"metadata": {"name": "driftd", "labels": template["metadata"]["labels"]}}
+    status, _ = deployed.request("POST", pods, {**pod, "spec": template["spec"]})
+    assert status == 201
+    template["spec"]["containers"][0]["securityContext"]["allowPrivilegeEscalation"] = True
+    status, answer = deployed.request("POST", pods, {**pod, "spec": template["spec"]})
+    assert status == 403
+    assert "restricted" in answer["message"]
+
+
+def test_the_base_may_read_but_not_secrets_and_change_nothing(deployed):
+    """Detect-only is what the shipped rights allow, whatever the settings say."""
+    for what in ("deployments.apps", "configmaps", "clusterroles.rbac.authorization.k8s.io"):
+        assert may(deployed, "list", what)
+        for verb in ("create", "update", "patch", "delete"):
+            assert not may(deployed, verb, what)
+    for verb in ("get", "list", "watch", "create"):
+        assert not may(deployed, verb, "secrets")
+        assert not may(deployed, verb, "secrets", "driftd")
+    assert not may(deployed, "create", "pods/exec")
+
+
+def test_the_components_give_what_they_say_and_no_more(deployed, tmp_path):
+    """Hub: Secrets of Argo CD's namespace. Heal: nothing until bound, then create and patch."""
+    for name in ("argocd", "healed"):
+        deployed.create_namespace(name)
+    for name in ("base", "components"):
+        (tmp_path / name).symlink_to(DEPLOY / name)
+    overlay = tmp_path / "overlay"
+    overlay.mkdir()
+    folders = {name: f"../{name}" for name in ("base", "components/hub", "components/heal")}
+    text = {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": [folders.pop("base")],
+        "components": list(folders.values()),
+    }
+    (overlay / "kustomization.yaml").write_text(yaml.safe_dump(text))
+    deployed.kubectl("apply", "--server-side", "-k", str(overlay))
+    assert may(deployed, "list", "secrets", "argocd")
+    assert not may(deployed, "list", "secrets")
+    assert not may(deployed, "patch", "deployments.apps", "healed")
+    deployed.kubectl(
+        "-n",
+        "healed",
+        "create",
+        "rolebinding",
+        "driftd-heal",
+        "--clusterrole=driftd-heal",
+        "--serviceaccount=driftd:driftd",
+    )
+    assert may(deployed, "patch", "deployments.apps", "healed")
+    assert may(deployed, "create", "services", "healed")
+    for verb, what in (
+        ("delete", "deployments.apps"),
+        ("patch", "secrets"),
+        ("patch", "roles.rbac.authorization.k8s.io"),
+    ):
+        assert not may(deployed, verb, what, "healed")
+    assert not may(deployed, "patch", "deployments.apps")
+
+
+def test_an_overlay_replaces_settings_and_image_as_the_readme_says(deployed, tmp_path):
+    """Own settings and an own image need no patch; changed settings restart the Pod."""
+    (tmp_path / "base").symlink_to(DEPLOY / "base")
+    overlay = tmp_path / "overlay"
+    overlay.mkdir()
+    readme = (DEPLOY / "README.md").read_text(encoding="utf-8")
+    block = readme.split("```yaml\n")[1].split("```")[0]
+    example = "\n".join(line[3:] for line in block.splitlines())
+    example = example.replace("PATH-TO/deploy/base", "../base")
+    (overlay / "kustomization.yaml").write_text(example.replace("YOUR-REGISTRY", "registry.test"))
+    (overlay / "driftd.yaml").write_text("sweep: {interval: 1m}\n")
+    objects = {o["kind"]: o for o in render(deployed, overlay)}
+    pod = objects["Deployment"]["spec"]["template"]["spec"]
+    assert pod["containers"][0]["image"] == "registry.test/driftd:0.1.0"
+    assert objects["ConfigMap"]["data"] == {"driftd.yaml": "sweep: {interval: 1m}\n"}
+    [settings] = [v for v in pod["volumes"] if v["name"] == "settings"]
+    assert settings["configMap"]["name"] == objects["ConfigMap"]["metadata"]["name"] != "driftd"

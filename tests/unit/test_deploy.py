@@ -1,0 +1,95 @@
+"""What image and manifests promise each other, read from the files themselves."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import yaml
+
+from driftd.settings.load import load
+
+ROOT = Path(__file__).parents[2]
+DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
+
+
+def deployment():
+    """The Deployment's Pod."""
+    text = (ROOT / "deploy/base/deployment.yaml").read_text(encoding="utf-8")
+    return yaml.safe_load(text)["spec"]["template"]["spec"]
+
+
+def instructions(name):
+    """The arguments of every instruction of this name, in order."""
+    return re.findall(rf"(?m)^{name}\s+(.*)$", DOCKERFILE)
+
+
+def test_the_deployed_settings_are_valid_and_reachable_by_probes():
+    """The shipped ConfigMap loads, listens for the kubelet, and keeps its state on the volume."""
+    settings = load(ROOT / "deploy/base/driftd.yaml")
+    assert settings.server.listen == "0.0.0.0:8080"
+    [container] = deployment()["containers"]
+    [port] = container["ports"]
+    assert port["containerPort"] == 8080
+    mounts = {m["name"]: m["mountPath"] for m in container["volumeMounts"]}
+    assert settings.store.dsn == f"sqlite:///{mounts['state']}/driftd.db"
+    assert container["args"] == ["run", "--config", f"{mounts['settings']}/driftd.yaml"]
+    assert settings.healing.rules == ()
+
+
+def test_every_path_that_is_written_is_a_volume():
+    """The root file system is read-only; only state and temporary files are writable."""
+    pod = deployment()
+    [container] = pod["containers"]
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    writable = {m["mountPath"] for m in container["volumeMounts"] if not m.get("readOnly")}
+    assert writable == {"/var/lib/driftd", "/tmp"}
+    assert {v["name"] for v in pod["volumes"]} == {m["name"] for m in container["volumeMounts"]}
+
+
+def test_the_image_runs_as_the_user_of_the_manifests():
+    """Image and Pod agree on a numeric user that is not root, and on the command."""
+    user = instructions("USER")[-1]
+    security = deployment()["securityContext"]
+    assert user == f"{security['runAsUser']}:{security['runAsGroup']}" == "65532:65532"
+    assert security["runAsNonRoot"] is True
+    assert instructions("ENTRYPOINT") == ['["driftd"]']
+    arguments = deployment()["containers"][0]["args"]
+    assert yaml.safe_load(instructions("CMD")[-1]) == arguments
+
+
+def test_the_image_is_built_from_files_that_exist_and_reach_the_builder():
+    """Every copied path is in the repository and let through by `.dockerignore`."""
+    allowed = [
+        line[1:]
+        for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+        if line.startswith("!")
+    ]
+    sources = [
+        source
+        for copied in instructions("COPY")
+        if "--from=" not in copied
+        for source in copied.split()[:-1]
+    ]
+    assert sources
+    for source in sources:
+        path = source.rstrip("/")
+        assert (ROOT / path).exists(), source
+        assert any(path == a or path.startswith(f"{a}/") for a in allowed), source
+
+
+def test_the_image_installs_only_locked_packages():
+    """Dependencies come by hash, driftd without any; nothing is downloaded by hand."""
+    installs = [part for run in instructions("RUN") for part in run.split("&&") if "pip in" in part]
+    assert [("--require-hashes" in i, "--no-deps" in i) for i in installs] == [
+        (True, False),
+        (False, True),
+    ]
+    assert not re.search(r"(?m)^ADD\b|\bcurl\b|\bwget\b|:latest", DOCKERFILE)
+
+
+def test_the_last_stage_has_git_and_ssh_but_no_compiler():
+    """Fetching needs git and ssh; Go stays in the build stage."""
+    last = DOCKERFILE[DOCKERFILE.rindex("\nFROM ") :]
+    assert {"git", "openssh-client", "ca-certificates"} <= set(last.split())
+    assert "/usr/local/go" not in last
