@@ -85,23 +85,27 @@ class _Table:
         self._headline(report)
         self._counts(resources)
         self._conditions(report.conditions, indent=0)
-        applications = order.applications(report.applications)
-        quiet = []
+        self._applications(order.applications(report.applications))
+        self._ending(complete=report.complete, resources=resources)
+
+    def _applications(self, applications: Sequence[ApplicationReport]) -> None:
+        """Each application, those of one blindness together, those without news in one line."""
+        quiet = [app for app in applications if self._is_quiet(app)]
         blind: dict[Blindness, list[ApplicationReport]] = defaultdict(list)
         for app in applications:
-            if self._is_quiet(app):
-                quiet.append(app)
-            elif (cause := _blindness(app)) is not None:
+            cause = _blindness(app)
+            if cause is not None:
                 blind[cause].append(app)
-            else:
+        for app in applications:
+            cause = _blindness(app)
+            if cause is None:
+                if not self._is_quiet(app):
+                    self._application(app)
+            elif len(blind[cause]) == 1:
                 self._application(app)
-        for cause, apps in blind.items():
-            if len(apps) > 1:
-                self._blind_applications(cause, apps)
-            else:
-                self._application(apps[0])
+            elif app is blind[cause][0]:
+                self._blind_applications(cause, blind[cause])
         self._quiet_applications(quiet)
-        self._ending(complete=report.complete, resources=resources)
 
     def diff_report(self, report: DiffReport) -> None:
         self._counts(report.resources)
