@@ -7,6 +7,7 @@ import base64
 import hashlib
 import os
 import shlex
+import shutil
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
@@ -142,6 +143,9 @@ class GitMirror:
 
     async def _ensure(self, sha: str) -> None:
         """Have the commit in the mirror, under a ref of its own so that nothing prunes it."""
+        if await asyncio.to_thread(self._size) > self._limits.disk // 2:
+            # Old commits are never asked for again: starting over is the cheapest clean-up.
+            await self._discard()
         if not (self._path / "HEAD").exists():
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             await self._reader.run(
@@ -159,6 +163,12 @@ class GitMirror:
             )  # fmt: skip
         except GitFailed as error:
             raise _explained(error, self.name) from None
+        except SourceError:
+            await self._discard()  # aborted halfway: no partial pack may stay behind
+            raise
+        if reason := await asyncio.to_thread(self._over_quota):
+            await self._discard()
+            raise SourceError(f"{self.name}: {reason}", reason="LimitExceeded")
         kind = await self._reader.run("cat-file", "-t", sha)
         if kind.strip() != b"commit":
             await self._reader.run("update-ref", "-d", kept)
@@ -184,8 +194,17 @@ class GitMirror:
                 refs[name] = sha
         return refs
 
+    async def _discard(self) -> None:
+        await asyncio.to_thread(shutil.rmtree, self._path, ignore_errors=True)
+
     def _over_quota(self) -> str:
         """Why a fetch has to stop; empty while the mirror is within its disk quota."""
+        if self._size() <= self._limits.disk:
+            return ""
+        return f"the fetch exceeded the disk quota of {self._limits.disk // MIB} MiB"
+
+    def _size(self) -> int:
+        """Bytes of the mirror on disk."""
         size = 0
         for folder, _, files in os.walk(self._path):
             for file in files:
@@ -193,9 +212,7 @@ class GitMirror:
                     size += os.lstat(os.path.join(folder, file)).st_size
                 except FileNotFoundError:
                     continue  # git renames its temporary packs
-        if size <= self._limits.disk:
-            return ""
-        return f"the fetch exceeded the disk quota of {self._limits.disk // MIB} MiB"
+        return size
 
 
 def _access(url: RepositoryURL, credential: GitCredential) -> tuple[dict[str, str], dict[str, str]]:

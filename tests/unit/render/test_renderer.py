@@ -116,6 +116,27 @@ async def test_fields_that_driftd_does_not_know_reach_the_worker(sandbox: Sandbo
     assert _names(await _render(sandbox, _app({"path": "a"}), tree)) == ["pre-x-end"]
 
 
+async def test_an_application_without_its_document_renders_the_same(sandbox: SandboxPool) -> None:
+    """The typed source alone (a pinned revision, say) renders what the written one does."""
+    tree = _tree(
+        "typed",
+        {
+            "k/kustomization.yaml": KUSTOMIZATION,
+            "k/config.yaml": CONFIG.replace("NAME", "x"),
+            "j/a.jsonnet": "{apiVersion: 'v1', kind: 'ConfigMap', "
+            "metadata: {name: std.extVar('n')}}",
+        },
+    )
+    app = _app(
+        {"path": "k", "kustomize": {"nameSuffix": "-end", "commonLabels": {"a": "b"}}},
+        {"path": "j", "directory": {"jsonnet": {"extVars": [{"name": "n", "value": "y"}]}}},
+    )
+    written = await _render(sandbox, app, tree, tree)
+    typed = await _render(sandbox, msgspec.structs.replace(app, raw={}), tree, tree)
+    assert _names(written) == ["pre-x-end", "y"]
+    assert typed == written
+
+
 async def test_a_failing_source_leaves_the_others(sandbox: SandboxPool) -> None:
     """A render error is a condition naming source and file; other sources are rendered."""
     tree = _tree(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from driftd.errors import SourceError
 from driftd.source.mirror import GitCredential, GitMirror, MirrorLimits
 from driftd.source.objects import TreeLimits
+from driftd.source.process import MIB
 from tests.testbed.gitrepo import GitRepo
 from tests.unit.source.httpsserver import GitServer, RunningServer
 
@@ -141,12 +143,75 @@ async def test_a_large_blob_is_refused_not_fetched(
         await mirror.tree(upstream.head)
 
 
+async def test_the_disk_quota_is_kept(server: GitServer, upstream: GitRepo, tmp_path: Path) -> None:
+    """S-10: a fetch over the quota is an error and leaves nothing on the disk."""
+    (upstream.path / "random.bin").write_bytes(os.urandom(2 * MIB))
+    upstream.commit("Random")
+    mirror = GitMirror(
+        server.url("upstream/.git"),
+        tmp_path / "cache",
+        credential=GitCredential(ca_file=str(server.ca_file)),
+        limits=MirrorLimits(disk=MIB),
+    )
+    with pytest.raises(SourceError, match="disk quota of 1 MiB"):
+        await mirror.tree(upstream.head)
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+async def test_a_mirror_near_its_quota_starts_over(
+    server: GitServer, upstream: GitRepo, tmp_path: Path
+) -> None:
+    """Commits of the past never fill the quota: the mirror is emptied and goes on."""
+    mirror = GitMirror(
+        server.url("upstream/.git"),
+        tmp_path / "cache",
+        credential=GitCredential(ca_file=str(server.ca_file)),
+        limits=MirrorLimits(disk=MIB),
+    )
+    for number in range(4):
+        (upstream.path / "random.bin").write_bytes(os.urandom(MIB // 2))
+        commit = upstream.commit(f"Random {number}")
+        assert len((await mirror.tree(commit)).files) == 2
+
+
 async def test_a_commit_that_the_remote_lacks_is_an_error(
     server: GitServer, tmp_path: Path
 ) -> None:
     """A full id that does not exist fails at the fetch, naming the repository."""
     with pytest.raises(SourceError, match="localhost"):
         await _mirror(server, tmp_path).tree("0123456789" * 4)
+
+
+async def test_ssh_is_strict_and_asks_nothing(
+    upstream: GitRepo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S-13: ssh runs without the user's configuration, with known host keys only, never asks."""
+    seen = tmp_path / "arguments"
+    program = tmp_path / "bin" / "ssh"
+    program.parent.mkdir()
+    # Stands in for ssh itself: notes how it was called, then runs the remote command here.
+    program.write_text(
+        f'#!/bin/sh\nprintf "%s\\n" "$@" > {seen}\n'
+        'for last; do :; done\ncd / && exec sh -c "$last"\n'
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    login = GitCredential(ssh_key_file="/keys/deploy key", known_hosts_file="/keys/known_hosts")
+    url = f"ssh://git@git.example.com:2222{upstream.path}"
+    mirror = GitMirror(url, tmp_path / "cache", credential=login)
+    assert (await mirror.tree(await mirror.resolve("main"))).files
+    arguments = seen.read_text().splitlines()
+    assert arguments[:2] == ["-F", "/dev/null"]
+    for option in (
+        "BatchMode=yes",
+        "StrictHostKeyChecking=yes",
+        "IdentitiesOnly=yes",
+        'IdentityFile="/keys/deploy key"',
+        'UserKnownHostsFile="/keys/known_hosts"',
+    ):
+        assert option in arguments
+    assert arguments[arguments.index("-p") + 1] == "2222"
+    assert "git@git.example.com" in arguments
 
 
 @pytest.mark.parametrize("url", ["file:///etc", "http://localhost/x", "/etc", "ext::sh -c id"])
