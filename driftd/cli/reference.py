@@ -65,7 +65,8 @@ def _cli_lines() -> Iterator[str]:
     yield ""
     yield (
         "Every flag can be set in the environment. Repeatable flags take several values "
-        "there, separated by spaces. Flags on the command line win."
+        "there, separated by spaces (files of `--schema` by the system's path separator). Flags "
+        "on the command line win."
     )
     context = click.Context(driftd, info_name="driftd")
     for name in COMMANDS:

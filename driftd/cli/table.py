@@ -108,6 +108,8 @@ class _Table:
         self._quiet_applications(quiet)
 
     def diff_report(self, report: DiffReport) -> None:
+        if not report.resources:
+            self._line(Text("No objects", "bold yellow"))
         self._counts(report.resources)
         self._conditions(report.conditions, indent=0)
         if report.resources:
@@ -288,13 +290,20 @@ class _Table:
         if body is None:
             lead, body = Text(), lead
         column = indent + lead.cell_len
-        lines = body.wrap(self.console, max(20, self.console.width - column))
+        width = max(20, self.console.width - column)
+        lines = list(body.wrap(self.console, width)) if body.cell_len > width else [body]
         for number, line in enumerate(lines):
             line.rstrip()
             start = Text(" " * indent).append_text(lead) if number == 0 else Text(" " * column)
-            self.console.print(start.append_text(line), no_wrap=True, overflow="ignore", crop=False)
-        if not lines:
-            self.console.print()
+            self._write(start.append_text(line))
+
+    def _write(self, line: Text) -> None:
+        line.rstrip()
+        if self.console.color_system is None:
+            # Off a terminal there is no style to render, which is most of rich's time.
+            self.console.file.write(f"{line.plain}\n")
+        else:
+            self.console.print(line, no_wrap=True, overflow="ignore", crop=False)
 
 
 def _blindness(app: ApplicationReport) -> Blindness | None:

@@ -98,6 +98,10 @@ def compare_objects(
     conditions = list(conditions)
     wanted = _by_key(desired, "desired", conditions)
     observed = _by_key(live, "live", conditions)
+    if not wanted:
+        # Nothing compared must not read as nothing drifted.
+        message = "no object among the desired manifests; name a file that holds some"
+        conditions.append(ReportCondition(type=_INVALID, message=message))
     valid = all(condition.type != _INVALID for condition in conditions)
     same_name = defaultdict(list)
     for key in observed:

@@ -1,13 +1,15 @@
 """`driftd check` from flags to formats."""
 
 import json
+import os
 from pathlib import Path
 
 import msgspec
 import pytest
 import yaml
 
-from driftd.model.report import DriftReport
+from driftd.cli import calls
+from driftd.model.report import DiffReport, DriftReport
 
 
 def test_flags_become_options(driftd, look, tmp_path):
@@ -182,3 +184,29 @@ def test_show_takes_lists(driftd, look):
     assert "ignored by spec.ignoreDifferences[0]" in shown
     assert "istio-proxy" not in shown
     assert "istio-proxy" in driftd("check", "--show", "all").stdout
+
+
+def test_schema_files_from_the_environment(driftd, monkeypatch, tmp_path):
+    """`DRIFTD_SCHEMA` takes several files, separated as PATH is."""
+    files = [tmp_path / name for name in ("desired.yaml", "live.yaml", "a.json", "b c.json")]
+    for path in files:
+        path.write_text("{}")
+    seen = {}
+
+    def compare(**arguments):
+        seen.update(arguments)
+        return DiffReport(complete=True, resources=())
+
+    monkeypatch.setattr(calls, "diff", compare)
+    result = driftd(
+        "diff",
+        "--desired",
+        str(files[0]),
+        "--live",
+        str(files[1]),
+        env={"DRIFTD_SCHEMA": os.pathsep.join(map(str, files[2:])), "DRIFTD_MODE": "strict"},
+    )
+    assert result.exit_code == 0, result.stderr
+    assert seen["schemas"] == tuple(files[2:])
+    assert seen["mode"] == "strict"
+    assert result.stdout == "No objects\n\nexit 0: no drift, everything was checked\n"

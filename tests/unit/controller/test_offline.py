@@ -273,6 +273,13 @@ async def test_repeated_manifest(compare):
     assert report.complete
 
 
+async def test_nothing_desired(compare):
+    """Without a desired object nothing was compared, and the report is not complete."""
+    report = await compare([], [served(config_map())])
+    assert report.conditions[0].message.startswith("no object among the desired manifests")
+    assert not report.complete
+
+
 async def test_unreadable_file(tmp_path, sandbox):
     """A file that does not exist is named, with the remedy."""
     gone = tmp_path / "gone.yaml"
