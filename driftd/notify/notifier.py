@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlsplit
 
-from driftd.errors import NotifyError
+from driftd.errors import ConfigError, NotifyError
 from driftd.notify.message import Message
 
 if TYPE_CHECKING:
@@ -31,6 +32,20 @@ class Rejected(NotifyError):
         super().__init__(message)
         self.retry_after = retry_after
         """Seconds that the receiver asks to wait, if it does."""
+
+
+def check_url(url: str, receiver: str) -> None:
+    """Raise ConfigError unless `url` can be posted to; the URL itself is not repeated."""
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ConfigError(
+            f"the URL of {receiver} is not an http or https URL",
+            hint="correct it in the settings or in the file that they name",
+        )
 
 
 async def post(

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET
 
 from driftd.notify.message import Message, MessageDrift
-from driftd.notify.notifier import post
+from driftd.notify.notifier import Notifier, check_url, post
 from driftd.settings.load import read_secret
 from driftd.settings.types import Slack
 from driftd.store.types import Transition
@@ -58,24 +58,34 @@ def payload(message: Message) -> dict[str, Any]:
     return {"text": _escape(headline), "blocks": blocks}
 
 
-class SlackNotifier:
-    """Posts messages to one incoming webhook; its URL is read from the file at each attempt."""
+class SlackNotifier(Notifier):
+    """Posts messages to one incoming webhook; its URL is read from the file at each attempt.
+
+    Building one raises ConfigError when the URL cannot work.
+    """
 
     def __init__(self, settings: Slack, session: aiohttp.ClientSession, limit: float) -> None:
         self._settings = settings
         self._session = session
         self._limit = limit
+        self._receiver = f"Slack webhook {settings.name}"
+        self._url()
 
     async def send(self, message: Message) -> None:
         """See `Notifier.send`."""
         await post(
             self._session,
-            read_secret(self._settings.url_file, "the URL of the Slack webhook"),
+            self._url(),
             msgspec.json.encode(payload(message)),
             headers={},
-            receiver=f"Slack webhook {self._settings.name}",
+            receiver=self._receiver,
             limit=self._limit,
         )
+
+    def _url(self) -> str:
+        url = read_secret(self._settings.url_file, "the URL of the Slack webhook")
+        check_url(url, self._receiver)
+        return url
 
 
 def _fields(count: int) -> str:

@@ -13,7 +13,7 @@ import msgspec
 from driftd.clock import Clock
 from driftd.errors import ConfigError
 from driftd.notify.message import Message
-from driftd.notify.notifier import post
+from driftd.notify.notifier import Notifier, check_url, post
 from driftd.settings.load import read_secret
 from driftd.settings.types import Webhook
 
@@ -45,8 +45,11 @@ def sign(key: bytes, message_id: str, timestamp: int, body: bytes) -> str:
     return f"v1,{base64.b64encode(digest).decode()}"
 
 
-class WebhookNotifier:
-    """Posts messages to one receiver; the secret's file is read at each attempt (rotation)."""
+class WebhookNotifier(Notifier):
+    """Posts messages to one receiver; the secret's file is read at each attempt (rotation).
+
+    Building one raises ConfigError when the URL or the secret cannot work.
+    """
 
     def __init__(
         self, settings: Webhook, session: aiohttp.ClientSession, clock: Clock, limit: float
@@ -55,11 +58,13 @@ class WebhookNotifier:
         self._session = session
         self._clock = clock
         self._limit = limit
+        self._receiver = f"webhook {settings.name}"
+        check_url(settings.url, self._receiver)
+        self._key()
 
     async def send(self, message: Message) -> None:
         """See `Notifier.send`."""
-        path = self._settings.secret_file
-        key = signing_key(read_secret(path, "the webhook secret"), path)
+        key = self._key()
         body = msgspec.json.encode(message)
         timestamp = int(self._clock.now().timestamp())
         headers = {
@@ -72,6 +77,10 @@ class WebhookNotifier:
             self._settings.url,
             body,
             headers=headers,
-            receiver=f"webhook {self._settings.name}",
+            receiver=self._receiver,
             limit=self._limit,
         )
+
+    def _key(self) -> bytes:
+        path = self._settings.secret_file
+        return signing_key(read_secret(path, "the webhook secret"), path)

@@ -15,7 +15,7 @@ import msgspec
 
 from driftd.errors import ConfigError
 from driftd.settings.quantity import Duration, Size
-from driftd.settings.types import Settings, SettingsStruct
+from driftd.settings.types import Settings, SettingsStruct, Store
 
 ENV_PREFIX = "DRIFTD_"
 _FILE_LIMIT = 1 << 20
@@ -79,6 +79,11 @@ def read_secret(path: str, purpose: str) -> str:
     if not secret:
         raise ConfigError(f"{purpose} in {path} is empty", hint="write the secret into the file")
     return secret
+
+
+def store_dsn(store: Store) -> str:
+    """The DSN in force, from its file if one is named. Raises ConfigError."""
+    return read_secret(store.dsn_file, "the store's DSN") if store.dsn_file else store.dsn
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from driftd.model.report import ApplicationReport, ApplicationStatus, Change
 from driftd.model.resource import ResourceKey
 from driftd.store.engine import WRITE_OPTION, open_engine
 from driftd.store.episodes import state_change
-from driftd.store.protocol import Compose
+from driftd.store.protocol import Compose, Outbox, Store
 from driftd.store.schema import applications, deliveries, episodes, history, messages
 from driftd.store.types import (
     Drift,
@@ -35,7 +35,7 @@ from driftd.store.types import (
 _ERROR_LENGTH = 500
 
 
-class SqlStore:
+class SqlStore(Store, Outbox):
     """`Store` and `Outbox` in one database; one writer at a time, readers beside it."""
 
     def __init__(self, engine: AsyncEngine) -> None:

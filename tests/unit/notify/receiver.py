@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -16,11 +17,14 @@ class Receiver:
     url: str = ""
     requests: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
     answers: list[web.Response] = field(default_factory=list)
+    answering: asyncio.Event = field(default_factory=asyncio.Event)
+    """While it is cleared, nothing is answered."""
 
     async def handle(self, request: web.Request) -> web.Response:
         """Keep the request and answer."""
         headers = {name.lower(): value for name, value in request.headers.items()}
         self.requests.append((headers, await request.read()))
+        await self.answering.wait()
         return self.answers.pop(0) if self.answers else web.Response(text="ok")
 
 
@@ -28,6 +32,7 @@ class Receiver:
 async def receiver() -> AsyncIterator[Receiver]:
     """A receiver that listens on a free port of loopback."""
     found = Receiver()
+    found.answering.set()
     app = web.Application()
     app.router.add_post("/hook/{rest:.*}", found.handle)
     runner = web.AppRunner(app, access_log=None)

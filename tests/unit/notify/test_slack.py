@@ -7,6 +7,7 @@ import json
 import pytest
 from aiohttp import web
 
+from driftd.errors import ConfigError
 from driftd.model.report import ReportCondition, ResourceStatus
 from driftd.notify.message import build
 from driftd.notify.notifier import Rejected
@@ -116,3 +117,12 @@ async def test_the_message_arrives_and_a_refusal_hides_the_url(tmp_path, hook, s
     with pytest.raises(Rejected, match="Slack webhook slack answered HTTP 403: invalid_token") as e:
         await notifier.send(found)
     assert "s3cr3t" not in e.value.message
+
+
+async def test_what_cannot_work_is_found_at_the_start(tmp_path, session):
+    """A file without a URL is an error of configuration that does not repeat the content."""
+    path = tmp_path / "url"
+    path.write_text("s3cr3t")
+    with pytest.raises(ConfigError, match="Slack webhook slack is not an http") as caught:
+        SlackNotifier(Slack(url_file=str(path)), session, 5)
+    assert "s3cr3t" not in caught.value.message

@@ -7,7 +7,6 @@ import hashlib
 import hmac
 import json
 
-import aiohttp
 import pytest
 from aiohttp import web
 
@@ -78,11 +77,30 @@ async def test_redirects_are_not_followed(settings, session, clock, hook):
     assert len(hook.requests) == 1
 
 
-async def test_an_unreachable_receiver_is_a_notify_error(tmp_path, settings, clock):
-    """No connection, a bad URL and a closed port are errors of delivery, not crashes."""
-    async with aiohttp.ClientSession() as session:
-        for url in ("http://127.0.0.1:1/s3cr3t", "nonsense s3cr3t"):
-            broken = Webhook(url=url, secret_file=settings.secret_file)
-            with pytest.raises(NotifyError) as caught:
-                await WebhookNotifier(broken, session, clock, 5).send(MESSAGE)
-            assert "s3cr3t" not in caught.value.message
+async def test_an_unreachable_receiver_is_a_notify_error(settings, session, clock):
+    """A closed port is an error of delivery, not a crash, and the URL stays secret."""
+    closed = Webhook(url="http://127.0.0.1:1/s3cr3t", secret_file=settings.secret_file)
+    with pytest.raises(NotifyError, match="cannot reach webhook webhook") as caught:
+        await WebhookNotifier(closed, session, clock, 5).send(MESSAGE)
+    assert "s3cr3t" not in caught.value.message
+
+
+async def test_a_receiver_that_does_not_answer_is_left_after_the_limit(
+    settings, session, clock, hook
+):
+    """A receiver that accepts and stays silent costs one limit, not the daemon."""
+    hook.answering.clear()
+    with pytest.raises(NotifyError, match=r"did not answer within 0\.05 s"):
+        await WebhookNotifier(settings, session, clock, 0.05).send(MESSAGE)
+    hook.answering.set()
+
+
+async def test_what_cannot_work_is_found_at_the_start(tmp_path, settings, session, clock):
+    """A wrong URL and a missing secret are errors of configuration, before the first alert."""
+    for url in ("nonsense s3cr3t", "ftp://s3cr3t", "http://", "http://[s3cr3t"):
+        with pytest.raises(ConfigError, match="not an http or https URL") as caught:
+            WebhookNotifier(Webhook(url=url, secret_file=settings.secret_file), session, clock, 5)
+        assert "s3cr3t" not in caught.value.message
+    missing = Webhook(url=settings.url, secret_file=str(tmp_path / "none"))
+    with pytest.raises(ConfigError, match="cannot read the webhook secret"):
+        WebhookNotifier(missing, session, clock, 5)

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from driftd.errors import ConfigError
-from driftd.settings.load import environment_name, keys, load, read_secret
+from driftd.settings.load import environment_name, keys, load, read_secret, store_dsn
 from driftd.settings.quantity import Duration, Size
 from driftd.settings.types import (
     Credentials,
@@ -19,6 +19,7 @@ from driftd.settings.types import (
     Rung,
     Settings,
     Slack,
+    Store,
     Webhook,
 )
 
@@ -197,3 +198,11 @@ def test_secrets_come_from_files_and_errors_do_not_hold_them(tmp_path):
         read_secret(str(secret), "signing secret")
     with pytest.raises(ConfigError, match="cannot read signing secret"):
         read_secret(str(tmp_path / "absent"), "signing secret")
+
+
+def test_the_dsn_comes_from_its_file_if_one_is_named(tmp_path):
+    """`dsnFile` beats `dsn`, so that a DSN with a password never stands in the settings."""
+    path = tmp_path / "dsn"
+    path.write_text("postgresql://driftd:pw@db/driftd\n")
+    assert store_dsn(Settings().store) == "sqlite:///driftd.db"
+    assert store_dsn(Store(dsn_file=str(path))) == "postgresql://driftd:pw@db/driftd"
