@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from driftd.cluster.clustersecret import LABEL, HubCluster, parse_cluster_secret
-from driftd.cluster.reader import ApiResource, ClusterReader, Listing
+from driftd.cluster.reader import ApiResource, ClusterReader, Listing, ObjectMeta
 from driftd.errors import ClusterError, ConfigError
 from driftd.model.application import Application, ApplicationSpec
 from driftd.model.condition import Condition, Severity
@@ -69,9 +69,14 @@ async def read_hub(
     looked for (default: everywhere). `allow_exec` lets credential plugins of cluster
     Secrets run on this machine. Never raises ClusterError.
     """
+    wanted = None if application_namespaces is None else frozenset(application_namespaces)
+
+    def in_namespaces(meta: ObjectMeta) -> bool:
+        return wanted is None or meta.namespace in wanted
+
     tracking, applications, projects, secrets = await asyncio.gather(
         _tracking(reader, namespace),
-        reader.list(APPLICATIONS, application_namespaces),
+        reader.list(APPLICATIONS, application_namespaces, in_namespaces),
         reader.list(PROJECTS, [namespace]),
         reader.list(SECRETS, [namespace], label_selector=f"{LABEL}=cluster"),
     )
@@ -238,9 +243,13 @@ def _synced_revisions(status: _Status) -> tuple[str, ...]:
 
 
 def _without_nulls(value: Any) -> Any:
-    """As Go reads it: a null field is an absent one."""
+    """As Go reads it: a null field is an absent one, except in Helm's own values."""
     if isinstance(value, dict):
-        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+        return {
+            key: item if key == "valuesObject" else _without_nulls(item)
+            for key, item in value.items()
+            if item is not None
+        }
     if isinstance(value, list):
         return [_without_nulls(item) for item in value]
     return value

@@ -19,7 +19,6 @@ from driftd.cluster.reader import (
     ApiResource,
     Discovery,
     Listing,
-    ObjectMeta,
     OpenApiDocument,
     Select,
 )
@@ -134,7 +133,11 @@ class KubeCluster:
         *,
         label_selector: str = "",
     ) -> Listing:
-        """The objects that `select` keeps; where it may not read everywhere, by namespace."""
+        """The objects that `select` keeps.
+
+        Few namespaces are listed one by one, many by one list of the whole cluster; if
+        that is forbidden, one by one too.
+        """
         if not resource.listable:
             error = NotServed(
                 f"{self.transport.access.label}: {display_name(resource)} cannot be listed"
@@ -144,7 +147,7 @@ class KubeCluster:
             return await self._list_one(resource, "", select, label_selector)
         wanted = frozenset(namespaces)
         if len(wanted) > DIRECT_NAMESPACES:
-            everywhere = await self._list_one(resource, "", _within(wanted, select), label_selector)
+            everywhere = await self._list_one(resource, "", select, label_selector)
             if not isinstance(everywhere.errors.get(""), Forbidden):
                 return everywhere
         return await self._list_each(resource, sorted(wanted), select, label_selector)
@@ -168,7 +171,9 @@ class KubeCluster:
             elif isinstance(part, Listing):
                 objects.extend(part.objects)
                 errors |= part.errors
-        return Listing(tuple(objects), errors, complete=not errors)
+        return Listing(
+            tuple(objects), errors, complete=not errors, namespaces=frozenset(namespaces)
+        )
 
     async def _list_one(
         self, resource: ApiResource, namespace: str, select: Select | None, label_selector: str
@@ -308,10 +313,3 @@ def _parse_version(body: bytes) -> str:
 def _parse_schemas(body: bytes) -> dict[str, str]:
     index = msgspec.json.decode(body, type=_SchemaIndex)
     return {path: url.server_relative_url for path, url in index.paths.items()}
-
-
-def _within(namespaces: frozenset[str], select: Select | None) -> Select:
-    def keep(meta: ObjectMeta) -> bool:
-        return meta.namespace in namespaces and (select is None or select(meta))
-
-    return keep

@@ -119,9 +119,13 @@ class Listing(msgspec.Struct, frozen=True):
     """False if any page failed: an object that is not here may still exist."""
     resource_version: str = ""
     """Of the cluster-wide list; empty when it was put together from several lists."""
+    namespaces: frozenset[str] | None = None
+    """The namespaces that were looked into; `None` if all were."""
 
     def covers(self, namespace: str) -> bool:
         """Whether an object of `namespace` that is not listed is really gone."""
+        if self.namespaces is not None and namespace not in self.namespaces:
+            return False
         return self.complete or not ("" in self.errors or namespace in self.errors)
 
 
@@ -152,8 +156,10 @@ class ClusterReader(Protocol):
     ) -> Listing:
         """The objects of one kind that `select` keeps; never raises ClusterError.
 
-        `namespaces` is `None` for the whole cluster, else only objects of these are
-        returned. Errors stand in the Listing. Reads past every cache.
+        `namespaces` are those that must be covered, `None` for the whole cluster; the
+        reader chooses between one list of everything and one list for each of them, so
+        objects of other namespaces may be among the result: `select` decides. Errors
+        stand in the Listing. Reads past every cache.
         """
         ...
 

@@ -57,7 +57,7 @@ class KubeWriter:
         force: bool,
         dry_run: bool,
     ) -> LiveObject:
-        """Server-side apply; a lost answer is not repeated, since applying again is harmless."""
+        """Server-side apply. After a lost answer (Unreachable) the object has to be read again."""
         doing = f"apply {display_name(resource)} {f'{namespace}/' if namespace else ''}{name}"
         query = {"fieldManager": field_manager, "force": "true" if force else "false"}
         if dry_run:

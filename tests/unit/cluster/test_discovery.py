@@ -140,3 +140,4 @@ def test_coverage_of_a_namespace(errors: dict[str, ClusterError], covered: bool)
     assert listing.covers("n") is covered
     assert not listing.covers("other")
     assert Listing(()).covers("n")
+    assert not Listing((), namespaces=frozenset({"m"})).covers("n")

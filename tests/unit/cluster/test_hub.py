@@ -60,6 +60,15 @@ def test_application_keeps_what_was_served() -> None:
     assert parsed.raw["spec"]["source"]["helm"] is None
 
 
+def test_null_in_helm_values_is_a_value() -> None:
+    """In valuesObject null removes a chart's default, so it is kept."""
+    helm = {"valuesObject": {"a": None}, "releaseName": None}
+    body = json.dumps(application(source={"repoURL": "x", "helm": helm})).encode()
+    (source,) = parse_application(body, origin="", tracking="").spec.all_sources
+    assert source.helm is not None
+    assert source.helm.values_object == {"a": None}
+
+
 def test_compared_revision_counts_only_while_synced() -> None:
     """status.sync.revision is what was compared with; out of sync, the last sync counts."""
     history = [{"revision": "h1"}, {"revision": "h2"}]
@@ -186,10 +195,17 @@ async def test_one_bad_document_stops_no_other(server, reader, replies) -> None:
 
 
 async def test_applications_of_some_namespaces(server, reader, replies) -> None:
-    """With namespaces given, Applications are looked for in these alone."""
+    """With namespaces given, only Applications of these count, few or many of them."""
     path = "/apis/argoproj.io/v1alpha1/namespaces/team-a/applications"
-    server.on(path, replies.answer({"metadata": {}, "items": []}))
-    hub = await read_hub(reader, "h", application_namespaces=["team-a"])
-    assert hub.conditions == ()
+    mine, other = application(), application()
+    mine["metadata"]["namespace"] = "team-a"
+    server.on(path, replies.answer({"metadata": {}, "items": [mine]}))
+    server.on(APPLICATIONS, replies.answer({"metadata": {}, "items": [mine, other]}))
+    few = await read_hub(reader, "h", application_namespaces=["team-a"])
     assert server.queries(APPLICATIONS) == []
-    assert len(server.queries(path)) == 1
+    many = await read_hub(
+        reader, "h", application_namespaces=["team-a", *(f"x{number}" for number in range(5))]
+    )
+    assert len(server.queries(APPLICATIONS)) == 1
+    for hub in (few, many):
+        assert [app.qualified_name for app in hub.applications] == ["team-a/shop"]

@@ -144,6 +144,7 @@ async def test_few_namespaces_are_listed_one_by_one(server, cluster, config_maps
     assert list(listing.errors) == ["m"]
     assert listing.covers("n")
     assert not listing.covers("m")
+    assert not listing.covers("never-looked-into")
     assert {request.path for request in server.requests} == {
         "/api/v1/namespaces/n/configmaps",
         "/api/v1/namespaces/m/configmaps",
@@ -151,15 +152,16 @@ async def test_few_namespaces_are_listed_one_by_one(server, cluster, config_maps
 
 
 async def test_many_namespaces_are_listed_together(server, cluster, config_maps, replies) -> None:
-    """Five namespaces are one list, of which only their objects are kept."""
+    """Five namespaces are one list, which covers every namespace; selection sees them all."""
     server.on(
         LIST,
         replies.page(["a"], token="t", namespace="n1"),
         replies.page(["b"], namespace="other"),
     )
     listing = await cluster.list(config_maps, {f"n{number}" for number in range(5)})
-    assert names(listing) == ["a"]
+    assert names(listing) == ["a", "b"]
     assert listing.complete
+    assert listing.covers("other")
     assert {request.path for request in server.requests} == {LIST}
 
 
