@@ -57,7 +57,7 @@ class Client:
         connection, reused = self._connection()
         try:
             status, answer = _exchange(connection, method, path, data, headers)
-        except (http.client.RemoteDisconnected, ConnectionError):
+        except (http.client.RemoteDisconnected, ConnectionError, ssl.SSLEOFError):
             connection.close()
             if not reused:
                 raise

@@ -1,0 +1,1 @@
+"""Benchmarks: each prints one table; none of them is a timed test."""
