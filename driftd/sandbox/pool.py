@@ -121,10 +121,14 @@ class SandboxPool:
                     self._idle.remove(worker)
                     worker.project = project
                     return worker
-        if self._running >= self._size:
-            await self._retire(self._idle.pop(0))
-        self._running += 1
+        # The place of a retired worker stays taken until its successor runs, so that two
+        # callers never make room for each other.
+        retired = self._idle.pop(0) if self._running >= self._size else None
+        if retired is None:
+            self._running += 1
         try:
+            if retired is not None:
+                await retired.stop()
             worker = await Worker.start(self._binary or find_worker(), max_rss=self._max_rss)
             if self._require_isolation and not worker.hello.isolation.complete:
                 await worker.kill()
@@ -139,15 +143,12 @@ class SandboxPool:
         worker.project = project
         return worker
 
-    async def _retire(self, worker: Worker) -> None:
-        self._running -= 1
-        await worker.stop()
-
     async def _give_back(self, worker: Worker) -> None:
         if not worker.alive:
             self._running -= 1
         elif self._closed:
-            await self._retire(worker)
+            self._running -= 1
+            await worker.stop()
         else:
             self._idle.append(worker)
 

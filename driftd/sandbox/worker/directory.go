@@ -62,11 +62,10 @@ func manifestFiles(t *tree, dir string, options *directorySource) ([]manifestFil
 	}
 	var files []manifestFile
 	size := 0
-	err = t.walk(dir, func(string) bool { return options.Recurse }, func(name string, data []byte) error {
+	visit := func(name string, data []byte) error {
 		relative := strings.TrimPrefix(strings.TrimPrefix(name, dir), "/")
 		switch {
-		case !manifestPattern.MatchString(path.Base(name)),
-			exclude != nil && exclude.Match(relative),
+		case exclude != nil && exclude.Match(relative),
 			include != nil && !include.Match(relative),
 			bytes.Contains(data, skipMarker):
 			return nil
@@ -78,6 +77,11 @@ func manifestFiles(t *tree, dir string, options *directorySource) ([]manifestFil
 		}
 		files = append(files, manifestFile{name, data})
 		return nil
+	}
+	err = t.walk(dir, &walker{
+		enter: func(string) bool { return options.Recurse },
+		wants: func(name string) bool { return manifestPattern.MatchString(path.Base(name)) },
+		visit: visit,
 	})
 	return files, err
 }

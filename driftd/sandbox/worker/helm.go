@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -230,7 +229,7 @@ func chartFiles(t *tree, dir string) ([]*archive.BufferedFile, error) {
 		return rules.Ignore(relative(name), fileInfo{name: path.Base(name), size: size, dir: isDir})
 	}
 	var files []*archive.BufferedFile
-	err := t.walk(dir, func(name string) bool { return !ignored(name, 0, true) }, func(name string, data []byte) error {
+	visit := func(name string, data []byte) error {
 		if ignored(name, len(data), false) {
 			return nil
 		}
@@ -240,8 +239,13 @@ func chartFiles(t *tree, dir string) ([]*archive.BufferedFile, error) {
 		data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
 		files = append(files, &archive.BufferedFile{Name: relative(name), Data: data})
 		return nil
+	}
+	err := t.walk(dir, &walker{
+		enter:      func(name string) bool { return !ignored(name, 0, true) },
+		wants:      func(string) bool { return true },
+		followDirs: true,
+		strict:     true,
+		visit:      visit,
 	})
 	return files, err
 }
-
-var errRemoteValues = errors.New("value files are read from repositories only, not from URLs")

@@ -137,7 +137,7 @@ func (s *server) resolveFile(p *renderParams, t *tree, name string, environment 
 	}
 	path := environment.substitute(name)
 	if schemePattern.MatchString(path) {
-		return nil, fail(codeUnsupported, "", "%s: %s", name, errRemoteValues)
+		return nil, fail(codeUnsupported, "", "value file %s: URLs are not fetched, only files of repositories are read", name)
 	}
 	if rest, absolute := strings.CutPrefix(path, "/"); absolute {
 		return filesIn(t, "", rest, name)

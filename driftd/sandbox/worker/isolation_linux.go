@@ -37,7 +37,7 @@ func allThreads(trap, a1, a2 uintptr) error {
 // maxData bounds private writable memory. RLIMIT_AS is of no use for Go, which reserves far
 // more addresses than it uses; RLIMIT_NPROC counts the whole user, so it is left to seccomp,
 // which allows threads only.
-const maxData = 2 << 30
+const maxData = 3 << 29
 
 func limitResources() error {
 	limits := map[int]uint64{

@@ -104,13 +104,10 @@ func runJQ(program *gojq.Code, object any) (outcome jqOutcome) {
 		}
 		if err, failed := value.(error); failed {
 			var halt *gojq.HaltError
-			switch {
-			case errors.Is(err, context.DeadlineExceeded):
-				return jqOutcome{Error: fmt.Sprintf("not done within %s", jqTimeout)}
-			case errors.As(err, &halt) && halt.Value() == nil:
+			if errors.As(err, &halt) && halt.Value() == nil {
 				return outcome
 			}
-			return jqOutcome{Error: shorten(withoutValues(err))}
+			return jqOutcome{Error: shorten(describeJQError(err))}
 		}
 		if outcome.Paths = append(outcome.Paths, value); len(outcome.Paths) > maxJQPaths {
 			return jqOutcome{Error: fmt.Sprintf("more than %d paths", maxJQPaths)}
@@ -118,8 +115,16 @@ func runJQ(program *gojq.Code, object any) (outcome jqOutcome) {
 	}
 }
 
-// withoutValues cuts the value that jq's type errors end with: it may be a secret.
-func withoutValues(err error) string {
+// describeJQError leaves out what may be a value of the object, which may be a secret: all
+// that the expression raised itself, and what jq's own errors end with.
+func describeJQError(err error) string {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Sprintf("not done within %s", jqTimeout)
+	}
+	var raised gojq.ValueError
+	if errors.As(err, &raised) {
+		return "the expression raised an error"
+	}
 	message := err.Error()
 	if position := strings.IndexAny(message, `({["`); position > 0 {
 		message = strings.TrimRight(message[:position], " :")

@@ -82,8 +82,8 @@ func editCommands(source *kustomizeSource, environment buildEnvironment) [][]str
 		if source.LabelIncludeTemplates {
 			command = append(command, "--include-templates")
 		}
-		pairs := joinPairs(source.CommonLabels, environment.substitute)
-		commands = append(commands, append(command, "--", pairs))
+		command = append(command, "--")
+		commands = append(commands, append(command, pairs(source.CommonLabels, environment.substitute)...))
 	}
 	if len(source.CommonAnnotations) > 0 {
 		command := []string{"add", "annotation"}
@@ -94,7 +94,8 @@ func editCommands(source *kustomizeSource, environment buildEnvironment) [][]str
 		if source.CommonAnnotationsEnvsubst {
 			change = environment.substitute
 		}
-		commands = append(commands, append(command, "--", joinPairs(source.CommonAnnotations, change)))
+		command = append(command, "--")
+		commands = append(commands, append(command, pairs(source.CommonAnnotations, change)...))
 	}
 	if source.Namespace != "" {
 		commands = append(commands, []string{"set", "namespace", "--", source.Namespace})
@@ -111,12 +112,13 @@ func textOrNumber(raw json.RawMessage) string {
 	return string(raw)
 }
 
-func joinPairs(pairs map[string]string, change func(string) string) string {
-	joined := make([]string, 0, len(pairs))
-	for _, key := range slices.Sorted(maps.Keys(pairs)) {
-		joined = append(joined, key+":"+change(pairs[key]))
+// pairs writes a map as the arguments key:value.
+func pairs(values map[string]string, change func(string) string) []string {
+	arguments := make([]string, 0, len(values))
+	for _, key := range slices.Sorted(maps.Keys(values)) {
+		arguments = append(arguments, key+":"+change(values[key]))
 	}
-	return strings.Join(joined, ",")
+	return arguments
 }
 
 // compact writes the kustomization as one line of JSON: `kustomize edit` spends most of its

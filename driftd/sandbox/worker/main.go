@@ -18,11 +18,16 @@ import (
 // sourceHash names the sources this binary was built from; the linker sets it.
 var sourceHash = "unknown"
 
+// softMemory is where the collector begins to work harder; the daemon's own limit on resident
+// memory lies above it, the hard limit of the process (maxData) above that.
+const softMemory = 768 << 20
+
 func main() {
 	log.SetOutput(io.Discard)
 	slog.SetDefault(slog.New(slog.DiscardHandler))
 	os.Clearenv()
 	debug.SetGCPercent(200)
+	debug.SetMemoryLimit(softMemory)
 	debug.SetMaxStack(256 << 20)
 	warmUp()
 	isolation := isolate()

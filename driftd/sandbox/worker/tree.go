@@ -134,15 +134,24 @@ func (t *tree) read(name string) ([]byte, error) {
 	return data, nil
 }
 
-// walk visits every file below dir in lexical order with links followed, as a walk over a
-// checkout would: visit gets the path as seen (not the link's target). enter says whether to
-// descend into a directory. A link that leads nowhere is left out; one that leads out of the
-// tree is an error.
-func (t *tree) walk(dir string, enter func(dir string) bool, visit func(name string, data []byte) error) error {
-	return t.walkDepth(dir, 0, enter, visit)
+// walker says how to go through a directory, in lexical order.
+type walker struct {
+	// enter says whether to descend into a directory.
+	enter func(dir string) bool
+	// wants says which files count; links that do not are not even resolved.
+	wants func(name string) bool
+	// followDirs descends into links to directories.
+	followDirs bool
+	// strict makes a link that leads nowhere an error instead of nothing.
+	strict bool
+	visit  func(name string, data []byte) error
 }
 
-func (t *tree) walkDepth(dir string, depth int, enter func(string) bool, visit func(string, []byte) error) error {
+// walk visits files by the path at which they are seen (not a link's target). A link that
+// leads out of the tree is an error.
+func (t *tree) walk(dir string, w *walker) error { return t.walkDepth(dir, 0, w) }
+
+func (t *tree) walkDepth(dir string, depth int, w *walker) error {
 	if depth > maxDepth {
 		return fail(codeSymlink, dir, "directories are nested deeper than %d below %s", maxDepth, dir)
 	}
@@ -151,25 +160,40 @@ func (t *tree) walkDepth(dir string, depth int, enter func(string) bool, visit f
 		return err
 	}
 	for _, base := range t.dirs[real] {
-		name := path.Join(dir, base)
-		target, err := t.resolve(name)
-		if err != nil {
-			if asWorkError(err, codeSymlink, name).Code == codePathMissing {
-				continue
-			}
+		if err := t.step(path.Join(dir, base), path.Join(real, base), depth, w); err != nil {
 			return err
-		}
-		if data, ok := t.files[target]; ok {
-			if err := visit(name, data); err != nil {
-				return err
-			}
-		} else if enter(name) {
-			if err := t.walkDepth(name, depth+1, enter, visit); err != nil {
-				return err
-			}
 		}
 	}
 	return nil
+}
+
+func (t *tree) step(name, real string, depth int, w *walker) error {
+	if _, isLink := t.links[real]; isLink {
+		if !w.followDirs && !w.wants(name) {
+			return nil
+		}
+		target, err := t.resolve(real)
+		if err != nil {
+			if !w.strict && asWorkError(err, codeSymlink, name).Code == codePathMissing {
+				return nil
+			}
+			return err
+		}
+		real = target
+		if _, isDir := t.dirs[real]; isDir && !w.followDirs {
+			return nil
+		}
+	}
+	if data, isFile := t.files[real]; isFile {
+		if !w.wants(name) {
+			return nil
+		}
+		return w.visit(name, data)
+	}
+	if !w.enter(name) {
+		return nil
+	}
+	return t.walkDepth(name, depth+1, w)
 }
 
 // treeStore holds the trees used last, up to maxHeldBytes and maxHeldTrees.

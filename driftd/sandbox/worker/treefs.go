@@ -140,8 +140,13 @@ func (f *treeFS) Walk(root string, visit filepath.WalkFunc) error {
 	if err != nil {
 		return visit(root, nil, err)
 	}
-	return f.tree.walk(real, func(string) bool { return true }, func(name string, data []byte) error {
-		return visit(path.Join(mountPoint, name), fileInfo{name: path.Base(name), size: len(data)}, nil)
+	return f.tree.walk(real, &walker{
+		enter:      func(string) bool { return true },
+		wants:      func(string) bool { return true },
+		followDirs: true,
+		visit: func(name string, data []byte) error {
+			return visit(path.Join(mountPoint, name), fileInfo{name: path.Base(name), size: len(data)}, nil)
+		},
 	})
 }
 

@@ -1,0 +1,295 @@
+"""Kustomize as Argo CD runs it: `edit`, then `build`, on a tree in memory."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from driftd.errors import RenderError
+from driftd.model.application import ApplicationSource, KustomizeReplicas, KustomizeSource
+
+from .conftest import objects
+
+DEPLOYMENT = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  replicas: 1
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec: {containers: [{name: web, image: "registry/web:1"}]}
+"""
+BASE = {
+    "base/kustomization.yaml": "resources: [deployment.yaml]\n",
+    "base/deployment.yaml": DEPLOYMENT,
+}
+OVERLAY = BASE | {
+    "prod/kustomization.yaml": "resources: [../base]\nimages: [{name: registry/web, newTag: '2'}]\n"
+    "configMapGenerator: [{name: settings, literals: [a=b]}]\n"
+}
+
+
+def kustomize(**fields: Any) -> dict[str, Any]:
+    """A source that renders prod with fields of source.kustomize."""
+    return {"path": "prod", "kustomize": fields}
+
+
+async def test_overlay(render: Any) -> None:
+    """An overlay renders with its origin files, and without origin annotations."""
+    result = await render(OVERLAY, {"path": "prod"})
+    assert result.type == "Kustomize"
+    assert [document.file for document in result.documents] == [
+        "base/deployment.yaml",
+        "prod/kustomization.yaml",
+    ]
+    deployment, settings = objects(result)
+    assert deployment["metadata"] == {"name": "web"}
+    assert deployment["spec"]["template"]["spec"]["containers"][0]["image"] == "registry/web:2"
+    assert settings["metadata"]["name"].startswith("settings-")
+
+
+async def test_all_fields_of_the_source(render: Any) -> None:
+    """Prefix, suffix, images, replicas, labels, annotations, namespace, patches, components."""
+    files = OVERLAY | {
+        "more/kustomization.yaml": "apiVersion: kustomize.config.k8s.io/v1alpha1\n"
+        "kind: Component\nresources: [extra.yaml]\n",
+        "more/extra.yaml": "apiVersion: v1\nkind: Service\nmetadata: {name: extra}\n",
+    }
+    source = ApplicationSource(
+        path="prod",
+        kustomize=KustomizeSource(
+            name_prefix="p-",
+            name_suffix="-s",
+            images=("registry/web=mirror/web:$ARGOCD_APP_REVISION_SHORT",),
+            replicas=(KustomizeReplicas(name="web", count=3),),
+            common_labels={"team": "a", "app-name": "${ARGOCD_APP_NAME}"},
+            common_annotations={"rev": "$ARGOCD_APP_REVISION_SHORT_8"},
+            common_annotations_envsubst=True,
+            namespace="shop",
+            patches=(
+                {
+                    "target": {"kind": "Deployment"},
+                    "patch": '[{"op": "add", "path": "/spec/paused", "value": true}]',
+                },
+            ),
+            components=("../more",),
+        ),
+    )
+    deployment, settings, extra = objects(await render(files, source))
+    assert deployment["metadata"] == {
+        "name": "p-web-s",
+        "namespace": "shop",
+        "labels": {"team": "a", "app-name": "shop"},
+        "annotations": {"rev": "01234567"},
+    }
+    assert deployment["spec"]["paused"] is True
+    assert deployment["spec"]["replicas"] == 3
+    assert deployment["spec"]["selector"]["matchLabels"]["team"] == "a"
+    image = deployment["spec"]["template"]["spec"]["containers"][0]["image"]
+    assert image == "mirror/web:0123456"
+    assert settings["metadata"]["namespace"] == "shop"
+    assert extra["metadata"]["name"] == "p-extra-s"
+
+
+async def test_labels_without_selector(render: Any) -> None:
+    """Labels without selector leave selectors alone; templates get them if asked for."""
+    labels = {"commonLabels": {"team": "a"}, "labelWithoutSelector": True}
+    plain, _ = objects(await render(OVERLAY, kustomize(**labels)))
+    both, _ = objects(await render(OVERLAY, kustomize(**labels, labelIncludeTemplates=True)))
+    assert plain["spec"]["selector"]["matchLabels"] == {"app": "web"}
+    assert plain["metadata"]["labels"] == {"team": "a"}
+    assert plain["spec"]["template"]["metadata"]["labels"] == {"app": "web"}
+    assert both["spec"]["template"]["metadata"]["labels"] == {"app": "web", "team": "a"}
+
+
+async def test_annotations_without_substitution(render: Any) -> None:
+    """Without commonAnnotationsEnvsubst a $ stays as it is."""
+    deployment, _ = objects(await render(OVERLAY, kustomize(commonAnnotations={"a": "$X"})))
+    assert deployment["metadata"]["annotations"] == {"a": "$X"}
+
+
+async def test_label_conflict_is_an_error_unless_forced(render: Any) -> None:
+    """A label that the kustomization sets already is refused, and replaced with force."""
+    files = BASE | {"prod/kustomization.yaml": "resources: [../base]\ncommonLabels: {team: a}\n"}
+    with pytest.raises(RenderError, match="kustomize edit add label") as caught:
+        await render(files, kustomize(commonLabels={"team": "b"}))
+    assert caught.value.reason == "kustomize-error"
+    forced = kustomize(commonLabels={"team": "b"}, forceCommonLabels=True)
+    (deployment,) = objects(await render(files, forced))
+    assert deployment["metadata"]["labels"]["team"] == "b"
+
+
+async def test_missing_components(render: Any) -> None:
+    """A missing component is an error, or left out with a warning if the source says so."""
+    with pytest.raises(RenderError):
+        await render(OVERLAY, kustomize(components=["../gone"]))
+    result = await render(OVERLAY, kustomize(components=["../gone"], ignoreMissingComponents=True))
+    assert len(result.documents) == 2
+    assert result.warnings == (
+        "source.kustomize.components: ../gone does not exist and is left out",
+    )
+
+
+async def test_own_origin_annotations_stay(render: Any) -> None:
+    """An application that asks Kustomize for origin annotations gets them."""
+    files = BASE | {
+        "prod/kustomization.yaml": "resources: [../base]\nbuildMetadata: [originAnnotations]\n"
+    }
+    result = await render(files, {"path": "prod"})
+    (deployment,) = objects(result)
+    assert deployment["metadata"]["annotations"] == {
+        "config.kubernetes.io/origin": "path: ../base/deployment.yaml\n"
+    }
+    assert result.documents[0].file == "base/deployment.yaml"
+
+
+async def test_noting_origins_changes_no_outcome(render: Any) -> None:
+    """A patch that tests or replaces the annotations sees them as Kustomize alone shows them."""
+    operations = [
+        {"op": "test", "path": "/metadata/annotations/config.kubernetes.io~1origin"},
+        {"op": "add", "path": "/metadata/annotations", "value": {"a": "b"}},
+    ]
+
+    def patched(*patches: dict[str, Any]) -> dict[str, Any]:
+        text = json.dumps(patches)
+        return kustomize(patches=[{"target": {"kind": "Deployment"}, "patch": text}])
+
+    result = await render(OVERLAY, patched(operations[1]))
+    assert objects(result)[0]["metadata"]["annotations"] == {"a": "b"}
+    with pytest.raises(RenderError, match="test"):
+        await render(OVERLAY, patched(operations[0] | {"value": "path: ../base/deployment.yaml\n"}))
+
+
+@pytest.mark.parametrize(
+    ("field", "remote"),
+    [
+        ("resources: [%s]", "https://example.org/install.yaml"),
+        ("resources: ['%s']", "git@github.com:org/repo?ref=--upload-pack=x"),
+        ("resources: [%s]", "github.com/org/repo//base"),
+        ("resources: [%s]", "ssh://host/repo"),
+        ("resources: [%s]", "file:///etc"),
+        ("resources: [%s]", "HTTPS://example.org/a.yaml"),
+        ("bases: [%s]", "git::https://example.org/repo"),
+        ("components: [%s]", "https://example.org/repo"),
+        ("crds: [%s]", "https://example.org/crd.json"),
+        ("configurations: [%s]", "https://example.org/c.yaml"),
+        ("openapi: {path: %s}", "https://example.org/schema.json"),
+        ("patches: [{path: %s}]", "https://example.org/p.yaml"),
+        ("patchesStrategicMerge: [%s]", "https://example.org/p.yaml"),
+        ("generators: [%s]", "https://example.org/g"),
+        ("transformers: [%s]", "https://example.org/t"),
+        ("replacements: [{path: %s}]", "https://example.org/r.yaml"),
+        ("configMapGenerator: [{name: a, files: [k=%s]}]", "https://example.org/f"),
+        ("secretGenerator: [{name: a, envs: [%s]}]", "https://example.org/e"),
+        ("helmCharts: [{name: a, repo: %s}]", "https://example.org/charts"),
+    ],
+)
+async def test_remote_entries_are_refused(render: Any, field: str, remote: str) -> None:
+    """Whatever would be fetched is refused, also in a base, naming file and entry."""
+    files = {
+        "prod/kustomization.yaml": "resources: [../base]\n",
+        "base/kustomization.yaml": field % remote + "\n",
+    }
+    with pytest.raises(RenderError) as caught:
+        await render(files, {"path": "prod"})
+    assert caught.value.reason == "remote-resource"
+    assert str(caught.value).startswith("base/kustomization.yaml: ")
+    assert remote in str(caught.value)
+    assert caught.value.hint
+
+
+async def test_remote_component_of_the_source_is_refused(render: Any) -> None:
+    """source.kustomize.components may name nothing remote either."""
+    with pytest.raises(RenderError) as caught:
+        await render(OVERLAY, kustomize(components=["https://example.org/repo"]))
+    assert caught.value.reason == "remote-resource"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "resources: [/etc/passwd]",
+        "resources: [../../../etc/passwd]",
+        "configMapGenerator: [{name: a, files: [../base/deployment.yaml]}]",
+        "configMapGenerator: [{name: a, files: [/etc/passwd]}]",
+        "configMapGenerator: [{name: a, files: [link]}]",
+        "resources: [../prod]",
+        "resources: [loop]",
+    ],
+)
+async def test_files_outside_are_refused(render: Any, text: str) -> None:
+    """Absolute paths, escapes, load restrictions, links out of the tree and cycles are errors."""
+    files = BASE | {"prod/kustomization.yaml": text + "\n"}
+    with pytest.raises(RenderError) as caught:
+        await render(files, {"path": "prod"}, links={"prod/link": "/etc/passwd", "prod/loop": "."})
+    assert caught.value.reason == "kustomize-error"
+    assert "root:" not in str(caught.value)
+
+
+async def test_links_inside_the_tree_work(render: Any) -> None:
+    """A base behind a symbolic link renders."""
+    files = BASE | {"prod/kustomization.yaml": "resources: [../current]\n"}
+    result = await render(files, {"path": "prod"}, links={"current": "base"})
+    assert [o["metadata"]["name"] for o in objects(result)] == ["web"]
+
+
+async def test_executing_plugins_are_refused(render: Any) -> None:
+    """An exec or container function as transformer does not run."""
+    function = """\
+apiVersion: example.org/v1
+kind: Hack
+metadata:
+  name: hack
+  annotations:
+    config.kubernetes.io/function: |
+      exec: {path: /bin/true}
+"""
+    files = BASE | {
+        "prod/kustomization.yaml": "resources: [../base]\ntransformers: [hack.yaml]\n",
+        "prod/hack.yaml": function,
+    }
+    with pytest.raises(RenderError) as caught:
+        await render(files, {"path": "prod"})
+    assert caught.value.reason == "kustomize-error"
+
+
+async def test_charts_in_a_kustomization_are_unsupported(render: Any) -> None:
+    """Inflating a chart would need helm; the message says so."""
+    files = {"prod/kustomization.yaml": "helmCharts: [{name: redis}]\n"}
+    with pytest.raises(RenderError, match="redis") as caught:
+        await render(files, {"path": "prod"})
+    assert caught.value.reason == "unsupported"
+
+
+async def test_bases_nested_too_deep_are_refused(render: Any) -> None:
+    """A tower of bases is refused before Kustomize climbs it."""
+    files = {f"b{i}/kustomization.yaml": f"resources: [../b{i + 1}]\n" for i in range(60)}
+    with pytest.raises(RenderError, match="nested deeper than 32") as caught:
+        await render(files, {"path": "b0"})
+    assert caught.value.reason == "limit"
+
+
+async def test_two_kustomization_files_are_an_error(render: Any) -> None:
+    """Kustomize wants exactly one; so does the worker."""
+    files = OVERLAY | {"prod/kustomization.yml": "resources: []\n"}
+    with pytest.raises(RenderError, match="2 kustomization files"):
+        await render(files, {"path": "prod"})
+
+
+async def test_reorder_is_a_closed_choice(render: Any) -> None:
+    """Only none and legacy are build options; anything else is refused."""
+    files = {
+        "kustomization.yaml": "resources: [a.yaml]\n",
+        "a.yaml": "apiVersion: v1\nkind: Service\nmetadata: {name: a}\n---\n"
+        "apiVersion: v1\nkind: Namespace\nmetadata: {name: b}\n",
+    }
+    kept = objects(await render(files, {}))
+    sorted_ = objects(await render(files, {}, reorder="legacy"))
+    assert [o["kind"] for o in kept] == ["Service", "Namespace"]
+    assert [o["kind"] for o in sorted_] == ["Namespace", "Service"]
+    with pytest.raises(RenderError, match="reorder"):
+        await render(files, {}, reorder="--enable-exec")
