@@ -140,7 +140,10 @@ async def _tracking(
     if live is None:
         text = f"there is no ConfigMap {namespace}/argocd-cm on the hub, defaults are assumed"
         return Tracking(), (Condition("HubReadError", text, Severity.WARNING),)
-    data = msgspec.json.decode(live.body, type=_ConfigMap).data
+    try:
+        data = msgspec.convert(_without_nulls(msgspec.json.decode(live.body)), _ConfigMap).data
+    except msgspec.MsgspecError as error:
+        return Tracking(), (Condition("HubReadError", f"{live.key} on the hub: {error}"),)
     method = data.get("application.resourceTrackingMethod") or TRACKING_METHODS[0]
     label = data.get("application.instanceLabelKey") or DEFAULT_INSTANCE_LABEL
     if method not in TRACKING_METHODS:

@@ -145,6 +145,15 @@ async def test_tracking_settings(server, reader, replies) -> None:
     ]
 
 
+async def test_settings_that_cannot_be_read(server, reader, replies) -> None:
+    """An argocd-cm of another shape is a condition; the defaults are used."""
+    server.on(CONFIG, replies.answer({"metadata": {"name": "argocd-cm"}, "data": ["x"]}))
+    hub = await read_hub(reader, "h")
+    assert hub.tracking.method == "annotation"
+    (condition,) = hub.conditions
+    assert "ConfigMap argocd-cm on the hub" in condition.message
+
+
 async def test_one_part_that_fails_stops_no_other(server, reader, replies) -> None:
     """Forbidden Secrets and a missing argocd-cm are conditions; Applications are there."""
     server.on(APPLICATIONS, replies.answer({"metadata": {}, "items": [application()]}))

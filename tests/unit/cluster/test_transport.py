@@ -264,6 +264,45 @@ async def test_rotated_token_file_is_read_again_after_401(server, replies, tmp_p
         await transport.close()
 
 
+async def test_credential_of_a_plugin_is_replaced_before_it_ends(server, replies, tmp_path) -> None:
+    """A plugin is asked again shortly before its token ends, not at each request."""
+    calls = tmp_path / "calls"
+    plugin = tmp_path / "plugin"
+    plugin.write_text(
+        "#!/bin/sh\n"
+        f"echo call >> {calls}\n"
+        f"hour=$((11 + 2 * $(wc -l < {calls})))\n"
+        'echo "{\\"apiVersion\\": \\"v1\\", \\"kind\\": \\"ExecCredential\\", \\"status\\": {"\n'
+        'echo "\\"token\\": \\"until-$hour\\","\n'
+        'echo "\\"expirationTimestamp\\": \\"2026-11-25T$hour:00:00Z\\"}}"\n'
+    )
+    plugin.chmod(0o700)
+    spec = {"command": str(plugin), "apiVersion": "v1"}
+    access = msgspec.structs.replace(server.access, user={"exec": spec})
+    clock = FixedClock()
+    server.on("/x", replies.answer({}))
+    transport = Transport(access, clock=clock)
+    try:
+        for minute in (0, 30, 58, 59, 59):
+            clock.moment = NOW.replace(minute=minute)
+            await transport.get("/x", doing="look")
+    finally:
+        await transport.close()
+    tokens = [request.headers["Authorization"] for request in server.requests]
+    assert tokens == ["Bearer until-13"] * 3 + ["Bearer until-15"] * 2
+
+
+async def test_plugin_that_fails_is_unauthorized_for_each_request(server, tmp_path) -> None:
+    """A plugin that is not installed makes the cluster's reads Unauthorized, with the remedy."""
+    spec = {"command": str(tmp_path / "none"), "apiVersion": "v1", "installHint": "get it there"}
+    access = msgspec.structs.replace(server.access, user={"exec": spec})
+    transport = Transport(access)
+    with pytest.raises(Unauthorized, match="cannot start exec plugin") as caught:
+        await transport.get("/x", doing="look")
+    assert caught.value.hint == "get it there"
+    assert server.requests == []
+
+
 async def test_concurrency_is_bounded(server, replies) -> None:
     """Of many requests only as many as allowed reach the server at the same time."""
     running = 0
