@@ -41,7 +41,7 @@ def test_the_base_is_accepted_and_applying_again_changes_nothing(deployed):
         "apply", "--server-side", "--validate=strict", "-k", str(DEPLOY / "base")
     )
     assert again.stderr == ""
-    assert len(again.stdout.splitlines()) == 8
+    assert len(again.stdout.splitlines()) == 10
     deployment = deployed.call("GET", "/apis/apps/v1/namespaces/driftd/deployments/driftd")
     assert deployment["metadata"]["generation"] == 1
 

@@ -73,6 +73,20 @@ def ensure() -> Binaries:
     return Binaries(control_plane)
 
 
+def helm() -> Path:
+    """The real helm binary, of the version that the sandbox worker links; built when missing.
+
+    Only tests that deploy charts as people do need it. Raises `BuildFailed`.
+    """
+    sources = _SOURCES / "helm"
+    place = _place("helm", sources)
+    if not (place / "helm").exists():
+        with _locked(place):
+            if not (place / "helm").exists():
+                _build(place / "helm", sources, "helm.sh/helm/v4/cmd/helm", ())
+    return place / "helm"
+
+
 def _place(name: str, sources: Path, extra: str = "") -> Path:
     """The cache folder of one program: a different source is a different folder."""
     digest = hashlib.sha256(f"{platform.system()} {platform.machine()} {extra}\n".encode())
@@ -139,6 +153,7 @@ def main() -> int:
     started = time.monotonic()
     try:
         binaries = ensure()
+        helm()
     except BuildFailed as error:
         _say(str(error))
         return 1

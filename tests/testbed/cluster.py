@@ -4,7 +4,8 @@ Everything of a cluster lies in one temporary folder and dies with the test proc
 
 - `admin` - all rights (group system:masters), `control` - all rights through RBAC;
 - `alice` - edit rights in every namespace, `nobody` - known, without any right;
-- `detector` - service account `driftd/driftd-detect` with the shipped read-only ClusterRole;
+- `detector` - service account `driftd/driftd-detect` with the shipped read-only ClusterRoles
+  (the one for custom resources is empty without controllers);
 - `stranger` - a token that the server does not know (401).
 """
 
@@ -33,7 +34,8 @@ from tests.testbed.kubeconfig import Access, write_kubeconfig
 from tests.testbed.processes import Child, reserve_port, wait_until
 
 _HERE = Path(__file__).resolve().parent
-DETECT_ROLE = _HERE.parent.parent / "deploy" / "base" / "clusterrole-detect.yaml"
+_DEPLOY = _HERE.parent.parent / "deploy" / "base"
+DETECT_ROLES = (_DEPLOY / "clusterrole-detect.yaml", _DEPLOY / "clusterrole-detect-custom.yaml")
 _GROUPS = {
     "admin": "system:masters",
     "alice": "editors",
@@ -370,10 +372,11 @@ class ControlPlane:
         account = {"metadata": {"name": "driftd-detect"}}
         self.call("POST", "/api/v1/namespaces/driftd/serviceaccounts", account)
         rbac = "/apis/rbac.authorization.k8s.io/v1"
-        detect = yaml.safe_load(DETECT_ROLE.read_text())
-        self.call("POST", f"{rbac}/clusterroles", detect)
         subject = {"kind": "ServiceAccount", "namespace": "driftd", "name": "driftd-detect"}
-        self._bind("driftd-detect", detect["metadata"]["name"], subject)
+        for file in DETECT_ROLES:
+            detect = yaml.safe_load(file.read_text())
+            self.call("POST", f"{rbac}/clusterroles", detect)
+            self._bind(detect["metadata"]["name"], detect["metadata"]["name"], subject)
         # `edit` itself is empty until a controller has aggregated its parts.
         for part in ("system:aggregate-to-edit", "system:aggregate-to-view"):
             self._bind(f"editors-{part}", part, _group("editors"))
