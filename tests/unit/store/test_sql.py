@@ -85,6 +85,10 @@ async def test_the_last_look_is_kept_whole(store):
     stored = await store.application(NAME)
     assert stored.report == DRIFTED
     assert (stored.observed_at, stored.changed_at) == (after(60), START)
+    await store.record(CLEAN, after(90), quiet)
+    stored = await store.application(NAME)
+    assert (stored.observed_at, stored.changed_at) == (after(90), after(90))
+    await store.record(DRIFTED, after(120), quiet)
     assert [a.report.name for a in await store.applications()] == ["api", "shop"]
     assert await store.application("argocd/none") is None
 
