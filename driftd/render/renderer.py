@@ -182,6 +182,12 @@ def checked_source_path(source: ApplicationSource, tree: Tree) -> str:
         return path
     if path in tree.files:
         raise RenderError(f"path {path} is a file, not a folder", hint="name the folder it lies in")
+    for submodule in tree.submodules:
+        if f"{path}/".startswith(f"{submodule}/"):
+            raise RenderError(
+                f"path {path} lies in the submodule {submodule}, and submodules are never read",
+                hint="point the source at the submodule's own repository",
+            )
     folders = {posixpath.dirname(file) for file in tree.files}
     near = difflib.get_close_matches(path, sorted(folders), n=1, cutoff=0.6)
     raise RenderError(

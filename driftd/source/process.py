@@ -146,8 +146,8 @@ class Git:
     async def _start(
         self, arguments: Iterable[str], feed: bool, config: Mapping[str, str] | None
     ) -> asyncio.subprocess.Process:
-        try:
-            return await asyncio.create_subprocess_exec(
+        starting = asyncio.create_task(
+            asyncio.create_subprocess_exec(
                 "git",
                 *arguments,
                 stdin=asyncio.subprocess.PIPE if feed else asyncio.subprocess.DEVNULL,
@@ -158,6 +158,13 @@ class Git:
                 start_new_session=True,
                 limit=MIB,
             )
+        )
+        try:
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            # Cancelled halfway, asyncio would end git alone and wait for what git has started.
+            await _end(await starting, [])
+            raise
         except FileNotFoundError:
             raise SourceError(
                 "git was not found on PATH", hint="install git 2.38 or newer", reason="GitMissing"

@@ -235,11 +235,12 @@ async def test_links_out_of_the_repository_show_nothing(sandbox: SandboxPool, li
         ("a/../../b", "leaves the repository", ""),
         ("apps/shpo", "apps/shpo does not exist", "did you mean apps/shop?"),
         ("apps/shop/a.yaml", "is a file", "name the folder"),
+        ("vendored/app", "lies in the submodule vendored", "own repository"),
     ],
 )
 def test_source_paths_are_checked(path: str, message: str, hint: str) -> None:
     """A path outside the repository, a missing one and a file say what is meant."""
-    tree = _tree("paths", {"apps/shop/a.yaml": "x"})
+    tree = Tree("paths", {"apps/shop/a.yaml": b"x"}, {}, ("vendored",))
     with pytest.raises(RenderError, match=message) as error:
         checked_source_path(ApplicationSource(path=path), tree)
     assert hint in error.value.hint

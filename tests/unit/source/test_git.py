@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -152,10 +151,10 @@ async def test_a_git_bomb_is_refused_quickly(repo: GitRepo) -> None:
         kind, mode = "tree", "040000"
     commit = repo.git("commit-tree", "-m", "Bomb", child).strip()
     source = GitRepository.open(repo.path)
-    started = time.perf_counter()
+    started = _cpu_seconds()
     with pytest.raises(SourceError, match=r"more than 20,000 files"):
         await source.tree(commit)
-    assert time.perf_counter() - started < 1.0
+    assert _cpu_seconds() - started < 1.0
 
 
 def _mktree(repo: GitRepo, listing: str) -> str:
@@ -176,17 +175,31 @@ async def test_too_many_bytes_are_refused(repo: GitRepo, repeats: int) -> None:
         await source.tree(commit)
 
 
+def _cpu_seconds() -> float:
+    """CPU time of this process and its ended children: what a busy machine does not change."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
+def _import_files(repo: GitRepo, files: dict[str, str]) -> None:
+    """Commit files as one pack on the branch `bulk`, as they lie in a fresh clone."""
+    changes = "".join(
+        f"M 100644 inline {path}\ndata {len(text)}\n{text}\n" for path, text in files.items()
+    )
+    stream = f"commit refs/heads/bulk\ncommitter T <t@example.com> 0 +0000\ndata 0\n{changes}\n"
+    subprocess.run(
+        ["git", "fast-import", "--quiet"], cwd=repo.path, input=stream.encode(), check=True
+    )
+
+
 async def test_ten_thousand_blobs_are_read_in_a_second(repo: GitRepo) -> None:
-    """Reading 10,000 files of a packed repository stays well under a second of wall time."""
-    (repo.path / "many").mkdir()
-    for number in range(10_000):
-        (repo.path / "many" / f"{number}.yaml").write_text(f"number: {number}\n" * 20)
-    commit = repo.commit()
+    """Reading 10,000 files of a packed repository costs less than a second, git included."""
+    _import_files(repo, {f"many/{n}.yaml": f"number: {n}\n" * 20 for n in range(10_000)})
     source = GitRepository.open(repo.path)
-    started = time.process_time(), time.perf_counter()
+    commit = await source.resolve("bulk")
+    started = _cpu_seconds()
     tree = await source.tree(commit)
-    assert time.process_time() - started[0] < 0.5
-    assert time.perf_counter() - started[1] < 3.0
+    assert _cpu_seconds() - started < 1.0
     assert tree.files["many/9999.yaml"].startswith(b"number: 9999\n")
 
 
@@ -354,3 +367,17 @@ async def test_replace_refs_do_not_count(repo: GitRepo) -> None:
     repo.git("replace", first, forged)
     tree = await GitRepository.open(repo.path).tree(first)
     assert tree.files["apps/one.yaml"] == b"kind: One\n"
+
+
+async def test_sha256_repositories_are_read(tmp_path: Path) -> None:
+    """A repository with SHA-256 object ids resolves and reads like any other."""
+    folder = tmp_path / "sha256"
+    outer = GitRepo(tmp_path / "outer")
+    outer.git("init", "--quiet", "--initial-branch=main", "--object-format=sha256", str(folder))
+    modern = GitRepo(folder)
+    modern.write("x/one.yaml", "one")
+    commit = modern.commit()
+    source = GitRepository.open(folder)
+    assert len(commit) == 64
+    assert await source.resolve("main") == await source.resolve(commit[:10]) == commit
+    assert (await source.tree(commit)).files["x/one.yaml"] == b"one"
