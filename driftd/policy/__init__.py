@@ -1,0 +1,1 @@
+"""Judges what is allowed, ignored, reported or healed; pure."""
