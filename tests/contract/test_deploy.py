@@ -74,6 +74,20 @@ def test_the_base_may_read_but_not_secrets_and_change_nothing(deployed):
     assert not may(deployed, "create", "pods/exec")
 
 
+def test_every_shipped_cluster_role_is_bound_to_the_service_account(deployed):
+    """A right that is shipped in the base is one that the daemon really has."""
+    objects = render(deployed, DEPLOY / "base")
+    account = {"kind": "ServiceAccount", "name": "driftd", "namespace": "driftd"}
+    bound = {
+        o["roleRef"]["name"]
+        for o in objects
+        if o["kind"] == "ClusterRoleBinding" and o["subjects"] == [account]
+    }
+    roles = {o["metadata"]["name"] for o in objects if o["kind"] == "ClusterRole"}
+    files = (DEPLOY / "base").glob("clusterrole-*.yaml")
+    assert roles == bound == {yaml.safe_load(f.read_text())["metadata"]["name"] for f in files}
+
+
 def test_the_components_give_what_they_say_and_no_more(deployed, tmp_path):
     """Hub: Secrets of Argo CD's namespace. Heal: nothing until bound, then create and patch."""
     for name in ("argocd", "healed"):
