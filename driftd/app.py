@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from driftd.clock import Clock
+from driftd import __version__
+from driftd.clock import Clock, SystemClock
 from driftd.cluster.access import in_cluster_access
 from driftd.cluster.destinations import ClusterTarget, TargetKind
 from driftd.cluster.hub import Hub, read_hub
@@ -20,7 +26,15 @@ from driftd.controller.workspace import Progress, Workspace
 from driftd.errors import ConfigError, SourceError
 from driftd.model.report import DriftReport
 from driftd.sandbox.pool import SandboxPool
-from driftd.source.repositories import Repositories
+from driftd.source.mirror import GitCredential, GitMirror
+from driftd.source.repositories import Home, Repositories, Repository
+from driftd.source.url import identity
+
+if TYPE_CHECKING:
+    import aiohttp
+
+    from driftd.notify.notifier import Notifier
+    from driftd.settings.types import Credentials, Settings
 
 
 @asynccontextmanager
@@ -28,36 +42,158 @@ async def open_workspace(options: CheckOptions, progress: Progress) -> AsyncIter
     """Everything that a look needs, opened as the options say and closed at the end."""
     async with AsyncExitStack() as stack:
         sandbox = await stack.enter_async_context(SandboxPool())
-        problem = ""
-        kubeconfig: Kubeconfig | None = None
-        try:
-            kubeconfig = load_kubeconfig(str(options.kubeconfig or ""))
-        except ConfigError as error:
-            # A Pod has no kubeconfig, and a wrong one is told by the applications that need it.
-            if options.kubeconfig is not None or options.hub or options.context:
-                raise
-            problem = error.message
+        kubeconfig, problem = _kubeconfig(options)
+        registry = await stack.enter_async_context(_registry(options))
+        hub = await _hub(options, kubeconfig, registry, progress)
+        repositories = await _repositories(options, hub)
+        yield _workspace(repositories, sandbox, registry, kubeconfig, problem, hub)
 
-        def kubeconfig_of_now() -> Kubeconfig:
-            return load_kubeconfig(str(options.kubeconfig or ""))
 
-        registry = await stack.enter_async_context(
-            ClusterRegistry(
-                kubeconfig_of_now,
-                options=TransportOptions(timeout=options.timeout, concurrency=options.concurrency),
+async def check(options: CheckOptions, *, progress: Progress, clock: Clock) -> DriftReport:
+    """Open what `options` name, look once, report. Raises DriftdError if nothing can be seen."""
+    async with open_workspace(options, progress) as workspace:
+        return await controller.check(workspace, options, progress=progress, clock=clock)
+
+
+async def render(options: CheckOptions, *, progress: Progress) -> list[Desired]:
+    """What Git declares for the chosen applications."""
+    async with open_workspace(options, progress) as workspace:
+        return await controller.render(workspace, options, progress=progress)
+
+
+async def catalog(options: CheckOptions, *, progress: Progress) -> Declared:
+    """The chosen applications and the clusters of their destinations."""
+    async with open_workspace(options, progress) as workspace:
+        return await declare(workspace, options, progress)
+
+
+def run_daemon(settings_path: Path, *, once: bool = False) -> int:
+    """Run `driftd run` until SIGTERM or SIGINT; the exit code. Raises DriftdError."""
+    from driftd.settings.load import load
+
+    return asyncio.run(_run(load(settings_path), once=once))
+
+
+async def _run(settings: Settings, *, once: bool) -> int:
+    # A daemon pays for its clients at the start; the command line must not.
+    import aiohttp
+
+    from driftd.cluster.writer import KubeWriter
+    from driftd.controller.daemon import Daemon
+    from driftd.controller.reconciler import Reconciler
+    from driftd.notify.dispatch import Dispatcher
+    from driftd.notify.message import composer
+    from driftd.settings.load import store_dsn
+    from driftd.store.sql import SqlStore
+    from driftd.telemetry.logs import configure
+    from driftd.telemetry.metrics import Metrics
+    from driftd.web.server import Readiness, Server
+
+    configure(settings.log)
+    clock, metrics, readiness = SystemClock(), Metrics(__version__), Readiness()
+    stop = asyncio.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    async with AsyncExitStack() as stack:
+        store = await SqlStore.open(store_dsn(settings.store))
+        stack.push_async_callback(store.close)
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+        notifiers = _notifiers(settings, session, clock)
+        dispatcher = Dispatcher(store, notifiers, settings.notifications, clock, metrics)
+        await stack.enter_async_context(Server(settings.server.listen, metrics, readiness))
+        options = _look_options(settings)
+        workspace, clusters = await stack.enter_async_context(_daemon_workspace(settings, options))
+        reconciler = Reconciler(
+            workspace=workspace,
+            options=options,
+            settings=settings,
+            store=store,
+            compose=composer(notifiers),
+            open_writer=lambda target: KubeWriter(clusters.open(target).transport),
+            metrics=metrics,
+            clock=clock,
+        )
+        daemon = Daemon(reconciler, store, dispatcher, settings, swept=readiness.first_sweep_done)
+        if once:
+            await daemon.once()
+        else:
+            await daemon.run(stop)
+    return 0
+
+
+@asynccontextmanager
+async def _daemon_workspace(
+    settings: Settings, options: CheckOptions
+) -> AsyncIterator[tuple[Workspace, ClusterRegistry]]:
+    """What the daemon looks with; opened once, used by every look."""
+    async with AsyncExitStack() as stack:
+        sandbox = await stack.enter_async_context(
+            SandboxPool(
+                size=settings.sandbox.workers,
+                max_rss=settings.sandbox.memory.bytes,
+                require_isolation=settings.sandbox.require_isolation,
             )
         )
-        hub = await _hub(options, kubeconfig, registry, progress)
-        yield Workspace(
-            repositories=await _repositories(options, hub),
-            sandbox=sandbox,
-            clusters=registry,
-            contexts=kubeconfig.contexts if kubeconfig else (),
-            current_context=kubeconfig.current_context if kubeconfig else "",
-            kubeconfig_problem=problem,
-            in_cluster=in_cluster_access() is not None,
-            hub=hub,
-        )
+        kubeconfig, problem = _kubeconfig(options)
+        registry = await stack.enter_async_context(_registry(options))
+        hub = await _hub(options, kubeconfig, registry, lambda _text: None)
+        mirrors = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="driftd-mirrors-")))
+        repositories = await _daemon_repositories(settings, mirrors)
+        yield _workspace(repositories, sandbox, registry, kubeconfig, problem, hub), registry
+
+
+def _look_options(settings: Settings) -> CheckOptions:
+    """What the settings say about looks, as the options of one."""
+    clusters = settings.clusters
+    return CheckOptions(
+        kubeconfig=Path(clusters.kubeconfig) if clusters.kubeconfig else None,
+        cluster_map=clusters.destinations,
+        hub=clusters.hub_context or None,
+        namespace=settings.applications.namespace or None,
+        timeout=clusters.timeout.seconds,
+        concurrency=clusters.concurrency,
+    )
+
+
+def _kubeconfig(options: CheckOptions) -> tuple[Kubeconfig | None, str]:
+    """The kubeconfig, or why there is none.
+
+    A Pod has none, and applications whose destination needs one say what is wrong with it; it
+    is an error only where an option speaks of it.
+    """
+    try:
+        return load_kubeconfig(str(options.kubeconfig or "")), ""
+    except ConfigError as error:
+        if options.kubeconfig is not None or options.hub or options.context:
+            raise
+        return None, error.message
+
+
+def _registry(options: CheckOptions) -> ClusterRegistry:
+    return ClusterRegistry(
+        lambda: load_kubeconfig(str(options.kubeconfig or "")),
+        options=TransportOptions(timeout=options.timeout, concurrency=options.concurrency),
+    )
+
+
+def _workspace(
+    repositories: Repositories,
+    sandbox: SandboxPool,
+    registry: ClusterRegistry,
+    kubeconfig: Kubeconfig | None,
+    problem: str,
+    hub: Hub | None,
+) -> Workspace:
+    return Workspace(
+        repositories=repositories,
+        sandbox=sandbox,
+        clusters=registry,
+        contexts=kubeconfig.contexts if kubeconfig else (),
+        current_context=kubeconfig.current_context if kubeconfig else "",
+        kubeconfig_problem=problem,
+        in_cluster=in_cluster_access() is not None,
+        hub=hub,
+    )
 
 
 async def _hub(
@@ -96,19 +232,46 @@ async def _repositories(options: CheckOptions, hub: Hub | None) -> Repositories:
         return await Repositories.open(flags, worktree=options.worktree)
 
 
-async def check(options: CheckOptions, *, progress: Progress, clock: Clock) -> DriftReport:
-    """Open what `options` name, look once, report. Raises DriftdError if nothing can be seen."""
-    async with open_workspace(options, progress) as workspace:
-        return await controller.check(workspace, options, progress=progress, clock=clock)
+async def _daemon_repositories(settings: Settings, mirrors: Path) -> Repositories:
+    """The repositories of the settings: checkouts as they lie there, URLs through mirrors."""
+    credentials = {identity(one.url): one.credentials for one in settings.repositories if one.url}
+
+    def mirror(url: str) -> Repository:
+        return GitMirror(url, mirrors, credential=_credential(credentials.get(identity(url))))
+
+    flags = [one.path for one in settings.repositories if one.path]
+    remote = any(one.url for one in settings.repositories)
+    homes = [
+        Home(path=one.path, url=one.url, revision=one.revision) for one in settings.repositories
+    ]
+    return await Repositories.open(flags, mirror=mirror if remote else None, homes=homes)
 
 
-async def render(options: CheckOptions, *, progress: Progress) -> list[Desired]:
-    """What Git declares for the chosen applications."""
-    async with open_workspace(options, progress) as workspace:
-        return await controller.render(workspace, options, progress=progress)
+def _credential(settings: Credentials | None) -> GitCredential | None:
+    if settings is None:
+        return None
+    from driftd.settings.load import read_secret
+
+    password = read_secret(settings.password_file, "Git") if settings.password_file else ""
+    return GitCredential(
+        username=settings.username,
+        password=password,
+        ssh_key_file=settings.ssh_key_file,
+        known_hosts_file=settings.known_hosts_file,
+    )
 
 
-async def catalog(options: CheckOptions, *, progress: Progress) -> Declared:
-    """The chosen applications and the clusters of their destinations."""
-    async with open_workspace(options, progress) as workspace:
-        return await declare(workspace, options, progress)
+def _notifiers(
+    settings: Settings, session: aiohttp.ClientSession, clock: Clock
+) -> dict[str, Notifier]:
+    """Every receiver by its name. Raises ConfigError for a secret that cannot be read."""
+    from driftd.notify.slack import SlackNotifier
+    from driftd.notify.webhook import WebhookNotifier
+
+    told = settings.notifications
+    limit = told.timeout.seconds
+    receivers: dict[str, Notifier] = {
+        one.name: WebhookNotifier(one, session, clock, limit) for one in told.webhooks
+    }
+    receivers |= {one.name: SlackNotifier(one, session, limit) for one in told.slack}
+    return receivers

@@ -48,8 +48,19 @@ async def check(
     Raises DriftdError only where nothing at all can be looked at.
     """
     declared = await declare(workspace, options, progress)
-    reports = await look(workspace, declared, options, progress=progress, clock=clock)
-    return drift_report(reports, declared.conditions, generated_at=rfc3339(clock.now()))
+    looks = await look(workspace, declared, options, progress=progress, clock=clock)
+    return drift_report(
+        [one.report for one in looks], declared.conditions, generated_at=rfc3339(clock.now())
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """The verdict on one application, with what acting on it needs."""
+
+    report: ApplicationReport
+    desired: Desired
+    view: ClusterView | None = None
 
 
 async def look(
@@ -59,30 +70,31 @@ async def look(
     *,
     progress: Progress,
     clock: Clock,
-) -> list[ApplicationReport]:
+) -> list[Looked]:
     """The verdict on every declared entry, clusters side by side, in the order of entries."""
     by_target: dict[ClusterTarget | None, list[Entry]] = {}
     for entry in declared.entries:
         by_target.setdefault(entry.target, []).append(entry)
 
-    async def one(target: ClusterTarget | None) -> list[ApplicationReport]:
+    async def one(target: ClusterTarget | None) -> list[Looked]:
         entries = by_target[target]
         work = _ClusterLook(workspace, declared, options, progress, clock)
         return await work.reports(target, entries)
 
     results = await gather_isolated(one, by_target, limit=len(by_target) or 1, isolate=DriftdError)
-    reports: dict[int, ApplicationReport] = {}
+    looks: dict[int, Looked] = {}
     for entries, result in zip(by_target.values(), results, strict=True):
         for position, entry in enumerate(entries):
             if isinstance(result, Exception):
                 # Nothing of this cluster came back; its applications say why.
                 told = Condition("ComparisonError", str(result))
-                reports[id(entry)] = application_report(Desired(entry=entry), (), (told,))
+                blind = Desired(entry=entry)
+                looks[id(entry)] = Looked(application_report(blind, (), (told,)), blind)
             else:
-                reports[id(entry)] = result[position]
+                looks[id(entry)] = result[position]
     for note in workspace.repositories.notes:
         progress(f"note: {note}")
-    return [reports[id(entry)] for entry in declared.entries]
+    return [looks[id(entry)] for entry in declared.entries]
 
 
 @dataclass(slots=True)
@@ -95,18 +107,16 @@ class _ClusterLook:
     progress: Progress
     clock: Clock
 
-    async def reports(
-        self, target: ClusterTarget | None, entries: Sequence[Entry]
-    ) -> list[ApplicationReport]:
+    async def reports(self, target: ClusterTarget | None, entries: Sequence[Entry]) -> list[Looked]:
         view = await self._view(target) if target else None
         desired = await self._desired(entries, view)
-        if view is None or view.discovery is None:
-            return [self._blind(one, view) for one in desired]
-        self.progress(f"reading {target.name if target else ''}")
+        if target is None or view is None or view.discovery is None:
+            return [Looked(self._blind(one, view), one, view) for one in desired]
+        self.progress(f"reading {target.name}")
         observation = await observe(
             view,
             (manifest for one in desired for manifest in one.manifests),
-            frozenset(
+            applications=frozenset(
                 name
                 for one in desired
                 for name in (
@@ -114,7 +124,9 @@ class _ClusterLook:
                     f"{one.entry.application.namespace}_{one.entry.application.name}",
                 )
             ),
-            self.options.concurrency,
+            limit=self.options.concurrency,
+            target=target,
+            memory=self.workspace.schemas,
         )
         hub = self.workspace.hub
         shared = Look(
@@ -123,7 +135,7 @@ class _ClusterLook:
             observed_at=rfc3339(self.clock.now()),
             instance_label=hub.tracking.instance_label if hub else None,
         )
-        return [await self._report(one, shared) for one in desired]
+        return [Looked(await self._report(one, shared), one, view) for one in desired]
 
     async def _view(self, target: ClusterTarget) -> ClusterView:
         self.progress(f"connecting to {target.name}")
@@ -258,6 +270,7 @@ async def render(
                 view.discovery if view else None,
                 urls=declared.urls,
                 kube_version=view.version if view else "",
+                forced=True,
             )
         )
     return rendered

@@ -5,7 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from driftd.applicationset.catalog import discover
-from driftd.cluster.destinations import IN_CLUSTER_SERVER, ClusterTarget, resolve
+from driftd.cluster.destinations import (
+    IN_CLUSTER_SERVER,
+    ClusterTarget,
+    TargetKind,
+    resolve,
+)
 from driftd.controller.options import CheckOptions
 from driftd.controller.workspace import Progress, Workspace
 from driftd.errors import ConfigError, DriftdError, SourceError
@@ -63,10 +68,8 @@ async def declare(workspace: Workspace, options: CheckOptions, progress: Progres
         conditions += workspace.hub.conditions
     else:
         progress("reading the repository")
-        reading = await workspace.repositories.primary()
-        catalog = await discover(reading.tree, workspace.sandbox)
-        applications, projects = catalog.applications, catalog.projects
-        conditions += catalog.conditions
+        applications, projects, found = await _catalog(workspace)
+        conditions += found
     chosen = [app for app in applications if options.chooses(app)]
     if not chosen and (options.applications or options.namespace):
         raise _none_chosen(options, applications)
@@ -78,6 +81,30 @@ async def declare(workspace: Workspace, options: CheckOptions, progress: Progres
         )
     entries = tuple(_entry(app, projects, workspace, options, progress) for app in chosen)
     return Declared(entries=entries, conditions=tuple(conditions), urls=git_urls(applications))
+
+
+async def _catalog(
+    workspace: Workspace,
+) -> tuple[tuple[Application, ...], dict[str, AppProject], list[Condition]]:
+    """What all repositories declare together; of two of one name the first counts."""
+    applications: dict[str, Application] = {}
+    projects: dict[str, AppProject] = {}
+    conditions: list[Condition] = []
+    for reading in await workspace.repositories.homes():
+        catalog = await discover(reading.tree, workspace.sandbox)
+        conditions += catalog.conditions
+        for name, project in catalog.projects.items():
+            if name not in projects or projects[name] is PERMISSIVE:
+                projects[name] = project
+        for application in catalog.applications:
+            first = applications.setdefault(application.qualified_name, application)
+            if first is not application:
+                text = (
+                    f"Application {application.qualified_name} is declared in two repositories "
+                    f"({first.origin} counts, {application.origin} does not)"
+                )
+                conditions.append(Condition("RepeatedResourceWarning", text, Severity.WARNING))
+    return tuple(applications.values()), projects, conditions
 
 
 def _entry(
@@ -102,6 +129,11 @@ def _entry(
             hub_context=options.hub or "",
         )
         target = mapping.target
+        if target.kind is TargetKind.HUB_CLUSTER:
+            # Projects may permit by either; the hub knows both.
+            destination = Destination(
+                server=target.server, name=target.name, namespace=destination.namespace
+            )
         progress(f"note: destination {mapping.note}")
     except ConfigError as error:
         text = error.message

@@ -42,12 +42,15 @@ async def desired_state(
     *,
     urls: frozenset[str],
     kube_version: str = "",
+    forced: bool = False,
 ) -> Desired:
     """Render an application. Never raises for what its sources contain.
 
-    Without `discovery` (an unreachable cluster) scopes are unknown and charts see no API.
+    Without `discovery` (an unreachable cluster) scopes are unknown and charts see no API. An
+    application that is blocked (no such cluster, forbidden by its project) is rendered only
+    if `forced`.
     """
-    if entry.blocked:
+    if entry.blocked and not forced:
         return Desired(entry=entry, conditions=entry.conditions)
     rendered, revisions, conditions = await _render(
         workspace, entry.application, discovery, urls, kube_version

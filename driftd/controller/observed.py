@@ -13,21 +13,22 @@ from dataclasses import dataclass, field
 import orjson
 
 from driftd.aio import gather_isolated
+from driftd.cluster.destinations import ClusterTarget
 from driftd.cluster.reader import (
     ApiResource,
     ClusterReader,
     Discovery,
     Listing,
     ObjectMeta,
+    OpenApiDocument,
 )
+from driftd.controller.workspace import SchemaMemory
 from driftd.diff.schema import SchemaSet
 from driftd.diff.trusted import Bounds, Facts
 from driftd.errors import ClusterError
 from driftd.model.resource import GVK, LiveObject, Manifest, ResourceKey
 
 TRACKING_ID = "argocd.argoproj.io/tracking-id"
-_NAMESPACE_LISTS = 4
-"""Up to so many namespaces are listed one by one; beyond, one list of the cluster is cheaper."""
 _SCALED_KINDS = frozenset({("apps", "Deployment"), ("apps", "StatefulSet"), ("apps", "ReplicaSet")})
 _AUTOSCALER = GVK("autoscaling", "v2", "HorizontalPodAutoscaler")
 
@@ -67,12 +68,18 @@ async def view_cluster(reader: ClusterReader) -> ClusterView:
 
 
 async def observe(
-    view: ClusterView, manifests: Iterable[Manifest], applications: frozenset[str], limit: int
+    view: ClusterView,
+    manifests: Iterable[Manifest],
+    *,
+    applications: frozenset[str],
+    limit: int,
+    target: ClusterTarget,
+    memory: SchemaMemory,
 ) -> Observation:
     """Read the live objects of all declared keys of a cluster, and their schemas.
 
     `applications` are the names that tracking marks are looked for; `limit` is how many lists
-    are under way at a time.
+    are under way at a time; `memory` has the schemas of earlier looks.
     """
     discovery = view.discovery
     wanted: dict[ApiResource, set[tuple[str, str]]] = {}
@@ -93,9 +100,9 @@ async def observe(
         return await view.reader.list(autoscaler, _places(namespaces))
 
     versions = sorted({resource.group_version for resource in wanted})
-    listings, documents, scaled = await asyncio.gather(
+    listings, schemas, scaled = await asyncio.gather(
         gather_isolated(read, wanted, limit=limit, isolate=ClusterError),
-        gather_isolated(view.reader.openapi, versions, limit=limit, isolate=ClusterError),
+        _schemas(view.reader, versions, limit, target, memory),
         scale(),
     )
     by_kind: dict[GVK, Listing] = {}
@@ -107,21 +114,52 @@ async def observe(
         by_kind[resource.gvk] = listing
         for found in listing.objects:
             live[resource.gvk, found.key.namespace, found.key.name] = found
-    bodies, hashes, problems = [], {}, {}
-    for version, document in zip(versions, documents, strict=True):
-        if isinstance(document, ClusterError):
-            problems[version] = document
-        elif not isinstance(document, Exception) and document.body is not None:
-            hashes[version] = document.schema_hash
-            bodies.append(orjson.loads(document.body))
     return Observation(
         listings=by_kind,
         live=live,
-        schemas=SchemaSet(bodies),
-        schema_hashes=hashes,
-        schema_problems=problems,
+        schemas=schemas.compiled,
+        schema_hashes=schemas.hashes,
+        schema_problems=schemas.problems,
         facts=Facts(autoscaled=_bounds(scaled)),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Schemas:
+    compiled: SchemaSet
+    hashes: dict[str, str]
+    problems: dict[str, ClusterError]
+
+
+async def _schemas(
+    reader: ClusterReader,
+    versions: list[str],
+    limit: int,
+    target: ClusterTarget,
+    memory: SchemaMemory,
+) -> _Schemas:
+    """The schemas of some group versions; only documents that changed are read."""
+    known = memory.hashes(target)
+
+    async def read(version: str) -> OpenApiDocument:
+        return await reader.openapi(version, known_hash=known.get(version, ""))
+
+    documents = await gather_isolated(read, versions, limit=limit, isolate=ClusterError)
+    hashes: dict[str, str] = {}
+    problems: dict[str, ClusterError] = {}
+    fresh: dict[str, bytes] = {}
+    for version, document in zip(versions, documents, strict=True):
+        if isinstance(document, ClusterError):
+            problems[version] = document
+        elif not isinstance(document, Exception):
+            hashes[version] = document.schema_hash
+            if document.body is not None:
+                fresh[version] = document.body
+    if not fresh and not problems:
+        return _Schemas(memory.known(target), hashes, problems)
+    compiled = memory.known(target).extended(orjson.loads(body) for body in fresh.values())
+    memory.keep(target, {**known, **hashes}, compiled)
+    return _Schemas(compiled, hashes, problems)
 
 
 async def _list(
@@ -141,7 +179,8 @@ async def _list(
 
 
 def _places(namespaces: set[str]) -> set[str] | None:
-    return namespaces if 0 < len(namespaces) <= _NAMESPACE_LISTS else None
+    """The namespaces to look into; the reader chooses between many lists and one."""
+    return namespaces or None
 
 
 def _is_scaled(resource: ApiResource) -> bool:

@@ -134,6 +134,13 @@ class SchemaSet:
                     if "metadata" in schema.get("properties", {}):
                         self._by_gvk.setdefault(key, name)
 
+    def extended(self, documents: Iterable[dict[str, Any]]) -> SchemaSet:
+        """A new set with these documents over the present ones."""
+        fresh = SchemaSet(documents)
+        fresh._components = {**self._components, **fresh._components}
+        fresh._by_gvk = {**self._by_gvk, **fresh._by_gvk}
+        return fresh
+
     def node(self, gvk: GVK) -> Node | None:
         """The root node of a kind, or None if no document describes it."""
         name = self._by_gvk.get(gvk)

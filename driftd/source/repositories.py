@@ -141,6 +141,14 @@ def _real(path: str) -> Path:
     return Path(path).expanduser().resolve()
 
 
+class Home(msgspec.Struct, frozen=True, kw_only=True):
+    """A repository in which Applications are looked for: a checkout's path, or a URL."""
+
+    path: str = ""
+    url: str = ""
+    revision: str = "HEAD"
+
+
 class Reading(msgspec.Struct, frozen=True):
     """The files of a repository at one revision."""
 
@@ -170,9 +178,11 @@ class Repositories:
         worktree: bool = False,
         mirror: Callable[[str], Repository] | None = None,
         head: str = "HEAD",
+        homes: Sequence[Home] = (),
     ) -> None:
         """Use `Repositories.open`; `mirror` makes the repository of a remote URL."""
         self.table = table
+        self._homes = tuple(homes)
         self._head = head
         self._worktree = worktree
         self._mirror = mirror
@@ -190,10 +200,12 @@ class Repositories:
         worktree: bool = False,
         mirror: Callable[[str], Repository] | None = None,
         head: str = "HEAD",
+        homes: Sequence[Home] = (),
     ) -> Repositories:
         """From the values of `--repo`; with `mirror`, unknown URLs are fetched.
 
-        `head` is what `HEAD` of the first checkout means.
+        `head` is what `HEAD` of the first checkout means; `homes` are the repositories that
+        Applications are looked for in (default: the first checkout).
 
         Raises `SourceError` when a path is no repository.
         """
@@ -202,7 +214,7 @@ class Repositories:
         remotes = await asyncio.gather(*(c.remotes() for c in checkouts))
         known = [Checkout(c.name, tuple(urls)) for c, urls in zip(checkouts, remotes, strict=True)]
         table = RepositoryMap(checkouts=tuple(known), pairs=pairs, remote=mirror is not None)
-        return cls(checkouts, table, worktree=worktree, mirror=mirror, head=head)
+        return cls(checkouts, table, worktree=worktree, mirror=mirror, head=head, homes=homes)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -214,13 +226,31 @@ class Repositories:
         self._readings.clear()
         self._notes.clear()
 
-    async def primary(self) -> Reading:
-        """The first checkout at its HEAD (its files as they lie there with `worktree`)."""
+    async def homes(self) -> list[Reading]:
+        """The files of every repository that declares Applications.
+
+        The first checkout at its HEAD (as its files lie there with `worktree`), unless homes
+        were named. Raises SourceError.
+        """
+        if self._homes:
+            return [await self._home(home) for home in self._homes]
         if self._primary is None:
             raise SourceError(
                 "no repository to read the Applications from", hint="give one with --repo PATH"
             )
-        return await self._read(self._primary, "HEAD")
+        return [await self._read(self._primary, "HEAD")]
+
+    async def _home(self, home: Home) -> Reading:
+        if home.path:
+            repository: Repository = self._checkout(home.path)
+        else:
+            repository = await self.repository(home.url, [home.url])
+        return await self._read(repository, home.revision)
+
+    def _checkout(self, path: str) -> GitRepository:
+        """The opened repository at a path, however it is written."""
+        found = next((r for name, r in self._local.items() if _real(name) == _real(path)), None)
+        return found or GitRepository.open(path)
 
     async def resolve(self, app: Application, all_urls: Iterable[str]) -> Resolution:
         """The files of every source of an application."""

@@ -1,0 +1,132 @@
+"""The daemon's loops: the schedule asks, the queue merges, workers reconcile, messages go out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from driftd.controller.queue import NameQueue, QueueClosed
+from driftd.controller.reconciler import Reconciler
+from driftd.controller.schedule import Schedule
+from driftd.errors import DriftdError
+from driftd.notify.dispatch import Dispatcher
+from driftd.settings.quantity import Duration
+from driftd.settings.types import Settings
+from driftd.store.protocol import Store
+from driftd.telemetry.logs import get_logger
+
+Result = TypeVar("Result")
+
+_DELIVERY_INTERVAL = Duration("5s")
+"""How often messages whose time has come again are looked for; new ones go out at once."""
+
+
+class Daemon:
+    """Runs sweeps until it is told to stop."""
+
+    def __init__(
+        self,
+        reconciler: Reconciler,
+        store: Store,
+        dispatcher: Dispatcher,
+        settings: Settings,
+        *,
+        swept: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`swept` is called after the first sweep over every application."""
+        self._reconciler = reconciler
+        self._store = store
+        self._dispatcher = dispatcher
+        self._settings = settings
+        self._swept = swept
+        self._queue = NameQueue()
+        self._proving: set[str] = set()
+        self._log = get_logger("driftd.controller")
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Sweep on schedule until `stop` is set; what is under way then is finished."""
+        schedule = Schedule()
+        sweep = self._settings.sweep
+        schedule.every("sweep", sweep.interval, self._sweep, jitter=sweep.jitter)
+        schedule.retention(self._store, self._settings.store.retention, self._reconciler.clock)
+        schedule.every("delivery", _DELIVERY_INTERVAL, self._dispatcher.deliver_due)
+        polls = [r.poll_interval for r in self._settings.repositories if r.poll_interval.seconds]
+        if polls:
+            soonest = min(polls, key=lambda interval: interval.seconds)
+            schedule.every("poll", soonest, self._poll)
+        async with asyncio.TaskGroup() as group:
+            for _ in range(sweep.workers):
+                group.create_task(self._work())
+            group.create_task(self._first_sweep())
+            schedule.start()
+            await stop.wait()
+            schedule.stop()
+            await self._queue.close()
+        await self._deliver()
+
+    async def once(self) -> bool:
+        """One sweep over every application, its messages delivered; whether it succeeded."""
+        names = await self._reconciler.declared_names()
+        await self._queue.add_all(names)
+        async with asyncio.TaskGroup() as group:
+            for _ in range(self._settings.sweep.workers):
+                group.create_task(self._work())
+            await self._queue.join()
+            await self._queue.close()
+        self._swept()
+        await self._deliver()
+        return True
+
+    async def _names(self) -> list[str]:
+        """What a sweep puts on the queue; a repository that cannot be read is told, not fatal."""
+        return await self._guarded(self._reconciler.declared_names) or []
+
+    async def _sweep(self) -> None:
+        """Put every application on the queue."""
+        await self._queue.add_all(await self._names())
+
+    async def _poll(self) -> None:
+        """Sweep when a repository has moved since the last sweep."""
+        if await self._guarded(self._reconciler.moved):
+            await self._sweep()
+
+    async def _first_sweep(self) -> None:
+        await self._sweep()
+        await self._queue.join()
+        self._swept()
+
+    async def _work(self) -> None:
+        """One worker: takes a name, reconciles it, until the queue is closed."""
+        while True:
+            try:
+                async with self._queue.take() as name:
+                    await self._reconcile(name)
+            except QueueClosed:
+                return
+            await self._deliver()
+
+    async def _reconcile(self, name: str) -> None:
+        try:
+            wrote = await self._reconciler.reconcile(name)
+        except DriftdError as error:
+            self._log.error("look failed", application=name, reason=error.reason, error=str(error))
+            self._reconciler.metrics.look_error(error.reason)
+            return
+        # A write is followed by one look that proves it. If that look writes again, somebody
+        # fights with Git; the next sweep is soon enough for that.
+        if wrote and name not in self._proving:
+            self._proving.add(name)
+            await self._queue.add(name)
+        else:
+            self._proving.discard(name)
+
+    async def _deliver(self) -> None:
+        await self._guarded(self._dispatcher.deliver_due)
+
+    async def _guarded(self, call: Callable[[], Awaitable[Result]]) -> Result | None:
+        try:
+            return await call()
+        except DriftdError as error:
+            self._log.error("failed", reason=error.reason, error=error.message)
+            return None

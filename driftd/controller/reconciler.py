@@ -1,0 +1,189 @@
+"""The sentence of the product: look at an application, act where allowed, record, tell."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from driftd.clock import Clock
+from driftd.cluster.destinations import ClusterTarget
+from driftd.cluster.reader import ApiResource
+from driftd.cluster.writer import ClusterWriter
+from driftd.controller.check import Looked, look
+from driftd.controller.declared import Declared, Entry, declare
+from driftd.controller.options import CheckOptions
+from driftd.controller.workspace import Workspace
+from driftd.model.resource import GVK
+from driftd.settings.rules import rung_of, selected
+from driftd.settings.types import Settings
+from driftd.store.protocol import Compose, Store
+from driftd.store.types import HistoryEntry, StateChange, Transition
+from driftd.sync.plan import SyncPlan, plan
+from driftd.sync.run import SyncResult, run
+from driftd.telemetry.logs import get_logger
+from driftd.telemetry.metrics import Metrics
+
+OpenWriter = Callable[[ClusterTarget], ClusterWriter]
+"""Makes the one thing that can change managed objects; called only for an open rung."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Reconciler:
+    """Reconciles one application at a time, by name."""
+
+    workspace: Workspace
+    options: CheckOptions
+    settings: Settings
+    store: Store
+    compose: Compose
+    open_writer: OpenWriter
+    metrics: Metrics
+    clock: Clock
+    _declared: Declared | None = None
+    _read: tuple[str, ...] = ()
+    _entries: Mapping[str, Entry] = field(default_factory=dict)
+
+    async def declared_names(self) -> list[str]:
+        """Read anew what Git declares; the names (`namespace/name`) of the chosen applications.
+
+        Applications that are declared no longer are forgotten by the store. Raises DriftdError
+        when nothing can be read; then everything stays as it was.
+        """
+        log = get_logger("driftd.controller")
+        self.workspace.repositories.forget()
+        declared = await declare(self.workspace, self.options, lambda text: log.debug(text))
+        for condition in declared.conditions:
+            log.warning("declaration", type=condition.type, problem=condition.message)
+        self._declared = declared
+        self._read = await self._revisions()
+        self._entries = {
+            entry.application.qualified_name: entry
+            for entry in declared.entries
+            if selected(
+                self.settings.applications, entry.application.namespace, entry.application.name
+            )
+        }
+        for stored in await self.store.applications():
+            name = f"{stored.report.namespace}/{stored.report.name}"
+            if name not in self._entries:
+                await self.store.forget(name, self.clock.now())
+        self.metrics.known(self._entries)
+        return sorted(self._entries)
+
+    async def moved(self) -> bool:
+        """Whether a repository of Applications has another revision than at the last reading.
+
+        Raises DriftdError.
+        """
+        self.workspace.repositories.forget()
+        return await self._revisions() != self._read
+
+    async def _revisions(self) -> tuple[str, ...]:
+        if self.workspace.hub is not None:
+            return ()
+        return tuple(one.revision for one in await self.workspace.repositories.homes())
+
+    async def reconcile(self, name: str) -> bool:
+        """Look, act if the operator has opened it, record, and leave the telling to the outbox.
+
+        Whether something was written, so that another look is due. Raises StoreError.
+        """
+        entry = self._entries.get(name)
+        if entry is None or self._declared is None:
+            return False
+        started = time.monotonic()
+        looked = await self._look(entry)
+        planned = self._plan(entry, looked)
+        result = await self._act(planned, looked)
+        change = await self.store.record(
+            looked.report, self.clock.now(), self.compose, events=self._events(name, result)
+        )
+        self._measure(looked, result, time.monotonic() - started)
+        await self._log(change, result)
+        return result is not None and result.wrote
+
+    async def _look(self, entry: Entry) -> Looked:
+        """Desired, observed, compared, judged."""
+        assert self._declared is not None  # noqa: S101 - reconcile has checked it
+        alone = Declared(entries=(entry,), conditions=(), urls=self._declared.urls)
+        looks = await look(self.workspace, alone, self.options, progress=_quiet, clock=self.clock)
+        return looks[0]
+
+    def _plan(self, entry: Entry, looked: Looked) -> SyncPlan:
+        """The writes that would put the application back, as data."""
+        application = entry.application
+        return plan(
+            application,
+            looked.report,
+            looked.desired.manifests,
+            rung=rung_of(self.settings.healing, application.namespace, application.name),
+            held=looked.desired.repeated,
+        )
+
+    async def _act(self, planned: SyncPlan, looked: Looked) -> SyncResult | None:
+        """Carry the plan out; without tasks no writer is ever made."""
+        target = looked.desired.entry.target
+        if planned.refusal or not planned.tasks or target is None or looked.view is None:
+            return None
+        discovery = looked.view.discovery
+        if discovery is None:
+            return None
+
+        def served(gvk: GVK) -> ApiResource | None:
+            return discovery.served(gvk.group, gvk.version, gvk.kind)
+
+        return await run(planned, self.open_writer(target), served)
+
+    def _events(self, name: str, result: SyncResult | None) -> list[HistoryEntry]:
+        now = self.clock.now()
+        if result is None:
+            return []
+        return [
+            HistoryEntry(
+                application=name,
+                at=now,
+                kind="sync",
+                data={
+                    "object": str(one.key),
+                    "outcome": str(one.outcome),
+                    "message": one.message,
+                    "remains": list(one.remains),
+                },
+            )
+            for one in result.results
+        ]
+
+    def _measure(self, looked: Looked, result: SyncResult | None, seconds: float) -> None:
+        self.metrics.look(looked.report, seconds)
+        if not looked.report.complete:
+            reasons = {c.type for c in looked.report.conditions} or {"Unknown"}
+            for reason in reasons:
+                self.metrics.look_error(reason)
+        for one in result.results if result else ():
+            self.metrics.heal(str(one.outcome))
+
+    async def _log(self, change: StateChange, result: SyncResult | None) -> None:
+        log = get_logger("driftd.controller")
+        self.metrics.open_drifts(len(await self.store.open_drifts()))
+        if change.transition is not Transition.NONE:
+            log.info(
+                "state change",
+                application=change.application,
+                transition=str(change.transition),
+                status=str(change.status),
+                opened=len(change.opened),
+                closed=len(change.closed),
+            )
+        for one in result.results if result else ():
+            log.info(
+                "sync",
+                application=change.application,
+                object=str(one.key),
+                outcome=str(one.outcome),
+                message=one.message,
+            )
+
+
+def _quiet(_text: str) -> None:
+    """A daemon's look reports through its log, not through progress lines."""
