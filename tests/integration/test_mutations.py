@@ -1,4 +1,4 @@
-"""The reference matrix: every mutation is found, with its path, and its author where a trace exists."""
+"""The reference matrix: every mutation is found, with path, and author where a trace exists."""
 
 from __future__ import annotations
 
