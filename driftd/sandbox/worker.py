@@ -23,6 +23,8 @@ START_TIMEOUT = 20.0
 """Seconds until a started worker must have said hello."""
 WATCH_INTERVAL = 0.05
 """Seconds between two looks at a busy worker's memory."""
+HARD_LIMIT_PERCENT = 150
+"""The kernel's limit on a worker's memory, as a share of the watched one."""
 STOP_TIMEOUT = 2.0
 """Seconds that an idle worker has to end by itself."""
 
@@ -63,6 +65,7 @@ class Worker:
         try:
             process = await asyncio.create_subprocess_exec(
                 str(binary),
+                str(max_rss * HARD_LIMIT_PERCENT // 100),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,

@@ -14,9 +14,9 @@ import (
 // isolate shuts the process in: limits first, then no new privileges, then Landlock without
 // any rule, then a seccomp filter that allows what the Go runtime needs for computing and
 // for the two pipes. Everything holds for all threads, present and future.
-func isolate() isolationReport {
+func isolate(memory uint64) isolationReport {
 	report := isolationReport{Notes: []string{}}
-	report.Rlimits = report.note("rlimits", limitResources())
+	report.Rlimits = report.note("rlimits", limitResources(memory))
 	report.note("dumpable", allThreads(unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 0))
 	report.NoNewPrivs = report.note("no_new_privs", allThreads(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1))
 	if !report.NoNewPrivs {
@@ -34,16 +34,14 @@ func allThreads(trap, a1, a2 uintptr) error {
 	return nil
 }
 
-// maxData bounds private writable memory. RLIMIT_AS is of no use for Go, which reserves far
-// more addresses than it uses; RLIMIT_NPROC counts the whole user, so it is left to seccomp,
-// which allows threads only.
-const maxData = 3 << 29
-
-func limitResources() error {
+// limitResources bounds private writable memory (RLIMIT_AS is of no use for Go, which reserves
+// far more addresses than it uses), files and core dumps. RLIMIT_NPROC counts the whole user,
+// so processes are left to seccomp, which allows threads only.
+func limitResources(memory uint64) error {
 	limits := map[int]uint64{
 		unix.RLIMIT_CORE:   0,
 		unix.RLIMIT_FSIZE:  0,
-		unix.RLIMIT_DATA:   maxData,
+		unix.RLIMIT_DATA:   memory,
 		unix.RLIMIT_NOFILE: 16,
 	}
 	for resource, value := range limits {

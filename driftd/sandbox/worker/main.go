@@ -13,24 +13,26 @@ import (
 	"log/slog"
 	"os"
 	"runtime/debug"
+	"strconv"
 )
 
 // sourceHash names the sources this binary was built from; the linker sets it.
 var sourceHash = "unknown"
 
-// softMemory is where the collector begins to work harder; the daemon's own limit on resident
-// memory lies above it, the hard limit of the process (maxData) above that.
-const softMemory = 768 << 20
+// defaultMemory is the hard limit on memory in bytes unless the daemon gives another one as
+// the only argument. The collector begins to work harder at half of it.
+const defaultMemory = 3 << 29
 
 func main() {
 	log.SetOutput(io.Discard)
 	slog.SetDefault(slog.New(slog.DiscardHandler))
 	os.Clearenv()
 	debug.SetGCPercent(200)
-	debug.SetMemoryLimit(softMemory)
+	memory := memoryLimit(os.Args[1:])
+	debug.SetMemoryLimit(memory / 2)
 	debug.SetMaxStack(256 << 20)
 	warmUp()
-	isolation := isolate()
+	isolation := isolate(uint64(memory))
 
 	server := &server{
 		in:        bufio.NewReaderSize(os.Stdin, 1<<16),
@@ -41,4 +43,13 @@ func main() {
 	if err := server.run(); err != nil {
 		os.Exit(1)
 	}
+}
+
+func memoryLimit(arguments []string) int64 {
+	if len(arguments) == 1 {
+		if limit, err := strconv.ParseInt(arguments[0], 10, 64); err == nil && limit > 0 {
+			return limit
+		}
+	}
+	return defaultMemory
 }

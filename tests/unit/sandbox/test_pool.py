@@ -12,6 +12,7 @@ import pytest
 from driftd.errors import RenderError, SandboxError
 from driftd.model.tree import Tree
 from driftd.sandbox.pool import RenderApplication, SandboxPool
+from driftd.sandbox.worker import Worker
 
 MakeTree = Callable[..., Tree]
 
@@ -70,11 +71,12 @@ async def test_memory_is_watched(tree: MakeTree) -> None:
         assert await render(pool, tree(FINE)) == 1
 
 
-async def test_memory_has_a_hard_limit_too(tree: MakeTree) -> None:
-    """Where nobody watches, the worker itself dies of its limit and the error says so."""
-    async with SandboxPool(size=1, max_rss=64 << 30) as pool:
+async def test_memory_has_a_hard_limit_too(tree: MakeTree, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nobody can watch, the worker itself dies of its limit and the error says so."""
+    monkeypatch.setattr(Worker, "_rss", lambda _: 0)
+    async with SandboxPool(size=1, max_rss=128 << 20) as pool:
         with pytest.raises(SandboxError) as caught:
-            await render(pool, tree(HUNGRY), timeout=60)
+            await render(pool, tree(HUNGRY))
         assert caught.value.reason == "SandboxDied"
         assert "out of memory" in str(caught.value)
 
