@@ -44,6 +44,10 @@ testbed: $(VENV)/.installed ## Build the control plane that tests start (minutes
 worker: ## Build the sandbox worker if its source has changed (minutes the first time)
 	@$(PYTHON) -m driftd.sandbox.build
 
+.PHONY: demo
+demo: $(VENV)/.installed worker ## Show drift on three simulated clusters, as `driftd check` tells it
+	@$(BIN)/python -m driftd.cli.main demo
+
 .PHONY: test-fast
 test-fast: worker $(VENV)/.installed ## Unit tests alone, within a minute
 	$(PYTEST) tests/unit -q -n $(WORKERS)

@@ -1,0 +1,132 @@
+"""`driftd demo`, whole and in parts."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from contextlib import AsyncExitStack
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from driftd.app import check
+from driftd.clock import SystemClock
+from driftd.controller.options import CheckOptions
+from driftd.demo import main as demo
+from driftd.demo.recording import load
+from driftd.demo.server import SimulatedApiServer
+from driftd.demo.story import DESTINATIONS, STEPS
+from driftd.errors import SourceError
+from driftd.model.report import DriftReport
+from tests.testbed.record_demo import story_problems
+
+
+async def look(folder: Path, *, after: bool) -> DriftReport:
+    """What a check of the example repository on the simulated clusters reports."""
+    async with AsyncExitStack() as stack:
+        servers = []
+        for one in load(SystemClock().now()).values():
+            server = await stack.enter_async_context(SimulatedApiServer(one))
+            server.state = one.after if after else one.before
+            servers.append(server)
+        await demo.make_repository(folder / "repo")
+        demo.write_kubeconfig(folder / "kubeconfig", servers)
+        options = CheckOptions(
+            repo=folder / "repo",
+            kubeconfig=folder / "kubeconfig",
+            cluster_map=DESTINATIONS,
+        )
+        return await check(options, progress=lambda text: None, clock=SystemClock())
+
+
+async def test_nothing_drifted_before_the_night(tmp_path: Path) -> None:
+    """The recorded deployment is what the example repository declares, in every field."""
+    report = await look(tmp_path, after=False)
+    assert story_problems(report, ()) == []
+    assert sum(len(app.resources) for app in report.applications) > 200
+
+
+async def test_exactly_the_recorded_changes_are_found(tmp_path: Path) -> None:
+    """After the night each step's object drifted in the step's path, and no other object."""
+    report = await look(tmp_path, after=True)
+    assert story_problems(report, STEPS) == []
+
+
+async def test_a_change_names_the_manager_and_its_time(tmp_path: Path) -> None:
+    """The hot-fixed image was set by `kubectl set` as long ago as the story says."""
+    report = await look(tmp_path, after=True)
+    (step,) = [one for one in STEPS if one.command[:2] == ("set", "image")]
+    (change,) = [
+        change
+        for app in report.applications
+        for resource in app.resources
+        if (resource.kind, resource.name) == (step.at.kind, step.at.name)
+        for change in resource.changes
+        if change.is_drift
+    ]
+    assert change.manager == "kubectl-set"
+    ago = SystemClock().now() - datetime.fromisoformat(change.time)
+    assert abs((ago - step.ago).total_seconds()) < 120
+
+
+def run_demo(columns: int, **environment: str) -> subprocess.CompletedProcess[str]:
+    """The demo as a process of its own, as `make demo` starts it."""
+    return subprocess.run(
+        [sys.executable, "-m", "driftd.cli.main", "demo"],
+        env={**os.environ, "COLUMNS": str(columns), **environment},
+        cwd=demo.PACKAGE.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def test_demo_shows_drift_and_ends_well(tmp_path: Path) -> None:
+    """It exits 0, shows both checks and three next commands, and leaves nothing behind."""
+    done = run_demo(80, TMPDIR=str(tmp_path), DRIFTD_QUIET="yes", KUBECONFIG="/nonexistent")
+    assert done.returncode == 0, done.stderr
+    assert "exit 0: no drift" in done.stdout
+    assert "exit 1: drift found" in done.stdout
+    for step in STEPS:
+        assert step.why in done.stdout
+    ending = done.stdout.rpartition("next commands")[2]
+    commands = [line for line in ending.splitlines() if " --repo PATH" in line]
+    assert [re.search(r"(?:main|driftd) (\w+) ", line)[1] for line in commands] == [
+        "clusters",
+        "check",
+        "check",
+    ]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_demo_fails_where_a_check_fails(tmp_path: Path) -> None:
+    """A check that cannot look (here: no sandbox worker) makes the demo fail and say so."""
+    done = run_demo(80, DRIFTD_WORKER=str(tmp_path / "nonesuch"))
+    assert done.returncode == 1
+    assert "before the night ended with 2 instead of 0" in done.stderr
+
+
+def test_serve_is_the_only_option(capsys: pytest.CaptureFixture[str]) -> None:
+    """An unknown argument is refused with the usage."""
+    with pytest.raises(SystemExit) as caught:
+        demo.main(["--fast"])
+    assert caught.value.code == 2
+    assert "--serve" in capsys.readouterr().err
+
+
+async def test_missing_example_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the example's files the error names the remedy."""
+    monkeypatch.setattr(demo, "EXAMPLE", (tmp_path / "nonesuch",))
+    with pytest.raises(SourceError, match="example repository is missing"):
+        await demo.make_repository(tmp_path / "repo")
+
+
+def test_own_settings_do_not_change_the_demo() -> None:
+    """Settings of driftd, Git and Kubernetes in the environment are not handed on."""
+    given = {"DRIFTD_REPO": "x", "GIT_DIR": "x", "KUBECONFIG": "x", "PATH": "/bin", "NO_COLOR": "1"}
+    kept = demo.clean_environment(given)
+    assert kept == {"PATH": "/bin", "NO_COLOR": "1", "PYTHONPATH": str(demo.PACKAGE.parent)}
