@@ -414,6 +414,7 @@ class ControlPlane:
             "--secure-port=0",
             "--kube-api-qps=500",
             "--kube-api-burst=1000",
+            "--horizontal-pod-autoscaler-sync-period=1s",
         )
         self._spawn(
             "kube-scheduler",
