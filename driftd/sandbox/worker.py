@@ -33,7 +33,7 @@ _STDERR_KEPT = 64 << 10
 _CAUSE = re.compile(rb"^(fatal error: .*|panic: .*|runtime: .*|SIG[A-Z]+: .*)$", re.MULTILINE)
 
 HINTS = {
-    "dependency-missing": "vendor it with `helm dependency build` and commit charts/",
+    "dependency-missing": "vendor it with `helm dependency build`",
     "remote-resource": "keep a copy in the repository",
 }
 
@@ -97,13 +97,18 @@ class Worker:
         return self._process.pid
 
     async def put_trees(self, trees: Sequence[Tree], *, timeout: float) -> None:  # noqa: ASYNC109
-        """Send the trees that this worker does not hold."""
+        """Send the trees that this worker does not hold.
+
+        Raises `SandboxError` if they are too large to be held together.
+        """
         for tree in trees:
             if tree.id in self._trees:
                 continue
             params = {"tree": tree.id, "files": tree.files, "links": tree.links}
             raw = await self.request("put_tree", params, timeout=timeout)
             self._trees = frozenset(msgspec.json.decode(raw, type=HeldTrees).trees)
+        if any(tree.id not in self._trees for tree in trees):
+            raise SandboxError("the trees of these sources are too large for one worker")
 
     async def request(self, op: str, params: Any, *, timeout: float) -> msgspec.Raw:  # noqa: ASYNC109
         """Ask and wait at most `timeout` seconds.
@@ -124,7 +129,8 @@ class Worker:
             message = fault.message
             if fault.file and fault.file not in message:
                 message = f"{fault.file}: {message}"
-            raise RenderError(message, reason=fault.code, hint=HINTS.get(fault.code, ""))
+            hint = HINTS.get(fault.code, "")
+            raise RenderError(message, reason=fault.code, hint="" if hint in message else hint)
         return reply.result
 
     async def _exchange(self, frame: bytes, op: str, seconds: float) -> Reply:

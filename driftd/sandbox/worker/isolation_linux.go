@@ -17,7 +17,6 @@ import (
 func isolate(memory uint64) isolationReport {
 	report := isolationReport{Notes: []string{}}
 	report.Rlimits = report.note("rlimits", limitResources(memory))
-	report.note("dumpable", allThreads(unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 0))
 	report.NoNewPrivs = report.note("no_new_privs", allThreads(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1))
 	if !report.NoNewPrivs {
 		return report

@@ -6,7 +6,7 @@ const (
 	maxFrame       = 400 << 20
 	maxTreeBytes   = 100 << 20
 	maxTreeFiles   = 20_000
-	maxHeldBytes   = 300 << 20
+	maxHeldBytes   = 200 << 20
 	maxHeldTrees   = 32
 	maxAppBytes    = 10 << 20
 	maxObjectBytes = 1_572_864

@@ -27,7 +27,7 @@ func main() {
 	log.SetOutput(io.Discard)
 	slog.SetDefault(slog.New(slog.DiscardHandler))
 	os.Clearenv()
-	debug.SetGCPercent(200)
+	debug.SetGCPercent(400)
 	memory := memoryLimit(os.Args[1:])
 	debug.SetMemoryLimit(memory / 2)
 	debug.SetMaxStack(256 << 20)

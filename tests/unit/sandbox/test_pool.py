@@ -163,6 +163,16 @@ async def test_tree_limits_are_errors_of_the_request(pool: SandboxPool) -> None:
     assert pool._idle[0].pid == pid
 
 
+async def test_trees_too_many_together_are_refused(pool: SandboxPool) -> None:
+    """A worker holds 32 trees at a time: 33 in one request do not fit, 32 of them do."""
+    trees = [Tree(id=f"{i}", files={"a": b""}) for i in range(33)]
+    nothing: dict[str, list[str]] = {"expressions": [], "objects": []}
+    with pytest.raises(SandboxError, match="too large for one worker"):
+        await pool.call("jq", nothing, project="team", trees=trees)
+    raw = await pool.call("jq", nothing, project="team", trees=trees[1:])
+    assert bytes(raw) == b'{"results":[]}'
+
+
 async def test_unknown_operation_is_refused(pool: SandboxPool) -> None:
     """An operation that does not exist, or wrong parameters, are errors with a code."""
     with pytest.raises(RenderError, match='unknown operation "nope"') as caught:
