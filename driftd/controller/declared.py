@@ -136,10 +136,12 @@ def _entry(
             )
         progress(f"note: destination {mapping.note}")
     except ConfigError as error:
-        text = error.message
-        if workspace.kubeconfig_problem:
-            text = f"{text} ({workspace.kubeconfig_problem})"
-        conditions.append(Condition("InvalidSpecError", text))
+        # What is wrong with the destination as such, the check of the spec says too.
+        if error.reason != "InvalidDestination" or (destination.name and not destination.server):
+            text = error.message
+            if workspace.kubeconfig_problem:
+                text = f"{text} ({workspace.kubeconfig_problem})"
+            conditions.append(Condition("InvalidSpecError", text))
     conditions += check_application(project, application, destination)
     return Entry(
         application=application,

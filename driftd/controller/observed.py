@@ -7,8 +7,9 @@ such, per kind and namespace: it makes objects Unknown, never Missing (invariant
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import orjson
 
@@ -29,6 +30,7 @@ from driftd.errors import ClusterError
 from driftd.model.resource import GVK, LiveObject, Manifest, ResourceKey
 
 TRACKING_ID = "argocd.argoproj.io/tracking-id"
+_TRACKING_BYTES = TRACKING_ID.encode()
 _SCALED_KINDS = frozenset({("apps", "Deployment"), ("apps", "StatefulSet"), ("apps", "ReplicaSet")})
 _AUTOSCALER = GVK("autoscaling", "v2", "HorizontalPodAutoscaler")
 
@@ -44,6 +46,16 @@ class ClusterView:
     """Why discovery failed: nothing on this cluster can be judged."""
 
 
+@dataclass(frozen=True, slots=True)
+class Tracked:
+    """A live object with the tracking mark that it carries."""
+
+    gvk: GVK
+    live: LiveObject
+    metadata: dict[str, Any]
+    mark: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
     """The live side of one cluster for one look."""
@@ -51,6 +63,8 @@ class Observation:
     listings: Mapping[GVK, Listing]
     live: Mapping[tuple[GVK, str, str], LiveObject]
     """By kind, namespace and name."""
+    tracked: Mapping[str, Sequence[Tracked]] = field(default_factory=dict)
+    """Objects that carry Argo CD's tracking mark, by the owner that the mark names."""
     schemas: SchemaSet
     schema_hashes: Mapping[str, str]
     """By group version."""
@@ -117,6 +131,7 @@ async def observe(
     return Observation(
         listings=by_kind,
         live=live,
+        tracked=_tracked(live),
         schemas=schemas.compiled,
         schema_hashes=schemas.hashes,
         schema_problems=schemas.problems,
@@ -160,6 +175,20 @@ async def _schemas(
     compiled = memory.known(target).extended(orjson.loads(body) for body in fresh.values())
     memory.keep(target, {**known, **hashes}, compiled)
     return _Schemas(compiled, hashes, problems)
+
+
+def _tracked(live: Mapping[tuple[GVK, str, str], LiveObject]) -> dict[str, list[Tracked]]:
+    """Only bodies that hold the annotation's name are decoded: most clusters have few or none."""
+    found: dict[str, list[Tracked]] = {}
+    for (gvk, _, _), one in live.items():
+        if _TRACKING_BYTES not in one.body:
+            continue
+        metadata = orjson.loads(one.body).get("metadata") or {}
+        mark = (metadata.get("annotations") or {}).get(TRACKING_ID)
+        if isinstance(mark, str):
+            owner = mark.partition(":")[0]
+            found.setdefault(owner, []).append(Tracked(gvk, one, metadata, mark))
+    return found
 
 
 async def _list(

@@ -12,7 +12,7 @@ from msgspec import UNSET
 
 from driftd.cluster.reader import Listing
 from driftd.controller.desired import Desired
-from driftd.controller.observed import TRACKING_ID, ClusterView, Observation
+from driftd.controller.observed import ClusterView, Observation
 from driftd.diff.compare import DEPLOYERS, Comparison, Context, compare
 from driftd.errors import DriftdError, Forbidden
 from driftd.model.application import Application
@@ -224,29 +224,28 @@ class Verdict:
         """Live objects that Argo CD's tracking mark gives to this application, absent from Git."""
         application = self._desired.entry.application
         declared = {m.key for m in (*self._desired.manifests, *self._desired.not_compared)}
+        names = (application.name, f"{application.namespace}_{application.name}")
+        tracked = self._look.observation.tracked
         found = []
-        for (gvk, _, _), live in self._look.observation.live.items():
-            key = live.key
-            if key in declared:
+        for one in (one for name in names for one in tracked.get(name, ())):
+            key = one.live.key
+            if key in declared or not _describes(one.mark, key):
                 continue
-            metadata = orjson.loads(live.body).get("metadata") or {}
-            annotations = metadata.get("annotations") or {}
-            if not _is_tracked(annotations.get(TRACKING_ID, ""), application, key):
-                continue
+            annotations = one.metadata.get("annotations") or {}
             if "IgnoreExtraneous" in annotations.get(_COMPARE_OPTIONS, ""):
                 continue
-            if metadata.get("ownerReferences"):
+            if one.metadata.get("ownerReferences"):
                 continue
             found.append(
                 ResourceReport(
-                    group=gvk.group,
-                    version=gvk.version,
-                    kind=gvk.kind,
+                    group=one.gvk.group,
+                    version=one.gvk.version,
+                    kind=one.gvk.kind,
                     namespace=key.namespace,
                     name=key.name,
                     status=ResourceStatus.EXTRA,
                     reason="tracked as this application's, absent from Git",
-                    evidence=self._evidence(gvk, live),
+                    evidence=self._evidence(one.gvk, one.live),
                 )
             )
         return found
@@ -303,11 +302,9 @@ def deployers_of(application: Application) -> frozenset[str]:
     return named or DEPLOYERS
 
 
-def _is_tracked(mark: str, application: Application, key: ResourceKey) -> bool:
-    """Whether a tracking mark names this application and the very object that carries it."""
-    owner, _, rest = mark.partition(":")
-    if owner not in (application.name, f"{application.namespace}_{application.name}"):
-        return False
+def _describes(mark: str, key: ResourceKey) -> bool:
+    """Whether a tracking mark names the very object that carries it (copies keep the mark)."""
+    _, _, rest = mark.partition(":")
     kind, _, place = rest.partition(":")
     group, _, kind = kind.rpartition("/")
     namespace, _, name = place.partition("/")
