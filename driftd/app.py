@@ -162,11 +162,15 @@ def _kubeconfig(options: CheckOptions) -> tuple[Kubeconfig | None, str]:
     is an error only where an option speaks of it.
     """
     try:
-        return load_kubeconfig(str(options.kubeconfig or "")), ""
+        kubeconfig = load_kubeconfig(str(options.kubeconfig or ""))
     except ConfigError as error:
         if options.kubeconfig is not None or options.hub or options.context:
             raise
         return None, error.message
+    if options.context:
+        # A misspelt one is no application's fault.
+        kubeconfig.context(options.context)
+    return kubeconfig, ""
 
 
 def _registry(options: CheckOptions) -> ClusterRegistry:
@@ -220,7 +224,7 @@ async def _hub(
 
 async def _repositories(options: CheckOptions, hub: Hub | None) -> Repositories:
     flags = [f"{url}={path}" for url, path in options.repo_map.items()]
-    checkout = str(options.repo or ".")
+    checkout = str(options.repo or Path.cwd())
     try:
         return await Repositories.open(
             [checkout, *flags], worktree=options.worktree, head=options.revision or "HEAD"

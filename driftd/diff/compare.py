@@ -80,6 +80,7 @@ def compare(
     subject = _subject(key, wanted, live, found_entries, context)
     findings = confirmed(walk(subject, root))
     if findings:
+        _explain_unknown_fields(findings, root)
         _mark_rewritten(findings, subject, wanted, live, context)
         if synced is not None:
             _mark_pending(findings, key, synced, live, root, found_entries, context)
@@ -139,6 +140,25 @@ def _mark_rewritten(
         if record:
             finding.change_class = ChangeClass.REWRITTEN
             finding.reason = "a deployer applied Git's value and the cluster stored another"
+
+
+def _explain_unknown_fields(findings: list[Finding], root: Node) -> None:
+    """Say of a missing field that the kind does not have it: nobody removed it, it never was."""
+    for finding in findings:
+        if finding.kind is not ChangeKind.MISSING:
+            continue
+        node = root
+        for step in finding.path:
+            if not isinstance(step, str):
+                node = node.item
+            elif node.lacks(step):
+                finding.reason = (
+                    f"the kind has no field {step} here, so no cluster stores it: "
+                    "correct its name in Git or remove it"
+                )
+                break
+            else:
+                node = node.child(step)
 
 
 def _mark_pending(

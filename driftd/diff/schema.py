@@ -54,6 +54,7 @@ class Node:
         "_properties",
         "_set",
         "atomic",
+        "closed",
         "defaults",
         "key_defaults",
         "keys",
@@ -70,6 +71,8 @@ class Node:
         self.scalar = Scalar.PLAIN
         self.atomic = False
         """Whether managedFields records the value as one leaf."""
+        self.closed = False
+        """Whether the server drops or refuses fields that the schema does not name."""
         self.native = ref.startswith(_NATIVE_PREFIX)
         """Whether Go structs of Kubernetes hold it, which drop declared zero values (omitempty)."""
         self.keys: tuple[str, ...] = ()
@@ -91,6 +94,10 @@ class Node:
                 return self.item
             self._children[name] = node
         return node
+
+    def lacks(self, name: str) -> bool:
+        """Whether a field of this name cannot be stored."""
+        return self.closed and name not in self._properties
 
     @property
     def item(self) -> Node:
@@ -219,6 +226,8 @@ class SchemaSet:
             node = Node(Shape.STRUCT, schemas=self, ref=ref)
             node.set_properties(properties)
             node.defaults = _real_defaults(properties, native=node.native)
+            kept = raw.get("x-kubernetes-preserve-unknown-fields")
+            node.closed = not kept and not additional
         elif isinstance(additional, dict):
             node = Node(Shape.MAP, schemas=self, ref=ref)
             node.set_item(additional)
