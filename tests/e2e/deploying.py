@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,16 +133,26 @@ class Site:
 
     def settle(self) -> None:
         """Wait until the controllers have nothing left to do; `TimeoutError` names what is open."""
-        open_work: list[str] = []
+        self._wait(lambda: unsettled(self.cluster))
 
-        def settled() -> bool:
-            open_work[:] = unsettled(self.cluster)
-            return not open_work
+    def notice(self) -> None:
+        """Wait until the controllers have seen every change, whatever becomes of it.
+
+        Drift may well keep Pods from becoming ready.
+        """
+        self._wait(lambda: unnoticed(self.cluster))
+
+    def _wait(self, remaining: Callable[[], list[str]]) -> None:
+        still: list[str] = []
+
+        def done() -> bool:
+            still[:] = remaining()
+            return not still
 
         try:
-            wait_until(settled, what=self.environment, timeout=_SETTLE_SECONDS, interval=0.2)
+            wait_until(done, what=self.environment, timeout=_SETTLE_SECONDS, interval=0.2)
         except TimeoutError as error:
-            raise TimeoutError(f"{error}: {'; '.join(open_work)}") from None
+            raise TimeoutError(f"{error}: {'; '.join(still)}") from None
 
 
 def everywhere(sites: list[Site], act: Callable[[Site], None]) -> None:
@@ -163,12 +173,21 @@ def deploy(sites: list[Site]) -> None:
 
 def unsettled(cluster: ControlPlane) -> list[str]:
     """What controllers still have to do in a cluster, in words; empty when nothing."""
+    return _remaining(cluster, _CHECKS) + list(_unreadable(cluster))
+
+
+def unnoticed(cluster: ControlPlane) -> list[str]:
+    """The workloads whose latest change no controller has seen yet, in words."""
+    return _remaining(cluster, dict.fromkeys(_WORKLOADS, _notice))
+
+
+def _remaining(cluster: ControlPlane, checks: Mapping[str, Callable[[Any], str]]) -> list[str]:
     return [
         f"{item['metadata'].get('namespace', '')}/{item['metadata']['name']}: {what}"
-        for path, check in _CHECKS
+        for path, check in checks.items()
         for item in cluster.call("GET", path)["items"]
         if (what := check(item))
-    ] + list(_unreadable(cluster))
+    ]
 
 
 def _unreadable(cluster: ControlPlane) -> Iterator[str]:
@@ -188,14 +207,15 @@ def _established(crd: Any) -> bool:
     return conditions.get("Established") == "True"
 
 
-def _seen(item: Any) -> bool:
-    return bool(item["status"].get("observedGeneration", 0) >= item["metadata"]["generation"])
+def _notice(item: Any) -> str:
+    seen = item["status"].get("observedGeneration", 0)
+    return "" if seen >= item["metadata"]["generation"] else "change not seen yet"
 
 
 def _workload(ready: str, wanted: Callable[[Any], int]) -> Callable[[Any], str]:
     def check(item: Any) -> str:
         has, needs = item["status"].get(ready, 0), wanted(item)
-        return "" if _seen(item) and has == needs else f"{has} of {needs} Pods are ready"
+        return _notice(item) or ("" if has == needs else f"{has} of {needs} Pods are ready")
 
     return check
 
@@ -224,21 +244,21 @@ def _role(item: Any) -> str:
     return "role not aggregated" if waiting else ""
 
 
-_CHECKS: tuple[tuple[str, Callable[[Any], str]], ...] = (
-    (
-        "/apis/apps/v1/deployments",
-        _workload("availableReplicas", lambda item: int(item["spec"]["replicas"])),
+_WORKLOADS: dict[str, Callable[[Any], str]] = {
+    "/apis/apps/v1/deployments": _workload(
+        "availableReplicas", lambda item: int(item["spec"]["replicas"])
     ),
-    (
-        "/apis/apps/v1/statefulsets",
-        _workload("readyReplicas", lambda item: int(item["spec"]["replicas"])),
+    "/apis/apps/v1/statefulsets": _workload(
+        "readyReplicas", lambda item: int(item["spec"]["replicas"])
     ),
-    (
-        "/apis/apps/v1/daemonsets",
-        _workload("numberReady", lambda item: int(item["status"]["desiredNumberScheduled"])),
+    "/apis/apps/v1/daemonsets": _workload(
+        "numberReady", lambda item: int(item["status"]["desiredNumberScheduled"])
     ),
-    ("/apis/batch/v1/jobs", _job),
-    ("/api/v1/persistentvolumeclaims", _claim),
-    ("/apis/autoscaling/v2/horizontalpodautoscalers", _autoscaler),
-    ("/apis/rbac.authorization.k8s.io/v1/clusterroles", _role),
-)
+}
+_CHECKS: dict[str, Callable[[Any], str]] = {
+    **_WORKLOADS,
+    "/apis/batch/v1/jobs": _job,
+    "/api/v1/persistentvolumeclaims": _claim,
+    "/apis/autoscaling/v2/horizontalpodautoscalers": _autoscaler,
+    "/apis/rbac.authorization.k8s.io/v1/clusterroles": _role,
+}

@@ -100,8 +100,17 @@ def _expected(name: str, target: Target, made: Made, subject: Subject) -> Expect
         also=made.also,
         change_class=made.change_class,
         before=subject.live,
-        manager=manager if made.traced else None,
+        manager=manager if made.traced and _is_tracked(subject.live) else None,
     )
+
+
+def _is_tracked(live: Any) -> bool:
+    """Whether the API server writes down who changes the object.
+
+    An object applied without any field but its name (a ServiceAccount) has no entry in
+    managedFields, and then the API server starts none for an update.
+    """
+    return bool(live["metadata"].get("managedFields"))
 
 
 def _autoscaled(desired: Mapping[tuple[str, ...], Any]) -> set[tuple[str, ...]]:

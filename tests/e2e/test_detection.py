@@ -185,7 +185,7 @@ def test_random_drift_is_found_exactly(fleet: Fleet) -> None:
             assert_clean(fleet.look())
         started = time.monotonic()
         fleet.drift = random_drift(seed, CHANGES, fleet.targets, fleet.objects(), fleet.desired)
-        everywhere(fleet.sites, Site.settle)
+        everywhere(fleet.sites, Site.notice)
         say(f"{fleet.way.name}: seed {seed}, changed in {time.monotonic() - started:.1f} s")
         seen = fleet.look()
         result = score(fleet.drift, seen)

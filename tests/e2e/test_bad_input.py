@@ -1,0 +1,635 @@
+"""Bad input: the message names what is wrong and the remedy, the rest of the report is right.
+
+Every test declares two good applications beside the broken one, on a real API server.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.site import (
+    URL,
+    Site,
+    application,
+    assert_rest_is_right,
+    config_map,
+    deploy,
+    plant,
+)
+from tests.testbed.cluster import ControlPlane
+from tests.testbed.gitrepo import GitRepo
+from tests.testbed.kubeconfig import Access, write_kubeconfig
+from tests.testbed.processes import reserve_port
+
+pytestmark = pytest.mark.cluster
+
+GOOD = {"good.yaml": config_map("good")}
+"""Lies beside a bad manifest; it is not deployed, so its own verdict is Missing."""
+PDB = "apiVersion: {}\nkind: PodDisruptionBudget\nmetadata:\n  name: x\nspec: {{minAvailable: 1}}\n"
+CHART = "apiVersion: v2\nname: broken\nversion: 0.1.0\n"
+TEMPLATE = """apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: templated
+data:
+  colour: {{ required "colour is needed" .Values.colour }}
+"""
+
+
+@pytest.fixture(scope="module")
+def ground(
+    api_server: ControlPlane, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, GitRepo]:
+    """A namespace with the good applications, and the repository that declares them."""
+    namespace = api_server.create_namespace("bad-input")
+    repo = GitRepo(tmp_path_factory.mktemp("bad-input") / "gitops")
+    repo.set_remote(URL)
+    plant(repo, namespace)
+    deploy(api_server, namespace)
+    return namespace, repo
+
+
+@pytest.fixture
+def site(
+    api_server: ControlPlane, ground: tuple[str, GitRepo], tmp_path: Path, private_environment: Path
+) -> Site:
+    """A repository of the test's own, looked at with the read-only detector."""
+    namespace, repo = ground
+    shutil.copytree(repo.path, tmp_path / "gitops")
+    return Site(
+        repo=GitRepo(tmp_path / "gitops"),
+        cluster=api_server,
+        namespace=namespace,
+        kubeconfig=api_server.kubeconfig("detector"),
+        home=private_environment,
+    )
+
+
+def source(**fields: Any) -> dict[str, Any]:
+    """The broken application's source."""
+    return {"repoURL": URL, "targetRevision": "HEAD", "path": "apps/broken", **fields}
+
+
+def assert_broken(site: Site, *expected: str) -> None:
+    """`broken` is Unknown with one condition that says all of this; the rest is right; exit 2."""
+    seen = site.check()
+    assert_rest_is_right(seen)
+    (message,) = seen.conditions("broken")
+    for text in expected:
+        assert text in message
+    broken = seen.applications["broken"]
+    assert (broken["status"], broken["complete"]) == ("Unknown", False)
+    assert seen.report["complete"] is False
+    assert seen.exit_code == 2
+
+
+def assert_fatal(
+    site: Site, *arguments: str, says: str, hint: str, cwd: Path | None = None
+) -> None:
+    """Nothing at all can be looked at: an error and a hint on standard error, exit 2."""
+    seen = site.run(*arguments, cwd=cwd)
+    assert seen.exit_code == 2
+    assert seen.stdout == ""
+    assert seen.stderr.splitlines() == [f"error: {says}", f"hint: {hint}"]
+
+
+def test_good_input(site: Site) -> None:
+    """With nothing broken the report is complete and the exit code is that of drift."""
+    seen = site.check()
+    assert_rest_is_right(seen)
+    assert seen.report["complete"] is True
+    assert seen.exit_code == 1
+
+
+def test_no_exit_code(site: Site) -> None:
+    """`--no-exit-code` turns the exit code of drift into 0, but not that of an error."""
+    seen = site.check("--no-exit-code")
+    assert_rest_is_right(seen)
+    assert seen.exit_code == 0
+    site.broken({"kustomization.yaml": "resources: [nonesuch.yaml]\n"})
+    assert site.check("--no-exit-code").exit_code == 2
+
+
+# Repositories and revisions
+
+
+def test_no_repository(site: Site, tmp_path: Path) -> None:
+    """Outside every checkout the folder is named, and that one has to be given."""
+    flags = ("check", f"--kubeconfig={site.kubeconfig}")
+    hint = "run inside a checkout, or give one with --repo"
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    says = f"{empty} is not in a Git repository"
+    assert_fatal(site, *flags, cwd=empty, says=says, hint=hint)
+    assert_fatal(site, *flags, f"--repo={empty}", says=says, hint=hint)
+
+
+def test_repository_that_does_not_exist(site: Site) -> None:
+    """A wrong `--repo` is a wrong flag: it is named with its value."""
+    seen = site.check("--repo=nonesuch")
+    assert seen.exit_code == 2
+    assert "'--repo': 'nonesuch' is not a folder" in seen.stderr
+
+
+def test_repository_without_applications(site: Site) -> None:
+    """A repository that declares no Application is an error, not a clean report."""
+    for name in ("steady", "changed"):
+        site.repo.remove(f"argocd/{name}.yaml")
+    site.repo.commit()
+    seen = site.check()
+    assert seen.exit_code == 2
+    assert "no Argo CD Application is declared here" in seen.stderr
+    assert "hint: run driftd in (or name with --repo) the repository" in seen.stderr
+
+
+def test_wrong_revision(site: Site) -> None:
+    """A `--revision` that does not exist: repository, revision and those that exist."""
+    assert_fatal(
+        site,
+        "check",
+        f"--kubeconfig={site.kubeconfig}",
+        "--revision=nonesuch",
+        says=f"{site.repo.path}: revision 'nonesuch' does not exist",
+        hint="it has main; fetch if the revision is new",
+    )
+
+
+def test_wrong_target_revision(site: Site) -> None:
+    """A `targetRevision` that does not exist concerns its application alone."""
+    site.broken(GOOD, source=source(targetRevision="v9.9"))
+    assert_broken(site, f"{site.repo.path}: revision 'v9.9' does not exist; it has main; fetch")
+
+
+def test_wrong_path(site: Site) -> None:
+    """A `path` that does not exist: the nearest one is proposed."""
+    site.broken(GOOD, source=source(path="apps/brokn"))
+    assert_broken(site, "path apps/brokn does not exist", "did you mean apps/broken?")
+
+
+def test_unknown_repository(site: Site) -> None:
+    """A source of another repository: its URL, and the flag that maps it."""
+    other = "https://git.example.com/other.git"
+    site.broken(GOOD, source=source(repoURL=other))
+    assert_broken(site, f"no checkout is known for the repository {other}", f"--repo {other}=PATH")
+
+
+# Renders
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        pytest.param(
+            {"kustomization.yaml": "resources: [nonesuch.yaml]\n"},
+            ["apps/broken/kustomization.yaml", "nonesuch.yaml does not exist in the repository"],
+            id="kustomize-resource",
+        ),
+        pytest.param(
+            {"kustomization.yaml": "resource: [good.yaml]\n", **GOOD},
+            ["apps/broken/kustomization.yaml", 'unknown field "resource"'],
+            id="kustomize-field",
+        ),
+        pytest.param(
+            {"Chart.yaml": CHART, "values.yaml": "{}\n", "templates/map.yaml": TEMPLATE},
+            ["apps/broken/Chart.yaml", "broken/templates/map.yaml:6", "colour is needed"],
+            id="helm-template",
+        ),
+        pytest.param(
+            {
+                "Chart.yaml": CHART
+                + "dependencies:\n- {name: cache, version: 1.0.0, repository: 'https://c.example'}\n",
+                "templates/map.yaml": config_map("x"),
+            },
+            ["dependency cache 1.0.0 is not in charts/; vendor it with `helm dependency build`"],
+            id="helm-dependency",
+        ),
+        pytest.param(
+            {"main.jsonnet": "local lib = import 'nonesuch.libsonnet';\nlib\n"},
+            ["apps/broken/main.jsonnet", 'import "nonesuch.libsonnet": not found', ":1:"],
+            id="jsonnet-import",
+        ),
+        pytest.param(
+            {"main.jsonnet": "{ kind: 'ConfigMap', metadata: { name: error 'no name' } }\n"},
+            ["apps/broken/main.jsonnet", "no name", 'Field "metadata"'],
+            id="jsonnet-error",
+        ),
+    ],
+)
+def test_render_error(site: Site, files: dict[str, str], expected: list[str]) -> None:
+    """What does not render: source, file, place and cause."""
+    site.broken(files)
+    assert_broken(site, "source apps/broken: ", *expected)
+
+
+def test_missing_value_file(site: Site) -> None:
+    """A value file that does not exist is named with its full path."""
+    files = {"Chart.yaml": CHART, "templates/map.yaml": config_map("x")}
+    site.broken(files, source=source(helm={"valueFiles": ["prod.yaml"]}))
+    assert_broken(site, "apps/broken/prod.yaml does not exist in the repository")
+
+
+def test_empty_render(site: Site) -> None:
+    """A folder without kustomization whose manifests lie deeper: 0 objects, with the remedy."""
+    site.broken({"base/good.yaml": GOOD["good.yaml"]})
+    assert_broken(
+        site,
+        "application broken renders 0 objects",
+        "for example base/good.yaml",
+        "add a kustomization.yaml or set directory.recurse: true",
+    )
+
+
+# Clusters
+
+
+def test_unknown_cluster(site: Site) -> None:
+    """A destination without mapping: the flag that maps it, and the contexts there are."""
+    destination = {"server": "https://nowhere.example.com", "namespace": site.namespace}
+    site.broken(GOOD, destination=destination)
+    assert_broken(
+        site,
+        "no cluster is known for destination https://nowhere.example.com",
+        "--cluster https://nowhere.example.com=CONTEXT; available contexts: bare",
+    )
+
+
+def test_unknown_context(site: Site) -> None:
+    """A `--context` that does not exist is an error of the flag, not of every application."""
+    seen = site.check("--context=nonesuch")
+    assert seen.exit_code == 2
+    assert "error: context 'nonesuch' does not exist in kubeconfig" in seen.stderr
+    assert "hint: available contexts: bare" in seen.stderr
+
+
+def test_unreachable_cluster(site: Site, tmp_path: Path) -> None:
+    """A cluster that refuses connections: name and address; its objects are Unknown."""
+    port, holder = reserve_port()
+    with holder:
+        good = site.cluster.access("detector")
+        down = Access("down", f"https://127.0.0.1:{port}", good.authority, "token")
+        site.kubeconfig = write_kubeconfig(tmp_path / "kubeconfig", [good, down])
+        site.broken(GOOD, destination={"name": "down", "namespace": site.namespace})
+        seen = site.check("--context=bare")
+    assert_rest_is_right(seen)
+    (message,) = seen.conditions("broken")
+    assert f"cluster down (https://127.0.0.1:{port})" in message
+    assert "is the server up, is a VPN needed?" in message
+    assert seen.objects("broken")["ConfigMap good"][0] == "Unknown"
+    assert seen.exit_code == 2
+
+
+def test_expired_token(site: Site, tmp_path: Path) -> None:
+    """A token that the server refuses: the kubeconfig and user to renew, never the token."""
+    stale = site.cluster.access("stranger", context="stale")
+    accesses = [site.cluster.access("detector"), stale]
+    site.kubeconfig = write_kubeconfig(tmp_path / "kubeconfig", accesses)
+    site.broken(GOOD, destination={"name": "stale", "namespace": site.namespace})
+    seen = site.check("--context=bare")
+    assert_rest_is_right(seen)
+    (message,) = seen.conditions("broken")
+    assert f"cluster stale ({site.cluster.server})" in message
+    assert f"{site.kubeconfig}), user 'stale' is wrong or has expired: put a new one" in message
+    assert seen.objects("broken")["ConfigMap good"][0] == "Unknown"
+    assert seen.exit_code == 2
+    assert stale.token not in seen.stdout + seen.stderr
+
+
+@pytest.fixture
+def without_services(api_server: ControlPlane) -> Iterator[Path]:
+    """The kubeconfig of a user who may read ConfigMaps and nothing else."""
+    rbac = "/apis/rbac.authorization.k8s.io/v1"
+    rule = {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "list", "watch"]}
+    binding = {
+        "metadata": {"name": "only-configmaps"},
+        "roleRef": {
+            "apiGroup": "rbac.authorization.k8s.io",
+            "kind": "ClusterRole",
+            "name": "only-configmaps",
+        },
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "nobody"}],
+    }
+    role = {"metadata": {"name": "only-configmaps"}, "rules": [rule]}
+    api_server.call("POST", f"{rbac}/clusterroles", role)
+    api_server.call("POST", f"{rbac}/clusterrolebindings", binding)
+    yield api_server.kubeconfig("nobody")
+    for plural in ("clusterrolebindings", "clusterroles"):
+        api_server.call("DELETE", f"{rbac}/{plural}/only-configmaps")
+
+
+def test_one_kind_is_forbidden(site: Site, without_services: Path) -> None:
+    """Objects of a kind that may not be listed are Unknown with the missing right, others not."""
+    site.kubeconfig = without_services
+    service = "apiVersion: v1\nkind: Service\nmetadata:\n  name: x\nspec: {ports: [{port: 80}]}\n"
+    site.broken({"service.yaml": service, **GOOD})
+    seen = site.check()
+    assert_rest_is_right(seen)
+    found = seen.objects("broken")
+    status, reason = found["Service x"]
+    assert status == "Unknown"
+    assert f"cannot list services in namespace {site.namespace}" in reason
+    assert f"grant the user of bare the right to list services in namespace {site.namespace}" in (
+        reason
+    )
+    assert found["ConfigMap good"] == ("Missing", "")
+    assert seen.exit_code == 2
+
+
+def test_secrets_are_not_checked(site: Site) -> None:
+    """A Secret that may not be read is NotChecked: counted, said, and no reason for exit 2."""
+    secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {password: hunter2}\n"
+    site.broken({"secret.yaml": secret})
+    seen = site.check("broken")
+    status, reason = seen.objects("broken")["Secret s"]
+    assert status == "NotChecked"
+    assert "may not list them" in reason
+    assert seen.report["summary"]["resources"] == {"NotChecked": 1}
+    assert seen.applications["broken"]["status"] == "Synced"
+    assert seen.exit_code == 0
+    assert "hunter2" not in seen.stdout + seen.stderr
+
+
+@pytest.fixture
+def silent_group(api_server: ControlPlane) -> Iterator[str]:
+    """An aggregated API group whose server does not answer; its group version."""
+    path = "/apis/apiregistration.k8s.io/v1/apiservices"
+    spec = {
+        "group": "silent.example.com",
+        "version": "v1",
+        "groupPriorityMinimum": 100,
+        "versionPriority": 100,
+        "insecureSkipTLSVerify": True,
+        "service": {"name": "nobody", "namespace": "default"},
+    }
+    name = "v1.silent.example.com"
+    api_server.call("POST", path, {"metadata": {"name": name}, "spec": spec})
+    api_server.wait_for(
+        "/apis", lambda body: "silent.example.com" in [g["name"] for g in body["groups"]]
+    )
+    yield "silent.example.com/v1"
+    api_server.call("DELETE", f"{path}/{name}")
+
+
+def test_one_group_does_not_answer(site: Site, silent_group: str) -> None:
+    """Objects of a group whose discovery fails are Unknown, never gone; all others are judged."""
+    gauge = f"apiVersion: {silent_group}\nkind: Gauge\nmetadata:\n  name: x\nspec: {{}}\n"
+    site.broken({"gauge.yaml": gauge, **GOOD})
+    seen = site.check()
+    assert_rest_is_right(seen)
+    found = seen.objects("broken")
+    status, reason = found["Gauge x"]
+    assert status == "Unknown"
+    assert f"discovery of {silent_group}" in reason
+    assert "does not answer" in reason
+    assert found["ConfigMap good"] == ("Missing", "")
+    assert seen.exit_code == 2
+
+
+# Manifests
+
+
+@pytest.mark.parametrize(
+    ("manifest", "reason"),
+    [
+        pytest.param(
+            PDB.format("policy/v1beta1"),
+            "the cluster does not serve policy/v1beta1 PodDisruptionBudget; "
+            "it serves policy/v1: change apiVersion in Git",
+            id="version",
+        ),
+        pytest.param(
+            PDB.format("example.com/v1"),
+            "the cluster does not serve example.com/v1 PodDisruptionBudget; install its "
+            "CustomResourceDefinition, or correct apiVersion and kind in Git",
+            id="definition",
+        ),
+    ],
+)
+def test_unserved(site: Site, manifest: str, reason: str) -> None:
+    """What the cluster does not serve is Unknown with the remedy; objects beside it are judged."""
+    site.broken({"budget.yaml": manifest, **GOOD})
+    seen = site.check()
+    assert_rest_is_right(seen)
+    assert seen.objects("broken") == {
+        "PodDisruptionBudget x": ("Unknown", reason),
+        "ConfigMap good": ("Missing", ""),
+    }
+    assert seen.exit_code == 2
+
+
+def test_manifest_is_no_yaml(site: Site) -> None:
+    """A manifest that does not parse: file, document and line."""
+    bad = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x\ndata: {}\n"
+    site.broken({"bad.yaml": bad, **GOOD})
+    assert_broken(site, "apps/broken/bad.yaml: document 1: yaml: line 3")
+
+
+def test_manifest_without_name(site: Site) -> None:
+    """An object without name is left out and named by its file; the others are judged."""
+    nameless = "apiVersion: v1\nkind: ConfigMap\nmetadata: {labels: {a: b}}\n"
+    site.broken({"bad.yaml": nameless, **GOOD})
+    seen = site.check()
+    assert_rest_is_right(seen)
+    (message,) = seen.conditions("broken")
+    assert "apps/broken/bad.yaml, document 1: metadata.name is missing" in message
+    assert "the object is left out" in message
+    assert seen.objects("broken") == {"ConfigMap good": ("Missing", "")}
+    assert seen.exit_code == 2
+
+
+def test_manifest_is_no_mapping(site: Site) -> None:
+    """A file that holds no object is left out with a warning, as Argo CD does."""
+    site.broken({"bad.yaml": "- a\n- b\n", **GOOD})
+    seen = site.check()
+    assert_rest_is_right(seen)
+    (message,) = seen.conditions("broken")
+    assert "apps/broken/bad.yaml: left out, it is no manifest" in message
+    assert "a list where a mapping is expected" in message
+    assert seen.objects("broken") == {"ConfigMap good": ("Missing", "")}
+    assert seen.exit_code == 1
+
+
+def test_manifest_with_unknown_field(site: Site) -> None:
+    """A field that the kind does not have is told as such, not as somebody's removal."""
+    path = f"/api/v1/namespaces/{site.namespace}/configmaps"
+    site.cluster.call("POST", path, {"metadata": {"name": "fielded"}, "data": {"a": "b"}})
+    site.broken({"map.yaml": config_map("fielded", a="b") + "colours: {a: b}\n"})
+    seen = site.check()
+    assert_rest_is_right(seen)
+    (resource,) = seen.applications["broken"]["resources"]
+    (change,) = resource["changes"]
+    assert (change["path"], change["kind"]) == ("/colours", "missing")
+    assert change["reason"] == (
+        "the kind has no field colours here, so no cluster stores it: "
+        "correct its name in Git or remove it"
+    )
+    assert seen.exit_code == 1
+
+
+def test_duplicate_objects(site: Site) -> None:
+    """An object declared twice: both files; the last one counts."""
+    files = {"a.yaml": config_map("twice", a="b"), "b.yaml": config_map("twice", a="c")}
+    site.broken(files)
+    seen = site.check()
+    assert_rest_is_right(seen)
+    (message,) = seen.conditions("broken")
+    assert message.startswith(f"RepeatedResourceWarning: ConfigMap {site.namespace}/twice is ")
+    assert "apps/broken/a.yaml" in message
+    assert "apps/broken/b.yaml" in message
+    assert "the last one counts and it is not healed" in message
+    assert seen.exit_code == 1
+
+
+# Projects and Applications
+
+
+def project(**spec: Any) -> str:
+    """The AppProject `team`: everything permitted, unless `spec` says otherwise."""
+    permitted = {"sourceRepos": ["*"], "destinations": [{"server": "*", "namespace": "*"}]}
+    return json.dumps(
+        {
+            "apiVersion": "argoproj.io/v1alpha1",
+            "kind": "AppProject",
+            "metadata": {"name": "team", "namespace": "argocd"},
+            "spec": {**permitted, **spec},
+        }
+    )
+
+
+def test_project_forbids_destination(site: Site) -> None:
+    """A destination outside the project: both are named, and the field to change."""
+    forbidding = project(destinations=[{"server": "*", "namespace": "team-*"}])
+    site.repo.write("argocd/project.yaml", forbidding)
+    site.broken(GOOD, project="team")
+    assert_broken(
+        site,
+        "project team does not permit the destination https://kubernetes.default.svc, "
+        f"namespace {site.namespace}; add it to spec.destinations",
+    )
+
+
+def test_project_forbids_source(site: Site) -> None:
+    """A repository outside the project: both are named, and the field to change."""
+    site.repo.write("argocd/project.yaml", project(sourceRepos=["https://git.example.com/team/*"]))
+    site.broken(GOOD, project="team")
+    assert_broken(
+        site,
+        f"project team does not permit the source repository {URL}; add it to spec.sourceRepos",
+    )
+
+
+def test_project_forbids_kind(site: Site) -> None:
+    """Objects of forbidden kinds are conditions with object and rule; the others are judged."""
+    forbidding = project(namespaceResourceBlacklist=[{"group": "", "kind": "ResourceQuota"}])
+    site.repo.write("argocd/project.yaml", forbidding)
+    quota = "apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: q}\nspec: {hard: {pods: 1}}\n"
+    role = "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: r}\n"
+    site.broken({"quota.yaml": quota, "role.yaml": role, **GOOD}, project="team")
+    seen = site.check()
+    assert_rest_is_right(seen)
+    remedy = "change the project, or move the object to another application"
+    first, second = seen.conditions("broken")
+    assert f"ResourceQuota {site.namespace}/q is not permitted in project team by " in first
+    assert f"spec.namespaceResourceBlacklist; {remedy}" in first
+    assert "ClusterRole.rbac.authorization.k8s.io r is not permitted in project team by " in second
+    assert f"spec.clusterResourceWhitelist; {remedy}" in second
+    assert seen.objects("broken") == {"ConfigMap good": ("Missing", "")}
+    assert seen.exit_code == 2
+
+
+def test_unknown_project(site: Site) -> None:
+    """A project that does not exist: application, project and the two remedies."""
+    site.broken(GOOD, project="nonesuch")
+    assert_broken(
+        site,
+        "application broken names the project 'nonesuch', which does not exist",
+        "add the AppProject to the repository or correct spec.project",
+    )
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ({"destination": {"namespace": "x"}}, "has neither spec.destination.server nor .name"),
+        ({"source": None}, "has no source; set spec.source or spec.sources"),
+    ],
+    ids=["destination", "source"],
+)
+def test_application_lacks_a_field(site: Site, spec: dict[str, Any], message: str) -> None:
+    """An Application that lacks something needed says once which field."""
+    site.broken(GOOD, **spec)
+    assert_broken(site, f"application broken {message}")
+
+
+def test_application_document_is_invalid(site: Site) -> None:
+    """A field of the wrong type: file, document, Application and field, for the whole report."""
+    site.broken(GOOD, destination="production")
+    seen = site.check()
+    assert_rest_is_right(seen)
+    (message,) = seen.conditions()
+    assert "argocd/broken.yaml, document 1: Application broken: " in message
+    assert "spec.destination must be a map, not text" in message
+    assert set(seen.applications) == {"steady", "changed"}
+    assert seen.exit_code == 2
+
+
+def test_application_document_is_no_yaml(site: Site) -> None:
+    """A document that does not parse: file and line, for the whole report."""
+    text = application("broken", site.namespace).replace('"spec"', '"spec')
+    site.repo.write("argocd/broken.yaml", text)
+    site.repo.commit()
+    seen = site.check()
+    assert_rest_is_right(seen)
+    (message,) = seen.conditions()
+    assert message.startswith("InvalidSpecError: argocd/broken.yaml, document 1: yaml: line ")
+    assert seen.exit_code == 2
+
+
+def test_no_application_matches(site: Site) -> None:
+    """A name that no application has: those that are declared are listed."""
+    assert_fatal(
+        site,
+        "check",
+        "nonesuch",
+        f"--kubeconfig={site.kubeconfig}",
+        says="no application matches nonesuch",
+        hint="declared are: changed, steady",
+    )
+
+
+# Settings
+
+
+def test_unknown_setting(site: Site, tmp_path: Path) -> None:
+    """A setting that does not exist: file, name, and the nearest one."""
+    file = tmp_path / "driftd.yaml"
+    file.write_text("sweeep: {interval: 5m}\n")
+    says = f"settings file {file}: unknown setting sweeep"
+    assert_fatal(site, "run", f"--config={file}", says=says, hint="did you mean sweep?")
+
+
+def test_invalid_setting(site: Site, tmp_path: Path) -> None:
+    """A value that cannot be: file, path of the setting, and what is expected."""
+    file = tmp_path / "driftd.yaml"
+    file.write_text("sweep: {interval: often}\n")
+    seen = site.run("run", f"--config={file}")
+    assert seen.exit_code == 2
+    assert seen.stderr.startswith(f"error: settings file {file}: sweep.interval: ")
+    assert "a duration such as 90s, 5m or 1h30m" in seen.stderr
+
+
+def test_table_shows_the_same(site: Site) -> None:
+    """The table for people names the broken application, its reason and the exit code."""
+    site.broken({"kustomization.yaml": "resources: [nonesuch.yaml]\n"})
+    seen = site.check(output="table")
+    lines = " ".join(seen.stdout.split())
+    assert "3 applications: 1 OutOfSync, 1 Unknown, 1 Synced" in lines
+    assert "nonesuch.yaml does not exist in the repository" in lines
+    assert "data.colour blue → red" in lines
+    assert "exit 2: something could not be judged" in lines
+    assert seen.exit_code == 2
