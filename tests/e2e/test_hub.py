@@ -1,0 +1,194 @@
+"""A hub: live Applications, their synced revisions, tracking marks and ignore rules."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.testbed.cluster import ControlPlane
+from tests.testbed.gitrepo import GitRepo
+
+pytestmark = pytest.mark.cluster
+
+URL = "https://git.example/platform.git"
+ARGO = "/apis/argoproj.io/v1alpha1"
+
+
+def crd(plural: str, kind: str) -> dict[str, Any]:
+    """Argo CD's kind, as open as a test needs it."""
+    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    version = {
+        "name": "v1alpha1",
+        "served": True,
+        "storage": True,
+        "schema": {"openAPIV3Schema": schema},
+    }
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{plural}.argoproj.io"},
+        "spec": {
+            "group": "argoproj.io",
+            "scope": "Namespaced",
+            "names": {"plural": plural, "kind": kind},
+            "versions": [version],
+        },
+    }
+
+
+def config_map(name: str, **data: str) -> dict[str, Any]:
+    """A ConfigMap of the application."""
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data}
+
+
+@pytest.fixture(scope="module")
+def hub(api_server: ControlPlane) -> ControlPlane:
+    """The bare API server with Argo CD's kinds and namespace."""
+    for plural, kind in (("applications", "Application"), ("appprojects", "AppProject")):
+        definition = crd(plural, kind)
+        api_server.call(
+            "POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", definition
+        )
+        api_server.wait_for(
+            f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{plural}.argoproj.io",
+            lambda found: any(
+                c["type"] == "Established" and c["status"] == "True"
+                for c in found.get("status", {}).get("conditions") or ()
+            ),
+        )
+    api_server.create_namespace("argocd")
+    return api_server
+
+
+@pytest.fixture
+def application(hub: ControlPlane, namespace: str, git_repo: GitRepo) -> dict[str, Any]:
+    """An Application of three ConfigMaps that Argo CD has synced at the first of two commits."""
+    for name in ("steady", "edited", "ignored"):
+        git_repo.write(f"app/{name}.yaml", yaml.safe_dump(config_map(name, key="old")))
+    first = git_repo.commit("First")
+    for name in ("steady", "edited", "ignored"):
+        body = config_map(name, key="old")
+        body["metadata"]["annotations"] = {
+            "argocd.argoproj.io/tracking-id": f"{namespace}:/ConfigMap:{namespace}/{name}"
+        }
+        _apply(hub, namespace, body)
+    git_repo.write("app/steady.yaml", yaml.safe_dump(config_map("steady", key="new")))
+    git_repo.commit("Second: Git is ahead")
+    body = {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "Application",
+        "metadata": {"name": namespace, "namespace": "argocd"},
+        "spec": {
+            "project": "default",
+            "source": {"repoURL": URL, "path": "app", "targetRevision": "HEAD"},
+            "destination": {"name": "spoke", "namespace": namespace},
+            "ignoreDifferences": [
+                {"kind": "ConfigMap", "name": "ignored", "jqPathExpressions": [".data.key"]},
+                {"kind": "ConfigMap", "jsonPointers": ["/data/nothing"]},
+            ],
+        },
+        "status": {"sync": {"status": "OutOfSync"}, "history": [{"revision": first}]},
+    }
+    hub.call("POST", f"{ARGO}/namespaces/argocd/applications", body)
+    secret = {
+        "metadata": {
+            "name": f"spoke-{namespace}",
+            "labels": {"argocd.argoproj.io/secret-type": "cluster"},
+        },
+        "stringData": {
+            "name": "spoke",
+            "server": hub.server,
+            "config": json.dumps(
+                {
+                    "bearerToken": hub.token("detector"),
+                    "tlsClientConfig": {
+                        "caData": base64.b64encode(hub.ca_file.read_bytes()).decode()
+                    },
+                }
+            ),
+        },
+    }
+    hub.call("POST", "/api/v1/namespaces/argocd/secrets", secret)
+    return body
+
+
+def _apply(hub: ControlPlane, namespace: str, body: dict[str, Any]) -> None:
+    hub.call(
+        "PATCH",
+        f"/api/v1/namespaces/{namespace}/configmaps/{body['metadata']['name']}"
+        "?fieldManager=argocd-controller&force=true",
+        body,
+        content_type="application/apply-patch+yaml",
+    )
+
+
+def check(hub: ControlPlane, repository: GitRepo, name: str) -> tuple[int, dict[str, Any]]:
+    """`driftd check --hub` of one application: exit code and report."""
+    done = subprocess.run(
+        [
+            sys.executable, "-m", "driftd.cli.main", "check", name,
+            "--hub", "bare", "--kubeconfig", str(hub.kubeconfig("admin")),
+            "--repo", f"{URL}={repository.path}", "-o", "json",
+        ],
+        cwd=Path(__file__).parent.parent.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )  # fmt: skip
+    assert done.stdout, done.stderr
+    return done.returncode, json.loads(done.stdout)
+
+
+def test_hub_application_is_judged_with_its_history(
+    application: dict[str, Any], hub: ControlPlane, namespace: str, git_repo: GitRepo
+) -> None:
+    """What Git added since the last sync is pending; hand edits are drift; ignored ones say why."""
+    code, report = check(hub, git_repo, namespace)
+    (verdict,) = report["applications"]
+    states = {
+        r["name"]: (r["status"], [c["class"] for c in r["changes"]]) for r in verdict["resources"]
+    }
+    assert states == {
+        "edited": ("Synced", []),
+        "ignored": ("Synced", []),
+        "steady": ("Pending", ["pending"]),
+    }
+    assert (code, verdict["status"], report["complete"]) == (0, "Synced", True)
+    assert any("/data/nothing" in c["message"] for c in verdict["conditions"])
+
+    for name in ("edited", "ignored"):
+        hub.call(
+            "PATCH",
+            f"/api/v1/namespaces/{namespace}/configmaps/{name}?fieldManager=alice",
+            {"data": {"key": "by hand"}},
+            content_type="application/merge-patch+json",
+        )
+    stray = config_map("stray", key="x")
+    stray["metadata"]["annotations"] = {
+        "argocd.argoproj.io/tracking-id": f"{namespace}:/ConfigMap:{namespace}/stray"
+    }
+    _apply(hub, namespace, stray)
+    copied = config_map("copied", key="x")
+    copied["metadata"]["annotations"] = stray["metadata"]["annotations"]
+    _apply(hub, namespace, copied)
+
+    code, report = check(hub, git_repo, namespace)
+    (verdict,) = report["applications"]
+    found = {r["name"]: r for r in verdict["resources"]}
+    assert code == 1
+    assert found["edited"]["status"] == "OutOfSync"
+    assert found["edited"]["changes"][0]["manager"] == "alice"
+    assert found["ignored"]["status"] == "Synced"
+    rule = "spec.ignoreDifferences[0].jqPathExpressions[0]"
+    assert found["ignored"]["changes"][0]["ignoredBy"] == rule
+    assert found["steady"]["status"] == "Pending"
+    assert found["stray"]["status"] == "Extra"
+    assert "copied" not in found
