@@ -114,6 +114,10 @@ def _target_port(live: Json, desired: Struct, _live_parent: Struct) -> bool:
     return type(live) is int and live == desired.get("port")
 
 
+def _pod_replacement(live: Json, desired: Struct, _live_parent: Struct) -> bool:
+    return bool(live == ("Failed" if desired.get("podFailurePolicy") else "TerminatingOrFailed"))
+
+
 def _requests(live: Json, desired: Struct, _live_parent: Struct) -> bool:
     limits = desired.get("limits")
     return (
@@ -193,6 +197,7 @@ CONDITIONAL: Final[Mapping[tuple[str, str], Callable[[Json, Struct, Struct], boo
     ("v1.EphemeralContainer", "imagePullPolicy"): _image_pull_policy,
     ("v1.ServicePort", "targetPort"): _target_port,
     ("v1.ResourceRequirements", "requests"): _requests,
+    ("v1.JobSpec", "podReplacementPolicy"): _pod_replacement,
     ("v1.NetworkPolicySpec", "policyTypes"): _policy_types,
     ("v1.PodSpec", "serviceAccount"): _service_account,
     ("v1.PersistentVolumeClaimSpec", "dataSourceRef"): _data_source,

@@ -14,12 +14,14 @@ from driftd.diff import defaults, trusted
 from driftd.diff.finding import Finding
 from driftd.diff.owners import UNKNOWN_MANAGERS, Entry, Owners, at_field, at_item, value_key
 from driftd.diff.paths import Item, Path, names
+from driftd.diff.prepare import SERVER_FINALIZERS
 from driftd.diff.schema import Node, Shape
 from driftd.model import places
 from driftd.model.report import ChangeClass, ChangeKind
 from driftd.model.resource import Json, ResourceKey
 
 _REPLICAS = ("spec", "replicas")
+_FINALIZERS = ("metadata", "finalizers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,8 @@ class Extras:
 
     def item(self, live: Json, owners: Owners, path: Path) -> list[Finding]:
         """Findings for an extra item of a list; it is judged whole."""
+        if path[:2] == _FINALIZERS and live in SERVER_FINALIZERS.get(self.subject.key.kind, ()):
+            return []
         return self._leaf(live, owners, path, collection=True)
 
     def _is_allocated(self, name: str, parent: Node, owners: Owners) -> bool:
@@ -104,7 +108,16 @@ class Extras:
         )
 
     def _is_creator(self, entry: Entry) -> bool:
-        return entry.time is not None and entry.time == self.subject.created
+        """Whether the entry is that of a creator who is no deployer.
+
+        Somebody else may write within the second in which a deployer creates the object.
+        """
+        created = self.subject.created
+        return (
+            created is not None
+            and entry.time == created
+            and not any(e.deployer and e.time == created for e in self.subject.entries)
+        )
 
     def _struct(
         self, name: str, live: dict[str, Any], parent: Node, owners: Owners, path: Path
@@ -184,7 +197,8 @@ class Extras:
         self, live: Json, path: Path, place: tuple[str, ...], *, collection: bool
     ) -> list[Finding]:
         subject = self.subject
-        critical = places.is_critical(subject.key.kind, place)
+        kind = subject.key.kind
+        critical = places.is_critical(kind, place) or places.holds_critical(kind, place, live)
         if place == _REPLICAS and subject.key in subject.facts.autoscaled:
             bounds = subject.facts.autoscaled[subject.key]
             if type(live) is int and bounds.minimum <= live <= bounds.maximum:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from typing import Any, Final
 
 import orjson
@@ -45,13 +46,23 @@ TOOL_LABELS: Final[dict[str, str | None]] = {
 }
 """Labels likewise, with the value that they must have (None: any)."""
 
-_JOB_LABELS: Final = frozenset(
+_JOB_LABELS: Final = {
+    "batch.kubernetes.io/controller-uid": "uid",
+    "batch.kubernetes.io/job-name": "name",
+    "controller-uid": "uid",
+    "job-name": "name",
+}
+"""Labels that the API server puts on a Job and its Pods, with the metadata field they repeat."""
+
+_ACCOUNT_MOUNT: Final = "/var/run/secrets/kubernetes.io/serviceaccount"
+_ADMITTED_TOLERATIONS: Final = tuple(
     {
-        "batch.kubernetes.io/controller-uid",
-        "batch.kubernetes.io/job-name",
-        "controller-uid",
-        "job-name",
+        "key": f"node.kubernetes.io/{condition}",
+        "operator": "Exists",
+        "effect": "NoExecute",
+        "tolerationSeconds": 300,
     }
+    for condition in ("not-ready", "unreachable")
 )
 
 _METADATA: Final = ("labels", "annotations", "finalizers", "ownerReferences")
@@ -92,13 +103,6 @@ def live_view(
             for name, value in kept["annotations"].items()
             if name in wanted or not (name in TOOL_ANNOTATIONS or name in server)
         }
-    if "finalizers" in kept and kind in SERVER_FINALIZERS:
-        wanted = declared.get("finalizers") or ()
-        kept["finalizers"] = [
-            name
-            for name in kept["finalizers"]
-            if name in wanted or name not in SERVER_FINALIZERS[kind]
-        ]
     if "labels" in kept:
         wanted = declared.get("labels") or {}
         kept["labels"] = {
@@ -107,9 +111,61 @@ def live_view(
             if name in wanted or not _is_tool_label(name, value, body, instance_label)
         }
     view["metadata"] = {name: value for name, value in kept.items() if value}
-    if body.get("kind") == "Job":
-        _drop_job_labels(view)
+    if kind == "Job":
+        _drop_job_labels(view, metadata)
+    if kind == "Pod" and isinstance(view.get("spec"), dict):
+        view["spec"] = without_admission(view["spec"], desired.get("spec") or {})
     return view
+
+
+def without_admission(spec: dict[str, Any], declared: dict[str, Any]) -> dict[str, Any]:
+    """A Pod's spec without what the admission of every Pod appends to its lists.
+
+    That is the token volume of its service account, the mounts of it, and the two tolerations of
+    300 seconds. All of them are appended last, so the positions of the other items stay.
+    """
+    known = {volume.get("name") for volume in declared.get("volumes") or ()}
+    tokens = {
+        volume["name"]
+        for volume in spec.get("volumes") or ()
+        if volume.get("name") not in known and _is_token_volume(volume)
+    }
+    rest = {**spec}
+    _keep(rest, "volumes", lambda volume: volume.get("name") not in tokens)
+    for name in ("containers", "initContainers"):
+        if name in rest:
+            rest[name] = [
+                _keep({**container}, "volumeMounts", lambda m: not _is_token_mount(m, tokens))
+                for container in rest[name]
+            ]
+    wanted = declared.get("tolerations") or ()
+    _keep(rest, "tolerations", lambda t: t in wanted or t not in _ADMITTED_TOLERATIONS)
+    return rest
+
+
+def _keep(
+    struct: dict[str, Any], name: str, wanted: Callable[[dict[str, Any]], bool]
+) -> dict[str, Any]:
+    """Keep the wanted items of the list at `name`, or no list at all if none is left."""
+    if isinstance(struct.get(name), list):
+        struct[name] = [item for item in struct[name] if wanted(item)]
+        if not struct[name]:
+            del struct[name]
+    return struct
+
+
+def _is_token_volume(volume: dict[str, Any]) -> bool:
+    sources = (volume.get("projected") or {}).get("sources") or ()
+    return str(volume.get("name", "")).startswith("kube-api-access-") and all(
+        "serviceAccountToken" in source
+        or "downwardAPI" in source
+        or (source.get("configMap") or {}).get("name") == "kube-root-ca.crt"
+        for source in sources
+    )
+
+
+def _is_token_mount(mount: dict[str, Any], tokens: set[str]) -> bool:
+    return mount.get("name") in tokens and mount.get("mountPath") == _ACCOUNT_MOUNT
 
 
 def last_applied_view(body: dict[str, Any]) -> dict[str, Any] | None:
@@ -125,7 +181,7 @@ def last_applied_view(body: dict[str, Any]) -> dict[str, Any] | None:
     return desired_view(applied) if isinstance(applied, dict) else None
 
 
-def _drop_job_labels(view: dict[str, Any]) -> None:
+def _drop_job_labels(view: dict[str, Any], job: dict[str, Any]) -> None:
     """The API server labels a Job's pods with the Job's uid (catalogue row 16)."""
     spec = view.get("spec")
     template = spec.get("template") if isinstance(spec, dict) else None
@@ -138,7 +194,7 @@ def _drop_job_labels(view: dict[str, Any]) -> None:
         and isinstance(labels, dict)
     ):
         return
-    rest = {k: v for k, v in labels.items() if k not in _JOB_LABELS}
+    rest = {k: v for k, v in labels.items() if not _is_job_label(k, v, job)}
     inner = {k: v for k, v in metadata.items() if k != "labels"}
     if rest:
         inner["labels"] = rest
@@ -150,9 +206,15 @@ def _is_tool_label(name: str, value: Any, body: dict[str, Any], instance_label: 
         return body.get("kind") == "Namespace" and value == body.get("metadata", {}).get("name")
     if name in TOOL_LABELS:
         return TOOL_LABELS[name] in (None, value)
-    if body.get("kind") == "Job" and name in _JOB_LABELS:
+    if body.get("kind") == "Job" and _is_job_label(name, value, body.get("metadata") or {}):
         return True
     return name == instance_label
+
+
+def _is_job_label(name: str, value: Any, job: dict[str, Any]) -> bool:
+    """Whether a label repeats the Job's own uid or name (catalogue row 16)."""
+    field = _JOB_LABELS.get(name)
+    return field is not None and job.get(field, value) == value
 
 
 def _fold_string_data(view: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ import base64
 import binascii
 import re
 from datetime import UTC, datetime
-from decimal import ROUND_CEILING, Decimal, InvalidOperation
+from decimal import MAX_EMAX, MIN_EMIN, ROUND_CEILING, Context, Decimal, InvalidOperation
 from functools import lru_cache
 from typing import Final
 
@@ -32,10 +32,15 @@ _SUFFIXES: Final = {
     "Ei": Decimal(2**60),
 }
 _QUANTITY: Final = re.compile(
-    r"([+-]?(?:\d+(?:\.\d*)?|\.\d+))(?:([eE][+-]?\d{1,4})|([numkMGTPE]|[KMGTPE]i)?)\Z"
+    r"([+-]?(?:\d+(?:\.\d*)?|\.\d+))(?:([eE][+-]?\d{1,4})|([numkMGTPE]|[KMGTPE]i)?)\Z",
+    re.ASCII,
 )
 _MILLI: Final = Decimal("0.001")
-_TIME: Final = re.compile(r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:\d\d)(?:\.\d+)?([Zz]|[+-]\d\d:\d\d)\Z")
+_EXACT: Final = Context(prec=2000, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[InvalidOperation])
+"""Python's own 28 digits would round long quantities."""
+_TIME: Final = re.compile(
+    r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:\d\d)(?:\.\d+)?([Zz]|[+-]\d\d:\d\d)\Z", re.ASCII
+)
 
 
 @lru_cache(maxsize=4096)
@@ -46,7 +51,9 @@ def quantity(text: str) -> Decimal | None:
         return None
     number, exponent, suffix = match.groups()
     try:
-        return Decimal(number + exponent) if exponent else Decimal(number) * _SUFFIXES[suffix or ""]
+        if exponent:
+            return Decimal(number + exponent)
+        return _EXACT.multiply(Decimal(number), _SUFFIXES[suffix or ""])
     except InvalidOperation:
         return None
 
@@ -79,8 +86,13 @@ def _same_quantity(desired: Json, live: Json) -> bool:
     left, right = quantity(str(desired)), quantity(str(live))
     if left is None or right is None:
         return False
+    if left == right:
+        return True
     # Resource lists keep three decimal places, rounded up.
-    return left == right or left.quantize(_MILLI, ROUND_CEILING) == right
+    exponent = left.as_tuple().exponent
+    if not isinstance(exponent, int) or exponent >= -3:
+        return False
+    return left.quantize(_MILLI, ROUND_CEILING, _EXACT) == right
 
 
 def _same_bytes(desired: Json, live: Json) -> bool:

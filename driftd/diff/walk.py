@@ -69,7 +69,8 @@ class _Walk:
                 value = defaults.with_derived(node, name, value, desired, live[name])
                 found += self.value(value, live[name], child, reached, (*path, name))
             elif not self._may_be_absent(node, name, value):
-                found.append(self._missing((*path, name), value))
+                reached = at_field(owners, name, atomic=node.atomic)
+                found.append(self._missing((*path, name), value, reached))
         parents = (desired, live)
         for name, value in live.items():
             if name not in desired or (desired[name] is None and not string_map):
@@ -201,12 +202,14 @@ class _Walk:
             return node is ANY_NODE and not is_custom(self.subject.key.group)
         return not defaults.is_kept_empty(node, name)
 
-    def _missing(self, path: Path, desired: Json) -> Finding:
+    def _missing(self, path: Path, desired: Json, owners: Owners = ()) -> Finding:
+        """A removal. It leaves a trace only where an atomic parent or a null value is owned."""
         return Finding(
             ChangeKind.MISSING,
             ChangeClass.DECLARED,
             path,
             desired=desired,
+            owners=[entry for entry, _ in owners if not entry.deployer],
             reason="declared in Git, absent from the cluster",
         )
 

@@ -6,8 +6,8 @@ occurs in many kinds (a pod template), at the start where it does not.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
 
 POD_FIELDS: Final = frozenset(
     {
@@ -84,7 +84,7 @@ def _critical_in_pod(path: Sequence[str], last: str) -> bool:
     if "securityContext" in path:
         return last == "securityContext" or bool(SECURITY_FIELDS.intersection(path))
     if "volumes" in path:
-        return last == "*" or "hostPath" in path
+        return last in ("*", "volumes") or "hostPath" in path
     for position, name in enumerate(path):
         if name in CONTAINER_LISTS:
             rest = path[position + 1 :]
@@ -99,6 +99,20 @@ def _critical_metadata(path: Sequence[str]) -> bool:
     if path[1] == "labels":
         return path[2].startswith("pod-security.kubernetes.io/")
     return path[1] == "annotations" and path[2] in IDENTITY_ANNOTATIONS
+
+
+def holds_critical(kind: str, path: Sequence[str], value: Any) -> bool:
+    """Whether a value at `path` has a critical place inside: an added struct or list with one."""
+    if isinstance(value, dict):
+        inner: Iterable[tuple[str, Any]] = value.items()
+    elif isinstance(value, list):
+        inner = (("*", item) for item in value)
+    else:
+        return False
+    return any(
+        is_critical(kind, (*path, name)) or holds_critical(kind, (*path, name), below)
+        for name, below in inner
+    )
 
 
 def is_review(path: Sequence[str]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from driftd.model import places
 from driftd.model.report import Change, ChangeClass, ChangeKind
@@ -25,7 +25,7 @@ def severity(kind: str, change: Change) -> Level:
     place = tuple(_name(token) for token in _tokens(change.path))
     if change.change_class in (ChangeClass.INJECTED, ChangeClass.PENDING):
         return "info"
-    if places.is_critical(kind, place) or _holds_critical(kind, place, change.live):
+    if places.is_critical(kind, place) or places.holds_critical(kind, place, change.live):
         return "critical"
     if change.change_class in (ChangeClass.REVIEW, ChangeClass.REWRITTEN):
         return "info"
@@ -34,16 +34,6 @@ def severity(kind: str, change: Change) -> Level:
     if place[:1] == ("metadata",):
         return "low"
     return "high" if _HIGH_FIELDS.intersection(place) else "medium"
-
-
-def _holds_critical(kind: str, place: tuple[str, ...], value: Any) -> bool:
-    """Whether an added struct brings a critical field with it."""
-    if not isinstance(value, dict):
-        return False
-    return any(
-        places.is_critical(kind, (*place, name)) or _holds_critical(kind, (*place, name), inner)
-        for name, inner in value.items()
-    )
 
 
 def _tokens(pointer: str) -> list[str]:

@@ -127,7 +127,9 @@ class Mutator:
         if site.kind == "map":
             key = self._rng.choice(("extra", "a~b/c", "Upper.case"))
             made = self._value(site.schema, "value", 0)
-            return None if made is None else _put("map add", f"{site.pointer}/{_escaped(key)}", made)
+            return (
+                None if made is None else _put("map add", f"{site.pointer}/{_escaped(key)}", made)
+            )
         if site.kind == "item" or self._rng.random() < 0.4:
             return Mutation("delete", [{"op": "remove", "path": site.pointer}])
         if isinstance(site.value, dict | list):

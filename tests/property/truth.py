@@ -65,9 +65,8 @@ def _list_leaves(before: list[Json], after: list[Json], pointer: str) -> Iterato
     while head < min(len(before), len(after)) and _text(before[head]) == _text(after[head]):
         head += 1
     tail = 0
-    while (
-        tail < min(len(before), len(after)) - head
-        and _text(before[-1 - tail]) == _text(after[-1 - tail])
+    while tail < min(len(before), len(after)) - head and _text(before[-1 - tail]) == _text(
+        after[-1 - tail]
     ):
         tail += 1
     left, right = before[head : len(before) - tail], after[head : len(after) - tail]
@@ -89,3 +88,16 @@ def _text(value: Json) -> str:
 def related(one: str, other: str) -> bool:
     """Whether one pointer is the other or lies above or below it."""
     return (one + "/").startswith(other + "/") or (other + "/").startswith(one + "/")
+
+
+def value_at(document: Json, pointer: str) -> Json:
+    """The value at an RFC 6901 pointer; None where there is none."""
+    for token in pointer.split("/")[1:]:
+        name = token.replace("~1", "/").replace("~0", "~")
+        if isinstance(document, dict):
+            document = document.get(name)
+        elif isinstance(document, list) and int(name) < len(document):
+            document = document[int(name)]
+        else:
+            return None
+    return document

@@ -1,0 +1,76 @@
+"""Who wrote what, read off managedFields."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from driftd.diff.owners import at_field, at_item, entries, item_key, roots, value_key
+
+DEPLOYERS = frozenset({"argocd-controller", "kubectl"})
+
+
+def live(*managed: dict[str, Any]) -> dict[str, Any]:
+    """An object with these managedFields."""
+    return {"metadata": {"managedFields": list(managed)}}
+
+
+def entry(manager: str, fields: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """One entry."""
+    return {"manager": manager, "operation": "Update", "fieldsV1": fields, **more}
+
+
+@pytest.mark.parametrize(
+    "metadata", [{}, {"managedFields": None}, {"managedFields": []}, {"managedFields": [{}]}]
+)
+def test_no_entries(metadata: dict[str, Any]) -> None:
+    """Absent, empty and wiped managedFields (`[{}]`) give no entry."""
+    assert entries({"metadata": metadata}, DEPLOYERS) == []
+    assert entries({}, DEPLOYERS) == []
+
+
+def test_deployer_by_name_and_not_through_a_subresource() -> None:
+    """`kubectl scale` is a person: a deployer's name on a subresource is no deployer."""
+    found = entries(
+        live(
+            entry("argocd-controller", {"f:spec": {}}, operation="Apply"),
+            entry("kubectl", {"f:spec": {}}, subresource="scale"),
+            entry("alice", {"f:spec": {}}),
+        ),
+        DEPLOYERS,
+    )
+    assert [(e.deployer, e.applied) for e in found] == [(True, True), (False, False),
+                                                       (False, False)]  # fmt: skip
+
+
+def test_descent_follows_the_sets() -> None:
+    """An owner reaches a field only if its set names it; an atomic leaf owns all below."""
+    one = entry("alice", {"f:spec": {"f:a": {"f:b": {}}, "f:list": {}}})
+    two = entry("bob", {"f:spec": {"f:a": {}}})
+    top = roots(entries(live(one, two), DEPLOYERS))
+    spec = at_field(top, "spec", atomic=False)
+    assert [e.manager for e, _ in at_field(spec, "a", atomic=False)] == ["alice", "bob"]
+    below = at_field(at_field(spec, "a", atomic=False), "b", atomic=False)
+    assert [e.manager for e, _ in below] == ["alice"]
+    whole = at_field(spec, "list", atomic=True)
+    assert [(e.manager, fields) for e, fields in whole] == [("alice", None)]
+    assert [e.manager for e, _ in at_item(whole, "k:{}")] == ["alice"]
+    assert at_field(spec, "other", atomic=False) == []
+
+
+def test_item_key_is_the_servers_text() -> None:
+    """Keys are sorted, without spaces, and missing ones come from the schema's defaults."""
+    assert item_key({"port": 80, "name": "x"}, ("name", "port"), {}) == 'k:{"name":"x","port":80}'
+    keys = ("containerPort", "protocol")
+    assert item_key({"containerPort": 1}, keys, {"protocol": "TCP"}) == (
+        'k:{"containerPort":1,"protocol":"TCP"}'
+    )
+    assert item_key({"containerPort": 1}, keys, {}) == 'k:{"containerPort":1}'
+    assert item_key({"other": 1}, keys, {}) is None
+
+
+def test_value_key_is_the_servers_text() -> None:
+    """Set items are keyed by their JSON."""
+    assert value_key('a"b') == 'v:"a\\"b"'
+    assert value_key(1) == "v:1"
