@@ -1,0 +1,117 @@
+"""`driftd run` as a process, as an operator starts it."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from tests.testbed.processes import wait_until
+
+ROOT = Path(__file__).parents[2]
+DEADLINE = 90.0
+"""Seconds that anything may take on a busy machine; what is waited for comes within few."""
+
+
+class Daemon:
+    """One run of the daemon with its settings; ended at the latest with the `with` block."""
+
+    def __init__(self, folder: Path, settings: dict[str, Any], home: Path) -> None:
+        self.port = _free_port()
+        self.file = folder / "driftd.yaml"
+        self.log = folder / f"driftd-{self.port}.log"
+        settings = {**settings, "server": {"listen": f"127.0.0.1:{self.port}"}}
+        self.file.write_text(json.dumps(settings))
+        self._home = home
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        with self.log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "driftd.cli.main", "run", f"--config={self.file}"],
+                cwd=ROOT,
+                env={
+                    "PATH": os.environ["PATH"],
+                    "HOME": str(self._home),
+                    "GIT_CONFIG_NOSYSTEM": "1",
+                },
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+
+    def stop(self) -> tuple[int, float]:
+        """Send SIGTERM; the exit code and the seconds that the end took."""
+        assert self._process is not None
+        started = time.monotonic()
+        self._process.send_signal(signal.SIGTERM)
+        code = self._process.wait(timeout=DEADLINE)
+        return code, time.monotonic() - started
+
+    def get(self, path: str) -> tuple[int, str]:
+        """One request to the daemon's own server; status 0 while it does not listen."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            return response.status, response.read().decode()
+        except OSError:
+            self._check()
+            return 0, ""
+        finally:
+            connection.close()
+
+    def metric(self, name: str) -> float:
+        """The value of a series, named as it is exposed; 0 while it is not there."""
+        found = re.search(rf"^{re.escape(name)} (\S+)$", self.get("/metrics")[1], re.MULTILINE)
+        return float(found[1]) if found else 0.0
+
+    def wait_ready(self) -> None:
+        """Wait for the end of the first sweep."""
+        self.wait(lambda: self.get("/readyz")[0] == 200, "the first sweep")
+
+    def wait_looks(self, count: int) -> None:
+        """Wait until so many more looks have ended."""
+        series = "driftd_look_duration_seconds_count"
+        wanted = self.metric(series) + count
+        self.wait(lambda: self.metric(series) >= wanted, f"{count} more looks")
+
+    def wait(self, condition: Any, what: str) -> None:
+        """Wait for a condition; a failure shows the daemon's log."""
+        try:
+            wait_until(condition, what=what, timeout=DEADLINE, interval=0.05)
+        except TimeoutError as error:
+            raise TimeoutError(f"{error}\n{self.log.read_text()[-6000:]}") from None
+
+    def _check(self) -> None:
+        """Fail at once if the process has ended by itself."""
+        assert self._process is not None
+        code = self._process.poll()
+        assert code is None, f"the daemon ended with {code}:\n{self.log.read_text()[-6000:]}"
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,329 @@
+"""The daemon as a process on three real clusters: told once, healed once, silent otherwise."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.e2e.daemon import Daemon
+from tests.e2e.receivers import SECRET, Receivers, receivers
+from tests.e2e.site import URL, application, config_map
+from tests.testbed.cluster import ControlPlane
+from tests.testbed.gitrepo import GitRepo
+from tests.testbed.kubeconfig import write_kubeconfig
+
+pytestmark = [pytest.mark.cluster, pytest.mark.full]
+
+DETECTOR = "system:serviceaccount:driftd:driftd-detect"
+HEALER = "system:serviceaccount:driftd:driftd-heal"
+HEAL_ROLE = Path(__file__).parents[2] / "deploy/components/heal/clusterrole-heal.yaml"
+PLACES = {
+    "shop": "production",
+    "kept": "production",
+    "preview": "staging",
+    "lab": "development",
+}
+"""Each application has its own namespace; all ask for selfHeal, only `shop` is opened."""
+DEPLOYMENT = """apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: web
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      containers:
+      - {name: web, image: "registry.example.com/web:1.0.0"}
+"""
+SELF_HEAL = {"automated": {"selfHeal": True}}
+
+
+@dataclass(slots=True)
+class Fleet:
+    """Three clusters with the applications deployed, and what the daemon needs to know."""
+
+    clusters: dict[str, ControlPlane]
+    repository: Path
+    kubeconfig: Path
+    folder: Path
+    home: Path
+
+    def cluster(self, app: str) -> ControlPlane:
+        """The cluster of an application."""
+        return self.clusters[PLACES[app]]
+
+    def patch(self, app: str, path: str, body: Any) -> Any:
+        """A change by hand to an object of an application, by Alice."""
+        return self.cluster(app).call(
+            "PATCH",
+            f"{path}?fieldManager=kubectl-edit",
+            body,
+            user="alice",
+            content_type="application/strategic-merge-patch+json",
+        )
+
+    def paint(self, app: str, colour: str) -> None:
+        """Change the ConfigMap of an application by hand."""
+        path = f"/api/v1/namespaces/{app}/configmaps/settings"
+        self.patch(app, path, {"data": {"colour": colour}})
+
+    def colour(self, app: str) -> str:
+        """What the ConfigMap of an application holds now."""
+        found = self.cluster(app).call("GET", f"/api/v1/namespaces/{app}/configmaps/settings")
+        return str(found["data"]["colour"])
+
+    def calls(self, marks: dict[str, int]) -> list[Any]:
+        """What driftd's users asked of any cluster since the marks."""
+        return [
+            event
+            for name, mark in marks.items()
+            for event in self.clusters[name].audit_events(mark)
+            if event["user"]["username"] in (DETECTOR, HEALER)
+        ]
+
+    def marks(self) -> dict[str, int]:
+        """The present ends of the audit logs."""
+        return {name: cluster.audit_mark() for name, cluster in self.clusters.items()}
+
+
+@pytest.fixture(scope="module")
+def fleet(
+    three_clusters: dict[str, ControlPlane], tmp_path_factory: pytest.TempPathFactory
+) -> Fleet:
+    """The applications deployed with kubectl, and a credential that may write in `shop`, `kept`."""
+    folder = tmp_path_factory.mktemp("fleet")
+    repo = GitRepo(folder / "gitops")
+    repo.set_remote(URL)
+    for app, place in PLACES.items():
+        cluster = three_clusters[place]
+        settings = config_map("settings", colour="blue", size="small")
+        repo.write(f"apps/{app}/settings.yaml", settings)
+        repo.write(f"apps/{app}/web.yaml", DEPLOYMENT)
+        destination = {"name": place, "namespace": app}
+        text = application(app, app, destination=destination, syncPolicy=SELF_HEAL)
+        repo.write(f"argocd/{app}.yaml", text)
+        cluster.create_namespace(app)
+        manifests = f"{settings}---\n{DEPLOYMENT}"
+        cluster.kubectl("apply", "--server-side", "-n", app, "-f", "-", input=manifests)
+        cluster.wait_for(
+            f"/apis/apps/v1/namespaces/{app}/deployments/web",
+            lambda found: found.get("status", {}).get("readyReplicas") == 2,
+        )
+    repo.commit()
+    production = three_clusters["production"]
+    let_heal(production, "shop", "kept")
+    accesses = [
+        cluster.access("healer" if cluster is production else "detector")
+        for cluster in three_clusters.values()
+    ]
+    kubeconfig = write_kubeconfig(folder / "kubeconfig", accesses)
+    return Fleet(three_clusters, repo.path, kubeconfig, folder, tmp_path_factory.mktemp("home"))
+
+
+def let_heal(cluster: ControlPlane, *namespaces: str) -> None:
+    """Create the user `healer`, with the shipped roles and no others."""
+    rbac = "/apis/rbac.authorization.k8s.io/v1"
+    cluster.call("POST", f"{rbac}/clusterroles", yaml.safe_load(HEAL_ROLE.read_text()))
+    account = {"metadata": {"name": "driftd-heal"}}
+    cluster.call("POST", "/api/v1/namespaces/driftd/serviceaccounts", account)
+    subject = {"kind": "ServiceAccount", "namespace": "driftd", "name": "driftd-heal"}
+
+    def binding(name: str, role: str) -> Any:
+        reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role}
+        return {"metadata": {"name": name}, "roleRef": reference, "subjects": [subject]}
+
+    cluster.call("POST", f"{rbac}/clusterrolebindings", binding("healer-reads", "driftd-detect"))
+    for namespace in namespaces:
+        path = f"{rbac}/namespaces/{namespace}/rolebindings"
+        cluster.call("POST", path, binding("healer-writes", "driftd-heal"))
+    cluster.add_user("healer", cluster.service_account_token("driftd", "driftd-heal"))
+
+
+@pytest.fixture
+def got() -> Iterator[Receivers]:
+    """The receivers of one test."""
+    with receivers() as listening:
+        yield listening
+        assert listening.refused == []
+
+
+@pytest.fixture
+def settings(fleet: Fleet, got: Receivers, tmp_path: Path) -> dict[str, Any]:
+    """The settings of a daemon that sweeps every second and may heal `shop`."""
+    (tmp_path / "secret").write_text(SECRET)
+    (tmp_path / "slack-url").write_text(f"{got.url}/slack/T0/B0/secret")
+    return {
+        "repositories": [{"path": str(fleet.repository)}],
+        "clusters": {"kubeconfig": str(fleet.kubeconfig)},
+        "sweep": {"interval": "1s", "jitter": "0s"},
+        "store": {"dsn": f"sqlite:///{tmp_path / 'driftd.db'}"},
+        "notifications": {
+            "webhooks": [{"url": f"{got.url}/hook", "secretFile": str(tmp_path / "secret")}],
+            "slack": [{"urlFile": str(tmp_path / "slack-url")}],
+        },
+        "healing": {"rules": [{"applications": ["shop"], "rung": "heal"}]},
+    }
+
+
+SWEEPS = 3 * len(PLACES)
+"""Looks that several sweeps take together."""
+
+
+def test_a_change_by_hand_is_told_once(
+    fleet: Fleet, got: Receivers, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    """Each receiver hears once of a change and once of its end, whatever sweeps follow."""
+    with Daemon(tmp_path, settings, fleet.home) as daemon:
+        daemon.wait_ready()
+        assert got.webhook == []
+        fleet.paint("preview", "red")
+        daemon.wait(lambda: got.of("preview") and got.slack_of("preview"), "the messages")
+        daemon.wait_looks(SWEEPS)
+        (message,) = got.of("preview")
+        assert (message["type"], message["cluster"]) == ("drifted", "staging")
+        (drift,) = message["drifts"]
+        told = {
+            name: drift[name] for name in ("kind", "name", "path", "desired", "live", "manager")
+        }
+        assert told == {
+            "kind": "ConfigMap",
+            "name": "settings",
+            "path": "/data/colour",
+            "desired": "blue",
+            "live": "red",
+            "manager": "kubectl-edit",
+        }
+        assert got.slack_of("preview") == ["preview on staging: 1 field drifted from Git"]
+        assert daemon.metric("driftd_open_drifts") == 1
+        fleet.paint("preview", "blue")
+        daemon.wait(lambda: len(got.slack_of("preview")) == 2, "the recovery")
+        daemon.wait_looks(SWEEPS)
+        assert [one["type"] for one in got.of("preview")] == ["drifted", "recovered"]
+        assert got.slack_of("preview")[1] == "preview on staging: in sync with Git again"
+        assert daemon.metric("driftd_open_drifts") == 0
+    assert len(got.webhook) == len(got.slack) == 2
+
+
+def test_a_restart_tells_nothing_again(
+    fleet: Fleet, got: Receivers, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    """What was told before the end is not told after it; SIGTERM ends the daemon with 0."""
+    fleet.paint("preview", "red")
+    try:
+        for run in (1, 2):
+            with Daemon(tmp_path, settings, fleet.home) as daemon:
+                daemon.wait_ready()
+                daemon.wait(lambda: len(got.slack) == 1, "one message")
+                daemon.wait_looks(SWEEPS)
+                code, seconds = daemon.stop()
+                assert code == 0, f"run {run}: {daemon.log.read_text()[-3000:]}"
+                assert seconds < 10
+    finally:
+        fleet.paint("preview", "blue")
+    assert [one["type"] for one in got.webhook] == ["drifted"]
+    assert len(got.slack) == 1
+
+
+def test_the_opened_application_is_healed_once(
+    fleet: Fleet, got: Receivers, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    """One server-side apply by driftd puts the field back; applications not opened stay as is."""
+    marks = fleet.marks()
+    with Daemon(tmp_path, settings, fleet.home) as daemon:
+        daemon.wait_ready()
+        assert writes(fleet.calls(marks)) == []
+        fleet.paint("kept", "red")
+        fleet.paint("shop", "red")
+        daemon.wait(lambda: got.of("shop", "recovered") and got.of("kept"), "the recovery")
+        daemon.wait_looks(SWEEPS)
+    assert fleet.colour("shop") == "blue"
+    assert fleet.colour("kept") == "red"
+    (written,) = writes(fleet.calls(marks))
+    assert (written["verb"], written["user"]["username"]) == ("patch", HEALER)
+    path, _, query = written["requestURI"].partition("?")
+    assert path == "/api/v1/namespaces/shop/configmaps/settings"
+    assert "fieldManager=driftd" in query
+    assert [one["type"] for one in got.of("shop")] == ["drifted", "recovered"]
+    assert [one["type"] for one in got.of("kept")] == ["drifted"]
+    live = fleet.cluster("shop").call("GET", path)
+    managers = {(one["manager"], one["operation"]) for one in live["metadata"]["managedFields"]}
+    assert ("driftd", "Apply") in managers
+    fleet.paint("kept", "blue")
+
+
+def test_a_missing_object_is_created(
+    fleet: Fleet, got: Receivers, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    """An object of the opened application that somebody deleted is created again, once."""
+    path = "/apis/apps/v1/namespaces/shop/deployments/web"
+    marks = fleet.marks()
+    with Daemon(tmp_path, settings, fleet.home) as daemon:
+        daemon.wait_ready()
+        fleet.cluster("shop").call("DELETE", path, user="alice")
+        daemon.wait(lambda: got.of("shop", "recovered"), "the recovery")
+        daemon.wait_looks(SWEEPS)
+    (written,) = writes(fleet.calls(marks))
+    assert written["objectRef"]["name"] == "web"
+    assert fleet.cluster("shop").call("GET", path)["spec"]["replicas"] == 2
+
+
+def test_schemas_are_fetched_once(fleet: Fleet, settings: dict[str, Any], tmp_path: Path) -> None:
+    """Further sweeps do not read schema documents again, only the list of their hashes."""
+    with Daemon(tmp_path, settings, fleet.home) as daemon:
+        daemon.wait_ready()
+        daemon.wait_looks(SWEEPS)
+        marks = fleet.marks()
+        daemon.wait_looks(SWEEPS)
+        again = Counter(event["requestURI"].partition("?")[0] for event in fleet.calls(marks))
+    assert again["/openapi/v3"] > 0
+    assert [path for path in again if path.startswith("/openapi/v3/")] == []
+
+
+def test_the_server_answers(fleet: Fleet, settings: dict[str, Any], tmp_path: Path) -> None:
+    """Probes answer from the start and after the first sweep, metrics count what was seen."""
+    with Daemon(tmp_path, settings, fleet.home) as daemon:
+        daemon.wait(lambda: daemon.get("/healthz") == (200, "ok\n"), "the server")
+        daemon.wait_ready()
+        assert daemon.get("/readyz") == (200, "ok\n")
+        assert daemon.metric('driftd_applications{status="Synced"}') == len(PLACES)
+        assert daemon.metric('driftd_resources{status="Synced"}') == 2 * len(PLACES)
+        assert daemon.get("/nonesuch")[0] == 404
+
+
+def test_a_stopped_cluster_is_told_and_closes_nothing(
+    fleet: Fleet, got: Receivers, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    """Cannot see is never gone: Unknown is told once, the open drift of that cluster stays."""
+    fleet.paint("lab", "red")
+    with Daemon(tmp_path, settings, fleet.home) as daemon:
+        daemon.wait_ready()
+        daemon.wait(lambda: got.of("lab", "drifted"), "the drift")
+        fleet.cluster("lab").stop_api_server()
+        daemon.wait(lambda: got.of("lab", "unknown"), "the blindness")
+        fleet.paint("preview", "red")
+        daemon.wait(lambda: got.of("preview", "drifted"), "a drift elsewhere")
+        daemon.wait_looks(SWEEPS)
+        assert daemon.metric("driftd_open_drifts") == 2
+        assert daemon.metric('driftd_applications{status="Unknown"}') == 1
+    assert [one["type"] for one in got.of("lab")] == ["drifted", "unknown"]
+    told = got.of("lab", "unknown")[0]
+    assert (told["counts"]["open"], told["counts"]["closed"]) == (1, 0)
+    assert "cluster development" in told["conditions"][0]["message"]
+    assert got.slack_of("lab")[1] == "lab on development: cannot be judged"
+
+
+def writes(events: list[Any]) -> list[Any]:
+    """The calls that change something; dry runs do not."""
+    return [
+        event
+        for event in events
+        if event["verb"] not in ("get", "list", "watch") and "dryRun=All" not in event["requestURI"]
+    ]
