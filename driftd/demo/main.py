@@ -11,7 +11,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -83,7 +83,8 @@ async def _demonstrate(*, serve: bool) -> int:
         _say("", *_summary(STEPS), "", *_next())
         if serve:
             _say("", *_serving(folder))
-            await asyncio.Event().wait()
+            with suppress(asyncio.CancelledError):  # Ctrl-C is how it ends
+                await asyncio.Event().wait()
     return 0
 
 
@@ -162,7 +163,8 @@ async def _run(arguments: Sequence[str], folder: Path) -> int:
     try:
         return await process.wait()
     except asyncio.CancelledError:
-        process.terminate()
+        with suppress(ProcessLookupError):
+            process.terminate()
         await process.wait()
         raise
 
@@ -199,11 +201,23 @@ def _night(steps: Iterable[Step]) -> Iterable[str]:
     yield _title("A night passes")
     for step in steps:
         yield f"{_ago(step.ago):>5} ago  {step.at.cluster:<12} {step.who + ':':<7}{step.why}"
-        editor = [f"KUBE_EDITOR={shlex.quote(step.editor)}"] if step.editor else []
-        words = [*editor, "kubectl", *map(shlex.quote, step.command)]
-        yield from _wrapped(words, first=f"{'':11}$ ", further=" " * 15)
+        yield from _wrapped(_typed(step), first="      $ ", further=" " * 12)
     yield ""
     yield _title("The morning after, the same command")
+
+
+def _typed(step: Step) -> Iterable[str]:
+    """A step's command in parts that belong on one line: a short flag stays with its value."""
+    if step.editor:
+        yield f"KUBE_EDITOR={shlex.quote(step.editor)}"
+    yield f"kubectl {step.command[0]}"
+    flag = ""
+    for word in map(shlex.quote, step.command[1:]):
+        if word in ("-n", "-p"):
+            flag = f"{word} "
+        else:
+            yield flag + word
+            flag = ""
 
 
 def _wrapped(words: Iterable[str], *, first: str, further: str) -> Iterable[str]:
@@ -221,10 +235,7 @@ def _wrapped(words: Iterable[str], *, first: str, further: str) -> Iterable[str]
 
 def _summary(steps: Iterable[Step]) -> Iterable[str]:
     outcomes = [step.missing or bool(step.drift) for step in steps]
-    yield (
-        f"{len(outcomes)} things were done and {sum(outcomes)} objects drifted: each is above, "
-        "with its field and who."
-    )
+    yield f"{len(outcomes)} things were done, {sum(outcomes)} objects drifted: each stands above."
     yield "A restart is no drift: Git does not say when a Pod starts (--show review)."
 
 

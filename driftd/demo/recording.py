@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -48,11 +48,6 @@ class RecordedList:
     items: tuple[Json, ...]
     """In the server's order: by namespace and name."""
 
-    @property
-    def listed_with_kind(self) -> bool:
-        """Whether items carry `kind` themselves, as those of custom resources do."""
-        return bool(self.items) and "kind" in self.items[0]
-
 
 @dataclass(frozen=True, slots=True)
 class State:
@@ -71,13 +66,13 @@ class Recording:
     version: Json
     schemas: Mapping[str, bytes]
     """OpenAPI documents by path (`api/v1`, `apis/apps/v1`)."""
+    schema_hashes: Mapping[str, str]
     namespaced: Mapping[str, bool]
     """Every served resource's list path, and whether it has namespaces."""
     forbidden: frozenset[str]
     """List paths of the kinds that the recorded user may not read."""
     before: State
     after: State
-    schema_hashes: Mapping[str, str] = field(default_factory=dict)
 
 
 def load(now: datetime, folder: Path = DATA) -> dict[str, Recording]:

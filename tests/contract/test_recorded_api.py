@@ -330,3 +330,14 @@ async def test_what_is_not_recorded_is_not_implemented(
                 assert answer.status == 501, method
     with pytest.raises(NotServed):
         await both.simulated.openapi("foo.example.com/v1")
+
+
+async def test_continuing_after_the_state_changed_is_not_implemented(
+    both: Both, simulated: SimulatedApiServer
+) -> None:
+    """A simulated server has no history: a token of its former state is 501, not a guess."""
+    ask = both.simulated.transport.get
+    page = json.loads((await ask(LEDGER, doing="list", query={"limit": "1"})).body)
+    simulated.state = simulated.recording.after
+    query = {"limit": "1", "continue": page["metadata"]["continue"]}
+    assert (await ask(LEDGER, doing="list", query=query, answers=(501,))).status == 501
