@@ -37,6 +37,7 @@ DERIVED = {
     "hostPort",
 }
 """Fields whose value the server takes from a sibling."""
+SETS = {"finalizers", "tags"}
 MANAGERS = ("alice", "kubectl-edit", "terraform", "rancher", "shop-operator")
 
 CLEAN, FOUND, PATHS, MANAGER, INVERSE = "clean", "found", "paths", "manager", "inverse"
@@ -115,6 +116,17 @@ def _allocated_set_back(trial: Trial, what: str) -> bool:
     return what == INVERSE and all(c.path.rpartition("/")[2] in names for c in trial.found)
 
 
+def _set_reordered(trial: Trial, what: str) -> bool:
+    """The order of a set means nothing."""
+    return what == FOUND and all(
+        leaf.pointer.rpartition("/")[2] in SETS
+        and leaf.after
+        and sorted(value_at(trial.before, leaf.pointer))
+        == sorted(value_at(trial.after, leaf.pointer))
+        for leaf in trial.truth
+    )
+
+
 def _tolerations_admitted_again(trial: Trial, what: str) -> bool:
     """Admission gives a Pod its two tolerations back, in another order."""
     places = {leaf.pointer for leaf in trial.truth}
@@ -144,6 +156,7 @@ LIMITS: dict[str, Predicate] = {
     "a derived sibling is not told": _derived_sibling,
     "an allocated field without owner": _allocated_unowned,
     "an allocated value was set back": _allocated_set_back,
+    "a set was reordered": _set_reordered,
     "tolerations admitted again": _tolerations_admitted_again,
 }
 """What the comparison is known not to see or to see otherwise: a name and when it holds.
