@@ -13,8 +13,9 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from functools import lru_cache
 from importlib import resources
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
+from driftd.diff import scalars
 from driftd.diff.schema import Node
 from driftd.model.resource import Json
 
@@ -38,8 +39,8 @@ def short(ref: str) -> str:
 
 
 def canonical(value: Json) -> str:
-    """Canonical JSON text: sorted keys, no spaces."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+    """Canonical JSON text, as the table holds values."""
+    return scalars.canonical(value).decode()
 
 
 class Explained(Enum):
@@ -58,30 +59,58 @@ def explain(
 
     `desired_parent` and `live_parent` are the struct on both sides; conditional defaults read them.
     """
-    if field in node.defaults and canonical(node.defaults[field]) == canonical(live):
+    if field in node.defaults and scalars.identical(node.defaults[field], live):
         return Explained.WHOLE
     if not node.native:
         return Explained.NOT
-    name = short(node.ref)
-    rule = CONDITIONAL.get((name, field))
-    if rule is not None:
-        return Explained.WHOLE if rule(live, desired_parent, live_parent) else Explained.NOT
-    known = table().get(name, {}).get(field)
-    if known is None:
+    row = _rows(node.ref).get(field)
+    if row is None:
         return Explained.NOT
+    if row.rule is not None:
+        return Explained.WHOLE if row.rule(live, desired_parent, live_parent) else Explained.NOT
     if isinstance(live, dict):
-        return Explained.STRUCT if STRUCT_MARK in known else Explained.NOT
-    return Explained.WHOLE if canonical(live) in known else Explained.NOT
+        return Explained.STRUCT if row.is_struct else Explained.NOT
+    for value in row.values:
+        if scalars.identical(value, live):
+            return Explained.WHOLE
+    return Explained.NOT
 
 
 def is_struct_default(node: Node, field: str) -> bool:
     """Whether the server is known to create the struct at `field` by itself."""
-    return node.native and STRUCT_MARK in table().get(short(node.ref), {}).get(field, ())
+    row = _rows(node.ref).get(field) if node.native else None
+    return row is not None and row.is_struct
 
 
 def is_allocated(node: Node, field: str) -> bool:
     """Whether the value at `field` is chosen by the cluster, so no Git could know it."""
     return node.native and field in ALLOCATED.get(short(node.ref), ())
+
+
+class _Row(NamedTuple):
+    """What is known about the default of one field."""
+
+    values: tuple[Json, ...]
+    is_struct: bool
+    rule: Callable[[Json, Struct, Struct], bool] | None
+
+
+@lru_cache(maxsize=1024)
+def _rows(ref: str) -> Mapping[str, _Row]:
+    """The table and the rules of one schema component, by field."""
+    component = short(ref)
+    rows = {
+        field: _Row(
+            tuple(json.loads(text) for text in known if text != STRUCT_MARK),
+            STRUCT_MARK in known,
+            None,
+        )
+        for field, known in table().get(component, {}).items()
+    }
+    for (owner, field), rule in CONDITIONAL.items():
+        if owner == component:
+            rows[field] = _Row((), False, rule)
+    return rows
 
 
 ALLOCATED: Final[Mapping[str, frozenset[str]]] = {
@@ -258,7 +287,7 @@ def with_derived(node: Node, field: str, desired: Json, parent: Struct, live: Js
 
     Requests that Git leaves out are filled from the limits, one resource at a time.
     """
-    if field != "requests" or short(node.ref) != "v1.ResourceRequirements":
+    if field != "requests" or not node.ref.endswith("v1.ResourceRequirements"):
         return desired
     limits = parent.get("limits")
     if not (isinstance(desired, dict) and isinstance(live, dict) and isinstance(limits, dict)):

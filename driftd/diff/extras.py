@@ -61,24 +61,27 @@ class Extras:
         owners: Owners,
         path: Path,
     ) -> list[Finding]:
-        """Findings for the extra field or map key `name`, whose full path is `path`.
+        """Findings for the extra field or map key `name` of a struct.
 
-        `parent` is the node of the struct that holds it, `parents` that struct on both sides,
-        `owners` those of the extra itself.
+        `parent` is the node of that struct, `parents` the struct itself on both sides, `owners`
+        and `path` are the struct's.
         """
         if live is None:
             return []
+        explained = defaults.Explained.NOT
         if parent.shape is Shape.STRUCT:
             explained = defaults.explain(parent, name, live, *parents)
             if explained is defaults.Explained.WHOLE:
                 return []
-            if explained is defaults.Explained.STRUCT:
-                return self._below(live, parent.child(name), owners, path)
+        child = parent.child(name)
+        owners = at_field(owners, name, atomic=parent.atomic or child.atomic)
+        path = (*path, name)
+        if explained is defaults.Explained.STRUCT:
+            return self._below(live, child, owners, path)
         if self._is_allocated(name, parent, owners):
             return []
         if isinstance(live, dict):
             return self._struct(name, live, parent, owners, path)
-        child = parent.child(name)
         if isinstance(live, list) and live and child.shape is Shape.SET:
             return [
                 finding
@@ -141,8 +144,7 @@ class Extras:
         if node.native:
             parents = (live, live)  # conditional defaults look at their live neighbours
         for name, value in live.items():
-            reached = at_field(owners, name, atomic=node.atomic or node.child(name).atomic)
-            found += self.field(name, value, node, parents, reached, (*path, name))
+            found += self.field(name, value, node, parents, owners, path)
         return found
 
     def _list(self, live: list[Json], owners: Owners, path: Path) -> list[Finding]:

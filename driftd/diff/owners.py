@@ -7,6 +7,7 @@ the entry and its sub-set there. Nothing is merged or copied.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
 import orjson
@@ -83,15 +84,20 @@ def item_key(item: dict[str, Any], keys: tuple[str, ...], defaults: dict[str, Js
 
     The text equals what the API server writes, so it is found in FieldsV1 by look-up.
     """
-    values = {}
-    for key in keys:
-        value = item.get(key, defaults.get(key))
-        if value is None:
-            continue  # as the server does, an optional key that is absent is left out
-        values[key] = value
-    if not values:
+    values = [item.get(key, defaults.get(key)) for key in keys]
+    try:
+        return _key_text(keys, *values)
+    except TypeError:  # a list or struct, which no schema allows as a key
         return None
-    return "k:" + orjson.dumps(values, option=orjson.OPT_SORT_KEYS).decode()
+
+
+@lru_cache(maxsize=8192, typed=True)
+def _key_text(keys: tuple[str, ...], *values: Json) -> str | None:
+    # As the server does, an optional key that is absent is left out.
+    present = {key: value for key, value in zip(keys, values, strict=True) if value is not None}
+    if not present:
+        return None
+    return "k:" + orjson.dumps(present, option=orjson.OPT_SORT_KEYS).decode()
 
 
 def value_key(value: Json) -> str:

@@ -10,6 +10,8 @@ from decimal import MAX_EMAX, MIN_EMIN, ROUND_CEILING, Context, Decimal, Invalid
 from functools import lru_cache
 from typing import Final
 
+import orjson
+
 from driftd.diff.schema import Scalar
 from driftd.model.resource import Json
 
@@ -35,6 +37,7 @@ _QUANTITY: Final = re.compile(
     r"([+-]?(?:\d+(?:\.\d*)?|\.\d+))(?:([eE][+-]?\d{1,4})|([numkMGTPE]|[KMGTPE]i)?)\Z",
     re.ASCII,
 )
+_NESTED: Final = frozenset({dict, list})
 _MILLI: Final = Decimal("0.001")
 _EXACT: Final = Context(prec=2000, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[InvalidOperation])
 """Python's own 28 digits would round long quantities."""
@@ -56,6 +59,19 @@ def quantity(text: str) -> Decimal | None:
         return _EXACT.multiply(Decimal(number), _SUFFIXES[suffix or ""])
     except InvalidOperation:
         return None
+
+
+def identical(desired: Json, live: Json) -> bool:
+    """Whether two values are the same JSON. Python's `==` alone takes True, 1 and 1.0 for one."""
+    kind = type(desired)
+    if kind is not type(live) or desired != live:
+        return False
+    return kind not in _NESTED or canonical(desired) == canonical(live)
+
+
+def canonical(value: Json) -> bytes:
+    """Canonical JSON: sorted keys, no spaces."""
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 
 
 def same(desired: Json, live: Json, kind: Scalar) -> bool:

@@ -7,7 +7,6 @@ The API server is not asked, and no other object is looked at.
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
 import orjson
@@ -57,26 +56,21 @@ class _Walk:
                 if not string_map:
                     continue  # null declares nothing
                 value = ""  # the server stores a null map value as the empty string
-            if name in live and live[name] is not None:
-                child = node.child(name)
-                if (
-                    type(value) is type(live[name])
-                    and value == live[name]
-                    and (not isinstance(value, dict | list))
-                ):
+            present = live.get(name)
+            if present is not None:
+                if scalars.identical(value, present):
                     continue
+                child = node.child(name)
                 reached = at_field(owners, name, atomic=child.atomic or node.atomic)
-                value = defaults.with_derived(node, name, value, desired, live[name])
-                found += self.value(value, live[name], child, reached, (*path, name))
+                value = defaults.with_derived(node, name, value, desired, present)
+                found += self.value(value, present, child, reached, (*path, name))
             elif not self._may_be_absent(node, name, value):
                 reached = at_field(owners, name, atomic=node.atomic)
                 found.append(self._missing((*path, name), value, reached))
         parents = (desired, live)
         for name, value in live.items():
             if name not in desired or (desired[name] is None and not string_map):
-                atomic = node.atomic or node.child(name).atomic
-                reached = at_field(owners, name, atomic=atomic)
-                found += self.extras.field(name, value, node, parents, reached, (*path, name))
+                found += self.extras.field(name, value, node, parents, owners, path)
         return found
 
     def value(
@@ -99,7 +93,7 @@ class _Walk:
             shape = Shape.LIST_MAP if keys else Shape.LIST
         if shape is Shape.SET:
             return self._set(desired, live, owners, path)
-        if shape is Shape.LIST_MAP and all(isinstance(i, dict) for i in (*desired, *live)):
+        if shape is Shape.LIST_MAP:
             return self._map_list(desired, live, node, keys, owners, path)
         return self._atomic_list(desired, live, node, owners, path)
 
@@ -107,8 +101,8 @@ class _Walk:
 
     def _map_list(
         self,
-        desired: list[dict[str, Any]],
-        live: list[dict[str, Any]],
+        desired: list[Json],
+        live: list[Json],
         node: Node,
         keys: tuple[str, ...],
         owners: Owners,
@@ -125,10 +119,13 @@ class _Walk:
             others = present.get(key, ())
             for position, index in enumerate(indexes):
                 if position < len(others):
-                    step = Item(key, index, others[position])
+                    other = others[position]
+                    if scalars.identical(desired[index], live[other]):
+                        continue
+                    step = Item(key, index, other)
                     reached = at_item(owners, key, atomic=item_node.atomic)
                     found += self.struct(
-                        desired[index], live[others[position]], item_node, reached, (*path, step)
+                        desired[index], live[other], item_node, reached, (*path, step)
                     )
                 else:
                     step = Item(key, index, None)
@@ -140,9 +137,8 @@ class _Walk:
                 step = Item(key, None, index)
                 added += self.extras.item(live[index], reached, (*path, step))
         found += _renamed(missing, added, keys)
-        shared = Counter(dict.fromkeys(wanted.keys() & present.keys(), 1))
-        before = [key for key in wanted if key in shared]
-        after = [key for key in present if key in shared]
+        before = [key for key in wanted if key in present]
+        after = [key for key in present if key in wanted]
         if before != after:
             found.append(self._reordered(before, after, path))
         return found
@@ -254,13 +250,11 @@ def _deduced_keys(owners: Owners) -> tuple[str, ...]:
     return ()
 
 
-def _grouped(
-    items: list[dict[str, Any]], keys: tuple[str, ...], node: Node
-) -> dict[str, list[int]] | None:
-    """Indexes of the items by key, in order; None if an item has no key at all."""
+def _grouped(items: list[Json], keys: tuple[str, ...], node: Node) -> dict[str, list[int]] | None:
+    """Indexes of the items by key, in order; None if an item is no struct or has no key at all."""
     groups: dict[str, list[int]] = {}
     for index, item in enumerate(items):
-        key = item_key(item, keys, node.key_defaults)
+        key = item_key(item, keys, node.key_defaults) if isinstance(item, dict) else None
         if key is None:
             return None
         groups.setdefault(key, []).append(index)
