@@ -8,6 +8,9 @@ import click
 
 from driftd.cli import calls, options
 
+_NAMED = 5
+"""Applications that a note lists by name."""
+
 
 @click.command("check", short_help="Compare every application with its cluster, once.")
 @click.argument("names", metavar="[APP]...", nargs=-1)
@@ -50,4 +53,7 @@ def _note_deployers(report: Any, narrator: Any) -> None:
         if application.deployers:
             users.setdefault(application.deployers, []).append(application.name)
     for deployers, names in users.items():
-        narrator.note(f"deployers {', '.join(deployers)}: {', '.join(names)}")
+        named = ", ".join(names[:_NAMED])
+        rest = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        whose = "every application" if len(users) == 1 else named + rest
+        narrator.note(f"deployers {', '.join(deployers)} count as Git's hand: {whose}")
