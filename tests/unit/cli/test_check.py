@@ -170,10 +170,14 @@ def test_notes_go_to_standard_error(driftd, look):
     json.loads(result.stdout)
     assert result.stderr.splitlines() == [
         "note: destination https://prod.k8s.example.com:6443 → context production",
-        "note: deployers argocd-controller, kubectl-client-side-apply count as Git's hand: "
-        "production-apps",
-        "note: deployers argocd-controller count as Git's hand: "
-        "development-apps, development-infrastructure",
+        (
+            "note: deployers argocd-controller, kubectl-client-side-apply count as Git's hand: "
+            "production-apps"
+        ),
+        (
+            "note: deployers argocd-controller count as Git's hand: "
+            "development-apps, development-infrastructure"
+        ),
     ]
     assert "reading cluster production\n" in driftd("check", "-v").stderr
     assert driftd("check", "-q").stderr == ""
