@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -20,6 +21,8 @@ Result = TypeVar("Result")
 
 _DELIVERY_INTERVAL = Duration("5s")
 """How often messages whose time has come again are looked for; new ones go out at once."""
+GRACE = 10.0
+"""Seconds that work under way gets after the stop; a cluster that hangs must not hold it up."""
 
 
 class Daemon:
@@ -45,7 +48,10 @@ class Daemon:
         self._log = get_logger("driftd.controller")
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Sweep on schedule until `stop` is set; what is under way then is finished."""
+        """Sweep on schedule until `stop` is set; what is under way then gets `GRACE` seconds.
+
+        What is cut off was not recorded, so the next run looks again.
+        """
         schedule = Schedule()
         sweep = self._settings.sweep
         schedule.every("sweep", sweep.interval, self._sweep, jitter=sweep.jitter)
@@ -56,13 +62,15 @@ class Daemon:
             soonest = min(polls, key=lambda interval: interval.seconds)
             schedule.every("poll", soonest, self._poll)
         async with asyncio.TaskGroup() as group:
-            for _ in range(sweep.workers):
-                group.create_task(self._work())
-            group.create_task(self._first_sweep())
+            tasks = [group.create_task(self._work()) for _ in range(sweep.workers)]
+            tasks.append(group.create_task(self._first_sweep()))
             schedule.start()
             await stop.wait()
             schedule.stop()
             await self._queue.close()
+            _, late = await asyncio.wait(tasks, timeout=GRACE)
+            for task in late:
+                task.cancel()
         await self._deliver()
 
     async def once(self) -> bool:
@@ -112,6 +120,13 @@ class Daemon:
         except DriftdError as error:
             self._log.error("look failed", application=name, reason=error.reason, error=str(error))
             self._reconciler.metrics.look_error(error.reason)
+            return
+        except Exception as error:  # noqa: BLE001 - a defect at one application stops no other
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            where = f"{place.filename.rpartition('driftd/')[2]}:{place.lineno}"
+            kind = type(error).__name__
+            self._log.error("look failed", application=name, reason="Defect", error=kind, at=where)
+            self._reconciler.metrics.look_error("Defect")
             return
         # A write is followed by one look that proves it. If that look writes again, somebody
         # fights with Git; the next sweep is soon enough for that.

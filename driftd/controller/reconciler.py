@@ -14,6 +14,7 @@ from driftd.controller.check import Looked, look
 from driftd.controller.declared import Declared, Entry, declare
 from driftd.controller.options import CheckOptions
 from driftd.controller.workspace import Workspace
+from driftd.model.condition import Severity
 from driftd.model.resource import GVK
 from driftd.settings.rules import rung_of, selected
 from driftd.settings.types import Settings
@@ -47,8 +48,9 @@ class Reconciler:
     async def declared_names(self) -> list[str]:
         """Read anew what Git declares; the names (`namespace/name`) of the chosen applications.
 
-        Applications that are declared no longer are forgotten by the store. Raises DriftdError
-        when nothing can be read; then everything stays as it was.
+        Applications that are declared no longer are forgotten by the store, but only when all
+        documents could be read: one of those that could not may declare them. Raises
+        DriftdError when nothing can be read; then everything stays as it was.
         """
         log = get_logger("driftd.controller")
         self.workspace.repositories.forget()
@@ -64,12 +66,17 @@ class Reconciler:
                 self.settings.applications, entry.application.namespace, entry.application.name
             )
         }
+        if not any(one.severity is Severity.ERROR for one in declared.conditions):
+            await self._forget_others()
+        self.metrics.known(self._entries)
+        return sorted(self._entries)
+
+    async def _forget_others(self) -> None:
+        """Drop what the store knows of applications that are declared no longer."""
         for stored in await self.store.applications():
             name = f"{stored.report.namespace}/{stored.report.name}"
             if name not in self._entries:
                 await self.store.forget(name, self.clock.now())
-        self.metrics.known(self._entries)
-        return sorted(self._entries)
 
     async def moved(self) -> bool:
         """Whether a repository of Applications has another revision than at the last reading.

@@ -1,0 +1,207 @@
+"""One look at every application: isolated from each other, and without any means to write."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from driftd import app
+from driftd.cluster import writer
+from driftd.cluster.hub import Hub
+from driftd.controller.check import check, render
+from driftd.controller.declared import declare
+from driftd.controller.options import CheckOptions
+from driftd.errors import Unreachable
+from driftd.model.condition import Condition
+from driftd.model.report import ApplicationReport, DriftReport
+from driftd.source.repositories import Repositories
+from tests.testbed.gitrepo import GitRepo
+from tests.unit.controller.builders import URL, application
+from tests.unit.controller.conftest import World
+from tests.unit.reports import START, VirtualClock
+
+
+async def checked(world: World, **options) -> DriftReport:
+    """The report on what is committed now."""
+    world.workspace.repositories.forget()
+    return await check(
+        world.workspace, CheckOptions(**options), progress=world.progress, clock=VirtualClock(START)
+    )
+
+
+def verdicts(report: DriftReport) -> dict[str, str]:
+    """The statuses of the applications."""
+    return {one.name: str(one.status) for one in report.applications}
+
+
+def by_name(report: DriftReport) -> dict[str, ApplicationReport]:
+    """The applications by name."""
+    return {one.name: one for one in report.applications}
+
+
+async def test_clean(world: World) -> None:
+    """Everything is as Git says: complete, Synced, counted."""
+    report = await checked(world)
+    assert verdicts(report) == {"kept": "Synced", "shop": "Synced"}
+    assert report.complete
+    assert report.generated_at == "2026-03-01T12:00:00Z"
+    assert report.summary.applications == {"Synced": 2}
+    assert report.summary.resources == {"Synced": 2}
+    assert report.summary.changes == {}
+    assert by_name(report)["shop"].revisions == (world.repo.head,)
+
+
+async def test_one_drift(world: World) -> None:
+    """A changed object makes its application OutOfSync and is counted by class."""
+    world.paint("shop", "red")
+    report = await checked(world)
+    assert verdicts(report) == {"kept": "Synced", "shop": "OutOfSync"}
+    assert report.summary.changes == {"declared": 1}
+    assert report.complete
+
+
+async def test_ignored_changes_are_counted_apart(world: World) -> None:
+    """An ignored change is listed and counted, and its application is Synced."""
+    world.paint("shop", "red")
+    rule = {"group": "", "kind": "ConfigMap", "jqPathExpressions": [".data"]}
+    world.declare("shop", ignoreDifferences=[rule])
+    world.repo.commit()
+    report = await checked(world)
+    assert verdicts(report) == {"kept": "Synced", "shop": "Synced"}
+    assert report.summary.changes == {"ignored": 1}
+
+
+async def test_one_cluster_is_down(world: World) -> None:
+    """The applications of a cluster that is down are Unknown with the reason, others judged."""
+    world.declare("far", "two")
+    world.repo.commit()
+    world.clusters.two.down = Unreachable("cluster two: timed out", hint="is it up?")
+    world.paint("shop", "red")
+    report = await checked(world)
+    assert verdicts(report) == {"far": "Unknown", "kept": "Synced", "shop": "OutOfSync"}
+    assert not report.complete
+    far = by_name(report)["far"]
+    assert [one.message for one in far.conditions] == ["cluster two: timed out; is it up?"]
+    assert [str(one.status) for one in far.resources] == ["Unknown"]
+
+
+async def test_one_cluster_cannot_be_opened(world: World) -> None:
+    """A cluster whose description is wrong blinds its applications alone."""
+    world.declare("far", "two")
+    world.repo.commit()
+    world.clusters.broken.add("two")
+    report = await checked(world)
+    assert verdicts(report) == {"far": "Unknown", "kept": "Synced", "shop": "Synced"}
+    (condition,) = by_name(report)["far"].conditions
+    assert condition.message == "context two has no user; correct the kubeconfig"
+
+
+async def test_one_application_does_not_render(world: World) -> None:
+    """What is broken in one folder is that application's; the others keep their verdicts."""
+    world.repo.write("apps/shop/map.json", "{")
+    world.repo.commit()
+    report = await checked(world)
+    assert verdicts(report) == {"kept": "Synced", "shop": "Unknown"}
+    assert not report.complete
+
+
+async def test_one_application_has_no_cluster(world: World) -> None:
+    """An application without mapping is Unknown, in its place among the others."""
+    world.declare("shop", "nowhere")
+    world.repo.commit()
+    report = await checked(world)
+    assert verdicts(report) == {"kept": "Synced", "shop": "Unknown"}
+    assert by_name(report)["shop"].cluster == ""
+
+
+async def test_a_document_that_does_not_parse_makes_the_report_incomplete(world: World) -> None:
+    """An Application document that cannot be read belongs to no application, but to the report."""
+    world.repo.write("argocd/bad.yaml", "apiVersion: argoproj.io/v1alpha1\nkind: {\n")
+    world.repo.commit()
+    report = await checked(world)
+    assert verdicts(report) == {"kept": "Synced", "shop": "Synced"}
+    assert not report.complete
+    assert "argocd/bad.yaml" in report.conditions[0].message
+
+
+async def test_git_ahead_of_the_last_sync_is_pending(world: World) -> None:
+    """Live that equals the revision Argo CD synced last is Pending, by rendering that revision."""
+    world.repo.write(
+        "apps/shop/map.json",
+        (world.repo.path / "apps/shop/map.json").read_text().replace("blue", "green"),
+    )
+    synced = world.repo.head
+    world.repo.commit()
+    world.workspace.repositories.forget()
+    declared = await declare(world.workspace, CheckOptions(), world.progress)
+    live = tuple(
+        msgspec.structs.replace(one.application, synced_revisions=(synced,))
+        for one in declared.entries
+    )
+    world.workspace = replace(world.workspace, hub=Hub("one", applications=live))
+    report = await checked(world)
+    shop = by_name(report)["shop"]
+    assert [str(one.status) for one in shop.resources] == ["Pending"]
+    assert str(shop.status) == "Synced"
+
+
+async def test_notes_of_the_repositories_are_told(world: World) -> None:
+    """What was assumed about repositories is a note of the look."""
+    world.repo.write("README.md", "changed, not committed\n")
+    await checked(world)
+    assert any(one.startswith("note: uncommitted files in ") for one in world.told)
+
+
+async def test_render_needs_no_cluster(world: World) -> None:
+    """A preview renders without the cluster, and says that it did."""
+    world.clusters.one.down = Unreachable("cluster one: timed out")
+    world.workspace.repositories.forget()
+    found = await render(world.workspace, CheckOptions(), progress=world.progress)
+    assert [one.manifests[0].key.name for one in found] == ["kept", "shop"]
+    assert "note: rendered without the cluster's APIs: cluster one: timed out" in world.told
+
+
+@pytest.mark.cluster
+async def test_check_never_builds_a_writer(
+    api_server, namespace: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Detect-only holds no writer: a whole check of a drifted application constructs none."""
+    built: list[object] = []
+    original = writer.KubeWriter.__init__
+
+    def counted(self: writer.KubeWriter, transport) -> None:
+        built.append(transport)
+        original(self, transport)
+
+    monkeypatch.setattr(writer.KubeWriter, "__init__", counted)
+    repo = GitRepo(tmp_path / "gitops")
+    repo.set_remote(URL)
+    world = World(repo, None, None)
+    world.declare(
+        "shop",
+        destination={"server": api_server.server, "namespace": namespace},
+        syncPolicy={"automated": {"selfHeal": True, "prune": True}},
+    )
+    repo.commit()
+    options = CheckOptions(repo=repo.path, kubeconfig=api_server.kubeconfig("admin"))
+    report = await app.check(options, progress=world.progress, clock=VirtualClock())
+    assert [str(one.status) for one in report.applications[0].resources] == ["Missing"]
+    assert built == []
+    writer.KubeWriter(None)
+    assert len(built) == 1
+
+
+async def test_repositories_of_a_hub_may_be_unknown(world: World) -> None:
+    """A source that no checkout has is its application's condition."""
+    repositories = await Repositories.open([])
+    world.workspace = replace(world.workspace, repositories=repositories)
+    told = Condition("HubWarning", "AppProjects cannot be listed")
+    hub = Hub("one", applications=(application(),), conditions=(told,))
+    world.workspace = replace(world.workspace, hub=hub)
+    report = await checked(world)
+    assert verdicts(report) == {"shop": "Unknown"}
+    assert [one.message for one in report.conditions] == [told.message]
+    assert not report.complete

@@ -1,0 +1,132 @@
+"""Which applications there are, and where each one lives."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from driftd.cluster.hub import Hub
+from driftd.controller.declared import declare
+from driftd.controller.options import CheckOptions
+from driftd.errors import ConfigError, SourceError
+from driftd.model.project import PERMISSIVE
+from driftd.source.repositories import Home, Repositories
+from tests.testbed.gitrepo import GitRepo
+from tests.unit.controller.builders import URL, application
+from tests.unit.controller.conftest import World
+
+
+async def test_entries_have_project_cluster_and_destination(world: World) -> None:
+    """Each Application comes with its project and cluster; every mapping made is told."""
+    declared = await declare(world.workspace, CheckOptions(), world.progress)
+    assert [one.application.name for one in declared.entries] == ["kept", "shop"]
+    entry = declared.entries[0]
+    assert (entry.cluster, entry.project, entry.blocked) == ("one", PERMISSIVE, False)
+    assert "note: destination one is the context of that name" in world.told
+    assert declared.urls == {URL}
+    assert declared.conditions == ()
+
+
+async def test_chosen_applications(world: World) -> None:
+    """Only chosen applications are entries, while the URLs of all are known."""
+    world.declare("other", source={"repoURL": "https://git.example.com/other.git", "path": "."})
+    world.repo.commit()
+    options = CheckOptions(applications=("shop",))
+    declared = await declare(world.workspace, options, world.progress)
+    assert [one.application.name for one in declared.entries] == ["shop"]
+    assert declared.urls == {URL, "https://git.example.com/other.git"}
+
+
+async def test_no_application_has_the_name(world: World) -> None:
+    """A name that nothing has is an error that lists those that are declared."""
+    with pytest.raises(ConfigError, match="no application matches nonesuch") as caught:
+        await declare(world.workspace, CheckOptions(applications=("nonesuch",)), world.progress)
+    assert caught.value.hint == "declared are: kept, shop"
+
+
+async def test_nothing_is_declared(world: World) -> None:
+    """A repository without Applications is an error, not an empty list."""
+    for name in ("shop", "kept"):
+        world.repo.remove(f"argocd/{name}.json")
+    world.repo.commit()
+    with pytest.raises(SourceError, match="no Argo CD Application is declared here"):
+        await declare(world.workspace, CheckOptions(), world.progress)
+
+
+async def test_an_unknown_cluster_blocks_its_application(world: World) -> None:
+    """Without mapping an application has no target and says why; the others are not touched."""
+    world.declare("shop", "nowhere")
+    world.repo.commit()
+    declared = await declare(world.workspace, CheckOptions(), world.progress)
+    kept, shop = declared.entries
+    assert (kept.blocked, shop.blocked, shop.target) == (False, True, None)
+    (condition,) = shop.conditions
+    assert condition.type == "InvalidSpecError"
+    assert "no cluster is known for destination nowhere" in condition.message
+
+
+async def test_a_kubeconfig_problem_is_part_of_the_reason(world: World) -> None:
+    """Where no context is known at all, the reason says why."""
+    workspace = replace(world.workspace, contexts=(), kubeconfig_problem="~/.kube/config is absent")
+    declared = await declare(workspace, CheckOptions(), world.progress)
+    assert "(~/.kube/config is absent)" in declared.entries[0].conditions[0].message
+
+
+async def test_a_destination_without_cluster_is_told_once(world: World) -> None:
+    """Neither server nor name: one condition, not one of each check."""
+    world.declare("shop", destination={"namespace": "shop"})
+    world.repo.commit()
+    declared = await declare(world.workspace, CheckOptions(), world.progress)
+    assert len(declared.entries[1].conditions) == 1
+
+
+async def test_an_unknown_project_blocks(world: World) -> None:
+    """An application of a project that does not exist must not be judged."""
+    world.declare("shop", project="nonesuch")
+    world.repo.commit()
+    declared = await declare(world.workspace, CheckOptions(), world.progress)
+    shop = declared.entries[1]
+    assert (shop.project, shop.blocked) == (None, True)
+    assert "names the project 'nonesuch', which does not exist" in shop.conditions[0].message
+
+
+async def test_context_names_the_own_cluster(world: World) -> None:
+    """`--context` maps the cluster that Argo CD runs in, unless a pair does."""
+    own = "https://kubernetes.default.svc"
+    world.declare("shop", destination={"server": own, "namespace": "shop"})
+    world.repo.commit()
+    options = CheckOptions(context="two")
+    declared = await declare(world.workspace, options, world.progress)
+    assert declared.entries[1].cluster == "two"
+    options = CheckOptions(context="two", cluster_map={own: "one"})
+    declared = await declare(world.workspace, options, world.progress)
+    assert declared.entries[1].cluster == "one"
+
+
+async def test_a_hub_takes_the_place_of_the_repository(world: World) -> None:
+    """With a hub its live Applications count, and a missing `default` project permits all."""
+    hub = Hub("one", applications=(application(name="live"),))
+    workspace = replace(world.workspace, hub=hub)
+    declared = await declare(workspace, CheckOptions(), world.progress)
+    assert [one.application.name for one in declared.entries] == ["live"]
+    assert declared.entries[0].project is PERMISSIVE
+
+
+async def test_two_repositories_declare_one_name(world: World, tmp_path: Path) -> None:
+    """Of two repositories the first one's Application counts, and the other is named."""
+    other = GitRepo(tmp_path / "other")
+    other.write("apps/shop.json", (world.repo.path / "argocd/shop.json").read_text())
+    other.commit()
+    paths = [str(world.repo.path), str(other.path)]
+    repositories = await Repositories.open(
+        [paths[0], f"https://git.example.com/other.git={paths[1]}"],
+        homes=[Home(path=path) for path in paths],
+    )
+    workspace = replace(world.workspace, repositories=repositories)
+    declared = await declare(workspace, CheckOptions(), world.progress)
+    assert len(declared.entries) == 2
+    (condition,) = declared.conditions
+    assert "argocd/shop is declared in two repositories" in condition.message
+    assert "apps/shop.json does not" in condition.message
