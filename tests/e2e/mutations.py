@@ -8,12 +8,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tests.e2e import object_changes, workload_changes
+from tests.e2e import object_changes, pod_changes, workload_changes
 from tests.e2e.changes import MISSING, Made, Subject
 from tests.e2e.edits import Edit, JsonPatch, MergePatch, Objects, Replace, Target
 
 PEOPLE = ("alice", "bob", "carol-laptop", "oncall-runbook", "terraform", "cost-optimizer")
-CATALOGUE = {**workload_changes.CHANGES, **object_changes.CHANGES}
+CATALOGUE = {**workload_changes.CHANGES, **pod_changes.CHANGES, **object_changes.CHANGES}
 """Kinds and maker of every change, by its name."""
 
 

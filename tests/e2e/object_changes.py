@@ -361,6 +361,98 @@ def webhook_narrowed(s: Subject) -> Made | None:
     return put(s, path, selector, paths=(f"{path}/matchLabels/checked",))
 
 
+@change("Service")
+def node_port_changed(s: Subject) -> Made | None:
+    """Another allocated port."""
+    path = "/spec/ports/0/nodePort"
+    return put(s, path, 31_999) if s.at(path) is not None else None
+
+
+@change("Service")
+def internal_traffic_kept_local(s: Subject) -> Made | None:
+    """Clients reach the Pods of their node alone."""
+    return put(s, "/spec/internalTrafficPolicy", "Local")
+
+
+@change("Service")
+def families_changed(s: Subject) -> Made | None:
+    """A default that the server takes from the cluster."""
+    return put(s, "/spec/ipFamilyPolicy", "PreferDualStack")
+
+
+@change("Service")
+def source_ranges_set(s: Subject) -> Made | None:
+    """Who may connect from outside."""
+    if s.live["spec"]["type"] != "LoadBalancer":
+        return None
+    return put(s, "/spec/loadBalancerSourceRanges", ["0.0.0.0/0"])
+
+
+@change("ConfigMap")
+def binary_data_added(s: Subject) -> Made | None:
+    """One more key that is no text."""
+    return entry(s, "/binaryData", "blob", "AAEC")
+
+
+@change("Ingress")
+def class_changed(s: Subject) -> Made | None:
+    """Another controller."""
+    return put(s, "/spec/ingressClassName", "internal")
+
+
+@change("NetworkPolicy")
+def egress_closed(s: Subject) -> Made | None:
+    """A direction that Git leaves open."""
+    return put(s, "/spec/policyTypes", ["Ingress", "Egress"])
+
+
+@change("HorizontalPodAutoscaler")
+def minimum_raised(s: Subject) -> Made | None:
+    """More replicas at least: the controller follows on the target."""
+    return put(s, "/spec/minReplicas", s.live["spec"]["minReplicas"] + 1)
+
+
+@change("CustomResourceDefinition")
+def short_name_added(s: Subject) -> Made:
+    """Another abbreviation."""
+    return append_whole(s, "/spec/names/shortNames", "xyz")
+
+
+@change("RetentionPolicy")
+def exception_default_changed(s: Subject) -> Made | None:
+    """A default inside an item of a custom resource's list."""
+    items = enumerate(s.desired["spec"]["exceptions"])
+    index = next((i for i, item in items if "days" not in item), None)
+    return None if index is None else put(s, f"/spec/exceptions/{index}/days", 5)
+
+
+@change("RetentionPolicy")
+def exception_removed(s: Subject) -> Made | None:
+    """An item of a custom resource's list is gone."""
+    return remove(s, "/spec/exceptions/0")
+
+
+@change("ValidatingWebhookConfiguration")
+def webhook_sent_elsewhere(s: Subject) -> Made | None:
+    """Objects are sent to another port."""
+    return put(s, "/webhooks/0/clientConfig/service/port", 8443)
+
+
+@change("ValidatingWebhookConfiguration")
+def webhook_operations_changed(s: Subject) -> Made | None:
+    """Updates are not checked."""
+    path = "/webhooks/0/rules"
+    return put(s, f"{path}/0/operations", ["CREATE"], paths=(path,))
+
+
+@change("Role", "ClusterRole", "ConfigMap")
+def finalizer_added(s: Subject) -> Made:
+    """Worth a look, no drift."""
+    path = "/metadata/finalizers"
+    place = f"{path}/{len(s.at(path) or ())}"
+    return append(s, path, "example.com/mine", paths=(place,), change_class=REVIEW)
+
+
 @change(
     "ConfigMap", "CronJob", "DaemonSet", "Deployment", "Ingress", "IngressClass", "LimitRange",
     "NetworkPolicy", "PodDisruptionBudget", "PriorityClass", "ResourceQuota", "Role",

@@ -147,13 +147,14 @@ def assert_clean(seen: Look) -> None:
 def undo(fleet: Fleet) -> None:
     """Put everything back: changed objects go and come back with the next deployment."""
     objects = fleet.objects()
+    gone = []
     for one in fleet.drift:
         here = objects[one.target.cluster]
-        if one.target.kind in KEPT:
+        if one.target.kind in KEPT or "/metadata/finalizers/0" in one.paths:
             here.restore(one.target, one.before, one.manager or "undo")
         else:
             here.cluster.request("DELETE", here.path(one.target))
-    gone = [one.target for one in fleet.drift if one.target.kind not in KEPT]
+            gone.append(one.target)
     wait_until(
         lambda: not any(objects[target.cluster].exists(target) for target in gone),
         what="changed objects are gone",
