@@ -189,7 +189,7 @@ def _singular(live: Json, desired: Struct, _live_parent: Struct) -> bool:
 
 
 def _host_port(live: Json, desired: Struct, _live_parent: Struct) -> bool:
-    # Only under hostNetwork does the server copy the port; the walk reports hostNetwork itself.
+    # Only under hostNetwork does the server copy the port; `extras` looks whether it is on.
     return type(live) is int and live == desired.get("containerPort")
 
 

@@ -71,7 +71,9 @@ class Extras:
         explained = defaults.Explained.NOT
         if parent.shape is Shape.STRUCT:
             explained = defaults.explain(parent, name, live, *parents)
-            if explained is defaults.Explained.WHOLE:
+            if explained is defaults.Explained.WHOLE and (
+                name != "hostPort" or _on_host_network(self.subject.live)
+            ):
                 return []
         child = parent.child(name)
         owners = at_field(owners, name, atomic=parent.atomic or child.atomic)
@@ -248,6 +250,15 @@ class Extras:
             other.manager == entry.manager and "f:status" in other.fields
             for other in self.subject.entries
         )
+
+
+def _on_host_network(live: dict[str, Any]) -> bool:
+    """Whether an object's Pods share the host's network; then the server copies their ports."""
+    spec: Any = live
+    for name in ("spec", "jobTemplate", "spec", "template", "spec"):
+        if isinstance(spec, dict) and isinstance(spec.get(name), dict):
+            spec = spec[name]
+    return isinstance(spec, dict) and spec.get("hostNetwork") is True
 
 
 def is_custom(group: str) -> bool:
