@@ -211,7 +211,7 @@ class MemoryWriter:
         before = await self.cluster.get(resource, namespace, name)
         document = json.loads(body)
         wanted = document["metadata"].pop("resourceVersion", None)
-        if before is not None and (not force or wanted != before.resource_version):
+        if before is not None and (not force or wanted not in (None, before.resource_version)):
             raise ClusterError(f"{name} has changed", reason="Conflict")
         if dry_run:
             return before or LiveObject(

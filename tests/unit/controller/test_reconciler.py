@@ -1,0 +1,284 @@
+"""Looking, acting where it is open, recording and telling, on a cluster in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from driftd.cluster.destinations import ClusterTarget
+from driftd.cluster.writer import ClusterWriter
+from driftd.controller.options import CheckOptions
+from driftd.controller.reconciler import Reconciler
+from driftd.errors import SourceError, Unreachable
+from driftd.model.report import ApplicationStatus
+from driftd.settings.types import ApplicationSelection, Healing, HealingRule, Rung, Settings
+from driftd.store.sql import SqlStore
+from driftd.store.types import OutboxMessage, StateChange, Transition
+from driftd.telemetry.metrics import Metrics
+from tests.unit.controller.cluster import MemoryWriter
+from tests.unit.controller.conftest import World
+from tests.unit.reports import VirtualClock
+
+SELF_HEAL = {"automated": {"selfHeal": True}}
+
+
+class Bench:
+    """A reconciler over a world, and what it told and wrote."""
+
+    def __init__(self, world: World, store: SqlStore) -> None:
+        self.world = world
+        self.store = store
+        self.clock = VirtualClock()
+        self.changes: list[StateChange] = []
+        self.heard = asyncio.Event()
+        """Set with every look that is recorded."""
+        self.opened: list[str] = []
+        self.writer = MemoryWriter(world.clusters.one)
+        self.reconciler = self.build()
+
+    def build(self, **settings: Any) -> Reconciler:
+        """A reconciler with these settings."""
+        return Reconciler(
+            workspace=self.world.workspace,
+            options=CheckOptions(),
+            settings=Settings(**settings),
+            store=self.store,
+            compose=self._compose,
+            open_writer=self._open,
+            metrics=Metrics("0"),
+            clock=self.clock,
+        )
+
+    def open(self, rung: Rung = Rung.HEAL, *names: str) -> None:
+        """Let the operator open a rung for applications, by default `shop`."""
+        rule = HealingRule(applications=names or ("shop",), rung=rung)
+        self.reconciler = self.build(healing=Healing(rules=(rule,)))
+
+    async def sweep(self) -> dict[str, bool]:
+        """Reconcile every application once; whether each one was written to."""
+        self.clock.advance(60)
+        names = await self.reconciler.declared_names()
+        return {name: await self.reconciler.reconcile(name) for name in names}
+
+    def transitions(self) -> list[tuple[str, str]]:
+        """What would have been told."""
+        return [
+            (one.name, str(one.transition))
+            for one in self.changes
+            if one.transition is not Transition.NONE
+        ]
+
+    def _compose(self, change: StateChange) -> Sequence[OutboxMessage]:
+        self.changes.append(change)
+        self.heard.set()
+        return ()
+
+    def _open(self, target: ClusterTarget) -> ClusterWriter:
+        self.opened.append(target.name)
+        return self.writer
+
+
+@pytest.fixture
+async def bench(world: World, database: str) -> AsyncIterator[Bench]:
+    """The applications `shop` and `kept`; both ask for self-healing, none is opened."""
+    for name in ("shop", "kept"):
+        world.declare(name, syncPolicy=SELF_HEAL)
+    world.repo.commit()
+    store = await SqlStore.open(database)
+    yield Bench(world, store)
+    await store.close()
+
+
+async def statuses(bench: Bench) -> dict[str, ApplicationStatus]:
+    """What the store remembers."""
+    return {one.report.name: one.report.status for one in await bench.store.applications()}
+
+
+async def test_drift_is_recorded_once_and_recovers(bench: Bench) -> None:
+    """A change is one transition, its end another, and looks between them none."""
+    await bench.sweep()
+    assert bench.transitions() == []
+    bench.world.paint("shop", "red")
+    for _ in range(3):
+        assert await bench.sweep() == {"argocd/kept": False, "argocd/shop": False}
+    assert bench.transitions() == [("shop", "drifted")]
+    assert len(await bench.store.open_drifts()) == 1
+    bench.world.paint("shop", "blue")
+    await bench.sweep()
+    assert bench.transitions() == [("shop", "drifted"), ("shop", "recovered")]
+    assert await bench.store.open_drifts() == ()
+
+
+async def test_no_writer_is_made_for_what_is_not_opened(bench: Bench) -> None:
+    """Drift of applications that nobody opened leads to no writer at all."""
+    bench.world.paint("shop", "red")
+    bench.world.clusters.one.delete("ConfigMap", "shop", "kept")
+    await bench.sweep()
+    assert bench.opened == []
+    bench.open(Rung.OBSERVE)
+    await bench.sweep()
+    assert bench.opened == []
+
+
+async def test_an_opened_application_is_healed(bench: Bench) -> None:
+    """One apply puts the field back; the next look proves it and writes nothing."""
+    bench.open()
+    bench.world.paint("shop", "red")
+    bench.world.paint("kept", "red")
+    assert await bench.sweep() == {"argocd/kept": False, "argocd/shop": True}
+    assert bench.writer.applied == [("shop", True), ("shop", False)]
+    assert await bench.sweep() == {"argocd/kept": False, "argocd/shop": False}
+    assert len(bench.writer.applied) == 2
+    assert await statuses(bench) == {"shop": "Synced", "kept": "OutOfSync"}
+    live = bench.world.clusters.one.read("ConfigMap", "shop", "shop")
+    assert live["data"] == {"colour": "blue"}
+    assert ("shop", "recovered") in bench.transitions()
+    history = await bench.store.history("argocd/shop", 10)
+    (event,) = [one for one in history if one.kind == "sync"]
+    assert event.data["object"] == "ConfigMap shop/shop"
+    assert event.data["outcome"] == "applied"
+
+
+async def test_a_missing_object_is_created(bench: Bench) -> None:
+    """An object that is gone comes back as Git declares it."""
+    bench.open()
+    bench.world.clusters.one.delete("ConfigMap", "shop", "shop")
+    await bench.sweep()
+    live = bench.world.clusters.one.read("ConfigMap", "shop", "shop")
+    assert live["data"] == {"colour": "blue"}
+
+
+async def test_a_dry_run_changes_nothing(bench: Bench) -> None:
+    """On the rung `dry-run` the API server is asked, and nothing is written."""
+    bench.open(Rung.DRY_RUN)
+    bench.world.paint("shop", "red")
+    assert (await bench.sweep())["argocd/shop"] is False
+    assert bench.writer.applied == [("shop", True)]
+    assert bench.world.clusters.one.read("ConfigMap", "shop", "shop")["data"]["colour"] == "red"
+
+
+async def test_what_cannot_be_seen_is_not_written(bench: Bench) -> None:
+    """With the list of its kind failing, an opened application is Unknown and left alone."""
+    bench.open()
+    bench.world.paint("shop", "red")
+    bench.world.clusters.one.refused["ConfigMap", ""] = Unreachable("timed out")
+    await bench.sweep()
+    assert bench.opened == []
+    assert await statuses(bench) == {"shop": "Unknown", "kept": "Unknown"}
+
+
+async def test_blindness_closes_no_drift(bench: Bench) -> None:
+    """A cluster that is down makes Unknown once; its open drift stays, and ends when seen so."""
+    bench.world.paint("shop", "red")
+    await bench.sweep()
+    bench.world.clusters.one.down = Unreachable("cluster one: refused")
+    await bench.sweep()
+    await bench.sweep()
+    assert len(await bench.store.open_drifts()) == 1
+    bench.world.clusters.one.down = None
+    bench.world.paint("shop", "blue")
+    await bench.sweep()
+    assert await bench.store.open_drifts() == ()
+    assert [kind for name, kind in bench.transitions() if name == "shop"] == [
+        "drifted",
+        "unknown",
+        "recovered",
+    ]
+
+
+async def test_a_removed_application_is_forgotten(bench: Bench) -> None:
+    """An Application that Git declares no longer leaves the store, its drifts closed."""
+    bench.world.paint("shop", "red")
+    await bench.sweep()
+    bench.world.repo.remove("argocd/shop.json")
+    bench.world.repo.commit()
+    assert await bench.sweep() == {"argocd/kept": False}
+    assert set(await statuses(bench)) == {"kept"}
+    assert await bench.store.open_drifts() == ()
+
+
+async def test_an_unreadable_document_forgets_nothing(bench: Bench) -> None:
+    """An Application whose document does not parse is not gone: its drift stays open."""
+    bench.world.paint("shop", "red")
+    await bench.sweep()
+    bench.world.repo.write("argocd/shop.json", '{"apiVersion": "argoproj.io/v1alpha1", ')
+    bench.world.repo.commit()
+    assert await bench.sweep() == {"argocd/kept": False}
+    assert set(await statuses(bench)) == {"kept", "shop"}
+    assert len(await bench.store.open_drifts()) == 1
+
+
+async def test_a_repository_that_cannot_be_read_forgets_nothing(bench: Bench) -> None:
+    """When nothing can be read, everything stays as it was."""
+    await bench.sweep()
+    (bench.world.repo.path / ".git" / "HEAD").write_text("ref: refs/heads/nonesuch\n")
+    with pytest.raises(SourceError):
+        await bench.reconciler.declared_names()
+    assert set(await statuses(bench)) == {"kept", "shop"}
+
+
+async def test_selected_applications(bench: Bench) -> None:
+    """Applications that the settings exclude are neither looked at nor remembered."""
+    await bench.sweep()
+    selection = ApplicationSelection(exclude=("kept",))
+    bench.reconciler = bench.build(applications=selection)
+    assert await bench.sweep() == {"argocd/shop": False}
+    assert set(await statuses(bench)) == {"shop"}
+
+
+async def test_moved(bench: Bench) -> None:
+    """A new commit moves the repository; asking again without one does not."""
+    await bench.reconciler.declared_names()
+    assert await bench.reconciler.moved() is False
+    bench.world.repo.write("README.md", "new\n")
+    bench.world.repo.commit()
+    assert await bench.reconciler.moved() is True
+    await bench.reconciler.declared_names()
+    assert await bench.reconciler.moved() is False
+
+
+async def test_an_unknown_name_is_nothing(bench: Bench) -> None:
+    """A name that was queued before its Application went away is no work."""
+    assert await bench.reconciler.reconcile("argocd/shop") is False
+    await bench.reconciler.declared_names()
+    assert await bench.reconciler.reconcile("argocd/nonesuch") is False
+    assert await statuses(bench) == {}
+
+
+async def test_schemas_are_remembered_between_looks(bench: Bench) -> None:
+    """Many looks at many applications read each schema document once."""
+    for _ in range(3):
+        await bench.sweep()
+    asked = bench.world.clusters.one.asked
+    assert asked["openapi"] == 6
+    assert asked["openapi body"] == 1
+
+
+async def test_engines_are_left_to_do_their_work(bench: Bench) -> None:
+    """Where Argo CD applies, driftd does not write, opened or not."""
+    bench.open()
+    cluster = bench.world.clusters.one
+    body = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "shop", "namespace": "shop"},
+        "data": {"colour": "red"},
+    }
+    cluster.put(body, manager="argocd-controller")
+    await bench.sweep()
+    assert (await statuses(bench))["shop"] is ApplicationStatus.OUT_OF_SYNC
+    assert bench.opened == []
+
+
+async def test_without_a_target_there_is_nothing_to_write(bench: Bench) -> None:
+    """An application without cluster is Unknown, and no writer is asked for."""
+    bench.open()
+    bench.world.workspace = replace(bench.world.workspace, contexts=())
+    bench.reconciler.workspace = bench.world.workspace
+    await bench.sweep()
+    assert await statuses(bench) == {"shop": "Unknown", "kept": "Unknown"}
+    assert bench.opened == []
