@@ -15,7 +15,7 @@ from driftd.diff.fields import confirmed
 from driftd.diff.finding import ABSENT, Finding
 from driftd.diff.owners import Entry, entries
 from driftd.diff.paths import names, pointer, ssa_path
-from driftd.diff.prepare import desired_view, last_applied_view, live_view
+from driftd.diff.prepare import LAST_APPLIED, desired_view, last_applied_view, live_view
 from driftd.diff.schema import ANY_NODE, Node
 from driftd.diff.trusted import Facts
 from driftd.diff.walk import walk
@@ -129,7 +129,7 @@ def _mark_rewritten(
             continue
         if finding.change_class is not ChangeClass.DECLARED:
             continue
-        if not all(entry.deployer for entry in finding.owners):
+        if not all(_is_apply(entry) for entry in finding.owners):
             continue
         if places.is_critical(subject.key.kind, names(finding.path)):
             continue
@@ -159,6 +159,16 @@ def _explain_unknown_fields(findings: list[Finding], root: Node) -> None:
                 break
             else:
                 node = node.child(step)
+
+
+def _is_apply(entry: Entry) -> bool:
+    """Whether the entry is a deployer's apply, server-side or with a record of what it sent.
+
+    A deployer's name alone is not: `kubectl rollout undo` writes as `kubectl` too.
+    """
+    metadata = entry.fields.get("f:metadata") or {}
+    recorded = f"f:{LAST_APPLIED}" in (metadata.get("f:annotations") or {})
+    return entry.deployer and (entry.applied or recorded)
 
 
 def _mark_pending(
