@@ -155,8 +155,10 @@ def _keep(
 
 
 def _is_token_volume(volume: dict[str, Any]) -> bool:
-    sources = (volume.get("projected") or {}).get("sources") or ()
-    return str(volume.get("name", "")).startswith("kube-api-access-") and all(
+    if volume.keys() != {"name", "projected"}:
+        return False
+    sources = volume["projected"].get("sources") or ()
+    return volume["name"].startswith("kube-api-access-") and all(
         "serviceAccountToken" in source
         or "downwardAPI" in source
         or (source.get("configMap") or {}).get("name") == "kube-root-ca.crt"
