@@ -49,7 +49,7 @@ UNKNOWN_MANAGERS: Final = frozenset({"before-first-apply", "ancient-changes"})
 
 def entries(live: dict[str, Any], deployers: frozenset[str]) -> list[Entry]:
     """The entries of a live object, without empty ones (`managedFields: [{}]` wipes them)."""
-    raw = live.get("metadata", {}).get("managedFields") or ()
+    raw = (live.get("metadata") or {}).get("managedFields") or ()
     return [Entry(item, deployers) for item in raw if item.get("fieldsV1")]
 
 

@@ -1,0 +1,125 @@
+"""The entry of the package: classes that need more than the two objects, and what is published."""
+
+from __future__ import annotations
+
+import json
+from copy import deepcopy
+from typing import Any
+
+import pytest
+
+from driftd.diff.compare import Context, compare
+from driftd.diff.prepare import LAST_APPLIED
+from driftd.model.report import UNSET
+from tests.unit.diff.objects import (
+    applied,
+    changes,
+    config_map,
+    deployment,
+    entry,
+    key_of,
+    node_of,
+    told,
+)
+
+ARGS = "/spec/template/spec/containers/0/args"
+
+
+def stored_otherwise(**pod: Any) -> tuple[Any, Any]:
+    """A Deployment, and what a mutating webhook made of our apply of it."""
+    desired = deployment()
+    live = applied(desired)
+    live["spec"]["template"]["spec"]["containers"][0].update(pod)
+    return desired, live
+
+
+def test_rewritten_by_admission() -> None:
+    """Our apply owns the value, Argo CD says it has synced this: the cluster rewrote it."""
+    desired, live = stored_otherwise(args=["--port", "81"])
+    assert told(changes(desired, live)) == [("modified", "declared", ARGS)]
+    assert told(changes(desired, live, synced_here=True)) == [("modified", "rewritten", ARGS)]
+
+
+def test_last_applied_record_is_evidence_for_rewriting() -> None:
+    """A record that equals Git says that our apply sent Git's value; another one does not."""
+    desired, live = stored_otherwise(args=["--port", "81"])
+    sent = deepcopy(desired)
+    live["metadata"]["annotations"] = {LAST_APPLIED: json.dumps(sent)}
+    assert told(changes(desired, live)) == [("modified", "rewritten", ARGS)]
+    sent["spec"]["replicas"] = 5
+    live["metadata"]["annotations"] = {LAST_APPLIED: json.dumps(sent)}
+    assert told(changes(desired, live)) == [("modified", "declared", ARGS)]
+
+
+def test_critical_values_are_never_rewritten() -> None:
+    """Another image under our name is drift, whatever Argo CD says."""
+    desired, live = stored_otherwise(image="registry.example/evil:1")
+    found = changes(desired, live, synced_here=True)
+    assert [c.change_class for c in found] == ["declared"]
+
+
+def test_somebody_elses_value_is_never_rewritten() -> None:
+    """A value that somebody else owns was written by him."""
+    desired, live = stored_otherwise()
+    live["spec"]["replicas"] = 9
+    live["metadata"]["managedFields"].append(entry("alice", {"f:spec": {"f:replicas": {}}}))
+    found = changes(desired, live, synced_here=True)
+    assert told(found) == [("modified", "declared", "/spec/replicas")]
+
+
+def test_pending_when_live_equals_the_last_synced_revision() -> None:
+    """Git is ahead where live still is what was synced; everything else stays drift."""
+    synced = config_map(a="1", b="1")
+    desired = config_map(a="2", b="2", c="new")
+    live = applied(synced)
+    live["data"]["b"] = "tampered"
+    found = compare(key_of(desired), desired, live, node_of(desired), Context(), synced=synced)
+    assert told(found.changes) == [
+        ("modified", "pending", "/data/a"),
+        ("modified", "declared", "/data/b"),
+        ("missing", "pending", "/data/c"),
+    ]
+
+
+def test_deployers_are_named() -> None:
+    """The managers that count as Git's hand are told, those of the application alone."""
+    live = applied(config_map(a="1"), entry("alice", {"f:data": {"f:a": {}}}))
+    body = config_map(a="1")
+    found = compare(key_of(body), body, live, node_of(body), Context())
+    assert found.deployers == {"argocd-controller"}
+    own = Context(deployers=frozenset({"alice"}))
+    assert compare(key_of(body), body, live, node_of(body), own).deployers == {"alice"}
+
+
+def test_paths_of_each_kind() -> None:
+    """Pointers into live, into desired and the managedFields path are given where they exist."""
+    desired = deployment()
+    live = applied(desired)
+    env = live["spec"]["template"]["spec"]["containers"][0]["env"]
+    env[0] = {"name": "NEW", "value": "9"}
+    live["metadata"]["managedFields"].append(
+        entry("alice", {"f:spec": {"f:template": {"f:spec": {"f:containers": {
+            'k:{"name":"web"}': {"f:env": {'k:{"name":"NEW"}': {".": {}}}}}}}}})
+    )  # fmt: skip
+    missing, added = changes(desired, live)
+    base = "/spec/template/spec/containers/0/env"
+    assert (missing.kind, missing.path, missing.desired_path) == (
+        "missing",
+        f"{base}/0",
+        f"{base}/0",
+    )
+    assert (missing.live, missing.desired) == (UNSET, {"name": "A", "value": "1"})
+    assert (added.kind, added.path, added.desired_path) == ("added", f"{base}/0", UNSET)
+    assert added.ssa_path == (
+        'f:spec/f:template/f:spec/f:containers/k:{"name":"web"}/f:env/k:{"name":"NEW"}'
+    )
+    assert (added.manager, added.operation, added.confidence) == ("alice", "Update", "exact")
+
+
+@pytest.mark.parametrize("metadata", [None, {}, {"name": "settings", "labels": None}])
+def test_bare_metadata(metadata: Any) -> None:
+    """Objects without usable metadata are compared by their content."""
+    body = config_map(a="1")
+    live: dict[str, Any] = {**config_map(a="2"), "metadata": metadata}
+    found = compare(key_of(body), body, live, node_of(body), Context()).changes
+    assert told(found) == [("modified", "declared", "/data/a")]

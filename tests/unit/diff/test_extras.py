@@ -1,0 +1,236 @@
+"""Extras: whose they are, and whether they matter."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+import pytest
+
+from driftd.model.report import UNSET
+from tests.unit.diff.objects import (
+    CREATED,
+    LATER,
+    applied,
+    changes,
+    config_map,
+    deployment,
+    entry,
+    told,
+)
+
+POD = "/spec/template/spec"
+
+
+def owned(fields: Any, manager: str = "alice", **more: Any) -> Any:
+    """An entry that owns fields of the Pod template's spec."""
+    return entry(manager, {"f:spec": {"f:template": {"f:spec": fields}}}, **more)
+
+
+def with_pod(live: Any, **spec: Any) -> Any:
+    """A live Deployment with more in its Pod template's spec."""
+    live = deepcopy(live)
+    live["spec"]["template"]["spec"].update(spec)
+    return live
+
+
+def test_unowned_default_is_the_servers() -> None:
+    """A default that nobody owns is no change."""
+    live = with_pod(
+        applied(deployment()), dnsPolicy="ClusterFirst", schedulerName="default-scheduler"
+    )
+    assert changes(deployment(), live) == ()
+
+
+def test_unowned_value_that_no_default_explains_is_injected() -> None:
+    """A webhook's hand, most likely: shown, but no drift."""
+    live = with_pod(applied(deployment()), runtimeClassName="gvisor")
+    (change,) = changes(deployment(), live)
+    assert (change.change_class, change.path) == ("injected", f"{POD}/runtimeClassName")
+    assert change.manager is UNSET
+    assert not change.is_drift
+
+
+@pytest.mark.parametrize("value", [True, "x", [{"name": "x"}]])
+def test_unowned_extra_at_a_critical_place_is_drift(value: Any) -> None:
+    """Whatever it is worth, nobody owns it and it gives power away."""
+    live = with_pod(applied(deployment()), hostUsers=value)
+    (change,) = changes(deployment(), live)
+    assert (change.kind, change.change_class) == ("added", "undeclared")
+
+
+@pytest.mark.parametrize("value", ["", 0, False, [], None, {}])
+def test_unowned_empties_mean_nothing(value: Any) -> None:
+    """An empty value that nobody owns is how the server prints nothing."""
+    live = with_pod(applied(deployment()), runtimeClassName=value)
+    assert changes(deployment(), live) == ()
+
+
+@pytest.mark.parametrize("value", ["", 0, False, [], {}, "x"])
+def test_owned_values_count_even_when_empty(value: Any) -> None:
+    """Who sets a field to its zero has changed it (catalogue row 36)."""
+    live = with_pod(
+        applied(deployment(), owned({"f:runtimeClassName": {}})), runtimeClassName=value
+    )
+    (change,) = changes(deployment(), live)
+    assert (change.change_class, change.manager) == ("undeclared", "alice")
+
+
+def test_struct_of_one_manager_is_one_change() -> None:
+    """A struct whose members all came together is told once, at its top."""
+    config = {"nameservers": ["192.0.2.1"], "searches": ["example"]}
+    fields = {"f:dnsConfig": {".": {}, "f:nameservers": {}, "f:searches": {}}}
+    live = with_pod(applied(deployment(), owned(fields)), dnsConfig=config)
+    (change,) = changes(deployment(), live)
+    assert (change.path, change.live) == (f"{POD}/dnsConfig", config)
+
+
+def test_struct_of_several_makers_is_told_by_member() -> None:
+    """Members of different class are told apart."""
+    config = {"nameservers": ["192.0.2.1"], "searches": ["example"]}
+    live = with_pod(
+        applied(deployment(), owned({"f:dnsConfig": {"f:nameservers": {}}})), dnsConfig=config
+    )
+    assert told(changes(deployment(), live)) == [
+        ("added", "undeclared", f"{POD}/dnsConfig/nameservers"),
+        ("added", "injected", f"{POD}/dnsConfig/searches"),
+    ]
+
+
+def test_map_keys_are_told_one_by_one() -> None:
+    """Labels, annotations and data keys have makers of their own."""
+    live = applied(
+        config_map(a="1"),
+        entry("alice", {"f:data": {"f:b": {}}}),
+        entry("helm", {"f:data": {"f:c": {}}}),
+    )
+    live["data"] |= {"b": "2", "c": "3"}
+    assert told(changes(config_map(a="1"), live)) == [
+        ("added", "undeclared", "/data/b"),
+        ("formerly-declared", "declared", "/data/c"),
+    ]
+
+
+def test_deployers_own_update_of_a_default_is_its_create() -> None:
+    """A client-side deployer owns the defaults of what it created."""
+    live = with_pod(
+        applied(deployment(), owned({"f:dnsPolicy": {}}, "helm", time=CREATED)),
+        dnsPolicy="ClusterFirst",
+    )
+    assert changes(deployment(), live) == ()
+    live["spec"]["template"]["spec"]["dnsPolicy"] = "None"
+    assert told(changes(deployment(), live)) == [
+        ("formerly-declared", "declared", f"{POD}/dnsPolicy")
+    ]
+
+
+SERVICE = {
+    "apiVersion": "v1",
+    "kind": "Service",
+    "metadata": {"name": "web", "namespace": "shop"},
+    "spec": {"ports": [{"port": 80}]},
+}
+
+
+@pytest.mark.parametrize(
+    ("manager", "time", "deployer_time", "clean"),
+    [
+        ("helm", LATER, CREATED, True),
+        ("before-first-apply", LATER, CREATED, True),
+        ("terraform", CREATED, LATER, True),
+        ("terraform", LATER, CREATED, False),
+        ("mallory", CREATED, CREATED, False),
+    ],
+)
+def test_allocated_fields_are_excused_for_creators_alone(
+    manager: str, time: str, deployer_time: str, clean: bool
+) -> None:
+    """An address belongs to who created the object; nobody else may set it.
+
+    Who writes within the second in which a deployer creates the object is no creator.
+    """
+    live = applied(SERVICE, entry(manager, {"f:spec": {"f:clusterIP": {}}}, time=time))
+    live["metadata"]["managedFields"][0]["time"] = deployer_time
+    live["spec"]["clusterIP"] = "10.0.0.1"
+    assert (changes(SERVICE, live) == ()) is clean
+
+
+def test_metadata_of_others_is_for_review() -> None:
+    """Labels and finalizers of somebody are no alarm; cloud identities and PSA labels are."""
+    fields = {
+        "f:metadata": {
+            "f:labels": {"f:team": {}, "f:pod-security.kubernetes.io/enforce": {}},
+            "f:annotations": {"f:note": {}, "f:eks.amazonaws.com/role-arn": {}},
+            "f:finalizers": {'v:"example.com/x"': {}},
+        }
+    }
+    live = applied(config_map(a="1"), entry("alice", fields))
+    live["metadata"] |= {
+        "labels": {"team": "x", "pod-security.kubernetes.io/enforce": "privileged"},
+        "annotations": {"note": "x", "eks.amazonaws.com/role-arn": "arn"},
+        "finalizers": ["example.com/x"],
+    }
+    found = {c.path.split("/", 3)[-1]: c.change_class for c in changes(config_map(a="1"), live)}
+    assert found == {
+        "team": "review",
+        "pod-security.kubernetes.io~1enforce": "undeclared",
+        "note": "review",
+        "eks.amazonaws.com~1role-arn": "undeclared",
+        "0": "review",
+    }
+
+
+def test_server_finalizer_keeps_the_positions_of_the_others() -> None:
+    """A finalizer of Kubernetes itself is no change, and the next one has its own position."""
+    claim = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "data", "namespace": "shop"},
+        "spec": {},
+    }
+    live = applied(claim)
+    live["metadata"]["finalizers"] = ["kubernetes.io/pvc-protection", "example.com/x"]
+    assert [c.path for c in changes(claim, live)] == ["/metadata/finalizers/1"]
+
+
+def test_controller_of_a_custom_resource_adds_for_review() -> None:
+    """Who writes the status of a custom resource may complete its spec."""
+    body = {"apiVersion": "example.com/v1", "kind": "Thing", "metadata": {"name": "t"}, "spec": {}}
+    status = entry("operator", {"f:status": {"f:phase": {}}}, subresource="status")
+    spec = entry("operator", {"f:spec": {"f:size": {}}})
+    live = applied(body, status, spec)
+    live["spec"]["size"] = 3
+    assert told(changes(body, live)) == [("added", "review", "/spec/size")]
+    other = applied(body, status, entry("alice", {"f:spec": {"f:size": {}}}))
+    other["spec"]["size"] = 3
+    assert told(changes(body, other)) == [("added", "undeclared", "/spec/size")]
+
+
+def test_strict_mode_tells_every_extra_that_no_table_excuses() -> None:
+    """Injected and trusted extras are drift in strict mode; defaults are not."""
+    live = with_pod(applied(deployment()), dnsPolicy="ClusterFirst", runtimeClassName="gvisor")
+    assert told(changes(deployment(), live, strict=True)) == [
+        ("added", "undeclared", f"{POD}/runtimeClassName")
+    ]
+
+
+def test_replicas_without_owner() -> None:
+    """A write through /scale owns nothing where nobody did before: it is drift all the same."""
+    body = deployment()
+    del body["spec"]["replicas"]
+    live = applied(body)
+    live["spec"]["replicas"] = 7
+    assert told(changes(body, live)) == [("added", "undeclared", "/spec/replicas")]
+    live["spec"]["replicas"] = 1
+    assert changes(body, live) == ()
+
+
+@pytest.mark.parametrize("on", [True, False])
+def test_host_ports_follow_the_hosts_network_alone(on: bool) -> None:
+    """The server copies a port to the host only for Pods on the host's network."""
+    body = deployment(**({"hostNetwork": True} if on else {}))
+    body["spec"]["template"]["spec"]["containers"][0]["ports"] = [{"containerPort": 80}]
+    live = applied(body)
+    port = live["spec"]["template"]["spec"]["containers"][0]["ports"][0]
+    port |= {"protocol": "TCP", "hostPort": 80}
+    assert bool(changes(body, live)) is not on

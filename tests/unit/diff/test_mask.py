@@ -1,0 +1,98 @@
+"""No secret byte leaves the comparison."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from driftd.diff import mask
+from driftd.diff.finding import ABSENT
+from driftd.diff.prepare import LAST_APPLIED
+from driftd.model.resource import ResourceKey
+from tests.unit.diff.objects import applied, changes, config_map, entry
+
+SECRET = ResourceKey("", "Secret", "shop", "login")
+MARK = "s3cr3t"
+VALUES = st.text(max_size=4).map(lambda text: f"{MARK}{text}")
+KEYS = st.sampled_from(["a", "b", "c.d", "e"])
+DATA = st.dictionaries(KEYS, VALUES, max_size=4)
+
+
+def secret(**more: Any) -> Any:
+    """A Secret."""
+    metadata = {"name": "login", "namespace": "shop"}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, **more}
+
+
+def encoded(data: dict[str, str]) -> dict[str, str]:
+    """The data of a Secret as it is stored."""
+    return {name: base64.b64encode(value.encode()).decode() for name, value in data.items()}
+
+
+@given(DATA, DATA, DATA, st.booleans())
+def test_no_secret_byte_in_any_change(
+    declared: dict[str, str], plain: dict[str, str], stored: dict[str, str], owned: bool
+) -> None:
+    """Whatever differs between two Secrets, neither text nor base64 of a value is published."""
+    desired = secret(data=encoded(declared), stringData=plain)
+    live = applied(secret(data=encoded(stored)))
+    if owned:
+        fields = {"f:data": {f"f:{name}": {} for name in stored}}
+        live["metadata"]["managedFields"].append(entry("alice", fields))
+    live["metadata"]["annotations"] = {LAST_APPLIED: json.dumps(desired)}
+    found = changes(desired, live)
+    text = msgspec.json.encode(found).decode()
+    start = base64.b64encode(MARK.encode()).decode()[:8]
+    assert MARK not in text
+    assert start not in text
+    wanted = {**declared, **plain}
+    differing = {k for k in wanted.keys() | stored.keys() if wanted.get(k) != stored.get(k)}
+    told = {c.path.removeprefix("/data").removeprefix("/") for c in found}
+    assert bool(differing) is bool(told - {""}) or told == {""}
+
+
+def test_presence_survives_the_mask() -> None:
+    """A masked value is told from an absent one, and the keys of a struct are shown."""
+    assert mask.shown(SECRET, ("data", "a"), "x") == {"masked": True}
+    assert mask.shown(SECRET, ("data", "a"), ABSENT) is ABSENT
+    assert mask.shown(SECRET, ("data",), {"a": "x", "b": "y"}) == {
+        "a": {"masked": True},
+        "b": {"masked": True},
+    }
+    assert mask.shown(SECRET, ("stringData", "a"), ["x"]) == {"masked": True}
+
+
+def test_what_is_not_masked() -> None:
+    """A Secret's type and metadata, and the data of other kinds, are shown."""
+    assert mask.shown(SECRET, ("type",), "Opaque") == "Opaque"
+    assert mask.shown(SECRET, ("metadata", "labels", "a"), "x") == "x"
+    other = ResourceKey("", "ConfigMap", "shop", "settings")
+    assert mask.shown(other, ("data", "a"), "x") == "x"
+    custom = ResourceKey("example.com", "Secret", "shop", "x")
+    assert mask.shown(custom, ("data", "a"), "x") == "x"
+
+
+def test_last_applied_records_are_masked_everywhere() -> None:
+    """The record of a Secret holds its data, whatever kind carries the annotation."""
+    path = ("metadata", "annotations", LAST_APPLIED)
+    assert mask.is_sensitive(ResourceKey("", "ConfigMap", "", "x"), path)
+
+
+def test_the_compared_objects_are_left_alone() -> None:
+    """Masking works on what is published, never on the objects themselves."""
+    desired, live = secret(data=encoded({"a": "1"})), applied(secret(data=encoded({"a": "2"})))
+    before = json.dumps([desired, live])
+    (change,) = changes(desired, live)
+    assert (change.desired, change.live) == ({"masked": True}, {"masked": True})
+    assert json.dumps([desired, live]) == before
+
+
+def test_other_kinds_show_their_values() -> None:
+    """The values of a ConfigMap are published."""
+    (change,) = changes(config_map(a="1"), applied(config_map(a="2")))
+    assert (change.desired, change.live) == ("1", "2")
