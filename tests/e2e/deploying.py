@@ -83,8 +83,11 @@ class Site:
                 yield text
 
     def _apply(self, text: str, *flags: str) -> None:
-        # Git says `rules: []` for a role that the controller manager fills.
-        how = ("--server-side", "--force-conflicts") if self.way.server_side else ()
+        # Forced, since Git says `rules: []` for a role that the controller manager fills. The
+        # client-side patch is the same with kubectl's own types, and three times faster.
+        how = ("--server-side", "--force-conflicts")
+        if not self.way.server_side:
+            how = ("--openapi-patch=false",)
         self.cluster.kubectl("apply", *how, "-f", "-", *flags, input=text, timeout=120)
 
     def _deploy_chart(self) -> None:
