@@ -143,16 +143,15 @@ class _Renderer:
             kube_version=self._kube_version,
             api_versions=self._api_versions,
         )
-        warnings = (
-            Condition("RenderWarning", place + w, Severity.WARNING) for w in result.warnings
-        )
+        told = [_error(f"{place}{text}; it is left out") for text in result.errors]
+        told += [Condition("RenderWarning", place + w, Severity.WARNING) for w in result.warnings]
         return _SourceResult(
             result.type,
             tuple(
                 RenderedDocument(source.index, d.file, d.index, bytes(d.object))
                 for d in result.documents
             ),
-            tuple(warnings),
+            tuple(told),
         )
 
 

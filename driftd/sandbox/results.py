@@ -76,6 +76,8 @@ class RenderResult(SandboxResult, frozen=True):
     type: Literal["Helm", "Kustomize", "Directory"]
     documents: tuple[Document, ...]
     warnings: tuple[str, ...]
+    errors: tuple[str, ...] = ()
+    """Files and documents that are wrong and left out; the others are there."""
 
 
 class JqOutcome(SandboxResult, frozen=True):

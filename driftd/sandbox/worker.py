@@ -130,7 +130,9 @@ class Worker:
             if fault.file and fault.file not in message:
                 message = f"{fault.file}: {message}"
             hint = HINTS.get(fault.code, "")
-            raise RenderError(message, reason=fault.code, hint="" if hint in message else hint)
+            # Most messages of these codes end with the remedy; it is said once.
+            message = message.removesuffix(f"; {hint}")
+            raise RenderError(message, reason=fault.code, hint=hint)
         return reply.result
 
     async def _exchange(self, frame: bytes, op: str, seconds: float) -> Reply:

@@ -423,10 +423,16 @@ def test_unserved(site: Site, manifest: str, reason: str) -> None:
 
 
 def test_manifest_is_no_yaml(site: Site) -> None:
-    """A manifest that does not parse: file, document and line."""
+    """A manifest that does not parse: file, document and line; the others are judged."""
     bad = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x\ndata: {}\n"
     site.broken({"bad.yaml": bad, **GOOD})
-    assert_broken(site, "apps/broken/bad.yaml: document 1: yaml: line 3")
+    seen = site.check()
+    assert_rest_is_right(seen)
+    (message,) = seen.conditions("broken")
+    assert "apps/broken/bad.yaml: document 1: yaml: line 3" in message
+    assert message.endswith("; it is left out")
+    assert seen.objects("broken") == {"ConfigMap good": ("Missing", "")}
+    assert seen.exit_code == 2
 
 
 def test_manifest_without_name(site: Site) -> None:

@@ -19,7 +19,9 @@ type manifestFile struct {
 	data []byte
 }
 
-// renderDirectory reads plain manifests and Jsonnet as Argo CD's directory type does.
+// renderDirectory reads plain manifests and Jsonnet as Argo CD's directory type does. Where that
+// gives up with the first file that is wrong, this one reads on: a bad file is an error of the
+// rendering, and the objects of the others are there.
 func renderDirectory(p *renderParams, t *tree) (*rendering, error) {
 	options := p.Source.Directory
 	if options == nil {
@@ -34,15 +36,13 @@ func renderDirectory(p *renderParams, t *tree) (*rendering, error) {
 	for _, file := range files {
 		if strings.HasSuffix(file.name, ".jsonnet") {
 			documents, err := evaluateJsonnet(t, p.dir(), file, &options.Jsonnet, environment)
-			if err != nil {
+			if err != nil && !result.sustains(err) {
 				return nil, err
 			}
 			result.documents = append(result.documents, documents...)
 			continue
 		}
-		if err := result.addManifests(file); err != nil {
-			return nil, err
-		}
+		result.addManifests(file)
 		if len(result.documents) > maxObjects {
 			return nil, fail(codeLimit, file.name, "%s: more than %d objects in the application", file.name, maxObjects)
 		}
@@ -97,38 +97,45 @@ func compileGlob(field, pattern string) (glob.Glob, error) {
 	return compiled, nil
 }
 
+// sustains notes an error of one file's content, with which the rendering can go on.
+func (r *rendering) sustains(err error) bool {
+	known := asWorkError(err, codeInternal, "")
+	if known.Code != codeInvalid && known.Code != codeJsonnet {
+		return false
+	}
+	r.refuse("%s", known.Message)
+	return true
+}
+
 // addManifests adds the objects of one file. A YAML file that does not read as manifests and
-// does not look like them (a values file, say) is left out with a warning, as in Argo CD.
-func (r *rendering) addManifests(file manifestFile) error {
+// does not look like them (a values file, say) is left out with a warning, as in Argo CD. Of any
+// other file each document that is wrong is an error.
+func (r *rendering) addManifests(file manifestFile) {
 	documents, problems, warnings := decodeFile(file.name, file.data)
 	if strings.HasSuffix(file.name, ".json") && len(documents) > 1 {
-		return fail(codeInvalid, file.name, "%s: several objects in a JSON file", file.name)
+		r.refuse("%s: several objects in a JSON file", file.name)
+		return
 	}
+	var manifests []document
 	for _, doc := range documents {
-		if !bytes.Contains(doc.raw, []byte(`"kind":"`)) {
+		if bytes.Contains(doc.raw, []byte(`"kind":"`)) {
+			manifests = append(manifests, doc)
+		} else {
 			problems = append(problems, problem{file.name, doc.index, "the object has no kind"})
-			break
 		}
 	}
-	if len(problems) > 0 {
-		first := problems[0]
-		read := 0
-		for _, doc := range documents {
-			if doc.index < first.Index {
-				read++
-			}
-		}
-		if read > 0 || strings.HasSuffix(file.name, ".json") || looksLikeManifest(file.data) {
-			return fail(codeInvalid, file.name, "%s: document %d: %s", file.name, first.Index+1, first.Message)
-		}
-		r.warn("%s: left out, it is no manifest: %s", file.name, first.Message)
-		return nil
+	if len(problems) > 0 && len(manifests) == 0 &&
+		!strings.HasSuffix(file.name, ".json") && !looksLikeManifest(file.data) {
+		r.warn("%s: left out, it is no manifest: %s", file.name, problems[0].Message)
+		return
+	}
+	for _, wrong := range problems {
+		r.refuse("%s: document %d: %s", file.name, wrong.Index+1, wrong.Message)
 	}
 	for _, warning := range warnings {
 		r.warn("%s: document %d: %s", file.name, warning.Index+1, warning.Message)
 	}
-	r.documents = append(r.documents, documents...)
-	return nil
+	r.documents = append(r.documents, manifests...)
 }
 
 func looksLikeManifest(data []byte) bool {

@@ -14,4 +14,5 @@ const (
 	maxDepth       = 100
 	maxAliases     = 100
 	maxLinks       = 40
+	maxErrors      = 100
 )

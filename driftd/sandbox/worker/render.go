@@ -11,7 +11,17 @@ import (
 // rendering is the outcome of one tool.
 type rendering struct {
 	documents []document
-	warnings  []string
+	// errors say which files or documents are left out because they are wrong.
+	errors   []string
+	warnings []string
+}
+
+// refuse notes that something is left out because it is wrong; one such note is enough for a
+// verdict, so that no more than a page of them is kept.
+func (r *rendering) refuse(format string, args ...any) {
+	if len(r.errors) < maxErrors {
+		r.errors = append(r.errors, shorten(fmt.Sprintf(format, args...)))
+	}
 }
 
 func (r *rendering) warn(format string, args ...any) {
@@ -62,12 +72,16 @@ func (s *server) render(params json.RawMessage) ([]byte, error) {
 }
 
 func encodeRendering(kind string, result *rendering) []byte {
+	if result.errors == nil {
+		result.errors = []string{}
+	}
 	if result.warnings == nil {
 		result.warnings = []string{}
 	}
 	var buffer bytes.Buffer
 	fmt.Fprintf(&buffer, `{"type":%q,"documents":`, kind)
 	writeDocuments(&buffer, result.documents)
+	writeField(&buffer, "errors", result.errors)
 	writeField(&buffer, "warnings", result.warnings)
 	buffer.WriteByte('}')
 	return buffer.Bytes()

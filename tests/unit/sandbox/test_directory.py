@@ -60,23 +60,47 @@ async def test_skip_marker(render: Any) -> None:
 
 
 async def test_what_is_no_manifest_is_left_out_with_a_warning(render: Any) -> None:
-    """A values file is passed over and named; a broken manifest is an error."""
+    """A values file is passed over and named, for it was never meant as a manifest."""
     files = {"app/a.yaml": manifest("a"), "app/values.yaml": "x: 1\n"}
     result = await render(files, {"path": "app"})
     assert [o["metadata"]["name"] for o in objects(result)] == ["a"]
     assert len(result.warnings) == 1
     assert result.warnings[0].startswith("app/values.yaml: left out")
-    for broken in (manifest("b") + "x: [\n", manifest("b") + "---\nx: 1\n"):
-        with pytest.raises(RenderError, match=r"app/b\.yaml: document") as caught:
-            await render({**files, "app/b.yaml": broken}, {"path": "app"})
-        assert caught.value.reason == "invalid-manifest"
+
+
+@pytest.mark.parametrize(
+    ("broken", "read", "error"),
+    [
+        (manifest("b") + "x: [\n", ["a"], "app/b.yaml: document 1: yaml: line"),
+        (manifest("b") + "---\nx: 1\n", ["a", "b"], "app/b.yaml: document 2: the object has no"),
+        ("- x\n---\n" + manifest("b"), ["a", "b"], "app/b.yaml: document 1: a list where"),
+    ],
+    ids=["syntax", "kind", "list"],
+)
+async def test_a_broken_manifest_hides_no_other(
+    render: Any, broken: str, read: list[str], error: str
+) -> None:
+    """Invariant 2: a document that is wrong is an error by file and number, the others are read."""
+    result = await render({"app/a.yaml": manifest("a"), "app/b.yaml": broken}, {"path": "app"})
+    assert [o["metadata"]["name"] for o in objects(result)] == read
+    (told,) = result.errors
+    assert told.startswith(error)
+
+
+async def test_many_broken_manifests_are_told_once_each_up_to_a_page(render: Any) -> None:
+    """However many files are broken, the errors stay few enough to be read."""
+    files = {f"app/{n:03}.yaml": manifest("b") + "x: [\n" for n in range(150)}
+    result = await render(files, {"path": "app"})
+    assert len(result.errors) == len(set(result.errors)) == 100
 
 
 async def test_json_file_holds_one_object(render: Any) -> None:
     """Several objects in a JSON file are refused, as is a broken one."""
     for text in ('{"kind": "A"} {"kind": "B"}', '{"kind": ', '{"a": 1}', "[]"):
-        with pytest.raises(RenderError, match=r"app/a\.json"):
-            await render({"app/a.json": text}, {"path": "app"})
+        result = await render({"app/a.json": text}, {"path": "app"})
+        assert result.documents == ()
+        (told,) = result.errors
+        assert told.startswith("app/a.json: ")
 
 
 async def test_lists_are_expanded(render: Any) -> None:
@@ -170,21 +194,25 @@ async def test_jsonnet(render: Any) -> None:
 )
 async def test_jsonnet_reaches_nothing_outside(render: Any, code: str) -> None:
     """Imports from outside of the repository are refused."""
-    with pytest.raises(RenderError, match=r"app/a\.jsonnet") as caught:
-        await render(
-            {"app/a.jsonnet": f"{{ a: {code} }}"},
-            {"path": "app"},
-            links={"app/link": "/etc/passwd"},
-        )
-    assert caught.value.reason == "jsonnet-error"
-    assert "root:" not in str(caught.value)
+    result = await render(
+        {"app/a.jsonnet": f"{{ a: {code} }}"},
+        {"path": "app"},
+        links={"app/link": "/etc/passwd"},
+    )
+    assert result.documents == ()
+    (told,) = result.errors
+    assert told.startswith("app/a.jsonnet: ")
+    assert "root:" not in told
 
 
 @pytest.mark.parametrize("code", ["1", "'text'", "{ a: ", "error 'no'", "[1]", "{ a: self.a }"])
 async def test_jsonnet_errors_name_the_file(render: Any, code: str) -> None:
-    """What is no object, or does not evaluate, is an error of that file."""
-    with pytest.raises(RenderError, match=r"app/a\.jsonnet"):
-        await render({"app/a.jsonnet": code}, {"path": "app"})
+    """What is no object, or does not evaluate, is an error of that file alone."""
+    files = {"app/a.jsonnet": code, "app/b.yaml": manifest("b")}
+    result = await render(files, {"path": "app"})
+    assert [o["metadata"]["name"] for o in objects(result)] == ["b"]
+    (told,) = result.errors
+    assert told.startswith("app/a.jsonnet: ")
 
 
 async def test_missing_library_is_named(render: Any) -> None:

@@ -1,0 +1,136 @@
+"""The composition root: what options and settings open, and what is wrong with them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from driftd import app
+from driftd.controller.options import CheckOptions
+from driftd.errors import ConfigError, SourceError
+from tests.testbed.gitrepo import GitRepo
+
+URL = "https://git.example.com/gitops.git"
+
+
+def kubeconfig(folder: Path, *contexts: str) -> Path:
+    """A kubeconfig whose contexts lead to servers that nobody asks."""
+    named = [{"name": name, "context": {"cluster": name, "user": name}} for name in contexts]
+    clusters = [
+        {"name": name, "cluster": {"server": f"https://{name}.example.com"}} for name in contexts
+    ]
+    users = [{"name": name, "user": {"token": "x"}} for name in contexts]
+    document = {"contexts": named, "clusters": clusters, "users": users}
+    file = folder / "kubeconfig"
+    file.write_text(json.dumps({"apiVersion": "v1", "kind": "Config", **document}))
+    return file
+
+
+@pytest.fixture
+def repo(git_repo: GitRepo) -> GitRepo:
+    """A checkout that declares one Application, into cluster `one`."""
+    document = {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "Application",
+        "metadata": {"name": "shop", "namespace": "argocd"},
+        "spec": {
+            "project": "default",
+            "source": {"repoURL": URL, "path": "apps/shop"},
+            "destination": {"name": "one", "namespace": "shop"},
+        },
+    }
+    settings = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}}
+    git_repo.write("argocd/shop.json", json.dumps(document))
+    git_repo.write("apps/shop/settings.json", json.dumps(settings))
+    git_repo.set_remote(URL)
+    git_repo.commit()
+    return git_repo
+
+
+def told(_text: str) -> None:
+    """Progress that nobody reads."""
+
+
+async def test_catalog(repo: GitRepo, tmp_path: Path) -> None:
+    """A checkout and a kubeconfig give the applications with their clusters."""
+    options = CheckOptions(repo=repo.path, kubeconfig=kubeconfig(tmp_path, "one", "two"))
+    declared = await app.catalog(options, progress=told)
+    (entry,) = declared.entries
+    assert (entry.application.name, entry.cluster) == ("shop", "one")
+
+
+async def test_render_without_kubeconfig(repo: GitRepo) -> None:
+    """Rendering needs no cluster: without any kubeconfig there are the objects and the reason."""
+    (found,) = await app.render(CheckOptions(repo=repo.path), progress=told)
+    assert [one.key.name for one in found.manifests] == ["settings"]
+    (condition,) = found.conditions
+    assert "no cluster is known for destination one" in condition.message
+    assert "kubeconfig" in condition.message
+
+
+async def test_the_current_folder_is_named_in_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without `--repo` the error names the folder, not a dot."""
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    with pytest.raises(SourceError, match=f"{tmp_path}/empty is not in a Git repository"):
+        await app.catalog(CheckOptions(), progress=told)
+
+
+@pytest.mark.parametrize("option", ["context", "hub"])
+async def test_a_context_that_does_not_exist(repo: GitRepo, tmp_path: Path, option: str) -> None:
+    """A flag that names no context is an error of the flag, with the contexts there are."""
+    file = kubeconfig(tmp_path, "one", "two")
+    options = CheckOptions(repo=repo.path, kubeconfig=file, **{option: "nonesuch"})
+    with pytest.raises(ConfigError, match="context 'nonesuch' does not exist") as caught:
+        await app.catalog(options, progress=told)
+    assert "one, two" in caught.value.hint
+
+
+@pytest.mark.parametrize("option", ["kubeconfig", "context", "hub"])
+async def test_a_kubeconfig_that_is_asked_for_must_be_there(repo: GitRepo, option: str) -> None:
+    """No kubeconfig is no error until a flag speaks of it."""
+    missing: Path | str = Path("nonesuch") if option == "kubeconfig" else "one"
+    options = CheckOptions(repo=repo.path, **{option: missing})
+    with pytest.raises(ConfigError, match="kubeconfig"):
+        await app.catalog(options, progress=told)
+
+
+def test_the_daemon_names_what_is_wrong_with_its_settings(tmp_path: Path) -> None:
+    """A receiver without its secret is found at the start, before anything is looked at."""
+    settings = {
+        "repositories": [{"path": str(tmp_path)}],
+        "store": {"dsn": f"sqlite:///{tmp_path}/driftd.db"},
+        "server": {"listen": "127.0.0.1:0"},
+        "notifications": {
+            "webhooks": [{"url": "http://127.0.0.1:9/hook", "secretFile": f"{tmp_path}/nonesuch"}]
+        },
+    }
+    file = tmp_path / "driftd.yaml"
+    file.write_text(json.dumps(settings))
+    with pytest.raises(ConfigError, match=f"{tmp_path}/nonesuch"):
+        app.run_daemon(file)
+
+
+def test_one_sweep(
+    repo: GitRepo, tmp_path: Path, private_logging: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`--once` ends after one sweep with 0, although the cluster cannot be reached."""
+    settings = {
+        "repositories": [{"path": str(repo.path)}],
+        "clusters": {
+            "kubeconfig": str(kubeconfig(tmp_path, "other")),
+            "destinations": {"one": "nonesuch"},
+        },
+        "store": {"dsn": f"sqlite:///{tmp_path}/driftd.db"},
+        "server": {"listen": "127.0.0.1:0"},
+    }
+    file = tmp_path / "driftd.yaml"
+    file.write_text(json.dumps(settings))
+    assert app.run_daemon(file, once=True) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    (change,) = [one for one in lines if one["message"] == "state change"]
+    assert (change["application"], change["status"]) == ("argocd/shop", "Unknown")
