@@ -1,15 +1,11 @@
-"""One look at every application: isolated from each other, and without any means to write."""
+"""One look at every application: isolated from each other."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import msgspec
-import pytest
 
-from driftd import app
-from driftd.cluster import writer
 from driftd.cluster.hub import Hub
 from driftd.controller.check import check, render
 from driftd.controller.declared import declare
@@ -18,8 +14,7 @@ from driftd.errors import Unreachable
 from driftd.model.condition import Condition
 from driftd.model.report import ApplicationReport, DriftReport
 from driftd.source.repositories import Repositories
-from tests.testbed.gitrepo import GitRepo
-from tests.unit.controller.builders import URL, application
+from tests.unit.controller.builders import application
 from tests.unit.controller.conftest import World
 from tests.unit.reports import START, VirtualClock
 
@@ -162,36 +157,6 @@ async def test_render_needs_no_cluster(world: World) -> None:
     found = await render(world.workspace, CheckOptions(), progress=world.progress)
     assert [one.manifests[0].key.name for one in found] == ["kept", "shop"]
     assert "note: rendered without the cluster's APIs: cluster one: timed out" in world.told
-
-
-@pytest.mark.cluster
-async def test_check_never_builds_a_writer(
-    api_server, namespace: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Detect-only holds no writer: a whole check of a drifted application constructs none."""
-    built: list[object] = []
-    original = writer.KubeWriter.__init__
-
-    def counted(self: writer.KubeWriter, transport) -> None:
-        built.append(transport)
-        original(self, transport)
-
-    monkeypatch.setattr(writer.KubeWriter, "__init__", counted)
-    repo = GitRepo(tmp_path / "gitops")
-    repo.set_remote(URL)
-    world = World(repo, None, None)
-    world.declare(
-        "shop",
-        destination={"server": api_server.server, "namespace": namespace},
-        syncPolicy={"automated": {"selfHeal": True, "prune": True}},
-    )
-    repo.commit()
-    options = CheckOptions(repo=repo.path, kubeconfig=api_server.kubeconfig("admin"))
-    report = await app.check(options, progress=world.progress, clock=VirtualClock())
-    assert [str(one.status) for one in report.applications[0].resources] == ["Missing"]
-    assert built == []
-    writer.KubeWriter(None)
-    assert len(built) == 1
 
 
 async def test_repositories_of_a_hub_may_be_unknown(world: World) -> None:

@@ -272,6 +272,20 @@ async def test_nothing_is_extra_of_half_a_render(cluster: MemoryCluster) -> None
 # Isolation and states
 
 
+async def test_a_field_that_the_kind_does_not_have(cluster: MemoryCluster) -> None:
+    """What no cluster can store is told as a mistake in Git; a removed field is not."""
+    found = await judged(cluster, desired({**BLUE, "colours": {"a": "b"}}))
+    (change,) = found["settings"].changes
+    assert (change.path, str(change.kind)) == ("/colours", "missing")
+    assert change.reason == (
+        "the kind has no field colours here, so no cluster stores it: "
+        "correct its name in Git or remove it"
+    )
+    found = await judged(cluster, desired(config_map("settings", colour="blue", size="small")))
+    (change,) = found["settings"].changes
+    assert change.reason == "declared in Git, absent from the cluster"
+
+
 async def test_a_broken_object_stays_alone(cluster: MemoryCluster) -> None:
     """A manifest of a shape that nothing expects is Unknown; the object beside it is judged."""
     broken = {**config_map("broken"), "data": ["a", "list"]}
