@@ -62,6 +62,7 @@ def resolve(
     destination: Destination,
     *,
     overrides: Mapping[str, str],
+    own_context: str = "",
     hub_clusters: Sequence[HubCluster] = (),
     contexts: Sequence[KubeContext] = (),
     current_context: str = "",
@@ -73,7 +74,8 @@ def resolve(
     `overrides` (`--cluster SERVER_OR_NAME=CONTEXT`), cluster Secrets of the hub, the
     kubeconfig cluster with exactly that server, the context named like
     `destination.name`. `https://kubernetes.default.svc` (Argo CD also calls it
-    `in-cluster`) is the own cluster inside a Pod, else the hub, else the only context.
+    `in-cluster`) is `own_context` (`--context`), else the own cluster inside a Pod, else
+    the hub, else the only context.
 
     Raises ConfigError (reason `UnknownCluster` or `InvalidDestination`) with the remedy.
     """
@@ -84,7 +86,9 @@ def resolve(
 
     override = _override(wanted, server, own, overrides)
     if override is not None:
-        return _by_override(wanted, override, by_name)
+        return _by_flag(wanted, override, by_name, f"--cluster {wanted}={override}")
+    if own and own_context:
+        return _by_flag(wanted, own_context, by_name, f"--context {own_context}")
     # Outside the hub, the address that its own Secret has for it leads nowhere.
     if not own or in_cluster:
         cluster = _hub_cluster(destination.name, server, hub_clusters)
@@ -127,15 +131,17 @@ def _override(wanted: str, server: str, own: bool, overrides: Mapping[str, str])
     return None
 
 
-def _by_override(wanted: str, override: str, by_name: Mapping[str, KubeContext]) -> ClusterMapping:
-    context = by_name.get(override)
+def _by_flag(
+    wanted: str, name: str, by_name: Mapping[str, KubeContext], flag: str
+) -> ClusterMapping:
+    context = by_name.get(name)
     if context is None:
         raise ConfigError(
-            f"--cluster {wanted}={override}: there is no context {override!r}",
+            f"{flag}: there is no context {name!r}",
             reason="UnknownCluster",
             hint=_available(by_name),
         )
-    return ClusterMapping(_target(context), f"{wanted} is context {override} (--cluster)")
+    return ClusterMapping(_target(context), f"{wanted} is context {name} ({flag.split()[0]})")
 
 
 def _hub_cluster(name: str, server: str, hub_clusters: Sequence[HubCluster]) -> HubCluster | None:

@@ -6,6 +6,8 @@ Reading raw bytes instead of the client library's models is about eighty times c
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import ssl
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime, timedelta
@@ -302,7 +304,11 @@ async def _exchange(
 
 
 def _connection_text(error: Exception) -> str:
+    """What the system says, in its own words: asyncio's begin with the name of its function."""
     cause = getattr(error, "os_error", None) or error
+    code = getattr(cause, "errno", None)
+    if isinstance(code, int) and code in errno.errorcode:
+        return os.strerror(code).lower()
     return getattr(cause, "strerror", None) or type(cause).__name__
 
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from driftd.applicationset.catalog import discover
 from driftd.cluster.destinations import (
-    IN_CLUSTER_SERVER,
     ClusterTarget,
     TargetKind,
     resolve,
@@ -121,7 +120,8 @@ def _entry(
     try:
         mapping = resolve(
             destination,
-            overrides=_overrides(options),
+            overrides=options.cluster_map,
+            own_context=options.context or "",
             hub_clusters=workspace.hub.clusters if workspace.hub else (),
             contexts=workspace.contexts,
             current_context=workspace.current_context,
@@ -150,14 +150,6 @@ def _entry(
         destination=destination,
         conditions=tuple(conditions),
     )
-
-
-def _overrides(options: CheckOptions) -> dict[str, str]:
-    """`--cluster` pairs; `--context` names the own cluster unless a pair already does."""
-    overrides = dict(options.cluster_map)
-    if options.context:
-        overrides.setdefault(IN_CLUSTER_SERVER, options.context)
-    return overrides
 
 
 def _none_chosen(options: CheckOptions, applications: tuple[Application, ...]) -> DriftdError:

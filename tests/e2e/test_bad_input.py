@@ -278,8 +278,8 @@ def test_unreachable_cluster(site: Site, tmp_path: Path) -> None:
         seen = site.check("--context=bare")
     assert_rest_is_right(seen)
     (message,) = seen.conditions("broken")
-    assert f"cluster down (https://127.0.0.1:{port})" in message
-    assert "is the server up, is a VPN needed?" in message
+    assert f"cluster down (https://127.0.0.1:{port}): cannot" in message
+    assert "connection refused; is the server up, is a VPN needed?" in message
     assert seen.objects("broken")["ConfigMap good"][0] == "Unknown"
     assert seen.exit_code == 2
 

@@ -169,3 +169,14 @@ def test_contradictory_destination(destination: dict[str, str], message: str) ->
     with pytest.raises(ConfigError, match=message) as caught:
         mapped(**destination)
     assert caught.value.reason == "InvalidDestination"
+
+
+def test_own_context_is_the_own_cluster_alone() -> None:
+    """`--context` stands for the own cluster, even inside a Pod; a pair for it comes first."""
+    found = mapped(server=OWN, own_context="stage", in_cluster=True)
+    assert found.target.name == "stage"
+    assert found.note == f"{OWN} is context stage (--context)"
+    assert mapped(server=OWN, own_context="stage", overrides={OWN: "prod"}).target.name == "prod"
+    assert mapped(name="prod", own_context="stage").target.name == "prod"
+    with pytest.raises(ConfigError, match="--context nonesuch: there is no context 'nonesuch'"):
+        mapped(server=OWN, own_context="nonesuch")

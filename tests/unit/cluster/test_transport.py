@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 
@@ -151,6 +152,18 @@ async def test_slow_server_is_unreachable(server, waits) -> None:
             await transport.get("/x", doing="look")
     finally:
         release.set()
+        await transport.close()
+
+
+async def test_refused_connection_is_said_in_the_systems_words(waits) -> None:
+    """Nobody listens: the address stands in the label, the reason is the system's own."""
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        port = holder.getsockname()[1]
+        access = ClusterAccess(name="down", server=f"https://127.0.0.1:{port}")
+        transport = Transport(access, wait=waits)
+        with pytest.raises(Unreachable, match=r": cannot look: connection refused$"):
+            await transport.get("/x", doing="look")
         await transport.close()
 
 

@@ -100,6 +100,7 @@ async def test_context_names_the_own_cluster(world: World) -> None:
     options = CheckOptions(context="two")
     declared = await declare(world.workspace, options, world.progress)
     assert declared.entries[1].cluster == "two"
+    assert f"note: destination {own} is context two (--context)" in world.told
     options = CheckOptions(context="two", cluster_map={own: "one"})
     declared = await declare(world.workspace, options, world.progress)
     assert declared.entries[1].cluster == "one"
