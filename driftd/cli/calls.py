@@ -7,10 +7,13 @@ clusters, databases and HTTP.
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+Result = TypeVar("Result")
 
 if TYPE_CHECKING:
     from driftd.cli.progress import Narrator
@@ -26,7 +29,7 @@ def check(options: Mapping[str, Any], narrator: Narrator) -> DriftReport:
     from driftd.controller.options import CheckOptions
 
     chosen = CheckOptions(**options)
-    return asyncio.run(app.check(chosen, progress=narrator, clock=SystemClock()))
+    return _run(app.check(chosen, progress=narrator, clock=SystemClock()))
 
 
 def render(options: Mapping[str, Any], narrator: Narrator) -> Sequence[Desired]:
@@ -34,7 +37,7 @@ def render(options: Mapping[str, Any], narrator: Narrator) -> Sequence[Desired]:
     from driftd import app
     from driftd.controller.options import CheckOptions
 
-    return asyncio.run(app.render(CheckOptions(**options), progress=narrator))
+    return _run(app.render(CheckOptions(**options), progress=narrator))
 
 
 def catalog(options: Mapping[str, Any], narrator: Narrator) -> Declared:
@@ -42,7 +45,7 @@ def catalog(options: Mapping[str, Any], narrator: Narrator) -> Declared:
     from driftd import app
     from driftd.controller.options import CheckOptions
 
-    return asyncio.run(app.catalog(CheckOptions(**options), progress=narrator))
+    return _run(app.catalog(CheckOptions(**options), progress=narrator))
 
 
 def diff(*, desired: Path, live: Path, schemas: tuple[Path, ...], mode: str) -> DiffReport:
@@ -79,6 +82,28 @@ def worker_versions() -> dict[str, str]:
         return {"go": hello.go, **hello.libraries}
 
     return asyncio.run(ask())
+
+
+def _run(look: Coroutine[Any, Any, Result]) -> Result:
+    """Run one look to its end.
+
+    A look makes some hundred thousand values that live until it is printed; the garbage
+    collector would walk them again and again, so it runs more seldom meanwhile.
+    """
+    results: list[Result] = []
+
+    async def keep() -> None:
+        # As the result of a task, Python 3.11 would format the whole report for an error text
+        # that it then drops.
+        results.append(await look)
+
+    before = gc.get_threshold()
+    gc.set_threshold(100_000, 20, 20)
+    try:
+        asyncio.run(keep())
+    finally:
+        gc.set_threshold(*before)
+    return results[0]
 
 
 def _load(module: str) -> Any:
