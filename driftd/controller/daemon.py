@@ -87,8 +87,13 @@ class Daemon:
         return True
 
     async def _names(self) -> list[str]:
-        """What a sweep puts on the queue; a repository that cannot be read is told, not fatal."""
-        return await self._guarded(self._reconciler.declared_names) or []
+        """What a sweep puts on the queue; a repository that cannot be read is told, not fatal.
+
+        The applications that are known are looked at all the same: each says by itself what
+        it cannot see.
+        """
+        names = await self._guarded(self._reconciler.declared_names)
+        return self._reconciler.known_names() if names is None else names
 
     async def _sweep(self) -> None:
         """Put every application on the queue."""
@@ -115,6 +120,8 @@ class Daemon:
             await self._deliver()
 
     async def _reconcile(self, name: str) -> None:
+        proving = name in self._proving
+        self._proving.discard(name)
         try:
             wrote = await self._reconciler.reconcile(name)
         except DriftdError as error:
@@ -130,11 +137,9 @@ class Daemon:
             return
         # A write is followed by one look that proves it. If that look writes again, somebody
         # fights with Git; the next sweep is soon enough for that.
-        if wrote and name not in self._proving:
+        if wrote and not proving:
             self._proving.add(name)
             await self._queue.add(name)
-        else:
-            self._proving.discard(name)
 
     async def _deliver(self) -> None:
         await self._guarded(self._dispatcher.deliver_due)

@@ -85,11 +85,15 @@ async def declare(workspace: Workspace, options: CheckOptions, progress: Progres
 async def _catalog(
     workspace: Workspace,
 ) -> tuple[tuple[Application, ...], dict[str, AppProject], list[Condition]]:
-    """What all repositories declare together; of two of one name the first counts."""
+    """What all repositories declare together; of two of one name the first counts.
+
+    A repository that cannot be read is a condition, unless there is no other.
+    """
     applications: dict[str, Application] = {}
     projects: dict[str, AppProject] = {}
-    conditions: list[Condition] = []
-    for reading in await workspace.repositories.homes():
+    readings, failures = await workspace.repositories.homes()
+    conditions = [Condition("ComparisonError", failure.message) for failure in failures]
+    for reading in readings:
         catalog = await discover(reading.tree, workspace.sandbox)
         conditions += catalog.conditions
         for name, project in catalog.projects.items():

@@ -48,9 +48,9 @@ class Reconciler:
     async def declared_names(self) -> list[str]:
         """Read anew what Git declares; the names (`namespace/name`) of the chosen applications.
 
-        Applications that are declared no longer are forgotten by the store, but only when all
-        documents could be read: one of those that could not may declare them. Raises
-        DriftdError when nothing can be read; then everything stays as it was.
+        Applications that are declared no longer are forgotten, but only when everything could
+        be read: what could not may declare them, so they stay as they were declared last.
+        Raises DriftdError when nothing can be read; then everything stays as it was.
         """
         log = get_logger("driftd.controller")
         self.workspace.repositories.forget()
@@ -59,16 +59,23 @@ class Reconciler:
             log.warning("declaration", type=condition.type, problem=condition.message)
         self._declared = declared
         self._read = await self._revisions()
-        self._entries = {
+        found = {
             entry.application.qualified_name: entry
             for entry in declared.entries
             if selected(
                 self.settings.applications, entry.application.namespace, entry.application.name
             )
         }
-        if not any(one.severity is Severity.ERROR for one in declared.conditions):
+        if any(one.severity is Severity.ERROR for one in declared.conditions):
+            self._entries = {**self._entries, **found}
+        else:
+            self._entries = found
             await self._forget_others()
         self.metrics.known(self._entries)
+        return self.known_names()
+
+    def known_names(self) -> list[str]:
+        """The names at the last reading that succeeded."""
         return sorted(self._entries)
 
     async def _forget_others(self) -> None:
@@ -89,7 +96,8 @@ class Reconciler:
     async def _revisions(self) -> tuple[str, ...]:
         if self.workspace.hub is not None:
             return ()
-        return tuple(one.revision for one in await self.workspace.repositories.homes())
+        readings, _ = await self.workspace.repositories.homes()
+        return tuple(one.revision for one in readings)
 
     async def reconcile(self, name: str) -> bool:
         """Look, act if the operator has opened it, record, and leave the telling to the outbox.

@@ -13,6 +13,7 @@ from typing import Protocol
 
 import msgspec
 
+from driftd.aio import gather_isolated
 from driftd.errors import DriftdError, SourceError
 from driftd.model.application import Application, ApplicationSource
 from driftd.model.condition import Condition, Severity
@@ -20,6 +21,9 @@ from driftd.model.tree import ResolvedSource, Tree
 from driftd.source.git import GitRepository
 from driftd.source.objects import CommitInfo
 from driftd.source.url import identity, parse, printable
+
+_FETCHES = 4
+"""Repositories that are fetched at a time."""
 
 
 class Repository(Protocol):
@@ -226,19 +230,31 @@ class Repositories:
         self._readings.clear()
         self._notes.clear()
 
-    async def homes(self) -> list[Reading]:
-        """The files of every repository that declares Applications.
+    async def homes(self) -> tuple[list[Reading], list[SourceError]]:
+        """The files of every repository that declares Applications, and why others have none.
 
         The first checkout at its HEAD (as its files lie there with `worktree`), unless homes
-        were named. Raises SourceError.
+        were named. Raises SourceError when none of them can be read.
         """
-        if self._homes:
-            return [await self._home(home) for home in self._homes]
-        if self._primary is None:
-            raise SourceError(
-                "no repository to read the Applications from", hint="give one with --repo PATH"
-            )
-        return [await self._read(self._primary, "HEAD")]
+        if not self._homes:
+            if self._primary is None:
+                raise SourceError(
+                    "no repository to read the Applications from", hint="give one with --repo PATH"
+                )
+            return [await self._read(self._primary, "HEAD")], []
+        readings: list[Reading] = []
+        failures: list[SourceError] = []
+        results = await gather_isolated(
+            self._home, self._homes, limit=_FETCHES, isolate=SourceError
+        )
+        for result in results:
+            if isinstance(result, SourceError):
+                failures.append(result)
+            elif isinstance(result, Reading):
+                readings.append(result)
+        if not readings:
+            raise failures[0]
+        return readings, failures
 
     async def _home(self, home: Home) -> Reading:
         if home.path:

@@ -253,7 +253,7 @@ async def test_the_example_repository(sandbox: SandboxPool, tmp_path: Path) -> N
     shutil.copytree(EXAMPLE, checkout)
     GitRepo(checkout).commit()
     repositories = await Repositories.open([str(checkout)])
-    catalog = await discover((await repositories.homes())[0].tree, sandbox)
+    catalog = await discover((await repositories.homes())[0][0].tree, sandbox)
     units = ("app3", "apps", "dashboards", "event-exporter", "infrastructure", "ledger")
     assert _names(catalog) == [f"{env}-{unit}" for env in ENVIRONMENTS for unit in units]
     assert set(catalog.projects) == {"default", *ENVIRONMENTS}

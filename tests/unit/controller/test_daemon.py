@@ -115,6 +115,21 @@ async def test_a_repository_that_cannot_be_read_does_not_end_the_daemon(bench: B
         await running
 
 
+async def test_known_applications_are_looked_at_while_git_cannot_be_read(bench: Bench) -> None:
+    """Git that goes away makes known applications Unknown, with the reason, not silent."""
+    head = bench.world.repo.path / ".git" / "HEAD"
+    stop, swept = asyncio.Event(), asyncio.Event()
+    async with asyncio.timeout(DEADLINE):
+        running = asyncio.create_task(daemon_of(bench, interval="1s", swept=swept.set).run(stop))
+        await swept.wait()
+        head.write_text("ref: refs/heads/nonesuch\n")
+        await until(bench, lambda: ("shop", "unknown") in bench.transitions())
+        stop.set()
+        await running
+    told = next(one for one in bench.changes if str(one.transition) == "unknown")
+    assert "the repository has no commit yet" in told.conditions[0].message
+
+
 async def test_a_defect_at_one_application_stops_no_other(
     bench: Bench, capsys: pytest.CaptureFixture[str], private_logging: None
 ) -> None:
@@ -137,7 +152,7 @@ async def test_a_defect_at_one_application_stops_no_other(
     (line,) = [one for one in lines if one["message"] == "look failed"]
     assert (line["application"], line["reason"]) == ("argocd/kept", "Defect")
     assert line["error"] == "ZeroDivisionError"
-    assert "42" not in json.dumps(line)
+    assert "secret value" not in json.dumps(line)
     exposition = bench.reconciler.metrics.exposition().decode()
     assert 'driftd_look_errors_total{reason="Defect"} 1.0' in exposition
 

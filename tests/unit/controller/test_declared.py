@@ -131,3 +131,18 @@ async def test_two_repositories_declare_one_name(world: World, tmp_path: Path) -
     (condition,) = declared.conditions
     assert "argocd/shop is declared in two repositories" in condition.message
     assert "apps/shop.json does not" in condition.message
+
+
+async def test_one_of_two_repositories_cannot_be_read(world: World, tmp_path: Path) -> None:
+    """The Applications of the other repository are there; what failed is a condition."""
+    other = GitRepo(tmp_path / "empty")
+    homes = [Home(path=str(other.path)), Home(path=str(world.repo.path))]
+    repositories = await Repositories.open([str(world.repo.path)], homes=homes)
+    workspace = replace(world.workspace, repositories=repositories)
+    declared = await declare(workspace, CheckOptions(), world.progress)
+    assert [one.application.name for one in declared.entries] == ["kept", "shop"]
+    (condition,) = declared.conditions
+    assert str(other.path) in condition.message
+    broken = await Repositories.open([str(world.repo.path)], homes=homes[:1])
+    with pytest.raises(SourceError):
+        await declare(replace(world.workspace, repositories=broken), CheckOptions(), world.progress)

@@ -202,14 +202,20 @@ async def test_a_removed_application_is_forgotten(bench: Bench) -> None:
 
 
 async def test_an_unreadable_document_forgets_nothing(bench: Bench) -> None:
-    """An Application whose document does not parse is not gone: its drift stays open."""
+    """An Application whose document does not parse is looked at as it was declared last."""
     bench.world.paint("shop", "red")
     await bench.sweep()
     bench.world.repo.write("argocd/shop.json", '{"apiVersion": "argoproj.io/v1alpha1", ')
     bench.world.repo.commit()
-    assert await bench.sweep() == {"argocd/kept": False}
-    assert set(await statuses(bench)) == {"kept", "shop"}
+    assert await bench.sweep() == {"argocd/kept": False, "argocd/shop": False}
     assert len(await bench.store.open_drifts()) == 1
+    bench.world.paint("shop", "blue")
+    await bench.sweep()
+    assert bench.transitions() == [("shop", "drifted"), ("shop", "recovered")]
+    bench.world.repo.remove("argocd/shop.json")
+    bench.world.repo.commit()
+    assert await bench.sweep() == {"argocd/kept": False}
+    assert set(await statuses(bench)) == {"kept"}
 
 
 async def test_a_repository_that_cannot_be_read_forgets_nothing(bench: Bench) -> None:
@@ -219,6 +225,7 @@ async def test_a_repository_that_cannot_be_read_forgets_nothing(bench: Bench) ->
     with pytest.raises(SourceError):
         await bench.reconciler.declared_names()
     assert set(await statuses(bench)) == {"kept", "shop"}
+    assert bench.reconciler.known_names() == ["argocd/kept", "argocd/shop"]
 
 
 async def test_selected_applications(bench: Bench) -> None:

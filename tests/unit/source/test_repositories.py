@@ -136,7 +136,7 @@ async def test_uncommitted_files_are_ignored_with_a_note(repo: GitRepo) -> None:
     repo.write("app/one.yaml", "uncommitted")
     repositories = await Repositories.open([str(repo.path)])
     for _ in range(2):
-        assert (await repositories.homes())[0].tree.files["app/one.yaml"] == b"new"
+        assert (await repositories.homes())[0][0].tree.files["app/one.yaml"] == b"new"
     assert len(repositories.notes) == 1
     assert "--worktree" in repositories.notes[0]
     assert notes_as_conditions(repositories.notes)[0].severity is Severity.INFO
@@ -157,12 +157,12 @@ async def test_worktree_reads_what_lies_there(repo: GitRepo) -> None:
 async def test_a_look_is_consistent_until_forgotten(repo: GitRepo) -> None:
     """A revision resolves once per look: a commit in between is seen by the next look only."""
     repositories = await Repositories.open([str(repo.path)])
-    first = (await repositories.homes())[0]
+    first = (await repositories.homes())[0][0]
     repo.write("app/one.yaml", "newer")
     repo.commit()
-    assert (await repositories.homes())[0].revision == first.revision
+    assert (await repositories.homes())[0][0].revision == first.revision
     repositories.forget()
-    assert (await repositories.homes())[0].revision == repo.head
+    assert (await repositories.homes())[0][0].revision == repo.head
 
 
 async def test_a_mirror_serves_other_urls(repo: GitRepo, tmp_path: Path) -> None:
