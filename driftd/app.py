@@ -92,8 +92,13 @@ async def _run(settings: Settings, *, once: bool) -> int:
     configure(settings.log)
     clock, metrics, readiness = SystemClock(), Metrics(__version__), Readiness()
     stop = asyncio.Event()
+
+    def end() -> None:
+        readiness.draining()
+        stop.set()
+
     for name in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+        asyncio.get_running_loop().add_signal_handler(name, end)
     async with AsyncExitStack() as stack:
         store = await SqlStore.open(store_dsn(settings.store))
         stack.push_async_callback(store.close)

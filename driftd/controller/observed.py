@@ -173,7 +173,8 @@ async def _schemas(
     if not fresh and not problems:
         return _Schemas(memory.known(target), hashes, problems)
     compiled = memory.known(target).extended(orjson.loads(body) for body in fresh.values())
-    memory.keep(target, {**known, **hashes}, compiled)
+    # Another look at the cluster may have added documents meanwhile.
+    memory.keep(target, {**memory.hashes(target), **hashes}, compiled)
     return _Schemas(compiled, hashes, problems)
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _BODY_LIMIT = 1 << 20
 _HEADER_LIMIT = 16 << 10
 _SHUTDOWN_SECONDS = 5.0
+_FIRST_SWEEP = "the first sweep"
 
 _HEADERS = {
     "Cache-Control": "no-store",
@@ -27,11 +28,12 @@ class Readiness:
     """Whether the daemon is ready, and what it waits for if it is not."""
 
     def __init__(self) -> None:
-        self.waiting_for = "the first sweep"
+        self.waiting_for = _FIRST_SWEEP
 
     def first_sweep_done(self) -> None:
-        """Every application has been looked at once."""
-        self.waiting_for = ""
+        """Every application has been looked at once. While the daemon ends it stays unready."""
+        if self.waiting_for == _FIRST_SWEEP:
+            self.waiting_for = ""
 
     def draining(self) -> None:
         """The daemon is about to end."""

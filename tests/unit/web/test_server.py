@@ -27,6 +27,8 @@ async def test_readiness_follows_the_first_sweep():
         assert (await get(server, "/readyz"))[:2] == (200, "ok\n")
         readiness.draining()
         assert (await get(server, "/readyz"))[0] == 503
+        readiness.first_sweep_done()
+        assert (await get(server, "/readyz"))[0] == 503
 
 
 async def test_liveness_says_when_nothing_moves():
