@@ -59,4 +59,5 @@ test: lint worker testbed ## Lint, build what is missing, run all tests but the 
 
 .PHONY: prove
 prove: worker testbed ## Measure: speed and memory beside kubectl, nothing else running
+	PROPERTY_MUTATIONS=2400 $(PYTEST) tests/property -q -s -p no:xdist
 	$(PYTEST) tests/perf -q -s -p no:xdist
