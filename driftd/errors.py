@@ -8,6 +8,7 @@ translated where they are raised and never travel further.
 
 from __future__ import annotations
 
+import traceback
 from enum import StrEnum
 
 
@@ -39,6 +40,20 @@ class DriftdError(Exception):
     def message(self) -> str:
         """The message with its remedy, as conditions and the CLI print it."""
         return f"{self}; {self.hint}" if self.hint else str(self)
+
+
+def described(error: BaseException) -> str:
+    """What a report may say of an error: its message, or of a defect its kind and place.
+
+    The text of an unforeseen exception is left out, since it may quote a document.
+    """
+    if isinstance(error, DriftdError):
+        return error.message
+    frames = traceback.extract_tb(error.__traceback__)
+    where = ""
+    if frames:
+        where = f" at {frames[-1].filename.rpartition('driftd/')[2]}:{frames[-1].lineno}"
+    return f"unexpected {type(error).__name__}{where}; this is a defect of driftd, report it"
 
 
 class ConfigError(DriftdError):

@@ -22,7 +22,7 @@ from driftd.controller.options import CheckOptions
 from driftd.controller.verdict import Look, Verdict, application_report, judge
 from driftd.controller.workspace import Progress, Workspace
 from driftd.diff.schema import SchemaSet
-from driftd.errors import ClusterError, ConfigError, DriftdError
+from driftd.errors import ClusterError, ConfigError, described
 from driftd.model.condition import Condition, Severity
 from driftd.model.report import (
     ApplicationReport,
@@ -81,13 +81,13 @@ async def look(
         work = _ClusterLook(workspace, declared, options, progress, clock)
         return await work.reports(target, entries)
 
-    results = await gather_isolated(one, by_target, limit=len(by_target) or 1, isolate=DriftdError)
+    results = await gather_isolated(one, by_target, limit=len(by_target) or 1)
     looks: dict[int, Looked] = {}
     for entries, result in zip(by_target.values(), results, strict=True):
         for position, entry in enumerate(entries):
             if isinstance(result, Exception):
                 # Nothing of this cluster came back; its applications say why.
-                told = Condition("ComparisonError", str(result))
+                told = Condition("ComparisonError", described(result))
                 blind = Desired(entry=entry)
                 looks[id(entry)] = Looked(application_report(blind, (), (told,)), blind)
             else:
@@ -135,7 +135,7 @@ class _ClusterLook:
             observed_at=rfc3339(self.clock.now()),
             instance_label=hub.tracking.instance_label if hub else None,
         )
-        return [Looked(await self._report(one, shared), one, view) for one in desired]
+        return [Looked(await self._isolated(one, shared), one, view) for one in desired]
 
     async def _view(self, target: ClusterTarget) -> ClusterView:
         self.progress(f"connecting to {target.name}")
@@ -161,12 +161,15 @@ class _ClusterLook:
 
         # By project, since a worker of the sandbox is never shared between projects.
         order = sorted(entries, key=lambda entry: entry.application.spec.project)
-        results = await gather_isolated(render, order, limit=_RENDERS, isolate=DriftdError)
+        results = await gather_isolated(render, order, limit=_RENDERS)
         found = {
             id(entry): (
                 Desired(
                     entry=entry,
-                    conditions=(*entry.conditions, Condition("ComparisonError", str(result))),
+                    conditions=(
+                        *entry.conditions,
+                        Condition("ComparisonError", described(result)),
+                    ),
                 )
                 if isinstance(result, Exception)
                 else result
@@ -185,6 +188,14 @@ class _ClusterLook:
         moment = rfc3339(self.clock.now())
         shared = Look(view=view, observation=_NOTHING, observed_at=moment)
         return application_report(desired, Verdict(desired, shared).resources(), conditions)
+
+    async def _isolated(self, desired: Desired, shared: Look) -> ApplicationReport:
+        """The report of one application; whatever goes wrong with it stays with it."""
+        try:
+            return await self._report(desired, shared)
+        except Exception as error:  # noqa: BLE001 - even a defect must not blank the others
+            told = Condition("ComparisonError", described(error))
+            return application_report(desired, (), (*desired.conditions, told))
 
     async def _report(self, desired: Desired, shared: Look) -> ApplicationReport:
         verdict = Verdict(desired, shared)

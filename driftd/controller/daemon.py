@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import traceback
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from driftd.controller.queue import NameQueue, QueueClosed
 from driftd.controller.reconciler import Reconciler
 from driftd.controller.schedule import Schedule
-from driftd.errors import DriftdError
+from driftd.errors import DriftdError, described
 from driftd.notify.dispatch import Dispatcher
 from driftd.settings.quantity import Duration
 from driftd.settings.types import Settings
@@ -129,10 +128,8 @@ class Daemon:
             self._reconciler.metrics.look_error(error.reason)
             return
         except Exception as error:  # noqa: BLE001 - a defect at one application stops no other
-            place = traceback.extract_tb(error.__traceback__)[-1]
-            where = f"{place.filename.rpartition('driftd/')[2]}:{place.lineno}"
-            kind = type(error).__name__
-            self._log.error("look failed", application=name, reason="Defect", error=kind, at=where)
+            text = described(error)
+            self._log.error("look failed", application=name, reason="Defect", error=text)
             self._reconciler.metrics.look_error("Defect")
             return
         # A write is followed by one look that proves it. If that look writes again, somebody

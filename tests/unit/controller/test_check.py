@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import msgspec
+import pytest
 
 from driftd.cluster.hub import Hub
+from driftd.controller import check as module
 from driftd.controller.check import check, render
 from driftd.controller.declared import declare
 from driftd.controller.options import CheckOptions
@@ -110,6 +113,28 @@ async def test_one_application_has_no_cluster(world: World) -> None:
     report = await checked(world)
     assert verdicts(report) == {"kept": "Synced", "shop": "Unknown"}
     assert by_name(report)["shop"].cluster == ""
+
+
+@pytest.mark.parametrize("step", ["desired_state", "judge"])
+async def test_a_defect_at_one_application(
+    world: World, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """An exception that nobody foresaw makes its application Unknown, and quotes nothing."""
+    original = getattr(module, step)
+
+    async def failing(*arguments: Any, **options: Any) -> Any:
+        subject = arguments[1].application if step == "desired_state" else arguments[0]
+        if subject.name == "shop":
+            raise ZeroDivisionError("a secret value")
+        return await original(*arguments, **options)
+
+    monkeypatch.setattr(module, step, failing)
+    report = await checked(world)
+    assert verdicts(report) == {"kept": "Synced", "shop": "Unknown"}
+    (condition,) = by_name(report)["shop"].conditions
+    assert condition.message.startswith("unexpected ZeroDivisionError at ")
+    assert "this is a defect of driftd" in condition.message
+    assert "a secret value" not in condition.message
 
 
 async def test_a_document_that_does_not_parse_makes_the_report_incomplete(world: World) -> None:
