@@ -46,8 +46,8 @@ def change_lines(
     for number, change in enumerate(changes):
         run += 1
         yield from _what(change, resource, wide=wide, width=width - _SEVERITY_COLUMN)
-        if wide and change.reason is not UNSET:
-            yield _beside(Text(f"why: {printable(change.reason)}", "dim"))
+        if wide:
+            yield from _reasons(change)
         if change.ignored_by is not UNSET:
             yield _beside(Text(f"ignored by {printable(change.ignored_by)}", "dim"))
         author = author_of(change, now)
@@ -59,6 +59,14 @@ def change_lines(
             count = {1: "", 2: "both "}.get(run, f"all {run} ")
             yield _beside(Text(f"{count}{author}", "dim"))
             run = 0
+
+
+def _reasons(change: Change) -> Iterator[Line]:
+    """Why the change has its severity, and its class."""
+    if change.severity_reason is not UNSET:
+        yield _beside(Text(f"{change.severity}: {printable(change.severity_reason)}", "dim"))
+    if change.reason is not UNSET:
+        yield _beside(Text(f"{change.change_class}: {printable(change.reason)}", "dim"))
 
 
 def author_of(change: Change, now: str) -> str:

@@ -328,10 +328,7 @@ async def judge(
             judged.append(resource)
             continue
         key = ResourceKey(resource.group, resource.kind, resource.namespace, resource.name)
-        changes = tuple(
-            msgspec.structs.replace(change, severity=severity(resource.kind, change))
-            for change in resource.changes
-        )
+        changes = tuple(_rated(resource.kind, change) for change in resource.changes)
         if rules:
             objects = [body for body in (live.get(key), desired.get(key)) if body is not None]
             answers = await _answers(application, rules, key, objects, sandbox, failures)
@@ -342,6 +339,11 @@ async def judge(
             status = status_of(changes)
         judged.append(msgspec.structs.replace(resource, changes=changes, status=status))
     return judged, rule_conditions(rules, matched, failures)
+
+
+def _rated(kind: str, change: Change) -> Change:
+    level, reason = severity(kind, change)
+    return msgspec.structs.replace(change, severity=level, severity_reason=reason)
 
 
 async def _answers(

@@ -9,17 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-POD_FIELDS: Final = frozenset(
-    {
-        "hostNetwork",
-        "hostPID",
-        "hostIPC",
-        "hostUsers",
-        "serviceAccountName",
-        "serviceAccount",
-        "automountServiceAccountToken",
-    }
-)
+POD_FIELDS: Final = {
+    "hostNetwork": "host network",
+    "hostPID": "the node's processes",
+    "hostIPC": "the node's shared memory",
+    "hostUsers": "decides whether root in the Pod is root on the node",
+    "serviceAccountName": "decides the Pod's identity",
+    "serviceAccount": "decides the Pod's identity",
+    "automountServiceAccountToken": "gives the Pod an API token",
+}
+"""Fields of a Pod and, in short words, what they give away."""
 CONTAINER_LISTS: Final = frozenset({"containers", "initContainers", "ephemeralContainers"})
 SECURITY_FIELDS: Final = frozenset(
     {
@@ -60,59 +59,84 @@ IDENTITY_ANNOTATIONS: Final = frozenset(
     }
 )
 RESTART_STAMP: Final = "kubectl.kubernetes.io/restartedAt"
+_RBAC_FIELDS: Final = frozenset({"rules", "subjects", "roleRef", "aggregationRule"})
+_TRAFFIC_FIELDS: Final = frozenset({"externalIPs", "externalName", "type", "loadBalancerIP"})
+_WHAT_RUNS: Final = {
+    "image": "an image decides what runs",
+    "command": "a command decides what runs",
+}
 
 
 def is_critical(kind: str, path: Sequence[str]) -> bool:
     """Whether a change at `path` (names, list steps as `*`) can hand somebody power or traffic."""
+    return bool(critical_reason(kind, path))
+
+
+def critical_reason(kind: str, path: Sequence[str]) -> str:
+    """What a change at `path` can give away, in short words; empty where it is not critical."""
     if not path:
-        return False
-    head, last = path[0], path[-1]
+        return ""
+    head = path[0]
     if head == "metadata":
         return _critical_metadata(path)
-    if kind in RBAC_KINDS and head in ("rules", "subjects", "roleRef", "aggregationRule"):
-        return True
+    if kind in RBAC_KINDS and head in _RBAC_FIELDS:
+        return "RBAC hands out rights"
     if kind in WEBHOOK_KINDS:
-        return True
+        return "takes part in every request to the API server"
     if head == "spec" and kind == "Service" and len(path) > 1:
-        return path[1] in ("externalIPs", "externalName", "type", "loadBalancerIP")
-    return _critical_in_pod(path, last)
+        return "decides where traffic goes" if path[1] in _TRAFFIC_FIELDS else ""
+    return _critical_in_pod(path, path[-1])
 
 
-def _critical_in_pod(path: Sequence[str], last: str) -> bool:
+def _critical_in_pod(path: Sequence[str], last: str) -> str:
     if last in POD_FIELDS:
-        return True
+        return POD_FIELDS[last]
     if "securityContext" in path:
-        return last == "securityContext" or bool(SECURITY_FIELDS.intersection(path))
+        critical = last == "securityContext" or SECURITY_FIELDS.intersection(path)
+        return "decides what a container may do to its node" if critical else ""
     if "volumes" in path:
-        return last in ("*", "volumes") or "hostPath" in path
+        if "hostPath" in path:
+            return "a folder of the node"
+        return "decides what the Pod mounts" if last in ("*", "volumes") else ""
     for position, name in enumerate(path):
         if name in CONTAINER_LISTS:
             rest = path[position + 1 :]
             # The list, a whole container, its image or what it runs.
-            return len(rest) <= 1 or rest[1] in ("image", "command")
-    return False
+            return (
+                "a container decides what runs" if len(rest) <= 1 else _WHAT_RUNS.get(rest[1], "")
+            )
+    return ""
 
 
-def _critical_metadata(path: Sequence[str]) -> bool:
+def _critical_metadata(path: Sequence[str]) -> str:
     if len(path) < 3:
-        return False
-    if path[1] == "labels":
-        return path[2].startswith("pod-security.kubernetes.io/")
-    return path[1] == "annotations" and path[2] in IDENTITY_ANNOTATIONS
+        return ""
+    if path[1] == "labels" and path[2].startswith("pod-security.kubernetes.io/"):
+        return "decides which Pods the namespace admits"
+    if path[1] == "annotations" and path[2] in IDENTITY_ANNOTATIONS:
+        return "gives a cloud identity"
+    return ""
 
 
 def holds_critical(kind: str, path: Sequence[str], value: Any) -> bool:
     """Whether a value at `path` has a critical place inside: an added struct or list with one."""
+    return bool(reason_inside(kind, path, value))
+
+
+def reason_inside(kind: str, path: Sequence[str], value: Any) -> str:
+    """The reason of the first critical place inside a value at `path`; empty if there is none."""
     if isinstance(value, dict):
         inner: Iterable[tuple[str, Any]] = value.items()
     elif isinstance(value, list):
         inner = (("*", item) for item in value)
     else:
-        return False
-    return any(
-        is_critical(kind, (*path, name)) or holds_critical(kind, (*path, name), below)
-        for name, below in inner
-    )
+        return ""
+    for name, below in inner:
+        place = (*path, name)
+        reason = critical_reason(kind, place) or reason_inside(kind, place, below)
+        if reason:
+            return reason
+    return ""
 
 
 def is_review(path: Sequence[str]) -> bool:

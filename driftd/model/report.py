@@ -83,7 +83,10 @@ class Change(WireStruct, frozen=True, kw_only=True, omit_defaults=True):
     confidence: Literal["exact", "likely", "window", "audit"] | UnsetType = UNSET
     attribution: dict[str, Any] | UnsetType = UNSET
     severity: Literal["critical", "high", "medium", "low", "info"] | UnsetType = UNSET
+    severity_reason: str | UnsetType = UNSET
+    """Why the severity is what it is, in short words."""
     reason: str | UnsetType = UNSET
+    """Why the change has its class."""
     ignored_by: str | UnsetType = UNSET
 
     @property

@@ -12,28 +12,45 @@ Level = Literal["critical", "high", "medium", "low", "info"]
 ORDER: Final[tuple[Level, ...]] = ("critical", "high", "medium", "low", "info")
 """Worst first."""
 
-_HIGH_FIELDS: Final = frozenset(
-    {"image", "command", "args", "replicas", "selector", "data", "ports", "rules", "env"}
-)
+_HIGH_FIELDS: Final = {
+    "image": "an image decides what runs",
+    "command": "a command decides what runs",
+    "args": "arguments decide what runs",
+    "replicas": "how many Pods run",
+    "selector": "which Pods are meant",
+    "data": "configuration that programs read",
+    "ports": "where traffic arrives",
+    "rules": "what is let through",
+    "env": "configuration that programs read",
+}
+_INFORMATION: Final = {
+    ChangeClass.INJECTED: "a webhook, as far as known",
+    ChangeClass.PENDING: "Git is ahead of the cluster",
+    ChangeClass.REVIEW: "harmless as far as known",
+    ChangeClass.REWRITTEN: "stored so on admission",
+}
+_ALWAYS_INFORMATION: Final = frozenset({ChangeClass.INJECTED, ChangeClass.PENDING})
 
 
-def severity(kind: str, change: Change) -> Level:
-    """The level of a change to an object of `kind`.
+def severity(kind: str, change: Change) -> tuple[Level, str]:
+    """The level of a change to an object of `kind`, and why, in short words.
 
     Critical places give power or traffic away; a reorder or a label seldom hurts.
     """
     place = tuple(_name(token) for token in _tokens(change.path))
-    if change.change_class in (ChangeClass.INJECTED, ChangeClass.PENDING):
-        return "info"
-    if places.is_critical(kind, place) or places.holds_critical(kind, place, change.live):
-        return "critical"
-    if change.change_class in (ChangeClass.REVIEW, ChangeClass.REWRITTEN):
-        return "info"
+    if change.change_class in _ALWAYS_INFORMATION:
+        return "info", _INFORMATION[change.change_class]
+    reason = places.critical_reason(kind, place) or places.reason_inside(kind, place, change.live)
+    if reason:
+        return "critical", reason
+    if change.change_class in _INFORMATION:
+        return "info", _INFORMATION[change.change_class]
     if change.kind is ChangeKind.REORDERED:
-        return "low"
+        return "low", "only the order differs"
     if place[:1] == ("metadata",):
-        return "low"
-    return "high" if _HIGH_FIELDS.intersection(place) else "medium"
+        return "low", "only metadata"
+    reason = next((_HIGH_FIELDS[name] for name in place if name in _HIGH_FIELDS), "")
+    return ("high", reason) if reason else ("medium", "a setting of the object")
 
 
 def _tokens(pointer: str) -> list[str]:

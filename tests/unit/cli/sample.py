@@ -77,6 +77,7 @@ def deployment():
             live="ghcr.io/example/app1:v1.0.0-debug",
             ssa_path=f"{CONTAINER}/f:image",
             severity="critical",
+            severity_reason="an image decides what runs",
             **EDIT,
         ),
         change(
@@ -104,7 +105,8 @@ def deployment():
             live=True,
             ssa_path="f:spec/f:template/f:spec/f:hostNetwork",
             severity="critical",
-            reason="shares the node's network namespace",
+            severity_reason="host network",
+            reason="nobody owns it, and it is critical",
             **EDIT,
         ),
         change(

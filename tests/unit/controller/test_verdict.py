@@ -373,6 +373,7 @@ async def test_an_ignored_change_stays_visible(
         assert report.status is ResourceStatus.SYNCED
         assert str(report.changes[0].ignored_by).startswith("spec.ignoreDifferences[0].")
         assert report.changes[0].severity
+        assert report.changes[0].severity_reason
         assert conditions == []
 
 

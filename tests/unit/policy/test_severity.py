@@ -44,18 +44,46 @@ def change(
 )
 def test_levels(kind: str, made: Change, level: str) -> None:
     """Power and traffic first, what runs next, then the rest; what is no drift is information."""
-    assert severity(kind, made) == level
+    assert severity(kind, made)[0] == level
+
+
+@pytest.mark.parametrize(
+    ("kind", "made", "reason"),
+    [
+        ("Deployment", change(f"{POD}/containers/0/image"), "an image decides what runs"),
+        ("Deployment", change(f"{POD}/hostNetwork"), "host network"),
+        ("Deployment", change(POD, live={"hostPID": True}), "the node's processes"),
+        ("ClusterRole", change("/rules/0/verbs"), "RBAC hands out rights"),
+        ("Service", change("/spec/externalIPs"), "decides where traffic goes"),
+        ("Deployment", change("/spec/replicas"), "how many Pods run"),
+        ("ConfigMap", change("/data/a~1b"), "configuration that programs read"),
+        ("Deployment", change("/metadata/labels/team"), "only metadata"),
+        ("Job", change("/spec/x", change_class=ChangeClass.PENDING), "Git is ahead of the cluster"),
+    ],
+)
+def test_reasons(kind: str, made: Change, reason: str) -> None:
+    """The reason names what the place does, of the place inside a struct if that decides."""
+    assert severity(kind, made)[1] == reason
+
+
+@pytest.mark.parametrize("change_class", list(ChangeClass))
+@pytest.mark.parametrize("path", ["", "/spec", "/metadata/labels/a", "/data/x", f"{POD}/hostPID"])
+def test_every_level_has_a_reason(change_class: ChangeClass, path: str) -> None:
+    """No change is rated without a reason that fits in a column."""
+    reason = severity("Deployment", change(path, change_class=change_class))[1]
+    assert 5 < len(reason) <= 60
 
 
 def test_critical_outranks_its_class() -> None:
     """A review or a rewriting at a critical place is critical all the same."""
     for change_class in (ChangeClass.REVIEW, ChangeClass.REWRITTEN):
-        assert severity("Pod", change("/spec/hostIPC", change_class=change_class)) == "critical"
+        made = change("/spec/hostIPC", change_class=change_class)
+        assert severity("Pod", made) == ("critical", "the node's shared memory")
 
 
 def test_a_numeric_map_key_is_no_list_step() -> None:
     """A data key that is a number is compared like any other key."""
-    assert severity("ConfigMap", change("/data/0")) == "high"
+    assert severity("ConfigMap", change("/data/0"))[0] == "high"
 
 
 def test_order_has_every_level_once() -> None:
