@@ -35,8 +35,9 @@ DERIVED = {
     "externalTrafficPolicy",
     "sessionAffinityConfig",
     "hostPort",
+    "nodePort",
 }
-"""Fields whose value the server takes from a sibling."""
+"""Fields whose value the server takes from a sibling, or allocates because of it."""
 SETS = {"finalizers", "tags"}
 MANAGERS = ("alice", "kubectl-edit", "terraform", "rancher", "shop-operator")
 
@@ -93,11 +94,13 @@ def _derived_sibling(trial: Trial, what: str) -> bool:
     """A field that only follows the one that was changed is not told a second time."""
     paths = [change.path for change in trial.found]
     untold = [
-        leaf.pointer.rpartition("/")[2]
+        leaf.pointer
         for leaf in trial.truth
         if not any(related(leaf.pointer, path) for path in paths)
     ]
-    return what == PATHS and bool(untold) and set(untold) <= DERIVED
+    names = {pointer.rpartition("/")[2] for pointer in untold}
+    made = {p.rpartition("/")[2] for p in untold if _was_written(trial, p)}
+    return what == PATHS and bool(untold) and names <= DERIVED and made <= {"serviceAccount"}
 
 
 def _allocated_unowned(trial: Trial, what: str) -> bool:
@@ -131,6 +134,12 @@ def _tolerations_admitted_again(trial: Trial, what: str) -> bool:
     """Admission gives a Pod its two tolerations back, in another order."""
     places = {leaf.pointer for leaf in trial.truth}
     return what == FOUND and trial.desired["kind"] == "Pod" and places == {"/spec/tolerations"}
+
+
+def _was_written(trial: Trial, pointer: str) -> bool:
+    return trial.mutation is not None and any(
+        related(operation["path"], pointer) for operation in trial.mutation.operations
+    )
 
 
 def _traced(trial: Trial) -> bool:

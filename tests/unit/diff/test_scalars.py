@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from fractions import Fraction
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftd.diff.scalars import quantity, same
+from driftd.diff.scalars import identical, quantity, same
 from driftd.diff.schema import Scalar
 
 DECIMAL_SUFFIXES = {"": 0, "m": -3, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18,
@@ -166,3 +167,17 @@ def test_int_or_string_keeps_its_type() -> None:
     assert not same(80, "80", Scalar.INT_OR_STRING)
     assert not same(80, 81, Scalar.INT_OR_STRING)
     assert same("http", "http", Scalar.INT_OR_STRING)
+
+
+JSON = st.recursive(
+    st.sampled_from([None, True, False, 0, 1, 1.0, "", "1"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("ab"), inner),
+    max_leaves=5,
+)
+
+
+@given(JSON, JSON)
+def test_identical_is_equality_of_canonical_json(left: Any, right: Any) -> None:
+    """True, 1 and 1.0 stay three values at any depth; the order of keys is nothing."""
+    expected = json.dumps(left, sort_keys=True) == json.dumps(right, sort_keys=True)
+    assert identical(left, right) is expected
