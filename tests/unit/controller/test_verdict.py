@@ -286,15 +286,18 @@ async def test_a_field_that_the_kind_does_not_have(cluster: MemoryCluster) -> No
     assert change.reason == "declared in Git, absent from the cluster"
 
 
-async def test_a_broken_object_stays_alone(cluster: MemoryCluster) -> None:
-    """A manifest of a shape that nothing expects is Unknown; the object beside it is judged."""
-    broken = {**config_map("broken"), "data": ["a", "list"]}
-    cluster.put(config_map("broken", a="b"))
-    other = {**BUDGET, "spec": "text"}
-    found = await judged(cluster, desired(broken, BLUE, other))
-    assert found["settings"].status is ResourceStatus.SYNCED
-    assert found["broken"].status in (ResourceStatus.UNKNOWN, ResourceStatus.OUT_OF_SYNC)
-    assert found["budget"].status in (ResourceStatus.UNKNOWN, ResourceStatus.OUT_OF_SYNC)
+@pytest.mark.parametrize(
+    "wrong", [{"managedFields": [7]}, {"annotations": "text"}, {"labels": [1]}], ids=str
+)
+async def test_a_broken_object_stays_alone(cluster: MemoryCluster, wrong: dict[str, Any]) -> None:
+    """An object of a shape that no schema allows is Unknown; the ones beside it are judged."""
+    broken = config_map("broken", colour="blue")
+    broken["metadata"] |= wrong
+    cluster.put(broken)
+    wanted = desired(config_map("broken", colour="red"), BLUE, {**BUDGET, "spec": "text"})
+    found = await judged(cluster, wanted)
+    assert statuses(found) == {"broken": "Unknown", "settings": "Synced", "budget": "OutOfSync"}
+    assert "cannot be compared" in str(found["broken"].reason)
 
 
 async def test_a_terminating_object_is_out_of_sync(cluster: MemoryCluster) -> None:
