@@ -14,12 +14,14 @@ from driftd.cli import order
 from driftd.cli.exit_code import meaning
 from driftd.cli.field_changes import SECTION_TITLES, change_lines
 from driftd.cli.terminal import printable
+from driftd.cli.values import shorten
 from driftd.model.report import (
     ApplicationReport,
     ApplicationStatus,
     DiffReport,
     DriftReport,
     ReportCondition,
+    ReportOrigin,
     ResourceReport,
     ResourceStatus,
     has_drift,
@@ -242,11 +244,22 @@ class _Table:
         if resource.reason is not UNSET and resource.reason:
             reason = Text(printable(resource.reason), "dim")
             self._line(reason, indent=indent + _STATUS_COLUMN)
+        self._origin(resource, indent + _STATUS_COLUMN)
         if self.view.wide and resource.status in _DRIFTED:
             self._evidence(resource, indent + _STATUS_COLUMN)
         for section in order.SECTIONS:
             if section in order.DRIFT_SECTIONS or section in self.view.show:
                 self._section(resource, section, indent + 2)
+
+    def _origin(self, resource: ResourceReport, indent: int) -> None:
+        """Where Git declares the object: one line, cut in its middle unless wide."""
+        if resource.origin is UNSET:
+            return
+        place = file_and_line(resource.origin)
+        if self.view.wide and resource.origin.repo_url is not UNSET:
+            place += f" of {resource.origin.repo_url}"
+        width = 0 if self.view.wide else max(20, self.console.width - indent - len("in "))
+        self._line(Text(f"in {shorten(printable(place), width)}", "dim"), indent=indent)
 
     def _section(self, resource: ResourceReport, section: str, indent: int) -> None:
         changes = [item for item in resource.changes if order.section_of(item) == section]
@@ -304,6 +317,11 @@ class _Table:
             self.console.file.write(f"{line.plain}\n")
         else:
             self.console.print(line, no_wrap=True, overflow="ignore", crop=False)
+
+
+def file_and_line(origin: ReportOrigin) -> str:
+    """`FILE:LINE`, or the file alone where the line is not known."""
+    return origin.file if origin.line is UNSET else f"{origin.file}:{origin.line}"
 
 
 def _blindness(app: ApplicationReport) -> Blindness | None:

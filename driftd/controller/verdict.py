@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import orjson
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from driftd.cluster.reader import Listing
 from driftd.controller.desired import Desired
@@ -25,6 +25,7 @@ from driftd.model.report import (
     Evidence,
     ReportCondition,
     ReportDestination,
+    ReportOrigin,
     ResourceReport,
     ResourceStatus,
     has_drift,
@@ -33,6 +34,7 @@ from driftd.model.resource import GVK, LiveObject, Manifest, ResourceKey
 from driftd.policy.ignore import JqAnswer, Rule, expressions_for, ignored, rule_conditions, rules_of
 from driftd.policy.severity import severity
 from driftd.sandbox.pool import SandboxPool
+from driftd.source.url import public
 
 DEPLOYERS_ANNOTATION = "driftd.io/deployers"
 """On an Application: the field managers that count as Git's hand, separated by commas."""
@@ -102,6 +104,7 @@ class Verdict:
             synced_here=bool(application.synced_revisions)
             and application.synced_revisions == desired.revisions,
         )
+        self._repositories = tuple(public(s.repo_url) for s in application.spec.all_sources)
         self.deployers: set[str] = set()
         self.live: dict[ResourceKey, LiveObject] = {}
         """The live object of each key with changes, for rules that look into objects."""
@@ -268,8 +271,20 @@ class Verdict:
             name=key.name,
             status=status,
             reason=reason or UNSET,
+            origin=self._origin(manifest),
             evidence=self._evidence(manifest.gvk, live, manifest.origin.source),
             changes=changes,
+        )
+
+    def _origin(self, manifest: Manifest) -> ReportOrigin | UnsetType:
+        origin = manifest.origin
+        if not origin.file:
+            return UNSET
+        known = origin.source < len(self._repositories)
+        return ReportOrigin(
+            repo_url=self._repositories[origin.source] if known else UNSET,
+            file=origin.file,
+            line=origin.line or UNSET,
         )
 
     def _evidence(self, gvk: GVK, live: LiveObject | None, source: int = 0) -> Evidence:

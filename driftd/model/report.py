@@ -105,6 +105,17 @@ class Evidence(WireStruct, frozen=True, kw_only=True, omit_defaults=True):
     observed_at: str | UnsetType = UNSET
 
 
+class ReportOrigin(WireStruct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where an object is declared in Git."""
+
+    repo_url: str | UnsetType = msgspec.field(name="repoURL", default=UNSET)
+    """The repository, never with a password."""
+    file: str
+    """Path in the repository; of a chart or an overlay the template or base it comes from."""
+    line: int | UnsetType = UNSET
+    """The line (from 1) on which the object's document begins, in plain manifests."""
+
+
 class ResourceReport(WireStruct, frozen=True, kw_only=True):
     """One object and its changes; Synced ones are listed too."""
 
@@ -115,6 +126,7 @@ class ResourceReport(WireStruct, frozen=True, kw_only=True):
     name: str
     status: ResourceStatus
     reason: str | UnsetType = UNSET
+    origin: ReportOrigin | UnsetType = UNSET
     evidence: Evidence = Evidence()
     changes: tuple[Change, ...] = ()
 

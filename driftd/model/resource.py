@@ -51,6 +51,8 @@ class Origin(msgspec.Struct, frozen=True):
     """Index of the Application's source that rendered it."""
     file: str
     """Path in the repository, as far as the renderer knows it; empty otherwise."""
+    line: int = 0
+    """The line (from 1) on which the object's document begins; 0 where it is not known."""
 
 
 class Manifest(msgspec.Struct, frozen=True):

@@ -35,6 +35,8 @@ class RenderedDocument(msgspec.Struct, frozen=True):
     index: int
     """Position within the file, or within the render when the file is not known."""
     json: bytes
+    line: int = 0
+    """The line (from 1) of the file on which the document begins; 0 where it is not known."""
 
 
 class Processed(msgspec.Struct, frozen=True):
@@ -218,7 +220,8 @@ def _manifest(
     except (orjson.JSONEncodeError, TypeError):
         raise _Invalid("the object", "cannot be written as JSON") from None
     key = ResourceKey(group, kind, namespace, name)
-    return Manifest(key, version, body, Origin(item.document.source, item.document.file))
+    document = item.document
+    return Manifest(key, version, body, Origin(document.source, document.file, document.line))
 
 
 def _type(value: dict[str, Json]) -> tuple[str, str, str]:

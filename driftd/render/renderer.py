@@ -15,10 +15,13 @@ from driftd.model.application import Application, ApplicationSource
 from driftd.model.condition import Condition, Severity
 from driftd.model.resource import Manifest, ResourceKey
 from driftd.model.tree import ResolvedSource, Tree
+from driftd.render.lines import document_lines
 from driftd.render.manifests import RenderedDocument, Scopes, process
 from driftd.sandbox.pool import RenderApplication, SandboxPool
+from driftd.sandbox.results import RenderResult
 
-_MANIFEST_SUFFIXES = (".yaml", ".yml", ".json", ".jsonnet")
+_PLAIN_SUFFIXES = (".yaml", ".yml", ".json")
+_MANIFEST_SUFFIXES = (*_PLAIN_SUFFIXES, ".jsonnet")
 
 
 class Rendered(msgspec.Struct, frozen=True):
@@ -147,12 +150,27 @@ class _Renderer:
         told += [Condition("RenderWarning", place + w, Severity.WARNING) for w in result.warnings]
         return _SourceResult(
             result.type,
-            tuple(
-                RenderedDocument(source.index, d.file, d.index, bytes(d.object))
-                for d in result.documents
-            ),
+            _documents(source, result),
             tuple(told),
         )
+
+
+def _documents(source: ResolvedSource, result: RenderResult) -> tuple[RenderedDocument, ...]:
+    """The documents of a result; those of plain manifests with the lines that they begin on."""
+    lines: dict[str, tuple[int, ...]] = {}
+    documents = []
+    for item in result.documents:
+        line = 0
+        data = source.tree.files.get(item.file)
+        if result.type == "Directory" and data and item.file.endswith(_PLAIN_SUFFIXES):
+            if item.file not in lines:
+                lines[item.file] = document_lines(data)
+            starts = lines[item.file]
+            line = starts[item.index] if item.index < len(starts) else 0
+        documents.append(
+            RenderedDocument(source.index, item.file, item.index, bytes(item.object), line)
+        )
+    return tuple(documents)
 
 
 def source_document(app: Application, source: ResolvedSource) -> dict[str, Any]:

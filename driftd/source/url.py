@@ -126,6 +126,14 @@ def identity(text: str) -> str:
     return f"{url.host}{port}/{url.path.rstrip('/').removesuffix('.git').rstrip('/')}"
 
 
+def public(text: str) -> str:
+    """The repository's URL for reports: without user and password (of ssh: without password)."""
+    try:
+        return parse(text).url
+    except SourceError:
+        return printable(re.sub(r"://[^/@\s]*@", "://", text))
+
+
 def printable(text: str) -> str:
     """`text` for a message: no password, control characters escaped, at most 200 long."""
     text = re.sub(r"(://[^/@:\s]*):[^/@\s]*@", r"\1@", text)

@@ -10,6 +10,7 @@ from driftd.model.report import (
     Evidence,
     ReportCondition,
     ReportDestination,
+    ReportOrigin,
     ResourceReport,
     ResourceStatus,
     Summary,
@@ -23,6 +24,12 @@ CONFIG_IN_GIT = (
 )
 CONFIG_LIVE = CONFIG_IN_GIT.replace("level: info", "level: debug").replace("5s", "60s")
 MASKED = {"masked": True}
+REPOSITORY = "https://git.example.com/gitops.git"
+
+
+def origin(file, **fields):
+    """Where an object is declared in the example repository."""
+    return ReportOrigin(repo_url=REPOSITORY, file=file, **fields)
 
 
 def resource(kind, name, *changes, status=None, group="", version="v1", **fields):
@@ -155,6 +162,7 @@ def deployment():
             ignored_by="spec.ignoreDifferences[0] of production-apps",
         ),
         group="apps",
+        origin=origin("apps/app1/base/deployment.yaml"),
     )
 
 
@@ -197,6 +205,7 @@ def production():
                     severity="low",
                     **EDIT,
                 ),
+                origin=origin("apps/app1/config.yaml", line=12),
             ),
             resource(
                 "Ingress",
@@ -213,7 +222,12 @@ def production():
                 ),
                 group="networking.k8s.io",
             ),
-            resource("Service", "production-app1", status=ResourceStatus.MISSING),
+            resource(
+                "Service",
+                "production-app1",
+                status=ResourceStatus.MISSING,
+                origin=origin("apps/app1/config.yaml", line=1),
+            ),
             resource(
                 "Role",
                 "debug-all",

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
+from msgspec import UNSET
 
 from driftd.controller.verdict import (
     DEPLOYERS_ANNOTATION,
@@ -18,7 +21,14 @@ from driftd.controller.verdict import (
 from driftd.diff.compare import DEPLOYERS
 from driftd.errors import Forbidden, Unreachable
 from driftd.model.condition import Condition, Severity
-from driftd.model.report import ApplicationStatus, ChangeClass, ResourceReport, ResourceStatus
+from driftd.model.report import (
+    ApplicationStatus,
+    ChangeClass,
+    ReportOrigin,
+    ResourceReport,
+    ResourceStatus,
+)
+from driftd.model.resource import Origin
 from driftd.sandbox.pool import SandboxPool
 from tests.unit.controller.builders import (
     REVISION,
@@ -378,6 +388,21 @@ async def test_an_ignored_change_stays_visible(
         assert report.changes[0].severity
         assert report.changes[0].severity_reason
         assert conditions == []
+
+
+async def test_origin(cluster: MemoryCluster) -> None:
+    """A declared object names file, line and repository without password, an extra one none."""
+    url = "https://bot:s3cret@git.example.com/gitops.git"
+    cluster.put(tracked("leftover"))
+    wanted = desired(BLUE, app=application(source={"repoURL": url, "path": "apps/shop"}))
+    (one,) = wanted.manifests
+    placed = msgspec.structs.replace(one, origin=Origin(0, "apps/shop/all.yaml", 7))
+    found = await judged(cluster, replace(wanted, manifests=(placed,)))
+    assert found["settings"].origin == ReportOrigin(
+        repo_url="https://git.example.com/gitops.git", file="apps/shop/all.yaml", line=7
+    )
+    assert found["leftover"].status is ResourceStatus.EXTRA
+    assert found["leftover"].origin is UNSET
 
 
 async def test_a_failing_rule_is_reported_and_hides_nothing(

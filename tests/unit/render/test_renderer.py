@@ -86,6 +86,28 @@ async def test_every_source_type_renders(sandbox: SandboxPool) -> None:
     assert rendered.complete
 
 
+async def test_lines_of_plain_manifests(sandbox: SandboxPool) -> None:
+    """Each object of a plain file has its line, also after documents that hold nothing."""
+    first, second, third = (CONFIG.replace("NAME", name) for name in "abc")
+    item = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "d"}}
+    wrapped = f"apiVersion: v1\nkind: List\nitems: [{json.dumps(item)}]\n"
+    text = f"# licence\n---\n# nothing\n---\n{first}---\n{second}...\n{third}---\n{wrapped}"
+    rendered = await _render(sandbox, _app({"path": "raw"}), _tree("lines", {"raw/all.yaml": text}))
+    found = {m.key.name: m.origin.line for m in rendered.manifests}
+    lines = text.splitlines()
+    assert set(found) == {"a", "b", "c", "d"}
+    assert {lines[line - 1] for line in found.values()} == {"apiVersion: v1"}
+    assert [line for _, line in sorted(found.items())] == [5, 10, 15, 20]
+
+
+async def test_no_line_where_the_file_is_a_base(sandbox: SandboxPool) -> None:
+    """An object that an overlay changed names its file; the line would be that of other text."""
+    files = {"raw/kustomization.yaml": KUSTOMIZATION, "raw/config.yaml": CONFIG}
+    rendered = await _render(sandbox, _app({"path": "raw"}), _tree("base", files))
+    (manifest,) = rendered.manifests
+    assert (manifest.origin.file, manifest.origin.line) == ("raw/config.yaml", 0)
+
+
 async def test_value_files_of_a_ref_source(sandbox: SandboxPool) -> None:
     """`$name/…` value files come from the source with that ref, which renders nothing itself."""
     chart = _tree(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from driftd.errors import SourceError
-from driftd.source.url import identity, parse, printable
+from driftd.source.url import identity, parse, printable, public
 
 
 @pytest.mark.parametrize(
@@ -93,3 +93,18 @@ def test_messages_hide_passwords_and_control_characters() -> None:
     assert "hunter2" not in shown
     assert shown.isprintable()
     assert len(shown) <= 210
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("https://bot:hunter2@example.com/a.git", "https://example.com/a.git"),
+        ("https://hunter2@example.com/a.git", "https://example.com/a.git"),
+        ("git@example.com:a/b.git", "ssh://git@example.com/a/b.git"),
+        ("http://hunter2@example.com/a.git?x", "http://example.com/a.git?x"),
+        ("/srv/git/a.git", "/srv/git/a.git"),
+    ],
+)
+def test_public_urls_hold_no_credential(text: str, shown: str) -> None:
+    """A report names a repository without password, and over https without a token as user."""
+    assert public(text) == shown

@@ -1,0 +1,39 @@
+"""Where the documents of a manifest file begin. Pure."""
+
+from __future__ import annotations
+
+import re
+
+_BOM = b"\xef\xbb\xbf"
+_MARKER = re.compile(rb"^(?:---|\.\.\.)(?=[ \t\r\n]|\Z)", re.MULTILINE)
+_CONTENT = re.compile(rb"^[^\S\n]*([^\s#%])", re.MULTILINE)
+
+
+def document_lines(data: bytes) -> tuple[int, ...]:
+    """The line (from 1) on which the content of each document of a YAML or JSON file begins.
+
+    Documents are counted as the sandbox counts them: what holds only comments, blank lines and
+    directives is none. Of a file that begins as JSON only the first document is told.
+    """
+    content = data.removeprefix(_BOM)
+    if content.lstrip()[:1] == b"{":
+        return (content[: content.index(b"{")].count(b"\n") + 1,)
+    found: list[int] = []
+    start, line = 0, 1
+    for marker in _MARKER.finditer(content):
+        _add_start(found, content[start : marker.start()], line)
+        line += content.count(b"\n", start, marker.start())
+        # What follows "---" on its line belongs to the document; "..." has nothing after it.
+        start = marker.end()
+        if content[marker.start() : start] == b"...":
+            start = content.find(b"\n", start)
+            if start < 0:
+                return tuple(found)
+    _add_start(found, content[start:], line)
+    return tuple(found)
+
+
+def _add_start(found: list[int], text: bytes, line: int) -> None:
+    match = _CONTENT.search(text)
+    if match is not None:
+        found.append(line + text.count(b"\n", 0, match.start(1)))
