@@ -22,6 +22,10 @@ def write_report(report: DriftReport | DiffReport, flags: Mapping[str, Any]) -> 
         write_yaml(report)
     elif flags["output"] == "name":
         write_names(report)
+    elif flags["output"] == "junit":
+        from driftd.cli.junit import junit
+
+        sys.stdout.write(junit(report))
     else:
         _write_table(report, flags)
 

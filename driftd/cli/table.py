@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from msgspec import UNSET
 from rich.text import Text
 
-from driftd.cli import order
+from driftd.cli import findings, order
 from driftd.cli.exit_code import meaning
 from driftd.cli.field_changes import SECTION_TITLES, change_lines
 from driftd.cli.terminal import printable
@@ -21,7 +21,6 @@ from driftd.model.report import (
     DiffReport,
     DriftReport,
     ReportCondition,
-    ReportOrigin,
     ResourceReport,
     ResourceStatus,
     has_drift,
@@ -255,7 +254,7 @@ class _Table:
         """Where Git declares the object: one line, cut in its middle unless wide."""
         if resource.origin is UNSET:
             return
-        place = file_and_line(resource.origin)
+        place = findings.file_and_line(resource.origin)
         if self.view.wide and resource.origin.repo_url is not UNSET:
             place += f" of {resource.origin.repo_url}"
         width = 0 if self.view.wide else max(20, self.console.width - indent - len("in "))
@@ -317,11 +316,6 @@ class _Table:
             self.console.file.write(f"{line.plain}\n")
         else:
             self.console.print(line, no_wrap=True, overflow="ignore", crop=False)
-
-
-def file_and_line(origin: ReportOrigin) -> str:
-    """`FILE:LINE`, or the file alone where the line is not known."""
-    return origin.file if origin.line is UNSET else f"{origin.file}:{origin.line}"
 
 
 def _blindness(app: ApplicationReport) -> Blindness | None:

@@ -1,0 +1,208 @@
+"""What all formats for other programs share: groups of objects, names, one text for each change."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from msgspec import UNSET
+
+from driftd.cli import field_path, order, values
+from driftd.cli.field_changes import author_of
+from driftd.cli.terminal import printable
+from driftd.model.report import (
+    ApplicationReport,
+    Change,
+    DiffReport,
+    DriftReport,
+    ReportCondition,
+    ReportOrigin,
+    ResourceReport,
+    ResourceStatus,
+)
+
+DRIFTED = frozenset({ResourceStatus.OUT_OF_SYNC, ResourceStatus.MISSING, ResourceStatus.EXTRA})
+WHOLE_OBJECT = {
+    ResourceStatus.MISSING: "in Git, not in the cluster",
+    ResourceStatus.EXTRA: "in the cluster, not in Git",
+    ResourceStatus.OUT_OF_SYNC: "differs from Git",
+}
+_VALUE_WIDTH = 160
+_VALUE_LINES = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """One application with its objects; `driftd diff` has one group without application."""
+
+    name: str
+    resources: tuple[ResourceReport, ...]
+    """The worst first."""
+    conditions: tuple[ReportCondition, ...]
+    complete: bool
+    application: ApplicationReport | None = None
+
+    @property
+    def cluster(self) -> str:
+        """The cluster's name, or the destination's server where it was not mapped; may be empty."""
+        app = self.application
+        return (app.cluster or app.destination.server) if app else ""
+
+    @property
+    def facts(self) -> Mapping[str, str]:
+        """Where and from what: cluster, server, namespace, project and revision that are known."""
+        app = self.application
+        if app is None:
+            return {}
+        facts = {
+            "cluster": app.cluster,
+            "server": app.destination.server,
+            "namespace": app.destination.namespace,
+            "project": app.project,
+            "revision": ", ".join(app.revisions),
+        }
+        return {name: printable(value) for name, value in facts.items() if value}
+
+
+def groups(report: DriftReport | DiffReport) -> list[Group]:
+    """The applications of a report, the worst first."""
+    if isinstance(report, DiffReport):
+        listed = tuple(order.resources(report.resources))
+        complete = report.complete or bool(report.conditions)
+        return [Group(name="diff", resources=listed, conditions=(), complete=complete)]
+    used = Counter(app.name for app in report.applications)
+    return [
+        Group(
+            name=app.name if used[app.name] == 1 else f"{app.namespace}/{app.name}",
+            resources=tuple(order.resources(app.resources)),
+            conditions=app.conditions,
+            complete=app.complete,
+            application=app,
+        )
+        for app in order.applications(report.applications)
+    ]
+
+
+def object_name(resource: ResourceReport) -> str:
+    """`Kind [NAMESPACE/]NAME`."""
+    place = f"{resource.namespace}/{resource.name}" if resource.namespace else resource.name
+    return printable(f"{resource.kind} {place}")
+
+
+def kind_and_group(resource: ResourceReport) -> str:
+    """`Kind.GROUP`, or the kind alone in the core group."""
+    return f"{resource.kind}.{resource.group}" if resource.group else resource.kind
+
+
+def file_and_line(origin: ReportOrigin | object) -> str:
+    """`FILE:LINE`, the file alone where the line is not known, empty where nothing is."""
+    if not isinstance(origin, ReportOrigin):
+        return ""
+    return printable(origin.file if origin.line is UNSET else f"{origin.file}:{origin.line}")
+
+
+def changes_of(resource: ResourceReport, show: frozenset[str]) -> list[Change]:
+    """The changes that are drift, then those of the sections in `show`; the worst first."""
+    wanted = (*order.DRIFT_SECTIONS, *(name for name in order.OPTIONAL_SECTIONS if name in show))
+    found = [change for change in resource.changes if order.section_of(change) in wanted]
+    return sorted(found, key=lambda c: (wanted.index(order.section_of(c)), order.severity_rank(c)))
+
+
+def has_whole_finding(resource: ResourceReport) -> bool:
+    """Whether the object itself is the finding: Missing, Extra, or being deleted."""
+    if resource.status is ResourceStatus.OUT_OF_SYNC:
+        return not any(change.is_drift for change in resource.changes)
+    return resource.status in DRIFTED
+
+
+def whole_text(resource: ResourceReport) -> str:
+    """What is wrong with an object that is Missing, Extra or being deleted."""
+    text = WHOLE_OBJECT[resource.status]
+    if resource.reason is not UNSET and resource.reason:
+        text += f": {one_line(resource.reason)}"
+    return text
+
+
+def path_of(change: Change, resource: ResourceReport) -> str:
+    """The field as a person reads it."""
+    return field_path.readable(change, group=resource.group, kind=resource.kind)
+
+
+def value_text(change: Change, *, width: int = _VALUE_WIDTH, lines: int = _VALUE_LINES) -> str:
+    """Git's value and the live one: `3 → 5`, or the lines of a small diff below a note."""
+    shown = values.difference(change.desired, change.live, width=width, max_lines=lines)
+    note = f" ({shown.note})" if shown.note else ""
+    if isinstance(shown, values.LineDiff):
+        return "\n".join((f"- Git, + live{note}", *shown.lines))
+    return f"{shown.git} → {shown.live}{note}"
+
+
+def change_text(change: Change, resource: ResourceReport, now: str) -> str:
+    """One change in words: severity, field, values, why, by whom; lines only for texts of lines."""
+    severity = "" if change.severity is UNSET else f"{change.severity}  "
+    text = f"{severity}{path_of(change, resource)}  {value_text(change)}"
+    ends = [author_of(change, now)]
+    if change.severity_reason is not UNSET:
+        ends.insert(0, printable(change.severity_reason))
+    if change.ignored_by is not UNSET:
+        ends.append(f"ignored by {printable(change.ignored_by)}")
+    told = "; ".join(end for end in ends if end)
+    between = "\n" if "\n" in text else "  "
+    return f"{text}{between}[{told}]" if told else text
+
+
+def fingerprint(group: Group, resource: ResourceReport, change: Change | None) -> str:
+    """A name of a finding that stays the same from run to run, whatever the values are.
+
+    List items count by their keys where these are known, so an item that moves keeps its name.
+    """
+    app = group.application
+    path = ""
+    if change is not None:
+        path = change.ssa_path if change.ssa_path is not UNSET else change.path
+    parts = (
+        group.cluster,
+        app.namespace if app else "",
+        group.name,
+        resource.group,
+        resource.kind,
+        resource.namespace,
+        resource.name,
+        path,
+    )
+    text = "\0".join(parts).encode("utf-8", "backslashreplace")
+    return hashlib.sha256(text).hexdigest()[:32]
+
+
+def unknown_reasons(group: Group) -> Iterator[tuple[str, list[ResourceReport]]]:
+    """The reasons for which objects are Unknown, each with its objects."""
+    found: dict[str, list[ResourceReport]] = {}
+    for resource in group.resources:
+        if resource.status is ResourceStatus.UNKNOWN:
+            reason = "" if resource.reason is UNSET else one_line(resource.reason)
+            found.setdefault(reason or "could not be judged", []).append(resource)
+    yield from found.items()
+
+
+def condition_text(condition: ReportCondition) -> str:
+    """`TYPE: MESSAGE` in one line."""
+    return one_line(f"{condition.type}: {condition.message}")
+
+
+def hides(condition: ReportCondition, *, complete: bool) -> bool:
+    """Whether a condition of something that is not complete can be the reason for it."""
+    return not complete and not condition.type.endswith("Warning")
+
+
+def names_of(resources: list[ResourceReport], limit: int = 4) -> str:
+    """The names of some objects, the first ones written out."""
+    names = [object_name(resource) for resource in resources]
+    rest = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + rest
+
+
+def one_line(text: str) -> str:
+    """`text` without line breaks and without characters that could steer a terminal."""
+    return printable(" ".join(text.split()))

@@ -1,0 +1,154 @@
+"""`-o junit`: a test suite for each application, a test case for each object."""
+
+from __future__ import annotations
+
+from xml.etree.ElementTree import Element, SubElement, indent, tostring
+
+from msgspec import UNSET
+
+from driftd.cli import findings
+from driftd.cli.findings import Group
+from driftd.model.report import (
+    DiffReport,
+    DriftReport,
+    ReportOrigin,
+    ResourceReport,
+    ResourceStatus,
+)
+
+_PATHS_IN_MESSAGE = 4
+_COUNTED = ("failure", "error", "skipped")
+
+
+def junit(report: DriftReport | DiffReport) -> str:
+    """The report as JUnit XML.
+
+    A failure is drift, an error is what could not be judged, skipped is what was left out on
+    purpose.
+    """
+    now = report.generated_at if isinstance(report, DriftReport) else ""
+    root = Element("testsuites", name="driftd")
+    for group in findings.groups(report):
+        _suite(root, group, now)
+    if report.conditions:
+        _repository(root, report, now)
+    _count(root, list(root.iter("testcase")))
+    indent(root)
+    text = tostring(root, encoding="unicode", short_empty_elements=True)
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n'
+
+
+def _suite(root: Element, group: Group, now: str) -> None:
+    suite = _new_suite(root, group.name, now)
+    if group.cluster:
+        suite.set("hostname", findings.one_line(group.cluster))
+    facts = group.facts
+    if facts:
+        properties = SubElement(suite, "properties")
+        for name, value in facts.items():
+            SubElement(properties, "property", name=name, value=value)
+    for resource in group.resources:
+        _case(suite, group, resource, now)
+    _conditions(suite, group)
+    _count(suite, suite.findall("testcase"))
+
+
+def _new_suite(root: Element, name: str, now: str) -> Element:
+    suite = SubElement(root, "testsuite", name=findings.one_line(name))
+    if now:
+        suite.set("timestamp", now[:19])
+    return suite
+
+
+def _conditions(suite: Element, group: Group) -> None:
+    """What is told of the application itself: an error if it hides something, else output."""
+    causes: list[str] = []
+    notes: list[str] = []
+    for condition in group.conditions:
+        hides = findings.hides(condition, complete=group.complete)
+        (causes if hides else notes).append(findings.condition_text(condition))
+    seen = any(resource.status is ResourceStatus.UNKNOWN for resource in group.resources)
+    if not group.complete and (causes or not seen):
+        case = SubElement(suite, "testcase", name="application", classname=suite.attrib["name"])
+        message = causes[0] if causes else "could not be judged"
+        _outcome(case, "error", message, "Unknown", "\n".join(causes))
+    if notes:
+        SubElement(suite, "system-out").text = "\n".join(notes)
+
+
+def _repository(root: Element, report: DriftReport | DiffReport, now: str) -> None:
+    """What concerns no single application."""
+    suite = _new_suite(root, "repository", now)
+    for number, condition in enumerate(report.conditions, 1):
+        case = SubElement(suite, "testcase", classname="repository")
+        case.set("name", findings.one_line(f"{number} {condition.type}"))
+        text = findings.condition_text(condition)
+        if not findings.hides(condition, complete=report.complete):
+            SubElement(case, "system-out").text = text
+        else:
+            _outcome(case, "error", text, findings.one_line(condition.type), "")
+    _count(suite, suite.findall("testcase"))
+
+
+def _case(suite: Element, group: Group, resource: ResourceReport, now: str) -> None:
+    kind, place = findings.kind_and_group(resource), findings.object_name(resource)
+    name = findings.one_line(f"{kind} {place.partition(' ')[2]}")
+    case = SubElement(suite, "testcase", name=name, classname=suite.attrib["name"])
+    if isinstance(resource.origin, ReportOrigin):
+        case.set("file", findings.one_line(resource.origin.file))
+        if resource.origin.line is not UNSET:
+            case.set("line", str(resource.origin.line))
+    reason = "" if resource.reason is UNSET else findings.one_line(resource.reason)
+    if resource.status in findings.DRIFTED:
+        text = "\n".join(_lines(group, resource, now))
+        _outcome(case, "failure", _message(resource), str(resource.status), text)
+    elif resource.status is ResourceStatus.UNKNOWN:
+        _outcome(case, "error", reason or "could not be judged", "Unknown", reason)
+    elif resource.status is ResourceStatus.NOT_CHECKED:
+        SubElement(case, "skipped", message=reason or "not checked")
+    elif reason:
+        SubElement(case, "system-out").text = f"{resource.status}: {reason}"
+
+
+def _message(resource: ResourceReport) -> str:
+    """One line: which fields, and who."""
+    if findings.has_whole_finding(resource):
+        return findings.whole_text(resource)
+    drifted = [change for change in findings.changes_of(resource, frozenset()) if change.is_drift]
+    paths = [findings.path_of(change, resource) for change in drifted]
+    rest = f" and {len(paths) - _PATHS_IN_MESSAGE} more" if len(paths) > _PATHS_IN_MESSAGE else ""
+    managers = sorted(
+        {findings.one_line(c.manager) for c in drifted if c.manager is not UNSET and c.manager}
+    )
+    who = f"; by {', '.join(managers)}" if managers else ""
+    return f"{', '.join(paths[:_PATHS_IN_MESSAGE])}{rest}{who}"
+
+
+def _lines(group: Group, resource: ResourceReport, now: str) -> list[str]:
+    lines = []
+    if findings.has_whole_finding(resource):
+        lines.append(findings.whole_text(resource))
+    lines += [
+        f"{change.change_class}  {findings.change_text(change, resource, now)}"
+        for change in findings.changes_of(resource, frozenset())
+    ]
+    origin = findings.file_and_line(resource.origin)
+    if origin:
+        lines.append(f"in {origin}")
+    if group.cluster:
+        lines.append(f"on cluster {findings.one_line(group.cluster)}")
+    return lines
+
+
+def _outcome(case: Element, tag: str, message: str, kind: str, text: str) -> None:
+    SubElement(case, tag, message=message, type=kind).text = text or message
+
+
+def _count(element: Element, cases: list[Element]) -> None:
+    element.set("tests", str(len(cases)))
+    for tag in _COUNTED:
+        attribute = tag if tag == "skipped" else f"{tag}s"
+        element.set(attribute, str(sum(case.find(tag) is not None for case in cases)))
+    element.set("time", "0")
+    for case in cases:
+        case.set("time", "0")
