@@ -58,6 +58,8 @@ test: lint worker testbed ## Lint, build what is missing, run all tests but the 
 	$(PYTEST) tests --ignore=tests/perf -q -n $(WORKERS) --dist loadfile
 
 .PHONY: prove
-prove: worker testbed ## Measure: speed and memory beside kubectl, nothing else running
+prove: worker testbed ## Long runs: random changes, then speed and memory beside kubectl
 	PROPERTY_MUTATIONS=2400 $(PYTEST) tests/property -q -s -p no:xdist
-	$(PYTEST) tests/perf -q -s -p no:xdist
+	$(BIN)/python -m tests.perf.cli_start
+	$(BIN)/python -m tests.perf.compare
+	$(BIN)/python -m tests.perf.scale

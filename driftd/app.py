@@ -33,6 +33,8 @@ from driftd.source.url import identity
 if TYPE_CHECKING:
     import aiohttp
 
+    from driftd.controller.explain import Explanation, Question
+    from driftd.controller.reconciler import ReadHub
     from driftd.notify.notifier import Notifier
     from driftd.settings.types import Credentials, Settings
 
@@ -53,6 +55,16 @@ async def check(options: CheckOptions, *, progress: Progress, clock: Clock) -> D
     """Open what `options` name, look once, report. Raises DriftdError if nothing can be seen."""
     async with open_workspace(options, progress) as workspace:
         return await controller.check(workspace, options, progress=progress, clock=clock)
+
+
+async def explain(
+    options: CheckOptions, question: Question, *, progress: Progress, clock: Clock
+) -> Explanation:
+    """Why an object or a place of it is drift or is not. Raises DriftdError."""
+    from driftd.controller.explain import explain as answer
+
+    async with open_workspace(options, progress) as workspace:
+        return await answer(workspace, options, question, progress=progress, clock=clock)
 
 
 async def render(options: CheckOptions, *, progress: Progress) -> list[Desired]:
@@ -117,6 +129,7 @@ async def _run(settings: Settings, *, once: bool) -> int:
             open_writer=lambda target: KubeWriter(clusters.open(target).transport),
             metrics=metrics,
             clock=clock,
+            read_hub=_hub_reader(options, clusters) if options.hub else None,
         )
         daemon = Daemon(reconciler, store, dispatcher, settings, swept=readiness.first_sweep_done)
         if once:
@@ -225,6 +238,19 @@ async def _hub(
     )
     registry.add_hub_clusters(hub.clusters)
     return hub
+
+
+def _hub_reader(options: CheckOptions, registry: ClusterRegistry) -> ReadHub:
+    """Reads the hub of the options each time it is called."""
+
+    async def read() -> Hub:
+        kubeconfig, _ = _kubeconfig(options)
+        hub = await _hub(options, kubeconfig, registry, lambda _text: None)
+        if hub is None:
+            raise ConfigError(f"there is no kubeconfig to read the hub {options.hub} through")
+        return hub
+
+    return read
 
 
 async def _repositories(options: CheckOptions, hub: Hub | None) -> Repositories:

@@ -40,6 +40,8 @@ class Tracking(msgspec.Struct, frozen=True):
 
     method: str = TRACKING_METHODS[0]
     instance_label: str = DEFAULT_INSTANCE_LABEL
+    settings: dict[str, str] = {}
+    """The `resource.*` keys as they are written: YAML of users."""
 
 
 class Hub(msgspec.Struct, frozen=True):
@@ -149,7 +151,8 @@ async def _tracking(
     if method not in TRACKING_METHODS:
         text = f"argocd-cm: unknown application.resourceTrackingMethod {method!r}"
         return Tracking(instance_label=label), (Condition("HubReadError", text),)
-    return Tracking(method, label), ()
+    settings = {key: text for key, text in data.items() if key.startswith("resource.")}
+    return Tracking(method, label, settings), ()
 
 
 class _ConfigMap(msgspec.Struct, frozen=True):

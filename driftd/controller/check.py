@@ -61,6 +61,8 @@ class Looked:
     report: ApplicationReport
     desired: Desired
     view: ClusterView | None = None
+    shared: Look | None = None
+    """What the verdict was made from; None where the cluster was not seen."""
 
 
 async def look(
@@ -135,7 +137,7 @@ class _ClusterLook:
             observed_at=rfc3339(self.clock.now()),
             instance_label=hub.tracking.instance_label if hub else None,
         )
-        return [Looked(await self._isolated(one, shared), one, view) for one in desired]
+        return [Looked(await self._isolated(one, shared), one, view, shared) for one in desired]
 
     async def _view(self, target: ClusterTarget) -> ClusterView:
         self.progress(f"connecting to {target.name}")
@@ -157,6 +159,7 @@ class _ClusterLook:
                 discovery,
                 urls=self.declared.urls,
                 kube_version=version,
+                customizations=self.declared.customizations,
             )
 
         # By project, since a worker of the sandbox is never shared between projects.
@@ -219,6 +222,7 @@ class _ClusterLook:
             {manifest.key: manifest for manifest in desired.manifests},
             verdict.live,
             self.workspace.sandbox,
+            shared=self.declared.customizations.ignore,
         )
         # Other applications' verdicts must not wait for a long one.
         await asyncio.sleep(0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from driftd.applicationset.catalog import discover
 from driftd.cluster.destinations import (
@@ -10,12 +10,14 @@ from driftd.cluster.destinations import (
     TargetKind,
     resolve,
 )
+from driftd.controller.customizations import read_customizations
 from driftd.controller.options import CheckOptions
 from driftd.controller.workspace import Progress, Workspace
 from driftd.errors import ConfigError, DriftdError, SourceError
 from driftd.model.application import Application, Destination
 from driftd.model.condition import Condition, Severity
 from driftd.model.project import PERMISSIVE, AppProject
+from driftd.policy.customizations import Customizations
 from driftd.policy.project import check_application
 from driftd.source.repositories import git_urls
 
@@ -49,6 +51,8 @@ class Declared:
 
     entries: tuple[Entry, ...]
     conditions: tuple[Condition, ...]
+    customizations: Customizations = field(default_factory=Customizations)
+    """What the hub's Argo CD leaves alone everywhere."""
     urls: frozenset[str]
     """repoURLs of all sources of all applications, chosen or not."""
 
@@ -60,7 +64,12 @@ async def declare(workspace: Workspace, options: CheckOptions, progress: Progres
     were given and no application has one of them.
     """
     conditions: list[Condition] = []
+    customizations = Customizations()
     if workspace.hub is not None:
+        customizations = await read_customizations(
+            workspace.hub.tracking.settings, workspace.sandbox
+        )
+        conditions += customizations.conditions
         applications = workspace.hub.applications
         projects = {project.name: project for project in workspace.hub.projects}
         projects.setdefault("default", PERMISSIVE)
@@ -79,7 +88,12 @@ async def declare(workspace: Workspace, options: CheckOptions, progress: Progres
             "manifests, or read live ones with --hub CONTEXT",
         )
     entries = tuple(_entry(app, projects, workspace, options, progress) for app in chosen)
-    return Declared(entries=entries, conditions=tuple(conditions), urls=git_urls(applications))
+    return Declared(
+        entries=entries,
+        conditions=tuple(conditions),
+        customizations=customizations,
+        urls=git_urls(applications),
+    )
 
 
 async def _catalog(

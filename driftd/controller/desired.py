@@ -13,6 +13,7 @@ from driftd.controller.workspace import Workspace
 from driftd.model.application import Application
 from driftd.model.condition import Condition, Severity
 from driftd.model.resource import Manifest, ResourceKey
+from driftd.policy.customizations import Customizations
 from driftd.policy.project import Scopes, check_manifests
 from driftd.render.renderer import Rendered, render_application
 
@@ -43,6 +44,7 @@ async def desired_state(
     urls: frozenset[str],
     kube_version: str = "",
     forced: bool = False,
+    customizations: Customizations | None = None,
 ) -> Desired:
     """Render an application. Never raises for what its sources contain.
 
@@ -61,6 +63,9 @@ async def desired_state(
         permitted = check_manifests(entry.project, manifests, entry.destination, _scopes(discovery))
         manifests = permitted.manifests
         conditions += permitted.conditions
+    if customizations is not None:
+        manifests, left_out = _included(manifests, customizations, entry)
+        conditions += left_out
     return Desired(
         entry=entry,
         manifests=manifests,
@@ -69,6 +74,31 @@ async def desired_state(
         conditions=tuple(conditions),
         repeated=rendered.repeated,
     )
+
+
+def _included(
+    manifests: Sequence[Manifest], customizations: Customizations, entry: Entry
+) -> tuple[tuple[Manifest, ...], list[Condition]]:
+    """The manifests without the kinds that Argo CD leaves alone; each of those is told once."""
+    server = entry.destination.server or (entry.target.server if entry.target else "")
+    kept: list[Manifest] = []
+    kinds: dict[str, int] = {}
+    for manifest in manifests:
+        key = manifest.key
+        if customizations.excludes(key.group, key.kind, server):
+            name = f"{key.kind}.{key.group}" if key.group else key.kind
+            kinds[name] = kinds.get(name, 0) + 1
+        else:
+            kept.append(manifest)
+    told = [
+        Condition(
+            "ExcludedResourceWarning",
+            f"{count} object(s) of kind {kind} are declared, but argocd-cm excludes the kind",
+            Severity.WARNING,
+        )
+        for kind, count in kinds.items()
+    ]
+    return tuple(kept), told
 
 
 async def synced_state(

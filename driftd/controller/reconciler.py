@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 from driftd.clock import Clock
 from driftd.cluster.destinations import ClusterTarget
+from driftd.cluster.hub import Hub
 from driftd.cluster.reader import ApiResource
 from driftd.cluster.writer import ClusterWriter
 from driftd.controller.check import Looked, look
@@ -25,6 +26,7 @@ from driftd.sync.run import SyncResult, run
 from driftd.telemetry.logs import get_logger
 from driftd.telemetry.metrics import Metrics
 
+ReadHub = Callable[[], Awaitable[Hub]]
 OpenWriter = Callable[[ClusterTarget], ClusterWriter]
 """Makes the one thing that can change managed objects; called only for an open rung."""
 
@@ -41,6 +43,8 @@ class Reconciler:
     open_writer: OpenWriter
     metrics: Metrics
     clock: Clock
+    read_hub: ReadHub | None = None
+    """Reads the hub anew at each sweep; None without one."""
     _declared: Declared | None = None
     _read: tuple[str, ...] = ()
     _entries: Mapping[str, Entry] = field(default_factory=dict)
@@ -54,6 +58,8 @@ class Reconciler:
         """
         log = get_logger("driftd.controller")
         self.workspace.repositories.forget()
+        if self.read_hub is not None:
+            self.workspace = replace(self.workspace, hub=await self.read_hub())
         declared = await declare(self.workspace, self.options, lambda text: log.debug(text))
         for condition in declared.conditions:
             log.warning("declaration", type=condition.type, problem=condition.message)
@@ -121,7 +127,7 @@ class Reconciler:
     async def _look(self, entry: Entry) -> Looked:
         """Desired, observed, compared, judged."""
         assert self._declared is not None  # noqa: S101 - reconcile has checked it
-        alone = Declared(entries=(entry,), conditions=(), urls=self._declared.urls)
+        alone = replace(self._declared, entries=(entry,), conditions=())
         looks = await look(self.workspace, alone, self.options, progress=_quiet, clock=self.clock)
         return looks[0]
 

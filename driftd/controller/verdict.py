@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +31,7 @@ from driftd.model.report import (
     has_drift,
 )
 from driftd.model.resource import GVK, LiveObject, Manifest, ResourceKey
+from driftd.policy.customizations import NamedIgnore
 from driftd.policy.ignore import JqAnswer, Rule, expressions_for, ignored, rule_conditions, rules_of
 from driftd.policy.severity import severity
 from driftd.sandbox.pool import SandboxPool
@@ -97,7 +98,7 @@ class Verdict:
         self._look = look
         self._synced = synced or {}
         application = desired.entry.application
-        self._context = Context(
+        self.context = Context(
             deployers=deployers_of(application),
             facts=look.observation.facts,
             instance_label=look.instance_label if "label" in application.tracking else None,
@@ -148,7 +149,7 @@ class Verdict:
             orjson.loads(manifest.body),
             body,
             node,
-            self._context,
+            self.context,
             synced=orjson.loads(before.body) if before else None,
         )
         self.deployers |= result.deployers
@@ -332,9 +333,14 @@ async def judge(
     desired: Mapping[ResourceKey, Manifest],
     live: Mapping[ResourceKey, LiveObject],
     sandbox: SandboxPool,
+    *,
+    shared: Sequence[NamedIgnore] = (),
 ) -> tuple[list[ResourceReport], list[Condition]]:
-    """Attach severity and the ignoring rule to every change; rules that failed are conditions."""
-    rules = rules_of(application)
+    """Attach severity and the ignoring rule to every change; rules that failed are conditions.
+
+    `shared` are rules of all applications, from `argocd-cm`.
+    """
+    rules = rules_of(application, shared)
     matched: set[str] = set()
     failures: dict[str, str] = {}
     judged: list[ResourceReport] = []

@@ -6,7 +6,7 @@ queries that the controller has the sandbox answer; here only their answers are 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import msgspec
@@ -16,6 +16,7 @@ from driftd.model.application import Application, IgnoreDifference
 from driftd.model.condition import Condition, Severity
 from driftd.model.report import Change
 from driftd.model.resource import ResourceKey
+from driftd.policy.customizations import NamedIgnore
 from driftd.policy.project import glob_match
 
 Pointer: TypeAlias = "tuple[str, ...]"
@@ -31,6 +32,8 @@ class Rule(msgspec.Struct, frozen=True):
     pointer: Pointer | None = None
     expression: str = ""
     manager: str = ""
+    shared: bool = False
+    """Whether all applications have it, so that one need not have a match for it."""
 
     def covers(self, key: ResourceKey) -> bool:
         """Whether the rule speaks of this object: group and kind are globs, the rest exact."""
@@ -50,18 +53,26 @@ class JqAnswer(msgspec.Struct, frozen=True):
     error: str = ""
 
 
-def rules_of(application: Application) -> tuple[Rule, ...]:
-    """Every rule of an application, in its order."""
+def rules_of(application: Application, shared: Iterable[NamedIgnore] = ()) -> tuple[Rule, ...]:
+    """Every rule of an application in its order, then those that all applications share."""
     found: list[Rule] = []
     for number, target in enumerate(application.spec.ignore_differences):
-        name = f"spec.ignoreDifferences[{number}]"
-        for index, pointer in enumerate(target.json_pointers):
-            found.append(Rule(f"{name}.jsonPointers[{index}]", target, pointer=tokens(pointer)))
-        for index, expression in enumerate(target.jq_path_expressions):
-            found.append(Rule(f"{name}.jqPathExpressions[{index}]", target, expression=expression))
-        for index, manager in enumerate(target.managed_fields_managers):
-            found.append(Rule(f"{name}.managedFieldsManagers[{index}]", target, manager=manager))
+        found += _rules(f"spec.ignoreDifferences[{number}]", target, shared=False)
+    for one in shared:
+        found += _rules(one.name, one.target, shared=True)
     return tuple(found)
+
+
+def _rules(name: str, target: IgnoreDifference, *, shared: bool) -> Iterator[Rule]:
+    for index, pointer in enumerate(target.json_pointers):
+        place = f"{name}.jsonPointers[{index}]"
+        yield Rule(place, target, pointer=tokens(pointer), shared=shared)
+    for index, expression in enumerate(target.jq_path_expressions):
+        place = f"{name}.jqPathExpressions[{index}]"
+        yield Rule(place, target, expression=expression, shared=shared)
+    for index, manager in enumerate(target.managed_fields_managers):
+        place = f"{name}.managedFieldsManagers[{index}]"
+        yield Rule(place, target, manager=manager, shared=shared)
 
 
 def expressions_for(rules: Iterable[Rule], key: ResourceKey) -> tuple[str, ...]:
@@ -127,7 +138,7 @@ def rule_conditions(
         if rule.expression in failures and rule.expression:
             text = f"{rule.name}: {rule.expression} failed: {failures[rule.expression]}"
             conditions.append(Condition("IgnoreRuleFailed", text, Severity.WARNING))
-        elif rule.name not in used:
+        elif rule.name not in used and not rule.shared:
             text = f"{rule.name} ({_shown(rule)}) matches no difference"
             conditions.append(Condition("IgnoreRuleUnused", text, Severity.INFO))
     return conditions

@@ -21,6 +21,17 @@ URL = "https://git.example/platform.git"
 ARGO = "/apis/argoproj.io/v1alpha1"
 
 
+SETTINGS = """
+apps/Deployment:
+  ignoreDifferences: |
+    jqPathExpressions: [.spec.replicas]
+batch/Job:
+  ignoreDifferences: |
+    jsonPointers: wrong
+"""
+"""`resource.customizations` as teams write it, one entry wrong."""
+
+
 def crd(plural: str, kind: str) -> dict[str, Any]:
     """Argo CD's kind, as open as a test needs it."""
     schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
@@ -64,6 +75,15 @@ def hub(api_server: ControlPlane) -> ControlPlane:
             ),
         )
     api_server.create_namespace("argocd")
+    settings = config_map(
+        "argocd-cm",
+        **{
+            "resource.exclusions": "- apiGroups: ['']\n  kinds: [Secret]\n  clusters: ['*']\n",
+            "resource.customizations.ignoreDifferences.ConfigMap": "jsonPointers: [/data/tuned]",
+            "resource.customizations": SETTINGS,
+        },
+    )
+    api_server.call("POST", "/api/v1/namespaces/argocd/configmaps", settings)
     return api_server
 
 
@@ -72,6 +92,8 @@ def application(hub: ControlPlane, namespace: str, git_repo: GitRepo) -> dict[st
     """An Application of three ConfigMaps that Argo CD has synced at the first of two commits."""
     for name in ("steady", "edited", "ignored"):
         git_repo.write(f"app/{name}.yaml", yaml.safe_dump(config_map(name, key="old")))
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "left-alone"}}
+    git_repo.write("app/secret.yaml", yaml.safe_dump(secret))
     first = git_repo.commit("First")
     for name in ("steady", "edited", "ignored"):
         body = config_map(name, key="old")
@@ -162,7 +184,10 @@ def test_hub_application_is_judged_with_its_history(
         "steady": ("Pending", ["pending"]),
     }
     assert (code, verdict["status"], report["complete"]) == (0, "Synced", True)
-    assert any("/data/nothing" in c["message"] for c in verdict["conditions"])
+    told = [c["message"] for c in (*verdict["conditions"], *report["conditions"])]
+    assert any("/data/nothing" in text for text in told)
+    assert any("1 object(s) of kind Secret" in text for text in told)
+    assert any("resource.customizations[batch/Job]" in text for text in told)
 
     for name in ("edited", "ignored"):
         hub.call(
@@ -171,6 +196,12 @@ def test_hub_application_is_judged_with_its_history(
             {"data": {"key": "by hand"}},
             content_type="application/merge-patch+json",
         )
+    hub.call(
+        "PATCH",
+        f"/api/v1/namespaces/{namespace}/configmaps/edited?fieldManager=tuner",
+        {"data": {"tuned": "by a controller"}},
+        content_type="application/merge-patch+json",
+    )
     stray = config_map("stray", key="x")
     stray["metadata"]["annotations"] = {
         "argocd.argoproj.io/tracking-id": f"{namespace}:/ConfigMap:{namespace}/stray"
@@ -185,7 +216,11 @@ def test_hub_application_is_judged_with_its_history(
     found = {r["name"]: r for r in verdict["resources"]}
     assert code == 1
     assert found["edited"]["status"] == "OutOfSync"
-    assert found["edited"]["changes"][0]["manager"] == "alice"
+    by_manager = {c["manager"]: c.get("ignoredBy") for c in found["edited"]["changes"]}
+    assert by_manager == {
+        "alice": None,
+        "tuner": "argocd-cm resource.customizations.ignoreDifferences.ConfigMap.jsonPointers[0]",
+    }
     assert found["ignored"]["status"] == "Synced"
     rule = "spec.ignoreDifferences[0].jqPathExpressions[0]"
     assert found["ignored"]["changes"][0]["ignoredBy"] == rule

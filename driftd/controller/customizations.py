@@ -1,0 +1,124 @@
+"""Reads `argocd-cm`: its values are YAML of users, so the sandbox reads them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from driftd.errors import DriftdError
+from driftd.model.application import IgnoreDifference
+from driftd.model.condition import Condition, Severity
+from driftd.model.tree import Tree
+from driftd.policy.customizations import Customizations, NamedIgnore, ResourceFilter
+from driftd.sandbox.pool import SandboxPool
+
+PREFIX = "resource."
+_IGNORE = "resource.customizations.ignoreDifferences."
+_PROJECT = "argocd-cm"
+
+
+async def read_customizations(config: Mapping[str, str], sandbox: SandboxPool) -> Customizations:
+    """What the `resource.*` keys of `argocd-cm` say. A value that is wrong is a condition."""
+    values, conditions = await _decoded(config, sandbox)
+    whole = values.get("resource.customizations", {})
+    nested = {
+        f"resource.customizations[{name}].ignoreDifferences": entry["ignoreDifferences"]
+        for name, entry in (whole.items() if isinstance(whole, dict) else ())
+        if isinstance(entry, dict) and isinstance(entry.get("ignoreDifferences"), str)
+    }
+    texts, more = await _decoded(nested, sandbox)
+    conditions += more
+    ignore = [
+        *_ignores(((key, _split(key.removeprefix(_IGNORE))), value)
+                  for key, value in values.items() if key.startswith(_IGNORE)),
+        *_ignores(((key, _slash(key)), value) for key, value in texts.items()),
+    ]  # fmt: skip
+    found: list[NamedIgnore] = []
+    for one in ignore:
+        if isinstance(one, Condition):
+            conditions.append(one)
+        else:
+            found.append(one)
+    return Customizations(
+        ignore=tuple(found),
+        exclusions=_filters(values, "resource.exclusions", conditions),
+        inclusions=_filters(values, "resource.inclusions", conditions),
+        active=True,
+        conditions=tuple(conditions),
+    )
+
+
+async def _decoded(
+    config: Mapping[str, str], sandbox: SandboxPool
+) -> tuple[dict[str, Any], list[Condition]]:
+    """The YAML values by key; lists travel inside a mapping, since documents are mappings."""
+    wanted = {
+        key: text
+        for key, text in config.items()
+        if key.startswith((_IGNORE, "resource.customizations["))
+        or key in ("resource.customizations", "resource.exclusions", "resource.inclusions")
+    }
+    names = {f"{number}.yaml": key for number, key in enumerate(sorted(wanted))}
+    files = {name: b"value:\n" + _indented(wanted[key]) for name, key in names.items()}
+    if not files:
+        return {}, []
+    digest = hashlib.sha256(msgspec.json.encode(sorted(files.items()))).hexdigest()
+    try:
+        parsed = await sandbox.parse(Tree(digest, files), sorted(files), project=_PROJECT)
+    except DriftdError as error:
+        return {}, [_problem("argocd-cm", error.message)]
+    values = {
+        names[document.file]: msgspec.json.decode(document.object).get("value")
+        for document in parsed.documents
+    }
+    return values, [_problem(names[one.file], one.message) for one in parsed.errors]
+
+
+def _indented(text: str) -> bytes:
+    return "".join(f"  {line}\n" for line in text.splitlines()).encode()
+
+
+def _ignores(
+    items: Iterator[tuple[tuple[str, tuple[str, str]], Any]],
+) -> Iterator[NamedIgnore | Condition]:
+    for (key, (group, kind)), value in items:
+        try:
+            rule = msgspec.convert(
+                {"group": group, "kind": kind, **(value or {})}, IgnoreDifference
+            )
+        except (msgspec.ValidationError, TypeError) as error:
+            yield _problem(key, str(error))
+        else:
+            yield NamedIgnore(f"argocd-cm {key}", rule)
+
+
+def _split(name: str) -> tuple[str, str]:
+    """`apps_Deployment`, `ConfigMap`, `all` as globs of group and kind."""
+    if name == "all":
+        return "*", "*"
+    group, _, kind = name.rpartition("_")
+    return group, kind
+
+
+def _slash(key: str) -> tuple[str, str]:
+    """The group and kind in `resource.customizations[apps/Deployment].ignoreDifferences`."""
+    name = key.partition("[")[2].rpartition("]")[0]
+    group, _, kind = name.rpartition("/")
+    return group, kind
+
+
+def _filters(
+    values: Mapping[str, Any], key: str, conditions: list[Condition]
+) -> tuple[ResourceFilter, ...]:
+    try:
+        return msgspec.convert(values.get(key) or (), tuple[ResourceFilter, ...])
+    except msgspec.ValidationError as error:
+        conditions.append(_problem(key, str(error)))
+        return ()
+
+
+def _problem(key: str, text: str) -> Condition:
+    return Condition("HubReadError", f"argocd-cm {key}: {text}", Severity.WARNING)

@@ -1,0 +1,50 @@
+"""`argocd-cm` read through the real sandbox."""
+
+from __future__ import annotations
+
+from driftd.controller.customizations import read_customizations
+from driftd.sandbox.pool import SandboxPool
+
+
+async def test_both_forms_of_ignore_rules() -> None:
+    """Split keys and the one map give rules that name their key, group and kind."""
+    config = {
+        "resource.customizations.ignoreDifferences.apps_Deployment": "jsonPointers: [/spec/x]",
+        "resource.customizations.ignoreDifferences.all": "managedFieldsManagers: [robot]",
+        "resource.customizations": (
+            "batch/Job:\n  ignoreDifferences: |\n    jqPathExpressions: ['.spec.y']\n"
+        ),
+    }
+    async with SandboxPool(size=1) as sandbox:
+        found = await read_customizations(config, sandbox)
+    assert found.conditions == ()
+    rules = {one.name: (one.target.group, one.target.kind) for one in found.ignore}
+    prefix = "argocd-cm resource.customizations"
+    assert rules == {
+        f"{prefix}.ignoreDifferences.apps_Deployment": ("apps", "Deployment"),
+        f"{prefix}.ignoreDifferences.all": ("*", "*"),
+        f"{prefix}[batch/Job].ignoreDifferences": ("batch", "Job"),
+    }
+
+
+async def test_a_wrong_value_is_a_condition_and_stops_no_other() -> None:
+    """YAML that does not parse and fields of the wrong type are told by key; the rest counts."""
+    config = {
+        "resource.exclusions": "- apiGroups: [a\n",
+        "resource.inclusions": "- kinds: 5\n",
+        "resource.customizations.ignoreDifferences.Secret": "jsonPointers: [/data]",
+        "resource.compareoptions": "not read here",
+    }
+    async with SandboxPool(size=1) as sandbox:
+        found = await read_customizations(config, sandbox)
+    told = " ".join(condition.message for condition in found.conditions)
+    assert "argocd-cm resource.exclusions" in told
+    assert "argocd-cm resource.inclusions" in told
+    assert [one.target.kind for one in found.ignore] == ["Secret"]
+
+
+async def test_no_settings_need_no_worker() -> None:
+    """Without keys nothing is asked of the sandbox."""
+    async with SandboxPool(size=1) as sandbox:
+        found = await read_customizations({}, sandbox)
+    assert (found.ignore, found.exclusions, found.active) == ((), (), True)
