@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from driftd.cli.progress import Narrator
     from driftd.controller.declared import Declared
     from driftd.controller.desired import Desired
+    from driftd.controller.explain import Explanation
     from driftd.model.report import DiffReport, DriftReport
 
 
@@ -30,6 +31,20 @@ def check(options: Mapping[str, Any], narrator: Narrator) -> DriftReport:
 
     chosen = CheckOptions(**options)
     return _run(app.check(chosen, progress=narrator, clock=SystemClock()))
+
+
+def explain(
+    options: Mapping[str, Any], narrator: Narrator, *, application: str, resource: str, path: str
+) -> Explanation:
+    """Why an object, or one place of it, is drift or is not."""
+    from driftd import app
+    from driftd.clock import SystemClock
+    from driftd.controller.explain import Question
+    from driftd.controller.options import CheckOptions
+
+    question = Question(application=application, resource=resource, path=path)
+    chosen = CheckOptions(**options)
+    return _run(app.explain(chosen, question, progress=narrator, clock=SystemClock()))
 
 
 def render(options: Mapping[str, Any], narrator: Narrator) -> Sequence[Desired]:

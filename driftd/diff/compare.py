@@ -77,7 +77,7 @@ def compare(
     found_entries = entries(live, context.deployers)
     root = node or ANY_NODE
     wanted = desired_view(desired)
-    subject = _subject(key, wanted, live, found_entries, context)
+    subject = subject_of(key, wanted, live, found_entries, context)
     findings = confirmed(walk(subject, root))
     if findings:
         _explain_unknown_fields(findings, root)
@@ -90,13 +90,14 @@ def compare(
     )
 
 
-def _subject(
+def subject_of(
     key: ResourceKey,
     wanted: dict[str, Any],
     live: dict[str, Any],
     found: list[Entry],
     context: Context,
 ) -> Subject:
+    """The object under comparison; `wanted` is a desired view, `found` are live's entries."""
     view = live_view(live, wanted, instance_label=context.instance_label)
     # The creation time tells who created the object; it is read, never compared.
     created = (live.get("metadata") or {}).get("creationTimestamp")
@@ -181,7 +182,7 @@ def _mark_pending(
     context: Context,
 ) -> None:
     """Declared changes that vanish against the revision synced last: Git is ahead."""
-    before = _subject(key, desired_view(synced), live, found, context)
+    before = subject_of(key, desired_view(synced), live, found, context)
     still = {names_with_keys(finding) for finding in walk(before, node)}
     for finding in findings:
         if finding.change_class is ChangeClass.DECLARED and names_with_keys(finding) not in still:

@@ -76,6 +76,16 @@ def explain(
     return Explained.NOT
 
 
+def origin_of(node: Node, field: str, live: Json) -> str:
+    """Where a value that `explain` calls WHOLE comes from, in words."""
+    if field in node.defaults and scalars.identical(node.defaults[field], live):
+        return "the default that the kind's schema gives the field"
+    row = _rows(node.ref).get(field)
+    if row is not None and row.rule is not None:
+        return f"the API server derives it from other fields of the {short(node.ref)}"
+    return f"a default of the API server (default table, {short(node.ref)}.{field})"
+
+
 def is_struct_default(node: Node, field: str) -> bool:
     """Whether the server is known to create the struct at `field` by itself."""
     row = _rows(node.ref).get(field) if node.native else None

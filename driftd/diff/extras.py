@@ -8,7 +8,7 @@ places are excused by the table alone, since ownership can be forged or wiped.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from driftd.diff import defaults, trusted
 from driftd.diff.finding import Finding
@@ -22,6 +22,9 @@ from driftd.model.resource import Json, ResourceKey
 
 _REPLICAS = ("spec", "replicas")
 _FINALIZERS = ("metadata", "finalizers")
+
+Excuses: TypeAlias = "dict[Path, str]"
+"""Why an undeclared place is no finding, by place; filled in for those who ask for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +50,16 @@ class Subject:
 class Extras:
     """Classifies extras of one object."""
 
-    __slots__ = ("subject",)
+    __slots__ = ("excuses", "subject")
 
-    def __init__(self, subject: Subject) -> None:
+    def __init__(self, subject: Subject, excuses: Excuses | None = None) -> None:
         self.subject = subject
+        self.excuses = excuses
+
+    def excuse(self, path: Path, reason: str) -> None:
+        """Keep why a place is no finding, if anybody asked."""
+        if self.excuses is not None:
+            self.excuses[path] = reason
 
     def field(
         self,
@@ -74,13 +83,16 @@ class Extras:
             if explained is defaults.Explained.WHOLE and (
                 name != "hostPort" or _on_host_network(self.subject.live)
             ):
+                self.excuse((*path, name), defaults.origin_of(parent, name, live))
                 return []
         child = parent.child(name)
         owners = at_field(owners, name, atomic=parent.atomic or child.atomic)
         path = (*path, name)
         if explained is defaults.Explained.STRUCT:
+            self.excuse(path, "the API server makes the struct; each field in it is judged")
             return self._below(live, child, owners, path)
         if self._is_allocated(name, parent, owners):
+            self.excuse(path, "the cluster chooses the value, so Git cannot know it")
             return []
         if isinstance(live, dict):
             return self._struct(name, live, parent, owners, path)
@@ -101,6 +113,7 @@ class Extras:
     def item(self, live: Json, owners: Owners, path: Path) -> list[Finding]:
         """Findings for an extra item of a list; it is judged whole."""
         if path[:2] == _FINALIZERS and live in SERVER_FINALIZERS.get(self.subject.key.kind, ()):
+            self.excuse(path, "a finalizer that Kubernetes itself puts on this kind")
             return []
         return self._leaf(live, owners, path, collection=True)
 
@@ -131,7 +144,10 @@ class Extras:
         if not live:
             # An empty struct that nobody owns is the server's; one that somebody set can mean
             # "everything" (a NetworkPolicy peer's namespaceSelector, catalogue row 35).
-            return self._leaf(live, owners, path, collection=False) if owners else []
+            if owners:
+                return self._leaf(live, owners, path, collection=False)
+            self.excuse(path, "an empty struct that nobody owns")
+            return []
         found = self._below(live, child, owners, path)
         if child.shape is Shape.MAP and not child.atomic:
             return found
@@ -174,6 +190,7 @@ class Extras:
         if foreign:
             reasons = [trusted.trusted_write(entry, subject, place, live) for entry in foreign]
             if all(reasons) and not (subject.strict and len(entries) == len(foreign)):
+                self.excuse(path, f"a trusted controller wrote it: {reasons[0]}")
                 return []
         if any(entry.deployer and entry.applied for entry in entries) or not foreign:
             return [
@@ -206,6 +223,11 @@ class Extras:
         if place == _REPLICAS and subject.key in subject.facts.autoscaled:
             bounds = subject.facts.autoscaled[subject.key]
             if type(live) is int and bounds.minimum <= live <= bounds.maximum:
+                self.excuse(
+                    path,
+                    f"HorizontalPodAutoscaler {bounds.name} scales the object between "
+                    f"{bounds.minimum} and {bounds.maximum}",
+                )
                 return []
         # Writes through /scale own nothing where the field had no owner before.
         critical = critical or place == _REPLICAS
@@ -223,6 +245,7 @@ class Extras:
                 change_class = ChangeClass.REVIEW
             return [Finding(ChangeKind.ADDED, change_class, path, live=live, reason=reason)]
         if live in ("", 0, False) or live == []:
+            self.excuse(path, "an empty value that nobody owns says the same as no value")
             return []
         return [
             Finding(

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from driftd.diff import defaults, scalars, trusted
-from driftd.diff.extras import Extras, Subject, is_custom
+from driftd.diff.extras import Excuses, Extras, Subject, is_custom
 from driftd.diff.finding import Finding
 from driftd.diff.owners import (
     Entry,
@@ -29,17 +29,21 @@ from driftd.model.report import ChangeClass, ChangeKind
 from driftd.model.resource import Json
 
 
-def walk(subject: Subject, node: Node) -> list[Finding]:
-    """Every difference between the prepared desired object and the prepared live one."""
-    return _Walk(subject).struct(subject.desired, subject.live, node, roots(subject.entries), ())
+def walk(subject: Subject, node: Node, excuses: Excuses | None = None) -> list[Finding]:
+    """Every difference between the prepared desired object and the prepared live one.
+
+    `excuses`, if given, is filled with why undeclared places are no difference.
+    """
+    work = _Walk(subject, excuses)
+    return work.struct(subject.desired, subject.live, node, roots(subject.entries), ())
 
 
 class _Walk:
     __slots__ = ("extras", "subject")
 
-    def __init__(self, subject: Subject) -> None:
+    def __init__(self, subject: Subject, excuses: Excuses | None) -> None:
         self.subject = subject
-        self.extras = Extras(subject)
+        self.extras = Extras(subject, excuses)
 
     def struct(
         self,
@@ -89,7 +93,7 @@ class _Walk:
     ) -> list[Finding]:
         shape, keys = node.shape, node.keys
         if shape is Shape.ANY:
-            keys = _deduced_keys(owners)
+            keys = deduced_keys(owners)
             shape = Shape.LIST_MAP if keys else Shape.LIST
         if shape is Shape.SET:
             return self._set(desired, live, owners, path)
@@ -235,13 +239,14 @@ class _Walk:
             why = trusted.trusted_write(entry, self.subject, place, finding.live)
             if why is not None and len(foreign) == 1:
                 if defaults.is_empty(finding.desired):
+                    self.extras.excuse(finding.path, f"Git leaves it to a controller: {why}")
                     return []  # Git leaves the field to the controller
                 finding.change_class = ChangeClass.REVIEW
                 finding.reason = f"{why}; declared in Git too: two writers, remove it from Git"
         return [finding]
 
 
-def _deduced_keys(owners: Owners) -> tuple[str, ...]:
+def deduced_keys(owners: Owners) -> tuple[str, ...]:
     """The map keys of a list without schema, read off the `k:{...}` members of its owners."""
     for _, fields in owners:
         for member in fields or ():

@@ -1,0 +1,215 @@
+"""`driftd explain`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+from msgspec import UNSET
+
+from driftd.cli import calls, options
+
+if TYPE_CHECKING:
+    from driftd.controller.explain import Explanation, PlaceExplanation
+    from driftd.model.report import Change, ResourceReport
+
+_LONG = 300
+"""Characters of a value that is printed in one line."""
+_EXCUSED = 40
+"""Excused places that are listed."""
+_STATUS = {
+    "Synced": "It is what Git says.",
+    "OutOfSync": "It is not what Git says.",
+    "Missing": "Git declares it, and the cluster does not have it.",
+    "Extra": "The cluster has it as this application's, and Git does not declare it.",
+    "Pending": "Git is ahead of the cluster; that is no drift.",
+    "NotChecked": "It was left out of the comparison.",
+    "Unknown": "It could not be judged.",
+}
+
+
+@click.command("explain", short_help="Say why an object or a field is drift, or is not.")
+@click.argument("application", metavar="APP")
+@click.argument("resource", metavar="KIND[.GROUP]/[NAMESPACE/]NAME")
+@click.argument("path", metavar="[PATH]", default="")
+@options.repository_flags
+@options.cluster_flags
+@options.output_format("text", "json", "yaml")
+@options.output_flags
+def explain_command(application: str, resource: str, path: str, output: str, **flags: Any) -> int:
+    """Say why an object of an application is drift or is not: what Git declares and where, what
+    the cluster holds, who owns the place, what excuses it, its class and severity, the ignore
+    rules, and what healing would do. Only reads.
+
+    PATH is a JSON pointer or the form that tables print, for example spec.replicas or
+    containers[name=app].image; without it every difference of the object is explained.
+
+    Exit codes: 0; 2 if there is no such object or path, or it could not be judged.
+    """
+    from driftd.cli import formats
+    from driftd.cli.progress import Narrator
+    from driftd.cli.terminal import printable
+    from driftd.model.report import ResourceStatus
+
+    chosen = options.look_options(flags, names=(application,))
+    narrator = Narrator(quiet=flags["quiet"], verbose=flags["verbose"])
+    try:
+        found = calls.explain(
+            chosen, narrator, application=application, resource=resource, path=path
+        )
+    finally:
+        narrator.close()
+    if output == "json":
+        formats.write_json(found)
+    elif output == "yaml":
+        formats.write_yaml(found)
+    else:
+        lines = sentences(found, asked=bool(path))
+        sys.stdout.writelines(printable(line) + "\n" for line in lines)
+    return 2 if found.resource.status is ResourceStatus.UNKNOWN else 0
+
+
+def sentences(found: Explanation, *, asked: bool) -> Iterator[str]:
+    """An explanation as lines of plain text; `asked` if one place was asked for."""
+    resource = found.resource
+    place = f"{resource.namespace}/" if resource.namespace else ""
+    yield f"{resource.kind} {place}{resource.name}: {resource.status}"
+    yield f"  {_STATUS[resource.status]}{_reason(resource)}"
+    yield f"  application  {found.application}, on cluster {found.cluster or '(none)'}"
+    yield f"  declared in  {_origin(resource)}"
+    if found.deployers:
+        yield f"  Git's hand   {', '.join(found.deployers)} (deployers of this application)"
+    for one in found.places:
+        yield ""
+        yield from _place(one, resource)
+    if not found.places:
+        yield ""
+        yield from _nothing(found)
+    if found.excused and not asked:
+        yield ""
+        yield from _excused(found)
+    yield ""
+    yield from _rules(found)
+    yield f"Healing (rung heal) would do: {found.healing}"
+
+
+def _reason(resource: ResourceReport) -> str:
+    return "" if resource.reason is UNSET else f" {_sentence(resource.reason)}"
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}" + ("" if text.endswith(".") else ".")
+
+
+def _origin(resource: ResourceReport) -> str:
+    revision = resource.evidence.revision
+    at = f" at revision {revision[:8]}" if isinstance(revision, str) and revision else ""
+    origin = resource.origin
+    if origin is UNSET:
+        return f"Git{at}" if resource.status != "Extra" else "nothing"
+    line = "" if origin.line is UNSET else f":{origin.line}"
+    where = "" if origin.repo_url is UNSET else f" of {origin.repo_url}"
+    return f"{origin.file}{line}{where}{at}"
+
+
+def _nothing(found: Explanation) -> Iterator[str]:
+    if found.resource.status in ("Synced", "Pending"):
+        yield "Nothing differs that Git declares or that somebody has set."
+    else:
+        yield "There are no fields to compare."
+
+
+def _place(place: PlaceExplanation, resource: ResourceReport) -> Iterator[str]:
+    from driftd.cli.field_path import readable
+    from driftd.cli.values import flow
+    from driftd.model.report import Change, ChangeClass, ChangeKind
+
+    stand_in = Change(
+        kind=ChangeKind.MODIFIED,
+        change_class=ChangeClass.DECLARED,
+        path=place.path,
+        ssa_path=place.ssa_path,
+    )
+    yield readable(stand_in, group=resource.group, kind=resource.kind)
+    yield f"  pointer   {place.path}"
+    yield f"  verdict   {_verdict(place)}"
+    for title, value, none in (
+        ("Git", place.desired, "declares nothing here"),
+        ("live", place.live, "holds nothing here, or no value of its own"),
+    ):
+        text = none if value is UNSET else flow(value)
+        yield f"  {title:<9} {text if len(text) <= _LONG else text[:_LONG] + '…'}"
+    yield from _owners(place)
+    for reason in place.evidence:
+        yield f"  because   {reason}"
+    for change in place.changes:
+        yield from _change(change, place)
+
+
+def _verdict(place: PlaceExplanation) -> str:
+    if place.verdict == "drift":
+        return "drift"
+    if place.verdict == "ignored":
+        return "no drift: an ignore rule covers it"
+    return "no drift"
+
+
+def _owners(place: PlaceExplanation) -> Iterator[str]:
+    if not place.owners:
+        yield "  owners    nobody owns the place in managedFields"
+    for number, owner in enumerate(place.owners):
+        through = f" through /{owner.subresource}" if owner.subresource else ""
+        time = f", {owner.time}" if owner.time else ", at no recorded time"
+        hand = "Git's hand" if owner.deployer else "not Git's hand"
+        title = "owners" if number == 0 else ""
+        yield f"  {title:<9} {owner.manager} ({owner.operation}{through}{time}): {hand}"
+
+
+def _change(change: Change, place: PlaceExplanation) -> Iterator[str]:
+    if change.path != place.path:
+        yield f"  at        {change.path}"
+    reason = "" if change.reason is UNSET else f": {change.reason}"
+    yield f"  kind      {change.kind}"
+    yield f"  class     {change.change_class}{reason}"
+    if change.severity is not UNSET:
+        why = "" if change.severity_reason is UNSET else f": {change.severity_reason}"
+        yield f"  severity  {change.severity}{why}"
+    if change.ignored_by is not UNSET:
+        yield f"  ignored   by {change.ignored_by}"
+
+
+def _excused(found: Explanation) -> Iterator[str]:
+    from driftd.cli.field_path import readable
+    from driftd.model.report import Change, ChangeClass, ChangeKind
+
+    changed = [change.ssa_path for change in found.resource.changes]
+    every = (*found.excused, *(path for path in changed if isinstance(path, str)))
+    # A struct whose fields are told one by one need not be told itself.
+    excused = {
+        path: reason
+        for path, reason in found.excused.items()
+        if not any(other.startswith(f"{path}/") for other in every)
+    }
+    yield "Beside Git, live holds these, and none of them is a difference:"
+    by_reason: dict[str, list[str]] = {}
+    for path, reason in list(excused.items())[:_EXCUSED]:
+        stand_in = Change(
+            kind=ChangeKind.ADDED, change_class=ChangeClass.REVIEW, path="", ssa_path=path
+        )
+        short = reason.partition(" (default table")[0]
+        by_reason.setdefault(short, []).append(readable(stand_in, group="", kind=""))
+    for reason, paths in by_reason.items():
+        yield f"  {reason}:"
+        yield from (f"    {path}" for path in paths)
+    if len(excused) > _EXCUSED:
+        yield f"  and {len(excused) - _EXCUSED} more (-o json has all)"
+
+
+def _rules(found: Explanation) -> Iterator[str]:
+    if not found.rules:
+        yield "Ignore rules: none speaks of this object"
+    for rule in found.rules:
+        effect = f"ignores {', '.join(rule.ignores)}" if rule.ignores else "ignores nothing now"
+        yield f"Ignore rule {rule.name} ({rule.selects}): {effect}"

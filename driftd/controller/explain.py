@@ -1,0 +1,331 @@
+"""Why one object, or one place of it, is drift or is not: one look, told in full."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, Literal
+
+import orjson
+from msgspec import UNSET
+
+from driftd.clock import Clock
+from driftd.controller.check import Looked, look
+from driftd.controller.declared import declare
+from driftd.controller.options import CheckOptions
+from driftd.controller.verdict import Verdict
+from driftd.controller.workspace import Progress, Workspace
+from driftd.diff.explain import Inspection, Place
+from driftd.diff.finding import ABSENT
+from driftd.diff.owners import Entry
+from driftd.diff.paths import pointer
+from driftd.errors import ConfigError
+from driftd.model.report import API_VERSION, Change, ReportCondition, ResourceReport, WireStruct
+from driftd.model.resource import Manifest, ResourceKey
+from driftd.policy.ignore import Rule, rules_of
+from driftd.settings.types import Rung
+from driftd.sync.plan import plan
+
+_SUGGESTIONS = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What is to be explained."""
+
+    application: str
+    resource: str
+    """`KIND/NAME`, `KIND.GROUP/NAME` or `KIND/NAMESPACE/NAME`; the kind in any case."""
+    path: str = ""
+    """A JSON pointer or the readable form of tables; empty for the whole object."""
+
+
+class Owner(WireStruct, frozen=True, kw_only=True, omit_defaults=True):
+    """One entry of `managedFields` that owns a place."""
+
+    manager: str
+    operation: str
+    subresource: str = ""
+    time: str = ""
+    deployer: bool
+    """Whether the manager counts as Git's hand."""
+
+
+class PlaceExplanation(WireStruct, frozen=True, kw_only=True, omit_defaults=True):
+    """One place: both sides, its owners, and the verdict on it."""
+
+    path: str
+    ssa_path: str
+    verdict: Literal["drift", "no drift", "ignored"]
+    desired: Any = UNSET
+    live: Any = UNSET
+    owners: tuple[Owner, ...] = ()
+    evidence: tuple[str, ...] = ()
+    """Why a place that is no difference is none."""
+    changes: tuple[Change, ...] = ()
+    """The differences at, above or below the place."""
+
+
+class RuleExplanation(WireStruct, frozen=True, kw_only=True):
+    """An ignore rule that speaks of the object."""
+
+    name: str
+    selects: str
+    """Its pointer, expression or manager."""
+    ignores: tuple[str, ...]
+    """Paths of the differences that it ignores."""
+
+
+class Explanation(WireStruct, frozen=True, kw_only=True):
+    """What `driftd explain -o json` prints."""
+
+    api_version: str = API_VERSION
+    kind: Literal["Explanation"] = "Explanation"
+    application: str
+    cluster: str
+    deployers: tuple[str, ...]
+    resource: ResourceReport
+    places: tuple[PlaceExplanation, ...]
+    excused: dict[str, str]
+    """What live holds beside Git and why it is no difference, by `managedFields` path."""
+    rules: tuple[RuleExplanation, ...]
+    healing: str
+    """What `driftd run` would do if its rung `heal` were open for the application."""
+    conditions: tuple[ReportCondition, ...] = ()
+
+
+async def explain(
+    workspace: Workspace,
+    options: CheckOptions,
+    question: Question,
+    *,
+    progress: Progress,
+    clock: Clock,
+) -> Explanation:
+    """Look at one application and explain one of its objects, or one place of it.
+
+    Raises ConfigError if there is no such application, object or place; its hint names the
+    nearest ones.
+    """
+    declared = await declare(workspace, options, progress)
+    if len(declared.entries) > 1:
+        names = ", ".join(entry.application.qualified_name for entry in declared.entries)
+        raise ConfigError(
+            f"{question.application} names {len(declared.entries)} applications",
+            hint=f"choose one of: {names}",
+        )
+    (looked,) = await look(workspace, declared, options, progress=progress, clock=clock)
+    resource = find_resource(question.resource, looked)
+    key = ResourceKey(resource.group, resource.kind, resource.namespace, resource.name)
+    inspection = _inspection(looked, key)
+    application = looked.desired.entry.application
+    return Explanation(
+        application=application.name,
+        cluster=looked.report.cluster,
+        deployers=looked.report.deployers,
+        resource=resource,
+        places=_places(question, resource, inspection, looked.desired.manifests),
+        excused=inspection.excused if inspection and not question.path else {},
+        rules=tuple(
+            _rules(rules_of(application, declared.customizations.ignore), key, resource.changes)
+        ),
+        healing=_healing(looked, key),
+        conditions=looked.report.conditions,
+    )
+
+
+def find_resource(text: str, looked: Looked) -> ResourceReport:
+    """The object of an application's report that `KIND[.GROUP]/[NAMESPACE/]NAME` names."""
+    resources = looked.report.resources
+    kind, slash, place = text.partition("/")
+    if not slash or not place:
+        raise ConfigError(f"{text!r} is not KIND/NAME", hint="write for example deployment/web")
+    namespace, _, name = place.rpartition("/")
+    found = [
+        one
+        for one in resources
+        if one.name == name
+        and (not namespace or one.namespace == namespace)
+        and _is_kind(kind.lower(), one, looked)
+    ]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise ConfigError(
+            f"{text} names {len(found)} objects of {looked.report.name}",
+            hint="choose one of: " + ", ".join(_label(one, full=True) for one in found),
+        )
+    hook = next((m for m in looked.desired.not_compared if m.key.name == name), None)
+    if hook is not None and hook.key.kind.lower() == kind.lower().partition(".")[0]:
+        raise ConfigError(
+            f"{hook.key} is a hook, or a Job that the cluster collects: rendered, never compared"
+        )
+    raise _unknown_resource(text, looked)
+
+
+def _unknown_resource(text: str, looked: Looked) -> ConfigError:
+    """Nothing of that name; the nearest ones, or what is wrong with the whole application."""
+    names = {_label(one, full=False): one for one in looked.report.resources}
+    if not names:
+        told = "; ".join(condition.message for condition in looked.report.conditions)
+        return ConfigError(
+            f"{looked.report.name} has no objects that could be looked at", hint=told
+        )
+    near = get_close_matches(text.lower(), names, n=_SUGGESTIONS, cutoff=0.5)
+    name = text.rpartition("/")[2]
+    near += [label for label, one in names.items() if one.name == name and label not in near]
+    if near:
+        hint = "nearest are: " + ", ".join(near[:_SUGGESTIONS])
+    else:
+        hint = f"driftd check {looked.report.name} --show all lists its {len(names)} objects"
+    return ConfigError(f"{looked.report.name} has no object {text}", hint=hint)
+
+
+def _is_kind(wanted: str, resource: ResourceReport, looked: Looked) -> bool:
+    kind, _, group = wanted.partition(".")
+    if group and group != resource.group:
+        return False
+    spellings = {resource.kind.lower()}
+    discovery = looked.view.discovery if looked.view else None
+    served = discovery and discovery.preferred(resource.group, resource.kind)
+    if served:
+        spellings.add(served.plural)
+    return kind in spellings
+
+
+def _label(resource: ResourceReport, *, full: bool) -> str:
+    group = f".{resource.group}" if full and resource.group else ""
+    place = f"{resource.namespace}/" if full and resource.namespace else ""
+    return f"{resource.kind.lower()}{group}/{place}{resource.name}"
+
+
+def _inspection(looked: Looked, key: ResourceKey) -> Inspection | None:
+    """The comparison once more, with its evidence; None where there was nothing to compare."""
+    shared = looked.shared
+    manifest = next((m for m in looked.desired.manifests if m.key == key), None)
+    if shared is None or manifest is None:
+        return None
+    live = shared.observation.live.get((manifest.gvk, key.namespace, key.name))
+    if live is None:
+        return None
+    return Inspection(
+        key,
+        orjson.loads(manifest.body),
+        orjson.loads(live.body),
+        shared.observation.schemas.node(manifest.gvk),
+        Verdict(looked.desired, shared).context,
+    )
+
+
+def _places(
+    question: Question,
+    resource: ResourceReport,
+    inspection: Inspection | None,
+    manifests: Sequence[Manifest],
+) -> tuple[PlaceExplanation, ...]:
+    if inspection is None:
+        return ()  # the reason of the object's status is all there is to say
+    if question.path:
+        place = inspection.find(question.path)
+        if place is None:
+            raise _unknown_path(question, resource, inspection)
+        return (_explained(place, _touching(place.ssa_path, resource.changes)),)
+    explained = []
+    for change in resource.changes:
+        place = inspection.find(change.path)
+        if place is not None:
+            explained.append(_explained(place, (change,)))
+    return tuple(explained)
+
+
+def _unknown_path(
+    question: Question, resource: ResourceReport, inspection: Inspection
+) -> ConfigError:
+    pointers = inspection.pointers()
+    wanted = "/" + question.path.strip("/").replace(".", "/").replace("[", "/").replace("]", "")
+    last = wanted.rpartition("/")[2]
+    near = [path for path in pointers if path.rpartition("/")[2] == last]
+    near += get_close_matches(wanted, pointers, n=_SUGGESTIONS, cutoff=0.6)
+    named = ", ".join(list(dict.fromkeys(near))[:_SUGGESTIONS])
+    return ConfigError(
+        f"neither Git nor the cluster has {question.path} in {resource.kind} {resource.name}",
+        hint=f"nearest are: {named}" if named else "leave the path out to see what differs",
+    )
+
+
+def _touching(ssa_path: str, changes: Iterable[Change]) -> tuple[Change, ...]:
+    """The changes at a place, above it or below it."""
+    found = []
+    for change in changes:
+        other = change.ssa_path if isinstance(change.ssa_path, str) else ""
+        if f"{ssa_path}/".startswith(f"{other}/") or f"{other}/".startswith(f"{ssa_path}/"):
+            found.append(change)
+    return tuple(found)
+
+
+def _explained(place: Place, changes: tuple[Change, ...]) -> PlaceExplanation:
+    if any(change.is_drift for change in changes):
+        verdict: Literal["drift", "no drift", "ignored"] = "drift"
+    elif any(change.ignored_by is not UNSET for change in changes):
+        verdict = "ignored"
+    else:
+        verdict = "no drift"
+    return PlaceExplanation(
+        path=place.path,
+        ssa_path=place.ssa_path,
+        verdict=verdict,
+        desired=UNSET if place.desired is ABSENT else place.desired,
+        live=UNSET if place.live is ABSENT else place.live,
+        owners=tuple(_owner(entry) for entry in place.owners),
+        evidence=place.evidence,
+        changes=changes,
+    )
+
+
+def _owner(entry: Entry) -> Owner:
+    return Owner(
+        manager=entry.manager,
+        operation=entry.operation,
+        subresource=entry.subresource,
+        time=entry.time or "",
+        deployer=entry.deployer,
+    )
+
+
+def _rules(
+    rules: Iterable[Rule], key: ResourceKey, changes: Sequence[Change]
+) -> Iterator[RuleExplanation]:
+    for rule in rules:
+        if rule.covers(key):
+            ignores = tuple(c.path for c in changes if c.ignored_by == rule.name)
+            yield RuleExplanation(name=rule.name, selects=_selects(rule), ignores=ignores)
+
+
+def _selects(rule: Rule) -> str:
+    if rule.pointer is not None:
+        return pointer(rule.pointer, live=True) or ""
+    return rule.expression or rule.manager
+
+
+def _healing(looked: Looked, key: ResourceKey) -> str:
+    """What the rung `heal` would do to the object, as the plan decides it."""
+    desired = looked.desired
+    wanted = plan(
+        desired.entry.application,
+        looked.report,
+        desired.manifests,
+        rung=Rung.HEAL,
+        held=desired.repeated,
+    )
+    if wanted.refusal:
+        return f"nothing: {wanted.refusal}"
+    for task in wanted.tasks:
+        if task.key == key:
+            what = "create the object" if task.create else "apply the declared object"
+            rest = f"; this would remain: {', '.join(task.remains)}" if task.remains else ""
+            return f"{what} (sync wave {task.wave}){rest}"
+    for skipped in wanted.skipped:
+        if skipped.key == key:
+            return f"nothing: {skipped.reason}"
+    return "nothing: the object is what Git says"

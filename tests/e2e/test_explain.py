@@ -1,0 +1,124 @@
+"""`driftd explain` against a real API server."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.site import CONTEXT, URL, Site, application
+from tests.testbed.cluster import ControlPlane
+from tests.testbed.gitrepo import GitRepo
+from tests.testbed.kubeconfig import write_kubeconfig
+
+pytestmark = pytest.mark.cluster
+
+WEB = """apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: web
+spec:
+  replicas: 3
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      containers:
+        - name: web
+          image: registry.example.com/web:1
+---
+apiVersion: v1
+kind: Service
+metadata:
+  name: web
+spec:
+  selector: {app: web}
+  ports: [{port: 80}]
+"""
+
+
+@pytest.fixture
+def site(api_server: ControlPlane, namespace: str, git_repo: GitRepo, tmp_path: Path) -> Site:
+    """A Deployment that was scaled and given the host's network, and an untouched Service."""
+    git_repo.set_remote(URL)
+    git_repo.write("apps/web/web.yaml", WEB)
+    rule = {"group": "apps", "kind": "Deployment", "jsonPointers": ["/spec/minReadySeconds"]}
+    git_repo.write("argocd/web.yaml", application("web", namespace, ignoreDifferences=[rule]))
+    git_repo.commit("Declare web")
+    api_server.kubectl("apply", "--server-side", "-n", namespace, "-f", "-", input=WEB)
+    api_server.kubectl("scale", "deployment/web", "--replicas=7", "-n", namespace)
+    patch = '{"spec":{"minReadySeconds":5,"template":{"spec":{"hostNetwork":true}}}}'
+    api_server.kubectl("patch", "deployment/web", "-n", namespace, "-p", patch)
+    config = write_kubeconfig(
+        tmp_path / "kubeconfig", [api_server.access("detector", context=CONTEXT)]
+    )
+    home = tmp_path / "home"
+    home.mkdir()
+    return Site(
+        repo=git_repo, cluster=api_server, namespace=namespace, kubeconfig=config, home=home
+    )
+
+
+def explain(site: Site, *arguments: str) -> str:
+    """The text that `driftd explain web …` prints."""
+    seen = site.run("explain", "web", *arguments, f"--kubeconfig={site.kubeconfig}", "-q")
+    assert seen.exit_code == 0, seen.stderr
+    return seen.stdout
+
+
+def test_drift_is_explained(site: Site) -> None:
+    """A scaled Deployment: both values, the owner, the file, class, severity and healing."""
+    text = explain(site, "deployment/web", "spec.replicas")
+    assert "declared in  apps/web/web.yaml" in text
+    for fact in ("verdict   drift", "Git       3", "live      7", "Update through /scale"):
+        assert fact in text
+    assert "class     declared" in text
+    assert "severity  high: how many Pods run" in text
+    assert "Healing (rung heal) would do: nothing: the Application does not ask" in text
+
+
+def test_places_that_are_no_drift_say_why(site: Site) -> None:
+    """A default, an allocated address, a status and an ignored field each name their reason."""
+    template = explain(site, "deployment/web", "containers[name=web].imagePullPolicy")
+    assert "derives it from other fields" in template
+    assert "default table" in explain(site, "deployment/web", "/spec/revisionHistoryLimit")
+    assert "cluster chooses the value" in explain(site, "service/web", "spec.clusterIP")
+    assert "never compared" in explain(site, "service/web", "status")
+    assert "live holds Git's value" in explain(site, "service/web", "spec.selector.app")
+    ignored = explain(site, "deployment.apps/web", "/spec/minReadySeconds")
+    assert "ignore rule covers it" in ignored
+    assert "spec.ignoreDifferences[0].jsonPointers[0] (/spec/minReadySeconds): ignores" in ignored
+
+
+def test_whole_object(site: Site) -> None:
+    """Without a path every difference is explained, and what live holds beside Git is named."""
+    seen = site.run(
+        "explain", "web", "deployments/web", "-o", "json", f"--kubeconfig={site.kubeconfig}"
+    )
+    found = json.loads(seen.stdout)
+    assert {place["path"]: place["verdict"] for place in found["places"]} == {
+        "/spec/replicas": "drift",
+        "/spec/minReadySeconds": "ignored",
+        "/spec/template/spec/hostNetwork": "drift",
+    }
+    assert "f:spec/f:strategy" in found["excused"]
+    quiet = explain(site, f"Service/{site.namespace}/web")
+    assert "Nothing differs" in quiet
+    assert "clusterIP" in quiet
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("deployment/wbe",), "deployment/web"),
+        (("service/web", "spec.port"), "/spec/ports"),
+        (("web",), "KIND/NAME"),
+    ],
+)
+def test_nearest_are_named(site: Site, arguments: tuple[str, ...], told: str) -> None:
+    """What does not exist is an error that names what does."""
+    seen = site.run("explain", "web", *arguments, f"--kubeconfig={site.kubeconfig}", "-q")
+    assert seen.exit_code == 2
+    assert told in seen.stderr
+    assert "unexpected" not in seen.stderr

@@ -1,0 +1,126 @@
+"""Why a place is a difference or none: the comparison's own evidence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from driftd.diff.compare import Context
+from driftd.diff.explain import Inspection, parse
+from driftd.diff.finding import ABSENT
+from driftd.model.resource import ResourceKey
+from tests.unit.diff.objects import deployment, node_of
+
+KEY = ResourceKey("apps", "Deployment", "shop", "web")
+
+
+def entry(manager: str, fields: dict[str, Any], operation: str = "Apply") -> dict[str, Any]:
+    """One entry of managedFields."""
+    return {"manager": manager, "operation": operation, "fieldsV1": fields}
+
+
+def inspect(live: dict[str, Any], *owners: dict[str, Any]) -> Inspection:
+    """The Deployment of Git against `live`."""
+    live["metadata"]["managedFields"] = list(owners)
+    wanted = deployment()
+    return Inspection(KEY, wanted, live, node_of(wanted), Context())
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("spec.replicas", ("spec", "replicas")),
+        ("/spec/a~1b/0", ("spec", "a/b", "0")),
+        ("containers[name=app].image", ("containers", {"name": "app"}, "image")),
+        ('metadata.labels["a.b/c"]', ("metadata", "labels", "a.b/c")),
+        ("args[0]", ("args", "0")),
+        ("ports[port=80,protocol=TCP]", ("ports", {"port": "80", "protocol": "TCP"})),
+        ("a..b", ()),
+    ],
+)
+def test_parse(text: str, tokens: tuple[Any, ...]) -> None:
+    """Pointers and the readable form name the same steps; nonsense names none."""
+    assert parse(text) == tokens
+
+
+def test_readable_path_and_pointer_find_the_same_place() -> None:
+    """The Pod template's prefix may be left out, and items go by keys or position."""
+    inspection = inspect(deployment())
+    found = [
+        inspection.find(text)
+        for text in (
+            "containers[name=web].image",
+            "spec.template.spec.containers[0].image",
+            "/spec/template/spec/containers/0/image",
+        )
+    ]
+    assert {place.path for place in found if place} == {"/spec/template/spec/containers/0/image"}
+    assert all(place and place.live == "registry.example/web:1" for place in found)
+    assert all(place and place.evidence == ("live holds Git's value",) for place in found)
+
+
+def test_difference_has_owners_and_no_excuse() -> None:
+    """A changed field names its owner and nothing that would excuse it."""
+    live = deployment()
+    live["spec"]["replicas"] = 5
+    fields = {"f:spec": {"f:replicas": {}}}
+    place = inspect(live, entry("alice", fields, "Update")).find("spec.replicas")
+    assert place is not None
+    assert (place.desired, place.live, place.evidence) == (2, 5, ())
+    assert [(owner.manager, owner.deployer) for owner in place.owners] == [("alice", False)]
+
+
+def test_default_is_excused() -> None:
+    """An undeclared default says that the API server fills it in; the object lists it."""
+    live = deployment()
+    live["spec"]["revisionHistoryLimit"] = 10
+    inspection = inspect(live, entry("argocd-controller", {"f:spec": {"f:replicas": {}}}))
+    place = inspection.find("/spec/revisionHistoryLimit")
+    assert place is not None
+    assert place.desired is ABSENT
+    assert place.evidence == (
+        "a default of the API server (default table, v1.DeploymentSpec.revisionHistoryLimit)",
+    )
+    assert list(inspection.excused) == ["f:spec/f:revisionHistoryLimit"]
+
+
+def test_places_outside_the_comparison() -> None:
+    """Status, system metadata and tools' marks say that they are never compared."""
+    live = {**deployment(), "status": {"replicas": 3}}
+    live["metadata"] |= {"generation": 4, "annotations": {"meta.helm.sh/release-name": "web"}}
+    inspection = inspect(live)
+    for path, words in (
+        ("/status/replicas", "never compared"),
+        ("metadata.generation", "by itself"),
+        ('metadata.annotations["meta.helm.sh/release-name"]', "deployment tools"),
+    ):
+        place = inspection.find(path)
+        assert place is not None
+        assert words in place.evidence[0]
+
+
+def test_secret_values_stay_masked() -> None:
+    """No value of a Secret and no last-applied record is shown, whatever place is asked for."""
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}}
+    record = "kubectl.kubernetes.io/last-applied-configuration"
+    live = {
+        **secret,
+        "data": {"password": "aHVudGVyMg=="},
+        "metadata": {"name": "s", "annotations": {record: "aHVudGVyMg=="}},
+    }
+    key = ResourceKey("", "Secret", "shop", "s")
+    inspection = Inspection(
+        key, {**secret, "data": {"password": "b3RoZXI="}}, live, node_of(secret), Context()
+    )
+    for path in ("data", "data.password", f'metadata.annotations["{record}"]', "metadata"):
+        assert "aHVudGVyMg" not in repr(inspection.find(path))
+        assert "b3RoZXI" not in repr(inspection.find(path))
+
+
+def test_nothing_there() -> None:
+    """A place that neither side has is None, and suggestions come from both sides."""
+    inspection = inspect(deployment())
+    assert inspection.find("spec.replica") is None
+    assert inspection.find("containers[name=other]") is None
+    assert "/spec/replicas" in inspection.pointers()
