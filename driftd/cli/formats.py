@@ -26,6 +26,10 @@ def write_report(report: DriftReport | DiffReport, flags: Mapping[str, Any]) -> 
         from driftd.cli.junit import junit
 
         sys.stdout.write(junit(report))
+    elif flags["output"] == "markdown":
+        from driftd.cli.markdown import markdown
+
+        sys.stdout.write(markdown(report))
     else:
         _write_table(report, flags)
 

@@ -213,7 +213,7 @@ def output_format(*formats: str) -> Callable[[Command], Command]:
 
 
 report_flags = (
-    output_format("table", "wide", "json", "yaml", "name", "junit"),
+    output_format("table", "wide", "json", "yaml", "name", "markdown", "junit"),
     flag(
         "--show",
         type=Sections(),

@@ -58,6 +58,12 @@ def worst_change(resource: ResourceReport) -> int:
     return min(ranks, default=len(_SEVERITIES))
 
 
+def worst_severity(items: Iterable[ResourceReport]) -> str:
+    """The level of the worst change that is drift; empty if none is rated."""
+    rank = min((worst_change(item) for item in items), default=len(_SEVERITIES))
+    return _SEVERITIES[rank] if rank < len(_SEVERITIES) else ""
+
+
 def resources(items: Iterable[ResourceReport]) -> list[ResourceReport]:
     """Drifted before unknown before fine; within a status the worst severity first."""
     drifted = _RESOURCES[:3]

@@ -1,0 +1,260 @@
+"""`-o markdown`: a report to paste into a pull request, an issue or a wiki."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from msgspec import UNSET
+
+from driftd.cli import findings, order, values
+from driftd.cli.field_changes import author_of
+from driftd.cli.findings import Group
+from driftd.cli.terminal import printable
+from driftd.model.report import (
+    Change,
+    DiffReport,
+    DriftReport,
+    ResourceReport,
+    ResourceStatus,
+    has_drift,
+)
+
+LIMIT = 60_000
+"""Characters of a whole report: GitHub refuses comments of more than 65,536."""
+_RESERVE = 900
+"""Kept free for the note of what was cut and the last line."""
+_CELL = 100
+_TEXT = 600
+_LINES = 6
+_APPLICATIONS = 200
+_SYNCED_NAMES = 30
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9./-]*")
+_CHANGES = ("Severity", "Object", "Field", "Git", "Cluster", "Who")
+_QUIET = ("Class", "Object", "Field", "Git", "Cluster", "Why")
+
+
+def markdown(report: DriftReport | DiffReport) -> str:
+    """The report as GitHub-flavoured Markdown of at most `LIMIT` characters.
+
+    Everything that comes from clusters and repositories stands in code spans, so that nothing
+    of it is read as markup, as a mention or as a link.
+    """
+    now = report.generated_at if isinstance(report, DriftReport) else ""
+    groups = findings.groups(report)
+    resources = [resource for group in groups for resource in group.resources]
+    drift = has_drift(tuple(resources))
+    page = _Page(LIMIT - _RESERVE)
+    page.add(f"## driftd: {_verdict(complete=report.complete, drift=drift)}\n\n")
+    page.add(_counts(groups, resources))
+    page.rows([f"- {code(findings.condition_text(c), _TEXT)}" for c in report.conditions], "notes")
+    if isinstance(report, DriftReport):
+        _overview(page, groups)
+    for group in groups:
+        _group(page, group, now)
+    page.end(f"Looked at {now}" if now else "")
+    return page.text
+
+
+class _Page:
+    """Text that grows up to a limit, and what did not fit."""
+
+    def __init__(self, limit: int) -> None:
+        self.text = ""
+        self._room = limit
+        self._cut: Counter[str] = Counter()
+
+    def add(self, text: str, *, what: str = "", reserve: int = 0) -> bool:
+        """Add `text` if it fits and leaves `reserve` characters; else count it as cut."""
+        if len(text) + reserve > self._room:
+            self._cut[what or "notes"] += 1
+            return False
+        self.text += text
+        self._room -= len(text)
+        return True
+
+    def rows(self, rows: Sequence[str], what: str, *, head: str = "", tail: str = "") -> None:
+        """Add the rows that fit between `head` and `tail`; nothing if not even one does."""
+        if not rows:
+            return
+        frame = len(head) + len(tail) + len("\n")
+        if not self.add(head, what=what, reserve=len(rows[0]) + frame):
+            self._cut[what] += len(rows) - 1
+            return
+        for row in rows:
+            self.add(f"{row}\n", what=what, reserve=len(tail) + len("\n"))
+        self.add(f"{tail}\n")
+
+    def end(self, text: str) -> None:
+        """The note of what was cut, and the last line."""
+        if self._cut:
+            listed = ", ".join(f"{number} {what}" for what, number in self._cut.items())
+            self.text += (
+                f"> Cut to {LIMIT:,} characters; not shown: {listed}. "
+                "`driftd check -o json` has everything.\n\n"
+            )
+        if text:
+            self.text += f"{text}\n"
+
+
+def code(text: str, width: int = _CELL) -> str:
+    """`text` as a code span, whatever is in it, cut in its middle to `width`."""
+    text = values.shorten(printable(text), width)
+    if not text.strip():
+        return f"`{text}`" if text else ""
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    fence = "`" * (longest + 1)
+    ends_odd = text[0] in "` " or text[-1] in "` "
+    pad = " " if ends_odd else ""
+    return f"{fence}{pad}{text}{pad}{fence}"
+
+
+def _word(text: str) -> str:
+    """A name: plain where nothing in it can be markup."""
+    return text if _PLAIN.fullmatch(text) and len(text) <= _CELL else code(text)
+
+
+def _verdict(*, complete: bool, drift: bool) -> str:
+    text = "drift found" if drift else "no drift"
+    return text if complete else f"{text}, not everything could be judged"
+
+
+def _counts(groups: Sequence[Group], resources: Sequence[ResourceReport]) -> str:
+    apps = [group.application for group in groups if group.application is not None]
+    changes = order.change_counts(resources)
+    drifted = {name: changes[name] for name in order.DRIFT_SECTIONS if name in changes}
+    other = {name: changes[name] for name in order.OPTIONAL_SECTIONS if name in changes}
+    rows = (
+        ("Applications", len(apps), order.application_counts(apps)),
+        ("Objects", len(resources), order.resource_counts(resources)),
+        ("Drifted fields", sum(drifted.values()), drifted),
+        ("Not drift", sum(other.values()), other),
+    )
+    lines = ["| | Count | |", "|---|--:|---|"]
+    for title, total, counts in rows:
+        if total:
+            listed = ", ".join(f"{count} {name}" for name, count in counts.items())
+            lines.append(f"| {title} | {total} | {listed} |")
+    return "\n".join(lines) + "\n\n" if len(lines) > 2 else "Nothing was compared.\n\n"
+
+
+def _overview(page: _Page, groups: Sequence[Group]) -> None:
+    """One row for each application that is not Synced, one line for all that are."""
+    loud = [group for group in groups if not _is_synced(group)]
+    rows = []
+    for group in loud:
+        app = group.application
+        drifted = sum(resource.status in findings.DRIFTED for resource in group.resources)
+        status = str(app.status) if app else ""
+        level = order.worst_severity(group.resources)
+        cells = (status, _word(group.name), _word(group.cluster), level, f"{drifted or ''}")
+        rows.append(_row(cells))
+    head = _head(("Status", "Application", "Cluster", "Worst", "Drifted objects"))
+    page.rows(rows[:_APPLICATIONS], "applications", head=head)
+    if len(rows) > _APPLICATIONS:
+        page.add(f"… and {len(rows) - _APPLICATIONS} more applications\n\n")
+    synced = [group.name for group in groups if _is_synced(group)]
+    if synced:
+        names = ", ".join(_word(name) for name in synced[:_SYNCED_NAMES])
+        rest = len(synced) - _SYNCED_NAMES
+        page.add(f"Synced: {names}{f' and {rest} more' if rest > 0 else ''}\n\n")
+
+
+def _is_synced(group: Group) -> bool:
+    quiet = {ResourceStatus.SYNCED, ResourceStatus.NOT_CHECKED, ResourceStatus.PENDING}
+    return (
+        group.complete
+        and not group.conditions
+        and all(resource.status in quiet for resource in group.resources)
+    )
+
+
+def _group(page: _Page, group: Group, now: str) -> None:
+    drift, rest = _changes(group.resources, now)
+    notes = [f"- {code(findings.condition_text(c), _TEXT)}" for c in group.conditions]
+    notes += [
+        f"- Unknown: {_objects(listed)}: {code(reason, _TEXT)}"
+        for reason, listed in findings.unknown_reasons(group)
+    ]
+    if not (drift or rest or notes):
+        return
+    title = f"### {_word(group.name)}\n\n" if group.application else ""
+    facts = ", ".join(f"{name} {_word(value)}" for name, value in group.facts.items())
+    title += f"{facts}\n\n" if facts else ""
+    if not page.add(title, what="applications", reserve=_CELL):
+        return
+    page.rows(notes, "notes")
+    page.rows(drift, "changes", head=_head(_CHANGES))
+    what = "1 change that is not drift" if len(rest) == 1 else f"{len(rest)} that are not drift"
+    head = f"<details><summary>{what}</summary>\n\n{_head(_QUIET)}"
+    page.rows(rest, "changes that are not drift", head=head, tail="\n</details>\n")
+
+
+def _changes(resources: Iterable[ResourceReport], now: str) -> tuple[list[str], list[str]]:
+    """Rows of what is drift, and of what is not."""
+    drift, rest = [], []
+    for resource in resources:
+        name = code(findings.object_name(resource))
+        origin = findings.file_and_line(resource.origin)
+        place = f"{name}<br>in {code(origin)}" if origin else name
+        changes = findings.changes_of(resource, frozenset(order.OPTIONAL_SECTIONS))
+        changes.sort(key=lambda change: (not change.is_drift, order.severity_rank(change)))
+        if findings.has_whole_finding(resource):
+            what = f"{resource.status}: {findings.WHOLE_OBJECT[resource.status]}"
+            reason = "" if resource.reason is UNSET else resource.reason
+            drift.append(_row(("", place, what, "", "", code(reason))))
+        for change in changes:
+            path = code(findings.path_of(change, resource))
+            git, live = _value_cells(change)
+            if change.is_drift:
+                severity = "" if change.severity is UNSET else str(change.severity)
+                author = code(author_of(change, now).removeprefix("by "), _CELL + 40)
+                drift.append(_row((severity, place, path, git, live, author)))
+            else:
+                why = _why(change)
+                rest.append(_row((order.section_of(change), place, path, git, live, why)))
+            place = name
+    return drift, rest
+
+
+def _why(change: Change) -> str:
+    if change.ignored_by is not UNSET:
+        return code(change.ignored_by)
+    return "" if change.reason is UNSET else code(change.reason)
+
+
+def _value_cells(change: Change) -> tuple[str, str]:
+    """Git's value and the live one, each for its cell."""
+    shown = values.difference(change.desired, change.live, width=_CELL, max_lines=_LINES)
+    if isinstance(shown, values.LineDiff):
+        git = [line[2:] for line in shown.lines if line[:1] == "-"]
+        live = [line[2:] for line in shown.lines if line[:1] == "+"]
+        note = [f"({shown.note})"] if shown.note else []
+        return "<br>".join([*map(_line, git), *note]), "<br>".join(map(_line, live))
+    note_text = f"<br>({shown.note})" if shown.note else ""
+    absent = {values.NOT_IN_GIT, values.NOT_IN_CLUSTER}
+    git_text, live_text = (
+        text if text in absent else code(text) for text in (shown.git, shown.live)
+    )
+    return git_text + note_text, live_text
+
+
+def _line(text: str) -> str:
+    return code(text) or "(empty line)"
+
+
+def _objects(resources: list[ResourceReport]) -> str:
+    if len(resources) == 1:
+        return code(findings.object_name(resources[0]))
+    return f"{len(resources)} objects ({code(findings.names_of(resources), _TEXT)})"
+
+
+def _head(titles: Sequence[str]) -> str:
+    return f"{_row(titles)}\n|{'---|' * len(titles)}\n"
+
+
+def _row(cells: Iterable[str]) -> str:
+    # A pipe ends a cell even in a code span, unless a backslash is before it.
+    escaped = (cell.replace("|", "\\|") for cell in cells)
+    return f"| {' | '.join(escaped)} |"
