@@ -139,6 +139,12 @@ def value_text(change: Change, *, width: int = _VALUE_WIDTH, lines: int = _VALUE
     return f"{shown.git} → {shown.live}{note}"
 
 
+def arrow_text(change: Change) -> str:
+    """`value_text`, with what the arrow means, for places without a legend."""
+    text = value_text(change)
+    return text if "\n" in text else f"Git → cluster: {text}"
+
+
 def change_text(change: Change, resource: ResourceReport, now: str) -> str:
     """One change in words: severity, field, values, why, by whom; lines only for texts of lines."""
     severity = "" if change.severity is UNSET else f"{change.severity}  "

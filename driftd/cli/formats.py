@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -26,6 +27,10 @@ def write_report(report: DriftReport | DiffReport, flags: Mapping[str, Any]) -> 
         from driftd.cli.junit import junit
 
         sys.stdout.write(junit(report))
+    elif flags["output"] == "github":
+        from driftd.cli.github import github
+
+        sys.stdout.write(github(report, repository=os.environ.get("GITHUB_REPOSITORY", "")))
     elif flags["output"] == "markdown":
         from driftd.cli.markdown import markdown
 
