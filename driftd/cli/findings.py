@@ -165,8 +165,9 @@ def fingerprint(group: Group, resource: ResourceReport, change: Change | None) -
     List items count by their keys where these are known, so an item that moves keeps its name.
     """
     app = group.application
-    path = ""
+    path = kind = ""
     if change is not None:
+        kind = str(change.kind)
         path = change.ssa_path if change.ssa_path is not UNSET else change.path
     parts = (
         group.cluster,
@@ -177,6 +178,7 @@ def fingerprint(group: Group, resource: ResourceReport, change: Change | None) -
         resource.namespace,
         resource.name,
         path,
+        kind,
     )
     text = "\0".join(parts).encode("utf-8", "backslashreplace")
     return hashlib.sha256(text).hexdigest()[:32]

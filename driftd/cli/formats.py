@@ -27,6 +27,10 @@ def write_report(report: DriftReport | DiffReport, flags: Mapping[str, Any]) -> 
         from driftd.cli.junit import junit
 
         sys.stdout.write(junit(report))
+    elif flags["output"] == "sarif":
+        from driftd.cli.sarif import sarif
+
+        sys.stdout.write(sarif(report, show=frozenset(flags["show"])))
     elif flags["output"] == "github":
         from driftd.cli.github import github
 

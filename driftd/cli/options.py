@@ -213,7 +213,7 @@ def output_format(*formats: str) -> Callable[[Command], Command]:
 
 
 report_flags = (
-    output_format("table", "wide", "json", "yaml", "name", "markdown", "junit", "github"),
+    output_format("table", "wide", "json", "yaml", "name", "markdown", "junit", "sarif", "github"),
     flag(
         "--show",
         type=Sections(),
