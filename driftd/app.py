@@ -33,6 +33,7 @@ from driftd.source.url import identity
 if TYPE_CHECKING:
     import aiohttp
 
+    from driftd.controller.doctor import DoctorReport
     from driftd.controller.explain import Explanation, Question
     from driftd.controller.reconciler import ReadHub
     from driftd.notify.notifier import Notifier
@@ -65,6 +66,29 @@ async def explain(
 
     async with open_workspace(options, progress) as workspace:
         return await answer(workspace, options, question, progress=progress, clock=clock)
+
+
+async def doctor(options: CheckOptions, *, progress: Progress, clock: Clock) -> DoctorReport:
+    """Check everything that a look needs. Problems are findings of the report, not errors."""
+    from driftd.cluster.probe import ClusterProbe
+    from driftd.controller.doctor import Doctor
+
+    async with AsyncExitStack() as stack:
+        sandbox = await stack.enter_async_context(SandboxPool())
+        work = Doctor(options, clock, progress)
+        await work.machine(sandbox)
+        kubeconfig, problem = work.attempt("kubeconfig", lambda: _kubeconfig(options)) or (None, "")
+        registry = await stack.enter_async_context(_registry(options))
+        work.kubeconfig(kubeconfig, problem, in_cluster=in_cluster_access() is not None)
+        hub = await work.attempt_async("hub", _hub(options, kubeconfig, registry, progress))
+        work.hub(hub)
+        repositories = await work.attempt_async("repository", _repositories(options, hub))
+        if repositories is not None:
+            workspace = _workspace(repositories, sandbox, registry, kubeconfig, problem, hub)
+            await work.applications(
+                workspace, lambda target: ClusterProbe(registry.open(target).transport)
+            )
+    return work.report()
 
 
 async def render(options: CheckOptions, *, progress: Progress) -> list[Desired]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from driftd.cli.progress import Narrator
     from driftd.controller.declared import Declared
     from driftd.controller.desired import Desired
+    from driftd.controller.doctor import DoctorReport
     from driftd.controller.explain import Explanation
     from driftd.model.report import DiffReport, DriftReport
 
@@ -45,6 +46,15 @@ def explain(
     question = Question(application=application, resource=resource, path=path)
     chosen = CheckOptions(**options)
     return _run(app.explain(chosen, question, progress=narrator, clock=SystemClock()))
+
+
+def doctor(options: Mapping[str, Any], narrator: Narrator) -> DoctorReport:
+    """Check everything that a look at the chosen applications needs."""
+    from driftd import app
+    from driftd.clock import SystemClock
+    from driftd.controller.options import CheckOptions
+
+    return _run(app.doctor(CheckOptions(**options), progress=narrator, clock=SystemClock()))
 
 
 def render(options: Mapping[str, Any], narrator: Narrator) -> Sequence[Desired]:

@@ -55,6 +55,8 @@ class Response(msgspec.Struct, frozen=True):
     body: bytes
     url: str = ""
     """Where it came from in the end, after redirections."""
+    date: str = ""
+    """The server's clock when it answered, as HTTP writes it; empty if it did not say."""
 
 
 class ApiStatus(msgspec.Struct, frozen=True):
@@ -299,6 +301,7 @@ async def _exchange(
             answer.headers.get("Content-Type", ""),
             await answer.read(),
             str(answer.url),
+            answer.headers.get("Date", ""),
         )
     return response, answer.headers.get("Retry-After", "")
 

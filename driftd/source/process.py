@@ -45,6 +45,8 @@ _CONFIG = {
     "protocol.file.allow": "never",
     "safe.bareRepository": "explicit",
 }
+MINIMUM_GIT = (2, 38)
+"""The oldest git that knows every setting that is used here."""
 _INHERITED = (
     "PATH", "TMPDIR", "SSH_AUTH_SOCK", "SSL_CERT_FILE", "SSL_CERT_DIR",
     "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY",
@@ -166,9 +168,7 @@ class Git:
             await _end(await starting, [])
             raise
         except FileNotFoundError:
-            raise SourceError(
-                "git was not found on PATH", hint="install git 2.38 or newer", reason="GitMissing"
-            ) from None
+            raise _git_missing() from None
 
     def _full_environment(self, config: Mapping[str, str]) -> dict[str, str]:
         environment = {name: os.environ[name] for name in _INHERITED if name in os.environ}
@@ -208,6 +208,29 @@ class Git:
         ):
             error.disposition = Disposition.TRANSIENT
         return error
+
+
+async def git_version() -> str:
+    """What `git --version` says, for example `2.43.0`. Raises SourceError without git."""
+    try:
+        process = await asyncio.create_subprocess_exec(
+            "git",
+            "--version",
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+    except OSError as error:
+        raise _git_missing() from error
+    output, _ = await process.communicate()
+    return output.decode("utf-8", "replace").strip().removeprefix("git version ")
+
+
+def _git_missing() -> SourceError:
+    wanted = ".".join(map(str, MINIMUM_GIT))
+    return SourceError(
+        "git was not found on PATH", hint=f"install git {wanted} or newer", reason="GitMissing"
+    )
 
 
 async def _feed(process: asyncio.subprocess.Process, data: bytes | None) -> None:

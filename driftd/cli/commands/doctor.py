@@ -1,0 +1,70 @@
+"""`driftd doctor`."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from driftd.cli import calls, options
+
+if TYPE_CHECKING:
+    from driftd.controller.doctor import DoctorReport
+
+
+@click.command(
+    "doctor", short_help="Check that everything a look needs is there, and say what to do."
+)
+@click.argument("names", metavar="[APP]...", nargs=-1)
+@options.repository_flags
+@options.cluster_flags
+@options.output_format("table", "json", "yaml")
+@options.output_flags
+def doctor_command(names: tuple[str, ...], output: str, **flags: Any) -> int:
+    """Check git, the repository, the sandbox worker, Python, the kubeconfig, the hub, and of each
+    cluster: whether it answers, its clock, its aggregated APIs, and whether every declared kind
+    may be listed. Says what to do about each problem.
+
+    Only reads: permissions are tried by listing one object of each kind, so that nothing has to
+    be created on a cluster, not even an access review.
+
+    Exit codes: 0 all well, or warnings alone; 2 something failed.
+    """
+    from driftd.cli import formats
+    from driftd.cli.progress import Narrator
+    from driftd.cli.terminal import printable
+
+    narrator = Narrator(quiet=flags["quiet"], verbose=flags["verbose"])
+    try:
+        report = calls.doctor(options.look_options(flags, names=names), narrator)
+    finally:
+        narrator.close()
+    if output == "json":
+        formats.write_json(report)
+    elif output == "yaml":
+        formats.write_yaml(report)
+    else:
+        sys.stdout.writelines(printable(line) + "\n" for line in _lines(report))
+    return 0 if report.ok else 2
+
+
+def _lines(report: DoctorReport) -> Iterator[str]:
+    width = max((len(check.area) for check in report.checks), default=0)
+    areas = dict.fromkeys(check.area for check in report.checks)
+    for area in areas:
+        for check in report.checks:
+            if check.area != area:
+                continue
+            yield f"{check.status:<4}  {area:<{width}}  {check.message}"
+            if check.remedy:
+                yield f"{'':<4}  {'':<{width}}  to do: {check.remedy}"
+    counts = Counter(check.status for check in report.checks)
+    yield ""
+    if report.ok:
+        warned = f" ({counts['warn']} to look at)" if counts["warn"] else ""
+        yield f"exit 0: everything that a check needs is there{warned}"
+    else:
+        yield f"exit 2: {counts['fail']} to mend, {counts['warn']} to look at"

@@ -1,0 +1,141 @@
+"""What `driftd doctor` finds, and what it says to do."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from driftd.cluster.reader import ApiResource
+from driftd.controller.doctor import Doctor, DoctorCheck
+from driftd.controller.options import CheckOptions
+from driftd.errors import ClusterError, Forbidden, Unreachable
+from tests.unit.controller.conftest import World
+
+NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)
+
+
+class Clock:
+    """Always noon."""
+
+    def now(self) -> datetime:
+        """See `driftd.clock.Clock`."""
+        return NOW
+
+
+class Probe:
+    """A cluster that refuses what a test says, with a clock that differs by `skew` seconds."""
+
+    def __init__(self, refused: dict[str, ClusterError] | None = None, skew: float = 0) -> None:
+        self.refused = refused or {}
+        self.skew = skew
+        self.asked: list[tuple[str, str]] = []
+
+    async def may_list(self, resource: ApiResource, namespace: str = "") -> None:
+        """Refuse the plurals that the test named."""
+        self.asked.append((resource.plural, namespace))
+        if resource.plural in self.refused:
+            raise self.refused[resource.plural]
+
+    async def now(self) -> datetime:
+        """The other clock."""
+        return NOW + timedelta(seconds=self.skew)
+
+
+async def examine(world: World, probe: Probe) -> list[DoctorCheck]:
+    """Everything that is found about the applications and clusters of a world."""
+    doctor = Doctor(CheckOptions(repo=world.repo.path), Clock(), world.progress)
+    await doctor.applications(world.workspace, lambda _target: probe)
+    return list(doctor.report().checks)
+
+
+def told(checks: list[DoctorCheck], status: str) -> list[tuple[str, str, str]]:
+    """The findings of one status."""
+    return [(one.area, one.message, one.remedy) for one in checks if one.status == status]
+
+
+async def test_all_is_well(world: World) -> None:
+    """A healthy world has nothing to mend, and each declared kind was tried where it lives."""
+    probe = Probe()
+    checks = await examine(world, probe)
+    assert told(checks, "fail") == told(checks, "warn") == []
+    assert probe.asked == [("configmaps", "shop")]
+    assert ("repository", "2 applications, of which 2 render without errors", "") in told(
+        checks, "ok"
+    )
+
+
+async def test_refused_kind_fails_with_the_rule_to_add(world: World) -> None:
+    """A kind that may not be listed names the role that is missing."""
+    checks = await examine(world, Probe({"configmaps": Forbidden("no")}))
+    ((area, message, remedy),) = told(checks, "fail")
+    assert area == "cluster one"
+    assert message == "may not list configmaps in shop: its objects would be Unknown"
+    assert remedy == (
+        "give its user a Role with apiGroups [''], resources [configmaps], verbs [get, list, watch]"
+    )
+
+
+async def test_refused_secrets_are_a_warning(world: World) -> None:
+    """Secrets are left out on purpose where the credential may not read them."""
+    body = '{"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "token"}}'
+    world.repo.write("apps/shop/secret.json", body)
+    world.repo.commit()
+    checks = await examine(world, Probe({"secrets": Forbidden("no")}))
+    assert told(checks, "fail") == []
+    ((_, message, _),) = told(checks, "warn")
+    assert message == "may not list secrets in shop: Secrets are not compared"
+
+
+@pytest.mark.parametrize(("skew", "words"), [(90, "90 s ahead"), (-90, "90 s behind")])
+async def test_clock(world: World, skew: float, words: str) -> None:
+    """A clock that is off is a warning with its direction."""
+    checks = await examine(world, Probe(skew=skew))
+    ((area, message, remedy),) = told(checks, "warn")
+    assert (area, words in message) == ("cluster one", True)
+    assert "synchronise" in remedy
+
+
+async def test_unreachable_cluster(world: World) -> None:
+    """A cluster that does not answer fails with its own hint; the applications still render."""
+    world.clusters.one.down = Unreachable("no route", hint="is a VPN needed?")
+    checks = await examine(world, Probe())
+    assert told(checks, "fail") == [("cluster one", "no route", "is a VPN needed?")]
+    assert any("2 render without errors" in message for _, message, _ in told(checks, "ok"))
+
+
+async def test_silent_api_group(world: World) -> None:
+    """An aggregated API that does not answer is a warning."""
+    world.clusters.one.failed_groups = {"metrics.k8s.io/v1beta1": "no endpoints"}
+    checks = await examine(world, Probe())
+    ((_, message, remedy),) = told(checks, "warn")
+    assert message == "metrics.k8s.io/v1beta1 does not answer: no endpoints"
+    assert "apiservice" in remedy
+
+
+async def test_unmapped_destination_and_uncommitted_files(world: World) -> None:
+    """A destination without context fails with the flag; uncommitted files are a warning."""
+    world.declare("lost", cluster="nowhere")
+    world.repo.commit()
+    world.repo.write("apps/shop/new.json", "{}")
+    checks = await examine(world, Probe())
+    ((area, _, remedy),) = told(checks, "fail")
+    assert (area, "--cluster nowhere=CONTEXT" in remedy) == ("application lost", True)
+    ((_, message, _),) = told(checks, "warn")
+    assert message.startswith("uncommitted files")
+
+
+async def test_machine(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python, git and the worker are found; without git on PATH that one fails alone."""
+
+    async def areas() -> dict[str, Any]:
+        doctor = Doctor(CheckOptions(), Clock(), world.progress)
+        await doctor.machine(world.workspace.sandbox)
+        return {check.area: check.status for check in doctor.report().checks}
+
+    found = await areas()
+    assert (found["python"], found["git"]) == ("ok", "ok")
+    assert found["sandbox"] in ("ok", "warn")
+    monkeypatch.setenv("PATH", "/nonexistent")
+    assert await areas() == {**found, "git": "fail"}
