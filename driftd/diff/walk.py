@@ -194,13 +194,28 @@ class _Walk:
     # Findings.
 
     def _may_be_absent(self, node: Node, name: str, value: Json) -> bool:
-        """Whether a declared empty value is what the server drops (catalogue rows 33 to 40)."""
+        """Whether a declared empty value is what the server drops (catalogue rows 33 to 40).
+
+        An entry of a map is never dropped, however empty its value: a `nodeSelector` or a label
+        without a value still selects.
+        """
         if node.shape is Shape.MAP or not defaults.is_empty(value):
             return False
         if node.shape is Shape.ANY:
-            # No schema at all (an offline comparison): only a native type may have dropped it.
-            return node is ANY_NODE and not is_custom(self.subject.key.group)
-        return not defaults.is_kept_empty(node, name)
+            # No schema at all (an offline comparison): only a native type may have dropped it,
+            # and what looks like a struct of empty values may be a map.
+            native = node is ANY_NODE and not is_custom(self.subject.key.group)
+            return native and (not isinstance(value, dict) or _is_hollow(value))
+        if defaults.is_kept_empty(node, name):
+            return False
+        if not isinstance(value, dict):
+            return True
+        child = node.child(name)
+        return all(
+            (inner is None and child.shape is not Shape.MAP)
+            or self._may_be_absent(child, member, inner)
+            for member, inner in value.items()
+        )
 
     def _missing(self, path: Path, desired: Json, owners: Owners = ()) -> Finding:
         """A removal. It leaves a trace only where an atomic parent or a null value is owned."""
@@ -244,6 +259,13 @@ class _Walk:
                 finding.change_class = ChangeClass.REVIEW
                 finding.reason = f"{why}; declared in Git too: two writers, remove it from Git"
         return [finding]
+
+
+def _is_hollow(value: Json) -> bool:
+    """Whether a value has nothing inside but structs and lists without content."""
+    if isinstance(value, dict):
+        return all(_is_hollow(inner) for inner in value.values())
+    return value is None or value == []
 
 
 def deduced_keys(owners: Owners) -> tuple[str, ...]:

@@ -205,6 +205,48 @@ def test_absent_null_and_empty(
     assert told(compare(KEY, thing(spec=desired), body, None, Context()).changes) == expected
 
 
+TOLERATION = {"key": "maintenance", "operator": "Exists", "effect": "NoExecute"}
+
+
+@pytest.mark.parametrize(
+    ("pod", "removed", "path"),
+    [
+        ({"nodeSelector": {"node-role.kubernetes.io/infra": ""}}, "nodeSelector", "nodeSelector"),
+        (
+            {"tolerations": [{**TOLERATION, "tolerationSeconds": 0}]},
+            "tolerations/0/tolerationSeconds",
+            "tolerations",
+        ),
+        (
+            {"containers": [{"name": "web", "securityContext": {"privileged": False}}]},
+            "containers/0/securityContext",
+            "containers/0/securityContext",
+        ),
+    ],
+)
+def test_a_removed_value_that_looks_empty(pod: dict[str, Any], removed: str, path: str) -> None:
+    """A map entry without a value and a pointer to zero mean something: their removal is drift."""
+    desired = deployment(**pod)
+    live = applied(desired)
+    place: Any = live["spec"]["template"]["spec"]
+    *steps, last = removed.split("/")
+    for step in steps:
+        place = place[int(step) if step.isdigit() else step]
+    del place[last]
+    assert [c.path for c in changes(desired, live)] == [f"/spec/template/spec/{path}"]
+
+
+@pytest.mark.parametrize(
+    ("value", "absent"),
+    [({"key": ""}, False), ({"key": 0}, False), ({"inner": {}}, True), ({}, True), (0, True)],
+)
+def test_a_removed_value_that_looks_empty_without_schema(value: Any, absent: bool) -> None:
+    """Without a schema a struct of zeros may be a map, so that only hollow structs may be gone."""
+    key = ResourceKey("apps", "Deployment", "shop", "web")
+    found = compare(key, {"spec": {"a": value, "b": 1}}, {"spec": {"b": 1}}, None, Context())
+    assert [c.path for c in found.changes] == ([] if absent else ["/spec/a"])
+
+
 def test_list_keys_are_deduced_from_owners() -> None:
     """Without schema the keys of a list are read off managedFields."""
     live = thing(spec={"items": [{"id": "b", "v": 2}, {"id": "a", "v": 1}]})
