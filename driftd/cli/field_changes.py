@@ -65,7 +65,9 @@ def _reasons(change: Change) -> Iterator[Line]:
     """Why the change has its severity, and its class."""
     if change.severity_reason is not UNSET:
         yield _beside(Text(f"{change.severity}: {printable(change.severity_reason)}", "dim"))
-    if change.reason is not UNSET:
+    if change.reason is not UNSET and not SECTION_TITLES[change.change_class].endswith(
+        change.reason
+    ):
         yield _beside(Text(f"{change.change_class}: {printable(change.reason)}", "dim"))
 
 

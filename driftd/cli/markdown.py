@@ -31,6 +31,7 @@ _LINES = 6
 _APPLICATIONS = 200
 _SYNCED_NAMES = 30
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9./-]*")
+_SENTENCE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 ,.']*[A-Za-z0-9])?")
 _CHANGES = ("Severity", "Object", "Field", "Git", "Cluster", "Who")
 _QUIET = ("Class", "Object", "Field", "Git", "Cluster", "Why")
 
@@ -113,6 +114,11 @@ def code(text: str, width: int = _CELL) -> str:
 def _word(text: str) -> str:
     """A name: plain where nothing in it can be markup."""
     return text if _PLAIN.fullmatch(text) and len(text) <= _CELL else code(text)
+
+
+def _word_or_code(text: str) -> str:
+    """A short text: plain where nothing in it can be markup."""
+    return text if _SENTENCE.fullmatch(text) else code(text)
 
 
 def _verdict(*, complete: bool, drift: bool) -> str:
@@ -208,7 +214,7 @@ def _changes(resources: Iterable[ResourceReport], now: str) -> tuple[list[str], 
             path = code(findings.path_of(change, resource))
             git, live = _value_cells(change)
             if change.is_drift:
-                severity = "" if change.severity is UNSET else str(change.severity)
+                severity = _severity(change)
                 author = code(author_of(change, now).removeprefix("by "), _CELL + 40)
                 drift.append(_row((severity, place, path, git, live, author)))
             else:
@@ -216,6 +222,12 @@ def _changes(resources: Iterable[ResourceReport], now: str) -> tuple[list[str], 
                 rest.append(_row((order.section_of(change), place, path, git, live, why)))
             place = name
     return drift, rest
+
+
+def _severity(change: Change) -> str:
+    severity = "" if change.severity is UNSET else str(change.severity)
+    reason = "" if change.severity_reason is UNSET else _word_or_code(change.severity_reason)
+    return f"{severity}: {reason}" if severity and reason else severity
 
 
 def _why(change: Change) -> str:

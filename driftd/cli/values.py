@@ -54,6 +54,9 @@ def difference(desired: object, live: object, *, width: int, max_lines: int) -> 
         git_text, live_text = f'"{_mark(str(desired))}"', f'"{_mark(str(live))}"'
         note = "only whitespace differs"
     else:
+        if isinstance(desired, dict | list) and isinstance(live, dict | list):
+            # Git and cluster keep keys in different orders; side by side only values may differ.
+            desired, live = _sorted(desired), _sorted(live)
         git_text = NOT_IN_GIT if desired is UNSET else flow(desired)
         live_text = NOT_IN_CLUSTER if live is UNSET else flow(live)
         note = ""
@@ -71,6 +74,13 @@ def flow(value: Any) -> str:
     if isinstance(value, list | tuple):
         return "[" + ", ".join(flow(item) for item in value) + "]"
     return _scalar(value)
+
+
+def _sorted(value: Any) -> Any:
+    """`value` with the keys of every map in order."""
+    if isinstance(value, dict):
+        return {key: _sorted(value[key]) for key in sorted(value)}
+    return [_sorted(item) for item in value] if isinstance(value, list) else value
 
 
 def is_masked(value: object) -> bool:

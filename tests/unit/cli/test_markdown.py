@@ -96,7 +96,7 @@ def test_changes(sample):
         "5",
     ]
     first = [words(cell) for cell in changes[1]]
-    assert first[0] == "critical"
+    assert first[0] == "critical: an image decides what runs"
     assert first[1] == (
         "Deployment production-app1/production-app1in apps/app1/base/deployment.yaml"
     )
@@ -106,7 +106,7 @@ def test_changes(sample):
         "ghcr.io/example/app1:v1.0.0-debug",
     ]
     assert first[5].startswith("kubectl-edit (Update), 3h ago")
-    levels = [words(row[0]) for row in changes[1:6]]
+    levels = [words(row[0]).partition(":")[0] for row in changes[1:6]]
     assert levels == ["critical", "critical", "critical", "medium", "medium"]
 
 
@@ -143,7 +143,7 @@ def test_whatever_a_cluster_says(value, manager, name):
 def test_code_spans(text):
     """A code span gives back its text, also outside tables, whatever backticks are in it."""
     shown = printable(text)
-    (paragraph,) = [t for t in PARSER.parse(f"x{code(text)}x") if t.type == "inline"]
+    (paragraph,) = [t for t in PARSER.parse(f"x{code(text, 0)}x") if t.type == "inline"]
     kinds = [token.type for token in paragraph.children]
     assert kinds == ["text", "code_inline", "text"]
     assert paragraph.children[1].content == shown

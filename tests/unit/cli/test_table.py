@@ -36,6 +36,20 @@ def test_wide(printed, golden, sample):
     golden.check("bad-night-wide.txt", printed(sample.bad_night(), View(wide=True), 120))
 
 
+def test_a_reason_that_the_section_says_is_not_repeated(printed, sample):
+    """`-o wide` gives the reason of a class only where the section's title does not."""
+    found = [
+        sample.change("/data/a", desired="x", live="y", reason="Git says otherwise"),
+        sample.change("/data/b", desired="x", live="y", reason="something else"),
+    ]
+    app = msgspec.structs.replace(
+        sample.production(), resources=(sample.resource("ConfigMap", "a", *found),)
+    )
+    text = printed(sample.report_of(app), View(wide=True))
+    assert text.count("Git says otherwise") == 1
+    assert "declared: something else" in text
+
+
 def test_every_section(printed, golden, sample):
     """`--show all` prints what is not drift, below what is."""
     show = frozenset({"review", "injected", "rewritten", "pending", "ignored"})

@@ -75,6 +75,16 @@ def test_shorten_cuts_the_middle():
     assert shorten("abcdefghijklmnopqrstuvwxyz", 11) == "abcdef…wxyz"
 
 
+def test_the_order_of_keys_is_no_difference():
+    """Both sides list keys in one order, at any depth, so that only values differ in print."""
+    desired = [{"ports": [{"protocol": "TCP", "port": 1}], "from": []}]
+    live = [{"from": [], "ports": [{"port": 2, "protocol": "TCP"}]}]
+    assert difference(desired, live, width=0, max_lines=5) == Pair(
+        "[{from: [], ports: [{port: 1, protocol: TCP}]}]",
+        "[{from: [], ports: [{port: 2, protocol: TCP}]}]",
+    )
+
+
 def test_absent_sides():
     """An absent value is named as absent on its side, unlike null."""
     assert difference(UNSET, 1, width=0, max_lines=9) == Pair("(not in Git)", "1")
