@@ -14,7 +14,7 @@ from driftd.diff.extras import Subject
 from driftd.diff.fields import confirmed
 from driftd.diff.finding import ABSENT, Finding
 from driftd.diff.owners import Entry, entries
-from driftd.diff.paths import names, pointer, ssa_path
+from driftd.diff.paths import names, pointer, ssa_path, ssa_segments
 from driftd.diff.prepare import LAST_APPLIED, desired_view, last_applied_view, live_view
 from driftd.diff.schema import ANY_NODE, Node
 from driftd.diff.trusted import Facts
@@ -36,6 +36,9 @@ DEPLOYERS: frozenset[str] = frozenset(
     }
 )
 """Field managers that count as Git's hand unless an application says otherwise."""
+
+ARGO_CD: frozenset[str] = frozenset({"argocd-controller", "argocd-application-controller"})
+"""The field managers of Argo CD itself."""
 
 
 class Context(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,7 +125,8 @@ def _mark_rewritten(
     """Declared values that our own apply sent and the cluster stores otherwise.
 
     Evidence that the apply sent Git's value is asked for: the last-applied record equals Git, or
-    Argo CD has synced this revision. Without it, or at a critical place, the change is drift.
+    Argo CD has synced this revision by its own server-side apply. Without it, or at a critical
+    place, the change is drift.
     """
     record: bool | None = None
     for finding in findings:
@@ -130,15 +134,15 @@ def _mark_rewritten(
             continue
         if finding.change_class is not ChangeClass.DECLARED:
             continue
-        if not all(_is_apply(entry) for entry in finding.owners):
-            continue
         if places.is_critical(subject.key.kind, names(finding.path)):
             continue
-        if record is None:
-            record = context.synced_here or _canonical(last_applied_view(live)) == _canonical(
-                wanted
-            )
-        if record:
+        proven = context.synced_here and all(_is_argo_cds_apply(e) for e in finding.owners)
+        if not proven and all(_is_recorded_apply(entry) for entry in finding.owners):
+            if record is None:
+                sent = last_applied_view(live, wanted, instance_label=context.instance_label)
+                record = _canonical(sent) == _canonical(wanted)
+            proven = record
+        if proven:
             finding.change_class = ChangeClass.REWRITTEN
             finding.reason = "a deployer applied Git's value and the cluster stored another"
 
@@ -162,7 +166,15 @@ def _explain_unknown_fields(findings: list[Finding], root: Node) -> None:
                 node = node.child(step)
 
 
-def _is_apply(entry: Entry) -> bool:
+def _is_argo_cds_apply(entry: Entry) -> bool:
+    """Whether Argo CD's server-side apply made the entry.
+
+    That Argo CD has synced says nothing of an apply by a person, who writes as `kubectl`.
+    """
+    return entry.deployer and entry.applied and entry.manager in ARGO_CD
+
+
+def _is_recorded_apply(entry: Entry) -> bool:
     """Whether the entry is a deployer's apply, server-side or with a record of what it sent.
 
     A deployer's name alone is not: `kubectl rollout undo` writes as `kubectl` too.
@@ -181,18 +193,26 @@ def _mark_pending(
     found: list[Entry],
     context: Context,
 ) -> None:
-    """Declared changes that vanish against the revision synced last: Git is ahead."""
+    """Declared changes that vanish against the revision synced last: Git is ahead.
+
+    A change above or below the place does not vanish either: what was undeclared as a whole
+    then may be declared in part now, and somebody else's value is no pending one.
+    """
     before = subject_of(key, desired_view(synced), live, found, context)
-    still = {names_with_keys(finding) for finding in walk(before, node)}
+    still = [ssa_segments(finding.path) for finding in walk(before, node)]
     for finding in findings:
-        if finding.change_class is ChangeClass.DECLARED and names_with_keys(finding) not in still:
+        if finding.change_class is not ChangeClass.DECLARED:
+            continue
+        place = ssa_segments(finding.path)
+        if not any(_overlap(place, other) for other in still):
             finding.change_class = ChangeClass.PENDING
             finding.reason = "Git is ahead: live equals the revision that was synced last"
 
 
-def names_with_keys(finding: Finding) -> str:
-    """The place of a finding, independent of list positions."""
-    return ssa_path(finding.path)
+def _overlap(one: list[str], other: list[str]) -> bool:
+    """Whether one place is the other or lies inside it; list items by their keys."""
+    shared = min(len(one), len(other))
+    return one[:shared] == other[:shared]
 
 
 def change(finding: Finding, key: ResourceKey) -> Change:

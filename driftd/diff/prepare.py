@@ -170,8 +170,13 @@ def _is_token_mount(mount: dict[str, Any], tokens: set[str]) -> bool:
     return mount.get("name") in tokens and mount.get("mountPath") == _ACCOUNT_MOUNT
 
 
-def last_applied_view(body: dict[str, Any]) -> dict[str, Any] | None:
-    """What the last client-side apply sent, as a desired view; None without a usable record."""
+def last_applied_view(
+    body: dict[str, Any], desired: dict[str, Any], *, instance_label: str | None = None
+) -> dict[str, Any] | None:
+    """What the last client-side apply sent, as it is compared with `desired` (a desired view).
+
+    None without a usable record. The marks that Argo CD adds before it applies are left out.
+    """
     annotations = (body.get("metadata") or {}).get("annotations") or {}
     text = annotations.get(LAST_APPLIED)
     if not isinstance(text, str):
@@ -180,7 +185,10 @@ def last_applied_view(body: dict[str, Any]) -> dict[str, Any] | None:
         applied = orjson.loads(text)
     except orjson.JSONDecodeError:
         return None
-    return desired_view(applied) if isinstance(applied, dict) else None
+    if not isinstance(applied, dict):
+        return None
+    sent = {**desired_view(applied), "kind": applied.get("kind", "")}
+    return live_view(sent, desired, instance_label=instance_label)
 
 
 def _drop_job_labels(view: dict[str, Any], job: dict[str, Any]) -> None:

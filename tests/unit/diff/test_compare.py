@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from driftd.diff.compare import Context, compare
-from driftd.diff.prepare import LAST_APPLIED
+from driftd.diff.prepare import LAST_APPLIED, TRACKING_ID
 from driftd.model.report import UNSET
 from tests.unit.diff.objects import (
     applied,
@@ -123,3 +123,49 @@ def test_bare_metadata(metadata: Any) -> None:
     live: dict[str, Any] = {**config_map(a="2"), "metadata": metadata}
     found = compare(key_of(body), body, live, node_of(body), Context()).changes
     assert told(found) == [("modified", "declared", "/data/a")]
+
+
+@pytest.mark.parametrize("operation", ["Apply", "Update"])
+def test_a_persons_apply_is_never_rewriting(operation: str) -> None:
+    """A person applies as `kubectl`; that Argo CD has synced does not make his value Git's."""
+    desired, live = stored_otherwise(args=["--port", "81"])
+    own = live["metadata"]["managedFields"][0]
+    own["manager"], own["operation"] = "kubectl", operation
+    if operation == "Update":
+        own["fieldsV1"]["f:metadata"]["f:annotations"] = {f"f:{LAST_APPLIED}": {}}
+        live["metadata"]["annotations"] = {LAST_APPLIED: json.dumps(live)}
+    assert told(changes(desired, live, synced_here=True)) == [("modified", "declared", ARGS)]
+
+
+def test_argo_cds_record_may_hold_its_own_mark() -> None:
+    """Argo CD marks an object before it applies it: its record still equals Git."""
+    desired, live = stored_otherwise(args=["--port", "81"])
+    sent = deepcopy(desired)
+    sent["metadata"]["annotations"] = {TRACKING_ID: "shop:apps/Deployment:shop/web"}
+    sent["metadata"]["labels"]["app.kubernetes.io/instance"] = "shop"
+    own = live["metadata"]["managedFields"][0]
+    own["operation"] = "Update"
+    own["fieldsV1"]["f:metadata"]["f:annotations"] = {f"f:{LAST_APPLIED}": {}}
+    live["metadata"]["annotations"] = {LAST_APPLIED: json.dumps(sent)}
+    found = changes(desired, live, instance_label="app.kubernetes.io/instance")
+    assert told(found) == [("modified", "rewritten", ARGS)]
+
+
+def test_what_somebody_added_is_not_pending() -> None:
+    """A list that Git declares now and somebody made before holds his value, no pending one."""
+    desired, synced = deployment(), deployment()
+    desired["spec"]["template"]["spec"]["containers"][0]["ports"] = [
+        {"containerPort": 80, "name": "http"}
+    ]
+    live = applied(synced)
+    live["spec"]["template"]["spec"]["containers"][0]["ports"] = [
+        {"containerPort": 80, "protocol": "TCP", "name": "other"}
+    ]
+    port = 'k:{"containerPort":80,"protocol":"TCP"}'
+    live["metadata"]["managedFields"].append(
+        entry("alice", {"f:spec": {"f:template": {"f:spec": {"f:containers": {
+            'k:{"name":"web"}': {"f:ports": {port: {".": {}, "f:name": {}}}}}}}}})
+    )  # fmt: skip
+    found = compare(key_of(desired), desired, live, node_of(desired), Context(), synced=synced)
+    path = "/spec/template/spec/containers/0/ports/0/name"
+    assert told(found.changes) == [("modified", "declared", path)]

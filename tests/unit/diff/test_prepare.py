@@ -154,11 +154,11 @@ def test_declared_admission_of_a_pod() -> None:
 def test_last_applied_record() -> None:
     """The record is read as a desired view; a broken or absent one is none."""
     live = body()
-    assert last_applied_view(live) is None
+    assert last_applied_view(live, {}) is None
     for text, expected in (
         (json.dumps(body(data={"a": "b"})), {"data": {"a": "b"}, "metadata": {}}),
         ("{", None),
         ("[]", None),
     ):
         live["metadata"]["annotations"] = {LAST_APPLIED: text}
-        assert last_applied_view(live) == expected
+        assert last_applied_view(live, {}) == expected
