@@ -12,7 +12,15 @@ from typing import Any, TypeAlias
 
 from driftd.diff import defaults, trusted
 from driftd.diff.finding import Finding
-from driftd.diff.owners import UNKNOWN_MANAGERS, Entry, Owners, at_field, at_item, value_key
+from driftd.diff.owners import (
+    UNKNOWN_MANAGERS,
+    Entry,
+    Owners,
+    at_field,
+    at_item,
+    item_key,
+    value_key,
+)
 from driftd.diff.paths import Item, Path, names
 from driftd.diff.prepare import SERVER_FINALIZERS
 from driftd.diff.schema import Node, Shape
@@ -107,7 +115,7 @@ class Extras:
                 )
             ]
         if isinstance(live, list) and live and child.shape is Shape.LIST_MAP:
-            return self._list(live, owners, path)
+            return self._list(live, child, owners, path)
         return self._leaf(live, owners, path, collection=parent.shape is Shape.MAP)
 
     def item(self, live: Json, owners: Owners, path: Path) -> list[Finding]:
@@ -120,6 +128,8 @@ class Extras:
     def _is_allocated(self, name: str, parent: Node, owners: Owners) -> bool:
         if not defaults.is_allocated(parent, name):
             return False
+        if name == "nodeName" and self.subject.key.kind != "Pod":
+            return False  # the scheduler places Pods, never the template of one
         return all(
             entry.deployer or entry.manager in UNKNOWN_MANAGERS or self._is_creator(entry)
             for entry, _ in owners
@@ -143,8 +153,9 @@ class Extras:
         child = parent.child(name)
         if not live:
             # An empty struct that nobody owns is the server's; one that somebody set can mean
-            # "everything" (a NetworkPolicy peer's namespaceSelector, catalogue row 35).
-            if owners:
+            # "everything" (a NetworkPolicy peer's namespaceSelector, catalogue row 35), and so
+            # does a selector whose owner has wiped his entry.
+            if owners or defaults.short(child.ref) == "v1.LabelSelector":
                 return self._leaf(live, owners, path, collection=False)
             self.excuse(path, "an empty struct that nobody owns")
             return []
@@ -165,19 +176,34 @@ class Extras:
             found += self.field(name, value, node, parents, owners, path)
         return found
 
-    def _list(self, live: list[Json], owners: Owners, path: Path) -> list[Finding]:
-        """An extra list as a whole: its items' owners together decide."""
-        reached = [(entry, None) for entry, below in owners if below is None or below]
-        return self._leaf(live, reached, path, collection=True)
+    def _list(self, live: list[Json], node: Node, owners: Owners, path: Path) -> list[Finding]:
+        """An extra list as a whole if its items have the same owners, else item by item."""
+        keys = [
+            item_key(item, node.keys, node.key_defaults) if isinstance(item, dict) else None
+            for item in live
+        ]
+        reached = [at_item(owners, key) if key else list(owners) for key in keys]
+        if None in keys:
+            whole = [(entry, None) for entry, below in owners if below is None or below]
+            return self._leaf(live, whole, path, collection=True)
+        if len({frozenset(entry for entry, _ in of_item) for of_item in reached}) == 1:
+            return self._leaf(live, reached[0], path, collection=True)
+        return [
+            finding
+            for index, (item, key, of_item) in enumerate(zip(live, keys, reached, strict=True))
+            for finding in self.item(item, of_item, (*path, Item(str(key), None, index)))
+        ]
 
     def _collapsed(self, found: list[Finding], live: dict[str, Any], path: Path) -> list[Finding]:
-        """One finding at the struct instead of one per member, if the members agree."""
-        kinds = {(finding.kind, finding.change_class) for finding in found}
-        if len(kinds) != 1:
+        """One finding at the struct instead of one per member, if the members agree.
+
+        They agree in their owners too: a rule that ignores one manager must not hide another.
+        """
+        sorts = {(one.kind, one.change_class, frozenset(one.owners)) for one in found}
+        if len(sorts) != 1:
             return found
         first = found[0]
-        entries = list(dict.fromkeys(e for finding in found for e in finding.owners))
-        return [Finding(first.kind, first.change_class, path, live=live, owners=entries,
+        return [Finding(first.kind, first.change_class, path, live=live, owners=first.owners,
                         reason=first.reason)]  # fmt: skip
 
     def _leaf(self, live: Json, owners: Owners, path: Path, *, collection: bool) -> list[Finding]:
@@ -206,7 +232,7 @@ class Extras:
         return [
             Finding(
                 ChangeKind.ADDED,
-                self._foreign_class(place, foreign),
+                self._foreign_class(place, live, foreign),
                 path,
                 live=live,
                 owners=foreign,
@@ -257,9 +283,11 @@ class Extras:
             )
         ]
 
-    def _foreign_class(self, place: tuple[str, ...], foreign: list[Entry]) -> ChangeClass:
-        subject = self.subject
-        if places.is_critical(subject.key.kind, place):
+    def _foreign_class(
+        self, place: tuple[str, ...], live: Json, foreign: list[Entry]
+    ) -> ChangeClass:
+        kind, subject = self.subject.key.kind, self.subject
+        if places.is_critical(kind, place) or places.holds_critical(kind, place, live):
             return ChangeClass.UNDECLARED
         if places.is_review(place):
             return ChangeClass.REVIEW

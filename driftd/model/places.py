@@ -64,6 +64,7 @@ _TRAFFIC_FIELDS: Final = frozenset({"externalIPs", "externalName", "type", "load
 _WHAT_RUNS: Final = {
     "image": "an image decides what runs",
     "command": "a command decides what runs",
+    "lifecycle": "a hook runs a command",
 }
 
 
@@ -77,6 +78,8 @@ def critical_reason(kind: str, path: Sequence[str]) -> str:
     if not path:
         return ""
     head = path[0]
+    if tuple(path[-3:-1]) == ("metadata", "annotations") and path[-1] in IDENTITY_ANNOTATIONS:
+        return "gives a cloud identity"  # in a Pod's template too
     if head == "metadata":
         return _critical_metadata(path)
     if kind in RBAC_KINDS and head in _RBAC_FIELDS:
@@ -91,6 +94,8 @@ def critical_reason(kind: str, path: Sequence[str]) -> str:
 def _critical_in_pod(path: Sequence[str], last: str) -> str:
     if last in POD_FIELDS:
         return POD_FIELDS[last]
+    if last == "hostPort":
+        return "a port of the node"
     if "securityContext" in path:
         critical = last == "securityContext" or SECURITY_FIELDS.intersection(path)
         return "decides what a container may do to its node" if critical else ""
@@ -113,8 +118,6 @@ def _critical_metadata(path: Sequence[str]) -> str:
         return ""
     if path[1] == "labels" and path[2].startswith("pod-security.kubernetes.io/"):
         return "decides which Pods the namespace admits"
-    if path[1] == "annotations" and path[2] in IDENTITY_ANNOTATIONS:
-        return "gives a cloud identity"
     return ""
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from driftd.diff.compare import Context, compare
 from driftd.model.report import UNSET
 from tests.unit.diff.objects import (
     CREATED,
@@ -16,6 +17,8 @@ from tests.unit.diff.objects import (
     config_map,
     deployment,
     entry,
+    inline,
+    key_of,
     told,
 )
 
@@ -234,3 +237,88 @@ def test_host_ports_follow_the_hosts_network_alone(on: bool) -> None:
     port = live["spec"]["template"]["spec"]["containers"][0]["ports"][0]
     port |= {"protocol": "TCP", "hostPort": 80}
     assert bool(changes(body, live)) is not on
+
+
+def owns_volume(name: str, manager: str, time: str) -> Any:
+    """The entry of a manager that added one volume."""
+    item = {f'k:{{"name":"{name}"}}': {".": {}, "f:name": {}}}
+    return entry(manager, {"f:spec": {"f:template": {"f:spec": {"f:volumes": item}}}}, time=time)
+
+
+def test_a_list_of_several_makers_is_told_by_item() -> None:
+    """The last writer does not stand for the list: who ignores him would not see the other."""
+    desired = deployment()
+    live = applied(desired, owns_volume("root", "alice", CREATED), owns_volume("tmp", "vpa", LATER))
+    volumes = [{"name": "root", "hostPath": {"path": "/"}}, {"name": "tmp", "emptyDir": {}}]
+    live["spec"]["template"]["spec"]["volumes"] = volumes
+    found = changes(desired, live)
+    assert [(c.path.rpartition("/")[2], c.manager) for c in found] == [("0", "alice"), ("1", "vpa")]
+
+
+def test_a_struct_of_several_makers_is_not_one_change() -> None:
+    """Members that different managers added stay apart, though they are of one class."""
+    desired = deployment()
+    alice, bob = (
+        entry(name, {"f:spec": {"f:template": {"f:spec": {"f:dnsConfig": {field: {}}}}}})
+        for name, field in (("alice", "f:nameservers"), ("bob", "f:searches"))
+    )
+    live = applied(desired, alice, bob)
+    dns = {"nameservers": ["192.0.2.1"], "searches": ["shop.example"]}
+    live["spec"]["template"]["spec"]["dnsConfig"] = dns
+    assert [c.manager for c in changes(desired, live)] == ["alice", "bob"]
+
+
+def test_an_unowned_selector_of_everything_is_not_excused() -> None:
+    """Whoever opens a policy to all namespaces and wipes his entry leaves an empty selector."""
+    peer = {"podSelector": {"matchLabels": {"app": "web"}}}
+    desired = {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": "web", "namespace": "shop"},
+        "spec": {"podSelector": {}, "ingress": [{"from": [peer]}], "policyTypes": ["Ingress"]},
+    }
+    live = applied(desired)
+    live["spec"]["ingress"][0]["from"][0]["namespaceSelector"] = {}
+    del live["metadata"]["managedFields"][0]["fieldsV1"]["f:spec"]["f:ingress"]
+    assert told(changes(desired, live)) == [("modified", "declared", "/spec/ingress")]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ports", [{"containerPort": 80, "hostPort": 80, "protocol": "TCP"}]),
+        ("lifecycle", {"postStart": {"exec": {"command": ["sh"]}}}),
+    ],
+)
+def test_unowned_ways_to_the_node_or_to_a_command(name: str, value: Any) -> None:
+    """A port of the node and a hook that runs a command are critical, whoever wiped his entry."""
+    desired = deployment()
+    live = applied(desired)
+    live["spec"]["template"]["spec"]["containers"][0][name] = value
+    assert [c.change_class for c in changes(desired, live)] == ["undeclared"]
+
+
+def test_a_templates_identity_annotation_and_node() -> None:
+    """In a Pod template an identity is critical, and no scheduler chooses the node."""
+    desired = deployment()
+    live = applied(desired)
+    live["spec"]["template"]["metadata"]["annotations"] = {"iam.amazonaws.com/role": "admin"}
+    live["spec"]["template"]["spec"]["nodeName"] = "node-1"
+    assert [(c.path.rpartition("/")[2], str(c.change_class)) for c in changes(desired, live)] == [
+        ("iam.amazonaws.com~1role", "undeclared"),
+        ("nodeName", "injected"),
+    ]
+
+
+def test_power_added_by_a_custom_resources_controller_is_drift() -> None:
+    """Who writes the status may add settings for review, never a privileged container."""
+    node = inline({"spec": {"type": "object", "properties": {
+        "sidecars": {"type": "array", "items": {"type": "object"}}}}})  # fmt: skip
+    desired = {"apiVersion": "example.com/v1", "kind": "Thing",
+               "metadata": {"name": "thing", "namespace": "shop"}, "spec": {}}  # fmt: skip
+    live = deepcopy(desired)
+    live["spec"] = {"sidecars": [{"securityContext": {"privileged": True}}]}
+    owned = {"f:spec": {"f:sidecars": {}}, "f:status": {}}
+    live["metadata"]["managedFields"] = [entry("thing-controller", owned)]
+    found = compare(key_of(desired), desired, live, node, Context()).changes
+    assert [c.change_class for c in found] == ["undeclared"]
