@@ -68,7 +68,8 @@ def _cli_lines() -> Iterator[str]:
         "there, separated by spaces (files of `--schema` by the system's path separator). Flags "
         "on the command line win."
     )
-    context = click.Context(driftd, info_name="driftd")
+    # With its settings: click remembers the help option that the first context asked for.
+    context = click.Context(driftd, info_name="driftd", **driftd.context_settings)
     for name in COMMANDS:
         command = driftd.get_command(context, name)
         if command is not None:

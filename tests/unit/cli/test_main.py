@@ -14,7 +14,7 @@ from driftd.errors import SourceError
 
 
 def _commands():
-    context = click.Context(group)
+    context = click.Context(group, **group.context_settings)
     return [(name, group.get_command(context, name)) for name in COMMANDS]
 
 
