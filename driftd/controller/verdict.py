@@ -351,8 +351,8 @@ async def judge(
         key = ResourceKey(resource.group, resource.kind, resource.namespace, resource.name)
         changes = tuple(_rated(resource.kind, change) for change in resource.changes)
         if rules:
-            objects = [body for body in (live.get(key), desired.get(key)) if body is not None]
-            answers = await _answers(application, rules, key, objects, sandbox, failures)
+            sides = {"live": live.get(key), "desired": desired.get(key)}
+            answers = await _answers(application, rules, key, sides, sandbox, failures)
             changes, used = ignored(rules, key, changes, answers)
             matched |= used
         status = resource.status
@@ -371,17 +371,18 @@ async def _answers(
     application: Application,
     rules: tuple[Rule, ...],
     key: ResourceKey,
-    objects: list[LiveObject | Manifest],
+    sides: Mapping[str, LiveObject | Manifest | None],
     sandbox: SandboxPool,
     failures: dict[str, str],
 ) -> dict[str, JqAnswer]:
     expressions = expressions_for(rules, key)
     if not expressions:
         return {}
+    objects = {side: one for side, one in sides.items() if one is not None}
     try:
         answer = await sandbox.jq(
             expressions,
-            [msgspec.Raw(one.body) for one in objects],
+            [msgspec.Raw(one.body) for one in objects.values()],
             project=application.spec.project or "default",
         )
     except DriftdError as error:
@@ -393,8 +394,11 @@ async def _answers(
         failure = next((outcome.error for outcome in outcomes if outcome.error), "")
         if failure:
             failures[expression] = failure
-        paths = tuple(
-            tuple(str(step) for step in path) for outcome in outcomes for path in outcome.paths
+        paths = {
+            side: tuple(tuple(str(step) for step in path) for path in outcome.paths)
+            for side, outcome in zip(objects, outcomes, strict=True)
+        }
+        answers[expression] = JqAnswer(
+            live=paths.get("live", ()), desired=paths.get("desired", ()), error=failure
         )
-        answers[expression] = JqAnswer(paths, failure)
     return answers

@@ -14,7 +14,7 @@ from msgspec import UNSET
 
 from driftd.model.application import Application, IgnoreDifference
 from driftd.model.condition import Condition, Severity
-from driftd.model.report import Change
+from driftd.model.report import Change, ChangeKind
 from driftd.model.resource import ResourceKey
 from driftd.policy.customizations import NamedIgnore
 from driftd.policy.project import glob_match
@@ -47,9 +47,13 @@ class Rule(msgspec.Struct, frozen=True):
 
 
 class JqAnswer(msgspec.Struct, frozen=True):
-    """What an expression selects in one object: paths, or why it failed."""
+    """What an expression selects on both sides of an object: paths, or why it failed.
 
-    paths: tuple[Pointer, ...] = ()
+    Positions in a list differ between the sides, so neither stands for the other.
+    """
+
+    live: tuple[Pointer, ...] = ()
+    desired: tuple[Pointer, ...] = ()
     error: str = ""
 
 
@@ -88,7 +92,7 @@ def ignored(
 ) -> tuple[tuple[Change, ...], frozenset[str]]:
     """The changes, those that a rule ignores marked with its name, and the names that matched.
 
-    `answers` has the paths of each expression in the live and the desired object together.
+    `answers` has the paths of each expression in the live and in the desired object.
     """
     applicable = [rule for rule in rules if rule.covers(key)]
     matched: set[str] = set()
@@ -106,13 +110,19 @@ def ignored(
 def _hides(rule: Rule, change: Change, answers: Mapping[str, JqAnswer]) -> bool:
     if rule.manager:
         return change.manager is not UNSET and change.manager == rule.manager
-    places = [tokens(change.path)]
-    if isinstance(change.desired_path, str):
-        places.append(tokens(change.desired_path))
+    # A missing place exists in the desired object alone, and its path points there.
+    live = () if change.kind is ChangeKind.MISSING else (tokens(change.path),)
+    written = change.path if change.kind is ChangeKind.MISSING else change.desired_path
+    desired = (tokens(written),) if isinstance(written, str) else ()
     if rule.pointer is not None:
-        return any(_is_at_or_below(place, rule.pointer) for place in places)
+        return any(_is_at_or_below(place, rule.pointer) for place in (*live, *desired))
     answer = answers.get(rule.expression, JqAnswer())
-    return any(_is_at_or_below(place, path) for place in places for path in answer.paths)
+    return any(
+        _is_at_or_below(place, path)
+        for places, paths in ((live, answer.live), (desired, answer.desired))
+        for place in places
+        for path in paths
+    )
 
 
 def _is_at_or_below(place: Pointer, target: Pointer) -> bool:

@@ -37,7 +37,8 @@ def application(*entries: dict[str, Any]) -> Application:
 
 def change(path: str, **more: Any) -> Change:
     """A declared change at a path."""
-    return Change(kind=ChangeKind.MODIFIED, change_class=ChangeClass.DECLARED, path=path, **more)
+    fields = {"kind": ChangeKind.MODIFIED, "change_class": ChangeClass.DECLARED, **more}
+    return Change(path=path, **fields)
 
 
 def marks(entry: dict[str, Any], made: Change, **answers: JqAnswer) -> str | None:
@@ -77,11 +78,22 @@ def test_pointer_into_the_desired_object() -> None:
 def test_expression_hides_what_it_selects() -> None:
     """The sandbox's paths are used; without an answer nothing is hidden."""
     entry = {"jqPathExpressions": [".spec.replicas"]}
-    answer = {".spec.replicas": JqAnswer(paths=(("spec", "replicas"),))}
+    answer = {".spec.replicas": JqAnswer(live=(("spec", "replicas"),))}
     assert marks(entry, change("/spec/replicas"), **answer) is not None
     assert marks(entry, change("/spec/paused"), **answer) is None
     assert marks(entry, change("/spec/replicas")) is None
     assert marks(entry, change("/spec/replicas"), **{".spec.replicas": JqAnswer()}) is None
+
+
+def test_expression_hides_on_its_own_side_alone() -> None:
+    """The item that Git has first need not be the one that live has first."""
+    entry = {"jqPathExpressions": [".env[0]"]}
+    answer = {".env[0]": JqAnswer(live=(("env", "1"),), desired=(("env", "0"),))}
+    assert marks(entry, change("/env/0"), **answer) is None
+    assert marks(entry, change("/env/1"), **answer) is not None
+    assert marks(entry, change("/env/4", desired_path="/env/0"), **answer) is not None
+    assert marks(entry, change("/env/0", kind=ChangeKind.MISSING), **answer) is not None
+    assert marks(entry, change("/env/1", kind=ChangeKind.MISSING), **answer) is None
 
 
 def test_manager_hides_what_it_wrote() -> None:
