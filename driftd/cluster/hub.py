@@ -174,9 +174,29 @@ class _SyncStatus(_Revisions, frozen=True):
     status: str = ""
 
 
+class _SyncOperation(msgspec.Struct, frozen=True, rename="camel"):
+    dry_run: bool = False
+    resources: tuple[Any, ...] = ()
+
+
+class _Operation(msgspec.Struct, frozen=True):
+    sync: _SyncOperation = _SyncOperation()
+
+
 class _OperationState(msgspec.Struct, frozen=True, rename="camel"):
     phase: str = ""
+    operation: _Operation = _Operation()
     sync_result: _Revisions = _Revisions()
+
+    @property
+    def revisions(self) -> tuple[str, ...]:
+        """What the operation brought the whole application to; empty if it did not.
+
+        A dry run brings nothing anywhere, a sync of chosen resources only those.
+        """
+        sync = self.operation.sync
+        whole = self.phase == "Succeeded" and not sync.dry_run and not sync.resources
+        return self.sync_result.all if whole else ()
 
 
 class _Status(msgspec.Struct, frozen=True, rename="camel"):
@@ -243,8 +263,8 @@ def _synced_revisions(status: _Status) -> tuple[str, ...]:
     """
     if status.sync.status == "Synced" and status.sync.all:
         return status.sync.all
-    if status.operation_state.phase == "Succeeded" and status.operation_state.sync_result.all:
-        return status.operation_state.sync_result.all
+    if status.operation_state.revisions:
+        return status.operation_state.revisions
     return status.history[-1].all if status.history else ()
 
 

@@ -187,6 +187,7 @@ class KubeCluster:
             label_selector,
         )
         objects: list[LiveObject] = []
+        broken = 0
         try:
             restarted = False
             while not pages.ended:
@@ -198,14 +199,16 @@ class KubeCluster:
                         raise self.transport.refusal(response, pages.doing)
                     restarted = True
                     pages.restart()
-                    objects = []
+                    objects, broken = [], 0
                     continue
                 page = self._decode(response, pages.doing, listing.decode_page)
                 kept, unreadable = listing.live_objects(resource, page.items or [], select)
                 objects.extend(kept)
-                if unreadable:
-                    raise self._unreadable(f"{unreadable} objects of: {pages.doing}")
+                broken += unreadable
                 pages.turn(page.metadata)
+            if broken:
+                # Told at the end: one bad object must not hide the pages after it.
+                raise self._unreadable(f"{broken} objects of: {pages.doing}")
         except ClusterError as error:
             return Listing(tuple(objects), {namespace: error}, complete=False)
         return Listing(tuple(objects), resource_version=pages.resource_version)

@@ -18,10 +18,13 @@ class ListMeta(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Page(msgspec.Struct, frozen=True):
-    """One page, its items not yet parsed."""
+    """One page, its items not yet parsed.
 
-    metadata: ListMeta = ListMeta()
-    items: list[msgspec.Raw] | None = None
+    `metadata` and `items` have to be there: what a proxy answers instead is no empty list.
+    """
+
+    metadata: ListMeta
+    items: list[msgspec.Raw] | None
 
 
 class Item(msgspec.Struct, frozen=True):

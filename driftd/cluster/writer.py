@@ -18,6 +18,10 @@ from driftd.model.resource import LiveObject
 APPLY_TYPE = "application/apply-patch+yaml; charset=utf-8"
 
 
+_REFUSALS = (400, 403, 500)
+"""More statuses with which an API server or its admission refuses an object."""
+
+
 class ClusterWriter(Protocol):
     """Writes to one cluster."""
 
@@ -69,9 +73,10 @@ class KubeWriter:
             query=query,
             headers={"Accept": "application/json", "Content-Type": APPLY_TYPE},
             body=body,
-            answers=(409, 422),
+            # Every refusal of a Secret is told here: the server's text may quote its values.
+            answers=(409, 422, *(_REFUSALS if _is_secret(resource) else ())),
         )
-        if response.status in (409, 422):
+        if response.status >= 400:
             raise self._rejected(resource, response, doing)
         try:
             item = listing.decode_item(response.body)
@@ -83,10 +88,16 @@ class KubeWriter:
         return listing.live_object(resource, item, response.body)
 
     def _rejected(self, resource: ApiResource, response: Response, doing: str) -> ClusterError:
-        if resource.group == "" and resource.kind == "Secret":
-            # The server's text may quote the rejected value.
-            reason = ApiStatus.of(response).reason or "Invalid"
+        if _is_secret(resource):
+            status = ApiStatus.of(response)
+            reason = status.reason or (
+                "Invalid" if response.status == 422 else f"HTTP status {response.status}"
+            )
             return ClusterError(
                 f"{self._transport.access.label}: cannot {doing}: {reason}", reason=reason
             )
         return self._transport.refusal(response, doing)
+
+
+def _is_secret(resource: ApiResource) -> bool:
+    return resource.group == "" and resource.kind == "Secret"

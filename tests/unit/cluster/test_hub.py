@@ -82,6 +82,19 @@ def test_compared_revision_counts_only_while_synced() -> None:
     assert revisions({}) == ()
 
 
+@pytest.mark.parametrize("sync", [{"dryRun": True}, {"resources": [{"kind": "Service"}]}])
+def test_an_operation_that_is_no_whole_sync_brings_nothing(sync: dict[str, Any]) -> None:
+    """After a dry run, or a sync of chosen resources, the last whole sync counts still."""
+    operation = {
+        "phase": "Succeeded",
+        "operation": {"sync": sync},
+        "syncResult": {"revision": "op"},
+    }
+    status = {"sync": {"status": "OutOfSync", "revision": "op"}, "operationState": operation}
+    assert revisions({**status, "history": [{"revision": "h1"}]}) == ("h1",)
+    assert revisions(status) == ()
+
+
 def test_revisions_of_several_sources() -> None:
     """A multi-source Application has one revision a source."""
     assert revisions({"sync": {"status": "Synced", "revisions": ["a", "b"]}}) == ("a", "b")

@@ -127,6 +127,26 @@ async def test_unreadable_object_hides_no_other(server, cluster, config_maps, re
     assert not listing.complete
 
 
+async def test_unreadable_object_hides_no_later_page(server, cluster, config_maps, replies) -> None:
+    """The pages after an object that cannot be read are read too."""
+    first = {"metadata": {"continue": "t1"}, "items": [{"metadata": {"name": 5}}]}
+    server.on(LIST, replies.answer(first), replies.page(["z"]))
+    listing = await cluster.list(config_maps)
+    assert names(listing) == ["z"]
+    assert not listing.complete
+
+
+@pytest.mark.parametrize("document", [{}, {"kind": "Status"}, {"message": "signed out"}])
+async def test_an_answer_that_is_no_list_is_no_empty_list(
+    server, cluster, config_maps, replies, document
+) -> None:
+    """What a proxy answers instead of the API server does not make objects Missing."""
+    server.on(LIST, replies.answer(document))
+    listing = await cluster.list(config_maps)
+    assert listing.errors[""].reason == "InvalidResponse"
+    assert not listing.covers("n")
+
+
 async def test_null_items_are_an_empty_list(server, cluster, config_maps, replies) -> None:
     """Go's empty list, `items: null`, is complete."""
     server.on(LIST, replies.answer({"metadata": {"resourceVersion": "1"}, "items": None}))

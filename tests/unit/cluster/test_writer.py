@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator
 
 import pytest
@@ -62,14 +61,23 @@ async def test_invalid_object_says_why(server, writer, config_maps, replies) -> 
     assert caught.value.reason == "Invalid"
 
 
-async def test_invalid_secret_quotes_nothing(server, writer, replies) -> None:
+@pytest.mark.parametrize(
+    ("status", "reason", "said"),
+    [
+        (422, "Invalid", "Invalid"),
+        (500, "", "HTTP status 500"),
+        (400, "BadRequest", "BadRequest"),
+        (403, "Forbidden", "Forbidden"),
+    ],
+)
+async def test_refused_secret_quotes_nothing(server, writer, replies, status, reason, said) -> None:
     """The server's explanation for a Secret may hold its value and is left out."""
     secrets = ApiResource("", "v1", "Secret", "secrets", True)
     server.on(
-        "/api/v1/namespaces/n/secrets/a", replies.refusal(422, "Invalid", 'data: "s3cret" is bad')
+        "/api/v1/namespaces/n/secrets/a",
+        replies.refusal(status, reason, 'data: "s3cret" is bad'),
     )
     with pytest.raises(ClusterError) as caught:
         await writer.apply(secrets, "n", "a", b"{}", field_manager="m", force=True, dry_run=False)
-    assert caught.value.reason == "Invalid"
     assert "s3cret" not in caught.value.message
-    assert json.dumps(str(caught.value)).endswith('apply secrets n/a: Invalid"')
+    assert str(caught.value).endswith(f"apply secrets n/a: {said}")
