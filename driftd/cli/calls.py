@@ -16,12 +16,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 Result = TypeVar("Result")
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from driftd.cli.progress import Narrator
     from driftd.controller.declared import Declared
     from driftd.controller.desired import Desired
     from driftd.controller.doctor import DoctorReport
     from driftd.controller.explain import Explanation
     from driftd.model.report import DiffReport, DriftReport
+    from driftd.policy.baseline import Baseline, LeftOut
 
 
 def check(options: Mapping[str, Any], narrator: Narrator) -> DriftReport:
@@ -32,6 +35,17 @@ def check(options: Mapping[str, Any], narrator: Narrator) -> DriftReport:
 
     chosen = CheckOptions(**options)
     return _run(app.check(chosen, progress=narrator, clock=SystemClock()))
+
+
+def captured(
+    report: DriftReport, *, key_file: Path | None, expires: date, owner: str, reason: str
+) -> tuple[Baseline, tuple[LeftOut, ...]]:
+    """A baseline of what a look found, and what no baseline may hold."""
+    from driftd.controller.baselines import read_key
+    from driftd.policy.baseline import captured as capture
+
+    key = read_key(key_file) if key_file else None
+    return capture(report.applications, key=key, expires=expires, owner=owner, reason=reason)
 
 
 def explain(

@@ -225,6 +225,34 @@ report_flags = (
     flag("--no-exit-code", is_flag=True, help="Exit 0 instead of 1 when drift is found."),
 )
 
+_BASELINE_FLAGS = (
+    flag(
+        "--baseline",
+        multiple=True,
+        type=click.Path(dir_okay=False, path_type=Path),
+        metavar="FILE",
+        help="Do not count findings that this file, written by driftd baseline, accepts. "
+        "Repeatable.",
+    ),
+    flag(
+        "--hash-key-file",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="File with the key that values in baselines are hashed with (HMAC-SHA256).",
+    ),
+)
+
+
+def baseline_flags(command: Command) -> Command:
+    """`--baseline` and `--hash-key-file`."""
+    return _all(_BASELINE_FLAGS, command)
+
+
+def baseline_options(flags: Mapping[str, Any]) -> dict[str, Any]:
+    """The flags of baselines as fields of `CheckOptions`; none where none was given."""
+    if not flags["baseline"]:
+        return {}
+    return {"baselines": tuple(flags["baseline"]), "hash_key_file": flags["hash_key_file"]}
+
 
 def report_output(command: Command) -> Command:
     """`-o`, `--show`, `--no-exit-code` and the common output flags."""

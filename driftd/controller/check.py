@@ -15,6 +15,7 @@ from msgspec import UNSET
 from driftd.aio import gather_isolated
 from driftd.clock import Clock, rfc3339
 from driftd.cluster.destinations import ClusterTarget
+from driftd.controller.baselines import load_baselines
 from driftd.controller.declared import Declared, Entry, declare
 from driftd.controller.desired import Desired, desired_state, synced_state
 from driftd.controller.observed import ClusterView, Observation, observe, view_cluster
@@ -47,11 +48,12 @@ async def check(
 
     Raises DriftdError only where nothing at all can be looked at.
     """
+    baselines = load_baselines(options.baselines, options.hash_key_file)
     declared = await declare(workspace, options, progress)
     looks = await look(workspace, declared, options, progress=progress, clock=clock)
-    return drift_report(
-        [one.report for one in looks], declared.conditions, generated_at=rfc3339(clock.now())
-    )
+    now = clock.now()
+    reports, told = baselines.applied([one.report for one in looks], now.date())
+    return drift_report(reports, (*declared.conditions, *told), generated_at=rfc3339(now))
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,10 @@ class CheckOptions:
     """Seconds that one request to a cluster may take."""
     concurrency: int = 8
     """Lists under way at a time per cluster."""
+    baselines: tuple[Path, ...] = ()
+    """Files of findings that are accepted for a while."""
+    hash_key_file: Path | None = None
+    """Holds the key that the values of baselines are hashed with."""
 
     def chooses(self, application: Application) -> bool:
         """Whether the look includes an application."""

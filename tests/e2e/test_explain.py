@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,16 +39,21 @@ spec:
 """
 
 
+def plant_web(repo: GitRepo, cluster: ControlPlane, namespace: str, **spec: Any) -> None:
+    """Declare the application `web`, deploy it, and scale its Deployment by hand."""
+    repo.set_remote(URL)
+    repo.write("apps/web/web.yaml", WEB)
+    repo.write("argocd/web.yaml", application("web", namespace, **spec))
+    repo.commit("Declare web")
+    cluster.kubectl("apply", "--server-side", "-n", namespace, "-f", "-", input=WEB)
+    cluster.kubectl("scale", "deployment/web", "--replicas=7", "-n", namespace)
+
+
 @pytest.fixture
 def site(api_server: ControlPlane, namespace: str, git_repo: GitRepo, tmp_path: Path) -> Site:
     """A Deployment that was scaled and given the host's network, and an untouched Service."""
-    git_repo.set_remote(URL)
-    git_repo.write("apps/web/web.yaml", WEB)
     rule = {"group": "apps", "kind": "Deployment", "jsonPointers": ["/spec/minReadySeconds"]}
-    git_repo.write("argocd/web.yaml", application("web", namespace, ignoreDifferences=[rule]))
-    git_repo.commit("Declare web")
-    api_server.kubectl("apply", "--server-side", "-n", namespace, "-f", "-", input=WEB)
-    api_server.kubectl("scale", "deployment/web", "--replicas=7", "-n", namespace)
+    plant_web(git_repo, api_server, namespace, ignoreDifferences=[rule])
     patch = '{"spec":{"minReadySeconds":5,"template":{"spec":{"hostNetwork":true}}}}'
     api_server.kubectl("patch", "deployment/web", "-n", namespace, "-p", patch)
     config = write_kubeconfig(

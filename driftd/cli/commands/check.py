@@ -17,6 +17,7 @@ _NAMED = 5
 @options.flag(
     "--app", multiple=True, metavar="NAME", help="Only this application; globs allowed. Repeatable."
 )
+@options.baseline_flags
 @options.repository_flags
 @options.cluster_flags
 @options.report_output
@@ -32,6 +33,7 @@ def check_command(names: tuple[str, ...], app: tuple[str, ...], **flags: Any) ->
     from driftd.model.report import has_drift
 
     chosen = options.look_options(flags, names=options.applications(names, app))
+    chosen |= options.baseline_options(flags)
     narrator = Narrator(quiet=flags["quiet"], verbose=flags["verbose"])
     try:
         report = calls.check(chosen, narrator)

@@ -1,0 +1,168 @@
+"""`driftd baseline`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from msgspec import UNSET
+
+from driftd.cli import calls, options
+
+if TYPE_CHECKING:
+    from driftd.model.report import DriftReport
+    from driftd.policy.baseline import Baseline, BaselineEntry, LeftOut
+
+_DAYS = 90
+_VALUE = 60
+"""Characters of a value in a comment."""
+_NAMED = 10
+"""Findings left out for one reason that are listed by name."""
+
+
+@click.command("baseline", short_help="Write today's findings to a file of accepted ones.")
+@click.argument("names", metavar="[APP]...", nargs=-1)
+@options.flag(
+    "--expires",
+    type=click.IntRange(min=1),
+    default=_DAYS,
+    show_default=True,
+    metavar="DAYS",
+    help="Days until the findings are told again.",
+)
+@options.flag("--owner", default="", metavar="NAME", help="Who answers for the entries.")
+@options.flag("--reason", default="", metavar="TEXT", help="Why the findings may stay for now.")
+@options.flag(
+    "--file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write to this new file instead of standard output.",
+)
+@options.baseline_flags
+@options.repository_flags
+@options.cluster_flags
+@options.output_flags
+def baseline_command(
+    names: tuple[str, ...],
+    expires: int,
+    owner: str,
+    reason: str,
+    file: Path | None,
+    **flags: Any,
+) -> int:
+    """Look once, and write what differs as a baseline: a YAML file to review and commit, with
+    which driftd check --baseline FILE tells only what is new. Only reads clusters.
+
+    An entry holds for one place, class, manager and value until it expires. Critical findings,
+    masked values, and whole objects that are Missing or Extra are never written; what is left
+    out is listed at the head of the file. Findings that --baseline files accept are not repeated.
+
+    Exit codes: 0; 2 if something could not be judged or an error happened.
+    """
+    from datetime import timedelta
+
+    from driftd.cli.progress import Narrator
+    from driftd.clock import SystemClock
+    from driftd.errors import ConfigError
+
+    if file is not None and file.exists():
+        raise ConfigError(f"{file} exists", hint="name a new file, or remove it first")
+    chosen = options.look_options(flags, names=names) | options.baseline_options(flags)
+    narrator = Narrator(quiet=flags["quiet"], verbose=flags["verbose"])
+    try:
+        report = calls.check(chosen, narrator)
+    finally:
+        narrator.close()
+    today = SystemClock().now().date()
+    baseline, left_out = calls.captured(
+        report,
+        key_file=flags["hash_key_file"],
+        expires=today + timedelta(days=expires),
+        owner=owner,
+        reason=reason,
+    )
+    body = _entries(report, baseline, values=flags["hash_key_file"] is None)
+    text = "".join(f"{line}\n" for line in (*_head(report, left_out), *body))
+    if file is None:
+        sys.stdout.write(text)
+    else:
+        _write(file, text)
+    narrator.note(f"{len(baseline.entries)} findings written, {len(left_out)} left out")
+    if not report.complete:
+        narrator.note("something could not be judged; driftd check says what")
+    return 0 if report.complete else 2
+
+
+def _write(file: Path, text: str) -> None:
+    from driftd.errors import ConfigError
+
+    try:
+        with file.open("x", encoding="utf-8") as target:
+            target.write(text)
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot be written ({error.strerror})") from error
+
+
+def _head(report: DriftReport, left_out: tuple[LeftOut, ...]) -> Iterator[str]:
+    """Comments: what the file is, and what is not in it."""
+    from driftd.cli.terminal import printable
+
+    yield f"# Findings of {report.generated_at} that are accepted until they expire."
+    yield "# Review it, say who owns each entry and why it may stay, and commit it."
+    yield "# Use it with: driftd check --baseline FILE"
+    by_reason: dict[str, list[LeftOut]] = {}
+    for one in left_out:
+        by_reason.setdefault(one.reason, []).append(one)
+    for reason, found in by_reason.items():
+        yield printable(f"# Left out, {len(found)} ({reason}):")
+        for one in found[:_NAMED]:
+            yield printable(f"#   {one.application}: {one.resource} {one.path}").rstrip()
+        if len(found) > _NAMED:
+            yield f"#   and {len(found) - _NAMED} more"
+
+
+def _entries(report: DriftReport, baseline: Baseline, *, values: bool) -> Iterator[str]:
+    """The document; before each entry a comment that says it in the words of tables.
+
+    Without `values` the comments hold none: whoever keys the hashes does not want them read.
+    """
+    import msgspec
+    import yaml
+
+    yield "apiVersion: driftd.io/v1"
+    yield "kind: Baseline"
+    yield "entries:" if baseline.entries else "entries: []"
+    comments = dict(_comments(report, values=values))
+    for entry in baseline.entries:
+        # One at a time: PyYAML would write the common date as an anchor and aliases.
+        fields = {**msgspec.to_builtins(entry), "expires": entry.expires}
+        yield f"  # {comments[_identity(entry)]}"
+        text = yaml.safe_dump([fields], sort_keys=False, allow_unicode=True, width=1000)
+        yield from (f"  {line}" for line in text.splitlines())
+
+
+def _comments(report: DriftReport, *, values: bool) -> Iterator[tuple[tuple[str, ...], str]]:
+    """What each change is, by what identifies its entry."""
+    from driftd.cli.field_path import readable
+    from driftd.cli.terminal import printable
+    from driftd.cli.values import flow, shorten
+
+    for application in report.applications:
+        for one in application.resources:
+            for change in one.changes:
+                place = (application.name, one.group, one.kind, one.namespace, one.name)
+                text = f"{change.kind}: {readable(change, group=one.group, kind=one.kind)}"
+                if values:
+                    sides = [
+                        "(nothing)" if side is UNSET else shorten(flow(side), _VALUE)
+                        for side in (change.desired, change.live)
+                    ]
+                    text += f"  {sides[0]} → {sides[1]}"
+                yield (*place, str(change.ssa_path), str(change.change_class)), printable(text)
+
+
+def _identity(entry: BaselineEntry) -> tuple[str, ...]:
+    place = (entry.application, entry.group, entry.kind, entry.namespace, entry.name)
+    return (*place, entry.path, str(entry.change_class))

@@ -1,0 +1,229 @@
+"""Accepted findings: exactly those, for a while, and never a critical one."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from msgspec import UNSET
+
+from driftd.model.report import (
+    ApplicationReport,
+    ApplicationStatus,
+    Change,
+    ChangeClass,
+    ChangeKind,
+    ReportDestination,
+    ResourceReport,
+    ResourceStatus,
+)
+from driftd.policy.baseline import (
+    BASELINED,
+    NamedEntry,
+    accepted,
+    captured,
+    conditions,
+    digest,
+    is_expired,
+    needs_key,
+)
+
+TODAY = date(2026, 3, 4)
+KEY = b"0123456789abcdef"
+LEVELS = ("critical", "high", "medium", "low", "info")
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 3) | st.text("ab/~", max_size=3),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text("ab"), inner, max_size=2),
+    max_leaves=4,
+)
+CHANGES = st.builds(
+    Change,
+    kind=st.sampled_from(ChangeKind),
+    change_class=st.sampled_from(ChangeClass),
+    path=st.just("/spec/a"),
+    ssa_path=st.sampled_from(["f:spec/f:a", "f:spec/f:b"]),
+    desired=JSON,
+    live=JSON,
+    manager=st.sampled_from([UNSET, "alice", "bob"]),
+    severity=st.sampled_from(LEVELS),
+)
+
+
+def change(**fields: Any) -> Change:
+    """A replica count that somebody set."""
+    given_fields: dict[str, Any] = {
+        "kind": ChangeKind.MODIFIED,
+        "change_class": ChangeClass.DECLARED,
+        "path": "/spec/replicas",
+        "ssa_path": "f:spec/f:replicas",
+        "desired": 3,
+        "live": 5,
+        "manager": "alice",
+        "severity": "high",
+    }
+    return Change(**(given_fields | fields))
+
+
+def report(*changes: Change, name: str = "web", complete: bool = True) -> ApplicationReport:
+    """An application with one object that has these changes."""
+    resource = ResourceReport(
+        group="apps",
+        version="v1",
+        kind="Deployment",
+        namespace="shop",
+        name="web",
+        status=ResourceStatus.OUT_OF_SYNC,
+        changes=changes,
+    )
+    return ApplicationReport(
+        name=name,
+        namespace="argocd",
+        project="default",
+        cluster="one",
+        destination=ReportDestination(server="", namespace="shop"),
+        revisions=(),
+        deployers=(),
+        status=ApplicationStatus.OUT_OF_SYNC,
+        resources=(resource,),
+        complete=complete,
+    )
+
+
+def entries_of(*changes: Change, key: bytes | None = None) -> list[NamedEntry]:
+    """What a baseline of these changes holds."""
+    baseline, _ = captured([report(*changes)], key=key, expires=TODAY)
+    return [NamedEntry(f"baseline f#{n}", one) for n, one in enumerate(baseline.entries, 1)]
+
+
+def marks(
+    entries: list[NamedEntry], *changes: Change, key: bytes | None = None, name: str = "web"
+) -> list[Any]:
+    """By what each change is ignored."""
+    app = report(*changes, name=name)
+    found, _ = accepted(entries, app, app.resources[0], key)
+    return [one.ignored_by for one in found]
+
+
+@pytest.mark.parametrize("key", [None, KEY])
+def test_recorded_finding_is_accepted(key: bytes | None) -> None:
+    """What was written is recognised, with and without a key, and keeps its class."""
+    entries = entries_of(change(), key=key)
+    assert marks(entries, change(), key=key) == ["baseline f#1"]
+    assert needs_key(one.entry for one in entries) is (key is not None)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"live": 6},
+        {"live": "5"},
+        {"live": True},
+        {"live": UNSET},
+        {"desired": 4},
+        {"manager": "bob"},
+        {"manager": UNSET},
+        {"change_class": ChangeClass.UNDECLARED},
+        {"ssa_path": "f:spec/f:paused"},
+        {"kind": ChangeKind.ADDED},
+        {"severity": "critical"},
+    ],
+)
+def test_anything_else_resurfaces(fields: dict[str, Any]) -> None:
+    """Another value, type, hand, class, place or severity is told again."""
+    assert marks(entries_of(change()), change(**fields)) == [UNSET]
+
+
+def test_other_applications() -> None:
+    """An entry holds for the applications that its glob names, no others."""
+    (one,) = entries_of(change())
+    glob = msgspec.structs.replace(one.entry, application="web-*")
+    assert marks([one], change(), name="api") == [UNSET]
+    assert marks([NamedEntry("glob", glob)], change(), name="web-eu") == ["glob"]
+    full = msgspec.structs.replace(one.entry, application="argocd/web")
+    assert marks([NamedEntry("full", full)], change()) == ["full"]
+
+
+def test_keyed_values_need_the_key() -> None:
+    """With another key, or none, a keyed entry recognises nothing."""
+    entries = entries_of(change(), key=KEY)
+    assert marks(entries, change(), key=b"another key 1234") == [UNSET]
+    assert digest(change(), KEY) != digest(change(), None)
+
+
+def test_what_is_never_written() -> None:
+    """Critical and masked findings and whole objects are left out, each with its reason."""
+    masked = {"masked": True}
+    app = report(
+        change(severity="critical", severity_reason="host network"),
+        change(live={"password": masked}),
+        change(change_class=ChangeClass.REVIEW),
+        change(ignored_by="a rule"),
+    )
+    gone = msgspec.structs.replace(
+        app.resources[0], status=ResourceStatus.MISSING, changes=(), name="gone"
+    )
+    app = msgspec.structs.replace(app, resources=(*app.resources, gone))
+    baseline, left_out = captured([app], key=KEY, expires=TODAY)
+    assert baseline.entries == ()
+    assert [one.reason for one in left_out] == [
+        "critical: host network",
+        "its value is masked",
+        "the whole object is Missing",
+    ]
+
+
+def test_ignore_rule_keeps_its_mark() -> None:
+    """A change that a rule of the Application ignores already is not claimed by a baseline."""
+    assert marks(entries_of(change()), change(ignored_by="rule")) == ["rule"]
+
+
+def test_last_day() -> None:
+    """An entry holds on its last day and not on the next."""
+    (one,) = entries_of(change())
+    assert not is_expired(one.entry, TODAY)
+    assert is_expired(one.entry, TODAY + timedelta(days=1))
+
+
+def test_unused_and_expired_are_told() -> None:
+    """Expired entries warn; unused ones are told where everything was seen, else not."""
+    entries = entries_of(change())
+    tomorrow = TODAY + timedelta(days=1)
+
+    def types(used: set[str], day: date, *reports: ApplicationReport) -> list[str]:
+        return [one.type for one in conditions(entries, used, reports, day)]
+
+    assert types({"baseline f#1"}, TODAY, report()) == []
+    assert types(set(), TODAY, report()) == ["BaselineEntryUnused"]
+    assert types(set(), TODAY, report(complete=False)) == []
+    assert types(set(), TODAY, report(name="other")) == []
+    assert types(set(), tomorrow, report()) == ["BaselineEntryExpired"]
+
+
+@settings(deadline=None, max_examples=200)
+@given(recorded=CHANGES, seen=CHANGES)
+def test_never_hides_a_critical_change(recorded: Change, seen: Change) -> None:
+    """No entry, wherever it came from, marks a critical change or a class that is no finding."""
+    forged = [
+        NamedEntry("forged", msgspec.structs.replace(one.entry, value=digest(seen, None)))
+        for one in entries_of(recorded)
+    ]
+    (mark,) = marks(forged, seen)
+    if seen.severity == "critical" or seen.change_class not in BASELINED:
+        assert mark is UNSET
+
+
+@settings(deadline=None, max_examples=200)
+@given(recorded=CHANGES, live=JSON)
+def test_changed_value_resurfaces(recorded: Change, live: Any) -> None:
+    """An entry marks the value that was recorded and no other, `1` and `true` told apart."""
+    assume(recorded.severity != "critical" and recorded.change_class in BASELINED)
+    entries = entries_of(recorded)
+    assert marks(entries, recorded) == ["baseline f#1"]
+    same = msgspec.json.encode(live, order="sorted") == msgspec.json.encode(
+        recorded.live, order="sorted"
+    )
+    assert (marks(entries, msgspec.structs.replace(recorded, live=live)) != [UNSET]) is same
