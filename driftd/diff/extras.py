@@ -91,7 +91,8 @@ class Extras:
             if explained is defaults.Explained.WHOLE and (
                 name != "hostPort" or _on_host_network(self.subject.live)
             ):
-                self.excuse((*path, name), defaults.origin_of(parent, name, live))
+                if self.excuses is not None:  # most fields come here, so that nothing is made
+                    self.excuse((*path, name), defaults.origin_of(parent, name, live))
                 return []
         child = parent.child(name)
         owners = at_field(owners, name, atomic=parent.atomic or child.atomic)

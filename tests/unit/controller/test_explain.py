@@ -1,0 +1,98 @@
+"""Why an object or a place is drift: one look at one application, told in full."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from driftd.controller.explain import Explanation, Question, explain
+from driftd.controller.options import CheckOptions
+from driftd.errors import ConfigError, Unreachable
+from driftd.model.report import ResourceStatus
+from tests.unit.controller.conftest import World
+
+
+class Clock:
+    """Always noon."""
+
+    def now(self) -> datetime:
+        """See `driftd.clock.Clock`."""
+        return datetime(2026, 3, 4, 12, tzinfo=UTC)
+
+
+async def ask(world: World, resource: str, path: str = "", *, app: str = "shop") -> Explanation:
+    """The explanation of an object of an application."""
+    return await explain(
+        world.workspace,
+        CheckOptions(repo=world.repo.path, applications=(app,)),
+        Question(application=app, resource=resource, path=path),
+        progress=world.progress,
+        clock=Clock(),
+    )
+
+
+async def test_edited_field(world: World) -> None:
+    """A field edited by hand is drift, with both values and its owner."""
+    world.paint("shop", "red")
+    found = await ask(world, "configmap/shop", "data.colour")
+    (place,) = found.places
+    assert (place.path, place.verdict) == ("/data/colour", "drift")
+    assert (place.desired, place.live) == ("blue", "red")
+    assert [(one.manager, one.deployer) for one in place.owners] == [("kubectl-edit", False)]
+    assert [str(change.change_class) for change in place.changes] == ["declared"]
+    assert found.healing.startswith("nothing: the Application does not ask")
+
+
+async def test_ignored_field(world: World) -> None:
+    """A field that a rule ignores is no drift; the rule says what it selects and ignores."""
+    rule = {"kind": "ConfigMap", "jsonPointers": ["/data/colour"]}
+    world.declare("shop", ignoreDifferences=[rule])
+    world.repo.commit()
+    world.paint("shop", "red")
+    found = await ask(world, "ConfigMap/shop/shop")
+    assert [place.verdict for place in found.places] == ["ignored"]
+    ((name, selects, ignores),) = [(r.name, r.selects, r.ignores) for r in found.rules]
+    assert name == "spec.ignoreDifferences[0].jsonPointers[0]"
+    assert (selects, ignores) == ("/data/colour", ("/data/colour",))
+
+
+async def test_healing_as_the_plan_decides(world: World) -> None:
+    """Where the Application asks for self-healing, what the rung would do is told."""
+    world.declare("shop", syncPolicy={"automated": {"selfHeal": True}})
+    world.repo.commit()
+    world.paint("shop", "red")
+    assert (
+        await ask(world, "configmaps/shop")
+    ).healing == "apply the declared object (sync wave 0)"
+    world.clusters.one.delete("ConfigMap", "shop", "shop")
+    found = await ask(world, "configmap/shop")
+    assert found.resource.status is ResourceStatus.MISSING
+    assert (found.places, found.healing) == ((), "create the object (sync wave 0)")
+
+
+async def test_unreachable_cluster_is_unknown(world: World) -> None:
+    """Nothing is claimed of an object whose cluster does not answer, but why it is not."""
+    world.clusters.one.down = Unreachable("no route", hint="is a VPN needed?")
+    found = await ask(world, "configmap/shop", "data.colour")
+    assert found.resource.status is ResourceStatus.UNKNOWN
+    assert "no route" in str(found.resource.reason)
+    assert found.places == ()
+
+
+@pytest.mark.parametrize(
+    ("resource", "path", "app", "hint"),
+    [
+        ("configmap/shp", "", "shop", "configmap/shop"),
+        ("configmap/shop", "data.color", "shop", "/data/colour"),
+        ("secret/shop", "", "shop", "configmap/shop"),
+        ("shop", "", "shop", "deployment/web"),
+        ("configmap/shop", "", "*", "argocd/kept"),
+        ("configmap/shop", "", "shpo", "kept, shop"),
+    ],
+)
+async def test_unknown_names(world: World, resource: str, path: str, app: str, hint: str) -> None:
+    """What does not exist or is ambiguous is an error whose hint names what there is."""
+    with pytest.raises(ConfigError) as caught:
+        await ask(world, resource, path, app=app)
+    assert hint in caught.value.hint
