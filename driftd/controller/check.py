@@ -33,7 +33,7 @@ from driftd.model.report import (
     Summary,
 )
 
-_DIFFERING = frozenset({ResourceStatus.OUT_OF_SYNC, ResourceStatus.MISSING})
+_DIFFERING = frozenset({ResourceStatus.OUT_OF_SYNC, ResourceStatus.MISSING, ResourceStatus.EXTRA})
 _NOTHING = Observation(
     listings={}, live={}, schemas=SchemaSet(()), schema_hashes={}, schema_problems={}
 )

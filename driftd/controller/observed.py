@@ -156,26 +156,45 @@ async def _schemas(
     """The schemas of some group versions; only documents that changed are read."""
     known = memory.hashes(target)
 
-    async def read(version: str) -> OpenApiDocument:
-        return await reader.openapi(version, known_hash=known.get(version, ""))
+    async def read(version: str) -> tuple[str, Any]:
+        document = await reader.openapi(version, known_hash=known.get(version, ""))
+        return document.schema_hash, _parsed(version, document)
 
     documents = await gather_isolated(read, versions, limit=limit, isolate=ClusterError)
     hashes: dict[str, str] = {}
     problems: dict[str, ClusterError] = {}
-    fresh: dict[str, bytes] = {}
-    for version, document in zip(versions, documents, strict=True):
-        if isinstance(document, ClusterError):
-            problems[version] = document
-        elif not isinstance(document, Exception):
-            hashes[version] = document.schema_hash
-            if document.body is not None:
-                fresh[version] = document.body
+    fresh: list[dict[str, Any]] = []
+    for version, answer in zip(versions, documents, strict=True):
+        if isinstance(answer, ClusterError):
+            problems[version] = answer
+        elif not isinstance(answer, Exception):
+            hashes[version], document = answer
+            if document is not None:
+                fresh.append(document)
     if not fresh and not problems:
         return _Schemas(memory.known(target), hashes, problems)
-    compiled = memory.known(target).extended(orjson.loads(body) for body in fresh.values())
+    compiled = memory.known(target).extended(fresh)
     # Another look at the cluster may have added documents meanwhile.
     memory.keep(target, {**memory.hashes(target), **hashes}, compiled)
     return _Schemas(compiled, hashes, problems)
+
+
+def _parsed(version: str, document: OpenApiDocument) -> dict[str, Any] | None:
+    """A schema document, None if its content is known. Raises ClusterError if it is none.
+
+    An aggregated API server writes its own: what it gets wrong concerns its kinds alone.
+    """
+    if document.body is None:
+        return None
+    try:
+        parsed = orjson.loads(document.body)
+        SchemaSet([parsed])
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ClusterError(
+            f"the OpenAPI schema of {version} cannot be read ({type(error).__name__})",
+            reason="InvalidResponse",
+        ) from error
+    return dict(parsed)
 
 
 def _tracked(live: Mapping[tuple[GVK, str, str], LiveObject]) -> dict[str, list[Tracked]]:

@@ -6,6 +6,8 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 
+import orjson
+
 from driftd.clock import Clock
 from driftd.cluster.destinations import ClusterTarget
 from driftd.cluster.hub import Hub
@@ -18,10 +20,10 @@ from driftd.controller.workspace import Workspace
 from driftd.model.condition import Severity
 from driftd.model.resource import GVK
 from driftd.settings.rules import rung_of, selected
-from driftd.settings.types import Settings
+from driftd.settings.types import Rung, Settings
 from driftd.store.protocol import Compose, Store
 from driftd.store.types import HistoryEntry, StateChange, Transition
-from driftd.sync.plan import SyncPlan, plan
+from driftd.sync.plan import ENGINES, SyncPlan, plan
 from driftd.sync.run import SyncResult, run
 from driftd.telemetry.logs import get_logger
 from driftd.telemetry.metrics import Metrics
@@ -134,12 +136,15 @@ class Reconciler:
     def _plan(self, entry: Entry, looked: Looked) -> SyncPlan:
         """The writes that would put the application back, as data."""
         application = entry.application
+        rung = rung_of(self.settings.healing, application.namespace, application.name)
         return plan(
             application,
             looked.report,
             looked.desired.manifests,
-            rung=rung_of(self.settings.healing, application.namespace, application.name),
+            rung=rung,
             held=looked.desired.repeated,
+            complete=looked.desired.complete,
+            managers=() if rung is Rung.OBSERVE else _engines(looked),
         )
 
     async def _act(self, planned: SyncPlan, looked: Looked) -> SyncResult | None:
@@ -204,6 +209,25 @@ class Reconciler:
                 outcome=str(one.outcome),
                 message=one.message,
             )
+
+
+def _engines(looked: Looked) -> set[str]:
+    """The engines that have written to the live objects, whichever deployers were named.
+
+    An application may name its deployers; that an engine is at work there is no less true.
+    """
+    found: set[str] = set()
+    if looked.shared is None:
+        return found
+    for manifest in looked.desired.manifests:
+        place = (manifest.gvk, manifest.key.namespace, manifest.key.name)
+        live = looked.shared.observation.live.get(place)
+        if live is None or not any(name.encode() in live.body for name in ENGINES):
+            continue
+        metadata = orjson.loads(live.body).get("metadata") or {}
+        writers = {one.get("manager") for one in metadata.get("managedFields") or ()}
+        found |= writers & ENGINES.keys()
+    return found
 
 
 def _quiet(_text: str) -> None:

@@ -188,24 +188,38 @@ class Verdict:
                 f"it serves {other.group_version}: change apiVersion in Git"
             )
             return self._report(manifest, ResourceStatus.UNKNOWN, text)
-        if self._declares_kind(gvk):
-            text = "its CustomResourceDefinition, declared in Git too, is not installed"
-            return self._report(manifest, ResourceStatus.MISSING, text)
+        definition = self._definition(gvk)
+        if definition is not None:
+            return self._undefined(manifest, definition)
         text = (
             f"the cluster does not serve {gvk.api_version} {key.kind}; "
             "install its CustomResourceDefinition, or correct apiVersion and kind in Git"
         )
         return self._report(manifest, ResourceStatus.UNKNOWN, text)
 
-    def _declares_kind(self, gvk: GVK) -> bool:
+    def _definition(self, gvk: GVK) -> Manifest | None:
+        """The CustomResourceDefinition of a kind, if the application declares it."""
         for manifest in self._desired.manifests:
             if manifest.key.kind != "CustomResourceDefinition":
                 continue
             spec = orjson.loads(manifest.body).get("spec") or {}
             names = spec.get("names") or {}
             if spec.get("group") == gvk.group and names.get("kind") == gvk.kind:
-                return True
-        return False
+                return manifest
+        return None
+
+    def _undefined(self, manifest: Manifest, definition: Manifest) -> ResourceReport:
+        """An object whose kind is not served: Missing only if its definition is seen to be."""
+        observation = self._look.observation
+        if (definition.gvk, "", definition.key.name) in observation.live:
+            text = "its CustomResourceDefinition is installed, but the kind is not served (yet)"
+            return self._report(manifest, ResourceStatus.UNKNOWN, text)
+        listing = observation.listings.get(definition.gvk)
+        if listing is None or not listing.covers(""):
+            text = "whether its CustomResourceDefinition is installed cannot be seen"
+            return self._report(manifest, ResourceStatus.UNKNOWN, text)
+        text = "its CustomResourceDefinition, declared in Git too, is not installed"
+        return self._report(manifest, ResourceStatus.MISSING, text)
 
     def _absent(self, manifest: Manifest, listing: Listing) -> ResourceReport:
         key = manifest.key
@@ -240,6 +254,7 @@ class Verdict:
                 continue
             if one.metadata.get("ownerReferences"):
                 continue
+            ahead = key in self._synced
             found.append(
                 ResourceReport(
                     group=one.gvk.group,
@@ -247,8 +262,10 @@ class Verdict:
                     kind=one.gvk.kind,
                     namespace=key.namespace,
                     name=key.name,
-                    status=ResourceStatus.EXTRA,
-                    reason="tracked as this application's, absent from Git",
+                    status=ResourceStatus.PENDING if ahead else ResourceStatus.EXTRA,
+                    reason="Git is ahead: the object was removed since the last sync"
+                    if ahead
+                    else "tracked as this application's, absent from Git",
                     evidence=self._evidence(one.gvk, one.live),
                 )
             )

@@ -79,14 +79,17 @@ def plan(
     *,
     rung: Rung,
     held: Collection[ResourceKey] = (),
+    complete: bool = True,
+    managers: Collection[str] = (),
 ) -> SyncPlan:
     """The writes that would put `application` back to what Git declares.
 
     `rung` is what the operator has opened; `held` are objects that must not be written, such
-    as those declared more than once.
+    as those declared more than once. `complete` says whether `manifests` are all that Git
+    declares, `managers` are all field managers of the live objects, deployers or not.
     """
     name = application.qualified_name
-    refusal = _refusal(application, report, rung)
+    refusal = _refusal(application, {*report.deployers, *managers}, rung, complete=complete)
     if refusal:
         return SyncPlan(application=name, rung=rung, refusal=refusal)
     declared: dict[ResourceKey, Manifest] = {}
@@ -106,7 +109,9 @@ def plan(
     return SyncPlan(application=name, rung=rung, tasks=_ordered(tasks), skipped=tuple(skipped))
 
 
-def _refusal(application: Application, report: ApplicationReport, rung: Rung) -> str:
+def _refusal(
+    application: Application, managers: Collection[str], rung: Rung, *, complete: bool
+) -> str:
     """Why driftd keeps its hands off the whole application."""
     if rung is Rung.OBSERVE:
         return "the operator has not opened healing for this application"
@@ -117,9 +122,12 @@ def _refusal(application: Application, report: ApplicationReport, rung: Rung) ->
         return f"the Application is paused by {SKIP_RECONCILE_ANNOTATION}"
     if application.origin.startswith("hub "):
         return f"Argo CD manages this application ({application.origin}); let it sync"
-    for manager in report.deployers:
+    for manager in sorted(managers):
         if manager in ENGINES:
             return f"{ENGINES[manager]} is active on this application (as {manager}); let it sync"
+    if not complete:
+        # What is missing may declare the same objects otherwise: the last source wins.
+        return "not everything that Git declares could be read"
     return ""
 
 

@@ -50,14 +50,21 @@ class World:
     workspace: Workspace
     told: list[str] = field(default_factory=list)
 
-    def declare(self, name: str, cluster: str = "one", **spec: Any) -> None:
+    def declare(
+        self,
+        name: str,
+        cluster: str = "one",
+        *,
+        annotations: dict[str, str] | None = None,
+        **spec: Any,
+    ) -> None:
         """Write the Application of `apps/NAME`, with one ConfigMap `NAME` (colour: blue)."""
         body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}}
         self.repo.write(f"apps/{name}/map.json", json.dumps({**body, "data": {"colour": "blue"}}))
         document = {
             "apiVersion": "argoproj.io/v1alpha1",
             "kind": "Application",
-            "metadata": {"name": name, "namespace": "argocd"},
+            "metadata": {"name": name, "namespace": "argocd", "annotations": annotations or {}},
             "spec": {
                 "project": "default",
                 "source": {"repoURL": URL, "path": f"apps/{name}"},

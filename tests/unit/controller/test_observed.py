@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from driftd.controller.observed import view_cluster
 from driftd.controller.workspace import SchemaMemory
 from driftd.errors import Forbidden, Unauthorized
@@ -62,10 +64,11 @@ async def test_a_failed_list_touches_its_kind_alone() -> None:
     assert listings[BUDGETS.gvk].covers("shop")
 
 
-async def test_a_schema_that_cannot_be_read_is_remembered() -> None:
+@pytest.mark.parametrize("failing", ["without_schema", "garbled"])
+async def test_a_schema_that_cannot_be_read_is_remembered(failing: str) -> None:
     """A schema's failure belongs to its group version; the others are there."""
     cluster = MemoryCluster()
-    cluster.without_schema.add("policy/v1")
+    getattr(cluster, failing).add("policy/v1")
     budget = {
         "apiVersion": "policy/v1",
         "kind": "PodDisruptionBudget",

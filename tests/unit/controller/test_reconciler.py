@@ -281,6 +281,40 @@ async def test_engines_are_left_to_do_their_work(bench: Bench) -> None:
     assert bench.opened == []
 
 
+async def test_an_engine_that_is_no_named_deployer_is_left_alone_too(bench: Bench) -> None:
+    """Whoever counts as Git's hand: where Argo CD has written, driftd does not."""
+    bench.world.declare("shop", annotations={"driftd.io/deployers": "robot"}, syncPolicy=SELF_HEAL)
+    bench.world.repo.commit()
+    bench.open()
+    body = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "shop", "namespace": "shop"},
+        "data": {"colour": "red"},
+    }
+    bench.world.clusters.one.put(body, manager="argocd-controller")
+    await bench.sweep()
+    assert (await statuses(bench))["shop"] is ApplicationStatus.OUT_OF_SYNC
+    assert bench.opened == []
+
+
+async def test_half_a_render_is_not_written(bench: Bench) -> None:
+    """A source that fails may be the one that counts, so the others' objects are not applied."""
+    bench.world.repo.write("apps/shop/broken.yaml", "kind: ConfigMap\n")
+    bench.world.repo.commit()
+    bench.open()
+    body = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "shop", "namespace": "shop"},
+        "data": {"colour": "red"},
+    }
+    bench.world.clusters.one.put(body)
+    await bench.sweep()
+    assert (await statuses(bench))["shop"] is ApplicationStatus.OUT_OF_SYNC
+    assert bench.opened == []
+
+
 async def test_without_a_target_there_is_nothing_to_write(bench: Bench) -> None:
     """An application without cluster is Unknown, and no writer is asked for."""
     bench.open()

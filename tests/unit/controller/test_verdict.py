@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from msgspec import UNSET
 
+from driftd.cluster.reader import ApiResource
 from driftd.controller.verdict import (
     DEPLOYERS_ANNOTATION,
     application_report,
@@ -44,6 +45,14 @@ from tests.unit.reports import change, resource
 MARK = "argocd.argoproj.io/tracking-id"
 BLUE = config_map("settings", colour="blue")
 RED = config_map("settings", colour="red")
+DEFINITIONS = ApiResource(
+    "apiextensions.k8s.io",
+    "v1",
+    "CustomResourceDefinition",
+    "customresourcedefinitions",
+    False,
+    ("list",),
+)
 BUDGET = {
     "apiVersion": "policy/v1",
     "kind": "PodDisruptionBudget",
@@ -171,17 +180,26 @@ async def test_another_version_is_served(cluster: MemoryCluster) -> None:
 async def test_a_definition_declared_beside_its_objects(cluster: MemoryCluster) -> None:
     """Objects whose definition Git declares too, not yet installed, are Missing like it."""
     definition = {
-        "apiVersion": "v1",
+        "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
         "metadata": {"name": "widgets.example.com"},
         "spec": {"group": "example.com", "names": {"kind": "Widget"}},
     }
+    cluster.resources.append(DEFINITIONS)
     widget = {**BUDGET, "apiVersion": "example.com/v1", "kind": "Widget"}
     alone = await judged(cluster, desired(widget))
     assert alone["budget"].status is ResourceStatus.UNKNOWN
     assert "install its CustomResourceDefinition" in str(alone["budget"].reason)
     together = await judged(cluster, desired(widget, definition))
     assert together["budget"].status is ResourceStatus.MISSING
+    cluster.refused[DEFINITIONS.kind, ""] = Forbidden("cannot list customresourcedefinitions")
+    unseen = await judged(cluster, desired(widget, definition))
+    assert unseen["budget"].status is ResourceStatus.UNKNOWN
+    cluster.refused.clear()
+    cluster.put(definition)
+    installed = await judged(cluster, desired(widget, definition))
+    assert installed["budget"].status is ResourceStatus.UNKNOWN
+    assert "not served" in str(installed["budget"].reason)
 
 
 # Git is ahead
@@ -214,6 +232,15 @@ async def test_a_new_object_is_pending(cluster: MemoryCluster) -> None:
     assert "added since the last sync" in str(found["new"].reason)
     found = await judged(cluster, desired(BLUE, new), synced=[BLUE, new])
     assert found["new"].status is ResourceStatus.MISSING
+
+
+async def test_a_removed_object_is_pending(cluster: MemoryCluster) -> None:
+    """An object that Git has dropped since the last sync is Pending; nobody has added it."""
+    cluster.put(tracked("dropped"))
+    found = await judged(cluster, desired(BLUE), synced=[BLUE, config_map("dropped")])
+    assert found["dropped"].status is ResourceStatus.PENDING
+    found = await judged(cluster, desired(BLUE), synced=[BLUE])
+    assert found["dropped"].status is ResourceStatus.EXTRA
 
 
 # Extra objects

@@ -101,6 +101,21 @@ def test_whole_applications_that_are_left_alone(app, rung, deployers, expected):
     assert found.tasks == ()
 
 
+@pytest.mark.parametrize(
+    ("known", "expected"),
+    [
+        ({"managers": {"helm", "argocd-controller"}}, "Argo CD is active"),
+        ({"complete": False}, "not everything that Git declares"),
+    ],
+)
+def test_what_is_known_beside_the_report(known, expected):
+    """An engine that is no deployer, and half of what Git declares, stop every write."""
+    look = report(resource("web", REPLICAS))
+    found = plan(application(), look, [WEB], rung=Rung.HEAL, **known)
+    assert expected in found.refusal
+    assert found.tasks == ()
+
+
 def test_deployers_that_are_no_engines_do_not_stop_healing():
     """kubectl, Helm and driftd itself do not put things back by themselves."""
     found = planned(resource("web", REPLICAS), deployers=("driftd", "helm", "kubectl"))
