@@ -12,43 +12,16 @@ from driftd.cluster.destinations import ClusterTarget, TargetKind
 from driftd.cluster.hub import read_hub
 from driftd.cluster.kubeconfig import load_kubeconfig
 from driftd.cluster.registry import ClusterRegistry
+from tests.testbed.argocd import ARGO, serve_argo_kinds
 from tests.testbed.cluster import ControlPlane
 
 pytestmark = pytest.mark.cluster
-
-CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-ARGO = "/apis/argoproj.io/v1alpha1"
-
-
-def create_kind(api_server: ControlPlane, kind: str, plural: str) -> None:
-    """Create one of Argo CD's kinds, without its schema, and wait until it is served."""
-    version = {
-        "name": "v1alpha1",
-        "served": True,
-        "storage": True,
-        "schema": {
-            "openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-        },
-    }
-    body = {
-        "metadata": {"name": f"{plural}.argoproj.io"},
-        "spec": {
-            "group": "argoproj.io",
-            "scope": "Namespaced",
-            "names": {"kind": kind, "plural": plural, "singular": kind.lower()},
-            "versions": [version],
-        },
-    }
-    status, answer = api_server.request("POST", CRDS, body)
-    assert status in (201, 409), answer
-    api_server.wait_for(f"{ARGO}/{plural}", lambda _: True)
 
 
 @pytest.fixture(scope="module")
 def argo_kinds(api_server: ControlPlane) -> None:
     """Argo CD's kinds, served from now on."""
-    create_kind(api_server, "Application", "applications")
-    create_kind(api_server, "AppProject", "appprojects")
+    serve_argo_kinds(api_server)
 
 
 def cluster_secret(api_server: ControlPlane) -> dict[str, Any]:

@@ -12,13 +12,15 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.testbed.argocd import ARGO, serve_argo_kinds
 from tests.testbed.cluster import ControlPlane
 from tests.testbed.gitrepo import GitRepo
 
 pytestmark = pytest.mark.cluster
 
 URL = "https://git.example/platform.git"
-ARGO = "/apis/argoproj.io/v1alpha1"
+NAMESPACE = "hub-argocd"
+"""Where Argo CD is said to run; other tests share the API server."""
 
 
 SETTINGS = """
@@ -32,28 +34,6 @@ batch/Job:
 """`resource.customizations` as teams write it, one entry wrong."""
 
 
-def crd(plural: str, kind: str) -> dict[str, Any]:
-    """Argo CD's kind, as open as a test needs it."""
-    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-    version = {
-        "name": "v1alpha1",
-        "served": True,
-        "storage": True,
-        "schema": {"openAPIV3Schema": schema},
-    }
-    return {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{plural}.argoproj.io"},
-        "spec": {
-            "group": "argoproj.io",
-            "scope": "Namespaced",
-            "names": {"plural": plural, "kind": kind},
-            "versions": [version],
-        },
-    }
-
-
 def config_map(name: str, **data: str) -> dict[str, Any]:
     """A ConfigMap of the application."""
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data}
@@ -62,19 +42,8 @@ def config_map(name: str, **data: str) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def hub(api_server: ControlPlane) -> ControlPlane:
     """The bare API server with Argo CD's kinds and namespace."""
-    for plural, kind in (("applications", "Application"), ("appprojects", "AppProject")):
-        definition = crd(plural, kind)
-        api_server.call(
-            "POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", definition
-        )
-        api_server.wait_for(
-            f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{plural}.argoproj.io",
-            lambda found: any(
-                c["type"] == "Established" and c["status"] == "True"
-                for c in found.get("status", {}).get("conditions") or ()
-            ),
-        )
-    api_server.create_namespace("argocd")
+    serve_argo_kinds(api_server)
+    api_server.create_namespace(NAMESPACE)
     settings = config_map(
         "argocd-cm",
         **{
@@ -83,7 +52,7 @@ def hub(api_server: ControlPlane) -> ControlPlane:
             "resource.customizations": SETTINGS,
         },
     )
-    api_server.call("POST", "/api/v1/namespaces/argocd/configmaps", settings)
+    api_server.call("POST", f"/api/v1/namespaces/{NAMESPACE}/configmaps", settings)
     return api_server
 
 
@@ -106,7 +75,7 @@ def application(hub: ControlPlane, namespace: str, git_repo: GitRepo) -> dict[st
     body = {
         "apiVersion": "argoproj.io/v1alpha1",
         "kind": "Application",
-        "metadata": {"name": namespace, "namespace": "argocd"},
+        "metadata": {"name": namespace, "namespace": NAMESPACE},
         "spec": {
             "project": "default",
             "source": {"repoURL": URL, "path": "app", "targetRevision": "HEAD"},
@@ -118,7 +87,7 @@ def application(hub: ControlPlane, namespace: str, git_repo: GitRepo) -> dict[st
         },
         "status": {"sync": {"status": "OutOfSync"}, "history": [{"revision": first}]},
     }
-    hub.call("POST", f"{ARGO}/namespaces/argocd/applications", body)
+    hub.call("POST", f"{ARGO}/namespaces/{NAMESPACE}/applications", body)
     secret = {
         "metadata": {
             "name": f"spoke-{namespace}",
@@ -137,7 +106,7 @@ def application(hub: ControlPlane, namespace: str, git_repo: GitRepo) -> dict[st
             ),
         },
     }
-    hub.call("POST", "/api/v1/namespaces/argocd/secrets", secret)
+    hub.call("POST", f"/api/v1/namespaces/{NAMESPACE}/secrets", secret)
     return body
 
 
@@ -156,7 +125,8 @@ def check(hub: ControlPlane, repository: GitRepo, name: str) -> tuple[int, dict[
     done = subprocess.run(
         [
             sys.executable, "-m", "driftd.cli.main", "check", name,
-            "--hub", "bare", "--kubeconfig", str(hub.kubeconfig("admin")),
+            "--hub", "bare", "--argocd-namespace", NAMESPACE,
+            "--kubeconfig", str(hub.kubeconfig("admin")),
             "--repo", f"{URL}={repository.path}", "-o", "json",
         ],
         cwd=Path(__file__).parent.parent.parent,
