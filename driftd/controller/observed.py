@@ -167,6 +167,8 @@ async def _schemas(
     for version, answer in zip(versions, documents, strict=True):
         if isinstance(answer, ClusterError):
             problems[version] = answer
+            if version in known:
+                hashes[version] = known[version]  # what is compared with meanwhile
         elif not isinstance(answer, Exception):
             hashes[version], document = answer
             if document is not None:

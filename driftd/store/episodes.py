@@ -87,7 +87,10 @@ def _judged(report: ApplicationReport) -> tuple[set[ResourceKey], set[ResourceKe
     judged: set[ResourceKey] = set()
     unjudged: set[ResourceKey] = set()
     for resource in report.resources:
-        (unjudged if resource.status in _NOT_JUDGED else judged).add(_key(resource))
+        # An object that is being deleted is OutOfSync as a whole: its fields are not looked at.
+        unseen = resource.status is ResourceStatus.OUT_OF_SYNC and not resource.changes
+        hidden = unseen or resource.status in _NOT_JUDGED
+        (unjudged if hidden else judged).add(_key(resource))
     return judged, unjudged
 
 

@@ -80,6 +80,18 @@ async def test_a_schema_that_cannot_be_read_is_remembered(failing: str) -> None:
     assert look.observation.schemas.node(BUDGETS.gvk) is None
 
 
+async def test_a_known_schema_that_cannot_be_read_again_is_named() -> None:
+    """The schema of an earlier look serves meanwhile, and the evidence says which one it is."""
+    cluster, memory = MemoryCluster(), SchemaMemory()
+    wanted = desired(config_map("settings"))
+    before = (await looked(cluster, wanted, memory=memory)).observation
+    cluster.without_schema.add("v1")
+    found = (await looked(cluster, wanted, memory=memory)).observation
+    assert found.schemas.node(CONFIG_MAPS.gvk) is not None
+    assert list(found.schema_problems) == ["v1"]
+    assert found.schema_hashes == before.schema_hashes
+
+
 async def test_known_schemas_are_not_read_again() -> None:
     """A second look asks whether documents changed, and reads only those that are new."""
     cluster = MemoryCluster()

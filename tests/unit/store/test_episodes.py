@@ -124,3 +124,13 @@ def test_transitions_between_states():
     }
     for (previous, look), transition in expected.items():
         assert state_change(previous, [], look, START).transition is transition
+
+
+def test_deletion_under_way_closes_no_episode():
+    """The fields of an object that is being deleted are not judged; once it is gone, they end."""
+    first = state_change(None, [], report(resource("web", REPLICAS)), START)
+    going = report(resource("web", status=ResourceStatus.OUT_OF_SYNC), status=OUT)
+    found = state_change(OUT, first.open, going, after(60))
+    assert (paths(found.closed), paths(found.open)) == ([], paths(first.open))
+    gone = report(resource("web", status=ResourceStatus.MISSING))
+    assert paths(state_change(OUT, found.open, gone, after(120)).closed) == paths(first.open)
