@@ -64,7 +64,7 @@ class Looked:
     desired: Desired
     view: ClusterView | None = None
     shared: Look | None = None
-    """What the verdict was made from; None where the cluster was not seen."""
+    """What the verdict was made from, if it was to be kept: it holds every live object."""
 
 
 async def look(
@@ -74,15 +74,19 @@ async def look(
     *,
     progress: Progress,
     clock: Clock,
+    keep: bool = False,
 ) -> list[Looked]:
-    """The verdict on every declared entry, clusters side by side, in the order of entries."""
+    """The verdict on every declared entry, clusters side by side, in the order of entries.
+
+    `keep` keeps what the verdicts were made from, for explanations.
+    """
     by_target: dict[ClusterTarget | None, list[Entry]] = {}
     for entry in declared.entries:
         by_target.setdefault(entry.target, []).append(entry)
 
     async def one(target: ClusterTarget | None) -> list[Looked]:
         entries = by_target[target]
-        work = _ClusterLook(workspace, declared, options, progress, clock)
+        work = _ClusterLook(workspace, declared, options, progress, clock, keep)
         return await work.reports(target, entries)
 
     results = await gather_isolated(one, by_target, limit=len(by_target) or 1)
@@ -110,6 +114,7 @@ class _ClusterLook:
     options: CheckOptions
     progress: Progress
     clock: Clock
+    keep: bool
 
     async def reports(self, target: ClusterTarget | None, entries: Sequence[Entry]) -> list[Looked]:
         view = await self._view(target) if target else None
@@ -139,7 +144,8 @@ class _ClusterLook:
             observed_at=rfc3339(self.clock.now()),
             instance_label=hub.tracking.instance_label if hub else None,
         )
-        return [Looked(await self._isolated(one, shared), one, view, shared) for one in desired]
+        kept = shared if self.keep else None
+        return [Looked(await self._isolated(one, shared), one, view, kept) for one in desired]
 
     async def _view(self, target: ClusterTarget) -> ClusterView:
         self.progress(f"connecting to {target.name}")

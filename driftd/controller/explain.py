@@ -115,7 +115,7 @@ async def explain(
             f"{question.application} names {len(declared.entries)} applications",
             hint=f"choose one of: {names}",
         )
-    (looked,) = await look(workspace, declared, options, progress=progress, clock=clock)
+    (looked,) = await look(workspace, declared, options, progress=progress, clock=clock, keep=True)
     resource = find_resource(question.resource, looked)
     key = ResourceKey(resource.group, resource.kind, resource.namespace, resource.name)
     inspection = _inspection(looked, key)

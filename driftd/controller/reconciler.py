@@ -130,7 +130,14 @@ class Reconciler:
         """Desired, observed, compared, judged."""
         assert self._declared is not None  # noqa: S101 - reconcile has checked it
         alone = replace(self._declared, entries=(entry,), conditions=())
-        looks = await look(self.workspace, alone, self.options, progress=_quiet, clock=self.clock)
+        looks = await look(
+            self.workspace,
+            alone,
+            self.options,
+            progress=_quiet,
+            clock=self.clock,
+            keep=True,  # the plan reads which engines have written to the live objects
+        )
         return looks[0]
 
     def _plan(self, entry: Entry, looked: Looked) -> SyncPlan:

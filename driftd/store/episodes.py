@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
+from msgspec import UNSET
+
 from driftd.model.report import (
     ApplicationReport,
     ApplicationStatus,
@@ -79,7 +81,9 @@ def _drifts(report: ApplicationReport, now: datetime) -> Iterator[tuple[DriftKey
             continue
         for change in resource.changes:
             if change.is_drift:
-                key = DriftKey(_key(resource), change.path, change.kind.value)
+                # Pointers count list positions, which move when somebody adds an item before.
+                place = change.path if change.ssa_path is UNSET else change.ssa_path
+                key = DriftKey(_key(resource), str(place), change.kind.value)
                 yield key, Drift(key, now, now, change)
 
 

@@ -17,7 +17,8 @@ class DriftKey(msgspec.Struct, frozen=True, order=True):
 
     resource: ResourceKey
     path: str
-    """RFC 6901 pointer of the field; empty when the whole object is Missing or Extra."""
+    """The field in managedFields notation (`Change.ssa_path`), which list positions do not move;
+    empty when the whole object is Missing or Extra."""
     kind: str
     """A `ChangeKind`, or the status `Missing` or `Extra`."""
 
