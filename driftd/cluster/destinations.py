@@ -213,4 +213,6 @@ def _unknown(wanted: str, by_name: Mapping[str, KubeContext]) -> ConfigError:
 
 def _available(by_name: Mapping[str, KubeContext]) -> str:
     names = ", ".join(by_name)
-    return f"available contexts: {names}" if names else "the kubeconfig has no contexts"
+    if names:
+        return f"available contexts: {names}"
+    return "the kubeconfig has no contexts: is KUBECONFIG (or --kubeconfig) the right file?"

@@ -103,7 +103,10 @@ def load_kubeconfig(path: str = "", environ: Mapping[str, str] | None = None) ->
     if path:
         files = [Path(path).expanduser()]
         if not files[0].is_file():
-            raise ConfigError(f"kubeconfig {path} does not exist", hint="correct --kubeconfig")
+            raise ConfigError(
+                f"kubeconfig {path} does not exist",
+                hint="correct --kubeconfig, or clusters.kubeconfig in the settings of driftd run",
+            )
     elif environ.get("KUBECONFIG"):
         files = [Path(part) for part in environ["KUBECONFIG"].split(os.pathsep) if part]
     else:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from msgspec import UNSET
 
@@ -53,7 +53,13 @@ async def check(
     looks = await look(workspace, declared, options, progress=progress, clock=clock)
     now = clock.now()
     reports, told = baselines.applied([one.report for one in looks], now.date())
-    return drift_report(reports, (*declared.conditions, *told), generated_at=rfc3339(now))
+    return drift_report(
+        reports,
+        (*declared.conditions, *told),
+        generated_at=rfc3339(now),
+        # Whoever names applications asks about these: what is wrong elsewhere is told, no more.
+        named=bool(options.applications),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,12 +245,16 @@ class _ClusterLook:
 
 
 def drift_report(
-    reports: Iterable[ApplicationReport], conditions: Iterable[Condition], *, generated_at: str
+    reports: Iterable[ApplicationReport],
+    conditions: Iterable[Condition],
+    *,
+    generated_at: str,
+    named: bool = False,
 ) -> DriftReport:
-    """The published report of a look."""
+    """The published report of a look; `named` if its applications were asked for by name."""
     applications = tuple(reports)
     told = tuple(conditions)
-    errors = any(condition.severity is Severity.ERROR for condition in told)
+    errors = not named and any(condition.severity is Severity.ERROR for condition in told)
     return DriftReport(
         generated_at=generated_at,
         complete=not errors and all(one.complete for one in applications),
@@ -286,6 +296,11 @@ async def render(
                 view = None
         if view is not None and view.problem is not None:
             progress(f"note: rendered without the cluster's APIs: {view.problem}")
+        if entry.target is None:
+            # Manifests need no cluster; what is wrong with the destination is no failure here.
+            for condition in entry.conditions:
+                progress(f"note: {entry.application.name}: {condition.message}")
+            entry = replace(entry, conditions=())
         rendered.append(
             await desired_state(
                 workspace,

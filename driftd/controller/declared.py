@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from driftd.applicationset.catalog import discover
 from driftd.cluster.destinations import (
     ClusterTarget,
     TargetKind,
+    normalise_server,
     resolve,
 )
 from driftd.controller.customizations import read_customizations
@@ -80,13 +82,15 @@ async def declare(workspace: Workspace, options: CheckOptions, progress: Progres
         conditions += found
     chosen = [app for app in applications if options.chooses(app)]
     if not chosen and (options.applications or options.namespace):
-        raise _none_chosen(options, applications)
+        raise _none_chosen(options, applications, conditions)
     if not applications and not conditions:
         raise SourceError(
             "no Argo CD Application is declared here",
             hint="run driftd in (or name with --repo) the repository that holds the Application "
             "manifests, or read live ones with --hub CONTEXT",
         )
+    for note in _unused_flags(options, applications):
+        progress(note)
     entries = tuple(_entry(app, projects, workspace, options, progress) for app in chosen)
     return Declared(
         entries=entries,
@@ -170,7 +174,25 @@ def _entry(
     )
 
 
-def _none_chosen(options: CheckOptions, applications: tuple[Application, ...]) -> DriftdError:
+def _none_chosen(
+    options: CheckOptions, applications: tuple[Application, ...], conditions: list[Condition]
+) -> DriftdError:
     wanted = ", ".join(options.applications) or f"namespace {options.namespace}"
     names = ", ".join(sorted(app.name for app in applications)) or "none at all"
-    return ConfigError(f"no application matches {wanted}", hint=f"declared are: {names}")
+    # What is asked for may stand in a document that could not be read.
+    broken = [c.message for c in conditions if c.severity is Severity.ERROR]
+    unread = f"; not usable are: {' | '.join(broken)}" if broken else ""
+    return ConfigError(f"no application matches {wanted}", hint=f"declared are: {names}{unread}")
+
+
+def _unused_flags(options: CheckOptions, applications: Iterable[Application]) -> list[str]:
+    """A note for each `--cluster` that no destination of any application means."""
+    destinations = [app.spec.destination for app in applications]
+    servers = {normalise_server(one.server) for one in destinations if one.server}
+    known = servers | {one.name for one in destinations}
+    return [
+        f"note: --cluster {wanted}={context} matches no destination; declared are "
+        + ", ".join(sorted(name for name in known if name))
+        for wanted, context in options.cluster_map.items()
+        if wanted not in known and normalise_server(wanted) not in known
+    ]

@@ -191,10 +191,12 @@ class Verdict:
         definition = self._definition(gvk)
         if definition is not None:
             return self._undefined(manifest, definition)
-        text = (
-            f"the cluster does not serve {gvk.api_version} {key.kind}; "
-            "install its CustomResourceDefinition, or correct apiVersion and kind in Git"
-        )
+        remedy = "install its CustomResourceDefinition, or correct apiVersion and kind in Git"
+        if gvk.group == "argoproj.io":
+            remedy = (
+                "is this the cluster that Argo CD runs in? --context or --cluster names another"
+            )
+        text = f"the cluster does not serve {gvk.api_version} {key.kind}; {remedy}"
         return self._report(manifest, ResourceStatus.UNKNOWN, text)
 
     def _definition(self, gvk: GVK) -> Manifest | None:

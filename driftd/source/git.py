@@ -55,7 +55,8 @@ class GitRepository:
         start = Path(path).expanduser()
         if not start.is_dir():
             raise SourceError(
-                f"{printable(shown)} is not a folder", hint="give a Git checkout with --repo"
+                f"{printable(shown)} is not a folder",
+                hint="give a Git checkout (--repo, or repositories in the settings of driftd run)",
             )
         start = start.resolve()
         if _is_bare(start):

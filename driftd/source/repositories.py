@@ -239,7 +239,9 @@ class Repositories:
         if not self._homes:
             if self._primary is None:
                 raise SourceError(
-                    "no repository to read the Applications from", hint="give one with --repo PATH"
+                    "no repository to read the Applications from",
+                    hint="give one with --repo PATH, or under repositories in the settings of "
+                    "driftd run",
                 )
             return [await self._read(self._primary, "HEAD")], []
         readings: list[Reading] = []
@@ -317,13 +319,28 @@ class Repositories:
         if not source.repo_url:
             raise SourceError("the source has no repoURL", hint="set spec.source.repoURL")
         repository = await self.repository(source.repo_url, urls)
-        reading = await self._read(repository, source.target_revision or "HEAD")
+        wanted = source.target_revision or "HEAD"
+        reading = await self._read(repository, wanted)
+        if repository is self._primary and wanted != "HEAD":
+            self._note_pinned(wanted, reading)
         return ResolvedSource(
             source=source,
             tree=reading.tree,
             revision=reading.revision,
             repo_url=source.repo_url,
             index=index,
+        )
+
+    def _note_pinned(self, wanted: str, reading: Reading) -> None:
+        """Say that a flag does not reach a source that pins its own revision."""
+        if self._worktree and not reading.revision.endswith("-dirty"):
+            flag = "--worktree reads the branch that is checked out"
+        elif self._head != "HEAD":
+            flag = f"--revision {self._head} stands for HEAD alone"
+        else:
+            return
+        self._notes[f"sources with targetRevision {wanted} are read at that revision: {flag}"] = (
+            None
         )
 
     async def _read(self, repository: Repository, revision: str) -> Reading:

@@ -13,7 +13,7 @@ from driftd.controller import check as module
 from driftd.controller.check import check, render
 from driftd.controller.declared import declare
 from driftd.controller.options import CheckOptions
-from driftd.errors import Unreachable
+from driftd.errors import ConfigError, Unreachable
 from driftd.model.condition import Condition
 from driftd.model.report import ApplicationReport, DriftReport
 from driftd.source.repositories import Repositories
@@ -145,6 +145,24 @@ async def test_a_document_that_does_not_parse_makes_the_report_incomplete(world:
     assert verdicts(report) == {"kept": "Synced", "shop": "Synced"}
     assert not report.complete
     assert "argocd/bad.yaml" in report.conditions[0].message
+
+
+async def test_who_names_applications_asks_about_these(world: World) -> None:
+    """A broken document elsewhere is told, but does not make the named verdict incomplete."""
+    world.repo.write("argocd/broken.yaml", "kind: Application\napiVersion: argoproj.io/v1: [\n")
+    world.repo.commit()
+    report = await checked(world, applications=("shop",))
+    assert (verdicts(report), report.complete) == ({"shop": "Synced"}, True)
+    assert any("broken.yaml" in condition.message for condition in report.conditions)
+    with pytest.raises(ConfigError, match="no application matches absent") as caught:
+        await checked(world, applications=("absent",))
+    assert "broken.yaml" in caught.value.hint
+
+
+async def test_a_mapping_that_means_no_destination_is_told(world: World) -> None:
+    """A mistyped --cluster is a note with the destinations that there are."""
+    await checked(world, cluster_map={"https://typo.example": "one"})
+    assert any("--cluster https://typo.example=one matches no" in n for n in world.told)
 
 
 async def test_git_ahead_of_the_last_sync_is_pending(world: World) -> None:

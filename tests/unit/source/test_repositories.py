@@ -151,7 +151,8 @@ async def test_worktree_reads_what_lies_there(repo: GitRepo) -> None:
     contents = [s.tree.files["app/one.yaml"] for s in found.sources]
     assert contents == [b"uncommitted", b"uncommitted", b"old"]
     assert found.sources[0].revision == f"{repo.head}-dirty"
-    assert repositories.notes == ()
+    (note,) = repositories.notes
+    assert "targetRevision v1 are read at that revision: --worktree" in note
 
 
 async def test_a_look_is_consistent_until_forgotten(repo: GitRepo) -> None:
