@@ -124,6 +124,9 @@ def _what(change: Change, resource: ResourceReport, *, wide: bool, width: int) -
         for line in shown.lines:
             yield _beside(Text(line, {"-": "red", "+": "green"}.get(line[:1], "dim")))
         return
+    if isinstance(shown, values.Concealed):
+        yield lead, head.append(f"  {shown.text}", "dim")
+        return
     joined = len(head) + len(shown.git) + len(shown.live) + 5
     if joined <= width:
         head.append("  ").append(shown.git, "red").append(" → ").append(shown.live, "green")

@@ -136,13 +136,16 @@ def value_text(change: Change, *, width: int = _VALUE_WIDTH, lines: int = _VALUE
     note = f" ({shown.note})" if shown.note else ""
     if isinstance(shown, values.LineDiff):
         return "\n".join((f"- Git, + live{note}", *shown.lines))
+    if isinstance(shown, values.Concealed):
+        return shown.text
     return f"{shown.git} → {shown.live}{note}"
 
 
 def arrow_text(change: Change) -> str:
     """`value_text`, with what the arrow means, for places without a legend."""
     text = value_text(change)
-    return text if "\n" in text else f"Git → cluster: {text}"
+    told = "\n" in text or text == values.MASKED_DIFFER
+    return text if told else f"Git → cluster: {text}"
 
 
 def change_text(change: Change, resource: ResourceReport, now: str) -> str:

@@ -75,25 +75,31 @@ def write_yaml(value: Any) -> None:
 
 
 def write_names(report: DriftReport | DiffReport) -> None:
-    """One line for each object that is not fine: `APPLICATION/KIND.GROUP/[NAMESPACE/]NAME`.
+    """One line for each object that is not fine: `STATUS APPLICATION/KIND.GROUP/[NAMESPACE/]NAME`.
 
     An application that is Unknown as a whole is named alone; `driftd diff` has no application.
+    Conditions, and why objects are Unknown, go to standard error.
     """
+    from driftd.cli.conditions import tell_report
     from driftd.cli.terminal import printable
 
     for line in _names(report):
         sys.stdout.write(printable(line) + "\n")
+    sys.stdout.flush()
+    tell_report(report)
 
 
 def _names(report: DriftReport | DiffReport) -> Iterator[str]:
     if isinstance(report, DiffReport):
-        yield from (_name(resource) for resource in report.resources if _counts(resource))
+        for resource in filter(_counts, report.resources):
+            yield f"{resource.status} {_name(resource)}"
         return
     for app in report.applications:
         listed = [resource for resource in app.resources if _counts(resource)]
         if not listed and not app.complete:
-            yield app.name
-        yield from (f"{app.name}/{_name(resource)}" for resource in listed)
+            yield f"{app.status} {app.name}"
+        for resource in listed:
+            yield f"{resource.status} {app.name}/{_name(resource)}"
 
 
 def _counts(resource: ResourceReport) -> bool:

@@ -244,6 +244,8 @@ def _value_cells(change: Change) -> tuple[str, str]:
         live = [line[2:] for line in shown.lines if line[:1] == "+"]
         note = [f"({shown.note})"] if shown.note else []
         return "<br>".join([*map(_line, git), *note]), "<br>".join(map(_line, live))
+    if isinstance(shown, values.Concealed):
+        return shown.text, shown.text
     note_text = f"<br>({shown.note})" if shown.note else ""
     absent = {values.NOT_IN_GIT, values.NOT_IN_CLUSTER}
     git_text, live_text = (

@@ -265,7 +265,15 @@ def applications(arguments: tuple[str, ...], option: tuple[str, ...]) -> tuple[s
 
 
 def look_options(flags: Mapping[str, Any], *, names: tuple[str, ...] = ()) -> dict[str, Any]:
-    """The flags of repository and cluster as the fields of the controller's `CheckOptions`."""
+    """The flags of repository and cluster as the fields of the controller's `CheckOptions`.
+
+    Raises `click.UsageError` for flags that contradict each other or cannot be understood.
+    """
+    if flags["worktree"] and flags["revision"]:
+        raise click.UsageError(
+            "--worktree reads the files on disk and --revision a commit: give one of them",
+            ctx=click.get_current_context(silent=True),
+        )
     checkout, repo_map = repositories(flags["repo"])
     clusters = pairs(flags["cluster"], option="--cluster", shape="SERVER=CONTEXT or NAME=CONTEXT")
     return {

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 from rich.text import Text
 
 from driftd.cli import findings, order
@@ -38,6 +38,7 @@ STATUS_STYLES = {
     "NotChecked": "dim",
     "Synced": "green",
 }
+_HASH_SHOWN = 12
 _DRIFTED = (ResourceStatus.OUT_OF_SYNC, ResourceStatus.MISSING, ResourceStatus.EXTRA)
 _GROUPED = (ResourceStatus.UNKNOWN, ResourceStatus.PENDING, ResourceStatus.NOT_CHECKED)
 _EXPLANATIONS = {
@@ -282,7 +283,7 @@ class _Table:
             for label, value in (
                 ("resourceVersion", evidence.resource_version),
                 ("uid", evidence.uid),
-                ("schema", evidence.schema_hash),
+                ("schema", _short_hash(evidence.schema_hash)),
                 ("observed", evidence.observed_at),
             )
             if value is not UNSET
@@ -358,6 +359,11 @@ def _revisions(revisions: Sequence[str], *, wide: bool) -> str:
         return ""
     shown = [revision if wide else _short_revision(revision) for revision in revisions]
     return f"revision{'s' if len(shown) > 1 else ''} {', '.join(shown)}"
+
+
+def _short_hash(text: str | UnsetType) -> str | UnsetType:
+    """Enough of a hash to tell one from another; JSON has the whole."""
+    return text if text is UNSET else text[:_HASH_SHOWN]
 
 
 def _short_revision(revision: str) -> str:

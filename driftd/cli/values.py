@@ -14,6 +14,7 @@ from msgspec import UNSET
 from driftd.cli.terminal import printable
 
 MASKED = "«masked»"
+MASKED_DIFFER = "values differ (masked)"
 NOT_IN_GIT = "(not in Git)"
 NOT_IN_CLUSTER = "(not in the cluster)"
 ELLIPSIS = "…"
@@ -36,6 +37,14 @@ class Pair:
 
 
 @dataclass(frozen=True)
+class Concealed:
+    """Two values that differ and are both masked: side by side they would look the same."""
+
+    text: str = MASKED_DIFFER
+    note: str = ""
+
+
+@dataclass(frozen=True)
 class LineDiff:
     """Lines marked `-` (Git), `+` (live) or a space (both)."""
 
@@ -43,11 +52,15 @@ class LineDiff:
     note: str = ""
 
 
-def difference(desired: object, live: object, *, width: int, max_lines: int) -> Pair | LineDiff:
+def difference(
+    desired: object, live: object, *, width: int, max_lines: int
+) -> Pair | LineDiff | Concealed:
     """How `desired` and `live` differ, each line at most `width` characters (0: unlimited).
 
     `UNSET` stands for an absent value.
     """
+    if is_masked(desired) and is_masked(live):
+        return Concealed()
     if isinstance(desired, str) and isinstance(live, str) and "\n" in desired + live:
         return _line_diff(desired, live, width=width, max_lines=max_lines)
     if _only_whitespace(desired, live):
@@ -60,7 +73,9 @@ def difference(desired: object, live: object, *, width: int, max_lines: int) -> 
         git_text = NOT_IN_GIT if desired is UNSET else flow(desired)
         live_text = NOT_IN_CLUSTER if live is UNSET else flow(live)
         note = ""
-        if git_text == live_text and not _holds_mask(desired):
+        if git_text == live_text and _holds_mask(desired):
+            note = MASKED_DIFFER
+        elif git_text == live_text:
             git_text, live_text = ascii(desired), ascii(live)
     return Pair(*shorten_pair(git_text, live_text, width), note=note)
 

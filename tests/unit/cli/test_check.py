@@ -38,7 +38,6 @@ def test_flags_become_options(driftd, look, tmp_path):
         "team-a",
         "--revision",
         "v1",
-        "--worktree",
         "--kubeconfig",
         "k.yaml",
         "--context",
@@ -52,7 +51,7 @@ def test_flags_become_options(driftd, look, tmp_path):
         "repo": tmp_path,
         "repo_map": {"https://git.example.com/charts?a=b": tmp_path / "charts"},
         "revision": "v1",
-        "worktree": True,
+        "worktree": False,
         "kubeconfig": Path("k.yaml"),
         "context": "ctx",
         "cluster_map": {"https://staging.example.com": "stage", "dev": "kind-dev"},
@@ -93,6 +92,7 @@ def test_environment_sets_flags(driftd, look, tmp_path):
         (("--timeout", "0"), "not a duration"),
         (("--show", "everything"), "choose from"),
         (("--concurrency", "0"), "--concurrency"),
+        (("--worktree", "--revision", "v1"), "--worktree reads the files on disk and --revision"),
     ],
 )
 def test_bad_flags(driftd, look, arguments, complaint):
@@ -125,7 +125,7 @@ def test_yaml_is_the_same_document(driftd, look):
 
 
 def test_names(driftd, look, golden):
-    """`-o name` prints one line for each object that is not fine."""
+    """`-o name` prints one line for each object that is not fine, its status first."""
     golden.check("bad-night-names.txt", driftd("check", "-o", "name").stdout)
 
 
@@ -133,7 +133,25 @@ def test_names_of_an_application_without_objects(driftd, look, sample):
     """An application that could not be rendered is named alone."""
     unknown = msgspec.structs.replace(sample.unreachable(), resources=())
     look.report = sample.report_of(unknown)
-    assert driftd("check", "-o", "name").stdout == "staging-apps\n"
+    assert driftd("check", "-o", "name").stdout == "Unknown staging-apps\n"
+
+
+def test_names_are_explained_on_standard_error(driftd, look, sample, golden):
+    """With `-o name` standard error says each condition and why objects are Unknown, `-q` too."""
+    golden.check("bad-night-names-stderr.txt", driftd("check", "-o", "name", "-q").stderr)
+
+
+def test_dead_cluster_is_told_once(driftd, look, sample):
+    """Applications that are Unknown for one reason share one line of standard error."""
+    dead = sample.unreachable()
+    look.report = sample.report_of(
+        *(msgspec.structs.replace(dead, name=name, resources=()) for name in ("a", "b", "c", "d"))
+    )
+    result = driftd("check", "-o", "name", "-q")
+    assert result.stdout == "Unknown a\nUnknown b\nUnknown c\nUnknown d\n"
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("error: 4 applications: a, b, c and 1 more: ")
+    assert dead.conditions[0].message in line
 
 
 @pytest.mark.parametrize("output", ["table", "wide", "json", "yaml", "name"])

@@ -160,7 +160,7 @@ def test_masked_values_stay_masked(sample):
     """What the report masks is masked here."""
     masked = sample.change("/data/password", desired=sample.MASKED, live=sample.MASKED)
     _, (_, _, message) = commands(github(only(sample.resource("Secret", "a", masked))))
-    assert "data.password, Git → cluster: «masked» → «masked»" in message
+    assert "data.password, values differ (masked)" in message
 
 
 def test_command(driftd, look, golden):

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from driftd.cli import calls
+from driftd.cli.conditions import wrapped
 from driftd.cluster.destinations import ClusterTarget, TargetKind
 from driftd.controller.declared import Declared, Entry
 from driftd.model.application import (
@@ -140,4 +141,32 @@ def test_equal_conditions_are_told_once(driftd, catalog):
     other = msgspec.structs.replace(UNMAPPED.application, name="development-infrastructure")
     catalog(UNMAPPED, dataclasses.replace(UNMAPPED, application=other))
     (line,) = driftd("apps").stderr.splitlines()
-    assert line.startswith("error: development-apps, development-infrastructure: UnknownCluster: ")
+    assert line.startswith(
+        "error: 2 applications: development-apps, development-infrastructure: UnknownCluster: "
+    )
+
+
+def test_many_applications_are_counted(driftd, catalog):
+    """One error for a destination, however many applications go there: three names and a count."""
+    application = UNMAPPED.application
+    catalog(
+        *(
+            dataclasses.replace(
+                UNMAPPED, application=msgspec.structs.replace(application, name=f"app-{number}")
+            )
+            for number in range(12)
+        )
+    )
+    for command in ("apps", "clusters"):
+        (line,) = driftd(command).stderr.splitlines()
+        assert line.startswith("error: 12 applications: app-0, app-1, app-2 and 9 more: Unknown")
+
+
+def test_wrapped_lines_keep_to_the_width():
+    """Wrapping breaks between words only and loses none; without width nothing is wrapped."""
+    line = "error: no context leads to https://dev-cluster-api.example.com; name one by --cluster"
+    lines = wrapped(line, 50).split("\n")
+    assert len(lines) == 3
+    assert max(map(len, lines)) <= 50
+    assert " ".join(part.strip() for part in lines) == line
+    assert wrapped(line, 0) == line

@@ -68,6 +68,12 @@ def test_usage_errors(driftd, arguments):
     assert result.stdout == ""
 
 
+def test_nearest_command_is_suggested(driftd):
+    """A mistyped command is answered with the nearest one; nonsense with none."""
+    assert "No such command 'chek'. Did you mean 'check'?" in driftd("chek").stderr
+    assert "Did you mean" not in driftd("nonsense").stderr
+
+
 def test_version_flag(driftd):
     """`driftd --version` prints name and version."""
     assert driftd("--version").stdout == f"driftd {__version__}\n"

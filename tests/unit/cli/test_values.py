@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET
 
-from driftd.cli.values import LineDiff, Pair, difference, flow, shorten, shorten_pair
+from driftd.cli.values import Concealed, LineDiff, Pair, difference, flow, shorten, shorten_pair
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=12),
@@ -37,6 +37,17 @@ JSON = st.recursive(
 def test_flow(value, shown):
     """Types stay apart: a number, a boolean and strings that look like them read differently."""
     assert flow(value) == shown
+
+
+def test_masked_values_are_told_to_differ():
+    """Masked on both sides, whole or in part, the reader is told that the values differ."""
+    masked = {"masked": True}
+    assert difference(masked, masked, width=0, max_lines=4) == Concealed()
+    inside = difference({"a": masked}, {"a": masked}, width=0, max_lines=4)
+    assert inside == Pair("{a: «masked»}", "{a: «masked»}", note="values differ (masked)")
+    assert difference(masked, UNSET, width=0, max_lines=4) == Pair(
+        "«masked»", "(not in the cluster)"
+    )
 
 
 @given(JSON, JSON)
