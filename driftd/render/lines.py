@@ -16,6 +16,8 @@ def document_lines(data: bytes) -> tuple[int, ...]:
     directives is none. Of a file that begins as JSON only the first document is told.
     """
     content = data.removeprefix(_BOM)
+    if content[:1].isalpha() and b"\n---" not in content and b"\n..." not in content:
+        return (1,)  # one document that begins at once, as most files are
     if content.lstrip()[:1] == b"{":
         return (content[: content.index(b"{")].count(b"\n") + 1,)
     found: list[int] = []

@@ -20,6 +20,7 @@ from driftd.render.manifests import RenderedDocument, Scopes, process
 from driftd.sandbox.pool import RenderApplication, SandboxPool
 from driftd.sandbox.results import RenderResult
 
+_KEPT_TREES = 8
 _PLAIN_SUFFIXES = (".yaml", ".yml", ".json")
 _MANIFEST_SUFFIXES = (*_PLAIN_SUFFIXES, ".jsonnet")
 
@@ -184,6 +185,25 @@ def source_document(app: Application, source: ResolvedSource) -> dict[str, Any]:
     return {key: value for key, value in document.items() if value not in (None, "")}
 
 
+_known_folders: dict[str, frozenset[str]] = {}
+
+
+def _folders(tree: Tree) -> frozenset[str]:
+    """Every folder of a tree that holds files, directly or further below; kept for a few trees."""
+    found = _known_folders.get(tree.id)
+    if found is None:
+        if len(_known_folders) >= _KEPT_TREES:
+            _known_folders.clear()
+        direct = {posixpath.dirname(file) for file in tree.files}
+        found = frozenset(
+            "/".join(parts[:n])
+            for parts in (folder.split("/") for folder in direct)
+            for n in range(1, len(parts) + 1)
+        )
+        _known_folders[tree.id] = found
+    return found
+
+
 def checked_source_path(source: ApplicationSource, tree: Tree) -> str:
     """The source's folder in the repository, `` for its root. Raises `RenderError`."""
     written = source.path
@@ -194,8 +214,7 @@ def checked_source_path(source: ApplicationSource, tree: Tree) -> str:
         )
     if path == ".":
         return ""
-    prefix = f"{path}/"
-    if any(file.startswith(prefix) for file in tree.files) or _through_link(path, tree):
+    if path in _folders(tree) or _through_link(path, tree):
         return path
     if path in tree.files:
         raise RenderError(f"path {path} is a file, not a folder", hint="name the folder it lies in")
