@@ -106,9 +106,9 @@ def run_daemon(settings: Path, *, once: bool) -> int:
     return int(_load("driftd.app").run_daemon(settings, once=once) or 0)
 
 
-def demo(arguments: tuple[str, ...]) -> int:
-    """Run the demonstration; its exit code."""
-    return int(_load("driftd.demo.main").main(arguments) or 0)
+def demo(*, serve: bool) -> int:
+    """Run the demonstration, and keep its clusters if `serve`; its exit code."""
+    return int(_load("driftd.demo.main").main(serve=serve) or 0)
 
 
 def worker_versions() -> dict[str, str]:

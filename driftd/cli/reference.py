@@ -84,7 +84,7 @@ def _command_lines(context: click.Context) -> Iterator[str]:
     yield ""
     yield f"    {context.command_path} {usage}"
     yield ""
-    for paragraph in (command.help or "").split("\n\n"):
+    for paragraph in (command.help or "").strip().split("\n\n"):
         if paragraph.startswith("\b"):
             yield from ("    " + line.strip() for line in paragraph.split("\n")[1:])
         else:

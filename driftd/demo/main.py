@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import os
 import shlex
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -38,30 +38,34 @@ CHECK = (
 """The command that is run, in a folder with the repository and with KUBECONFIG set."""
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Run the demonstration: 0 if it showed what was recorded, else 1 with the reason."""
-    options = _parser().parse_args(list(arguments))
+def main(*, serve: bool) -> int:
+    """Run the demonstration: 0 if it showed what was recorded, else 1 with the reason.
+
+    With `serve` the clusters stay until Ctrl-C or SIGTERM, which end it with 0; before that they
+    end it with 130 or 143. However it ends, nothing is left behind.
+    """
     try:
-        return asyncio.run(_demonstrate(serve=options.serve))
+        return asyncio.run(_demonstrate(serve=serve))
     except KeyboardInterrupt:
         return 130
+    except asyncio.CancelledError:
+        return 128 + signal.SIGTERM
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="driftd demo",
-        description="Show drift between an example repository and simulated clusters. "
-        "Everything stays on this machine and is removed at the end.",
-    )
-    parser.add_argument(
-        "--serve",
-        action="store_true",
-        help="keep the clusters as they are after the night, until Ctrl-C, to try commands",
-    )
-    return parser
+def _end_on_sigterm() -> None:
+    """Let SIGTERM cancel the running task as asyncio lets Ctrl-C, so that folders are removed."""
+    task = asyncio.current_task()
+
+    def end() -> None:
+        # Once: a second cancellation would end the cleaning up that the first one began.
+        if task is not None and not task.cancelling():
+            task.cancel()
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, end)
 
 
 async def _demonstrate(*, serve: bool) -> int:
+    _end_on_sigterm()
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="driftd-demo-")))
         recordings = recording.load(SystemClock().now())
@@ -83,7 +87,7 @@ async def _demonstrate(*, serve: bool) -> int:
         _say("", *_summary(STEPS), "", *_next())
         if serve:
             _say("", *_serving(folder))
-            with suppress(asyncio.CancelledError):  # Ctrl-C is how it ends
+            with suppress(asyncio.CancelledError):  # Ctrl-C or SIGTERM is how it ends
                 await asyncio.Event().wait()
     return 0
 
@@ -260,6 +264,7 @@ def _serving(folder: Path) -> Iterable[str]:
     yield f"export KUBECONFIG={shlex.quote(str(folder / 'kubeconfig'))}"
     words = [str(folder / REPOSITORY) if word == REPOSITORY else word for word in CHECK]
     yield f"{_program()} {shlex.join(words)} -o wide"
+    yield "# The servers answer what driftd reads; they are no clusters for kubectl."
 
 
 def _program() -> str:

@@ -10,16 +10,19 @@ from driftd.errors import ConfigError
 _SHELLS = ("bash", "zsh", "fish")
 
 
-@click.command("completion", short_help="Print the completion script of a shell.")
+_HELP = """Print the completion script of SHELL.
+
+\b
+bash  eval "$(driftd completion bash)"   in ~/.bashrc
+zsh   eval "$(driftd completion zsh)"    in ~/.zshrc
+fish  driftd completion fish > ~/.config/fish/completions/driftd.fish
+"""
+
+
+@click.command("completion", short_help="Print the completion script of a shell.", help=_HELP)
 @click.argument("shell", type=click.Choice(_SHELLS))
 def completion_command(shell: str) -> int:
-    r"""Print the completion script of SHELL.
-
-    \b
-    bash  eval "$(driftd completion bash)"   in ~/.bashrc
-    zsh   eval "$(driftd completion zsh)"    in ~/.zshrc
-    fish  driftd completion fish > ~/.config/fish/completions/driftd.fish
-    """
+    """Print the completion script of SHELL."""
     from driftd.cli.main import driftd
 
     completion = get_completion_class(shell)

@@ -24,5 +24,7 @@ def run_command(config: Path, once: bool) -> int:
     """Run as a daemon: check on a schedule, notify, heal what is allowed.
 
     Logs go to standard error. Ends on SIGTERM or SIGINT once what is under way is finished.
+
+    Exit codes: 0 ended as asked, whatever was found; 2 could not start, or an error ended it.
     """
     return calls.run_daemon(config, once=once)

@@ -141,11 +141,28 @@ def test_run_delegates(driftd, monkeypatch, tmp_path):
 
 
 def test_demo_delegates(driftd, monkeypatch):
-    """`driftd demo` passes every argument on."""
+    """`driftd demo` says whether to serve, exits as the demo does, and takes nothing else."""
     seen = []
-    monkeypatch.setattr("driftd.cli.calls.demo", lambda arguments: seen.append(arguments) or 0)
-    assert driftd("demo", "--keep", "x").exit_code == 0
-    assert seen == [("--keep", "x")]
+    monkeypatch.setattr("driftd.cli.calls.demo", lambda *, serve: seen.append(serve) or 3)
+    assert driftd("demo").exit_code == 3
+    assert driftd("demo", "--serve").exit_code == 3
+    assert driftd("demo", "--fast").exit_code == 2
+    assert seen == [False, True]
+
+
+def test_completion_help_keeps_its_lines(driftd):
+    """The setup of each shell is a line of its own, without marks of the help's formatter."""
+    text = driftd("completion", "--help").stdout
+    assert '  bash  eval "$(driftd completion bash)"   in ~/.bashrc\n' in text
+    assert "\\b" not in text
+    assert "\b" not in text
+
+
+def test_run_help_says_its_exit_codes(driftd):
+    """A daemon ends with 0 whatever it found, and its help says so."""
+    assert "0 ended as asked, whatever was found; 2 could not start" in (
+        " ".join(driftd("run", "--help").stdout.split())
+    )
 
 
 def test_errors_reach_the_user(driftd, look):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
+import threading
 from contextlib import AsyncExitStack
 from datetime import datetime
 from pathlib import Path
@@ -109,12 +111,49 @@ def test_demo_fails_where_a_check_fails(tmp_path: Path) -> None:
     assert "before the night ended with 2 instead of 0" in done.stderr
 
 
-def test_serve_is_the_only_option(capsys: pytest.CaptureFixture[str]) -> None:
-    """An unknown argument is refused with the usage."""
-    with pytest.raises(SystemExit) as caught:
-        demo.main(["--fast"])
-    assert caught.value.code == 2
-    assert "--serve" in capsys.readouterr().err
+def test_serving_ends_without_traces(tmp_path: Path) -> None:
+    """SIGTERM ends `--serve` with 0 and removes the folder with the repository."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "driftd.cli.main", "demo", "--serve"],
+        env={**os.environ, "COLUMNS": "80", "TMPDIR": str(tmp_path)},
+        cwd=demo.PACKAGE.parent,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        deadline = threading.Timer(120, process.kill)
+        deadline.start()
+        try:
+            told = any("no clusters for kubectl" in line for line in process.stdout)
+            assert told
+            assert list(tmp_path.iterdir()) != []
+            process.send_signal(signal.SIGTERM)
+            assert process.wait() == 0
+        finally:
+            process.kill()
+            deadline.cancel()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_sigterm_during_a_check_leaves_nothing(tmp_path: Path) -> None:
+    """SIGTERM before the end stops the check that runs, exits 143 and removes the folder."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "driftd.cli.main", "demo"],
+        env={**os.environ, "COLUMNS": "80", "TMPDIR": str(tmp_path)},
+        cwd=demo.PACKAGE.parent,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        deadline = threading.Timer(120, process.kill)
+        deadline.start()
+        try:
+            assert any(line.startswith("$ driftd check") for line in process.stdout)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait() == 143
+        finally:
+            process.kill()
+            deadline.cancel()
+    assert list(tmp_path.iterdir()) == []
 
 
 async def test_missing_example_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
