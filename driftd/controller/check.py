@@ -143,6 +143,9 @@ class _ClusterLook:
             target=target,
             memory=self.workspace.schemas,
         )
+        known = self.declared.customizations.known_types
+        if known:
+            observation = replace(observation, schemas=observation.schemas.retyped(known))
         hub = self.workspace.hub
         shared = Look(
             view=view,

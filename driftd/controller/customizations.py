@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
 
 from driftd.errors import DriftdError
-from driftd.model.application import IgnoreDifference
+from driftd.model.application import IgnoreDifference, KnownTypeField
 from driftd.model.condition import Condition, Severity
 from driftd.model.tree import Tree
 from driftd.policy.customizations import Customizations, NamedIgnore, ResourceFilter
@@ -17,25 +17,41 @@ from driftd.sandbox.pool import SandboxPool
 
 PREFIX = "resource."
 _IGNORE = "resource.customizations.ignoreDifferences."
+_TYPES = "resource.customizations.knownTypeFields."
 _PROJECT = "argocd-cm"
+_TEXTS = ("ignoreDifferences", "knownTypeFields")
+"""Settings whose value inside the map `resource.customizations` is YAML in a string."""
 
 
 async def read_customizations(config: Mapping[str, str], sandbox: SandboxPool) -> Customizations:
     """What the `resource.*` keys of `argocd-cm` say. A value that is wrong is a condition."""
     values, conditions = await _decoded(config, sandbox)
     whole = values.get("resource.customizations", {})
-    nested = {
-        f"resource.customizations[{name}].ignoreDifferences": entry["ignoreDifferences"]
-        for name, entry in (whole.items() if isinstance(whole, dict) else ())
-        if isinstance(entry, dict) and isinstance(entry.get("ignoreDifferences"), str)
-    }
+    nested: dict[str, str] = {}
+    types: list[tuple[str, str, str, Any]] = []
+    for name, entry in whole.items() if isinstance(whole, dict) else ():
+        if not isinstance(entry, dict):
+            continue
+        for setting in _TEXTS:
+            key = f"resource.customizations[{name}].{setting}"
+            if isinstance(entry.get(setting), str):
+                nested[key] = entry[setting]
+            elif setting == "knownTypeFields" and entry.get(setting):
+                types.append((key, *_slash(key), entry[setting]))
     texts, more = await _decoded(nested, sandbox)
     conditions += more
     ignore = [
         *_ignores(((key, _split(key.removeprefix(_IGNORE))), value)
                   for key, value in values.items() if key.startswith(_IGNORE)),
-        *_ignores(((key, _slash(key)), value) for key, value in texts.items()),
+        *_ignores(((key, _slash(key)), value)
+                  for key, value in texts.items() if key.endswith(_TEXTS[0])),
     ]  # fmt: skip
+    types += [
+        (key, *_split(key.removeprefix(_TYPES)), value)
+        for key, value in values.items()
+        if key.startswith(_TYPES)
+    ]
+    types += [(key, *_slash(key), value) for key, value in texts.items() if key.endswith(_TEXTS[1])]
     found: list[NamedIgnore] = []
     for one in ignore:
         if isinstance(one, Condition):
@@ -44,6 +60,7 @@ async def read_customizations(config: Mapping[str, str], sandbox: SandboxPool) -
             found.append(one)
     return Customizations(
         ignore=tuple(found),
+        known_types=tuple(_known_types(types, conditions)),
         exclusions=_filters(values, "resource.exclusions", conditions),
         inclusions=_filters(values, "resource.inclusions", conditions),
         active=True,
@@ -58,7 +75,7 @@ async def _decoded(
     wanted = {
         key: text
         for key, text in config.items()
-        if key.startswith((_IGNORE, "resource.customizations["))
+        if key.startswith((_IGNORE, _TYPES, "resource.customizations["))
         or key in ("resource.customizations", "resource.exclusions", "resource.inclusions")
     }
     names = {f"{number}.yaml": key for number, key in enumerate(sorted(wanted))}
@@ -93,6 +110,21 @@ def _ignores(
             yield _problem(key, str(error))
         else:
             yield NamedIgnore(f"argocd-cm {key}", rule)
+
+
+def _known_types(
+    written: Iterable[tuple[str, str, str, Any]], conditions: list[Condition]
+) -> Iterator[KnownTypeField]:
+    """The entries of all keys; a key that is wrong is a condition."""
+    for key, group, kind, value in written:
+        entries = value if isinstance(value, list) else [value]
+        try:
+            yield from [
+                msgspec.convert({**entry, "group": group, "kind": kind}, KnownTypeField)
+                for entry in entries
+            ]
+        except (msgspec.ValidationError, TypeError) as error:
+            conditions.append(_problem(key, str(error)))
 
 
 def _split(name: str) -> tuple[str, str]:

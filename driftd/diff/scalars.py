@@ -44,6 +44,18 @@ _EXACT: Final = Context(prec=2000, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[InvalidO
 _TIME: Final = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:\d\d)(?:\.\d+)?([Zz]|[+-]\d\d:\d\d)\Z", re.ASCII
 )
+_DURATION: Final = re.compile(r"[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+\Z", re.ASCII)
+_DURATION_PART: Final = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)", re.ASCII)
+_UNITS: Final = {
+    "ns": Decimal("1e-9"),
+    "us": Decimal("1e-6"),
+    "µs": Decimal("1e-6"),
+    "μs": Decimal("1e-6"),
+    "ms": Decimal("1e-3"),
+    "s": Decimal(1),
+    "m": Decimal(60),
+    "h": Decimal(3600),
+}
 
 
 @lru_cache(maxsize=4096)
@@ -84,6 +96,8 @@ def same(desired: Json, live: Json, kind: Scalar) -> bool:
         return _same_bytes(desired, live)
     if kind is Scalar.DATE_TIME:
         return _same_instant(desired, live)
+    if kind is Scalar.DURATION:
+        return _same_duration(desired, live)
     if kind is Scalar.INT_OR_STRING:
         return False  # 80 and "80" mean different things
     # Python compares int and float exactly (2**53 + 1 != float(2**53)); bool is no number.
@@ -144,3 +158,21 @@ def _instant(value: Json) -> datetime | None:
         ).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
+
+
+def _same_duration(desired: Json, live: Json) -> bool:
+    left, right = _seconds(desired), _seconds(live)
+    return left is not None and left == right
+
+
+def _seconds(value: Json) -> Decimal | None:
+    """The length that Go's `time.ParseDuration` reads (`1h30m`, `0`), or None if it is none."""
+    if not isinstance(value, str):
+        return None
+    if value == "0":
+        return Decimal(0)
+    if _DURATION.match(value) is None:
+        return None
+    length = sum((Decimal(number) * _UNITS[unit] for number, unit in _DURATION_PART.findall(value)),
+                 Decimal(0))  # fmt: skip
+    return -length if value.startswith("-") else length

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from enum import IntEnum
 from typing import Any, Final
 
+from driftd.model.application import KnownTypeField
 from driftd.model.resource import GVK, Json
 
 QUANTITY_REF: Final = "io.k8s.apimachinery.pkg.api.resource.Quantity"
@@ -43,6 +44,8 @@ class Scalar(IntEnum):
     BYTE = 2
     DATE_TIME = 3
     INT_OR_STRING = 4
+    DURATION = 5
+    """Go's durations: `2160h` is `2160h0m0s`."""
 
 
 class Node:
@@ -148,6 +151,26 @@ class SchemaSet:
         fresh._by_gvk = {**self._by_gvk, **fresh._by_gvk}
         return fresh
 
+    def retyped(self, fields: Iterable[KnownTypeField]) -> SchemaSet:
+        """A new set in which fields of custom resources have the types that are known of them.
+
+        A schema of a CustomResourceDefinition has no quantities: that `500m` is `0.5` somebody
+        has to say. A field of a kind that no document describes changes nothing.
+        """
+        components = dict(self._components)
+        for field in fields:
+            for gvk, name in self._by_gvk.items():
+                if (gvk.group, gvk.kind) == (field.group, field.kind):
+                    components[name] = _retyped(
+                        components[name],
+                        field.field.split("."),
+                        _known_type(field.type),
+                        components,
+                    )
+        fresh = SchemaSet(())
+        fresh._components, fresh._by_gvk = components, self._by_gvk
+        return fresh
+
     def node(self, gvk: GVK) -> Node | None:
         """The root node of a kind, or None if no document describes it."""
         name = self._by_gvk.get(gvk)
@@ -192,6 +215,8 @@ class SchemaSet:
             node.scalar = Scalar.BYTE
         elif raw.get("format") == "date-time":
             node.scalar = Scalar.DATE_TIME
+        elif raw.get("format") == "duration":
+            node.scalar = Scalar.DURATION
         return node
 
     def _list(self, raw: dict[str, Any], ref: str) -> Node:
@@ -240,6 +265,35 @@ class SchemaSet:
         ref, _ = _reference(raw)
         resolved: dict[str, Any] = raw if ref is None else self._components.get(ref, {})
         return resolved
+
+
+def _known_type(name: str) -> dict[str, Any]:
+    """The schema of a type as Argo CD names it: `core/v1/PodSpec`, `core/Quantity`."""
+    if name.endswith("/Quantity"):
+        return {"$ref": f"{_REF_PREFIX}{QUANTITY_REF}"}
+    if name == "core/v1/ResourceList":
+        return {"type": "object", "additionalProperties": _known_type("core/Quantity")}
+    if name == "meta/v1/Duration":
+        return {"type": "string", "format": "duration"}
+    return {"$ref": f"{_REF_PREFIX}io.k8s.api.{name.replace('/', '.')}"}
+
+
+def _retyped(
+    raw: dict[str, Any], path: list[str], known: dict[str, Any], components: dict[str, Any]
+) -> dict[str, Any]:
+    """A copy of a schema with another type at `path`, which steps through lists and maps."""
+    if not path:
+        return known
+    target, _ = _reference(raw)
+    if target is not None:
+        raw = components.get(target, {})
+    for inner in ("items", "additionalProperties"):
+        if isinstance(raw.get(inner), dict) and "properties" not in raw:
+            return {**raw, inner: _retyped(raw[inner], path, known, components)}
+    properties = raw.get("properties", {})
+    field = _retyped(properties.get(path[0], {}), path[1:], known, components)
+    kept = {} if properties else {"x-kubernetes-preserve-unknown-fields": True}
+    return {**raw, **kept, "type": "object", "properties": {**properties, path[0]: field}}
 
 
 def _reference(raw: dict[str, Any]) -> tuple[str | None, dict[str, Any]]:

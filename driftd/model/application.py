@@ -156,6 +156,17 @@ class IgnoreDifference(ArgoStruct, frozen=True, kw_only=True):
     managed_fields_managers: tuple[str, ...] = ()
 
 
+class KnownTypeField(ArgoStruct, frozen=True, kw_only=True):
+    """One entry of `resource.customizations.knownTypeFields.<group>_<kind>` of `argocd-cm`."""
+
+    kind: str
+    group: str = ""
+    field: str
+    """Names with dots between them; lists are stepped through."""
+    type: str
+    """`core/v1/PodSpec`, `core/Quantity`, `meta/v1/Duration` …"""
+
+
 class ApplicationSpec(ArgoStruct, frozen=True, kw_only=True):
     """`spec` of an Application."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from driftd.model.application import ArgoStruct, IgnoreDifference
+from driftd.model.application import ArgoStruct, IgnoreDifference, KnownTypeField
 from driftd.model.condition import Condition
 from driftd.policy.project import glob_match
 
@@ -49,6 +49,8 @@ class Customizations(msgspec.Struct, frozen=True, kw_only=True):
     """The part of `argocd-cm` that decides what is compared."""
 
     ignore: tuple[NamedIgnore, ...] = ()
+    known_types: tuple[KnownTypeField, ...] = ()
+    """Fields of custom resources that are quantities, durations or types of Kubernetes."""
     exclusions: tuple[ResourceFilter, ...] = ()
     inclusions: tuple[ResourceFilter, ...] = ()
     active: bool = False

@@ -43,6 +43,29 @@ async def test_a_wrong_value_is_a_condition_and_stops_no_other() -> None:
     assert [one.target.kind for one in found.ignore] == ["Secret"]
 
 
+async def test_known_type_fields_in_both_forms() -> None:
+    """Split keys and the one map give fields with group, kind and type; a wrong one is told."""
+    prefix = "resource.customizations.knownTypeFields"
+    config = {
+        f"{prefix}.argoproj.io_Rollout": "- {field: spec.template.spec, type: core/v1/PodSpec}",
+        f"{prefix}.g.example_Bad": "- {field: 5}",
+        "resource.customizations": (
+            "g.example/Queue:\n  knownTypeFields:\n"
+            "  - {field: spec.limits, type: core/v1/ResourceList}\n"
+            "g.example/Text:\n  knownTypeFields: |\n    - {field: spec.a, type: core/Quantity}\n"
+        ),
+    }
+    async with SandboxPool(size=1) as sandbox:
+        found = await read_customizations(config, sandbox)
+    assert {(one.group, one.kind, one.field, one.type) for one in found.known_types} == {
+        ("argoproj.io", "Rollout", "spec.template.spec", "core/v1/PodSpec"),
+        ("g.example", "Queue", "spec.limits", "core/v1/ResourceList"),
+        ("g.example", "Text", "spec.a", "core/Quantity"),
+    }
+    (told,) = found.conditions
+    assert "knownTypeFields.g.example_Bad" in told.message
+
+
 async def test_no_settings_need_no_worker() -> None:
     """Without keys nothing is asked of the sandbox."""
     async with SandboxPool(size=1) as sandbox:

@@ -137,6 +137,24 @@ def test_what_is_no_instant(text: Any) -> None:
     assert same(text, text, Scalar.DATE_TIME)
 
 
+@given(st.integers(0, 10**6), st.integers(0, 59), st.integers(0, 59))
+def test_durations_are_lengths(hours: int, minutes: int, seconds: int) -> None:
+    """Two spellings of one length are the same, lengths apart by a second are not."""
+    spelled = f"{hours}h{minutes}m{seconds}s"
+    total = hours * 3600 + minutes * 60 + seconds
+    assert same(f"{total}s", spelled, Scalar.DURATION)
+    assert same(f"{total}000ms", spelled, Scalar.DURATION)
+    assert not same(f"{total + 1}s", spelled, Scalar.DURATION)
+    assert same(f"-{total}s", f"-{spelled}", Scalar.DURATION)
+
+
+@pytest.mark.parametrize("text", ["1d", "1h 5m", "90", "", "h", 5400, None, "1.2.3s"])
+def test_what_is_no_duration(text: Any) -> None:
+    """Other values are compared as they are."""
+    assert not same(text, "1h30m", Scalar.DURATION)
+    assert same(text, text, Scalar.DURATION)
+
+
 @given(st.integers(), st.sampled_from(list(Scalar)))
 def test_numbers_are_no_booleans_and_no_texts(number: int, kind: Scalar) -> None:
     """A boolean never equals a number, whatever the schema says."""

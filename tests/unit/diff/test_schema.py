@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from driftd.diff.schema import ANY_NODE, Node, Scalar, SchemaSet, Shape
+from driftd.model.application import KnownTypeField
 from driftd.model.resource import GVK
 from tests.cases.openapi import subset
 from tests.unit.diff.objects import inline
@@ -138,3 +139,53 @@ def test_extended_set_prefers_the_new_document() -> None:
     assert pod.child("mine").scalar is Scalar.BYTE
     assert secret is not None
     assert subset.node("v1", "Pod").child("mine") is ANY_NODE
+
+
+def test_known_types_of_custom_resources() -> None:
+    """Fields get the types that are said of them, through lists, maps and unknown fields."""
+    gvk = {"group": "g.example", "version": "v1", "kind": "Thing"}
+    queue = {"type": "object", "properties": {"limits": {"type": "object"}, "size": {}}}
+    properties = {
+        "metadata": {"type": "object"},
+        "spec": {"$ref": "#/components/schemas/Spec"},
+    }
+    spec = {"type": "object", "properties": {"queues": {"type": "array", "items": queue}}}
+    thing = {"type": "object", "properties": properties,
+             "x-kubernetes-group-version-kind": [gvk]}  # fmt: skip
+    before = SchemaSet([{"components": {"schemas": {"Spec": spec, "Thing": thing}}}])
+    known = {
+        "spec.queues.limits": "core/v1/ResourceList",
+        "spec.queues.size": "core/Quantity",
+        "spec.open.wait": "meta/v1/Duration",
+    }
+    fields = [
+        KnownTypeField(group="g.example", kind="Thing", field=field, type=name)
+        for field, name in known.items()
+    ]
+    root = before.retyped(fields).node(GVK("g.example", "v1", "Thing"))
+    assert root is not None
+    assert at(root, "spec", "queues", "*", "limits", "cpu").scalar is Scalar.QUANTITY
+    assert at(root, "spec", "queues", "*", "size").scalar is Scalar.QUANTITY
+    assert at(root, "spec", "open", "wait").scalar is Scalar.DURATION
+    assert at(root, "metadata").shape is Shape.ANY
+    old = before.node(GVK("g.example", "v1", "Thing"))
+    assert old is not None
+    assert at(old, "spec", "queues", "*", "size").scalar is Scalar.PLAIN
+
+
+def test_a_known_type_of_another_kind_changes_nothing() -> None:
+    """A kind that no document describes has no schema afterwards either."""
+    field = KnownTypeField(group="x.example", kind="Other", field="spec", type="core/v1/PodSpec")
+    assert subset.schemas().retyped([field]).node(GVK("x.example", "v1", "Other")) is None
+
+
+def test_a_known_type_of_kubernetes() -> None:
+    """A field that is a PodSpec gets the lists with keys of one."""
+    deployment = GVK("apps", "v1", "Deployment")
+    field = KnownTypeField(
+        group="apps", kind="Deployment", field="spec.extra", type="core/v1/PodSpec"
+    )
+    root = subset.schemas().retyped([field]).node(deployment)
+    assert root is not None
+    assert at(root, "spec", "extra", "containers").keys == ("name",)
+    assert at(root, *CONTAINER, "name").shape is Shape.SCALAR
