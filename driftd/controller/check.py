@@ -20,7 +20,7 @@ from driftd.controller.declared import Declared, Entry, declare
 from driftd.controller.desired import Desired, desired_state, synced_state
 from driftd.controller.observed import ClusterView, Observation, observe, view_cluster
 from driftd.controller.options import CheckOptions
-from driftd.controller.verdict import Look, Verdict, application_report, judge
+from driftd.controller.verdict import Look, Verdict, application_report, judge, marks_of
 from driftd.controller.workspace import Progress, Workspace
 from driftd.diff.schema import SchemaSet
 from driftd.errors import ClusterError, ConfigError, described
@@ -132,12 +132,7 @@ class _ClusterLook:
             view,
             (manifest for one in desired for manifest in one.manifests),
             applications=frozenset(
-                name
-                for one in desired
-                for name in (
-                    one.entry.application.name,
-                    f"{one.entry.application.namespace}_{one.entry.application.name}",
-                )
+                mark for one in desired for mark in marks_of(one.entry.application)
             ),
             limit=self.options.concurrency,
             target=target,

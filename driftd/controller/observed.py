@@ -27,10 +27,12 @@ from driftd.controller.workspace import SchemaMemory
 from driftd.diff.schema import SchemaSet
 from driftd.diff.trusted import Bounds, Facts
 from driftd.errors import ClusterError
+from driftd.model.flux import mark_of as flux_mark
 from driftd.model.resource import GVK, LiveObject, Manifest, ResourceKey
 
 TRACKING_ID = "argocd.argoproj.io/tracking-id"
 _TRACKING_BYTES = TRACKING_ID.encode()
+_FLUX_BYTES = b".toolkit.fluxcd.io/namespace"
 _SCALED_KINDS = frozenset({("apps", "Deployment"), ("apps", "StatefulSet"), ("apps", "ReplicaSet")})
 _AUTOSCALER = GVK("autoscaling", "v2", "HorizontalPodAutoscaler")
 
@@ -64,7 +66,7 @@ class Observation:
     live: Mapping[tuple[GVK, str, str], LiveObject]
     """By kind, namespace and name."""
     tracked: Mapping[str, Sequence[Tracked]] = field(default_factory=dict)
-    """Objects that carry Argo CD's tracking mark, by the owner that the mark names."""
+    """Objects that carry a tracking mark, Argo CD's or Flux's, by the owner that it names."""
     schemas: SchemaSet
     schema_hashes: Mapping[str, str]
     """By group version."""
@@ -200,16 +202,19 @@ def _parsed(version: str, document: OpenApiDocument) -> dict[str, Any] | None:
 
 
 def _tracked(live: Mapping[tuple[GVK, str, str], LiveObject]) -> dict[str, list[Tracked]]:
-    """Only bodies that hold the annotation's name are decoded: most clusters have few or none."""
+    """Only bodies that hold a mark's name are decoded: most clusters have one kind of them."""
     found: dict[str, list[Tracked]] = {}
     for (gvk, _, _), one in live.items():
-        if _TRACKING_BYTES not in one.body:
+        if _TRACKING_BYTES not in one.body and _FLUX_BYTES not in one.body:
             continue
         metadata = orjson.loads(one.body).get("metadata") or {}
         mark = (metadata.get("annotations") or {}).get(TRACKING_ID)
         if isinstance(mark, str):
             owner = mark.partition(":")[0]
             found.setdefault(owner, []).append(Tracked(gvk, one, metadata, mark))
+        owner = flux_mark(metadata.get("labels") or {})
+        if owner:
+            found.setdefault(owner, []).append(Tracked(gvk, one, metadata, owner))
     return found
 
 
@@ -223,7 +228,9 @@ async def _list(
         if (meta.namespace, meta.name) in keys:
             return True
         mark = meta.annotations.get(TRACKING_ID)
-        return mark is not None and mark.partition(":")[0] in applications
+        if mark is not None and mark.partition(":")[0] in applications:
+            return True
+        return bool(meta.labels) and flux_mark(meta.labels) in applications
 
     namespaces = {namespace for namespace, _ in keys}
     return await reader.list(resource, _places(namespaces - {""}), select)

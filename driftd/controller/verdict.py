@@ -12,11 +12,12 @@ from msgspec import UNSET, UnsetType
 
 from driftd.cluster.reader import Listing
 from driftd.controller.desired import Desired
-from driftd.controller.observed import ClusterView, Observation
+from driftd.controller.observed import ClusterView, Observation, Tracked
 from driftd.diff.compare import DEPLOYERS, Comparison, Context, compare
 from driftd.errors import DriftdError, Forbidden
 from driftd.model.application import Application
 from driftd.model.condition import Condition, Severity
+from driftd.model.flux import CONTROLLERS, owner_mark
 from driftd.model.report import (
     ApplicationReport,
     ApplicationStatus,
@@ -30,7 +31,7 @@ from driftd.model.report import (
     ResourceStatus,
     has_drift,
 )
-from driftd.model.resource import GVK, LiveObject, Manifest, ResourceKey
+from driftd.model.resource import GVK, LiveObject, Manifest, ResourceKey, Unchecked
 from driftd.policy.customizations import NamedIgnore
 from driftd.policy.ignore import JqAnswer, Rule, expressions_for, ignored, rule_conditions, rules_of
 from driftd.policy.severity import severity
@@ -40,6 +41,7 @@ from driftd.source.url import public
 DEPLOYERS_ANNOTATION = "driftd.io/deployers"
 """On an Application: the field managers that count as Git's hand, separated by commas."""
 _COMPARE_OPTIONS = "argocd.argoproj.io/compare-options"
+_FLUX_KEEPS = ("kustomize.toolkit.fluxcd.io/prune", "kustomize.toolkit.fluxcd.io/reconcile")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +138,11 @@ class Verdict:
             return problem
         live = observation.live.get((gvk, key.namespace, key.name))
         if live is None:
+            if manifest.unchecked is not None and not manifest.unchecked.existence:
+                return self._left_alone(manifest, manifest.unchecked, None)
             return self._absent(manifest, observation.listings[gvk])
+        if manifest.unchecked is not None:
+            return self._left_alone(manifest, manifest.unchecked, live)
         node = observation.schemas.node(gvk)
         if node is None:
             failure = observation.schema_problems.get(gvk.api_version)
@@ -154,6 +160,13 @@ class Verdict:
         )
         self.deployers |= result.deployers
         return self._compared(manifest, live, body, result)
+
+    def _left_alone(
+        self, manifest: Manifest, why: Unchecked, live: LiveObject | None
+    ) -> ResourceReport:
+        """An object whose content is not compared, whatever it is."""
+        status = ResourceStatus.UNKNOWN if why.unknown else ResourceStatus.NOT_CHECKED
+        return self._report(manifest, status, why.reason, live=live)
 
     def _compared(
         self, manifest: Manifest, live: LiveObject, body: dict[str, Any], result: Comparison
@@ -241,18 +254,16 @@ class Verdict:
         return self._report(manifest, ResourceStatus.UNKNOWN, text)
 
     def _extras(self) -> list[ResourceReport]:
-        """Live objects that Argo CD's tracking mark gives to this application, absent from Git."""
+        """Live objects whose tracking mark gives them to this application, absent from Git."""
         application = self._desired.entry.application
+        if application.flux is not None and not application.flux.prune:
+            return []
         declared = {m.key for m in (*self._desired.manifests, *self._desired.not_compared)}
-        names = (application.name, f"{application.namespace}_{application.name}")
         tracked = self._look.observation.tracked
         found = []
-        for one in (one for name in names for one in tracked.get(name, ())):
+        for one in (one for name in marks_of(application) for one in tracked.get(name, ())):
             key = one.live.key
-            if key in declared or not _describes(one.mark, key):
-                continue
-            annotations = one.metadata.get("annotations") or {}
-            if "IgnoreExtraneous" in annotations.get(_COMPARE_OPTIONS, ""):
+            if key in declared or not _is_owned(one, application):
                 continue
             if one.metadata.get("ownerReferences"):
                 continue
@@ -335,6 +346,27 @@ def deployers_of(application: Application) -> frozenset[str]:
     text = application.annotations.get(DEPLOYERS_ANNOTATION, "")
     named = frozenset(name.strip() for name in text.split(",") if name.strip())
     return named or DEPLOYERS
+
+
+def _is_owned(one: Tracked, application: Application) -> bool:
+    """Whether a marked object is what the mark says, and would be pruned."""
+    annotations = one.metadata.get("annotations") or {}
+    if application.flux is None:
+        keeps = "IgnoreExtraneous" in annotations.get(_COMPARE_OPTIONS, "")
+        return not keeps and _describes(one.mark, one.live.key)
+    if any(annotations.get(name) == "disabled" for name in _FLUX_KEEPS):
+        return False
+    # Controllers copy labels (of a Service to its Endpoints): only what Flux wrote is Flux's.
+    writers = {entry.get("manager") for entry in one.metadata.get("managedFields") or ()}
+    return CONTROLLERS[application.flux.kind] in writers
+
+
+def marks_of(application: Application) -> tuple[str, ...]:
+    """The owners that tracking marks of an application's objects may name."""
+    if application.flux is not None:
+        name = application.flux.object_name
+        return (owner_mark(application.flux.kind, application.namespace, name),)
+    return (application.name, f"{application.namespace}_{application.name}")
 
 
 def _describes(mark: str, key: ResourceKey) -> bool:

@@ -10,6 +10,8 @@ from typing import Any
 
 import msgspec
 
+from driftd.model.flux import FluxSpec
+
 
 class ArgoStruct(msgspec.Struct, frozen=True, rename="camel"):
     """Base of the Argo CD types: camelCase on the wire, unknown fields ignored here."""
@@ -200,6 +202,8 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
     tracking: str = "annotation"
     """Argo CD's tracking method: `annotation`, `annotation+label` or `label`."""
     raw: dict[str, Any] = {}
+    flux: FluxSpec | None = None
+    """Set for the Kustomizations and HelmReleases of Flux; None for Argo CD's Applications."""
 
     @property
     def qualified_name(self) -> str:

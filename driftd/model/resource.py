@@ -55,6 +55,16 @@ class Origin(msgspec.Struct, frozen=True):
     """The line (from 1) on which the object's document begins; 0 where it is not known."""
 
 
+class Unchecked(msgspec.Struct, frozen=True):
+    """Why the content of a declared object is not compared."""
+
+    reason: str
+    unknown: bool = False
+    """Whether it should be compared, but cannot; else it is left alone on purpose."""
+    existence: bool = True
+    """Whether the object must exist nonetheless."""
+
+
 class Manifest(msgspec.Struct, frozen=True):
     """One desired object, addressed: its namespace is resolved against the destination's API."""
 
@@ -63,6 +73,8 @@ class Manifest(msgspec.Struct, frozen=True):
     body: bytes
     """Canonical JSON of the object."""
     origin: Origin
+    unchecked: Unchecked | None = None
+    """Set if the object is declared, but its content is not compared."""
 
     @property
     def gvk(self) -> GVK:

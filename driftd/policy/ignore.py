@@ -60,8 +60,9 @@ class JqAnswer(msgspec.Struct, frozen=True):
 def rules_of(application: Application, shared: Iterable[NamedIgnore] = ()) -> tuple[Rule, ...]:
     """Every rule of an application in its order, then those that all applications share."""
     found: list[Rule] = []
+    field = application.flux.ignore_field if application.flux else "spec.ignoreDifferences"
     for number, target in enumerate(application.spec.ignore_differences):
-        found += _rules(f"spec.ignoreDifferences[{number}]", target, shared=False)
+        found += _rules(f"{field}[{number}]", target, shared=False)
     for one in shared:
         found += _rules(one.name, one.target, shared=True)
     return tuple(found)

@@ -13,7 +13,7 @@ import msgspec
 import orjson
 
 from driftd.model.condition import Condition, Severity
-from driftd.model.resource import Json, Manifest, Origin, ResourceKey
+from driftd.model.resource import Json, Manifest, Origin, ResourceKey, Unchecked
 from driftd.render.hooks import hook_of, is_transient_job
 
 Scopes = Callable[[str, str], bool | None]
@@ -37,6 +37,8 @@ class RenderedDocument(msgspec.Struct, frozen=True):
     json: bytes
     line: int = 0
     """The line (from 1) of the file on which the document begins; 0 where it is not known."""
+    undecided: str = ""
+    """Why the content is not known in full; empty if it is."""
 
 
 class Processed(msgspec.Struct, frozen=True):
@@ -221,7 +223,9 @@ def _manifest(
         raise _Invalid("the object", "cannot be written as JSON") from None
     key = ResourceKey(group, kind, namespace, name)
     document = item.document
-    return Manifest(key, version, body, Origin(document.source, document.file, document.line))
+    origin = Origin(document.source, document.file, document.line)
+    doubt = Unchecked(document.undecided, unknown=True) if document.undecided else None
+    return Manifest(key, version, body, origin, doubt)
 
 
 def _type(value: dict[str, Json]) -> tuple[str, str, str]:

@@ -15,6 +15,7 @@ from driftd.model.application import Application, ApplicationSource
 from driftd.model.condition import Condition, Severity
 from driftd.model.resource import Manifest, ResourceKey
 from driftd.model.tree import ResolvedSource, Tree
+from driftd.render.flux import left_alone
 from driftd.render.lines import document_lines
 from driftd.render.manifests import RenderedDocument, Scopes, process
 from driftd.sandbox.pool import RenderApplication, SandboxPool
@@ -88,7 +89,7 @@ async def render_application(
     for source, result in zip(sources, results, strict=True):
         types[source.index] = result.type
     return Rendered(
-        processed.manifests,
+        processed.manifests if app.flux is None else left_alone(processed.manifests, app.flux),
         processed.not_compared,
         tuple(conditions),
         tuple(types),
@@ -146,6 +147,7 @@ class _Renderer:
             repo_url=source.repo_url,
             kube_version=self._kube_version,
             api_versions=self._api_versions,
+            flux=self._app.flux.render if self._app.flux else None,
         )
         told = [_error(f"{place}{text}; it is left out") for text in result.errors]
         told += [Condition("RenderWarning", place + w, Severity.WARNING) for w in result.warnings]
@@ -169,7 +171,14 @@ def _documents(source: ResolvedSource, result: RenderResult) -> tuple[RenderedDo
             starts = lines[item.file]
             line = starts[item.index] if item.index < len(starts) else 0
         documents.append(
-            RenderedDocument(source.index, item.file, item.index, bytes(item.object), line)
+            RenderedDocument(
+                source.index,
+                item.file,
+                item.index,
+                bytes(item.object),
+                line,
+                result.undecided.get(item.index, ""),
+            )
         )
     return tuple(documents)
 

@@ -194,12 +194,14 @@ class SandboxPool:
         api_versions: Sequence[str] = (),
         refs: Mapping[str, Tree] | None = None,
         reorder: str = "none",
+        flux: Mapping[str, Any] | None = None,
         timeout: float = DEFAULT_TIMEOUT,  # noqa: ASYNC109
     ) -> RenderResult:
         """The manifests of one source at one revision, as Argo CD would generate them.
 
-        `refs` are the trees of sources with `ref`, by its name (without `$`). Namespaces and
-        tracking are not added. The application's project decides which worker is used.
+        With `flux`, as Flux would for the spec that it describes. `refs` are the trees of
+        sources with `ref`, by its name (without `$`). Namespaces and tracking are not added.
+        The application's project decides which worker is used.
         """
         refs = refs or {}
         params = {
@@ -212,6 +214,7 @@ class SandboxPool:
             "kubeVersion": kube_version,
             "apiVersions": list(api_versions),
             "buildOptions": {"reorder": reorder},
+            "flux": flux,
         }
         raw = await self.call(
             "render",

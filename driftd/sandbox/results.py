@@ -78,6 +78,8 @@ class RenderResult(SandboxResult, frozen=True):
     warnings: tuple[str, ...]
     errors: tuple[str, ...] = ()
     """Files and documents that are wrong and left out; the others are there."""
+    undecided: dict[int, str] = {}
+    """By a document's index, why its content is not known in full (Flux's variables)."""
 
 
 class JqOutcome(SandboxResult, frozen=True):

@@ -115,6 +115,9 @@ def _refusal(
     """Why driftd keeps its hands off the whole application."""
     if rung is Rung.OBSERVE:
         return "the operator has not opened healing for this application"
+    if application.flux is not None:
+        kind = application.flux.kind
+        return f"Flux manages this application as a {kind}; let it reconcile"
     automated = application.spec.sync_policy.automated
     if automated is None or automated.enabled is False or not automated.self_heal:
         return "the Application does not ask for syncPolicy.automated.selfHeal"

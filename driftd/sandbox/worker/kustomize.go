@@ -26,14 +26,6 @@ func renderKustomize(p *renderParams, t *tree) (*rendering, error) {
 			return nil, err
 		}
 	}
-	scan := &kustomizeScan{files: files, seen: map[string]bool{}}
-	if err := scan.directory(dir, 0); err != nil {
-		return nil, err
-	}
-	attributed, wanted := false, false
-	if !scan.usesAnnotations {
-		attributed, wanted = trackOrigins(files, path.Join(dir, name))
-	}
 	options := krusty.MakeDefaultOptions()
 	switch p.BuildOptions.Reorder {
 	case "", "none":
@@ -42,9 +34,22 @@ func renderKustomize(p *renderParams, t *tree) (*rendering, error) {
 	default:
 		return nil, fail(codeUnsupported, "", "build option reorder=%q is neither none nor legacy", p.BuildOptions.Reorder)
 	}
+	return result, buildKustomization(files, dir, name, options, result)
+}
+
+// buildKustomization runs `kustomize build` on a directory and adds its objects to the result.
+func buildKustomization(files *treeFS, dir, name string, options *krusty.Options, result *rendering) error {
+	scan := &kustomizeScan{files: files, seen: map[string]bool{}}
+	if err := scan.directory(dir, 0); err != nil {
+		return err
+	}
+	attributed, wanted := false, false
+	if !scan.usesAnnotations {
+		attributed, wanted = trackOrigins(files, path.Join(dir, name))
+	}
 	resources, err := krusty.MakeKustomizer(options).Run(files, path.Join(mountPoint, dir))
 	if err != nil {
-		return nil, fail(codeKustomize, path.Join(dir, name), "%s: %s", path.Join(dir, name), err)
+		return fail(codeKustomize, path.Join(dir, name), "%s: %s", path.Join(dir, name), err)
 	}
 	result.documents = make([]document, 0, resources.Size())
 	for index, object := range resources.Resources() {
@@ -53,7 +58,7 @@ func renderKustomize(p *renderParams, t *tree) (*rendering, error) {
 			file = originFile(object, dir)
 			if !wanted {
 				if err := object.SetOrigin(nil); err != nil {
-					return nil, fail(codeKustomize, file, "%s", err)
+					return fail(codeKustomize, file, "%s", err)
 				}
 			}
 		}
@@ -62,11 +67,11 @@ func renderKustomize(p *renderParams, t *tree) (*rendering, error) {
 			err = checkObject(raw)
 		}
 		if err != nil {
-			return nil, fail(codeKustomize, file, "%s %s: %s", object.GetKind(), object.GetName(), err)
+			return fail(codeKustomize, file, "%s %s: %s", object.GetKind(), object.GetName(), err)
 		}
 		result.documents = append(result.documents, document{file, index, raw})
 	}
-	return result, nil
+	return nil
 }
 
 func kustomizationFile(files *treeFS, dir string) (string, error) {

@@ -14,6 +14,8 @@ type rendering struct {
 	// errors say which files or documents are left out because they are wrong.
 	errors   []string
 	warnings []string
+	// undecided says, by the index of a document, why its content is not known in full.
+	undecided map[int]string
 }
 
 // refuse notes that something is left out because it is wrong; one such note is enough for a
@@ -46,19 +48,7 @@ func (s *server) render(params json.RawMessage) ([]byte, error) {
 		}
 		return nil, fail(codePathMissing, p.dir(), "source.path %s is a file, not a directory", p.Source.Path)
 	}
-	kind, err := p.sourceType(t)
-	if err != nil {
-		return nil, err
-	}
-	var result *rendering
-	switch kind {
-	case typeHelm:
-		result, err = s.renderHelm(&p, t)
-	case typeKustomize:
-		result, err = renderKustomize(&p, t)
-	default:
-		result, err = renderDirectory(&p, t)
-	}
+	result, kind, err := s.renderSource(&p, t)
 	if err != nil {
 		return nil, err
 	}
@@ -69,6 +59,25 @@ func (s *server) render(params json.RawMessage) ([]byte, error) {
 		return nil, err
 	}
 	return encodeRendering(kind, result), nil
+}
+
+// renderSource has the tool of a source render it, and says which one it was.
+func (s *server) renderSource(p *renderParams, t *tree) (result *rendering, kind string, err error) {
+	if p.Flux != nil {
+		return s.renderFlux(p, t)
+	}
+	if kind, err = p.sourceType(t); err != nil {
+		return nil, "", err
+	}
+	switch kind {
+	case typeHelm:
+		result, err = s.renderHelm(p, t)
+	case typeKustomize:
+		result, err = renderKustomize(p, t)
+	default:
+		result, err = renderDirectory(p, t)
+	}
+	return result, kind, err
 }
 
 func encodeRendering(kind string, result *rendering) []byte {
@@ -83,6 +92,9 @@ func encodeRendering(kind string, result *rendering) []byte {
 	writeDocuments(&buffer, result.documents)
 	writeField(&buffer, "errors", result.errors)
 	writeField(&buffer, "warnings", result.warnings)
+	if len(result.undecided) > 0 {
+		writeField(&buffer, "undecided", result.undecided)
+	}
 	buffer.WriteByte('}')
 	return buffer.Bytes()
 }

@@ -131,6 +131,7 @@ type helloResult struct {
 
 // engines are the libraries whose version decides what a source renders to.
 var engines = []string{
+	"github.com/fluxcd/pkg/envsubst",
 	"github.com/google/go-jsonnet",
 	"github.com/itchyny/gojq",
 	"helm.sh/helm/v4",

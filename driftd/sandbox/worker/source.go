@@ -24,6 +24,7 @@ type renderParams struct {
 	KubeVersion  string            `json:"kubeVersion"`
 	APIVersions  []string          `json:"apiVersions"`
 	BuildOptions buildOptions      `json:"buildOptions"`
+	Flux         *fluxParams       `json:"flux"`
 	Source       applicationSource `json:"-"`
 }
 
@@ -117,6 +118,9 @@ func present(raw json.RawMessage) bool { return len(raw) > 0 && string(raw) != "
 func (p *renderParams) loadSource(t *tree) error {
 	if err := json.Unmarshal(p.RawSource, &p.Source); err != nil {
 		return fail(codeInvalidSource, "", "invalid source: %s", err)
+	}
+	if p.Flux != nil {
+		return nil
 	}
 	declared := p.Source
 	names := []string{".argocd-source.yaml"}

@@ -1,0 +1,60 @@
+"""What an application has that is a Flux object: a `Kustomization` or a `HelmRelease`."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+
+from driftd.model.condition import Condition
+
+FluxKind: TypeAlias = Literal["Kustomization", "HelmRelease"]
+
+GROUPS: dict[str, str] = {
+    "Kustomization": "kustomize.toolkit.fluxcd.io",
+    "HelmRelease": "helm.toolkit.fluxcd.io",
+}
+"""The API group of each kind; its name also begins the labels that mark owned objects."""
+
+CONTROLLERS: dict[str, str] = {
+    "Kustomization": "kustomize-controller",
+    "HelmRelease": "helm-controller",
+}
+"""The controller, and field manager, that applies the objects of each kind."""
+
+
+class FluxSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """What Flux says about an application beyond source and destination."""
+
+    kind: FluxKind
+    object_name: str
+    """`metadata.name`; an application's own name may also say which cluster it is of."""
+    render: dict[str, Any]
+    """What the sandbox has to know of the spec, as it takes it."""
+    context: str = ""
+    """The context that the root of the application was found to be; empty if none was."""
+    prune: bool = True
+    """Whether the controller deletes what Git has no more, so that it may be told as Extra."""
+    crds_once: bool = False
+    """Whether a chart's `crds/` are created at the first install and never changed again."""
+    conditions: tuple[Condition, ...] = ()
+    """What is to be known about the application; an error means that it cannot be judged."""
+
+    @property
+    def ignore_field(self) -> str:
+        """The field of the spec that holds its ignore rules."""
+        return "spec.ignore" if self.kind == "Kustomization" else "spec.driftDetection.ignore"
+
+
+def owner_mark(kind: str, namespace: str, name: str) -> str:
+    """How an owned object names its owner, in one text."""
+    return f"{kind}/{namespace}/{name}"
+
+
+def mark_of(labels: dict[str, str]) -> str:
+    """The owner that an object's labels name; empty if they name none."""
+    for kind, group in GROUPS.items():
+        name, namespace = labels.get(f"{group}/name"), labels.get(f"{group}/namespace")
+        if isinstance(name, str) and isinstance(namespace, str):
+            return owner_mark(kind, namespace, name)
+    return ""

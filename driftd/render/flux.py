@@ -1,0 +1,69 @@
+"""Which objects of a Flux application are declared without being compared. Pure.
+
+Flux's own annotations say so, or the content in Git is encrypted.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+import orjson
+
+from driftd.model.flux import FluxSpec
+from driftd.model.resource import Manifest, Unchecked
+
+_RECONCILE = "kustomize.toolkit.fluxcd.io/reconcile"
+_APPLY = "kustomize.toolkit.fluxcd.io/ssa"
+_MARKS = (b"kustomize.toolkit.fluxcd.io/", b'"sops"', b"ENC[")
+_ENCRYPTED = b"ENC[AES256_GCM"
+
+_SOPS = Unchecked("encrypted with SOPS: what Git declares cannot be read here")
+_ONCE = Unchecked(f"{_APPLY}: IfNotPresent: Flux creates it and never changes it")
+_CRD = Unchecked(
+    "Helm creates the chart's CRDs once; spec.upgrade.crds: CreateReplace keeps them as in Git"
+)
+
+
+def left_alone(manifests: Iterable[Manifest], spec: FluxSpec) -> tuple[Manifest, ...]:
+    """The manifests, those that are not compared marked with the reason."""
+    return tuple(
+        manifest if reason is None else msgspec.structs.replace(manifest, unchecked=reason)
+        for manifest in manifests
+        for reason in (_unchecked(manifest, spec),)
+    )
+
+
+def _unchecked(manifest: Manifest, spec: FluxSpec) -> Unchecked | None:
+    if manifest.unchecked is not None:
+        return None
+    if spec.crds_once and manifest.key.kind == "CustomResourceDefinition":
+        return _CRD if "/crds/" in f"/{manifest.origin.file}" else None
+    is_secret = manifest.key.kind == "Secret" and not manifest.key.group
+    if not is_secret and not any(mark in manifest.body for mark in _MARKS):
+        return None
+    body: dict[str, Any] = orjson.loads(manifest.body)
+    if "sops" in body or _ENCRYPTED in manifest.body or (is_secret and _holds_sops(body)):
+        return _SOPS
+    if spec.kind != "Kustomization":
+        return None
+    annotations = (body.get("metadata") or {}).get("annotations") or {}
+    for name, value in ((_RECONCILE, "disabled"), (_APPLY, "Ignore")):
+        if str(annotations.get(name, "")).lower() == value.lower():
+            return Unchecked(f"{name}: {value}: Flux leaves it alone", existence=False)
+    return _ONCE if str(annotations.get(_APPLY, "")).lower() == "ifnotpresent" else None
+
+
+def _holds_sops(secret: dict[str, Any]) -> bool:
+    """Whether a value of a Secret is a file that SOPS has encrypted (of a generator, say)."""
+    data = secret.get("data")
+    for value in data.values() if isinstance(data, dict) else ():
+        try:
+            if _ENCRYPTED in base64.b64decode(str(value), validate=True):
+                return True
+        except (binascii.Error, ValueError):
+            continue
+    return False
