@@ -206,7 +206,7 @@ def _namespace(name: str) -> str:
 
 
 def _established(crd: Any) -> bool:
-    conditions = {c["type"]: c["status"] for c in crd.get("status", {}).get("conditions", ())}
+    conditions = {c["type"]: c["status"] for c in crd.get("status", {}).get("conditions") or ()}
     return conditions.get("Established") == "True"
 
 
