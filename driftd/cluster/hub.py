@@ -13,10 +13,12 @@ from typing import Any, TypeVar
 import msgspec
 
 from driftd.cluster.clustersecret import LABEL, HubCluster, parse_cluster_secret
+from driftd.cluster.fluxobjects import read_flux
 from driftd.cluster.reader import ApiResource, ClusterReader, Listing, ObjectMeta
 from driftd.errors import ClusterError, ConfigError
 from driftd.model.application import Application, ApplicationSpec
 from driftd.model.condition import Condition, Severity
+from driftd.model.flux import FluxObject
 from driftd.model.project import AppProject, AppProjectSpec
 from driftd.model.resource import LiveObject
 
@@ -55,6 +57,8 @@ class Hub(msgspec.Struct, frozen=True):
     tracking: Tracking = Tracking()
     conditions: tuple[Condition, ...] = ()
     """What could not be read, one condition for each part or document."""
+    flux: tuple[FluxObject, ...] = ()
+    """What the cluster's Flux works with: Kustomizations, HelmReleases and their sources."""
 
 
 async def read_hub(
@@ -76,14 +80,18 @@ async def read_hub(
     def in_namespaces(meta: ObjectMeta) -> bool:
         return wanted is None or meta.namespace in wanted
 
-    tracking, applications, projects, secrets = await asyncio.gather(
+    tracking, applications, projects, secrets, flux = await asyncio.gather(
         _tracking(reader, namespace),
         reader.list(APPLICATIONS, application_namespaces, in_namespaces),
         reader.list(PROJECTS, [namespace]),
         reader.list(SECRETS, [namespace], label_selector=f"{LABEL}=cluster"),
+        read_flux(reader, name),
     )
     conditions = list(tracking[1])
     origin = f"hub {name}"
+    if flux.objects and not flux.beside_argo_cd:
+        return Hub(name=name, flux=flux.objects, conditions=flux.conditions)
+    conditions += flux.conditions
     return Hub(
         name=name,
         applications=_parse_all(
@@ -103,6 +111,7 @@ async def read_hub(
         ),
         tracking=tracking[0],
         conditions=tuple(conditions),
+        flux=flux.objects,
     )
 
 

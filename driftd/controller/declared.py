@@ -13,6 +13,7 @@ from driftd.cluster.destinations import (
     resolve,
 )
 from driftd.controller.customizations import read_customizations
+from driftd.controller.flux import declare_flux
 from driftd.controller.options import CheckOptions
 from driftd.controller.workspace import Progress, Workspace
 from driftd.errors import ConfigError, DriftdError, SourceError
@@ -80,12 +81,15 @@ async def declare(workspace: Workspace, options: CheckOptions, progress: Progres
         progress("reading the repository")
         applications, projects, found = await _catalog(workspace)
         conditions += found
+    flux = await declare_flux(workspace, options, progress, applications)
+    applications = (*applications, *flux.applications)
+    conditions += flux.conditions
     chosen = [app for app in applications if options.chooses(app)]
     if not chosen and (options.applications or options.namespace):
         raise _none_chosen(options, applications, conditions)
     if not applications and not conditions:
         raise SourceError(
-            "no Argo CD Application is declared here",
+            "no Argo CD Application is declared here, and no Kustomization of Flux",
             hint="run driftd in (or name with --repo) the repository that holds the Application "
             "manifests, or read live ones with --hub CONTEXT",
         )
@@ -135,14 +139,16 @@ def _entry(
     options: CheckOptions,
     progress: Progress,
 ) -> Entry:
-    project = projects.get(application.spec.project or "default")
+    flux = application.flux
+    project = PERMISSIVE if flux else projects.get(application.spec.project or "default")
     destination = application.spec.destination
-    conditions: list[Condition] = []
+    conditions: list[Condition] = [*flux.conditions] if flux else []
     target: ClusterTarget | None = None
+    found = {destination.name: flux.context} if flux and flux.context else {}
     try:
         mapping = resolve(
             destination,
-            overrides=options.cluster_map,
+            overrides={**found, **options.cluster_map},
             own_context=options.context or "",
             hub_clusters=workspace.hub.clusters if workspace.hub else (),
             contexts=workspace.contexts,
@@ -156,7 +162,8 @@ def _entry(
             destination = Destination(
                 server=target.server, name=target.name, namespace=destination.namespace
             )
-        progress(f"note: destination {mapping.note}")
+        if not found:  # of these the note has been told, once for all
+            progress(f"note: destination {mapping.note}")
     except ConfigError as error:
         # What is wrong with the destination as such, the check of the spec says too.
         if error.reason != "InvalidDestination" or (destination.name and not destination.server):
@@ -164,7 +171,8 @@ def _entry(
             if workspace.kubeconfig_problem:
                 text = f"{text} ({workspace.kubeconfig_problem})"
             conditions.append(Condition("InvalidSpecError", text))
-    conditions += check_application(project, application, destination)
+    if not flux or application.spec.source:
+        conditions += check_application(project, application, destination)
     return Entry(
         application=application,
         project=project,

@@ -23,6 +23,20 @@ CONTROLLERS: dict[str, str] = {
 """The controller, and field manager, that applies the objects of each kind."""
 
 
+class FluxObject(msgspec.Struct, frozen=True, kw_only=True):
+    """One object that Flux works with, as Git or a cluster has it."""
+
+    kind: str
+    namespace: str
+    name: str
+    body: dict[str, Any]
+    origin: str
+    """The file in the repository, or `hub CONTEXT`."""
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.namespace}/{self.name}"
+
+
 class FluxSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What Flux says about an application beyond source and destination."""
 

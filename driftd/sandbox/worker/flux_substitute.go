@@ -18,8 +18,10 @@ var variablePattern = regexp.MustCompile(`^[_[:alpha:]][_[:alpha:][:digit:]]*$`)
 type fluxSubstitutions struct {
 	// Vars are the variables whose value is certain.
 	Vars map[string]string `json:"vars"`
-	// Unread names what could not be read and may set any other variable; empty if nothing.
+	// Unread says what could not be read; empty if nothing.
 	Unread string `json:"unread"`
+	// Unknown are the variables that it sets; nil if it may set any that Vars has not.
+	Unknown []string `json:"unknown"`
 }
 
 // apply substitutes variables in every object by itself. An object that uses one whose value is
@@ -81,7 +83,8 @@ func (f *fluxSubstitutions) substitute(raw []byte) (replaced []byte, unknown []s
 	}
 	output, err := envsubst.Eval(string(text), func(name string) (string, bool) {
 		value, known := f.Vars[name]
-		if !known && f.Unread != "" && !slices.Contains(unknown, name) {
+		uncertain := f.Unread != "" && !known && (f.Unknown == nil || slices.Contains(f.Unknown, name))
+		if uncertain && !slices.Contains(unknown, name) {
 			unknown = append(unknown, name)
 		}
 		return value, true

@@ -1,0 +1,234 @@
+"""The applications of Flux among what is declared: from Git by rendering, or live from a hub."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from driftd.cluster.access import IN_CLUSTER_NAME
+from driftd.cluster.destinations import IN_CLUSTER_SERVER, ClusterTarget, TargetKind
+from driftd.cluster.kubeconfig import KubeContext
+from driftd.cluster.reader import ApiResource
+from driftd.controller.options import CheckOptions
+from driftd.controller.workspace import Progress, Workspace
+from driftd.errors import ClusterError, ConfigError, SourceError
+from driftd.flux.applications import Place, to_application, told_apart
+from driftd.flux.clusters import RootCluster, by_live, by_name, own_context
+from driftd.flux.discover import Layout, follow, read_layout, without_nested
+from driftd.flux.layout import Root
+from driftd.flux.objects import FluxObjects, LiveConfigMap, Reader
+from driftd.flux.specs import GitRepositorySpec, InvalidSpec, flux_object, spec_of
+from driftd.model.application import Application, Destination
+from driftd.model.condition import Condition
+from driftd.model.flux import FluxObject
+from driftd.source.repositories import Reading
+from driftd.source.url import printable
+
+_CONFIG_MAPS = ApiResource("", "v1", "ConfigMap", "configmaps", True, ("get",))
+_KUSTOMIZATIONS = tuple(
+    ApiResource(
+        "kustomize.toolkit.fluxcd.io", version, "Kustomization", "kustomizations", True, ("get",)
+    )
+    for version in ("v1", "v1beta2")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FluxDeclared:
+    """What Flux declares; nothing where there is no Flux."""
+
+    applications: tuple[Application, ...] = ()
+    conditions: tuple[Condition, ...] = ()
+
+
+async def declare_flux(
+    workspace: Workspace,
+    options: CheckOptions,
+    progress: Progress,
+    taken: Sequence[Application] = (),
+) -> FluxDeclared:
+    """The Kustomizations and HelmReleases of the hub, or else of the repositories.
+
+    `taken` are the applications that are known already; their names stay theirs. Raises
+    SourceError if no repository can be read.
+    """
+    names = [application.qualified_name for application in taken]
+    if workspace.hub is not None:
+        found = await _of_hub(workspace, workspace.hub.flux)
+        return FluxDeclared(told_apart(found, names))
+    readings, _ = await workspace.repositories.homes()
+    applications: list[Application] = []
+    conditions: list[Condition] = []
+    for reading in readings:
+        layout = await read_layout(reading.tree, workspace.sandbox)
+        conditions += layout.conditions
+        if layout.roots:
+            look = _RepositoryLook(workspace, options, progress, layout)
+            applications += await look.applications(reading, conditions)
+    return FluxDeclared(told_apart(applications, names), tuple(conditions))
+
+
+async def _of_hub(workspace: Workspace, objects: Sequence[FluxObject]) -> list[Application]:
+    hub = workspace.hub
+    if hub is None or not objects:
+        return []
+    target = _context_target(workspace, hub.name)
+    reader = Reader(FluxObjects(objects), _live(workspace, target))
+    place = Place(destination=Destination(server=IN_CLUSTER_SERVER))
+    return [
+        await to_application(one, reader, place)
+        for kind in ("Kustomization", "HelmRelease")
+        for one in reader.objects.of_kind(kind)
+    ]
+
+
+@dataclass(slots=True)
+class _RepositoryLook:
+    """The Flux roots of one repository, mapped and followed."""
+
+    workspace: Workspace
+    options: CheckOptions
+    progress: Progress
+    layout: Layout
+
+    async def applications(
+        self, reading: Reading, conditions: list[Condition]
+    ) -> list[Application]:
+        roots = self.layout.roots
+        for root in roots:
+            self._adopt(root)
+        clusters = await self._clusters(roots)
+        several = len(roots) > 1
+        everything = [
+            await follow(
+                root,
+                self._place(root, clusters.get(root.name, RootCluster()), several=several),
+                self.workspace.repositories,
+                self.workspace.sandbox,
+                urls=self.layout.urls,
+                live=self._live(clusters.get(root.name, RootCluster())),
+            )
+            for root in roots
+        ]
+        applications: list[Application] = []
+        elsewhere: list[str] = []
+        for found in without_nested(everything):
+            cluster = clusters.get(found.root.name, RootCluster())
+            chosen = list(found.applications.values())
+            if cluster.elsewhere:
+                chosen = [one for one in chosen if self._is_named(one)]
+                elsewhere.append(found.root.name)
+            elif cluster.note:
+                self.progress(f"note: {cluster.note}")
+            applications += chosen
+            if chosen:
+                conditions += found.conditions
+        if elsewhere:
+            first = elsewhere[0]
+            self.progress(
+                f"note: Flux roots of other clusters are left out: {', '.join(elsewhere)}; "
+                f"--cluster {first}=CONTEXT checks one too"
+            )
+        return applications
+
+    def _is_named(self, application: Application) -> bool:
+        return bool(self.options.applications) and self.options.chooses(application)
+
+    def _adopt(self, root: Root) -> None:
+        """Take the repository of a root that applies its own folder to be the checkout."""
+        table = self.workspace.repositories.table
+        if not root.synced or table.remote or not table.checkouts:
+            return
+        for one in root.sources:
+            if one.kind != "GitRepository":
+                continue
+            reference = root.entries[0].body["spec"].get("sourceRef") or {}
+            if reference.get("name") != one.name:
+                continue
+            try:
+                url = spec_of(one, GitRepositorySpec).url
+                table.bind(url, (url, "another:repository"))
+            except InvalidSpec:
+                return
+            except SourceError:
+                path = table.checkouts[0].path
+                self.workspace.repositories.table = msgspec.structs.replace(
+                    table, pairs={**table.pairs, url: path}
+                )
+                self.progress(
+                    f"note: {printable(url)}, which {one.origin} lies in, is taken to be {path}"
+                )
+            return
+
+    async def _clusters(self, roots: Sequence[Root]) -> dict[str, RootCluster]:
+        contexts = self.workspace.contexts
+        found = by_name(roots, self.options.cluster_map, contexts)
+        open_roots = [root for root in roots if root.name not in found]
+        own = own_context(contexts, self.options.context or "")
+        used = {cluster.context for cluster in found.values()}
+        if not open_roots or own is None or own.name in used or self.workspace.in_cluster:
+            return found
+        if len(roots) == 1:
+            why = "--context" if self.options.context else "the only context"
+            note = f"Flux root {roots[0].name} is taken to be {own.name}, {why}"
+            return {roots[0].name: RootCluster(context=own.name, note=note)}
+        return found | by_live(open_roots, own, await self._synced(open_roots, own))
+
+    async def _synced(self, roots: Sequence[Root], own: KubeContext) -> list[FluxObject]:
+        """The roots' entries as the own cluster has them; nothing if it cannot be asked."""
+        names = {(entry.namespace, entry.name) for root in roots for entry in root.entries}
+        found: list[FluxObject] = []
+        try:
+            reader = self.workspace.clusters.open(_target(own))
+            for namespace, name in sorted(names):
+                for resource in _KUSTOMIZATIONS:
+                    live = await reader.get(resource, namespace, name)
+                    body = msgspec.json.decode(live.body) if live else None
+                    one = flux_object(body, own.name)
+                    if one is not None:
+                        found.append(one)
+                        break
+        except (ClusterError, ConfigError) as error:
+            self.progress(
+                f"note: which of the Flux roots is {own.name} is not known: {error.message}"
+            )
+        return found
+
+    def _place(self, root: Root, cluster: RootCluster, *, several: bool) -> Place:
+        destination = Destination(name=root.name)
+        if self.workspace.in_cluster and not several and not cluster.context:
+            destination = Destination(server=IN_CLUSTER_SERVER)
+        prefix = f"{root.name}/" if several else ""
+        return Place(destination=destination, prefix=prefix, context=cluster.context)
+
+    def _live(self, cluster: RootCluster) -> LiveConfigMap:
+        if not cluster.context:
+            in_cluster = ClusterTarget(TargetKind.IN_CLUSTER, IN_CLUSTER_NAME)
+            alone = self.workspace.in_cluster and len(self.layout.roots) == 1
+            return _live(self.workspace, in_cluster if alone else None)
+        return _live(self.workspace, _context_target(self.workspace, cluster.context))
+
+
+def _target(context: KubeContext) -> ClusterTarget:
+    return ClusterTarget(TargetKind.CONTEXT, context.name, context.server)
+
+
+def _context_target(workspace: Workspace, name: str) -> ClusterTarget | None:
+    return next((_target(one) for one in workspace.contexts if one.name == name), None)
+
+
+def _live(workspace: Workspace, target: ClusterTarget | None) -> LiveConfigMap:
+    """Reads ConfigMaps of a cluster."""
+
+    async def read(namespace: str, name: str) -> dict[str, str] | None:
+        if target is None:
+            raise ClusterError("which context the cluster is is not known")
+        live = await workspace.clusters.open(target).get(_CONFIG_MAPS, namespace, name)
+        if live is None:
+            return None
+        data = msgspec.json.decode(live.body).get("data") or {}
+        return {key: value for key, value in data.items() if isinstance(value, str)}
+
+    return read

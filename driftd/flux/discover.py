@@ -1,0 +1,202 @@
+"""Finds the applications of a Flux repository by rendering, as Flux itself finds them.
+
+The documents of a cluster's folder declare Kustomizations, whose renders hold further ones and
+HelmReleases. Bases and overlays that nothing applies are never taken for applications.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import msgspec
+import orjson
+
+from driftd.errors import DriftdError
+from driftd.flux.applications import Place, to_application
+from driftd.flux.layout import Root, find_roots, flux_files, path_of
+from driftd.flux.objects import FluxObjects, LiveConfigMap, Reader
+from driftd.flux.specs import flux_object
+from driftd.model.application import Application
+from driftd.model.condition import Condition, Severity
+from driftd.model.flux import FluxObject
+from driftd.model.tree import Tree
+from driftd.render.renderer import render_application
+from driftd.sandbox.pool import SandboxPool
+from driftd.source.repositories import Repositories
+
+_SANDBOX_PROJECT = "driftd-catalog"
+MAX_KUSTOMIZATIONS = 1000
+"""Kustomizations that are followed for one cluster."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The entries of a repository, and what could not be read."""
+
+    roots: tuple[Root, ...]
+    urls: frozenset[str]
+    """The URLs of all Git repositories that the documents name."""
+    conditions: tuple[Condition, ...] = ()
+
+
+@dataclass(slots=True)
+class Found:
+    """What one cluster's entry leads to."""
+
+    root: Root
+    objects: FluxObjects = field(default_factory=FluxObjects)
+    applications: dict[tuple[str, str, str], Application] = field(default_factory=dict)
+    """By kind, namespace and name of the Flux object."""
+    seen: set[tuple[str, str, str]] = field(default_factory=set)
+    """Namespace, name and path of every Kustomization that a render has led to."""
+    conditions: list[Condition] = field(default_factory=list)
+
+
+async def read_layout(tree: Tree, sandbox: SandboxPool) -> Layout:
+    """The entries among the plain documents of a repository; none if there is no Flux in it."""
+    files = flux_files(tree)
+    if not files:
+        return Layout((), frozenset())
+    parsed = await sandbox.parse(tree, files, project=_SANDBOX_PROJECT)
+    objects = [
+        found
+        for document in parsed.documents
+        if (found := flux_object(msgspec.json.decode(document.object), document.file, "default"))
+    ]
+    urls = {
+        url
+        for one in objects
+        if one.kind == "GitRepository"
+        and isinstance(spec := one.body.get("spec"), dict)
+        and isinstance(url := spec.get("url"), str)
+    }
+    roots = find_roots(objects)
+    folders = tuple(f"{root.path}/" for root in roots)
+    conditions = tuple(
+        Condition(
+            "ParseWarning",
+            f"{failure.file}, document {failure.index + 1}: {failure.message}",
+            Severity.WARNING,
+        )
+        for failure in parsed.errors
+        if failure.file.startswith(folders)
+    )
+    return Layout(roots, frozenset(urls), conditions)
+
+
+async def follow(
+    root: Root,
+    place: Place,
+    repositories: Repositories,
+    sandbox: SandboxPool,
+    *,
+    urls: frozenset[str],
+    live: LiveConfigMap,
+) -> Found:
+    """Every application that a root leads to. Never raises for what is in the repository."""
+    found = Found(root)
+    for one in root.sources:
+        found.objects.add(one)
+    await _Walk(found, place, repositories, sandbox, urls, live).run(root.entries)
+    return found
+
+
+def without_nested(found: Iterable[Found]) -> list[Found]:
+    """The roots that no other root's Kustomizations apply."""
+    every = list(found)
+    kept: list[Found] = []
+    for one in every:
+        own = {_identity(entry) for entry in one.root.entries}
+        others = (other for other in every if other is not one)
+        if not any(own <= other.seen and other.root.path != one.root.path for other in others):
+            kept.append(one)
+    return kept
+
+
+def _identity(one: FluxObject) -> tuple[str, str, str]:
+    return one.namespace, one.name, path_of(one)
+
+
+async def _nothing_live(_namespace: str, _name: str) -> dict[str, str] | None:
+    """What is asked first: Git alone."""
+    raise DriftdError("not asked yet")
+
+
+@dataclass(slots=True)
+class _Walk:
+    """Follows Kustomizations; those that wait for something of a later one come again."""
+
+    found: Found
+    place: Place
+    repositories: Repositories
+    sandbox: SandboxPool
+    urls: frozenset[str]
+    live: LiveConfigMap
+    done: set[tuple[str, str, str]] = field(default_factory=set)
+    """Namespace, name and path of the Kustomizations that have been rendered."""
+
+    async def run(self, entries: Iterable[FluxObject]) -> None:
+        waiting = list(entries)
+        live = False
+        while waiting:
+            later: list[FluxObject] = []
+            fresh: list[FluxObject] = []
+            for one in waiting:
+                if _identity(one) in self.done:
+                    continue
+                application = await self._application(one, live=live)
+                if not live and _is_blocked(application):
+                    later.append(one)
+                    continue
+                self.done.add(_identity(one))
+                self.found.applications["Kustomization", one.namespace, one.name] = application
+                fresh += await self._render(application)
+                if len(self.done) >= MAX_KUSTOMIZATIONS:
+                    text = f"more than {MAX_KUSTOMIZATIONS} Kustomizations; the others are left out"
+                    self.found.conditions.append(Condition("ComparisonError", text))
+                    waiting, later, fresh = [], [], []
+                    break
+            # Without progress, what Git does not have is looked up in the cluster, then given up.
+            live = not fresh
+            waiting = fresh + later
+        await self._releases()
+
+    async def _application(self, one: FluxObject, *, live: bool) -> Application:
+        reader = Reader(self.found.objects, self.live if live else _nothing_live)
+        return await to_application(one, reader, self.place)
+
+    async def _render(self, application: Application) -> list[FluxObject]:
+        """The Kustomizations that one renders; all its objects are remembered."""
+        remote = application.spec.destination.name != self.place.destination.name
+        if _is_blocked(application) or remote:
+            return []
+        resolution = await self.repositories.resolve(application, self.urls)
+        if resolution.conditions:
+            return []
+        rendered = await render_application(
+            application, resolution.sources, self.sandbox, lambda _group, _kind: None
+        )
+        kustomizations: list[FluxObject] = []
+        for manifest in rendered.manifests:
+            if manifest.unchecked is not None and manifest.unchecked.unknown:
+                continue
+            origin = manifest.origin.file or application.origin
+            one = flux_object(orjson.loads(manifest.body), origin, manifest.key.namespace)
+            if one is None:
+                continue
+            self.found.objects.add(one)
+            if one.kind == "Kustomization":
+                self.found.seen.add(_identity(one))
+                kustomizations.append(one)
+        return kustomizations
+
+    async def _releases(self) -> None:
+        for one in self.found.objects.of_kind("HelmRelease"):
+            application = await self._application(one, live=True)
+            self.found.applications["HelmRelease", one.namespace, one.name] = application
+
+
+def _is_blocked(application: Application) -> bool:
+    conditions = application.flux.conditions if application.flux else ()
+    return any(one.severity is Severity.ERROR for one in conditions)
