@@ -9,7 +9,12 @@ from typing import Any
 
 import msgspec
 
-from driftd.applicationset.documents import InvalidDocument, application, project
+from driftd.applicationset.documents import (
+    DEFAULT_NAMESPACE,
+    InvalidDocument,
+    application,
+    project,
+)
 from driftd.applicationset.generate import elements_yaml, expand
 from driftd.model.application import Application
 from driftd.model.condition import Condition, Severity
@@ -21,9 +26,9 @@ from driftd.sandbox.pool import SandboxPool
 _GROUP = "argoproj.io/"
 _KINDS = frozenset({"Application", "ApplicationSet", "AppProject"})
 _SUFFIXES = (".yaml", ".yml", ".json")
-_KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
+KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 _MAX_LIST_DEPTH = 5
-_SANDBOX_PROJECT = "driftd-catalog"
+SANDBOX_PROJECT = "driftd-catalog"
 """The catalog shares no worker with any project's content."""
 
 
@@ -42,44 +47,91 @@ class Catalog(msgspec.Struct, frozen=True):
         return self.projects.get(app.spec.project or "default")
 
 
-class _Document(msgspec.Struct, frozen=True):
+class Document(msgspec.Struct, frozen=True):
+    """One object of Argo CD: as a file has it, or as an Application renders it."""
+
     file: str
     index: int
+    """Position in the file; without meaning for a rendered one."""
     value: Any
+    root: str = ""
+    """Name of the Application that renders the document; empty for one of a file."""
 
     def __str__(self) -> str:
-        return f"{self.file}, document {self.index + 1}"
+        return self.origin if self.root else f"{self.file}, document {self.index + 1}"
+
+    @property
+    def origin(self) -> str:
+        """Where it is declared: a file, or an Application and the file that it renders."""
+        if not self.root:
+            return self.file
+        return f"Application {self.root} ({self.file})" if self.file else f"Application {self.root}"
+
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        """Kind, namespace (Argo CD's own if absent) and name, as far as they are given."""
+        metadata = self.value.get("metadata")
+        metadata = metadata if isinstance(metadata, dict) else {}
+        namespace = metadata.get("namespace") or DEFAULT_NAMESPACE
+        return self.value["kind"], str(namespace), str(metadata.get("name"))
+
+
+class Documents(msgspec.Struct, frozen=True):
+    """The documents of Argo CD in the files of a tree, and what is wrong with some of them."""
+
+    tree: Tree
+    found: tuple[Document, ...]
+    conditions: tuple[Condition, ...]
 
 
 async def discover(tree: Tree, sandbox: SandboxPool) -> Catalog:
-    """Everything of Argo CD's that the repository declares.
+    """Everything of Argo CD's that the files of a repository declare as they stand."""
+    documents = await read_documents(tree, sandbox)
+    return await build_catalog(documents.found, documents.conditions, sandbox)
+
+
+async def build_catalog(
+    documents: Iterable[Document], conditions: Iterable[Condition], sandbox: SandboxPool
+) -> Catalog:
+    """The catalog of documents. One that cannot be used is a condition; all others count."""
+    builder = _Builder(conditions)
+    for document in documents:
+        builder.add(document)
+    for document in builder.sets:
+        builder.expand(document, await _elements(document, sandbox, builder))
+    return builder.catalog()
+
+
+async def read_documents(tree: Tree, sandbox: SandboxPool) -> Documents:
+    """The documents of Argo CD in all files.
 
     All YAML and JSON files count except charts' templates, patches of kustomizations, and
-    what lies outside plain documents. A document that cannot be used is a condition naming
-    file, document and field; all others count.
+    what lies outside plain documents. A file or document that cannot be read is a condition
+    naming it.
     """
     paths = candidate_files(tree)
     kustomizations = _naming_patches(tree, paths)
-    builder = _Builder()
+    conditions: list[Condition] = []
+    documents: list[Document] = []
     patches: set[str] = set()
     if kustomizations:
-        parsed = await sandbox.parse(tree, kustomizations, project=_SANDBOX_PROJECT)
+        parsed = await sandbox.parse(tree, kustomizations, project=SANDBOX_PROJECT)
         for found in parsed.documents:
             patches |= _patch_files(found.file, msgspec.json.decode(found.object))
     wanted = [path for path in paths if path not in patches]
     if wanted:
-        parsed = await sandbox.parse(tree, wanted, project=_SANDBOX_PROJECT)
+        parsed = await sandbox.parse(tree, wanted, project=SANDBOX_PROJECT)
         for failure in parsed.errors:
-            builder.problem(f"{failure.file}, document {failure.index + 1}: {failure.message}")
+            text = f"{failure.file}, document {failure.index + 1}: {failure.message}"
+            conditions.append(Condition("InvalidSpecError", text))
         for warning in parsed.warnings:
-            builder.warn(f"{warning.file}, document {warning.index + 1}: {warning.message}")
+            # It may not be meant as it is read.
+            text = f"{warning.file}, document {warning.index + 1}: {warning.message}"
+            conditions.append(Condition("ParseWarning", text, Severity.WARNING))
         for found in parsed.documents:
             value = msgspec.json.decode(found.object)
-            for item in _argo_objects(value):
-                builder.add(_Document(found.file, found.index, item))
-    for document in builder.sets:
-        builder.expand(document, await _elements(document, sandbox, builder))
-    return builder.catalog()
+            documents += [Document(found.file, found.index, item) for item in argo_objects(value)]
+    return Documents(tree, tuple(documents), tuple(conditions))
 
 
 def candidate_files(tree: Tree) -> list[str]:
@@ -111,7 +163,7 @@ def _naming_patches(tree: Tree, paths: Iterable[str]) -> list[str]:
     return sorted(
         path
         for path, content in tree.files.items()
-        if posixpath.basename(path) in _KUSTOMIZATIONS
+        if posixpath.basename(path) in KUSTOMIZATIONS
         and b"patch" in content
         and any(name in content for name in names)
     )
@@ -134,7 +186,7 @@ def _patch_files(kustomization: str, value: Json) -> set[str]:
     }
 
 
-def _argo_objects(value: Json, depth: int = 0) -> list[dict[str, Json]]:
+def argo_objects(value: Json, depth: int = 0) -> list[dict[str, Json]]:
     """The objects of Argo CD in a document, lists unwrapped."""
     if not isinstance(value, dict):
         return []
@@ -142,7 +194,7 @@ def _argo_objects(value: Json, depth: int = 0) -> list[dict[str, Json]]:
     if isinstance(kind, str) and kind.endswith("List") and isinstance(items, list):
         if depth == _MAX_LIST_DEPTH:
             return []
-        return [found for item in items for found in _argo_objects(item, depth + 1)]
+        return [found for item in items for found in argo_objects(item, depth + 1)]
     group = value.get("apiVersion")
     if isinstance(group, str) and group.startswith(_GROUP) and kind in _KINDS:
         return [value]
@@ -150,7 +202,7 @@ def _argo_objects(value: Json, depth: int = 0) -> list[dict[str, Json]]:
 
 
 async def _elements(
-    document: _Document, sandbox: SandboxPool, builder: _Builder
+    document: Document, sandbox: SandboxPool, builder: _Builder
 ) -> dict[int, Json] | None:
     """The decoded `elementsYaml` of a set; None (and a condition) when one is not YAML."""
     texts = elements_yaml(document.value)
@@ -163,7 +215,7 @@ async def _elements(
     }
     digest = hashlib.sha256(msgspec.json.encode(sorted(texts.items()))).hexdigest()
     tree = Tree(f"elements-{digest}", files)
-    parsed = await sandbox.parse(tree, sorted(files), project=_SANDBOX_PROJECT)
+    parsed = await sandbox.parse(tree, sorted(files), project=SANDBOX_PROJECT)
     for failure in parsed.errors:
         index = failure.file.removesuffix(".yaml")
         builder.problem(
@@ -180,22 +232,18 @@ async def _elements(
 class _Builder:
     """Collects documents into a catalog."""
 
-    def __init__(self) -> None:
-        self.sets: list[_Document] = []
-        self._applications: dict[str, tuple[Application, _Document]] = {}
+    def __init__(self, conditions: Iterable[Condition]) -> None:
+        self.sets: list[Document] = []
+        self._applications: dict[str, tuple[Application, Document]] = {}
         self._generated: dict[str, Application] = {}
-        self._projects: dict[str, tuple[AppProject, _Document]] = {}
-        self._conditions: list[Condition] = []
+        self._projects: dict[str, tuple[AppProject, Document]] = {}
+        self._conditions = list(conditions)
 
     def problem(self, message: str) -> None:
         """Note a document that cannot be used."""
         self._conditions.append(Condition("InvalidSpecError", message))
 
-    def warn(self, message: str) -> None:
-        """Note what may not be meant as it is read."""
-        self._conditions.append(Condition("ParseWarning", message, Severity.WARNING))
-
-    def add(self, document: _Document) -> None:
+    def add(self, document: Document) -> None:
         """Take one Application, ApplicationSet or AppProject."""
         kind = document.value["kind"]
         if kind == "ApplicationSet":
@@ -203,18 +251,18 @@ class _Builder:
             return
         try:
             if kind == "Application":
-                app = application(document.value, document.file)
+                app = application(document.value, document.origin)
                 self._note_duplicate(kind, app.qualified_name, self._applications, document)
                 self._applications[app.qualified_name] = (app, document)
             else:
-                found = project(document.value, document.file)
+                found = project(document.value, document.origin)
                 self._note_duplicate(kind, found.name, self._projects, document)
                 self._projects[found.name] = (found, document)
         except InvalidDocument as error:
             self.problem(f"{document}: {_named(document)}: {error}")
 
     def _note_duplicate(
-        self, kind: str, name: str, known: dict[str, tuple[Any, _Document]], document: _Document
+        self, kind: str, name: str, known: dict[str, tuple[Any, Document]], document: Document
     ) -> None:
         if name not in known:
             return
@@ -229,7 +277,7 @@ class _Builder:
             )
         )
 
-    def expand(self, document: _Document, elements: dict[int, Json] | None) -> None:
+    def expand(self, document: Document, elements: dict[int, Json] | None) -> None:
         """Generate the Applications of a set; a name that exists stays with its Application."""
         if elements is None:
             return
@@ -242,7 +290,7 @@ class _Builder:
         for app in generated:
             name = app.qualified_name
             if name in self._applications:
-                taken.append(f"{app.name} (the Application in {self._applications[name][1].file})")
+                taken.append(f"{app.name} ({_place(self._applications[name][1])})")
             elif name in self._generated:
                 taken.append(f"{app.name} ({self._generated[name].origin})")
             else:
@@ -269,7 +317,11 @@ class _Builder:
         )
 
 
-def _named(document: _Document) -> str:
+def _place(document: Document) -> str:
+    return document.origin if document.root else f"the Application in {document.file}"
+
+
+def _named(document: Document) -> str:
     """Kind and, if it has one, name of a document."""
     metadata = document.value.get("metadata")
     name = metadata.get("name") if isinstance(metadata, dict) else None

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from driftd.applicationset.catalog import discover
 from driftd.cluster.destinations import (
     ClusterTarget,
     TargetKind,
@@ -14,6 +13,7 @@ from driftd.cluster.destinations import (
 )
 from driftd.controller.customizations import read_customizations
 from driftd.controller.flux import declare_flux
+from driftd.controller.nested import read_catalogs
 from driftd.controller.options import CheckOptions
 from driftd.controller.workspace import Progress, Workspace
 from driftd.errors import ConfigError, DriftdError, SourceError
@@ -107,7 +107,7 @@ async def declare(workspace: Workspace, options: CheckOptions, progress: Progres
 async def _catalog(
     workspace: Workspace,
 ) -> tuple[tuple[Application, ...], dict[str, AppProject], list[Condition]]:
-    """What all repositories declare together; of two of one name the first counts.
+    """What all repositories declare and render together; of two of one name the first counts.
 
     A repository that cannot be read is a condition, unless there is no other.
     """
@@ -115,8 +115,7 @@ async def _catalog(
     projects: dict[str, AppProject] = {}
     readings, failures = await workspace.repositories.homes()
     conditions = [Condition("ComparisonError", failure.message) for failure in failures]
-    for reading in readings:
-        catalog = await discover(reading.tree, workspace.sandbox)
+    for catalog in await read_catalogs(workspace, readings):
         conditions += catalog.conditions
         for name, project in catalog.projects.items():
             if name not in projects or projects[name] is PERMISSIVE:

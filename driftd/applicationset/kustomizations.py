@@ -1,0 +1,76 @@
+"""Which files the kustomizations of a repository take in: resources, bases and components."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterable
+
+import msgspec
+
+from driftd.applicationset.catalog import KUSTOMIZATIONS, SANDBOX_PROJECT
+from driftd.model.resource import Json
+from driftd.model.tree import Tree
+from driftd.sandbox.pool import SandboxPool
+
+_FIELDS = ("resources", "bases", "components")
+
+
+class Kustomizations:
+    """The kustomizations of one tree, by folder: what each one names."""
+
+    def __init__(self, named: dict[str, tuple[str, ...]]) -> None:
+        self._named = named
+
+    def __contains__(self, folder: str) -> bool:
+        return folder in self._named
+
+    def files(self, folder: str) -> frozenset[str]:
+        """Every file that the build of a folder takes in as a resource, bases included."""
+        found: set[str] = set()
+        seen: set[str] = set()
+        waiting = [folder]
+        while waiting:
+            current = waiting.pop()
+            if current in seen:
+                continue
+            seen.add(current)
+            for path in self._named.get(current, ()):
+                if path in self._named:
+                    waiting.append(path)
+                else:
+                    found.add(path)
+        return frozenset(found)
+
+
+async def read_kustomizations(
+    tree: Tree, files: Iterable[str], sandbox: SandboxPool
+) -> Kustomizations:
+    """The kustomizations of a tree, if one of them names one of `files`; else only their folders.
+
+    Nothing is parsed when no kustomization can reach a file, which is the usual case.
+    """
+    paths = sorted(path for path in tree.files if posixpath.basename(path) in KUSTOMIZATIONS)
+    named: dict[str, tuple[str, ...]] = {posixpath.dirname(path): () for path in paths}
+    names = {posixpath.basename(path).encode() for path in files}
+    if names and any(name in tree.files[path] for path in paths for name in names):
+        parsed = await sandbox.parse(tree, paths, project=SANDBOX_PROJECT)
+        for document in parsed.documents:
+            folder = posixpath.dirname(document.file)
+            named[folder] = _named(folder, msgspec.json.decode(document.object))
+    return Kustomizations(named)
+
+
+def _named(folder: str, value: Json) -> tuple[str, ...]:
+    """The files and folders of the tree that a kustomization names."""
+    if not isinstance(value, dict):
+        return ()
+    entries: list[Json] = []
+    for field in _FIELDS:
+        listed = value.get(field)
+        entries += listed if isinstance(listed, list) else []
+    paths = (
+        posixpath.normpath(posixpath.join(folder, entry))
+        for entry in entries
+        if isinstance(entry, str) and "://" not in entry and "\n" not in entry
+    )
+    return tuple("" if path == "." else path for path in paths)

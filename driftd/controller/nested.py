@@ -1,0 +1,232 @@
+"""Applications that exist only after rendering: what the Applications of Git declare themselves.
+
+An Application whose source may hold objects of Argo CD (an app of apps) is rendered, and what
+it renders of them joins the catalog, again and again until nothing new appears. The rules:
+
+* A rendered document replaces one of the same kind, namespace and name in a file.
+* A file that a rendered kustomization takes in counts as rendered, never as it stands: a base
+  whose name an overlay changes is no Application. So does a file rendered from a directory.
+* An Application alone does not remove the document that declares it, unless it renders itself.
+* When a source cannot be rendered, a condition names it, and its files count as they stand.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import posixpath
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+import orjson
+
+from driftd.applicationset.catalog import (
+    Catalog,
+    Document,
+    Documents,
+    argo_objects,
+    build_catalog,
+    read_documents,
+)
+from driftd.applicationset.kustomizations import Kustomizations, read_kustomizations
+from driftd.controller.workspace import Workspace
+from driftd.model.application import Application
+from driftd.model.condition import Condition, Severity
+from driftd.model.resource import Manifest
+from driftd.model.tree import ResolvedSource, Tree
+from driftd.render.renderer import Rendered, render_application
+from driftd.source.repositories import Reading, git_urls
+
+MAX_DEPTH = 10
+"""Levels of Applications that render Applications."""
+
+_File = tuple[str, str]
+"""A tree's id and a path in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Nest:
+    """What one Application renders of Argo CD's kinds."""
+
+    root: Application
+    documents: tuple[Document, ...] = ()
+    files: frozenset[_File] = frozenset()
+    """Files that count as rendered."""
+    conditions: tuple[Condition, ...] = ()
+
+
+async def read_catalogs(workspace: Workspace, readings: Sequence[Reading]) -> list[Catalog]:
+    """What each repository declares, with everything that its Applications render.
+
+    Raises DriftdError only when the sandbox cannot work at all.
+    """
+    homes = [await read_documents(reading.tree, workspace.sandbox) for reading in readings]
+    roots = _Roots(workspace)
+    nests: list[list[_Nest]] = [[] for _ in homes]
+    known: list[tuple[str, ...]] = []
+    catalogs: list[Catalog] = []
+    for _ in range(MAX_DEPTH + 1):
+        catalogs = [
+            await _catalog(home, inner, nests, workspace)
+            for home, inner in zip(homes, nests, strict=True)
+        ]
+        urls = git_urls(app for catalog in catalogs for app in catalog.applications)
+        found = [await roots.nests(catalog.applications, urls) for catalog in catalogs]
+        keys = [tuple(nest) for nest in found]
+        nests = [list(nest.values()) for nest in found]
+        if keys == (known or [()] * len(homes)):
+            return catalogs
+        known = keys
+    return [_unsettled(catalog, inner) for catalog, inner in zip(catalogs, nests, strict=True)]
+
+
+async def _catalog(
+    home: Documents, inner: Sequence[_Nest], nests: Sequence[Sequence[_Nest]], workspace: Workspace
+) -> Catalog:
+    """The documents of a repository, without those that are rendered anywhere."""
+    everywhere = [nest for group in nests for nest in group]
+    rendered = {document.identity for nest in everywhere for document in nest.documents}
+    takers: dict[_File, set[tuple[str, str, str]]] = {}
+    for nest in everywhere:
+        root = ("Application", nest.root.namespace, nest.root.name)
+        for file in nest.files:
+            takers.setdefault(file, set()).add(root)
+    standing = [
+        document
+        for document in home.found
+        if document.identity not in rendered
+        and not takers.get((home.tree.id, document.file), set()) - {document.identity}
+    ]
+    children = [document for nest in inner for document in nest.documents]
+    conditions = [*home.conditions, *(c for nest in inner for c in nest.conditions)]
+    return await build_catalog([*standing, *children], conditions, workspace.sandbox)
+
+
+def _unsettled(catalog: Catalog, inner: Sequence[_Nest]) -> Catalog:
+    names = ", ".join(sorted(nest.root.name for nest in inner))
+    text = (
+        f"Applications render Applications on more than {MAX_DEPTH} levels, or rename each other "
+        f"without end; what lies deeper is left out (they are {names})"
+    )
+    conditions = (*catalog.conditions, Condition("ComparisonError", text))
+    return msgspec.structs.replace(catalog, conditions=conditions)
+
+
+@dataclass(slots=True)
+class _Roots:
+    """Finds and renders the Applications that may declare others; each of them once."""
+
+    _workspace: Workspace
+    _known: dict[str, _Nest | None] = field(default_factory=dict)
+    _trees: dict[str, _Contents] = field(default_factory=dict)
+
+    async def nests(
+        self, applications: Iterable[Application], urls: frozenset[str]
+    ) -> dict[str, _Nest]:
+        """What the applications render of Argo CD's kinds, by a digest of the application."""
+        found: dict[str, _Nest] = {}
+        # By project, since a worker of the sandbox is never shared between projects.
+        for app in sorted(applications, key=lambda app: app.spec.project):
+            key = _digest(app)
+            if key not in self._known:
+                self._known[key] = await self._nest(app, urls)
+            nest = self._known[key]
+            if nest is not None:
+                found[key] = nest
+        return found
+
+    async def _nest(self, app: Application, urls: frozenset[str]) -> _Nest | None:
+        resolution = await self._workspace.repositories.resolve(app, urls)
+        declaring = [one for one in resolution.sources if await self._may_declare(one)]
+        if not declaring:
+            return None
+        # What else the application has is rendered for itself; here it would only cost time.
+        lending = [one for one in resolution.sources if one.source.ref and one not in declaring]
+        rendered = await render_application(
+            app, [*declaring, *lending], self._workspace.sandbox, lambda _group, _kind: None
+        )
+        documents: list[Document] = []
+        files: set[_File] = set()
+        trees = {one.index: one.tree for one in declaring}
+        for manifest in rendered.manifests:
+            for value in _argo_objects(manifest):
+                file = manifest.origin.file
+                documents.append(Document(file, 0, value, app.name))
+                if file:
+                    files.add((trees[manifest.origin.source].id, file))
+        for one in declaring:
+            if rendered.types[one.index] == "Kustomize":
+                files |= await self._taken_in(one)
+        return _Nest(app, tuple(documents), frozenset(files), _problems(app, rendered))
+
+    async def _may_declare(self, source: ResolvedSource) -> bool:
+        """Whether a file that a source may render mentions a kind of Argo CD's."""
+        contents = await self._contents(source.tree)
+        return bool(contents.marked) and contents.reaches(_folder(source))
+
+    async def _taken_in(self, source: ResolvedSource) -> set[_File]:
+        contents = await self._contents(source.tree)
+        folder = _folder(source)
+        return {(source.tree.id, file) for file in contents.kustomizations.files(folder)}
+
+    async def _contents(self, tree: Tree) -> _Contents:
+        if tree.id not in self._trees:
+            marked = frozenset(path for path, data in tree.files.items() if _mentions(path, data))
+            table = await read_kustomizations(tree, marked, self._workspace.sandbox)
+            self._trees[tree.id] = _Contents(marked, table)
+        return self._trees[tree.id]
+
+
+@dataclass(frozen=True, slots=True)
+class _Contents:
+    """What matters of a tree here."""
+
+    marked: frozenset[str]
+    """Files that mention a kind of Argo CD's."""
+    kustomizations: Kustomizations
+
+    def reaches(self, folder: str) -> bool:
+        """Whether rendering a folder may use one of the files."""
+        prefix = f"{folder}/" if folder else ""
+        if any(file.startswith(prefix) for file in self.marked):
+            return True
+        return folder in self.kustomizations and not self.marked.isdisjoint(
+            self.kustomizations.files(folder)
+        )
+
+
+def _mentions(path: str, data: bytes) -> bool:
+    if posixpath.basename(path) == "Chart.yaml":
+        # The packed chart that people depend on for this has its documents compressed.
+        return b"argocd-apps" in data
+    return b"argoproj.io" in data and (b"Application" in data or b"AppProject" in data)
+
+
+def _folder(source: ResolvedSource) -> str:
+    path = posixpath.normpath(source.source.path or ".")
+    return "" if path == "." else path
+
+
+def _argo_objects(manifest: Manifest) -> list[dict[str, object]]:
+    if manifest.key.group != "argoproj.io":
+        return []
+    return argo_objects(orjson.loads(manifest.body))
+
+
+def _problems(app: Application, rendered: Rendered) -> tuple[Condition, ...]:
+    """One condition for everything that kept an application from being rendered in full."""
+    errors = [c.message for c in rendered.conditions if c.severity is Severity.ERROR]
+    if not errors:
+        return ()
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    text = (
+        f"Application {app.name} declares Applications and cannot be rendered in full, so that "
+        f"some of them may be missing: {errors[0]}{more}"
+    )
+    return (Condition("ComparisonError", text),)
+
+
+def _digest(app: Application) -> str:
+    """Names everything that the rendering of an application depends on, beside the trees."""
+    body = (app.qualified_name, msgspec.to_builtins(app.spec), app.raw.get("spec"))
+    return hashlib.sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).hexdigest()

@@ -1,0 +1,253 @@
+"""Applications that only rendering brings to light, with a real repository and sandbox."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from driftd.applicationset.catalog import Catalog
+from driftd.controller.nested import MAX_DEPTH, read_catalogs
+from driftd.controller.workspace import Workspace
+from driftd.model.application import Application
+from driftd.sandbox.pool import SandboxPool
+from driftd.source.repositories import Repositories
+from tests.testbed.gitrepo import GitRepo
+from tests.unit.controller.builders import URL
+from tests.unit.controller.conftest import Clusters
+
+CHART = "apiVersion: v2\nname: apps\nversion: 0.1.0\n"
+TEMPLATE = """{{- range .Values.apps }}
+apiVersion: argoproj.io/v1alpha1
+kind: Application
+metadata: {name: {{ .name }}, namespace: argocd}
+spec:
+  source: {repoURL: REPO, path: apps/{{ .name }}}
+  destination: {name: one, namespace: shop}
+---
+{{- end }}
+""".replace("REPO", URL)
+
+
+class Bench:
+    """A repository, and the reading of what it declares."""
+
+    def __init__(self, repo: GitRepo, sandbox: SandboxPool) -> None:
+        self.repo = repo
+        self._sandbox = sandbox
+        repo.set_remote(URL)
+
+    def app(self, file: str, name: str, path: str, **spec: Any) -> None:
+        """Write an Application of a folder of the repository."""
+        document = {
+            "apiVersion": "argoproj.io/v1alpha1",
+            "kind": "Application",
+            "metadata": {"name": name},
+            "spec": {
+                "source": {"repoURL": URL, "path": path},
+                "destination": {"name": "one", "namespace": "argocd"},
+                **spec,
+            },
+        }
+        self.repo.write(file, json.dumps(document, indent=1))
+
+    async def catalog(self) -> Catalog:
+        """What the repository declares at a commit of everything written so far."""
+        self.repo.commit()
+        workspace = Workspace(
+            repositories=await Repositories.open([str(self.repo.path)]),
+            sandbox=self._sandbox,
+            clusters=Clusters(),
+        )
+        readings, _ = await workspace.repositories.homes()
+        (catalog,) = await read_catalogs(workspace, readings)
+        return catalog
+
+
+def origins(catalog: Catalog) -> dict[str, str]:
+    """The applications' names, and where each is declared."""
+    return {app.name: app.origin for app in catalog.applications}
+
+
+def named(catalog: Catalog, name: str) -> Application:
+    """The application of a name."""
+    return next(app for app in catalog.applications if app.name == name)
+
+
+@pytest.fixture
+async def bench(git_repo: GitRepo) -> AsyncIterator[Bench]:
+    """An empty repository with one worker."""
+    async with SandboxPool(size=1) as sandbox:
+        yield Bench(git_repo, sandbox)
+
+
+async def test_a_chart_of_applications(bench: Bench) -> None:
+    """Applications of a chart's templates exist with the values that the root gives."""
+    bench.app("root.json", "root", "chart")
+    bench.repo.write("chart/Chart.yaml", CHART)
+    bench.repo.write("chart/values.yaml", "apps: [{name: web}, {name: api}]\n")
+    bench.repo.write("chart/templates/apps.yaml", TEMPLATE)
+    catalog = await bench.catalog()
+    child = "Application root (chart/templates/apps.yaml)"
+    assert origins(catalog) == {"api": child, "root": "root.json", "web": child}
+    assert catalog.conditions == ()
+
+
+async def test_an_overlay_replaces_its_base(bench: Bench) -> None:
+    """The patched Application counts, and a base that is renamed is no Application."""
+    bench.app("root.json", "root", "overlays/prod")
+    bench.app("base/web.json", "web", "apps/web")
+    bench.app("base/api.json", "api", "apps/api")
+    bench.repo.write("base/kustomization.yaml", "resources: [web.json, api.json]\n")
+    bench.repo.write(
+        "overlays/prod/kustomization.yaml",
+        "resources: [../../base]\nnamePrefix: prod-\npatches:\n"
+        "- target: {kind: Application}\n"
+        "  patch: |-\n    - {op: add, path: /spec/source/targetRevision, value: v2}\n",
+    )
+    catalog = await bench.catalog()
+    assert catalog.conditions == ()
+    assert origins(catalog) == {
+        "prod-api": "Application root (base/api.json)",
+        "prod-web": "Application root (base/web.json)",
+        "root": "root.json",
+    }
+    (source,) = named(catalog, "prod-web").spec.all_sources
+    assert source.target_revision == "v2"
+
+
+async def test_without_a_root_documents_count_as_they_stand(bench: Bench) -> None:
+    """An overlay that no Application renders changes nothing."""
+    bench.app("base/web.json", "web", "apps/web")
+    bench.repo.write("base/kustomization.yaml", "resources: [web.json]\n")
+    bench.repo.write("prod/kustomization.yaml", "resources: [../base]\nnamePrefix: prod-\n")
+    assert origins(await bench.catalog()) == {"web": "base/web.json"}
+
+
+async def test_a_root_that_contains_itself(bench: Bench) -> None:
+    """A root that manages its own folder is found once, as are its children."""
+    bench.app("apps/root.json", "root", "apps")
+    bench.app("apps/web.json", "web", "web")
+    catalog = await bench.catalog()
+    assert origins(catalog) == {
+        "root": "Application root (apps/root.json)",
+        "web": "Application root (apps/web.json)",
+    }
+    assert catalog.conditions == ()
+
+
+async def test_a_root_that_its_own_overlay_renames(bench: Bench) -> None:
+    """A root that manages itself through an overlay has the overlay's name, and is not lost."""
+    bench.app("base/root.json", "root", "prod")
+    bench.repo.write("base/kustomization.yaml", "resources: [root.json]\n")
+    bench.repo.write("prod/kustomization.yaml", "resources: [../base]\nnamePrefix: prod-\n")
+    assert origins(await bench.catalog()) == {"prod-root": "Application prod-root (base/root.json)"}
+
+
+async def test_a_root_that_renders_itself_away_stays(bench: Bench) -> None:
+    """An Application alone does not remove the document that declares it."""
+    bench.app("base/root.json", "root", "prod")
+    bench.repo.write("base/kustomization.yaml", "resources: [root.json]\n")
+    bench.repo.write(
+        "prod/kustomization.yaml",
+        "resources: [../base]\nnamePrefix: prod-\npatches:\n- target: {kind: Application}\n"
+        "  patch: |-\n    - {op: replace, path: /spec/source/path, value: other}\n",
+    )
+    assert sorted(origins(await bench.catalog())) == ["prod-root", "root"]
+
+
+async def test_roots_that_render_each_other(bench: Bench) -> None:
+    """A circle of Applications ends, and each of them counts once."""
+    bench.app("a/b.json", "b", "b")
+    bench.app("b/a.json", "a", "a")
+    catalog = await bench.catalog()
+    assert sorted(origins(catalog)) == ["a", "b"]
+    assert catalog.conditions == ()
+
+
+async def test_roots_in_roots(bench: Bench) -> None:
+    """Projects, sets and Applications are found on every level."""
+    bench.app("root.json", "root", "one")
+    bench.repo.write("one/Chart.yaml", CHART)
+    bench.repo.write("one/values.yaml", "apps: [{name: inner}]\n")
+    bench.repo.write("one/templates/apps.yaml", TEMPLATE)
+    bench.repo.write("apps/inner/Chart.yaml", CHART)
+    bench.repo.write("apps/inner/templates/apps.yaml", INNER)
+    catalog = await bench.catalog()
+    assert origins(catalog) == {
+        "generated": "ApplicationSet fleet",
+        "inner": "Application root (one/templates/apps.yaml)",
+        "root": "root.json",
+    }
+    assert catalog.projects["inner"].origin == "Application inner (apps/inner/templates/apps.yaml)"
+
+
+INNER = """apiVersion: argoproj.io/v1alpha1
+kind: AppProject
+metadata: {name: {{ .Release.Name }}}
+---
+apiVersion: argoproj.io/v1alpha1
+kind: ApplicationSet
+metadata: {name: fleet}
+spec:
+  generators: [{list: {elements: [{name: generated}]}}]
+  template:
+    metadata: {name: '{{ "{{name}}" }}'}
+    spec:
+      source: {repoURL: https://git.example.com/x.git, path: x}
+      destination: {name: one}
+"""
+
+
+async def test_a_root_that_cannot_be_rendered_is_named(bench: Bench) -> None:
+    """The condition names root and reason; its documents and all others count as they stand."""
+    bench.app("root.json", "root", "broken")
+    bench.app("broken/web.json", "web", "apps/web")
+    bench.app("other.json", "other", "apps/other")
+    bench.repo.write("broken/kustomization.yaml", "resources: [web.json, absent.yaml]\n")
+    catalog = await bench.catalog()
+    assert origins(catalog) == {
+        "other": "other.json",
+        "root": "root.json",
+        "web": "broken/web.json",
+    }
+    (condition,) = catalog.conditions
+    assert condition.message.startswith("Application root declares Applications and cannot be ")
+    assert "absent.yaml" in condition.message
+
+
+async def test_endless_renaming_is_bounded(bench: Bench) -> None:
+    """A chart that renders itself under a new name each time ends with a condition."""
+    bench.app("root.json", "root", "chart")
+    bench.repo.write("chart/Chart.yaml", CHART)
+    bench.repo.write(
+        "chart/templates/apps.yaml",
+        TEMPLATE.replace("{{- range .Values.apps }}", "")
+        .replace("---\n{{- end }}", "")
+        .replace("{{ .name }}", "x{{ .Release.Name }}", 1)
+        .replace("apps/{{ .name }}", "chart"),
+    )
+    catalog = await bench.catalog()
+    assert len(catalog.applications) == MAX_DEPTH + 1
+    assert [c.message.partition(" levels")[0] for c in catalog.conditions] == [
+        f"Applications render Applications on more than {MAX_DEPTH}"
+    ]
+
+
+async def test_nothing_is_rendered_without_need(bench: Bench, monkeypatch: Any) -> None:
+    """Applications of ordinary manifests cost no rendering and no parsing of kustomizations."""
+    bench.app("argocd/web.json", "web", "apps/web")
+    bench.repo.write("apps/web/kustomization.yaml", "resources: [map.yaml]\n")
+    bench.repo.write("apps/web/map.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n")
+    asked: list[str] = []
+    call = SandboxPool.call
+
+    async def counted(self: SandboxPool, op: str, *arguments: Any, **options: Any) -> Any:
+        asked.append(op)
+        return await call(self, op, *arguments, **options)
+
+    monkeypatch.setattr(SandboxPool, "call", counted)
+    assert sorted(origins(await bench.catalog())) == ["web"]
+    assert asked == ["parse"]
