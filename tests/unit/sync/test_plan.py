@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 
+import msgspec
 import pytest
 
 from driftd.model.application import AutomatedSync
+from driftd.model.flux import FluxSpec
 from driftd.model.report import ChangeClass, ChangeKind, Evidence, ResourceReport, ResourceStatus
 from driftd.settings.types import Rung
 from driftd.sync.plan import plan
@@ -270,3 +272,16 @@ def test_namespaces_and_definitions_come_before_what_needs_them():
         "Widget",
         "Deployment",
     ]
+
+
+@pytest.mark.parametrize("kind", ["Kustomization", "HelmRelease"])
+def test_nothing_is_written_to_an_application_of_flux(kind):
+    """Whatever rung is open and whoever wrote the objects: Flux puts its own back."""
+    spec = FluxSpec(kind=kind, object_name="apps", render={})
+    app = msgspec.structs.replace(application(), flux=spec)
+    assert planned(resource("web", REPLICAS)).tasks
+    found = planned(resource("web", REPLICAS), app=app)
+    assert (found.tasks, found.refusal) == (
+        (),
+        f"Flux manages this application as a {kind}; let it reconcile",
+    )

@@ -1,0 +1,138 @@
+"""Applications that are found by rendering what a cluster's entry applies."""
+
+from __future__ import annotations
+
+from driftd.errors import ClusterError
+from driftd.flux.applications import Place
+from driftd.flux.discover import Found, follow, read_layout, without_nested
+from driftd.model.application import Destination
+from driftd.model.condition import Severity
+from driftd.sandbox.pool import SandboxPool
+from driftd.source.repositories import Repositories
+from tests.testbed.gitrepo import GitRepo
+
+SYNC = """\
+apiVersion: source.toolkit.fluxcd.io/v1
+kind: GitRepository
+metadata: {{name: fleet, namespace: flux-system}}
+spec: {{url: https://git.example/fleet, ref: {{branch: main}}}}
+---
+apiVersion: kustomize.toolkit.fluxcd.io/v1
+kind: Kustomization
+metadata: {{name: sync, namespace: flux-system}}
+spec: {{path: ./{path}, sourceRef: {{kind: GitRepository, name: fleet}}}}
+"""
+NEXT = """\
+apiVersion: kustomize.toolkit.fluxcd.io/v1
+kind: Kustomization
+metadata: {{name: {name}, namespace: flux-system}}
+spec: {{path: ./{path}, sourceRef: {{kind: GitRepository, name: {source}}}{more}}}
+"""
+CONFIG = """\
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: vars, namespace: flux-system}
+data: {suffix: one}
+"""
+RELEASE = """\
+apiVersion: helm.toolkit.fluxcd.io/v2
+kind: HelmRelease
+metadata: {name: "web-${suffix:=none}", namespace: web}
+spec:
+  chart: {spec: {chart: web, sourceRef: {kind: HelmRepository, name: charts}}}
+"""
+
+
+async def found_in(repo: GitRepo) -> list[Found]:
+    """Everything that the roots of a repository lead to."""
+    repo.commit()
+    repositories = await Repositories.open([str(repo.path)])
+    (reading,), _ = await repositories.homes()
+
+    async def live(_namespace: str, _name: str) -> dict[str, str] | None:
+        raise ClusterError("no cluster in this test")
+
+    async with SandboxPool(size=1) as sandbox:
+        layout = await read_layout(reading.tree, sandbox)
+        return without_nested(
+            [
+                await follow(
+                    root,
+                    Place(destination=Destination(name=root.name)),
+                    repositories,
+                    sandbox,
+                    urls=layout.urls,
+                    live=live,
+                )
+                for root in layout.roots
+            ]
+        )
+
+
+async def test_renders_are_followed_and_bases_are_not(git_repo: GitRepo) -> None:
+    """Kustomizations that come out of renders count, whatever order their needs come in."""
+    git_repo.write("clusters/one/sync.yaml", SYNC.format(path="clusters/one"))
+    needs = ", postBuild: {substituteFrom: [{kind: ConfigMap, name: vars}]}"
+    git_repo.write(
+        "clusters/one/apps.yaml",
+        NEXT.format(name="apps", path="apps", source="late", more=needs),
+    )
+    git_repo.write(
+        "clusters/one/base.yaml", NEXT.format(name="base", path="base", source="fleet", more="")
+    )
+    git_repo.write("base/vars.yaml", CONFIG)
+    git_repo.write("base/source.yaml", SYNC.format(path="x").split("---")[0].replace(
+        "name: fleet", "name: late"))  # fmt: skip
+    git_repo.write("apps/release.yaml", RELEASE)
+    git_repo.write("unused/release.yaml", RELEASE)
+    git_repo.write(
+        "unused/ks.yaml", NEXT.format(name="unused", path="apps", source="fleet", more="")
+    )
+    (found,) = await found_in(git_repo)
+    assert sorted(found.applications) == [
+        ("HelmRelease", "web", "web-one"),
+        ("Kustomization", "flux-system", "apps"),
+        ("Kustomization", "flux-system", "base"),
+        ("Kustomization", "flux-system", "sync"),
+    ]
+    release = found.applications["HelmRelease", "web", "web-one"]
+    assert release.flux is not None
+    (why,) = release.flux.conditions
+    assert "HelmRepository web/charts is not declared" in why.message
+
+
+async def test_broken_branch_stops_no_other(git_repo: GitRepo) -> None:
+    """A Kustomization whose path or variables are missing is there, with the reason if known."""
+    git_repo.write("clusters/one/sync.yaml", SYNC.format(path="clusters/one"))
+    git_repo.write(
+        "clusters/one/a.yaml", NEXT.format(name="a", path="absent", source="fleet", more="")
+    )
+    needs = ", postBuild: {substituteFrom: [{kind: ConfigMap, name: gone}]}"
+    git_repo.write(
+        "clusters/one/b.yaml", NEXT.format(name="b", path="apps", source="fleet", more=needs)
+    )
+    git_repo.write("apps/vars.yaml", CONFIG)
+    (found,) = await found_in(git_repo)
+    assert {name for _, _, name in found.applications} == {"sync", "a", "b"}
+    flux = found.applications["Kustomization", "flux-system", "b"].flux
+    assert flux is not None
+    (why,) = flux.conditions
+    assert why.severity is Severity.ERROR
+    assert "no cluster in this test" in why.message
+
+
+async def test_kustomization_that_a_root_applies_is_no_root(git_repo: GitRepo) -> None:
+    """A folder that applies itself belongs to the cluster whose entry leads to it."""
+    git_repo.write("clusters/one/sync.yaml", SYNC.format(path="clusters/one"))
+    inner = NEXT.format(name="inner", path="aaa", source="fleet", more="")
+    git_repo.write("clusters/one/inner.yaml", inner)
+    git_repo.write("aaa/inner.yaml", inner)
+    (found,) = await found_in(git_repo)
+    assert found.root.name == "one"
+    assert ("Kustomization", "flux-system", "inner") in found.applications
+
+
+async def test_repository_without_flux_has_no_roots(git_repo: GitRepo) -> None:
+    """Nothing is parsed and nothing is found."""
+    git_repo.write("a.yaml", CONFIG)
+    assert await found_in(git_repo) == []

@@ -1,0 +1,64 @@
+"""Which declared objects of Flux are not compared, and why."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import orjson
+import pytest
+
+from driftd.model.flux import FluxSpec
+from driftd.model.resource import Manifest, Origin, ResourceKey
+from driftd.render.flux import left_alone
+
+
+def manifest(
+    kind: str = "ConfigMap", *, file: str = "a.yaml", annotations: Any = None, **fields: Any
+) -> Manifest:
+    """A manifest of any kind."""
+    body = {"kind": kind, "metadata": {"name": "x", "annotations": annotations or {}}, **fields}
+    group = "apiextensions.k8s.io" if kind == "CustomResourceDefinition" else ""
+    key = ResourceKey(group, kind, "ns", "x")
+    return Manifest(key, "v1", orjson.dumps(body), Origin(0, file))
+
+
+def judged(one: Manifest, kind: Any = "Kustomization", **fields: Any) -> Any:
+    """Why a manifest is left alone, None if it is compared."""
+    (found,) = left_alone([one], FluxSpec(kind=kind, object_name="app", render={}, **fields))
+    return found.unchecked
+
+
+@pytest.mark.parametrize(
+    ("annotations", "existence"),
+    [
+        ({"kustomize.toolkit.fluxcd.io/reconcile": "disabled"}, False),
+        ({"kustomize.toolkit.fluxcd.io/ssa": "Ignore"}, False),
+        ({"kustomize.toolkit.fluxcd.io/ssa": "IfNotPresent"}, True),
+        ({"kustomize.toolkit.fluxcd.io/ssa": "Merge"}, None),
+        ({}, None),
+    ],
+)
+def test_annotations_of_flux_decide(annotations: dict[str, str], existence: bool | None) -> None:
+    """Ignored objects need not exist, those made once must; anything else is compared."""
+    found = judged(manifest(annotations=annotations))
+    assert (found.existence if found else None) is existence
+    assert judged(manifest(annotations=annotations), kind="HelmRelease") is None
+
+
+def test_encrypted_documents_are_left_alone() -> None:
+    """SOPS leaves its key in documents and its marks in values, encoded or not."""
+    value = base64.b64encode(b"password=ENC[AES256_GCM,data:x]").decode()
+    assert "SOPS" in judged(manifest("Secret", sops={"mac": "x"})).reason
+    assert "SOPS" in judged(manifest("Secret", data={"env": value})).reason
+    plain = {"env": base64.b64encode(b"a").decode(), "odd": "?"}
+    assert judged(manifest("Secret", data=plain)) is None
+
+
+def test_crds_of_a_chart_are_made_once() -> None:
+    """Unless the release replaces them, only that they exist counts."""
+    crd = manifest("CustomResourceDefinition", file="charts/c/crds/x.yaml")
+    assert judged(crd, kind="HelmRelease", crds_once=True).existence
+    assert judged(crd, kind="HelmRelease") is None
+    template = manifest("CustomResourceDefinition", file="charts/c/templates/x.yaml")
+    assert judged(template, kind="HelmRelease", crds_once=True) is None
