@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from driftd.controller.doctor import DoctorReport
     from driftd.controller.explain import Explanation, Question
     from driftd.controller.reconciler import ReadHub
+    from driftd.model.preview import PreviewReport
     from driftd.notify.notifier import Notifier
     from driftd.settings.types import Credentials, Settings
 
@@ -56,6 +57,16 @@ async def check(options: CheckOptions, *, progress: Progress, clock: Clock) -> D
     """Open what `options` name, look once, report. Raises DriftdError if nothing can be seen."""
     async with open_workspace(options, progress) as workspace:
         return await controller.check(workspace, options, progress=progress, clock=clock)
+
+
+async def preview(
+    options: CheckOptions, against: str | None, *, progress: Progress, clock: Clock
+) -> PreviewReport:
+    """What merging the revision of `options` would change on each cluster. Raises DriftdError."""
+    from driftd.controller.preview import preview as compare
+
+    async with open_workspace(options, progress) as workspace:
+        return await compare(workspace, options, against, progress=progress, clock=clock)
 
 
 async def explain(

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from driftd.controller.desired import Desired
     from driftd.controller.doctor import DoctorReport
     from driftd.controller.explain import Explanation
+    from driftd.model.preview import PreviewReport
     from driftd.model.report import DiffReport, DriftReport
     from driftd.policy.baseline import Baseline, LeftOut
 
@@ -35,6 +36,18 @@ def check(options: Mapping[str, Any], narrator: Narrator) -> DriftReport:
 
     chosen = CheckOptions(**options)
     return _run(app.check(chosen, progress=narrator, clock=SystemClock()))
+
+
+def preview(
+    options: Mapping[str, Any], narrator: Narrator, *, against: str | None
+) -> PreviewReport:
+    """What merging a revision would change; `options` are the fields of `CheckOptions`."""
+    from driftd import app
+    from driftd.clock import SystemClock
+    from driftd.controller.options import CheckOptions
+
+    chosen = CheckOptions(**options)
+    return _run(app.preview(chosen, against, progress=narrator, clock=SystemClock()))
 
 
 def captured(

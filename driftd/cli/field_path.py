@@ -27,10 +27,16 @@ def readable(change: Change, *, group: str, kind: str) -> str:
 
     The keys come from `ssaPath`; without one, items are named by index.
     """
+    ssa_path = "" if change.ssa_path is UNSET else change.ssa_path
+    return readable_path(change.path, ssa_path, group=group, kind=kind)
+
+
+def readable_path(pointer: str, ssa_path: str, *, group: str, kind: str) -> str:
+    """The same of a pointer and, where it is known, the `ssaPath` of the same place."""
     segments = (
-        [_from_ssa(_unescape(part)) for part in change.ssa_path.split("/")]
-        if change.ssa_path is not UNSET and change.ssa_path
-        else [_from_pointer(_unescape(part)) for part in change.path.split("/")[1:]]
+        [_from_ssa(_unescape(part)) for part in ssa_path.split("/")]
+        if ssa_path
+        else [_from_pointer(_unescape(part)) for part in pointer.split("/")[1:]]
     )
     prefix = tuple(f".{name}" for name in _POD_TEMPLATES.get((group, kind), ()))
     if prefix and len(segments) > len(prefix) and tuple(segments[: len(prefix)]) == prefix:

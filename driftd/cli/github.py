@@ -102,7 +102,7 @@ def _finding(
     lines.append(_where(group))
     properties = {}
     if isinstance(resource.origin, ReportOrigin):
-        if _is_of(resource.origin, repository):
+        if is_of(resource.origin, repository):
             properties["file"] = findings.one_line(resource.origin.file)
             if resource.origin.line is not UNSET:
                 properties["line"] = str(resource.origin.line)
@@ -135,7 +135,7 @@ def _where(group: Group) -> str:
     return f"application {findings.one_line(group.name)}{on}"
 
 
-def _is_of(origin: ReportOrigin, repository: str) -> bool:
+def is_of(origin: ReportOrigin, repository: str) -> bool:
     """Whether a file can be of `repository`; where that or the URL is not known, it can."""
     if not repository or origin.repo_url is UNSET:
         return True

@@ -46,7 +46,7 @@ def markdown(report: DriftReport | DiffReport) -> str:
     groups = findings.groups(report)
     resources = [resource for group in groups for resource in group.resources]
     drift = has_drift(tuple(resources))
-    page = _Page(LIMIT - _RESERVE)
+    page = Page(LIMIT - _RESERVE)
     page.add(f"## driftd: {_verdict(complete=report.complete, drift=drift)}\n\n")
     page.add(_counts(groups, resources))
     page.rows([f"- {code(findings.condition_text(c), _TEXT)}" for c in report.conditions], "notes")
@@ -58,7 +58,7 @@ def markdown(report: DriftReport | DiffReport) -> str:
     return page.text
 
 
-class _Page:
+class Page:
     """Text that grows up to a limit, and what did not fit."""
 
     def __init__(self, limit: int) -> None:
@@ -83,17 +83,22 @@ class _Page:
         if not self.add(head, what=what, reserve=len(rows[0]) + frame):
             self._cut[what] += len(rows) - 1
             return
-        for row in rows:
-            self.add(f"{row}\n", what=what, reserve=len(tail) + len("\n"))
+        for one in rows:
+            self.add(f"{one}\n", what=what, reserve=len(tail) + len("\n"))
         self.add(f"{tail}\n")
 
-    def end(self, text: str) -> None:
-        """The note of what was cut, and the last line."""
+    def close(self, text: str) -> None:
+        """Add what ends a part that was begun: it must not be cut, and is short."""
+        self.text += text
+        self._room -= len(text)
+
+    def end(self, text: str, command: str = "check -o json") -> None:
+        """The note of what was cut, and the last line; `command` prints everything."""
         if self._cut:
             listed = ", ".join(f"{number} {what}" for what, number in self._cut.items())
             self.text += (
                 f"> Cut to {LIMIT:,} characters; not shown: {listed}. "
-                "`driftd check -o json` has everything.\n\n"
+                f"`driftd {command}` has everything.\n\n"
             )
         if text:
             self.text += f"{text}\n"
@@ -111,7 +116,7 @@ def code(text: str, width: int = _CELL) -> str:
     return f"{fence}{pad}{text}{pad}{fence}"
 
 
-def _word(text: str) -> str:
+def word(text: str) -> str:
     """A name: plain where nothing in it can be markup."""
     return text if _PLAIN.fullmatch(text) and len(text) <= _CELL else code(text)
 
@@ -145,7 +150,7 @@ def _counts(groups: Sequence[Group], resources: Sequence[ResourceReport]) -> str
     return "\n".join(lines) + "\n\n" if len(lines) > 2 else "Nothing was compared.\n\n"
 
 
-def _overview(page: _Page, groups: Sequence[Group]) -> None:
+def _overview(page: Page, groups: Sequence[Group]) -> None:
     """One row for each application that is not Synced, one line for all that are."""
     loud = [group for group in groups if not _is_synced(group)]
     rows = []
@@ -154,15 +159,15 @@ def _overview(page: _Page, groups: Sequence[Group]) -> None:
         drifted = sum(resource.status in findings.DRIFTED for resource in group.resources)
         status = str(app.status) if app else ""
         level = order.worst_severity(group.resources)
-        cells = (status, _word(group.name), _word(group.cluster), level, f"{drifted or ''}")
-        rows.append(_row(cells))
-    head = _head(("Status", "Application", "Cluster", "Worst", "Drifted objects"))
+        cells = (status, word(group.name), word(group.cluster), level, f"{drifted or ''}")
+        rows.append(row(cells))
+    head = head_row(("Status", "Application", "Cluster", "Worst", "Drifted objects"))
     page.rows(rows[:_APPLICATIONS], "applications", head=head)
     if len(rows) > _APPLICATIONS:
         page.add(f"… and {len(rows) - _APPLICATIONS} more applications\n\n")
     synced = [group.name for group in groups if _is_synced(group)]
     if synced:
-        names = ", ".join(_word(name) for name in synced[:_SYNCED_NAMES])
+        names = ", ".join(word(name) for name in synced[:_SYNCED_NAMES])
         rest = len(synced) - _SYNCED_NAMES
         page.add(f"Synced: {names}{f' and {rest} more' if rest > 0 else ''}\n\n")
 
@@ -176,7 +181,7 @@ def _is_synced(group: Group) -> bool:
     )
 
 
-def _group(page: _Page, group: Group, now: str) -> None:
+def _group(page: Page, group: Group, now: str) -> None:
     drift, rest = _changes(group.resources, now)
     notes = [f"- {code(findings.condition_text(c), _TEXT)}" for c in group.conditions]
     notes += [
@@ -185,15 +190,15 @@ def _group(page: _Page, group: Group, now: str) -> None:
     ]
     if not (drift or rest or notes):
         return
-    title = f"### {_word(group.name)}\n\n" if group.application else ""
-    facts = ", ".join(f"{name} {_word(value)}" for name, value in group.facts.items())
+    title = f"### {word(group.name)}\n\n" if group.application else ""
+    facts = ", ".join(f"{name} {word(value)}" for name, value in group.facts.items())
     title += f"{facts}\n\n" if facts else ""
     if not page.add(title, what="applications", reserve=_CELL):
         return
     page.rows(notes, "notes")
-    page.rows(drift, "changes", head=_head(_CHANGES))
+    page.rows(drift, "changes", head=head_row(_CHANGES))
     what = "1 change that is not drift" if len(rest) == 1 else f"{len(rest)} that are not drift"
-    head = f"<details><summary>{what}</summary>\n\n{_head(_QUIET)}"
+    head = f"<details><summary>{what}</summary>\n\n{head_row(_QUIET)}"
     page.rows(rest, "changes that are not drift", head=head, tail="\n</details>\n")
 
 
@@ -209,17 +214,17 @@ def _changes(resources: Iterable[ResourceReport], now: str) -> tuple[list[str], 
         if findings.has_whole_finding(resource):
             what = f"{resource.status}: {findings.WHOLE_OBJECT[resource.status]}"
             reason = "" if resource.reason is UNSET else resource.reason
-            drift.append(_row(("", place, what, "", "", code(reason))))
+            drift.append(row(("", place, what, "", "", code(reason))))
         for change in changes:
             path = code(findings.path_of(change, resource))
             git, live = _value_cells(change)
             if change.is_drift:
                 severity = _severity(change)
                 author = code(author_of(change, now).removeprefix("by "), _CELL + 40)
-                drift.append(_row((severity, place, path, git, live, author)))
+                drift.append(row((severity, place, path, git, live, author)))
             else:
                 why = _why(change)
-                rest.append(_row((order.section_of(change), place, path, git, live, why)))
+                rest.append(row((order.section_of(change), place, path, git, live, why)))
             place = name
     return drift, rest
 
@@ -264,11 +269,13 @@ def _objects(resources: list[ResourceReport]) -> str:
     return f"{len(resources)} objects ({code(findings.names_of(resources), _TEXT)})"
 
 
-def _head(titles: Sequence[str]) -> str:
-    return f"{_row(titles)}\n|{'---|' * len(titles)}\n"
+def head_row(titles: Sequence[str]) -> str:
+    """The first two lines of a table."""
+    return f"{row(titles)}\n|{'---|' * len(titles)}\n"
 
 
-def _row(cells: Iterable[str]) -> str:
+def row(cells: Iterable[str]) -> str:
+    """One line of a table."""
     # A pipe ends a cell even in a code span, unless a backslash is before it.
     escaped = (cell.replace("|", "\\|") for cell in cells)
     return f"| {' | '.join(escaped)} |"

@@ -14,11 +14,14 @@ import click
 import msgspec
 
 from driftd.cli.main import COMMANDS, driftd
+from driftd.model.preview import PreviewReport
 from driftd.model.report import DiffReport, DriftReport
 
-_SCHEMAS: dict[str, type[DriftReport | DiffReport]] = {
+Report = DriftReport | DiffReport | PreviewReport
+_SCHEMAS: dict[str, type[Report]] = {
     "report.schema.json": DriftReport,
     "diff-report.schema.json": DiffReport,
+    "preview-report.schema.json": PreviewReport,
 }
 
 
@@ -28,7 +31,7 @@ def files() -> dict[str, str]:
     return pages | {"cli.md": _cli_page()}
 
 
-def schema_of(report: type[DriftReport | DiffReport]) -> dict[str, Any]:
+def schema_of(report: type[Report]) -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of a report."""
     schema = msgspec.json.schema(report)
     return {
@@ -38,7 +41,7 @@ def schema_of(report: type[DriftReport | DiffReport]) -> dict[str, Any]:
     }
 
 
-def _schema_text(report: type[DriftReport | DiffReport]) -> str:
+def _schema_text(report: type[Report]) -> str:
     text = msgspec.json.format(msgspec.json.encode(schema_of(report)), indent=2)
     return text.decode() + "\n"
 

@@ -127,6 +127,36 @@ class GitRepository:
             return ""
         return output.decode("utf-8", "replace").strip()
 
+    async def default_branch(self) -> str:
+        """The remote's default branch, as far as the checkout knows it; empty if it does not.
+
+        That is what `origin/HEAD` points to, else `main` or `master` of origin.
+        """
+        try:
+            output = await self._git.run("symbolic-ref", "--quiet", "refs/remotes/origin/HEAD")
+            return output.decode("utf-8", "replace").strip().removeprefix("refs/remotes/origin/")
+        except GitFailed:
+            names = ("main", "master")
+            found = await self._refs(*(f"refs/remotes/origin/{name}" for name in names))
+            return next((n for n in names if f"refs/remotes/origin/{n}" in found), "")
+
+    async def is_branch(self, name: str) -> bool:
+        """Whether there is a branch of this short name, here or at origin."""
+        return bool(await self._refs(f"refs/heads/{name}", f"refs/remotes/origin/{name}"))
+
+    async def merge_base(self, one: str, other: str) -> str:
+        """The best common ancestor of two commits; empty if there is none (or it is cut off)."""
+        try:
+            output = await self._git.run("merge-base", "--end-of-options", one, other)
+        except GitFailed:
+            return ""
+        return output.decode().strip()
+
+    async def ahead(self, base: str, tip: str) -> int:
+        """How many commits `tip` has that `base` does not."""
+        output = await self._git.run("rev-list", "--count", "--end-of-options", f"{base}..{tip}")
+        return int(output.decode().strip() or 0)
+
     async def tree(self, sha: str) -> Tree:
         """All files of a commit, `sha` being its full id; the last few are kept in memory."""
         if not is_object_id(sha):

@@ -20,6 +20,7 @@ from driftd.model.condition import Condition, Severity
 from driftd.model.tree import ResolvedSource, Tree
 from driftd.source.git import GitRepository
 from driftd.source.objects import CommitInfo
+from driftd.source.revision import short_name
 from driftd.source.url import identity, parse, printable
 
 _FETCHES = 4
@@ -183,8 +184,10 @@ class Repositories:
         mirror: Callable[[str], Repository] | None = None,
         head: str = "HEAD",
         homes: Sequence[Home] = (),
+        followers: frozenset[str] | None = None,
     ) -> None:
         """Use `Repositories.open`; `mirror` makes the repository of a remote URL."""
+        self._followers = followers
         self.table = table
         self._homes = tuple(homes)
         self._head = head
@@ -219,6 +222,37 @@ class Repositories:
         known = [Checkout(c.name, tuple(urls)) for c, urls in zip(checkouts, remotes, strict=True)]
         table = RepositoryMap(checkouts=tuple(known), pairs=pairs, remote=mirror is not None)
         return cls(checkouts, table, worktree=worktree, mirror=mirror, head=head, homes=homes)
+
+    @property
+    def primary(self) -> GitRepository | None:
+        """The first checkout: the one that declares the Applications."""
+        return self._primary
+
+    def at(
+        self, head: str, *, worktree: bool = False, followers: frozenset[str] = frozenset()
+    ) -> Repositories:
+        """The same repositories, with another meaning of `HEAD` of the first checkout.
+
+        `followers` are branches that mean `HEAD` too. Trees that were read are shared.
+        """
+        fresh = Repositories(
+            (),
+            self.table,
+            worktree=worktree,
+            mirror=self._mirror,
+            head=head,
+            homes=self._homes,
+            followers=followers,
+        )
+        fresh._local, fresh._remote = self._local, self._remote
+        fresh._primary = self._primary
+        return fresh
+
+    def follows(self, repository: Repository, revision: str) -> bool:
+        """Whether a revision of a repository means `HEAD` of the first checkout."""
+        return repository is self._primary and (
+            short_name(revision or "HEAD") in {"HEAD", *(self._followers or ())}
+        )
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -321,7 +355,7 @@ class Repositories:
         repository = await self.repository(source.repo_url, urls)
         wanted = source.target_revision or "HEAD"
         reading = await self._read(repository, wanted)
-        if repository is self._primary and wanted != "HEAD":
+        if repository is self._primary and not self.follows(repository, wanted):
             self._note_pinned(wanted, reading)
         return ResolvedSource(
             source=source,
@@ -333,6 +367,8 @@ class Repositories:
 
     def _note_pinned(self, wanted: str, reading: Reading) -> None:
         """Say that a flag does not reach a source that pins its own revision."""
+        if self._followers is not None:
+            return  # a preview says itself which applications it does not reach
         if self._worktree and not reading.revision.endswith("-dirty"):
             flag = "--worktree reads the branch that is checked out"
         elif self._head != "HEAD":
@@ -345,7 +381,7 @@ class Repositories:
 
     async def _read(self, repository: Repository, revision: str) -> Reading:
         """One revision of one repository; concurrent callers share the work."""
-        if revision == "HEAD" and repository is self._primary:
+        if self.follows(repository, revision):
             revision = self._head
         key = (repository.name, revision)
         if key not in self._readings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -18,6 +19,18 @@ _NAMED = 5
     "--app", multiple=True, metavar="NAME", help="Only this application; globs allowed. Repeatable."
 )
 @options.baseline_flags
+@options.flag(
+    "--preview/--no-preview",
+    default=False,
+    help="Say what merging --revision (default: HEAD) into --against would change on each "
+    "cluster, apart from drift.",
+)
+@options.flag(
+    "--against",
+    metavar="REV",
+    help="With --preview: the branch or commit that the change is merged into (default: the "
+    "default branch of origin).",
+)
 @options.repository_flags
 @options.cluster_flags
 @options.report_output
@@ -26,12 +39,18 @@ def check_command(names: tuple[str, ...], app: tuple[str, ...], **flags: Any) ->
 
     APP is a name or glob of an application (NAMESPACE/NAME where names repeat). Only reads.
 
-    Exit codes: 0 no drift; 1 drift; 2 something could not be judged or an error happened.
+    With --preview nothing is said of drift, but of what merging a pull request would change.
+
+    Exit codes: 0 no drift; 1 drift; 2 something could not be judged or an error happened. With
+    --preview: 0 merging changes nothing; 1 it changes something; 2 as before.
     """
     from driftd.cli import exit_code, formats
     from driftd.cli.progress import Narrator
     from driftd.model.report import has_drift
 
+    _check_together(flags)
+    if flags["preview"]:
+        return _preview(options.applications(names, app), flags)
     chosen = options.look_options(flags, names=options.applications(names, app))
     chosen |= options.baseline_options(flags)
     narrator = Narrator(quiet=flags["quiet"], verbose=flags["verbose"])
@@ -45,6 +64,48 @@ def check_command(names: tuple[str, ...], app: tuple[str, ...], **flags: Any) ->
         complete=report.complete,
         drift=any(has_drift(application.resources) for application in report.applications),
         report_drift=not flags["no_exit_code"],
+    )
+
+
+def _check_together(flags: Mapping[str, Any]) -> None:
+    """Refuse flags that mean nothing beside one another."""
+    context = click.get_current_context(silent=True)
+    if not flags["preview"]:
+        if flags["against"]:
+            raise click.UsageError("--against needs --preview", ctx=context)
+        return
+    refused = {
+        "--baseline": flags["baseline"],
+        "--hash-key-file": flags["hash_key_file"],
+        "--show": flags["show"],
+    }
+    for name, value in refused.items():
+        if value:
+            raise click.UsageError(
+                f"{name} is about drift, and --preview shows none: give one of them", ctx=context
+            )
+    if flags["output"] in {"junit", "sarif"}:
+        raise click.UsageError(
+            f"-o {flags['output']} is a format for findings, and what a merge changes is none; "
+            "--preview has table, wide, json, yaml, name, markdown and github",
+            ctx=context,
+        )
+
+
+def _preview(names: tuple[str, ...], flags: dict[str, Any]) -> int:
+    """`driftd check --preview`."""
+    from driftd.cli import exit_code, preview_formats
+    from driftd.cli.progress import Narrator
+
+    chosen = options.look_options(flags, names=names)
+    narrator = Narrator(quiet=flags["quiet"], verbose=flags["verbose"])
+    try:
+        report = calls.preview(chosen, narrator, against=flags["against"])
+    finally:
+        narrator.close()
+    preview_formats.write_preview(report, flags)
+    return exit_code.of_report(
+        complete=report.complete, drift=report.changes, report_drift=not flags["no_exit_code"]
     )
 
 

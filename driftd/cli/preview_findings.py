@@ -1,0 +1,208 @@
+"""What all formats of a preview share: order, counts, names and one text for each change."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from msgspec import UNSET
+
+from driftd.cli import field_path, values
+from driftd.cli.findings import file_and_line, one_line
+from driftd.cli.terminal import printable
+from driftd.model.preview import (
+    Action,
+    ApplicationAction,
+    ApplicationPreview,
+    Effect,
+    FieldChange,
+    FieldKind,
+    ObjectPreview,
+    OnCluster,
+    PreviewReport,
+)
+
+NOT_SET = "(not set)"
+REMOVED = "(removed)"
+LEVELS = ("critical", "high", "medium", "low")
+PAST = {
+    Action.DELETE: "deleted",
+    Action.CREATE: "created",
+    Action.MOVE: "moved",
+    Action.CHANGE: "changed",
+    Action.LEAVE: "left behind",
+}
+"""What is said of objects, the worst first."""
+_APPLICATIONS = (
+    (ApplicationAction.DELETE, "is removed", "are removed"),
+    (ApplicationAction.CREATE, "is new", "are new"),
+    (ApplicationAction.CHANGE, "changes", "change"),
+    (ApplicationAction.UNKNOWN, "could not be compared", "could not be compared"),
+)
+_KIND_NOTES = {
+    FieldKind.REORDERED: "only the order differs",
+    FieldKind.RENAMED: "renamed",
+}
+
+
+def ordered(applications: Iterable[ApplicationPreview]) -> list[ApplicationPreview]:
+    """By cluster, the worst application first."""
+    return sorted(applications, key=lambda app: (cluster_of(app), rank_of(app), app.name))
+
+
+def rank_of(app: ApplicationPreview) -> int:
+    """0 for an application with something critical; those without changes come last."""
+    return min((LEVELS.index(one.severity) for one in app.resources), default=len(LEVELS))
+
+
+def objects(app: ApplicationPreview) -> list[ObjectPreview]:
+    """The objects of an application, the worst first."""
+    actions = list(PAST)
+    return sorted(
+        app.resources,
+        key=lambda one: (
+            LEVELS.index(one.severity),
+            actions.index(one.action),
+            one.kind,
+            one.namespace,
+            one.name,
+        ),
+    )
+
+
+def fields(one: ObjectPreview) -> list[FieldChange]:
+    """The changes of an object, the worst first."""
+    return sorted(one.changes, key=lambda change: LEVELS.index(change.severity))
+
+
+def cluster_of(app: ApplicationPreview) -> str:
+    """The cluster's name, or the destination where it is not known."""
+    return app.cluster or app.destination.server or "no cluster"
+
+
+def summary(report: PreviewReport) -> str:
+    """`3 applications change: 1 object created, 4 changed`, over all clusters."""
+    return _summary(report.applications) or "merging changes nothing"
+
+
+def cluster_lines(report: PreviewReport) -> list[tuple[str, str]]:
+    """Each cluster that changes, with its own summary."""
+    by_cluster: dict[str, list[ApplicationPreview]] = {}
+    for app in report.applications:
+        by_cluster.setdefault(cluster_of(app), []).append(app)
+    return [(name, _summary(apps)) for name, apps in sorted(by_cluster.items())]
+
+
+def _summary(applications: Sequence[ApplicationPreview]) -> str:
+    parts = []
+    for action, one, many in _APPLICATIONS:
+        number = sum(app.action is action for app in applications)
+        if number:
+            noun = "application" if number == 1 else "applications"
+            parts.append(f"{number} {noun} {one if number == 1 else many}")
+    resources = [item for app in applications for item in app.resources]
+    counts = Counter(item.action for item in resources)
+    told = [f"{counts[action]} {word}" for action, word in PAST.items() if counts[action]]
+    if told:
+        total = f"{len(resources)} object{'' if len(resources) == 1 else 's'}"
+        effects = Counter(item.effect for item in resources)
+        rollouts, recreations = effects[Effect.ROLLOUT], effects[Effect.RECREATE]
+        if recreations:
+            told.append(f"{recreations} to recreate")
+        if rollouts:
+            told.append(f"{rollouts} rollout{'' if rollouts == 1 else 's'}")
+        parts.append(f"{total}: {', '.join(told)}")
+    return "; ".join(parts)
+
+
+def untouched_text(number: int) -> str:
+    """The line about drift that merging leaves alone; empty if there is none."""
+    if not number:
+        return ""
+    noun = "1 drifted field" if number == 1 else f"{number} drifted fields"
+    verb = "is" if number == 1 else "are"
+    return f"{noun} of these objects {verb} not touched by this change (driftd check shows them)"
+
+
+def unchanged_text(report: PreviewReport) -> str:
+    """How many applications stay as they are."""
+    number = report.summary.applications.get(str(ApplicationAction.UNCHANGED), 0)
+    return f"{number} application{'' if number == 1 else 's'} unchanged" if number else ""
+
+
+def object_name(one: ObjectPreview) -> str:
+    """`Kind [NAMESPACE/]NAME`."""
+    place = f"{one.namespace}/{one.name}" if one.namespace else one.name
+    return printable(f"{one.kind} {place}")
+
+
+def origin_of(one: ObjectPreview) -> str:
+    """The file that declares the object, with the line where it is known."""
+    return file_and_line(one.origin)
+
+
+def path_of(change: FieldChange, one: ObjectPreview) -> str:
+    """The field as a person reads it."""
+    ssa_path = "" if change.ssa_path is UNSET else change.ssa_path
+    return field_path.readable_path(change.path, ssa_path, group=one.group, kind=one.kind)
+
+
+def shown(
+    change: FieldChange, *, width: int, max_lines: int
+) -> values.Pair | values.LineDiff | values.Concealed:
+    """Old and new value for people."""
+    found = values.difference(change.old, change.new, width=width, max_lines=max_lines)
+    if isinstance(found, values.Pair):
+        old = NOT_SET if change.old is UNSET else found.git
+        new = REMOVED if change.new is UNSET else found.live
+        return values.Pair(old, new, found.note)
+    return found
+
+
+def notes_of(change: FieldChange) -> list[str]:
+    """What to know about a change: its kind, how the cluster stands to it, what it sets off."""
+    notes = [_KIND_NOTES[change.kind]] if change.kind in _KIND_NOTES else []
+    if change.severity == "critical":
+        notes.append(one_line(change.severity_reason))
+    if change.effect is Effect.RECREATE and change.effect_reason is not UNSET:
+        notes.append(one_line(change.effect_reason))
+    if change.on_cluster is OnCluster.ALREADY:
+        notes.append("already so on the cluster")
+    elif change.on_cluster is OnCluster.DRIFTED:
+        live = NOT_SET if change.live is UNSET else values.shorten(values.flow(change.live), 60)
+        who = "" if change.manager is UNSET else f" by {one_line(str(change.manager))}"
+        notes.append(f"overwrites drift: the cluster has {live}{who}")
+    return notes
+
+
+def effect_text(one: ObjectPreview) -> str:
+    """What the changes of an object set off."""
+    if one.effect is UNSET or one.effect_reason is UNSET:
+        return ""
+    return f"{one.effect}: {one_line(one.effect_reason)}"
+
+
+def facts_of(app: ApplicationPreview) -> list[str]:
+    """Cluster, namespace and project, and that nobody syncs it by itself."""
+    facts = [
+        f"cluster {app.cluster}" if app.cluster else f"destination {app.destination.server}",
+        f"namespace {app.destination.namespace}" if app.destination.namespace else "",
+        f"project {app.project}",
+        "" if app.automated else "synced by hand",
+    ]
+    return [printable(fact) for fact in facts if fact]
+
+
+def short(revision: str) -> str:
+    """A commit as Git abbreviates it."""
+    commit, dash, mark = revision.partition("-")
+    return f"{commit[:8]}{dash}{mark}"
+
+
+def sides(report: PreviewReport) -> str:
+    """`change bump (4c1d…) into main (12ab…)`."""
+    head, base = report.revision, report.base
+    return (
+        f"{printable(head.name)} ({short(head.commit)}) into "
+        f"{printable(base.name)} ({short(base.commit)})"
+    )

@@ -1,0 +1,116 @@
+"""`-o markdown` of a preview: a comment for the pull request that is previewed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec import UNSET
+
+from driftd.cli import preview_findings as findings
+from driftd.cli import values
+from driftd.cli.findings import condition_text, one_line
+from driftd.cli.markdown import LIMIT, Page, code, head_row, row, word
+from driftd.model.preview import ApplicationPreview, FieldChange, ObjectPreview, PreviewReport
+from driftd.model.report import ReportCondition
+
+_RESERVE = 900
+_CELL = 100
+_TEXT = 600
+_LINES = 6
+_HEAD = ("What", "Object", "Field", "Old", "New", "To know")
+
+
+def markdown(report: PreviewReport) -> str:
+    """The preview as GitHub-flavoured Markdown of at most 60,000 characters.
+
+    Everything that comes from clusters and repositories stands in code spans.
+    """
+    page = Page(LIMIT - _RESERVE)
+    page.add(f"## driftd: {findings.summary(report)}\n\n")
+    head, base = report.revision, report.base
+    page.add(
+        f"Merging {code(head.name)} ({findings.short(head.commit)}) into "
+        f"{code(base.name)} ({findings.short(base.commit)}):\n\n"
+    )
+    clusters = [
+        row((word(name), text or "no object changes"))
+        for name, text in findings.cluster_lines(report)
+    ]
+    page.rows(clusters, "clusters", head=head_row(("Cluster", "What changes")))
+    quiet = (findings.unchanged_text(report), findings.untouched_text(
+        report.summary.untouched_drift).replace("driftd check", "`driftd check`"))  # fmt: skip
+    for text in filter(None, quiet):
+        page.add(f"{text}.\n\n")
+    _conditions(page, report.conditions)
+    for app in findings.ordered(report.applications):
+        _application(page, app)
+    page.end(f"Rendered and compared at {report.generated_at}", command="check --preview -o json")
+    return page.text
+
+
+def _application(page: Page, app: ApplicationPreview) -> None:
+    rows = [line for one in findings.objects(app) for line in _object(one)]
+    count = len(app.resources)
+    number = f"{count} object" + ("" if count == 1 else "s")
+    name = one_line(app.name)
+    where = one_line(findings.cluster_of(app))
+    # Inside a summary there are no code spans, so what could be markup is escaped.
+    title = f"<b>{_escaped(name)}</b> on {_escaped(where)}: {app.action}, {number}"
+    if not page.add(f"<details><summary>{title}</summary>\n\n", what="applications", reserve=400):
+        return
+    facts = "" if app.automated else "Nobody syncs it automatically: the changes wait for a sync.\n"
+    if app.reason is not UNSET:
+        facts += f"{code(app.reason, _TEXT)}\n"
+    page.add(f"{facts}\n" if facts else "")
+    _conditions(page, app.conditions)
+    page.rows(rows, "changes", head=head_row(_HEAD), tail="")
+    page.close("</details>\n\n")
+
+
+def _conditions(page: Page, conditions: Sequence[ReportCondition]) -> None:
+    page.rows([f"- {code(condition_text(c), _TEXT)}" for c in conditions], "notes")
+
+
+def _object(one: ObjectPreview) -> list[str]:
+    """A row for the object itself if there is something to say of it, and one for each field."""
+    name = code(findings.object_name(one))
+    origin = findings.origin_of(one)
+    place = f"{name}<br>in {code(origin)}" if origin else name
+    notes = [code(one.reason, _TEXT)] if one.reason is not UNSET else []
+    if not one.changes and one.severity == "critical":
+        notes.append(f"**critical**: {code(one.severity_reason)}")
+    effect = findings.effect_text(one)
+    if effect:
+        notes.append(f"**{one.effect}**: {code(str(one.effect_reason))}")
+    rows = []
+    if notes or not one.changes:
+        rows.append(row((str(one.action), place, "", "", "", "<br>".join(notes))))
+        place = name
+    for change in findings.fields(one):
+        old, new = _cells(change)
+        told = [code(note, _TEXT) for note in findings.notes_of(change)]
+        if change.severity == "critical":
+            told.insert(0, "**critical**")
+        path = code(findings.path_of(change, one))
+        rows.append(row((str(change.kind), place, path, old, new, "<br>".join(told))))
+        place = name
+    return rows
+
+
+def _cells(change: FieldChange) -> tuple[str, str]:
+    shown = findings.shown(change, width=_CELL, max_lines=_LINES)
+    if isinstance(shown, values.LineDiff):
+        old = [code(line[2:]) or "(empty line)" for line in shown.lines if line[:1] == "-"]
+        new = [code(line[2:]) or "(empty line)" for line in shown.lines if line[:1] == "+"]
+        return "<br>".join([*old, f"({shown.note})"]), "<br>".join(new)
+    if isinstance(shown, values.Concealed):
+        return shown.text, shown.text
+    absent = {findings.NOT_SET, findings.REMOVED}
+    old_text, new_text = (
+        text if text in absent else code(text) for text in (shown.git, shown.live)
+    )
+    return old_text + (f"<br>({shown.note})" if shown.note else ""), new_text
+
+
+def _escaped(text: str) -> str:
+    return "".join(char if char.isalnum() or char in " -./" else f"&#{ord(char)};" for char in text)

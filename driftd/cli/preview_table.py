@@ -1,0 +1,193 @@
+"""A preview for people: the summary of each cluster first, then the worst application first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from msgspec import UNSET
+from rich.text import Text
+
+from driftd.cli import preview_findings as findings
+from driftd.cli import values
+from driftd.cli.exit_code import DRIFT, ERROR, of_report
+from driftd.cli.findings import one_line
+from driftd.cli.terminal import printable
+from driftd.model.preview import (
+    Action,
+    ApplicationAction,
+    ApplicationPreview,
+    FieldChange,
+    ObjectPreview,
+    PreviewReport,
+)
+from driftd.model.report import ReportCondition
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_ACTION_STYLES = {
+    Action.CREATE: "green",
+    Action.DELETE: "bold red",
+    Action.LEAVE: "yellow",
+    Action.MOVE: "cyan",
+    Action.CHANGE: "bold",
+}
+_SEVERITY_STYLES = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "cyan"}
+_APPLICATION_WORDS = {
+    ApplicationAction.CREATE: "new",
+    ApplicationAction.CHANGE: "changes",
+    ApplicationAction.DELETE: "removed",
+    ApplicationAction.UNKNOWN: "unknown",
+    ApplicationAction.UNCHANGED: "unchanged",
+}
+_ACTION_COLUMN = 9
+_SEVERITY_COLUMN = 10
+_LISTED = 12
+_LINES = 14
+_LINES_WIDE = 400
+
+
+def print_preview(
+    console: Console, report: PreviewReport, *, wide: bool = False, report_changes: bool = True
+) -> None:
+    """Print what merging would change; `wide` cuts nothing and prints raw pointers."""
+    _Table(console, wide=wide).print(report, report_changes=report_changes)
+
+
+class _Table:
+    def __init__(self, console: Console, *, wide: bool) -> None:
+        self.console = console
+        self.wide = wide
+
+    def print(self, report: PreviewReport, *, report_changes: bool) -> None:
+        self._line(Text(f"Merging {findings.sides(report)}", "bold"))
+        clusters = findings.cluster_lines(report)
+        column = max((len(name) for name, _ in clusters), default=0)
+        for name, text in clusters:
+            lead = Text(f"{printable(name):<{column}}  ")
+            self._line(lead, Text(text or "no object changes"))
+        rest = findings.unchanged_text(report)
+        if rest:
+            self._line(Text(rest, "dim"))
+        untouched = findings.untouched_text(report.summary.untouched_drift)
+        if untouched:
+            self._line(Text(untouched, "dim"))
+        self._conditions(report.conditions, indent=0)
+        for app in findings.ordered(report.applications):
+            self._application(app)
+        self._line()
+        self._line(Text(_ending(report, report_changes=report_changes), "bold"))
+
+    def _application(self, app: ApplicationPreview) -> None:
+        self._line()
+        word = _APPLICATION_WORDS[app.action]
+        self._line(Text(f"{word:<{_ACTION_COLUMN}}"), Text(printable(app.name), "bold"))
+        self._line(Text(" · ".join(findings.facts_of(app)), "dim"), indent=_ACTION_COLUMN)
+        if app.reason is not UNSET:
+            self._line(Text(one_line(app.reason)), indent=_ACTION_COLUMN)
+        self._conditions(app.conditions, indent=2)
+        grouped: dict[tuple[Action, str], list[ObjectPreview]] = {}
+        for one in findings.objects(app):
+            if one.changes or one.severity == "critical" or self.wide:
+                self._object(one)
+            else:
+                reason = "" if one.reason is UNSET else one_line(one.reason)
+                grouped.setdefault((one.action, reason), []).append(one)
+        for (action, reason), members in grouped.items():
+            self._group(action, reason, members)
+
+    def _group(self, action: Action, reason: str, members: list[ObjectPreview]) -> None:
+        """Objects that come or go as a whole, and for one reason."""
+        listed = [findings.object_name(one) for one in members]
+        more = len(listed) - _LISTED
+        text = ", ".join(listed[:_LISTED]) + (f" and {more} more (-o wide)" if more > 0 else "")
+        if len(members) == 1 and findings.origin_of(members[0]):
+            text += f"  in {findings.origin_of(members[0])}"
+        lead = Text(f"{action!s:<{_ACTION_COLUMN}}", _ACTION_STYLES[action])
+        self._line(lead, Text(text), indent=2)
+        if reason:
+            self._line(Text(reason, "dim"), indent=2 + _ACTION_COLUMN)
+
+    def _object(self, one: ObjectPreview) -> None:
+        lead = Text(f"{one.action!s:<{_ACTION_COLUMN}}", _ACTION_STYLES[one.action])
+        self._line(lead, Text(findings.object_name(one), "bold"), indent=2)
+        indent = 2 + _ACTION_COLUMN
+        origin = findings.origin_of(one)
+        if origin:
+            self._line(Text(f"in {origin}", "dim"), indent=indent)
+        if one.reason is not UNSET:
+            self._line(Text(one_line(one.reason)), indent=indent)
+        if not one.changes and one.severity == "critical":
+            style = _SEVERITY_STYLES[one.severity]
+            self._line(Text(f"critical: {one_line(one.severity_reason)}", style), indent=indent)
+        effect = findings.effect_text(one)
+        if effect:
+            self._line(Text(effect, "yellow"), indent=indent)
+        width = self.console.width - 4 - _SEVERITY_COLUMN
+        for change in findings.fields(one):
+            for head, body in self._field(change, one, width):
+                self._line(head, body, indent=4)
+
+    def _field(
+        self, change: FieldChange, one: ObjectPreview, width: int
+    ) -> Iterator[tuple[Text, Text]]:
+        lead = Text(
+            f"{change.severity:<{_SEVERITY_COLUMN}}", _SEVERITY_STYLES.get(change.severity, "")
+        )
+        path = printable(change.path) if self.wide else findings.path_of(change, one)
+        shown = findings.shown(
+            change,
+            width=0 if self.wide else max(20, width - 6),
+            max_lines=_LINES_WIDE if self.wide else _LINES,
+        )
+        beside = Text(" " * _SEVERITY_COLUMN)
+        head = Text(path)
+        if isinstance(shown, values.LineDiff):
+            yield lead, head.append(f"  ({shown.note})  - old  + new", "dim")
+            for line in shown.lines:
+                yield beside, Text(line, {"-": "red", "+": "green"}.get(line[:1], "dim"))
+        elif isinstance(shown, values.Concealed):
+            yield lead, head.append(f"  {shown.text}", "dim")
+        elif len(head) + len(shown.git) + len(shown.live) + 5 <= width:
+            head.append("  ").append(shown.git, "red").append(" → ").append(shown.live, "green")
+            yield lead, head.append(f"  ({shown.note})" if shown.note else "", "dim")
+        else:
+            yield lead, head
+            yield Text(" " * _SEVERITY_COLUMN + "old  "), Text(shown.git, "red")
+            yield Text(" " * _SEVERITY_COLUMN + "new  "), Text(shown.live, "green")
+        for note in findings.notes_of(change):
+            yield beside, Text(note, "dim")
+
+    def _conditions(self, conditions: Iterable[ReportCondition], *, indent: int) -> None:
+        for condition in conditions:
+            text = Text.assemble(
+                (printable(condition.type), "yellow"), ": ", one_line(condition.message)
+            )
+            self._line(Text("! ", "yellow"), text, indent=indent)
+
+    def _line(self, lead: Text | None = None, body: Text | None = None, *, indent: int = 0) -> None:
+        """One paragraph: `lead` in its own column, `body` wrapped beside it."""
+        lead = lead or Text()
+        if body is None:
+            lead, body = Text(), lead
+        column = indent + lead.cell_len
+        width = max(20, self.console.width - column)
+        lines = list(body.wrap(self.console, width)) if body.cell_len > width else [body]
+        for number, line in enumerate(lines):
+            line.rstrip()
+            start = Text(" " * indent).append_text(lead) if number == 0 else Text(" " * column)
+            whole = start.append_text(line)
+            whole.rstrip()
+            self.console.print(whole, no_wrap=True, overflow="ignore", crop=False)
+
+
+def _ending(report: PreviewReport, *, report_changes: bool) -> str:
+    code = of_report(complete=report.complete, drift=report.changes, report_drift=report_changes)
+    text = "merging changes nothing"
+    if code == ERROR:
+        text = "something could not be rendered or compared (marked ! above)"
+        text += ", beside what changes" if report.changes else ""
+    elif report.changes:
+        text = "merging changes something" + ("" if code == DRIFT else " (--no-exit-code)")
+    return f"exit {code}: {text}"

@@ -1,0 +1,347 @@
+"""What merging a change would do to every cluster, apart from drift: rendered twice, compared.
+
+declared (twice) -> desired (twice) -> compared with one another -> held against live. The clusters
+are read only for objects that change, and only read.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from driftd.aio import gather_isolated
+from driftd.clock import Clock, rfc3339
+from driftd.cluster.destinations import ClusterTarget
+from driftd.controller.declared import Declared, Entry, declare
+from driftd.controller.desired import desired_state
+from driftd.controller.observed import ClusterView, observe, view_cluster
+from driftd.controller.options import CheckOptions
+from driftd.controller.preview_objects import Pair, Touched, application_preview, touched
+from driftd.controller.preview_sides import Side, choose_sides
+from driftd.controller.verdict import Look
+from driftd.controller.workspace import Progress, Workspace
+from driftd.errors import ConfigError, DriftdError, SourceError, described
+from driftd.model.condition import Condition, Severity
+from driftd.model.preview import (
+    ApplicationAction,
+    ApplicationPreview,
+    PreviewReport,
+    PreviewSummary,
+)
+from driftd.model.report import ReportCondition
+from driftd.policy.project import check_application
+
+_RENDERS = 4
+_NAMED = 5
+_LISTED = 30
+Where = ClusterTarget | str
+"""A cluster, or the text of a destination that no cluster is known for."""
+
+
+async def preview(
+    workspace: Workspace,
+    options: CheckOptions,
+    against: str | None,
+    *,
+    progress: Progress,
+    clock: Clock,
+) -> PreviewReport:
+    """What merging the revision of `options` into `against` would change on each cluster.
+
+    Raises DriftdError only where nothing at all can be compared.
+    """
+    before, after = await choose_sides(workspace, options, against, progress)
+    work = _Preview(options, before, after, progress, clock)
+    await work.declare()
+    by_place: dict[Where, list[Pair]] = {}
+    for where, pair in work.pairs():
+        by_place.setdefault(where, []).append(pair)
+    told = await work.unreached(pair for pairs in by_place.values() for pair in pairs)
+    if told:
+        progress(f"note: {told}")
+
+    async def one(where: Where) -> list[ApplicationPreview]:
+        return await work.cluster(where, by_place[where])
+
+    results = await gather_isolated(one, by_place, limit=len(by_place) or 1)
+    applications: list[ApplicationPreview] = []
+    conditions = list(work.conditions)
+    for where, result in zip(by_place, results, strict=True):
+        if isinstance(result, Exception):
+            name = where if isinstance(where, str) else where.name
+            conditions.append(Condition("ComparisonError", f"{name}: {described(result)}"))
+        else:
+            applications += result
+    conditions += work.unread
+    for note in after.workspace.repositories.notes:
+        progress(f"note: {note}")
+    return _report(before, after, applications, conditions, rfc3339(clock.now()))
+
+
+class _Preview:
+    """One comparison of two sides."""
+
+    def __init__(
+        self, options: CheckOptions, before: Side, after: Side, progress: Progress, clock: Clock
+    ) -> None:
+        self.options = options
+        self.before = before
+        self.after = after
+        self.progress = progress
+        self.clock = clock
+        self.conditions: list[Condition] = []
+        self.unread: list[Condition] = []
+        """Clusters that could not be read: the comparison goes without them."""
+        self.old: Declared
+        self.new: Declared
+
+    async def declare(self) -> None:
+        """Find the applications of both sides. Raises DriftdError if neither has one."""
+        # Names are matched afterwards: an application may be declared on one side alone.
+        options = replace(self.options, applications=(), namespace=None)
+        found: list[Declared] = []
+        failures: list[SourceError] = []
+        for side in (self.before, self.after):
+            try:
+                found.append(await declare(side.workspace, options, self.progress))
+            except SourceError as error:
+                if not error.message.startswith("no Argo CD Application"):
+                    raise
+                failures.append(error)
+                found.append(Declared(entries=(), conditions=(), urls=frozenset()))
+        if len(failures) == 2:
+            raise failures[1]
+        self.old, self.new = found
+        here = set(self.new.conditions)
+        self.conditions += [
+            c
+            for c in self.new.conditions
+            if c.severity is Severity.ERROR or c not in self.old.conditions
+        ]
+        self.conditions += [
+            replace_message(c, f"at the base: {c.message}")
+            for c in self.old.conditions
+            if c not in here and c.severity is Severity.ERROR
+        ]
+        names = [e.application for side in found for e in side.entries]
+        asked = self.options.applications or self.options.namespace
+        if asked and not any(map(self.options.chooses, names)):
+            wanted = ", ".join(self.options.applications) or f"namespace {asked}"
+            listed = ", ".join(sorted({app.name for app in names})[:_LISTED]) or "none at all"
+            raise ConfigError(f"no application matches {wanted}", hint=f"declared are: {listed}")
+
+    def pairs(self) -> Iterable[tuple[Where, Pair]]:
+        """Each application of both sides; one that goes elsewhere is two."""
+        old, new = (
+            {e.application.qualified_name: e for e in side.entries
+             if self.options.chooses(e.application)}
+            for side in (self.old, self.new)
+        )  # fmt: skip
+        for name in sorted({*old, *new}):
+            before, after = old.get(name), new.get(name)
+            if before is None or after is None or _where(before) == _where(after):
+                entry = after or before
+                if entry is not None:
+                    yield _where(entry), Pair(before, after)
+                continue
+            yield _where(before), Pair(before, None, f"it goes to {_label(after)} instead")
+            yield _where(after), Pair(None, after, f"it comes from {_label(before)}")
+
+    async def unreached(self, pairs: Iterable[Pair]) -> str:
+        """A note of the applications that the change cannot reach: pinned, or of elsewhere."""
+        names = [
+            pair.after.application.name
+            for pair in pairs
+            if pair.before and pair.after and not await self._reaches(pair.after)
+        ]
+        if not names:
+            return ""
+        listed = ", ".join(sorted(names)[:_NAMED])
+        rest = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        return (
+            f"{listed}{rest}: no source follows the branch that is merged into (pinned, or of "
+            "another repository), so a change of files does not reach them"
+        )
+
+    async def _reaches(self, entry: Entry) -> bool:
+        repositories = self.after.workspace.repositories
+        for source in entry.application.spec.all_sources:
+            if source.chart or not source.repo_url:
+                continue
+            try:
+                repository = await repositories.repository(source.repo_url, self.new.urls)
+            except DriftdError:
+                continue
+            if repositories.follows(repository, source.target_revision):
+                return True
+        return False
+
+    async def cluster(self, where: Where, pairs: Sequence[Pair]) -> list[ApplicationPreview]:
+        """The applications of one cluster that change."""
+        moving = [pair for pair in pairs if not await self._same_inputs(pair)]
+        if not moving:
+            return [_unchanged(pair) for pair in pairs]
+        view = await self._view(where)
+        rendered = await gather_isolated(
+            lambda pair: self._rendered(pair, view), moving, limit=_RENDERS
+        )
+        done = []
+        for pair, result in zip(moving, rendered, strict=True):
+            if isinstance(result, BaseException):
+                told = Condition("ComparisonError", described(result))
+                pair.failed(told)
+            done.append(pair)
+        objects = touched(done)
+        look = await self._look(where, view, objects) if view is not None else None
+        applications = [
+            await application_preview(
+                pair,
+                [one for one in objects if one.owner is pair],
+                look,
+                self.after.workspace.sandbox,
+                self.new.customizations.ignore,
+            )
+            for pair in done
+        ]
+        unchanged = [pair for pair in pairs if pair not in moving]
+        return applications + [_unchanged(pair) for pair in unchanged]
+
+    async def _same_inputs(self, pair: Pair) -> bool:
+        """Whether an application is declared and built from the same on both sides.
+
+        Only whole trees are compared: what a source includes from elsewhere is not known before
+        it is rendered.
+        """
+        before, after = pair.before, pair.after
+        if before is None or after is None or pair.spec_changed or before.project != after.project:
+            return False
+        old = await self.before.workspace.repositories.resolve(before.application, self.old.urls)
+        new = await self.after.workspace.repositories.resolve(after.application, self.new.urls)
+        return old.conditions == new.conditions and [
+            (source.index, source.tree.id) for source in old.sources
+        ] == [(source.index, source.tree.id) for source in new.sources]
+
+    async def _view(self, where: Where) -> ClusterView | None:
+        if not isinstance(where, ClusterTarget):
+            self._unread(where, "no context of the kubeconfig is it; --cluster names one")
+            return None
+        self.progress(f"connecting to {where.name}")
+        try:
+            view = await view_cluster(self.after.workspace.clusters.open(where))
+        except ConfigError as error:
+            self._unread(where.name, error.message)
+            return None
+        if view.problem is not None:
+            self._unread(where.name, view.problem.message)
+            return None
+        return view
+
+    def _unread(self, name: str, why: str) -> None:
+        text = (
+            f"cluster {name} is not read ({why}): rendered without its APIs, compared without "
+            "its schemas and its live objects"
+        )
+        self.unread.append(Condition("ClusterNotReadWarning", text, Severity.WARNING))
+
+    async def _rendered(self, pair: Pair, view: ClusterView | None) -> None:
+        name = (pair.after or pair.entry).application.name
+        self.progress(f"rendering {name}")
+        for side, declared, entry in (
+            (self.before, self.old, pair.before),
+            (self.after, self.new, pair.after),
+        ):
+            if entry is None:
+                continue
+            state = await desired_state(
+                side.workspace,
+                _judgeable(entry),
+                view.discovery if view else None,
+                urls=declared.urls,
+                kube_version=view.version if view else "",
+                customizations=declared.customizations,
+            )
+            if entry is pair.before:
+                pair.old = state
+            else:
+                pair.new = state
+
+    async def _look(self, where: Where, view: ClusterView, objects: Sequence[Touched]) -> Look:
+        assert isinstance(where, ClusterTarget)  # noqa: S101 - only clusters have a view
+        if objects:
+            self.progress(f"reading {where.name}")
+        workspace = self.after.workspace
+        observation = await observe(
+            view,
+            (m for one in objects for m in (one.old, one.new) if m is not None),
+            applications=frozenset(),
+            limit=self.options.concurrency,
+            target=where,
+            memory=workspace.schemas,
+        )
+        known = self.new.customizations.known_types
+        if known:
+            observation = replace(observation, schemas=observation.schemas.retyped(known))
+        hub = workspace.hub
+        return Look(
+            view=view,
+            observation=observation,
+            observed_at=rfc3339(self.clock.now()),
+            instance_label=hub.tracking.instance_label if hub else None,
+        )
+
+
+def replace_message(condition: Condition, message: str) -> Condition:
+    """The condition with another message."""
+    return Condition(condition.type, message, condition.severity)
+
+
+def _where(entry: Entry) -> Where:
+    return entry.target or _label(entry)
+
+
+def _label(entry: Entry) -> str:
+    destination = entry.destination
+    return entry.cluster or destination.name or destination.server or "no destination"
+
+
+def _judgeable(entry: Entry) -> Entry:
+    """An entry that nothing but the missing cluster keeps from being rendered."""
+    if entry.target is not None:
+        return entry
+    conditions = check_application(entry.project, entry.application, entry.destination)
+    return replace(entry, conditions=tuple(conditions))
+
+
+def _unchanged(pair: Pair) -> ApplicationPreview:
+    return pair.report(ApplicationAction.UNCHANGED)
+
+
+def _report(
+    before: Side,
+    after: Side,
+    applications: Sequence[ApplicationPreview],
+    conditions: Sequence[Condition],
+    generated_at: str,
+) -> PreviewReport:
+    resources = [one for app in applications for one in app.resources]
+    errors = any(c.severity is Severity.ERROR for c in conditions)
+    counts = Counter(str(app.action) for app in applications)
+    return PreviewReport(
+        generated_at=generated_at,
+        complete=not errors and all(app.complete for app in applications),
+        base=before.revision,
+        revision=after.revision,
+        conditions=tuple(ReportCondition(type=c.type, message=c.message) for c in conditions),
+        applications=tuple(
+            app
+            for app in applications
+            if app.action is not ApplicationAction.UNCHANGED or app.conditions
+        ),
+        summary=PreviewSummary(
+            applications=dict(sorted(counts.items())),
+            resources=dict(sorted(Counter(str(one.action) for one in resources).items())),
+            fields=sum(len(one.changes) for one in resources),
+            untouched_drift=sum(one.untouched_drift for one in resources),
+        ),
+    )

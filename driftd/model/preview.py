@@ -1,0 +1,196 @@
+"""What `driftd check --preview -o json` prints: what merging a change would do to each cluster.
+
+Part of the machine interface `driftd.io/v1`; `docs/reference/preview-report.schema.json` is
+generated from these types. An absent value is an absent key, a masked one `{"masked": true}`.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, Literal
+
+from msgspec import UNSET, UnsetType
+
+from driftd.model.report import (
+    API_VERSION,
+    ReportCondition,
+    ReportDestination,
+    ReportOrigin,
+    WireStruct,
+)
+
+
+class Action(StrEnum):
+    """What merging does to an object."""
+
+    CREATE = "create"
+    CHANGE = "change"
+    MOVE = "move"
+    """Another application declares it from then on."""
+    DELETE = "delete"
+    LEAVE = "leave"
+    """No longer declared, but nothing deletes it: it is left behind."""
+
+
+class ApplicationAction(StrEnum):
+    """What merging does to an application."""
+
+    CREATE = "create"
+    CHANGE = "change"
+    DELETE = "delete"
+    UNCHANGED = "unchanged"
+    UNKNOWN = "unknown"
+    """It could not be rendered or compared; `conditions` says why."""
+
+
+class FieldKind(StrEnum):
+    """What happens to a field in Git."""
+
+    ADDED = "added"
+    REMOVED = "removed"
+    MODIFIED = "modified"
+    REORDERED = "reordered"
+    RENAMED = "renamed"
+
+
+class Effect(StrEnum):
+    """What a change sets off beyond the field itself."""
+
+    ROLLOUT = "rollout"
+    """The workload replaces its Pods."""
+    RECREATE = "recreate"
+    """The API server refuses the change in place: the object has to be deleted and created."""
+
+
+class OnCluster(StrEnum):
+    """How the cluster stands to a change in Git."""
+
+    AS_BASE = "as-base"
+    """It holds what the base declares, so merging changes it."""
+    ALREADY = "already"
+    """It holds what the change declares: merging changes nothing there."""
+    DRIFTED = "drifted"
+    """It holds neither: merging overwrites somebody's value."""
+
+
+Level = Literal["critical", "high", "medium", "low"]
+
+
+class FieldChange(WireStruct, frozen=True, kw_only=True, omit_defaults=True):
+    """One field that merging changes."""
+
+    kind: FieldKind
+    path: str
+    """RFC 6901 pointer into the new object; for `removed`, into the old one."""
+    ssa_path: str | UnsetType = UNSET
+    """`managedFields` notation, segments joined by `/`, with `~` and `/` escaped as in RFC 6901."""
+    old: Any = UNSET
+    new: Any = UNSET
+    on_cluster: OnCluster | UnsetType = UNSET
+    """Absent where the cluster was not read."""
+    live: Any = UNSET
+    """The live value where it is `drifted`."""
+    manager: str | UnsetType = UNSET
+    """Who owns the drifted live value."""
+    severity: Level
+    severity_reason: str
+    effect: Effect | UnsetType = UNSET
+    effect_reason: str | UnsetType = UNSET
+
+
+class ObjectPreview(WireStruct, frozen=True, kw_only=True, omit_defaults=True):
+    """One object that merging touches."""
+
+    group: str
+    version: str
+    kind: str
+    namespace: str
+    name: str
+    action: Action
+    reason: str | UnsetType = UNSET
+    """Why the action is what it is, and what to know about it."""
+    moved_from: str | UnsetType = UNSET
+    """The application that declares the object at the base, for `move`."""
+    severity: Level
+    severity_reason: str
+    effect: Effect | UnsetType = UNSET
+    effect_reason: str | UnsetType = UNSET
+    origin: ReportOrigin | UnsetType = UNSET
+    """Where the object is declared with the change; for `delete` and `leave`, at the base."""
+    changes: tuple[FieldChange, ...] = ()
+    untouched_drift: int = 0
+    """Fields of the object that have drifted and that merging does not touch."""
+
+    @property
+    def already_so(self) -> bool:
+        """Whether the cluster holds all of it already."""
+        return bool(self.changes) and all(c.on_cluster is OnCluster.ALREADY for c in self.changes)
+
+
+class ApplicationPreview(WireStruct, frozen=True, kw_only=True):
+    """One application on one cluster, as merging would change it."""
+
+    name: str
+    namespace: str
+    project: str
+    cluster: str
+    """The kubeconfig context or cluster name that the destination was mapped to; empty if none."""
+    destination: ReportDestination
+    action: ApplicationAction
+    reason: str | UnsetType = UNSET
+    automated: bool
+    """Whether Argo CD or Flux syncs it by itself; else the changes wait for somebody."""
+    conditions: tuple[ReportCondition, ...] = ()
+    resources: tuple[ObjectPreview, ...] = ()
+    complete: bool = True
+    """False when anything of this application could not be rendered or compared."""
+
+
+class PreviewRevision(WireStruct, frozen=True, kw_only=True):
+    """A side of the comparison."""
+
+    name: str
+    """As it was given or found: a branch, a tag, a commit, `work tree`."""
+    commit: str
+    """The commit's full id, `<id>-dirty` for a work tree with changes."""
+
+
+class PreviewSummary(WireStruct, frozen=True, kw_only=True):
+    """Counts over the whole report."""
+
+    applications: dict[str, int]
+    """By `ApplicationAction`, `unchanged` ones included."""
+    resources: dict[str, int]
+    """By `Action`."""
+    fields: int
+    untouched_drift: int
+
+
+class PreviewReport(WireStruct, frozen=True, kw_only=True):
+    """What merging one revision into another would change on each cluster, apart from drift."""
+
+    api_version: str = API_VERSION
+    kind: Literal["PreviewReport"] = "PreviewReport"
+    generated_at: str
+    complete: bool
+    """False when anything could not be rendered or judged (exit code 2)."""
+    base: PreviewRevision
+    """What is merged into: the revision that the comparison starts from."""
+    revision: PreviewRevision
+    """The revision with the change."""
+    conditions: tuple[ReportCondition, ...] = ()
+    applications: tuple[ApplicationPreview, ...]
+    """Those that change or could not be compared."""
+    summary: PreviewSummary
+
+    @property
+    def changes(self) -> bool:
+        """Whether merging would change anything."""
+        quiet = (ApplicationAction.UNCHANGED, ApplicationAction.UNKNOWN)
+        return any(one.resources or one.action not in quiet for one in self.applications)
+
+
+def worst(levels: list[Level]) -> Level:
+    """The worst of some severities; `low` if there is none."""
+    order: tuple[Level, ...] = ("critical", "high", "medium", "low")
+    return min(levels, key=order.index, default="low")

@@ -1,0 +1,211 @@
+"""`driftd check --preview` on the example repository and a real API server."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.site import CONTEXT, Seen, Site
+from tests.testbed.cluster import ControlPlane
+from tests.testbed.gitrepo import GitRepo
+from tests.testbed.kubeconfig import write_kubeconfig
+
+EXAMPLE = Path(__file__).parents[1] / "fixtures" / "kubernetes-gitops"
+APPS = ("production-apps", "production-extra", "production-ledger", "production-event-exporter")
+
+pytestmark = pytest.mark.cluster
+
+
+@pytest.fixture
+def site(api_server: ControlPlane, tmp_path: Path) -> Site:
+    """The example repository on branch `change` of `main`, production's apps deployed from main."""
+    root = tmp_path / "repository"
+    shutil.copytree(EXAMPLE, root)
+    repo = GitRepo(root)
+    repo.commit("Base")
+    repo.git("update-ref", "refs/remotes/origin/main", "HEAD")
+    built = api_server.kubectl("kustomize", str(root / "clusters/production/apps")).stdout
+    for namespace in ("production-app1", "production-app2"):
+        manifest = json.dumps(
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
+        )
+        api_server.kubectl("apply", "-f", "-", input=manifest)
+    api_server.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", input=built)
+    repo.git("checkout", "--quiet", "-b", "change")
+    home = tmp_path / "home"
+    home.mkdir()
+    config = write_kubeconfig(
+        tmp_path / "kubeconfig", [api_server.access("admin", context=CONTEXT)]
+    )
+    return Site(repo=repo, cluster=api_server, namespace="argocd", kubeconfig=config, home=home)
+
+
+def edit(site: Site, path: str, old: str, new: str) -> None:
+    """Replace a text in a file of the checkout."""
+    text = (site.repo.path / path).read_text()
+    assert old in text
+    site.repo.write(path, text.replace(old, new))
+
+
+def preview(site: Site, *flags: str, output: str = "json") -> Seen:
+    """The preview of production's applications."""
+    names = [f"--app={name}" for name in APPS]
+    return site.check("--preview", *names, *flags, output=output)
+
+
+def objects(seen: Seen, name: str) -> dict[str, Any]:
+    """The objects of an application by kind and name."""
+    return {f"{one['kind']} {one['name']}": one for one in seen.applications[name]["resources"]}
+
+
+def bump(site: Site) -> None:
+    """A new image of app1."""
+    path = "apps/app1/overlays/production/kustomization.yaml"
+    edit(site, path, "newTag: v1.2.3", "newTag: v1.3.0")
+
+
+def test_a_pull_request_without_the_drift_beside_it(site: Site) -> None:
+    """Image, chart value, new application and removed objects are told; a scaled object is not."""
+    bump(site)
+    chart = "infrastructure/event-exporter/chart/values-production.yaml"
+    edit(site, chart, "port: 9102", "port: 9103")
+    site.repo.remove("apps/ledger/production/70-network.yaml")
+    application = (site.repo.path / "argocd/applications/production/apps.yaml").read_text()
+    extra = application.replace("production-apps", "production-extra")
+    site.write(
+        **{
+            "argocd/applications/production/extra.yaml": extra.replace(
+                "clusters/production/apps", "apps/extra"
+            ),
+            "apps/extra/a.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: extra}\n",
+        }
+    )
+    site.repo.commit("Change")
+    site.cluster.kubectl(
+        "scale", "deployment/production-app1", "-n", "production-app1", "--replicas=7"
+    )
+    seen = preview(site)
+    assert seen.exit_code == 1, seen.stderr
+    assert "compared against main, the default branch of origin" in seen.stderr
+    report = seen.report
+    assert (report["kind"], report["base"]["name"], report["complete"]) == (
+        "PreviewReport", "main", True,
+    )  # fmt: skip
+    assert {name: one["action"] for name, one in seen.applications.items()} == {
+        "production-apps": "change",
+        "production-event-exporter": "change",
+        "production-extra": "create",
+        "production-ledger": "change",
+    }
+    (changed,) = objects(seen, "production-apps").values()
+    (field,) = changed["changes"]
+    assert field["path"] == "/spec/template/spec/containers/0/image"
+    assert (field["old"], field["new"]) == (
+        "ghcr.io/example/app1:v1.2.3", "ghcr.io/example/app1:v1.3.0",
+    )  # fmt: skip
+    assert (field["onCluster"], field["severity"]) == ("as-base", "high")
+    assert (changed["effect"], changed["untouchedDrift"]) == ("rollout", 1)
+    (service,) = objects(seen, "production-event-exporter").values()
+    told = [
+        (one["kind"], one.get("old", {}).get("port"), one.get("new", {}).get("port"))
+        for one in service["changes"]
+    ]
+    assert told == [("renamed", 9102, 9103)]
+    assert [one["action"] for one in objects(seen, "production-extra").values()] == ["create"]
+    left = objects(seen, "production-ledger")
+    assert {name: one["action"] for name, one in left.items()} == {
+        "Ingress ledger-api": "leave",
+        "NetworkPolicy ledger-database": "leave",
+    }
+    table = preview(site, output="table")
+    assert "1 drifted field of these objects is not touched" in table.stdout
+    assert "v1.2.3 → ghcr.io/example/app1:v1.3.0" in table.stdout
+    assert "replicas" not in table.stdout
+    names = preview(site, "--no-exit-code", output="name")
+    assert names.exit_code == 0
+    first = "change production-apps/deployment.apps/production-app1/production-app1"
+    assert first in names.stdout.splitlines()
+
+
+def test_comments_and_spellings_change_nothing(site: Site) -> None:
+    """Comments, order of keys, quoting, quantities and written defaults are no change."""
+    edit(site, "apps/app1/base/deployment.yaml", "cpu: 500m", 'cpu: "0.5" # half')
+    edit(
+        site,
+        "apps/app1/base/deployment.yaml",
+        "      volumes:\n",
+        "      restartPolicy: Always\n      volumes:\n",
+    )
+    site.repo.commit("Comment")
+    seen = preview(site)
+    assert (seen.exit_code, seen.report["applications"]) == (0, []), seen.stdout
+    assert "merging changes nothing" in preview(site, output="table").stdout
+
+
+def test_a_shared_base_reaches_every_application(site: Site) -> None:
+    """What is changed in a base is told for the application of each environment."""
+    path = "apps/app2/base/service.yaml"
+    edit(site, path, "metadata:\n", "metadata:\n  labels: {tier: web}\n")
+    site.repo.commit("Label")
+    seen = site.check("--preview", "--app=*-apps")
+    assert seen.exit_code == 1, seen.stderr
+    assert set(seen.applications) == {"production-apps", "staging-apps", "development-apps"}
+    told = [one["message"] for one in seen.report["conditions"]]
+    assert sum("is not read" in text for text in told) == 2
+    assert seen.report["complete"] is True
+
+
+def test_drift_that_merging_overwrites_and_what_is_so_already(site: Site) -> None:
+    """A field that the cluster has otherwise is marked, and so is one that it has already."""
+    bump(site)
+    site.repo.commit("Change")
+    where = ("deployment/production-app1", "-n", "production-app1")
+    site.cluster.kubectl("set", "image", *where, "app1=ghcr.io/example/app1:evil")
+    (changed,) = objects(preview(site), "production-apps").values()
+    (field,) = changed["changes"]
+    assert (field["onCluster"], field["live"]) == ("drifted", "ghcr.io/example/app1:evil")
+    assert field["manager"]
+    site.cluster.kubectl("set", "image", *where, "app1=ghcr.io/example/app1:v1.3.0")
+    (changed,) = objects(preview(site), "production-apps").values()
+    assert changed["changes"][0]["onCluster"] == "already"
+
+
+def test_nothing_is_written(site: Site) -> None:
+    """The API server's audit log has no write and no dry run by a preview."""
+    bump(site)
+    site.repo.commit("Change")
+    mark = site.cluster.audit_mark()
+    assert preview(site).exit_code == 1
+    events = [e for e in site.cluster.audit_events(mark) if e["user"]["username"] == "admin"]
+    assert events
+    assert {event["verb"] for event in events} <= {"get", "list", "watch"}
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (("--against=main",), "--against needs --preview"),
+        (("--preview", "--show=all"), "--show is about drift"),
+        (("--preview", "--baseline=x.yaml"), "--baseline is about drift"),
+        (("--preview", "-o", "sarif"), "-o sarif is a format for findings"),
+    ],
+)
+def test_flags_that_do_not_fit_together(site: Site, flags: tuple[str, ...], told: str) -> None:
+    """Flags without a meaning beside one another are refused with exit code 2."""
+    seen = site.run("check", *flags)
+    assert (seen.exit_code, seen.stdout) == (2, "")
+    assert told in seen.stderr
+
+
+def test_work_tree(site: Site) -> None:
+    """With --worktree the uncommitted files are the change."""
+    bump(site)
+    assert preview(site).exit_code == 0
+    seen = preview(site, "--worktree")
+    assert (seen.exit_code, seen.report["revision"]["name"]) == (1, "work tree")
+    assert seen.report["revision"]["commit"].endswith("-dirty")
+    assert json.loads(seen.stdout)["summary"]["fields"] == 1
