@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import posixpath
 from collections.abc import Iterable
 from typing import Any
@@ -15,7 +14,8 @@ from driftd.applicationset.documents import (
     application,
     project,
 )
-from driftd.applicationset.generate import elements_yaml, expand
+from driftd.applicationset.generate import expand
+from driftd.applicationset.inputs import SANDBOX_PROJECT, Inputs
 from driftd.model.application import Application
 from driftd.model.condition import Condition, Severity
 from driftd.model.project import PERMISSIVE, AppProject
@@ -28,8 +28,6 @@ _KINDS = frozenset({"Application", "ApplicationSet", "AppProject"})
 _SUFFIXES = (".yaml", ".yml", ".json")
 KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 _MAX_LIST_DEPTH = 5
-SANDBOX_PROJECT = "driftd-catalog"
-"""The catalog shares no worker with any project's content."""
 
 
 class Catalog(msgspec.Struct, frozen=True):
@@ -87,18 +85,21 @@ class Documents(msgspec.Struct, frozen=True):
 async def discover(tree: Tree, sandbox: SandboxPool) -> Catalog:
     """Everything of Argo CD's that the files of a repository declare as they stand."""
     documents = await read_documents(tree, sandbox)
-    return await build_catalog(documents.found, documents.conditions, sandbox)
+    return await build_catalog(documents.found, documents.conditions, Inputs(sandbox))
 
 
 async def build_catalog(
-    documents: Iterable[Document], conditions: Iterable[Condition], sandbox: SandboxPool
+    documents: Iterable[Document], conditions: Iterable[Condition], inputs: Inputs
 ) -> Catalog:
-    """The catalog of documents. One that cannot be used is a condition; all others count."""
+    """The catalog of documents; `inputs` reads what sets ask for.
+
+    A document that cannot be used is a condition; all others count.
+    """
     builder = _Builder(conditions)
     for document in documents:
         builder.add(document)
     for document in builder.sets:
-        builder.expand(document, await _elements(document, sandbox, builder))
+        await builder.expand(document, inputs)
     return builder.catalog()
 
 
@@ -201,34 +202,6 @@ def argo_objects(value: Json, depth: int = 0) -> list[dict[str, Json]]:
     return []
 
 
-async def _elements(
-    document: Document, sandbox: SandboxPool, builder: _Builder
-) -> dict[int, Json] | None:
-    """The decoded `elementsYaml` of a set; None (and a condition) when one is not YAML."""
-    texts = elements_yaml(document.value)
-    if not texts:
-        return {}
-    files = {
-        # Indented below a key, any list is one document with an object at its top.
-        f"{index}.yaml": ("elements:\n" + "\n".join(f"  {x}" for x in text.splitlines())).encode()
-        for index, text in texts.items()
-    }
-    digest = hashlib.sha256(msgspec.json.encode(sorted(texts.items()))).hexdigest()
-    tree = Tree(f"elements-{digest}", files)
-    parsed = await sandbox.parse(tree, sorted(files), project=SANDBOX_PROJECT)
-    for failure in parsed.errors:
-        index = failure.file.removesuffix(".yaml")
-        builder.problem(
-            f"{document}: spec.generators[{index}].list.elementsYaml: {failure.message}"
-        )
-    if parsed.errors:
-        return None
-    return {
-        int(found.file.removesuffix(".yaml")): msgspec.json.decode(found.object).get("elements")
-        for found in parsed.documents
-    }
-
-
 class _Builder:
     """Collects documents into a catalog."""
 
@@ -277,12 +250,10 @@ class _Builder:
             )
         )
 
-    def expand(self, document: Document, elements: dict[int, Json] | None) -> None:
+    async def expand(self, document: Document, inputs: Inputs) -> None:
         """Generate the Applications of a set; a name that exists stays with its Application."""
-        if elements is None:
-            return
         try:
-            generated = expand(document.value, elements)
+            generated = await expand(document.value, inputs)
         except InvalidDocument as error:
             self.problem(f"{document}: {_named(document)}: {error}")
             return

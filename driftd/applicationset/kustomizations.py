@@ -7,7 +7,8 @@ from collections.abc import Iterable
 
 import msgspec
 
-from driftd.applicationset.catalog import KUSTOMIZATIONS, SANDBOX_PROJECT
+from driftd.applicationset.catalog import KUSTOMIZATIONS
+from driftd.applicationset.inputs import SANDBOX_PROJECT
 from driftd.model.resource import Json
 from driftd.model.tree import Tree
 from driftd.sandbox.pool import SandboxPool

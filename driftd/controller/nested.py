@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import posixpath
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -28,11 +28,13 @@ from driftd.applicationset.catalog import (
     build_catalog,
     read_documents,
 )
+from driftd.applicationset.inputs import Inputs
 from driftd.applicationset.kustomizations import Kustomizations, read_kustomizations
 from driftd.controller.workspace import Workspace
-from driftd.model.application import Application
+from driftd.errors import SourceError
+from driftd.model.application import Application, ApplicationSource, ApplicationSpec
 from driftd.model.condition import Condition, Severity
-from driftd.model.resource import Manifest
+from driftd.model.resource import Json, Manifest
 from driftd.model.tree import ResolvedSource, Tree
 from driftd.render.renderer import Rendered, render_application
 from driftd.source.repositories import Reading, git_urls
@@ -99,7 +101,33 @@ async def _catalog(
     ]
     children = [document for nest in inner for document in nest.documents]
     conditions = [*home.conditions, *(c for nest in inner for c in nest.conditions)]
-    return await build_catalog([*standing, *children], conditions, workspace.sandbox)
+    return await build_catalog([*standing, *children], conditions, _inputs(workspace, home.found))
+
+
+def _inputs(workspace: Workspace, documents: Iterable[Document]) -> Inputs:
+    """What sets read: the repositories, where a generator's URL is one among all that count."""
+    urls = frozenset(url for document in documents for url in _urls(document.value.get("spec")))
+
+    async def read_tree(repo_url: str, revision: str) -> Tree:
+        source = ApplicationSource(repo_url=repo_url, target_revision=revision)
+        asking = Application(name="git", namespace="", spec=ApplicationSpec(source=source))
+        resolution = await workspace.repositories.resolve(asking, urls)
+        if not resolution.sources:
+            raise SourceError(resolution.conditions[0].message)
+        return resolution.sources[0].tree
+
+    return Inputs(workspace.sandbox, read_tree)
+
+
+def _urls(value: Json) -> Iterator[str]:
+    """Every text under `repoURL`, at any depth; those of charts' repositories are none."""
+    if isinstance(value, dict):
+        url = value.get("repoURL")
+        if isinstance(url, str) and "{{" not in url and not value.get("chart"):
+            yield url
+        value = list(value.values())
+    for item in value if isinstance(value, list) else ():
+        yield from _urls(item)
 
 
 def _unsettled(catalog: Catalog, inner: Sequence[_Nest]) -> Catalog:

@@ -219,16 +219,20 @@ async def test_a_set_generates_and_loses_to_an_application(sandbox: SandboxPool)
 async def test_elements_yaml_is_read_as_kubernetes_reads_yaml(
     sandbox: SandboxPool, text: str
 ) -> None:
-    """Elements in YAML text, in block or flow style, generate like others."""
-    generator = f"{{list: {{elementsYaml: {json.dumps(text)}}}}}"
+    """Elements in YAML text, in block or flow style, generate like others and beside them."""
+    generator = f"{{list: {{elements: [{{name: a}}], elementsYaml: {json.dumps(text)}}}}}"
     catalog = await _discover(sandbox, {"s.yaml": SET.replace("GENERATOR", generator)})
-    assert (_names(catalog), catalog.conditions) == (["dev"], ())
+    assert (_names(catalog), catalog.conditions) == (["a", "dev"], ())
 
 
 @pytest.mark.parametrize(
     ("generator", "message"),
     [
-        ("{git: {repoURL: x}}", "generator of the kind git, which is not supported yet; read what"),
+        (
+            "{clusters: {}}",
+            "generators[0] is a clusters generator: only Argo CD knows its clusters",
+        ),
+        ("{git: {repoURL: x, files: [{path: x}]}}", "generators[0].git: no repository can be"),
         ("{list: {elementsYaml: '[a: b'}}", "spec.generators[0].list.elementsYaml"),
         ("{list: {elements: [{name: 1}]}}", "elements[0].name must be text"),
     ],

@@ -1,4 +1,4 @@
-"""ApplicationSets with list generators, and the refusal of everything else by name."""
+"""ApplicationSets with lists, and the refusal of everything else by name."""
 
 from __future__ import annotations
 
@@ -7,8 +7,14 @@ from typing import Any
 import pytest
 
 from driftd.applicationset.documents import InvalidDocument
-from driftd.applicationset.generate import Unsupported, elements_yaml, expand
+from driftd.applicationset.generate import expand
+from driftd.applicationset.generators import Unsupported
+from driftd.applicationset.inputs import Inputs
 from driftd.applicationset.template import filled
+from driftd.sandbox.pool import SandboxPool
+
+INPUTS = Inputs(SandboxPool(size=1))
+"""Nothing here is read in the sandbox, which therefore never starts a worker."""
 
 
 def _set(generators: Any = None, template: Any = None, **spec: Any) -> dict[str, Any]:
@@ -55,13 +61,13 @@ def test_a_replaced_value_is_not_a_template() -> None:
     assert filled("{{a}}", {"a": "{{b}}", "b": "x"}) == "{{b}}"
 
 
-def test_elements_become_applications() -> None:
+async def test_elements_become_applications() -> None:
     """Each element is one Application in the set's namespace, with the set as its origin."""
     generators = [
         {"list": {"elements": [{"cluster": "prod", "url": "https://one"}]}},
         {"list": {"elements": [{"cluster": "dev", "url": "https://two", "values": {"x": "y"}}]}},
     ]
-    prod, dev = expand(_set(generators), {})
+    prod, dev = await expand(_set(generators), INPUTS)
     assert (prod.name, prod.namespace, prod.origin) == (
         "prod-app",
         "gitops",
@@ -77,25 +83,13 @@ def test_elements_become_applications() -> None:
     assert dev.raw["spec"]["source"]["path"] == "apps/dev"
 
 
-def test_elements_yaml_counts_beside_elements() -> None:
-    """Decoded `elementsYaml` adds to `elements`, by the generator's index."""
-    generators = [
-        {"list": {"elements": [{"cluster": "a", "url": "x"}], "elementsYaml": "- cluster: b"}}
-    ]
-    document = _set(generators)
-    assert elements_yaml(document) == {0: "- cluster: b"}
-    names = [app.name for app in expand(document, {0: [{"cluster": "b", "url": "y"}]})]
-    assert names == ["a-app", "b-app"]
-
-
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"goTemplate": True}, "spec.goTemplate"),
         ({"templatePatch": "x"}, "spec.templatePatch"),
-        ({"generators": [{"git": {}}]}, "spec.generators[0] is a generator of the kind git"),
-        ({"generators": [{"matrix": {}}]}, "of the kind matrix"),
-        ({"generators": [{"list": {}}, {"clusters": {}}]}, "spec.generators[1]"),
+        ({"generators": [{"pullRequest": {}}]}, "spec.generators[0] is a pullRequest generator"),
+        ({"generators": [{"list": {}}, {"clusters": {}}]}, "spec.generators[1] is a clusters gen"),
         ({"generators": [{"list": {}, "selector": {"matchLabels": {}}}]}, "selector"),
         (
             {"generators": [{"list": {"template": {"metadata": {"name": "x"}}}}]},
@@ -103,19 +97,21 @@ def test_elements_yaml_counts_beside_elements() -> None:
         ),
     ],
 )
-def test_what_driftd_does_not_expand_names_the_hub(changes: dict[str, Any], message: str) -> None:
+async def test_what_driftd_does_not_expand_names_the_hub(
+    changes: dict[str, Any], message: str
+) -> None:
     """Templates in Go and other generators are refused by name, with `--hub` as the remedy."""
     with pytest.raises(Unsupported) as error:
-        expand(_set(**changes), {})
+        await expand(_set(**changes), INPUTS)
     assert message in str(error.value)
     assert "--hub" in str(error.value)
 
 
-def test_an_empty_template_of_a_generator_is_ignored() -> None:
+async def test_an_empty_template_of_a_generator_is_ignored() -> None:
     """The skeleton that API servers store beside a generator does not count."""
     skeleton = {"metadata": {}, "spec": {"destination": {}, "project": ""}}
     generators = [{"list": {"elements": [], "template": skeleton}}]
-    assert expand(_set(generators), {}) == []
+    assert await expand(_set(generators), INPUTS) == []
 
 
 @pytest.mark.parametrize(
@@ -141,8 +137,8 @@ def test_an_empty_template_of_a_generator_is_ignored() -> None:
         ({"template": {"metadata": {"name": "x"}, "spec": {"project": 1}}}, "spec.project must be"),
     ],
 )
-def test_invalid_sets_say_which_field(changes: dict[str, Any], message: str) -> None:
+async def test_invalid_sets_say_which_field(changes: dict[str, Any], message: str) -> None:
     """An invalid set names the field that is wrong."""
     with pytest.raises(InvalidDocument) as error:
-        expand(_set(**changes), {})
+        await expand(_set(**changes), INPUTS)
     assert message in str(error.value)
