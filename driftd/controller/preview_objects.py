@@ -14,6 +14,7 @@ from driftd.controller.declared import Entry
 from driftd.controller.desired import Desired
 from driftd.controller.verdict import Look, Verdict, judge
 from driftd.diff.between import between, overlap, pointer_of
+from driftd.diff.wellknown import wellknown_schemas
 from driftd.errors import DriftdError
 from driftd.model.condition import Condition, Severity
 from driftd.model.preview import (
@@ -275,7 +276,8 @@ class _Object:
         new = orjson.loads(item.new.body) if item.new else {}
         if item.old is None or item.new is None:
             return self._whole(old, new)
-        node = self.look.observation.schemas.node(item.new.gvk) if self.look else None
+        schemas = self.look.observation.schemas if self.look else wellknown_schemas()
+        node = schemas.node(item.new.gvk)
         changes = between(item.key, old, new, node)
         if item.old.version != item.new.version:
             changes = (_version(item.old, item.new), *changes)
