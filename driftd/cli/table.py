@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -60,6 +60,8 @@ class View:
 
     show: frozenset[str] = frozenset()
     """Further sections: `review`, `injected`, `rewritten`, `pending`, `ignored`."""
+    names: bool = False
+    """With `--show all`: the name of each application that is Synced."""
     wide: bool = False
     """Raw pointers, whole values, evidence and every name."""
     report_drift: bool = True
@@ -165,8 +167,18 @@ class _Table:
         if not apps:
             return
         self._line()
-        names = _listing([printable(app.name) for app in apps], wide=self.view.wide)
-        self._line(_status("Synced"), Text(names))
+        # Names on demand; a fleet's Synced ones are of interest as a number of each cluster.
+        whole = self.view.wide or self.view.names
+        if whole or len(apps) <= _NAMES_SHOWN:
+            names = ", ".join(printable(app.name) for app in apps)
+            self._line(_status("Synced"), Text(names))
+            return
+        clusters = Counter(app.cluster or app.destination.server for app in apps)
+        where = f" on {len(clusters)} clusters" if len(clusters) > 1 else ""
+        how = "--show all lists them"
+        self._line(_status("Synced"), Text(f"{len(apps)} applications{where} ({how})"))
+        for cluster, count in sorted(clusters.items(), key=lambda item: (-item[1], item[0])):
+            self._line(Text(f"{count:>5}  {printable(cluster)}"), indent=_STATUS_COLUMN)
 
     def _blind_applications(self, cause: Blindness, apps: Sequence[ApplicationReport]) -> None:
         """Applications that nothing could be seen of, for one cause: an unreachable cluster."""
@@ -186,10 +198,12 @@ class _Table:
     def _application(self, app: ApplicationReport) -> None:
         self._line()
         self._line(_status(str(app.status)), Text(printable(app.name), "bold"))
+        server = f"destination {app.destination.server}" if app.destination.server else ""
+        flux = "" if app.kind is UNSET else f"{app.kind} in {app.namespace}"
         facts = [
-            f"cluster {app.cluster}" if app.cluster else f"destination {app.destination.server}",
+            f"cluster {app.cluster}" if app.cluster else server,
             f"namespace {app.destination.namespace}" if app.destination.namespace else "",
-            f"project {app.project}",
+            flux or f"project {app.project}",
             _revisions(app.revisions, wide=self.view.wide),
         ]
         if self.view.wide:

@@ -75,6 +75,7 @@ def application_report(
     return ApplicationReport(
         name=entry.application.name,
         namespace=entry.application.namespace,
+        kind=entry.application.flux.kind if entry.application.flux else UNSET,
         project=entry.application.spec.project or "default",
         cluster=entry.cluster,
         destination=ReportDestination(
