@@ -29,6 +29,14 @@ $(VENV)/.installed: requirements/dev.txt pyproject.toml | system
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.txt
 	touch $@
 
+# What driftd runs with, without the tools of the tests.
+$(VENV)/.runtime: requirements/runtime.txt | system
+	@if [ ! $(VENV)/.installed -nt $< ]; then \
+	  $(PYTHON) -m venv $(VENV) && \
+	  $(BIN)/python -m pip install --quiet --require-hashes -r $<; \
+	fi
+	@touch $@
+
 .PHONY: lint
 lint: $(VENV)/.installed ## Formatting, lint, types and layers
 	$(BIN)/ruff format --check driftd tests
@@ -45,7 +53,8 @@ worker: ## Build the sandbox worker if its source has changed (minutes the first
 	@$(PYTHON) -m driftd.sandbox.build
 
 .PHONY: demo
-demo: $(VENV)/.installed worker ## Show drift on three simulated clusters, as `driftd check` tells it
+demo: system ## Show drift on three simulated clusters, as `driftd check` tells it
+	@$(MAKE) --no-print-directory -j2 $(VENV)/.runtime worker
 	@$(BIN)/python -m driftd.cli.main demo
 
 .PHONY: test-fast
@@ -56,6 +65,31 @@ test-fast: worker $(VENV)/.installed ## Unit tests alone, within a minute
 .PHONY: test
 test: lint worker testbed ## Lint, build what is missing, run all tests but the measurements
 	$(PYTEST) tests --ignore=tests/perf -q -n $(WORKERS) --dist loadfile
+
+.PHONY: wheels
+wheels: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 1580601600)
+wheels: $(VENV)/.installed ## Build the wheels of all platforms and the source archive into dist/
+	@for target in linux-x86_64 linux-arm64 macos-x86_64 macos-arm64; do \
+	  DRIFTD_WHEEL_TARGET=$$target $(BIN)/python -m hatchling build -t wheel -d dist || exit; \
+	done
+	@$(BIN)/python -m hatchling build -t sdist -d dist
+
+SBOM := build/sbom
+.PHONY: sbom
+sbom: worker $(VENV)/.runtime ## List the Python packages and Go modules of driftd into dist/ (CycloneDX)
+	@$(PYTHON) -m venv $(SBOM)
+	@$(SBOM)/bin/python -m pip install --quiet --require-hashes -r requirements/sbom.txt
+	@GOBIN=$(CURDIR)/$(SBOM)/bin go install github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
+	@PATH=$(CURDIR)/$(SBOM)/bin:$$PATH deploy/sbom.sh $(BIN)/python dist
+
+.PHONY: lock
+lock: ## Lock the versions in requirements/ anew (needs uv), by hash and without addresses
+	@compile="uv pip compile --quiet --python-version 3.11 --no-header --generate-hashes"; set -e; \
+	$$compile --extra postgres --group dev --group build -o requirements/dev.txt pyproject.toml; \
+	$$compile --extra postgres -c requirements/dev.txt -o requirements/runtime.txt pyproject.toml; \
+	for group in build go sbom; do \
+	  $$compile --group $$group -c requirements/dev.txt -o requirements/$$group.txt; \
+	done
 
 .PHONY: prove
 prove: worker testbed ## Long runs: random changes, then speed and memory beside kubectl

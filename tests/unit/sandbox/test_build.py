@@ -8,14 +8,23 @@ from pathlib import Path
 
 import pytest
 
-from driftd.sandbox.build import SOURCES, build_worker, find_go, is_current, source_hash, stamp
+from driftd.sandbox.build import (
+    SOURCES,
+    build_worker,
+    find_go,
+    is_current,
+    required_go,
+    source_hash,
+    stamp,
+)
 
 FAKE_GO = """\
 #!/bin/sh
-# Writes its arguments where -o says.
+# Tells its version, or writes its arguments where -o says.
+if [ "$*" = "env GOVERSION" ]; then echo "$FAKE_GO_VERSION"; exit; fi
 arguments="$*"
 while [ "$1" != "-o" ]; do shift; done
-echo "$arguments CGO_ENABLED=$CGO_ENABLED" > "$2"
+echo "$arguments CGO_ENABLED=$CGO_ENABLED GOOS=$GOOS GOARCH=$GOARCH GOAMD64=$GOAMD64" > "$2"
 """
 
 
@@ -71,9 +80,62 @@ def test_build_is_current_until_a_source_changes(sources: Path, go: str, tmp_pat
     assert not is_current(target, sources)
 
 
-def test_go_is_found_on_path_first(monkeypatch: pytest.MonkeyPatch, go: str) -> None:
-    """PATH decides; without Go there, nothing or the toolchain wheel is found."""
+def test_build_for_another_platform(
+    sources: Path, go: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The platform reaches Go, and processors older than the builder's own are served."""
+    monkeypatch.setenv("GOAMD64", "v4")
+    target = tmp_path / "aside" / "driftd-worker"
+    build_worker(go, target, sources, {"GOOS": "darwin", "GOARCH": "arm64"})
+    assert "GOOS=darwin GOARCH=arm64 GOAMD64=v1" in target.read_text()
+
+
+def test_required_go_is_that_of_the_module(sources: Path) -> None:
+    """go.mod says which Go is needed; one that does not say so is refused."""
+    (sources / "go.mod").write_text("module example\n\ngo 1.99.1\n")
+    assert required_go(sources) == "1.99.1"
+    (sources / "go.mod").write_text("module example\n")
+    with pytest.raises(ValueError, match="names no Go version"):
+        required_go(sources)
+
+
+@pytest.mark.parametrize(
+    ("version", "fits"),
+    [
+        ("go1.26.0", True),
+        ("go1.26.8 X:nodwarf5", True),
+        ("go1.100", True),
+        ("go1.25.9", False),
+        ("go1.9", False),
+        ("devel", False),
+    ],
+)
+def test_go_on_path_is_taken_if_new_enough(
+    monkeypatch: pytest.MonkeyPatch, go: str, version: str, fits: bool
+) -> None:
+    """PATH decides if its Go is new enough; an older one does not stand in the way of others."""
     monkeypatch.setenv("PATH", str(Path(go).parent))
-    assert find_go() == go
-    monkeypatch.setenv("PATH", "")
+    monkeypatch.setenv("FAKE_GO_VERSION", version)
+    assert (find_go() == go) == fits
+
+
+def test_go_that_does_not_start_is_passed_over(monkeypatch: pytest.MonkeyPatch, go: str) -> None:
+    """A broken Go is like none."""
+    Path(go).write_text("#!/nonexistent/interpreter\n")
+    monkeypatch.setenv("PATH", str(Path(go).parent))
     assert find_go() != go
+
+
+def test_go_of_the_toolchain_wheel(
+    monkeypatch: pytest.MonkeyPatch, go: str, tmp_path: Path
+) -> None:
+    """Without Go on PATH, the toolchain that is installed as the package `go` is found."""
+    package = tmp_path / "packages" / "go"
+    command = package / "bin" / "go"
+    command.parent.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    shutil.copy(go, command)
+    monkeypatch.syspath_prepend(package.parent)
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setenv("FAKE_GO_VERSION", "go1.26.6")
+    assert find_go() == str(command)
