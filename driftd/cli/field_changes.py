@@ -116,11 +116,12 @@ def _what(change: Change, resource: ResourceReport, *, wide: bool, width: int) -
         max_lines=_MAX_LINES_WIDE if wide else _MAX_LINES,
     )
     notes = [note for note in (_KIND_NOTES.get(change.kind, ""), shown.note) if note]
-    head = Text(path)
-    if notes:
-        head.append(f"  ({'; '.join(notes)})", "dim")
+    limit = 0 if wide else width
+    heads = _head(path, "; ".join(notes), limit)
+    yield from ((lead if number == 0 else _margin(), one) for number, one in enumerate(heads[:-1]))
+    lead, head = (lead if len(heads) == 1 else _margin()), heads[-1]
     if isinstance(shown, values.LineDiff):
-        yield lead, head.append("  - Git  + live", "dim")
+        yield from _ended(lead, head, "- Git  + live", limit)
         for line in shown.lines:
             yield _beside(Text(line, {"-": "red", "+": "green"}.get(line[:1], "dim")))
         return
@@ -133,11 +134,37 @@ def _what(change: Change, resource: ResourceReport, *, wide: bool, width: int) -
         yield lead, head
         return
     absent = {values.NOT_IN_GIT, values.NOT_IN_CLUSTER} & {shown.git, shown.live}
-    yield lead, head.append("  " + " ".join(sorted(absent)), "dim") if absent else head
+    yield from _ended(lead, head, " ".join(sorted(absent)), limit)
     if shown.git not in absent:
         yield Text(" " * _SEVERITY_COLUMN + "Git   "), Text(shown.git, "red")
     if shown.live not in absent:
         yield Text(" " * _SEVERITY_COLUMN + "live  "), Text(shown.live, "green")
+
+
+def _head(path: str, note: str, width: int) -> list[Text]:
+    """The path, cut in its middle like a value, and its note beside or below it (0: no limit).
+
+    Broken over two lines a path could be neither read nor copied.
+    """
+    head = Text(values.shorten(path, max(20, width)) if width else path)
+    if not note:
+        return [head]
+    if not width or len(head) + len(note) + 4 <= width:
+        return [head.append(f"  ({note})", "dim")]
+    return [head, Text(f"({note})", "dim")]
+
+
+def _ended(lead: Text, head: Text, end: str, width: int) -> Iterator[Line]:
+    """`head` with `end` beside it, or below where it has no room (0: no limit)."""
+    if end and width and len(head) + len(end) + 2 > width:
+        yield lead, head
+        yield _beside(Text(end, "dim"))
+    else:
+        yield lead, head.append(f"  {end}", "dim") if end else head
+
+
+def _margin() -> Text:
+    return Text(" " * _SEVERITY_COLUMN)
 
 
 def _beside(text: Text) -> Line:

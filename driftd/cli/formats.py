@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -17,12 +18,21 @@ _QUIET = frozenset({ResourceStatus.SYNCED, ResourceStatus.NOT_CHECKED, ResourceS
 
 def write_report(report: DriftReport | DiffReport, flags: Mapping[str, Any]) -> None:
     """`report` as `--output`, `--show`, `--no-exit-code` and `--no-color` in `flags` say."""
+    if flags["output"] not in {"table", "wide", "plain", "name"}:
+        _as_utf8()
     if flags["output"] == "json":
         write_json(report)
     elif flags["output"] == "yaml":
         write_yaml(report)
     elif flags["output"] == "name":
         write_names(report)
+    elif flags["output"] == "plain":
+        from driftd.cli.plain import plain
+        from driftd.cli.terminal import in_ascii
+
+        show = frozenset(flags["show"])
+        for line in plain(report, show=show, report_drift=not flags["no_exit_code"]):
+            sys.stdout.write(f"{in_ascii(line)}\n")
     elif flags["output"] == "junit":
         from driftd.cli.junit import junit
 
@@ -43,12 +53,20 @@ def write_report(report: DriftReport | DiffReport, flags: Mapping[str, Any]) -> 
         _write_table(report, flags)
 
 
+def _as_utf8() -> None:
+    """Write for programs in UTF-8 whatever the locale: their formats are defined so."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")
+
+
 def _write_table(report: DriftReport | DiffReport, flags: Mapping[str, Any]) -> None:
+    from driftd.cli.order import OPTIONAL_SECTIONS
     from driftd.cli.table import View, print_diff, print_report
     from driftd.cli.terminal import console_for
 
     view = View(
         show=frozenset(flags["show"]),
+        names=set(flags["show"]) >= set(OPTIONAL_SECTIONS),
         wide=flags["output"] == "wide",
         report_drift=not flags["no_exit_code"],
     )

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from driftd import __version__
-from driftd.cli import exit_code
+from driftd.cli import exit_code, terminal
 
 COMMANDS = {
     "check": ("check", "Compare every application with its cluster, once."),
@@ -88,7 +88,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # A report must not fail half-way because a locale lacks an arrow.
-            stream.reconfigure(errors="backslashreplace")
+            stream.reconfigure(errors=terminal.ascii_errors())
     sys.exit(exit_code.run(_invoke))
 
 

@@ -213,7 +213,9 @@ def output_format(*formats: str) -> Callable[[Command], Command]:
 
 
 report_flags = (
-    output_format("table", "wide", "json", "yaml", "name", "markdown", "junit", "sarif", "github"),
+    output_format(
+        "table", "wide", "plain", "json", "yaml", "name", "markdown", "junit", "sarif", "github"
+    ),
     flag(
         "--show",
         type=Sections(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -14,6 +15,17 @@ if TYPE_CHECKING:
 PIPE_WIDTH = 120
 """Columns when standard output is no terminal and COLUMNS is unset."""
 MIN_WIDTH = 40
+_IN_ASCII: dict[str, str | int | None] = {
+    "→": "->",
+    "…": "...",
+    "·": ".",
+    "«": "<",
+    "»": ">",
+    "⇥": "\\t",
+    "␍": "\\r",
+    "↵": "\\n",
+}
+"""Marks of driftd's own and how they read where the locale has none of them."""
 
 
 def printable(text: str) -> str:
@@ -28,6 +40,29 @@ def printable(text: str) -> str:
         char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
         for char in text
     )
+
+
+def in_ascii(text: str) -> str:
+    """`text` with driftd's own marks in ASCII; names and values keep their letters."""
+    return text.translate(str.maketrans(_IN_ASCII))
+
+
+def ascii_errors() -> str:
+    """The name of an `errors` handler for streams: marks in ASCII, all else as an escape."""
+    name = "driftd-ascii"
+
+    def replace(error: UnicodeError) -> tuple[str, int]:
+        if not isinstance(error, UnicodeEncodeError):
+            raise error
+        text = error.object[error.start : error.end]
+        plain = (
+            str(_IN_ASCII.get(char) or "") or char.encode("ascii", "backslashreplace").decode()
+            for char in text
+        )
+        return "".join(plain), error.end
+
+    codecs.register_error(name, replace)
+    return name
 
 
 def width_of(stream: IO[str]) -> int:

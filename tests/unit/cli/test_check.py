@@ -2,13 +2,15 @@
 
 import json
 import os
+import re
 from pathlib import Path
 
+import jsonschema_rs
 import msgspec
 import pytest
 import yaml
 
-from driftd.cli import calls
+from driftd.cli import calls, reference
 from driftd.model.report import DiffReport, DriftReport
 
 
@@ -234,3 +236,30 @@ def test_schema_files_from_the_environment(driftd, monkeypatch, tmp_path):
     assert seen["schemas"] == tuple(files[2:])
     assert seen["mode"] == "strict"
     assert result.stdout == "No objects\n\nexit 0: no drift, everything was checked\n"
+
+
+def test_names_have_one_form(driftd, look):
+    """Each line of `-o name` is a status and what kubectl would call `KIND.GROUP/NAME`."""
+    form = re.compile(
+        r"(OutOfSync|Missing|Extra|Unknown) [a-z0-9.-]+"
+        r"(/[a-z]+(\.[a-z0-9.-]+)?/([a-z0-9-]+/)?[A-Za-z0-9.:-]+)?"
+    )
+    lines = driftd("check", "-o", "name").stdout.splitlines()
+    assert lines
+    assert [line for line in lines if not form.fullmatch(line)] == []
+    assert [line for line in lines if line.startswith("Missing ")] == [
+        "Missing production-apps/service/production-app1/production-app1"
+    ]
+
+
+def test_yaml_keeps_the_schema(driftd, look):
+    """`-o yaml`, parsed by a YAML reader, is valid by the published JSON Schema."""
+    validator = jsonschema_rs.validator_for(reference.schema_of(DriftReport))
+    validator.validate(yaml.safe_load(driftd("check", "-o", "yaml").stdout))
+
+
+def test_show_all_lists_synced_applications(driftd, look, sample):
+    """Names of a fleet's Synced applications are printed with `--show all` alone."""
+    look.report = sample.report_of(*(sample.synced(f"app-{n}", 1) for n in range(40)))
+    assert "app-39" not in driftd("check").stdout
+    assert "app-39" in driftd("check", "--show", "all").stdout

@@ -172,3 +172,31 @@ def test_diff_report(golden, sample, monkeypatch):
 
 def _fields(struct, **changes):
     return {**msgspec.structs.asdict(struct), **changes}
+
+
+@pytest.mark.parametrize("columns", [60, 80, 100, 160])
+def test_no_path_is_broken(printed, sample, columns):
+    """A path longer than the line is cut in its middle: it never continues on the next line."""
+    path = "/spec/template/spec/containers/0/resources/limits/" + "example.com~1device" * 8
+    found = sample.change(path, kind="missing", desired="1", ssa_path="")
+    app = msgspec.structs.replace(
+        sample.production(), resources=(sample.resource("Job", "a", found, group="batch"),)
+    )
+    lines = printed(sample.report_of(app), columns=columns).splitlines()
+    assert max(map(len, lines)) <= columns
+    (line,) = [line for line in lines if "containers[" in line]
+    assert "…" in line
+    assert line.count('device"]') == 1
+
+
+def test_a_fleet_is_counted_by_cluster(printed, sample):
+    """Hundreds of Synced applications take a line for each cluster; `--show all` names them."""
+    fleet = [
+        msgspec.structs.replace(sample.synced(f"app-{number}", 1), cluster=f"c{number % 3}")
+        for number in range(300)
+    ]
+    text = printed(sample.report_of(sample.production(), *fleet))
+    assert "Synced     300 applications on 3 clusters (--show all lists them)" in text
+    assert "             100  c1\n" in text
+    assert "app-299" not in text
+    assert "app-299" in printed(sample.report_of(*fleet), View(names=True))

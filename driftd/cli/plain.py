@@ -1,0 +1,116 @@
+"""`-o plain`: one fact on each line, in words and ASCII marks, for screen readers and `grep`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from msgspec import UNSET
+
+from driftd.cli import findings, order, values
+from driftd.cli.exit_code import meaning
+from driftd.cli.field_changes import SECTION_TITLES, author_of
+from driftd.cli.terminal import printable
+from driftd.clock import SystemClock, rfc3339
+from driftd.model.report import (
+    ApplicationStatus,
+    Change,
+    DiffReport,
+    DriftReport,
+    ReportCondition,
+    ResourceReport,
+    ResourceStatus,
+    has_drift,
+)
+
+_WIDTH = 200
+"""Characters of one value; `-o wide` and JSON hold it whole."""
+
+
+def plain(
+    report: DriftReport | DiffReport, *, show: frozenset[str], report_drift: bool = True
+) -> Iterator[str]:
+    """The lines of a report: the summary, every finding, what the exit code says."""
+    drifted = isinstance(report, DriftReport)
+    now = report.generated_at if isinstance(report, DriftReport) else rfc3339(SystemClock().now())
+    resources = [one for group in findings.groups(report) for one in group.resources]
+    if isinstance(report, DriftReport):
+        yield _counts("Applications", order.application_counts(report.applications))
+    yield _counts("Objects", order.resource_counts(resources))
+    yield _counts("Fields", order.change_counts(resources))
+    yield from map(_condition, report.conditions)
+    synced: Counter[str] = Counter()
+    for group in findings.groups(report):
+        shown = [one for one in group.resources if _is_shown(one, show)]
+        app = group.application
+        quiet = app is not None and app.status is ApplicationStatus.SYNCED
+        if quiet and not shown and not group.conditions:
+            synced[group.cluster] += 1
+            continue
+        if drifted and app is not None:
+            where = f" on cluster {printable(group.cluster)}" if group.cluster else ""
+            yield f"Application {printable(group.name)}{where}: {app.status}"
+        yield from map(_condition, group.conditions)
+        for resource in shown:
+            if resource.status is not ResourceStatus.UNKNOWN:
+                yield from _resource(resource, show, now)
+        for reason, unknown in findings.unknown_reasons(group):
+            yield f"Unknown: {findings.names_of(unknown)}: {reason}"
+    for cluster, count in sorted(synced.items()):
+        yield f"Synced applications on cluster {printable(cluster)}: {count}"
+    code = meaning(
+        complete=report.complete, drift=has_drift(tuple(resources)), report_drift=report_drift
+    )
+    yield code[0].upper() + code[1:].replace("marked ! above", "a condition above")
+
+
+def _counts(what: str, counts: dict[str, int]) -> str:
+    listed = ", ".join(f"{count} {name}" for name, count in counts.items())
+    return f"{what}: {listed or 'none'}"
+
+
+def _condition(condition: ReportCondition) -> str:
+    return f"Condition {findings.condition_text(condition)}"
+
+
+def _is_shown(resource: ResourceReport, show: frozenset[str]) -> bool:
+    fine = {ResourceStatus.SYNCED, ResourceStatus.NOT_CHECKED, ResourceStatus.PENDING}
+    return resource.status not in fine or any(
+        order.section_of(change) in show for change in resource.changes
+    )
+
+
+def _resource(resource: ResourceReport, show: frozenset[str], now: str) -> Iterator[str]:
+    whole = f", {findings.whole_text(resource)}" if findings.has_whole_finding(resource) else ""
+    reason = "" if whole or resource.reason is UNSET else f", {findings.one_line(resource.reason)}"
+    yield f"Object {findings.object_name(resource)}: {resource.status}{whole}{reason}"
+    place = findings.file_and_line(resource.origin)
+    if place:
+        yield f"Declared in {place}"
+    for change in findings.changes_of(resource, show):
+        yield from _change(change, resource, now)
+
+
+def _change(change: Change, resource: ResourceReport, now: str) -> Iterator[str]:
+    section = order.section_of(change)
+    title = SECTION_TITLES.get(section, section)
+    severity = f", severity {change.severity}" if change.severity is not UNSET else ""
+    yield f"Field {findings.path_of(change, resource)}{severity}, {title}"
+    shown = values.difference(change.desired, change.live, width=_WIDTH, max_lines=1000)
+    if isinstance(shown, values.Concealed):
+        yield "Values differ, masked"
+    elif isinstance(shown, values.LineDiff):
+        for line in shown.lines:
+            side = {"-": "Git line", "+": "Cluster line"}.get(line[:1])
+            if side:
+                yield f"{side}: {line[2:]}"
+    else:
+        yield f"Git has: {shown.git}"
+        yield f"Cluster has: {shown.live}"
+    if shown.note:
+        yield f"Note: {shown.note}"
+    author = author_of(change, now)
+    if author:
+        yield author[0].upper() + author[1:]
+    if change.ignored_by is not UNSET:
+        yield f"Ignored by {printable(change.ignored_by)}"

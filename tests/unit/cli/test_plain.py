@@ -1,0 +1,57 @@
+"""`-o plain`, the report for screen readers."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from driftd.cli.plain import plain
+
+FACT = re.compile(
+    r"(Applications|Objects|Fields|Condition|Application|Object|Declared in|Field|Git has|"
+    r"Cluster has|Git line|Cluster line|Note|Values differ|By|Author|Ignored by|Unknown|"
+    r"Synced applications|Exit)\b.*"
+)
+
+
+@pytest.mark.parametrize("show", [frozenset(), frozenset({"injected", "review", "ignored"})])
+def test_every_line_is_a_fact(sample, show):
+    """Each line begins with the word that says what it is: no indent, column or lone mark."""
+    lines = list(plain(sample.bad_night(), show=show))
+    assert [line for line in lines if not FACT.fullmatch(line)] == []
+
+
+def test_command(driftd, look, golden):
+    """`driftd check -o plain` prints ASCII marks whatever the locale, and nothing else."""
+    text = driftd("check", "-o", "plain").stdout
+    assert text.isascii()
+    golden.check("bad-night-plain.txt", text)
+
+
+def test_a_change_is_told_in_order(sample):
+    """Field, Git's value, the cluster's, author: four lines that follow each other."""
+    lines = list(plain(sample.report_of(sample.production()), show=frozenset()))
+    start = lines.index("Field spec.replicas, severity medium, declared: Git says otherwise")
+    assert lines[start + 1 : start + 4] == [
+        "Git has: 3",
+        "Cluster has: 5",
+        "By kubectl (Update through /scale), exact",
+    ]
+
+
+def test_marks_where_the_locale_lacks_them():
+    """Under a locale without arrows a report's marks become ASCII; other letters are escaped."""
+    program = (
+        "import sys\nfrom driftd.cli import terminal\n"
+        "sys.stdout.reconfigure(errors=terminal.ascii_errors())\nprint('3 \\u2192 \\u00e9')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={"PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout == "3 -> \\xe9\n"
