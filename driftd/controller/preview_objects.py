@@ -298,7 +298,7 @@ class _Object:
         else:
             stays, reason = _survives(self.item)
             action = Action.LEAVE if stays else Action.DELETE
-        reason = "; ".join(part for part in (reason, self._presence(action)) if part)
+        reason = self._presence(action, reason) or reason
         return self._report(action, reason, (), old, new)
 
     def _report(
@@ -380,16 +380,17 @@ class _Object:
             for change in self.before.changes
         )
 
-    def _presence(self, action: Action) -> str:
-        """What the cluster says about the object as a whole."""
+    def _presence(self, action: Action, reason: str = "") -> str:
+        """What the cluster says about the object as a whole, after `reason` where both count."""
         seen = self.after if action is Action.CREATE else self.before
         if seen is None:
             return ""
         if seen.status in _UNSEEN:
-            reason = seen.reason if seen.reason is not UNSET else str(seen.status)
-            if action is Action.CREATE and "CustomResourceDefinition" in reason:
+            why = seen.reason if seen.reason is not UNSET else str(seen.status)
+            if action is Action.CREATE and "CustomResourceDefinition" in why:
                 return ""
-            return f"not compared with the cluster: {reason}"
+            told = f"not compared with the cluster: {why}"
+            return f"{reason}; {told}" if reason else told
         absent = seen.status in (ResourceStatus.MISSING, ResourceStatus.PENDING)
         if action is Action.CREATE:
             return "" if absent else "it exists on the cluster already and is taken over"

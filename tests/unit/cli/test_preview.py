@@ -1,0 +1,212 @@
+"""The formats of a preview: what a reviewer of a pull request reads."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import jsonschema_rs
+import msgspec
+from markdown_it import MarkdownIt
+from msgspec import UNSET
+from rich.console import Console
+
+from driftd.cli.preview_formats import github, names
+from driftd.cli.preview_markdown import markdown
+from driftd.cli.preview_table import print_preview
+from driftd.cli.reference import schema_of
+from driftd.model.preview import (
+    Action,
+    ApplicationAction,
+    ApplicationPreview,
+    Effect,
+    FieldChange,
+    FieldKind,
+    ObjectPreview,
+    OnCluster,
+    PreviewReport,
+    PreviewRevision,
+    PreviewSummary,
+)
+from driftd.model.report import ReportCondition, ReportDestination, ReportOrigin
+
+IMAGE = "/spec/template/spec/containers/0/image"
+
+
+def field(path=IMAGE, **fields):
+    """An image that goes from 1 to 2."""
+    fields = {"kind": FieldKind.MODIFIED, "old": "web:1", "new": "web:2", **fields}
+    return FieldChange(path=path, **{"severity": "high", "severity_reason": "runs", **fields})
+
+
+def item(name="web", *changes, **fields):
+    """A Deployment that changes."""
+    fields = {"kind": "Deployment", "group": "apps", "action": Action.CHANGE, **fields}
+    fields = {"severity": "high", "severity_reason": "runs", **fields}
+    origin = ReportOrigin(repo_url="https://git.example.com/a/b.git", file="web.yaml", line=3)
+    return ObjectPreview(
+        version="v1", namespace="shop", name=name, origin=origin, changes=changes, **fields
+    )
+
+
+def report(*items, action=ApplicationAction.CHANGE, conditions=(), complete=True):
+    """A report of one application."""
+    app = ApplicationPreview(
+        name="shop",
+        namespace="argocd",
+        project="default",
+        cluster="prod",
+        destination=ReportDestination(server="https://prod.example.com", namespace="shop"),
+        action=action,
+        automated=False,
+        conditions=conditions,
+        resources=items,
+        complete=complete,
+    )
+    quiet = action is ApplicationAction.UNCHANGED
+    return PreviewReport(
+        generated_at="2026-03-04T12:00:00Z",
+        complete=complete,
+        base=PreviewRevision(name="main", commit="a" * 40),
+        revision=PreviewRevision(name="bump", commit="b" * 40),
+        applications=() if quiet else (app,),
+        summary=PreviewSummary(
+            applications={str(action): 1},
+            resources={},
+            fields=sum(len(one.changes) for one in items),
+            untouched_drift=sum(one.untouched_drift for one in items),
+        ),
+    )
+
+
+def full():
+    """A report with everything that a preview can say."""
+    return report(
+        item(
+            "web",
+            field(
+                on_cluster=OnCluster.DRIFTED,
+                live="web:evil",
+                manager="kubectl",
+                effect=Effect.ROLLOUT,
+                effect_reason="its Pods are replaced",
+            ),
+            field(
+                "/spec/replicas",
+                kind=FieldKind.ADDED,
+                old=UNSET,
+                new=3,
+                on_cluster=OnCluster.ALREADY,
+            ),
+            effect=Effect.ROLLOUT,
+            effect_reason="its Pods are replaced",
+            untouched_drift=2,
+        ),
+        item(
+            "old",
+            action=Action.DELETE,
+            severity="critical",
+            severity_reason="data may be lost",
+            reason="syncPolicy.automated.prune deletes it",
+        ),
+        item("kept", action=Action.LEAVE, severity="medium", reason="nobody prunes"),
+    )
+
+
+def table(found, **flags):
+    """The table in 100 columns."""
+    out = io.StringIO()
+    print_preview(Console(file=out, width=100, color_system=None), found, **flags)
+    return out.getvalue()
+
+
+def test_table_is_read_from_the_top():
+    """Summary, then the worst object first, values with their notes, the exit code last."""
+    text = table(full())
+    lines = text.splitlines()
+    assert lines[0] == "Merging bump (bbbbbbbb) into main (aaaaaaaa)"
+    assert lines[1].startswith(
+        "prod  1 application changes; 3 objects: 1 deleted, 1 changed, 1 left behind, 1 rollout"
+    )
+    assert "2 drifted fields of these objects are not touched by this change" in text
+    assert text.index("old") < text.index("Deployment shop/web") < text.index("shop/kept")
+    assert "critical: data may be lost" in text
+    assert "image  web:1 → web:2" in text
+    assert "overwrites drift: the cluster has web:evil by kubectl" in text
+    assert "(not set) → 3" in text
+    assert "already so on the cluster" in text
+    assert lines[-1] == "exit 1: merging changes something"
+    assert table(full(), report_changes=False).endswith("something (--no-exit-code)\n")
+    assert IMAGE in table(full(), wide=True)
+
+
+def test_nothing_and_what_could_not_be_compared():
+    """An empty preview says so, and one that is not complete ends with 2."""
+    nothing = report(action=ApplicationAction.UNCHANGED)
+    assert table(nothing).endswith("exit 0: merging changes nothing\n")
+    assert not nothing.changes
+    told = ReportCondition(type="ComparisonError", message="does not\nrender")
+    broken = report(action=ApplicationAction.UNKNOWN, conditions=(told,), complete=False)
+    text = table(broken)
+    assert "! ComparisonError: does not render" in text
+    assert "exit 2: something could not be rendered or compared" in text
+    assert not broken.changes
+
+
+def test_json_holds_to_its_schema():
+    """The published schema accepts a report, and refuses another action."""
+    validator = jsonschema_rs.validator_for(schema_of(PreviewReport))
+    document = json.loads(msgspec.json.encode(full()))
+    validator.validate(document)
+    document["applications"][0]["resources"][0]["action"] = "explode"
+    assert not validator.is_valid(document)
+
+
+def test_names():
+    """One line for each object, its action first; an application without objects stands alone."""
+    assert list(names(full())) == [
+        "delete shop/deployment.apps/shop/old",
+        "change shop/deployment.apps/shop/web",
+        "leave shop/deployment.apps/shop/kept",
+    ]
+    assert list(names(report(action=ApplicationAction.DELETE))) == ["delete shop"]
+
+
+def test_annotations():
+    """Critical is an error at its file, the rest below; files of other repositories are text."""
+    lines = github(full(), repository="a/b").splitlines()
+    assert [line.split(" ")[0] for line in lines] == [
+        "::notice",
+        "::error",
+        "::warning",
+        "::notice",
+    ]
+    assert "file=web.yaml,line=3" in lines[1]
+    assert "file=" not in github(full(), repository="other/one")
+
+
+def test_markdown_is_a_comment():
+    """A table for each application inside a section to unfold, and nothing else is markup."""
+    nasty = item("x`|<b>@all", field(new="a|b`c\n<img>", old="a\nb"))
+    text = markdown(report(nasty, *full().applications[0].resources))
+    assert text.count("<details>") == text.count("</details>") == 1
+    tokens = MarkdownIt("commonmark").enable("table").parse(text)
+    assert sum(token.type == "table_open" for token in tokens) == 2
+    html = {
+        child.content
+        for token in tokens
+        for child in (token, *(token.children or ()))
+        if child.type == "html_inline"
+    }
+    assert html <= {"<br>"}
+    assert "**critical**" in text
+
+
+def test_markdown_fits_a_comment():
+    """However much changes, a comment stays below the limit, whole, and says what was cut."""
+    many = [item(f"web-{n}", field(old="x" * 300, new="y" * 300)) for n in range(900)]
+    text = markdown(report(*many))
+    assert len(text) <= 60_000
+    assert text.count("<details>") == text.count("</details>")
+    assert "not shown" in text
+    assert "check --preview -o json" in text
