@@ -180,7 +180,8 @@ class Doctor:
         )
         if declared is None:
             return
-        self._conditions("repository", declared.conditions)
+        told = workspace.hub.conditions if workspace.hub is not None else ()
+        self._conditions("repository", [one for one in declared.conditions if one not in told])
         by_target: dict[ClusterTarget, list[Entry]] = defaultdict(list)
         for entry in declared.entries:
             if entry.target is not None:

@@ -271,7 +271,9 @@ async def _read(
         with suppress(orjson.JSONDecodeError):
             return [orjson.loads(content)], []
     name = path.name
-    tree = Tree(id=hashlib.sha256(content).hexdigest(), files={name: content})
+    # Two files may hold the same bytes, and a worker knows a tree by its id.
+    digest = hashlib.sha256(f"{name}\0".encode() + content).hexdigest()
+    tree = Tree(id=digest, files={name: content})
     parsed = await sandbox.parse(tree, (name,), project="")
     problems = [_problem(path, _INVALID, problem) for problem in parsed.errors]
     problems += [_problem(path, "InvalidObjectWarning", problem) for problem in parsed.warnings]

@@ -296,6 +296,17 @@ async def test_schema_that_is_none(compare, document):
     assert "CustomResourceDefinition" in raised.value.hint
 
 
+async def test_two_files_of_the_same_bytes(tmp_path, sandbox):
+    """A saved object that is just the manifest is read under its own name."""
+    both = [tmp_path / "app.yaml", tmp_path / "live.yaml"]
+    for path in both:
+        path.write_text(f"# as applied\n{json.dumps(config_map(level='info'))}\n")
+    report = await compare_files(
+        desired=both[0], live=both[1], schemas=(), mode="managed", sandbox=sandbox
+    )
+    assert statuses(report) == {"settings": "Synced"}
+
+
 async def test_broken_document(tmp_path, sandbox):
     """A YAML document that does not parse is named; the one beside it is compared."""
     wanted, live = tmp_path / "desired.yaml", tmp_path / "live.json"
