@@ -1,0 +1,154 @@
+"""`driftd check --preview` without any cluster: what Git alone says of a change."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.site import URL, Seen, Site, application, config_map
+from tests.testbed.gitrepo import GitRepo
+
+PRUNE = {"automated": {"prune": True}}
+
+
+@pytest.fixture
+def site(git_repo: GitRepo, tmp_path: Path) -> Site:
+    """Applications `one` and `two` on main, and a branch `change` that is checked out."""
+    for name in ("one", "two"):
+        git_repo.write(f"apps/{name}/{name}.yaml", config_map(name, colour="blue"))
+        git_repo.write(f"argocd/{name}.yaml", application(name, "shop", syncPolicy=PRUNE))
+    git_repo.commit("Base")
+    git_repo.git("checkout", "--quiet", "-b", "change")
+    home = tmp_path / "home"
+    home.mkdir()
+    return Site(
+        repo=git_repo,
+        cluster=None,  # type: ignore[arg-type] - none is reached
+        namespace="shop",
+        kubeconfig=home / "none",
+        home=home,
+    )
+
+
+def preview(site: Site, *flags: str, output: str = "json") -> Seen:
+    """The preview of the checked out branch, which nothing but Git is needed for."""
+    return site.run("check", "--preview", "--against=main", "-o", output, *flags)
+
+
+def objects(seen: Seen, name: str) -> dict[str, Any]:
+    """The objects of an application by name."""
+    return {one["name"]: one for one in seen.applications[name]["resources"]}
+
+
+def test_objects_that_move_to_another_application(site: Site) -> None:
+    """An object that another application declares from now on is neither new nor deleted."""
+    site.repo.remove("apps/two/two.yaml")
+    site.repo.write("apps/one/two.yaml", config_map("two", colour="red"))
+    site.repo.write("apps/two/other.yaml", config_map("other", colour="red"))
+    site.repo.commit("Move")
+    seen = preview(site)
+    assert seen.exit_code == 1, seen.stderr
+    moved = objects(seen, "one")["two"]
+    assert (moved["action"], moved["movedFrom"]) == ("move", "two")
+    assert "which prunes it unless" in moved["reason"]
+    assert [(one["old"], one["new"]) for one in moved["changes"]] == [("blue", "red")]
+    assert {name: one["action"] for name, one in objects(seen, "two").items()} == {
+        "other": "create"
+    }
+    assert any("is not read" in text for text in seen.conditions())
+
+
+def test_what_becomes_of_removed_objects(site: Site) -> None:
+    """syncPolicy, sync options and the Application's finalizer decide what is deleted."""
+    kept = config_map("kept", colour="blue").replace(
+        "  name: kept\n",
+        "  name: kept\n  annotations: {argocd.argoproj.io/sync-options: Prune=false}\n",
+    )
+    site.repo.git("checkout", "--quiet", "main")
+    site.repo.write("apps/one/kept.yaml", kept)
+    site.repo.write("apps/one/stays.yaml", config_map("stays"))
+    final = json.loads(application("final", "shop"))
+    final["metadata"]["finalizers"] = ["resources-finalizer.argocd.argoproj.io"]
+    site.repo.write("argocd/final.yaml", json.dumps(final))
+    site.repo.write("apps/final/final.yaml", config_map("final"))
+    site.repo.commit("Base")
+    site.repo.git("checkout", "--quiet", "-B", "change")
+    for path in ("apps/one/one.yaml", "apps/one/kept.yaml", "argocd/final.yaml", "argocd/two.yaml"):
+        site.repo.remove(path)
+    site.repo.commit("Remove")
+    seen = preview(site)
+    assert seen.exit_code == 1, seen.stderr
+    found = {
+        name: {one["name"]: one["action"] for one in app["resources"]}
+        for name, app in seen.applications.items()
+    }
+    assert found == {
+        "one": {"one": "delete", "kept": "leave"},
+        "final": {"final": "delete"},
+        "two": {"two": "leave"},
+    }
+    assert "no resources-finalizer" in seen.applications["two"]["reason"]
+
+
+def test_what_the_other_branch_has_got_meanwhile_is_no_change(site: Site) -> None:
+    """The base is the commit where both parted, and that is said."""
+    site.repo.write("apps/one/one.yaml", config_map("one", colour="red"))
+    site.repo.commit("Change")
+    site.repo.git("checkout", "--quiet", "main")
+    site.repo.write("apps/two/two.yaml", config_map("two", colour="green"))
+    site.repo.commit("Meanwhile")
+    site.repo.git("checkout", "--quiet", "change")
+    seen = preview(site)
+    assert set(seen.applications) == {"one"}
+    assert "main has 1 commit that the change does not have" in seen.stderr
+
+
+def test_revisions_that_follow_and_revisions_that_are_pinned(site: Site) -> None:
+    """A source of the branch that is merged into follows the change; a tag's is named."""
+    site.repo.git("checkout", "--quiet", "main")
+    site.repo.git("tag", "v1")
+    for name, revision in (("one", "main"), ("two", "v1")):
+        source = {"repoURL": URL, "targetRevision": revision, "path": f"apps/{name}"}
+        site.repo.write(f"argocd/{name}.yaml", application(name, "shop", source=source))
+    site.repo.commit("Pin")
+    site.repo.git("checkout", "--quiet", "-B", "change")
+    for name in ("one", "two"):
+        site.repo.write(f"apps/{name}/{name}.yaml", config_map(name, colour="red"))
+    site.repo.commit("Change")
+    seen = preview(site)
+    assert set(seen.applications) == {"one"}, seen.stdout
+    assert "two: no source follows the branch that is merged into" in seen.stderr
+
+
+def test_a_changed_spec_is_told(site: Site) -> None:
+    """An Application whose own spec changes is named with its fields, whatever it renders."""
+    site.repo.write("argocd/one.yaml", application("one", "shop"))
+    site.repo.commit("Stop pruning")
+    seen = preview(site)
+    assert seen.exit_code == 1
+    assert "spec.syncPolicy" in seen.applications["one"]["reason"]
+    assert seen.applications["one"]["automated"] is False
+
+
+def test_what_does_not_render_makes_exit_code_2(site: Site) -> None:
+    """A change that breaks an application is told; nothing of it counts as deleted."""
+    site.repo.write("apps/one/kustomization.yaml", "resources: [missing.yaml]\n")
+    site.repo.write("apps/two/two.yaml", config_map("two", colour="red"))
+    site.repo.commit("Break")
+    seen = preview(site)
+    assert seen.exit_code == 2
+    assert (seen.applications["one"]["action"], seen.applications["one"]["resources"]) == (
+        "unknown",
+        [],
+    )
+    assert objects(seen, "two")["two"]["action"] == "change"
+
+
+def test_an_unknown_base_is_asked_for(site: Site) -> None:
+    """Without a remote the branch that is merged into has to be named."""
+    seen = site.run("check", "--preview")
+    assert (seen.exit_code, seen.stdout) == (2, "")
+    assert "--against" in seen.stderr
