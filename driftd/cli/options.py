@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 import click
 
+from driftd.cli import completing
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
@@ -128,16 +130,23 @@ _CLUSTER_FLAGS = (
         type=click.Path(dir_okay=False, path_type=Path),
         help="Kubeconfig file (default: KUBECONFIG, then ~/.kube/config).",
     ),
-    flag("--context", metavar="CONTEXT", help="Kubeconfig context of the own cluster."),
+    flag(
+        "--context",
+        metavar="CONTEXT",
+        shell_complete=completing.context_names,
+        help="Kubeconfig context of the own cluster.",
+    ),
     flag(
         "--cluster",
         multiple=True,
         metavar="SERVER|NAME=CONTEXT",
+        shell_complete=completing.context_names,
         help="Read the destination SERVER or NAME through this kubeconfig context. Repeatable.",
     ),
     flag(
         "--hub",
         metavar="CONTEXT",
+        shell_complete=completing.context_names,
         help="Read live Applications and cluster Secrets of the Argo CD in this context.",
     ),
     flag(

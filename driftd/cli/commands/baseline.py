@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from msgspec import UNSET
 
-from driftd.cli import calls, options
+from driftd.cli import calls, completing, options
 
 if TYPE_CHECKING:
     from driftd.model.report import DriftReport
@@ -24,7 +24,7 @@ _NAMED = 10
 
 
 @click.command("baseline", short_help="Write today's findings to a file of accepted ones.")
-@click.argument("names", metavar="[APP]...", nargs=-1)
+@click.argument("names", metavar="[APP]...", nargs=-1, shell_complete=completing.application_names)
 @options.flag(
     "--expires",
     type=click.IntRange(min=1),

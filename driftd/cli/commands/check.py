@@ -7,16 +7,20 @@ from typing import Any
 
 import click
 
-from driftd.cli import calls, options
+from driftd.cli import calls, completing, options
 
 _NAMED = 5
 """Applications that a note lists by name."""
 
 
 @click.command("check", short_help="Compare every application with its cluster, once.")
-@click.argument("names", metavar="[APP]...", nargs=-1)
+@click.argument("names", metavar="[APP]...", nargs=-1, shell_complete=completing.application_names)
 @options.flag(
-    "--app", multiple=True, metavar="NAME", help="Only this application; globs allowed. Repeatable."
+    "--app",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=completing.application_names,
+    help="Only this application; globs allowed. Repeatable.",
 )
 @options.baseline_flags
 @options.flag(

@@ -9,7 +9,8 @@ import click
 
 from driftd.cli import calls, options
 
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path, allow_dash=False)
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path, allow_dash=True)
+_STDIN = Path("/dev/stdin")
 
 
 @click.command("diff", short_help="Compare manifests with live objects from files, offline.")
@@ -39,11 +40,16 @@ def diff_command(
 ) -> int:
     """Compare manifests with live objects from files, without cluster and repository.
 
+    One of --desired and --live may be - for standard input.
+
     Exit codes: 0 no drift; 1 drift; 2 something could not be judged or an error happened.
     """
     from driftd.cli import exit_code, formats
     from driftd.model.report import has_drift
 
+    if desired == live == Path("-"):
+        raise click.UsageError("only one of --desired and --live can be read from standard input")
+    desired, live = (_STDIN if file == Path("-") else file for file in (desired, live))
     report = calls.diff(desired=desired, live=live, schemas=schema, mode=mode)
     formats.write_report(report, flags)
     return exit_code.of_report(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from driftd.cli import calls, options
+from driftd.cli import calls, completing, options
 
 if TYPE_CHECKING:
     from driftd.controller.doctor import DoctorReport
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.command(
     "doctor", short_help="Check that everything a look needs is there, and say what to do."
 )
-@click.argument("names", metavar="[APP]...", nargs=-1)
+@click.argument("names", metavar="[APP]...", nargs=-1, shell_complete=completing.application_names)
 @options.repository_flags
 @options.cluster_flags
 @options.output_format("table", "json", "yaml")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from msgspec import UNSET
 
-from driftd.cli import calls, options
+from driftd.cli import calls, completing, options
 
 if TYPE_CHECKING:
     from driftd.controller.explain import Explanation, PlaceExplanation
@@ -31,7 +31,7 @@ _STATUS = {
 
 
 @click.command("explain", short_help="Say why an object or a field is drift, or is not.")
-@click.argument("application", metavar="APP")
+@click.argument("application", metavar="APP", shell_complete=completing.application_names)
 @click.argument("resource", metavar="KIND[.GROUP]/[NAMESPACE/]NAME")
 @click.argument("path", metavar="[PATH]", default="")
 @options.repository_flags

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from driftd.cli import calls, options
+from driftd.cli import calls, completing, options
 
 if TYPE_CHECKING:
     from driftd.controller.declared import Declared, Entry
@@ -18,9 +18,13 @@ Row = dict[str, Any]
 
 
 @click.command("apps", short_help="List the applications that the repository declares.")
-@click.argument("names", metavar="[APP]...", nargs=-1)
+@click.argument("names", metavar="[APP]...", nargs=-1, shell_complete=completing.application_names)
 @options.flag(
-    "--app", multiple=True, metavar="NAME", help="Only this application; globs allowed. Repeatable."
+    "--app",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=completing.application_names,
+    help="Only this application; globs allowed. Repeatable.",
 )
 @options.repository_flags
 @options.cluster_flags

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from driftd.cli import calls, formats, options
+from driftd.cli import calls, completing, formats, options
 
 if TYPE_CHECKING:
     from driftd.model.resource import Manifest
 
 
 @click.command("render", short_help="Print an application's manifests as Git declares them.")
-@click.argument("application", metavar="APP")
+@click.argument("application", metavar="APP", shell_complete=completing.application_names)
 @options.repository_flags
 @options.cluster_flags
 @options.output_format("yaml", "json", "name")

@@ -263,3 +263,21 @@ def test_show_all_lists_synced_applications(driftd, look, sample):
     look.report = sample.report_of(*(sample.synced(f"app-{n}", 1) for n in range(40)))
     assert "app-39" not in driftd("check").stdout
     assert "app-39" in driftd("check", "--show", "all").stdout
+
+
+def test_diff_reads_standard_input(driftd, monkeypatch, tmp_path):
+    """`-` is standard input for one side; for both it is wrong usage."""
+    seen = {}
+
+    def compare(**arguments):
+        seen.update(arguments)
+        return DiffReport(complete=True, resources=())
+
+    monkeypatch.setattr(calls, "diff", compare)
+    manifests = tmp_path / "a.yaml"
+    manifests.write_text("{}")
+    assert driftd("diff", "--desired", "-", "--live", str(manifests)).exit_code == 0
+    assert (seen["desired"], seen["live"]) == (Path("/dev/stdin"), manifests)
+    both = driftd("diff", "--desired", "-", "--live", "-")
+    assert both.exit_code == 2
+    assert "only one of --desired and --live" in both.stderr
