@@ -9,5 +9,5 @@ worker=$("$python" -c 'from driftd.sandbox.build import BINARY; print(BINARY)')
 mkdir -p "$folder"
 cyclonedx-py environment --mc-type application --output-reproducible --validate \
     --output-format JSON --output-file "$folder/driftd-python.cdx.json" "$python"
-cyclonedx-gomod bin -json -licenses -noserial -notimestamp \
+cyclonedx-gomod bin -json -noserial -notimestamp \
     -output "$folder/driftd-worker.cdx.json" "$worker"
