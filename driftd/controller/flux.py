@@ -13,7 +13,7 @@ from driftd.cluster.kubeconfig import KubeContext
 from driftd.cluster.reader import ApiResource
 from driftd.controller.options import CheckOptions
 from driftd.controller.workspace import Progress, Workspace
-from driftd.errors import ClusterError, ConfigError, SourceError
+from driftd.errors import ClusterError, ConfigError, NotServed, SourceError
 from driftd.flux.applications import Place, to_application, told_apart
 from driftd.flux.clusters import RootCluster, by_live, by_name, own_context
 from driftd.flux.discover import Layout, follow, read_layout, without_nested
@@ -168,8 +168,12 @@ class _RepositoryLook:
         open_roots = [root for root in roots if root.name not in found]
         own = own_context(contexts, self.options.context or "")
         used = {cluster.context for cluster in found.values()}
-        if not open_roots or own is None or own.name in used or self.workspace.in_cluster:
+        if not open_roots or own is None or self.workspace.in_cluster:
             return found
+        if own.name in used:
+            # Where there is no other context, the other roots are of clusters that are not at hand.
+            alone = len(contexts) == 1
+            return found | {r.name: RootCluster(elsewhere=True) for r in open_roots if alone}
         if len(roots) == 1:
             why = "--context" if self.options.context else "the only context"
             note = f"Flux root {roots[0].name} is taken to be {own.name}, {why}"
@@ -184,9 +188,11 @@ class _RepositoryLook:
             reader = self.workspace.clusters.open(_target(own))
             for namespace, name in sorted(names):
                 for resource in _KUSTOMIZATIONS:
-                    live = await reader.get(resource, namespace, name)
-                    body = msgspec.json.decode(live.body) if live else None
-                    one = flux_object(body, own.name)
+                    try:
+                        live = await reader.get(resource, namespace, name)
+                    except NotServed:
+                        continue
+                    one = flux_object(msgspec.json.decode(live.body), own.name) if live else None
                     if one is not None:
                         found.append(one)
                         break

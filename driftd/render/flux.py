@@ -15,6 +15,7 @@ import orjson
 
 from driftd.model.flux import FluxSpec
 from driftd.model.resource import Manifest, Unchecked
+from driftd.render.hooks import HELM_HOOK
 
 _RECONCILE = "kustomize.toolkit.fluxcd.io/reconcile"
 _APPLY = "kustomize.toolkit.fluxcd.io/ssa"
@@ -26,6 +27,11 @@ _ONCE = Unchecked(f"{_APPLY}: IfNotPresent: Flux creates it and never changes it
 _CRD = Unchecked(
     "Helm creates the chart's CRDs once; spec.upgrade.crds: CreateReplace keeps them as in Git"
 )
+
+
+def hook_annotations(spec: FluxSpec) -> frozenset[str]:
+    """The annotations that make a hook: of a release Helm's, of a Kustomization none."""
+    return frozenset({HELM_HOOK} if spec.kind == "HelmRelease" else ())
 
 
 def left_alone(manifests: Iterable[Manifest], spec: FluxSpec) -> tuple[Manifest, ...]:

@@ -8,6 +8,8 @@ from driftd.model.resource import Json, ResourceKey
 
 ARGO_HOOK = "argocd.argoproj.io/hook"
 HELM_HOOK = "helm.sh/hook"
+HOOKS = frozenset({ARGO_HOOK, HELM_HOOK})
+"""The annotations that make a hook in an Application of Argo CD."""
 
 _ARGO_HOOKS = frozenset(
     {"PreSync", "Sync", "PostSync", "SyncFail", "Skip", "PreDelete", "PostDelete"}

@@ -14,7 +14,7 @@ import orjson
 
 from driftd.model.condition import Condition, Severity
 from driftd.model.resource import Json, Manifest, Origin, ResourceKey, Unchecked
-from driftd.render.hooks import hook_of, is_transient_job
+from driftd.render.hooks import HOOKS, hook_of, is_transient_job
 
 Scopes = Callable[[str, str], bool | None]
 """Group and kind to: namespaced, cluster-scoped (False), or not known (None)."""
@@ -72,11 +72,18 @@ class _Placed(msgspec.Struct, frozen=True):
         return f"{file}, document {self.document.index + 1}{item}"
 
 
-def process(documents: Iterable[RenderedDocument], *, namespace: str, scopes: Scopes) -> Processed:
+def process(
+    documents: Iterable[RenderedDocument],
+    *,
+    namespace: str,
+    scopes: Scopes,
+    hooks: frozenset[str] = HOOKS,
+) -> Processed:
     """Address every rendered object.
 
-    `namespace` is the destination's. An object that cannot be used is a condition naming
-    file, document and field and is left out; all others stay.
+    `namespace` is the destination's, `hooks` are the annotations that make a hook.
+    An object that cannot be used is a condition naming file, document and field and is left
+    out; all others stay.
     """
     conditions: list[Condition] = []
     documents = list(documents)
@@ -97,7 +104,7 @@ def process(documents: Iterable[RenderedDocument], *, namespace: str, scopes: Sc
         except _Invalid as error:
             conditions.append(_invalid(item, str(error)))
             continue
-        if _is_not_compared(item, manifest, conditions):
+        if _is_not_compared(item, manifest, hooks, conditions):
             not_compared.append(manifest)
             continue
         key = manifest.key
@@ -273,8 +280,11 @@ def _check_maps(metadata: dict[str, Json]) -> None:
                 raise _Invalid(f"metadata.{field}[{_shown(key)}]", "is not a string; quote it")
 
 
-def _is_not_compared(item: _Placed, manifest: Manifest, conditions: list[Condition]) -> bool:
-    hook = hook_of(item.value["metadata"].get("annotations"))
+def _is_not_compared(
+    item: _Placed, manifest: Manifest, hooks: frozenset[str], conditions: list[Condition]
+) -> bool:
+    annotations = item.value["metadata"].get("annotations") or {}
+    hook = hook_of({name: annotations[name] for name in hooks if name in annotations})
     if hook is None:
         return is_transient_job(manifest.key, item.value)
     if hook.unknown:

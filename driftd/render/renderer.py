@@ -15,7 +15,8 @@ from driftd.model.application import Application, ApplicationSource
 from driftd.model.condition import Condition, Severity
 from driftd.model.resource import Manifest, ResourceKey
 from driftd.model.tree import ResolvedSource, Tree
-from driftd.render.flux import left_alone
+from driftd.render.flux import hook_annotations, left_alone
+from driftd.render.hooks import HOOKS
 from driftd.render.lines import document_lines
 from driftd.render.manifests import RenderedDocument, Scopes, process
 from driftd.sandbox.pool import RenderApplication, SandboxPool
@@ -77,7 +78,12 @@ async def render_application(
     renderer = _Renderer(app, refs, sandbox, kube_version, tuple(api_versions))
     results = await asyncio.gather(*(renderer.source(source) for source in sources))
     documents = [document for result in results for document in result.documents]
-    processed = process(documents, namespace=app.spec.destination.namespace, scopes=scopes)
+    processed = process(
+        documents,
+        namespace=app.spec.destination.namespace,
+        scopes=scopes,
+        hooks=HOOKS if app.flux is None else hook_annotations(app.flux),
+    )
     conditions = [c for result in results for c in result.conditions]
     conditions.extend(processed.conditions)
     rendered = [(s, r) for s, r in zip(sources, results, strict=True) if not r.skipped]

@@ -10,7 +10,8 @@ import pytest
 
 from driftd.model.flux import FluxSpec
 from driftd.model.resource import Manifest, Origin, ResourceKey
-from driftd.render.flux import left_alone
+from driftd.render.flux import hook_annotations, left_alone
+from driftd.render.manifests import RenderedDocument, process
 
 
 def manifest(
@@ -62,3 +63,34 @@ def test_crds_of_a_chart_are_made_once() -> None:
     assert judged(crd, kind="HelmRelease") is None
     template = manifest("CustomResourceDefinition", file="charts/c/templates/x.yaml")
     assert judged(template, kind="HelmRelease", crds_once=True) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "compared"), [("Kustomization", {"helm", "argo"}), ("HelmRelease", {"argo"})]
+)
+def test_hooks_are_those_of_helm_in_releases_alone(kind: Any, compared: set[str]) -> None:
+    """kustomize-controller applies objects with hook annotations, and nobody knows Argo CD's."""
+    annotations = {
+        "helm": {"helm.sh/hook": "pre-install"},
+        "argo": {"argocd.argoproj.io/hook": "PreSync"},
+    }
+    documents = [
+        RenderedDocument(
+            0,
+            "a.yaml",
+            number,
+            orjson.dumps(
+                {
+                    "apiVersion": "v1",
+                    "kind": "ConfigMap",
+                    "metadata": {"name": name, "annotations": annotations[name]},
+                }
+            ),
+        )
+        for number, name in enumerate(annotations)
+    ]
+    spec = FluxSpec(kind=kind, object_name="app", render={})
+    found = process(
+        documents, namespace="ns", scopes=lambda _g, _k: True, hooks=hook_annotations(spec)
+    )
+    assert {one.key.name for one in found.manifests} == compared

@@ -1,0 +1,174 @@
+"""Flux among what is declared: which roots are judged, on which cluster, and what is said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from driftd.clock import SystemClock
+from driftd.cluster.hub import Hub
+from driftd.cluster.reader import ApiResource
+from driftd.controller.check import check
+from driftd.controller.declared import Declared, declare
+from driftd.controller.options import CheckOptions
+from driftd.model.condition import Severity
+from driftd.model.flux import FluxObject
+from tests.unit.controller.builders import URL
+from tests.unit.controller.conftest import CONTEXTS, World
+
+KUSTOMIZATIONS = ApiResource(
+    "kustomize.toolkit.fluxcd.io", "v1beta2", "Kustomization", "kustomizations", True, ("get",)
+)
+SYNC = """\
+apiVersion: source.toolkit.fluxcd.io/v1
+kind: GitRepository
+metadata: {{name: fleet, namespace: flux-system}}
+spec: {{url: "{url}", ref: {{branch: main}}}}
+---
+apiVersion: kustomize.toolkit.fluxcd.io/v1
+kind: Kustomization
+metadata: {{name: sync, namespace: flux-system}}
+spec: {{path: ./clusters/{name}, prune: true, sourceRef: {{kind: GitRepository, name: fleet}}}}
+"""
+LIVE = {
+    "apiVersion": "kustomize.toolkit.fluxcd.io/v1beta2",
+    "kind": "Kustomization",
+    "metadata": {"name": "sync", "namespace": "flux-system"},
+}
+
+
+@pytest.fixture
+def fleet(world: World) -> World:
+    """The world with two Flux roots, `east` and `west`, and no Application of Argo CD."""
+    for name in ("shop", "kept"):
+        world.repo.remove(f"argocd/{name}.json")
+    roots(world, "east", "west")
+    return world
+
+
+def roots(world: World, *names: str, url: str = URL) -> None:
+    """Write the roots of some clusters and commit."""
+    for name in names:
+        world.repo.write(f"clusters/{name}/flux-system/sync.yaml", SYNC.format(url=url, name=name))
+        world.repo.write(
+            f"clusters/{name}/map.yaml",
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: map, namespace: shop}\n"
+            "data: {colour: blue}\n",
+        )
+    world.repo.commit()
+
+
+async def declared(world: World, contexts: Iterable[str], **options: Any) -> Declared:
+    """What is declared with some contexts in the kubeconfig."""
+    known = tuple(one for one in CONTEXTS if one.name in set(contexts))
+    workspace = replace(world.workspace, contexts=known)
+    return await declare(workspace, CheckOptions(**options), world.progress)
+
+
+def clusters(found: Declared) -> dict[str, str]:
+    """The context of each application, by name."""
+    return {one.application.name: one.cluster for one in found.entries}
+
+
+async def test_flags_settle_every_root(fleet: World) -> None:
+    """--cluster NAME=CONTEXT maps a root; its note is told once, not for each application."""
+    found = await declared(fleet, ["one", "two"], cluster_map={"east": "one", "west": "two"})
+    assert clusters(found) == {"east/sync": "one", "west/sync": "two"}
+    assert all(entry.application.flux for entry in found.entries)
+    notes = [text for text in fleet.told if text.startswith("note: ")]
+    assert notes == [
+        "note: Flux root east is context one (--cluster)",
+        "note: Flux root west is context two (--cluster)",
+    ]
+
+
+async def test_the_only_cluster_is_asked_which_root_it_is(fleet: World) -> None:
+    """Its own Kustomization says; the other root is left out, and can be named nonetheless."""
+    fleet.clusters.one.resources.append(KUSTOMIZATIONS)
+    fleet.clusters.one.put({**LIVE, "spec": {"path": "./clusters/west"}})
+    found = await declared(fleet, ["one"])
+    assert clusters(found) == {"west/sync": "one"}
+    assert any("left out: east; --cluster east=CONTEXT" in text for text in fleet.told)
+    found = await declared(fleet, ["one"], applications=("east/*",))
+    assert clusters(found) == {"east/sync": ""}
+    assert found.entries[0].blocked
+
+
+async def test_roots_that_nothing_settles_say_which_flag_does(fleet: World) -> None:
+    """Without Flux on the cluster, or with several contexts, nothing is guessed."""
+    for contexts in (["one"], ["one", "two"]):
+        found = await declared(fleet, contexts)
+        assert clusters(found) == {"east/sync": "", "west/sync": ""}
+        for entry, name in zip(found.entries, ("east", "west"), strict=True):
+            (why,) = (c.message for c in entry.conditions if c.severity is Severity.ERROR)
+            assert f"--cluster {name}=CONTEXT" in why
+
+
+async def test_only_context_that_is_settled_leaves_the_others_out(fleet: World) -> None:
+    """A flag for the only context says too that the other root is another cluster."""
+    found = await declared(fleet, ["one"], cluster_map={"east": "one"})
+    assert clusters(found) == {"east/sync": "one"}
+
+
+async def test_one_root_is_the_only_context(world: World) -> None:
+    """Beside Applications of Argo CD, and with an URL that no remote has: it lies there itself."""
+    roots(world, "east", url="ssh://git@elsewhere.example/fleet")
+    found = await declared(world, ["one"])
+    assert clusters(found)["sync"] == "one"
+    assert "note: Flux root east is taken to be one, the only context" in world.told
+    workspace = replace(world.workspace, contexts=CONTEXTS[:1])
+    world.clusters.one.resources += [
+        ApiResource("source.toolkit.fluxcd.io", "v1", "GitRepository", "x", True, ("list",)),
+        ApiResource("kustomize.toolkit.fluxcd.io", "v1", "Kustomization", "y", True, ("list",)),
+    ]
+    report = await check(
+        workspace, CheckOptions(applications=("sync",)), progress=world.progress,
+        clock=SystemClock(),
+    )  # fmt: skip
+    (application,) = report.applications
+    assert {(one.kind, str(one.status)) for one in application.resources} == {
+        ("ConfigMap", "Missing"),
+        ("GitRepository", "Missing"),
+        ("Kustomization", "Missing"),
+    }
+    assert application.kind == "Kustomization"
+
+
+async def test_project_of_argo_cd_does_not_limit_flux(world: World) -> None:
+    """Flux knows no projects: a strict `default` forbids none of its sources or clusters."""
+    roots(world, "east")
+    world.repo.write(
+        "argocd/default.yaml",
+        "apiVersion: argoproj.io/v1alpha1\nkind: AppProject\nmetadata: {name: default}\nspec: {}\n",
+    )
+    world.repo.commit()
+    found = await declared(world, ["one"])
+    blocked = {entry.application.name: entry.blocked for entry in found.entries}
+    assert blocked == {"kept": True, "shop": True, "sync": False}
+
+
+async def test_hub_has_its_own_flux(world: World) -> None:
+    """Live Kustomizations of a hub are applications of the hub's cluster."""
+    objects = (
+        FluxObject(
+            kind="Kustomization",
+            namespace="flux-system",
+            name="live",
+            body={"spec": {"sourceRef": {"kind": "GitRepository", "name": "fleet"}}},
+            origin="hub one",
+        ),
+        FluxObject(
+            kind="GitRepository",
+            namespace="flux-system",
+            name="fleet",
+            body={"spec": {"url": URL}},
+            origin="hub one",
+        ),
+    )
+    workspace = replace(world.workspace, hub=Hub("one", flux=objects))
+    found = await declare(workspace, CheckOptions(hub="one"), world.progress)
+    assert clusters(found) == {"live": "one"}
+    assert not found.entries[0].blocked
