@@ -19,7 +19,7 @@ _QUIET = frozenset({ResourceStatus.SYNCED, ResourceStatus.NOT_CHECKED, ResourceS
 def write_report(report: DriftReport | DiffReport, flags: Mapping[str, Any]) -> None:
     """`report` as `--output`, `--show`, `--no-exit-code` and `--no-color` in `flags` say."""
     if flags["output"] not in {"table", "wide", "plain", "name"}:
-        _as_utf8()
+        as_utf8()
     if flags["output"] == "json":
         write_json(report)
     elif flags["output"] == "yaml":
@@ -53,7 +53,7 @@ def write_report(report: DriftReport | DiffReport, flags: Mapping[str, Any]) -> 
         _write_table(report, flags)
 
 
-def _as_utf8() -> None:
+def as_utf8() -> None:
     """Write for programs in UTF-8 whatever the locale: their formats are defined so."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")

@@ -11,7 +11,7 @@ from msgspec import UNSET
 
 from driftd.cli import preview_findings as findings
 from driftd.cli.findings import condition_text, one_line
-from driftd.cli.formats import write_json, write_yaml
+from driftd.cli.formats import as_utf8, write_json, write_yaml
 from driftd.cli.terminal import printable
 from driftd.model.preview import ApplicationPreview, FieldChange, ObjectPreview, PreviewReport
 from driftd.model.report import ReportOrigin
@@ -22,12 +22,22 @@ _COMMANDS = {"critical": "error", "high": "warning", "medium": "notice", "low": 
 def write_preview(report: PreviewReport, flags: Mapping[str, Any]) -> None:
     """`report` as `--output`, `--no-exit-code` and `--no-color` in `flags` say."""
     output = flags["output"]
+    if output not in {"table", "wide", "plain", "name"}:
+        as_utf8()
     if output == "json":
         write_json(report)
     elif output == "yaml":
         write_yaml(report)
     elif output == "name":
         _write_names(report)
+    elif output == "plain":
+        from driftd.cli.preview_plain import plain
+        from driftd.cli.preview_table import ending
+        from driftd.cli.terminal import in_ascii
+
+        last = ending(report, report_changes=not flags["no_exit_code"])
+        for line in plain(report, ending=last):
+            sys.stdout.write(f"{in_ascii(line)}\n")
     elif output == "github":
         sys.stdout.write(github(report, repository=os.environ.get("GITHUB_REPOSITORY", "")))
     elif output == "markdown":

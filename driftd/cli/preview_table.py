@@ -77,7 +77,7 @@ class _Table:
         for app in findings.ordered(report.applications):
             self._application(app)
         self._line()
-        self._line(Text(_ending(report, report_changes=report_changes), "bold"))
+        self._line(Text(ending(report, report_changes=report_changes), "bold"))
 
     def _application(self, app: ApplicationPreview) -> None:
         self._line()
@@ -182,7 +182,8 @@ class _Table:
             self.console.print(whole, no_wrap=True, overflow="ignore", crop=False)
 
 
-def _ending(report: PreviewReport, *, report_changes: bool) -> str:
+def ending(report: PreviewReport, *, report_changes: bool) -> str:
+    """What the exit code says, in one line."""
     code = of_report(complete=report.complete, drift=report.changes, report_drift=report_changes)
     text = "merging changes nothing"
     if code == ERROR:

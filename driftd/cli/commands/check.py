@@ -91,7 +91,7 @@ def _check_together(flags: Mapping[str, Any]) -> None:
     if flags["output"] in {"junit", "sarif"}:
         raise click.UsageError(
             f"-o {flags['output']} is a format for findings, and what a merge changes is none; "
-            "--preview has table, wide, json, yaml, name, markdown and github",
+            "--preview has table, wide, plain, json, yaml, name, markdown and github",
             ctx=context,
         )
 

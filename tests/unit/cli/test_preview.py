@@ -13,6 +13,7 @@ from rich.console import Console
 
 from driftd.cli.preview_formats import github, names
 from driftd.cli.preview_markdown import markdown
+from driftd.cli.preview_plain import plain
 from driftd.cli.preview_table import print_preview
 from driftd.cli.reference import schema_of
 from driftd.model.preview import (
@@ -170,6 +171,19 @@ def test_names():
         "leave shop/deployment.apps/shop/kept",
     ]
     assert list(names(report(action=ApplicationAction.DELETE))) == ["delete shop"]
+
+
+def test_plain_has_a_fact_on_each_line():
+    """Objects, fields with both values and notes each stand on a line of their own."""
+    lines = list(plain(full(), ending="exit 1"))
+    assert lines[0] == "Merging bump (bbbbbbbb) into main (aaaaaaaa)"
+    assert "Application shop on cluster prod: change" in lines
+    assert "Delete Deployment shop/old in web.yaml:3" in lines
+    assert "Critical: data may be lost" in lines
+    assert "High, spec.replicas: old (not set), new 3" in lines
+    assert "Note: already so on the cluster" in lines
+    assert "Rollout: its Pods are replaced" in lines
+    assert lines[-1] == "exit 1"
 
 
 def test_annotations():
