@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from driftd.controller.declared import Declared, Entry
 
 Row = dict[str, Any]
+_NAMED = 4
+"""Applications of a destination that a table names."""
 
 
 @click.command("apps", short_help="List the applications that the repository declares.")
@@ -53,7 +55,7 @@ def apps_command(names: tuple[str, ...], app: tuple[str, ...], output: str, **fl
 )
 @options.repository_flags
 @options.cluster_flags
-@options.output_format("table", "json", "yaml", "name")
+@options.output_format("table", "wide", "json", "yaml", "name")
 @options.output_flags
 def clusters_command(output: str, **flags: Any) -> int:
     """List the destinations of all applications and the contexts they are read through.
@@ -67,6 +69,8 @@ def clusters_command(output: str, **flags: Any) -> int:
             f"{_printable(row['context'] or row['destination'])}\n" for row in rows
         )
     else:
+        if output == "table":
+            rows = [row | {"applications": _some(row["applications"])} for row in rows]
         _write(rows, ["destination", "context", "applications"], output)
     unmapped = any(not row["context"] for row in rows)
     return max(_conditions(declared), 2 if unmapped else 0)
@@ -139,6 +143,13 @@ def _write(rows: Sequence[Row], titles: Sequence[str], output: str) -> None:
 
         cells = [[_cell(row[title]) for title in titles] for row in rows]
         sys.stdout.writelines(f"{line}\n" for line in columns(titles, cells))
+
+
+def _some(names: Sequence[str]) -> str:
+    """A few names, or how many there are beside the first ones; `-o wide` lists all."""
+    if len(names) <= _NAMED:
+        return ", ".join(names)
+    return f"{len(names)}: {', '.join(names[: _NAMED - 1])} and {len(names) - _NAMED + 1} more"
 
 
 def _cell(value: Any) -> str:

@@ -170,3 +170,14 @@ def test_wrapped_lines_keep_to_the_width():
     assert max(map(len, lines)) <= 50
     assert " ".join(part.strip() for part in lines) == line
     assert wrapped(line, 0) == line
+
+
+def test_clusters_of_a_fleet_keep_one_line(driftd, catalog):
+    """A destination of hundreds of applications takes a short line; `-o wide` and JSON name all."""
+    server = Destination(server="https://prod.example.com")
+    catalog(*(_entry(f"app-{number:03}", "production", server) for number in range(300)))
+    (line,) = driftd("clusters").stdout.splitlines()[1:]
+    assert line.endswith("   300: app-000, app-001, app-002 and 297 more")
+    assert "app-299" in driftd("clusters", "-o", "wide").stdout
+    (found,) = json.loads(driftd("clusters", "-o", "json").stdout)
+    assert len(found["applications"]) == 300
