@@ -29,6 +29,15 @@ WHOLE_OBJECT = {
     ResourceStatus.EXTRA: "in the cluster, not in Git",
     ResourceStatus.OUT_OF_SYNC: "differs from Git",
 }
+_NEVER_HIDE = frozenset(
+    {
+        "ApplicationSetCollision",
+        "BaselineEntryExpired",
+        "BaselineEntryUnused",
+        "IgnoreRuleFailed",
+    }
+)
+"""Conditions that nothing stays unjudged for, although their names do not say so."""
 _VALUE_WIDTH = 160
 _VALUE_LINES = 8
 
@@ -204,7 +213,11 @@ def condition_text(condition: ReportCondition) -> str:
 
 def hides(condition: ReportCondition, *, complete: bool) -> bool:
     """Whether a condition of something that is not complete can be the reason for it."""
-    return not complete and not condition.type.endswith("Warning")
+    return (
+        not complete
+        and condition.type not in _NEVER_HIDE
+        and not condition.type.endswith("Warning")
+    )
 
 
 def names_of(resources: list[ResourceReport], limit: int = 4) -> str:

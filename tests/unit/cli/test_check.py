@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from driftd.cli import calls, reference
-from driftd.model.report import DiffReport, DriftReport
+from driftd.model.report import DiffReport, DriftReport, ReportCondition
 
 
 def test_flags_become_options(driftd, look, tmp_path):
@@ -281,3 +281,16 @@ def test_diff_reads_standard_input(driftd, monkeypatch, tmp_path):
     both = driftd("diff", "--desired", "-", "--live", "-")
     assert both.exit_code == 2
     assert "only one of --desired and --live" in both.stderr
+
+
+@pytest.mark.parametrize(
+    "type_", ["ApplicationSetCollision", "BaselineEntryExpired", "IgnoreRuleFailed"]
+)
+def test_names_tell_warnings_as_warnings(driftd, look, sample, type_):
+    """Beside something Unknown, a condition that hides nothing is still no error."""
+    told = ReportCondition(type=type_, message="two sets make it")
+    look.report = sample.report_of(sample.unreachable(), conditions=(told,))
+    look.report = msgspec.structs.replace(look.report, complete=False)
+    stderr = driftd("check", "-o", "name").stderr
+    assert f"warning: {type_}: two sets make it" in stderr
+    assert f"error: {type_}" not in stderr
