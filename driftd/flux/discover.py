@@ -135,6 +135,8 @@ class _Walk:
     live: LiveConfigMap
     done: set[tuple[str, str, str]] = field(default_factory=set)
     """Namespace, name and path of the Kustomizations that have been rendered."""
+    searched: set[tuple[str, str, str]] = field(default_factory=set)
+    """Those whose own values have been looked through."""
 
     async def run(self, entries: Iterable[FluxObject]) -> None:
         waiting = list(entries)
@@ -157,8 +159,9 @@ class _Walk:
                     self.found.conditions.append(Condition("ComparisonError", text))
                     waiting, later, fresh = [], [], []
                     break
-            # Without progress, what Git does not have is looked up in the cluster, then given up.
-            live = not fresh
+            # Without progress, what the waiting ones declare themselves is looked through; then
+            # what Git does not have is looked up in the cluster, and then given up.
+            live = not fresh and not await self._own_values(later)
             waiting = fresh + later
         await self._releases()
 
@@ -166,8 +169,37 @@ class _Walk:
         reader = Reader(self.found.objects, self.live if live else _nothing_live)
         return await to_application(one, reader, self.place)
 
+    async def _own_values(self, waiting: Iterable[FluxObject]) -> bool:
+        """Whether Kustomizations that wait for values declare any that are new.
+
+        Teams keep the variables of a cluster beside what uses them: bootstrap applies them first.
+        """
+        found = False
+        for one in waiting:
+            if _identity(one) in self.searched:
+                continue
+            self.searched.add(_identity(one))
+            spec = {k: v for k, v in one.body["spec"].items() if k != "postBuild"}
+            plain = msgspec.structs.replace(one, body={**one.body, "spec": spec})
+            for value in await self._objects(await self._application(plain, live=False)):
+                known = self.found.objects.find(value.kind, value.namespace, value.name)
+                if value.kind in ("ConfigMap", "Secret") and known is None:
+                    self.found.objects.add(value)
+                    found = True
+        return found
+
     async def _render(self, application: Application) -> list[FluxObject]:
         """The Kustomizations that one renders; all its objects are remembered."""
+        kustomizations: list[FluxObject] = []
+        for one in await self._objects(application):
+            self.found.objects.add(one)
+            if one.kind == "Kustomization":
+                self.found.seen.add(_identity(one))
+                kustomizations.append(one)
+        return kustomizations
+
+    async def _objects(self, application: Application) -> list[FluxObject]:
+        """What an application renders for the cluster that its Flux runs in, as far as known."""
         remote = application.spec.destination.name != self.place.destination.name
         if _is_blocked(application) or remote:
             return []
@@ -177,19 +209,18 @@ class _Walk:
         rendered = await render_application(
             application, resolution.sources, self.sandbox, lambda _group, _kind: None
         )
-        kustomizations: list[FluxObject] = []
-        for manifest in rendered.manifests:
-            if manifest.unchecked is not None and manifest.unchecked.unknown:
-                continue
-            origin = manifest.origin.file or application.origin
-            one = flux_object(orjson.loads(manifest.body), origin, manifest.key.namespace)
-            if one is None:
-                continue
-            self.found.objects.add(one)
-            if one.kind == "Kustomization":
-                self.found.seen.add(_identity(one))
-                kustomizations.append(one)
-        return kustomizations
+        return [
+            one
+            for manifest in rendered.manifests
+            if manifest.unchecked is None or not manifest.unchecked.unknown
+            if (
+                one := flux_object(
+                    orjson.loads(manifest.body),
+                    manifest.origin.file or application.origin,
+                    manifest.key.namespace,
+                )
+            )
+        ]
 
     async def _releases(self) -> None:
         for one in self.found.objects.of_kind("HelmRelease"):

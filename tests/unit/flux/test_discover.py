@@ -136,3 +136,20 @@ async def test_repository_without_flux_has_no_roots(git_repo: GitRepo) -> None:
     """Nothing is parsed and nothing is found."""
     git_repo.write("a.yaml", CONFIG)
     assert await found_in(git_repo) == []
+
+
+async def test_root_declares_its_own_variables(git_repo: GitRepo) -> None:
+    """Variables that lie in the folder that uses them are found, before anything is asked live."""
+    needs = "sourceRef: {kind: GitRepository, name: fleet}, postBuild: {substituteFrom: [{kind: "
+    needs += "ConfigMap, name: vars}]}"
+    sync = SYNC.format(path="clusters/one").replace(
+        "sourceRef: {kind: GitRepository, name: fleet}", needs
+    )
+    git_repo.write("clusters/one/sync.yaml", sync)
+    git_repo.write("clusters/one/vars.yaml", CONFIG)
+    git_repo.write("clusters/one/release.yaml", RELEASE)
+    (found,) = await found_in(git_repo)
+    assert ("HelmRelease", "web", "web-one") in found.applications
+    flux = found.applications["Kustomization", "flux-system", "sync"].flux
+    assert flux is not None
+    assert flux.conditions == ()
