@@ -12,6 +12,7 @@ from msgspec import UNSET, UnsetType
 
 from driftd.controller.declared import Entry
 from driftd.controller.desired import Desired
+from driftd.controller.preview_fate import is_automated, outlives, survives
 from driftd.controller.verdict import Look, Verdict, judge
 from driftd.diff.between import between, overlap, pointer_of
 from driftd.diff.wellknown import wellknown_schemas
@@ -43,8 +44,6 @@ from driftd.policy.merging import effect_of, field_severity, object_severity
 from driftd.sandbox.pool import SandboxPool
 from driftd.source.url import public
 
-_FINALIZER = "resources-finalizer.argocd.argoproj.io"
-_SYNC_OPTIONS = "argocd.argoproj.io/sync-options"
 _UNSEEN = frozenset({ResourceStatus.UNKNOWN, ResourceStatus.NOT_CHECKED})
 _KINDS = {
     ChangeKind.MISSING: FieldKind.ADDED,
@@ -134,7 +133,7 @@ class Pair:
             ),
             action=action,
             reason=reason or UNSET,
-            automated=_is_automated(entry),
+            automated=is_automated(entry),
             conditions=tuple(ReportCondition(type=c.type, message=c.message) for c in told),
             resources=tuple(resources),
             complete=all(c.severity is not Severity.ERROR for c in told),
@@ -223,7 +222,7 @@ def _application_action(
     if pair.after is None:
         if pair.reason:
             return ApplicationAction.DELETE, pair.reason
-        stays, why = _outlives(pair.before)
+        stays, why = outlives(pair.before)
         return ApplicationAction.DELETE, f"its objects {'stay' if stays else 'go'}: {why}"
     changed = pair.spec_changed
     if changed:
@@ -296,7 +295,7 @@ class _Object:
         if self.item.old is None:
             action, reason = Action.CREATE, ""
         else:
-            stays, reason = _survives(self.item)
+            stays, reason = survives(self.item.owner.before, self.item.owner.after, self.item.old)
             action = Action.LEAVE if stays else Action.DELETE
         reason = self._presence(action, reason) or reason
         return self._report(action, reason, (), old, new)
@@ -440,60 +439,11 @@ def _version(old: Manifest, new: Manifest) -> Change:
     )
 
 
-def _survives(item: Touched) -> tuple[bool, str]:
-    """Whether an object stays on the cluster once Git no longer has it, and why."""
-    pair = item.owner
-    manifest = item.old
-    options = ""
-    if manifest is not None:
-        annotations = (orjson.loads(manifest.body).get("metadata") or {}).get("annotations") or {}
-        options = str(annotations.get(_SYNC_OPTIONS, ""))
-    if pair.after is None:
-        if "Delete=false" in options:
-            return True, "its sync option Delete=false keeps it"
-        return _outlives(pair.before) if pair.before else (True, "")
-    if "Prune=false" in options:
-        return True, "its sync option Prune=false keeps it"
-    application = pair.after.application
-    if application.flux is not None:
-        prunes = application.flux.prune
-        return (False, "Flux prunes it") if prunes else (True, "spec.prune is off")
-    if not _is_automated(pair.after):
-        return True, "it stays until somebody syncs with prune: syncPolicy is not automated"
-    automated = application.spec.sync_policy.automated
-    if automated is None or not automated.prune:
-        return True, "it stays until somebody prunes it: syncPolicy.automated.prune is off"
-    return False, "syncPolicy.automated.prune deletes it"
-
-
-def _outlives(entry: Entry) -> tuple[bool, str]:
-    """Whether the objects of an application stay when the application goes, and why."""
-    application = entry.application
-    if application.flux is not None:
-        if application.flux.prune:
-            return False, "Flux deletes what it has applied"
-        return True, "spec.prune is off"
-    metadata = application.raw.get("metadata")
-    finalizers = (metadata.get("finalizers") if isinstance(metadata, dict) else None) or ()
-    if any(str(one).startswith(_FINALIZER) for one in finalizers):
-        return False, "the Application's finalizer deletes them when it is deleted"
-    if application.origin.startswith("ApplicationSet"):
-        return False, "an ApplicationSet deletes its Applications with their objects"
-    return True, "the Application has no resources-finalizer"
-
-
 def _move_reason(source: Pair) -> str:
     name = source.entry.application.name
-    stays, _ = _survives(Touched(ResourceKey("", "", "", ""), source, None, None))
+    stays, _ = survives(source.before, source.after)
     text = f"moves from application {name}"
     return text if stays else f"{text}, which prunes it unless the other takes it over first"
-
-
-def _is_automated(entry: Entry) -> bool:
-    if entry.application.flux is not None:
-        return True
-    automated = entry.application.spec.sync_policy.automated
-    return automated is not None and automated.enabled is not False
 
 
 def _is_hook(desired: Desired | None, key: ResourceKey) -> bool:

@@ -1,0 +1,64 @@
+"""What becomes of objects that Git no longer declares: who deletes them, if anybody does."""
+
+from __future__ import annotations
+
+import orjson
+
+from driftd.controller.declared import Entry
+from driftd.model.resource import Manifest
+
+_FINALIZER = "resources-finalizer.argocd.argoproj.io"
+_SYNC_OPTIONS = "argocd.argoproj.io/sync-options"
+
+
+def survives(
+    before: Entry | None, after: Entry | None, manifest: Manifest | None = None
+) -> tuple[bool, str]:
+    """Whether an object stays on the cluster once Git no longer has it, and why.
+
+    `before` and `after` are its application on both sides.
+    """
+    options = ""
+    if manifest is not None:
+        annotations = (orjson.loads(manifest.body).get("metadata") or {}).get("annotations") or {}
+        options = str(annotations.get(_SYNC_OPTIONS, ""))
+    if after is None:
+        if "Delete=false" in options:
+            return True, "its sync option Delete=false keeps it"
+        return outlives(before) if before else (True, "")
+    if "Prune=false" in options:
+        return True, "its sync option Prune=false keeps it"
+    application = after.application
+    if application.flux is not None:
+        prunes = application.flux.prune
+        return (False, "Flux prunes it") if prunes else (True, "spec.prune is off")
+    if not is_automated(after):
+        return True, "it stays until somebody syncs with prune: syncPolicy is not automated"
+    automated = application.spec.sync_policy.automated
+    if automated is None or not automated.prune:
+        return True, "it stays until somebody prunes it: syncPolicy.automated.prune is off"
+    return False, "syncPolicy.automated.prune deletes it"
+
+
+def outlives(entry: Entry) -> tuple[bool, str]:
+    """Whether the objects of an application stay when the application goes, and why."""
+    application = entry.application
+    if application.flux is not None:
+        if application.flux.prune:
+            return False, "Flux deletes what it has applied"
+        return True, "spec.prune is off"
+    metadata = application.raw.get("metadata")
+    finalizers = (metadata.get("finalizers") if isinstance(metadata, dict) else None) or ()
+    if any(str(one).startswith(_FINALIZER) for one in finalizers):
+        return False, "the Application's finalizer deletes them when it is deleted"
+    if application.origin.startswith("ApplicationSet"):
+        return False, "an ApplicationSet deletes its Applications with their objects"
+    return True, "the Application has no resources-finalizer"
+
+
+def is_automated(entry: Entry) -> bool:
+    """Whether Argo CD or Flux syncs an application by itself."""
+    if entry.application.flux is not None:
+        return True
+    automated = entry.application.spec.sync_policy.automated
+    return automated is not None and automated.enabled is not False
