@@ -53,9 +53,13 @@ worker: ## Build the sandbox worker if its source has changed (minutes the first
 	@$(PYTHON) -m driftd.sandbox.build
 
 .PHONY: demo
-demo: system ## Show drift on three simulated clusters, as `driftd check` tells it
+demo: system ## Change three simulated clusters while driftd looks
 	@$(MAKE) --no-print-directory -j2 $(VENV)/.runtime worker
 	@$(BIN)/python -m driftd.cli.main demo
+
+.PHONY: record-demo
+record-demo: $(VENV)/.installed worker ## Write what the demonstration prints to README.md and docs/demo.md
+	@$(BIN)/python -m tests.testbed.demo_text
 
 .PHONY: test-fast
 test-fast: worker $(VENV)/.installed ## Unit tests alone, within a minute

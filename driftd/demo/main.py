@@ -1,51 +1,61 @@
-"""`driftd demo`: simulated clusters, the example repository, and `driftd check` as users run it."""
+"""`driftd demo`: clusters that change while a daemon looks, and the commands that follow."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import os
+import re
 import shlex
 import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack, suppress
-from datetime import timedelta
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from driftd.clock import SystemClock
-from driftd.demo import recording
+from driftd.demo import recording, stage
+from driftd.demo.receiver import Receiver
 from driftd.demo.server import SimulatedApiServer
-from driftd.demo.story import DEPLOYED, DESTINATIONS, STEPS, Step
-from driftd.errors import SourceError
+from driftd.demo.story import APPLICATIONS, DEPLOYED, STEPS, Step
+from driftd.errors import DriftdError
 
-PACKAGE = Path(__file__).resolve().parent.parent
-EXAMPLE = (
-    PACKAGE / "demo" / "kubernetes-gitops",
-    PACKAGE.parent / "tests/fixtures/kubernetes-gitops",
-)
-"""The example repository's files: in an installed driftd, and in a checkout."""
-REMOTE = "https://github.com/example/kubernetes-gitops.git"
-REPOSITORY = "kubernetes-gitops"
 WIDTH = 80
-"""Columns of what is said between the checks."""
-CHECK = (
-    *("check", "--repo", REPOSITORY),
-    *(word for pair in DESTINATIONS.items() for word in ("--cluster", "=".join(pair))),
+"""Columns of what is said between the commands."""
+DEADLINE = 90.0
+"""Seconds that the daemon may take for anything on a busy machine."""
+ACCEPTED = "accepted.yaml"
+CHECK = ("check",)
+EXPLAIN = (
+    *("explain", STEPS[0].at.application, f"deployment/{STEPS[0].at.name}"),
+    "spec.template.spec.hostNetwork",
 )
-"""The command that is run, in a folder with the repository and with KUBECONFIG set."""
+BASELINE = (
+    *("baseline", *sorted({step.at.application for step in STEPS if step.harmless})),
+    *("--owner", "platform-team", "--file", f"../{ACCEPTED}"),
+)
+LEFT = ("check", "--baseline", f"../{ACCEPTED}", "-o", "name")
+
+
+class Failed(DriftdError):
+    """What was found is not what the steps did."""
 
 
 def main(*, serve: bool) -> int:
-    """Run the demonstration: 0 if it showed what was recorded, else 1 with the reason.
+    """Run the demonstration: 0 if it found what the steps did, else 1 with the reason.
 
     With `serve` the clusters stay until Ctrl-C or SIGTERM, which end it with 0; before that they
     end it with 130 or 143. However it ends, nothing is left behind.
     """
     try:
         return asyncio.run(_demonstrate(serve=serve))
+    except Failed as failure:
+        sys.stderr.write(f"driftd demo: {failure.message}\n")
+        return 1
     except KeyboardInterrupt:
         return 130
     except asyncio.CancelledError:
@@ -69,22 +79,25 @@ async def _demonstrate(*, serve: bool) -> int:
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="driftd-demo-")))
         recordings = recording.load(SystemClock().now())
-        servers = [
-            await stack.enter_async_context(SimulatedApiServer(one)) for one in recordings.values()
-        ]
-        await make_repository(folder / REPOSITORY)
-        write_kubeconfig(folder / "kubeconfig", servers)
+        servers = {
+            name: await stack.enter_async_context(SimulatedApiServer(one))
+            for name, one in recordings.items()
+        }
+        watch = Watch(servers)
+        receiver = await stack.enter_async_context(Receiver(watch.arrived))
+        await stage.make_repository(folder / stage.REPOSITORY)
+        stage.write_kubeconfig(folder / "kubeconfig", servers.values())
+        settings, port = stage.write_settings(folder, receiver)
         _say(*_opening())
-        clean = await _run(CHECK, folder)
-        if clean != 0:
-            return _failed("before the night", clean, 0)
-        _say("", *_night(STEPS), "", *_command())
-        for server in servers:
-            server.state = server.recording.after
-        drifted = await _run(CHECK, folder)
-        if drifted != 1:
-            return _failed("after the night", drifted, 1)
-        _say("", *_summary(STEPS), "", *_next())
+        async with stage.daemon(folder, settings) as process:
+            await _ready(process, port, folder)
+            _say("Every application looked at once: no drift, no message.", "")
+            await watch.play()
+        _say("No message for the autoscaler, the operator and the restart: they are no drift.")
+        if receiver.refused:
+            raise Failed("a message had a wrong signature")
+        await _commands(folder)
+        _say(*_next())
         if serve:
             _say("", *_serving(folder))
             with suppress(asyncio.CancelledError):  # Ctrl-C or SIGTERM is how it ends
@@ -92,85 +105,121 @@ async def _demonstrate(*, serve: bool) -> int:
     return 0
 
 
-async def make_repository(path: Path) -> None:
-    """A Git repository with the example's files. Raises SourceError if it cannot be made."""
-    example = next((folder for folder in EXAMPLE if folder.is_dir()), None)
-    if example is None:
-        raise SourceError("the example repository is missing", hint="reinstall driftd")
-    if shutil.which("git") is None:
-        raise SourceError("the demonstration needs git on PATH", hint="install git")
-    shutil.copytree(example, path)
-    for arguments in (
-        ("init", "--quiet", "--initial-branch=main"),
-        ("add", "--all", "--force"),
-        ("commit", "--quiet", "--no-verify", "--message=Example of a platform team"),
-        ("remote", "add", "origin", REMOTE),
-    ):
-        await _git(path, arguments)
+async def _ready(process: asyncio.subprocess.Process, port: int, folder: Path) -> None:
+    """Wait until the daemon has looked at every application.
+
+    It sweeps all the time here, so that on a busy machine its queue may never be empty, which
+    /readyz would wait for.
+    """
+    import aiohttp
+
+    limit = time.monotonic() + DEADLINE
+    async with aiohttp.ClientSession() as session:
+        while time.monotonic() < limit and process.returncode is None:
+            with suppress(aiohttp.ClientError):
+                async with session.get(f"http://127.0.0.1:{port}/metrics") as answer:
+                    if _looked(await answer.text()) == APPLICATIONS:
+                        return
+            await asyncio.sleep(0.05)
+    log = (folder / "daemon.log").read_text(errors="replace").splitlines()[-5:]
+    raise Failed("the daemon did not finish its first sweep:\n" + "\n".join(log))
 
 
-async def _git(path: Path, arguments: Sequence[str]) -> None:
-    person = {"NAME": "Platform Team", "EMAIL": "platform@example.com"}
-    environment = {
-        **clean_environment(os.environ),
-        "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_CONFIG_GLOBAL": os.devnull,
-        **{f"GIT_{role}_{k}": v for role in ("AUTHOR", "COMMITTER") for k, v in person.items()},
-    }
-    process = await asyncio.create_subprocess_exec(
-        *("git", "-c", "commit.gpgsign=false", *arguments),
-        cwd=path,
-        env=environment,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
+def _looked(metrics: str) -> int:
+    """At how many applications a daemon has looked, by its metrics."""
+    return round(
+        sum(
+            float(n)
+            for n in re.findall(r"^driftd_applications\{.*\} (\S+)$", metrics, re.MULTILINE)
+        )
     )
-    _, errors = await process.communicate()
-    if process.returncode != 0:
-        told = " ".join(errors.decode(errors="replace").split())
-        raise SourceError(f"git {arguments[0]} in the demonstration's folder: {told}")
 
 
-def write_kubeconfig(path: Path, servers: Iterable[SimulatedApiServer]) -> None:
-    """A kubeconfig with one context for each server, named like its cluster."""
-    running = {server.recording.name: server for server in servers}
-    document = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [{"name": n, "cluster": {"server": s.server}} for n, s in running.items()],
-        "users": [{"name": n, "user": {"token": s.token}} for n, s in running.items()],
-        "contexts": [{"name": n, "context": {"cluster": n, "user": n}} for n in running],
-    }
-    path.touch(mode=0o600)
-    path.write_text(json.dumps(document, indent=2) + "\n")
+class Watch:
+    """Plays the steps, and holds the messages that arrive to what the steps did."""
+
+    def __init__(self, servers: dict[str, SimulatedApiServer]) -> None:
+        self._servers = servers
+        self._moments: list[datetime] = []
+        self._done: dict[tuple[str, str, str], tuple[Step, float]] = {}
+        self._open: set[tuple[str, str, str]] = set()
+        self._news = asyncio.Event()
+        self._problem = ""
+
+    def arrived(self, message: Any) -> None:
+        """Show one message; each drift must be what a step did, and be told once."""
+        for drift in message["drifts"][: message["counts"]["opened"]]:
+            key = (drift["kind"], drift["name"], drift.get("path", ""))
+            if key not in self._open:
+                self._problem = f"no step did what was told, or it was told twice: {key}"
+                continue
+            self._open.discard(key)
+            _, moment = self._done[key]
+            _say(*_notification(message, drift, time.monotonic() - moment))
+        if message["counts"]["closed"] or not message["drifts"]:
+            self._problem = f"{message['application']} changed to {message['status']}"
+        self._news.set()
+
+    async def play(self) -> None:
+        """Let every step happen. Raises Failed if what was told is not what was done."""
+        if self._problem:
+            raise Failed(self._problem)
+        for number, step in enumerate(STEPS):
+            self._moments.append(SystemClock().now())
+            server = self._servers[step.at.cluster]
+            _say(*_told(step))
+            for path in step.drift or ([""] if step.missing else []):
+                key = (step.at.kind, step.at.name, path)
+                self._done[key] = (step, time.monotonic())
+                self._open.add(key)
+            server.state = server.recording.played(server.state, number, self._moments)
+            if step.wait:
+                await self._wait()
+
+    async def _wait(self) -> None:
+        try:
+            async with asyncio.timeout(DEADLINE):
+                while self._open and not self._problem:
+                    self._news.clear()
+                    await self._news.wait()
+        except TimeoutError as error:
+            raise Failed(f"nothing was told of {sorted(self._open)}") from error
+        if self._problem:
+            raise Failed(self._problem)
 
 
-def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """Without the user's own settings of driftd, Git and Kubernetes, which would change results."""
-    kept = {
-        name: value
-        for name, value in environment.items()
-        if not name.startswith(("DRIFTD_", "GIT_", "KUBE")) or name == "DRIFTD_WORKER"
-    }
-    # The folder of this driftd, since the check runs in another one and it may be a checkout.
-    paths = [str(PACKAGE.parent), *filter(None, [environment.get("PYTHONPATH")])]
-    return kept | {"PYTHONPATH": os.pathsep.join(paths)}
-
-
-async def _run(arguments: Sequence[str], folder: Path) -> int:
-    """Run driftd as its users do; its output goes where this process's goes."""
-    sys.stdout.flush()
-    environment = clean_environment(os.environ) | {"KUBECONFIG": str(folder / "kubeconfig")}
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "driftd.cli.main", *arguments), cwd=folder, env=environment
-    )
+async def _commands(folder: Path) -> None:
+    """What a person runs next: independent commands at the same time, shown in order."""
+    looks = [asyncio.create_task(stage.run(one, folder)) for one in (CHECK, EXPLAIN, BASELINE)]
     try:
-        return await process.wait()
-    except asyncio.CancelledError:
-        with suppress(ProcessLookupError):
-            process.terminate()
-        await process.wait()
-        raise
+        _say("", _title("The whole picture"), f"$ driftd {shlex.join(CHECK)}")
+        _expect(CHECK, await looks[0], 1)
+        _say("", _title("Why is that drift?"), *_command(EXPLAIN))
+        _expect(EXPLAIN, await looks[1], 0)
+        _say("", "Git does not name hostNetwork: a dry run of Git's manifests shows nothing here.")
+        _say("", _title("Accept what may stay, be told the rest"), *_command(BASELINE))
+        _expect(BASELINE, await looks[2], 0)
+    finally:
+        for look in looks:
+            look.cancel()
+        await asyncio.gather(*looks, return_exceptions=True)
+    _say(*_command(LEFT))
+    left = _expect(LEFT, await stage.run(LEFT, folder), 1)
+    names = {step.at.name for step in STEPS if step.told and not step.harmless}
+    lines = left.splitlines()
+    if len(lines) != len(names) or not all(any(n in line for line in lines) for n in names):
+        raise Failed(f"with the baseline these should be left: {', '.join(sorted(names))}")
+    _say("", "The drifts that nobody accepted stay: critical ones and missing objects always do.")
+
+
+def _expect(command: Sequence[str], done: tuple[int, str, str], expected: int) -> str:
+    """Show what a command said; its output. Raises Failed if it ended otherwise."""
+    code, output, errors = done
+    sys.stderr.write(errors)
+    _say(*output.rstrip().splitlines())
+    if code != expected:
+        raise Failed(f"driftd {command[0]} ended with {code} instead of {expected}")
+    return output
 
 
 # What is said
@@ -186,28 +235,31 @@ def _title(text: str) -> str:
 
 
 def _opening() -> Iterable[str]:
-    yield _title("Three clusters and what Git says about them")
-    yield "Simulated: answers recorded from real API servers, over HTTP on 127.0.0.1."
-    yield f"The repository {REPOSITORY} was applied {DEPLOYED.days} days ago. Nothing drifted yet:"
-    yield ""
-    yield from _command()
+    yield _title("Three clusters change; driftd run looks and tells a webhook")
+    yield "Simulated clusters: answers of real API servers, recorded after each step,"
+    yield f"on 127.0.0.1. Git was applied {DEPLOYED.days} days ago. driftd only reads."
 
 
-def _command() -> Iterable[str]:
-    words = [shlex.quote(word) for word in CHECK]
-    yield f"$ driftd {' '.join(words[:3])} \\"
-    pairs = [" ".join(pair) for pair in zip(words[3::2], words[4::2], strict=True)]
-    yield from (f"    {pair} \\" for pair in pairs[:-1])
-    yield f"    {pairs[-1]}"
+def _told(step: Step) -> Iterable[str]:
+    yield f"{step.at.cluster}: {step.who}: {step.why}"
+    if step.command:
+        yield from _wrapped(_typed(step), first="  $ ", further="      ")
 
 
-def _night(steps: Iterable[Step]) -> Iterable[str]:
-    yield _title("A night passes")
-    for step in steps:
-        yield f"{_ago(step.ago):>5} ago  {step.at.cluster:<12} {step.who + ':':<7}{step.why}"
-        yield from _wrapped(_typed(step), first="      $ ", further=" " * 12)
-    yield ""
-    yield _title("The morning after, the same command")
+def _notification(message: Any, drift: Any, seconds: float) -> Iterable[str]:
+    what = f"{drift['kind']} {drift['name']}"
+    severity = f"{drift['severity']} " if "severity" in drift else ""
+    yield f"  >> webhook after {seconds:.1f} s, signature verified: {severity}drift"
+    yield f"     {message['application']}: {what}"
+    if "path" in drift:
+        yield f"     {drift['class']} {drift['path']} by {drift.get('manager', 'nobody known')}"
+    else:
+        yield f"     {drift['change']}: in Git, not in the cluster"
+
+
+def _command(words: Sequence[str]) -> Iterable[str]:
+    parts = ["driftd", *map(shlex.quote, words)]
+    return _wrapped(parts, first="$ ", further="    ")
 
 
 def _typed(step: Step) -> Iterable[str]:
@@ -237,33 +289,21 @@ def _wrapped(words: Iterable[str], *, first: str, further: str) -> Iterable[str]
     yield lead + line
 
 
-def _summary(steps: Iterable[Step]) -> Iterable[str]:
-    outcomes = [step.missing or bool(step.drift) for step in steps]
-    yield f"{len(outcomes)} things were done, {sum(outcomes)} objects drifted: each stands above."
-    yield "A restart is no drift: Git does not say when a Pod starts (--show review)."
-
-
-def _ago(time: timedelta) -> str:
-    minutes = int(time.total_seconds() // 60)
-    return f"{minutes // 60}h{minutes % 60:02}m"
-
-
 def _next() -> Iterable[str]:
     program = _program()
-    yield _title("With your own repository and clusters, the next commands")
-    yield "# the clusters it names, and the kubeconfig contexts for them"
-    yield f"{program} clusters --repo PATH"
-    yield "# what drifted; driftd only reads. Give a destination the context it lacks"
-    yield f"{program} check --repo PATH --cluster SERVER=CONTEXT"
-    yield "# the same in a pipeline: exit code 1 for drift, 2 if something was not judged"
-    yield f"{program} check --repo PATH -o json"
+    yield ""
+    yield _title("In a checkout of your own repository; nothing is written to clusters")
+    yield f"{program} doctor"
+    yield f"{program} check"
+    yield f"{program} baseline --file drift-baseline.yaml"
 
 
 def _serving(folder: Path) -> Iterable[str]:
     yield _title("The clusters stay until Ctrl-C; in another terminal")
-    yield f"export KUBECONFIG={shlex.quote(str(folder / 'kubeconfig'))}"
-    words = [str(folder / REPOSITORY) if word == REPOSITORY else word for word in CHECK]
-    yield f"{_program()} {shlex.join(words)} -o wide"
+    yield f"cd {shlex.quote(str(folder / stage.REPOSITORY))}"
+    for name in ("KUBECONFIG", "DRIFTD_CLUSTER"):
+        yield f"export {name}={shlex.quote(stage.environment(folder)[name])}"
+    yield f"{_program()} check -o wide"
     yield "# The servers answer what driftd reads; they are no clusters for kubectl."
 
 
@@ -273,11 +313,3 @@ def _program() -> str:
         return "driftd"
     python = os.path.relpath(sys.executable)
     return f"{sys.executable if python.startswith('..') else python} -m driftd.cli.main"
-
-
-def _failed(when: str, code: int, expected: int) -> int:
-    sys.stderr.write(
-        f"driftd demo: `driftd check` {when} ended with {code} instead of {expected}; "
-        "what it could not do stands above\n"
-    )
-    return 1

@@ -1,18 +1,19 @@
-"""Recorded clusters: what real API servers answered, before and after the night.
+"""Recorded clusters: what real API servers answered, before and after each step of the story.
 
 The files of `data/` are written by `python -m tests.testbed.record_demo`. Objects stand in them
 as the servers listed them. Reduced are: schemas, to what the recorded kinds need and without
 descriptions; lists, to the namespaces and cluster-scoped names of the example repository.
-Times are relative to `EPOCH` and are moved to the present when a recording is loaded.
+Times are relative to `EPOCH` and are moved to the present when a recording is loaded; those of
+step n are n + 1 hours after `EPOCH` and are moved to the moment at which the step is played.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ from driftd.errors import ConfigError
 DATA = Path(__file__).resolve().parent / "data"
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 """What "now" is in the files."""
+STEP = timedelta(hours=1)
+"""How far apart the steps are in the files."""
 _TIME_FIELDS = (
     "completionTime|creationTimestamp|kubectl.kubernetes.io/restartedAt|lastProbeTime"
     "|lastScaleTime|lastScheduleTime|lastSuccessfulTime|lastTransitionTime|lastUpdateTime"
@@ -72,7 +75,21 @@ class Recording:
     forbidden: frozenset[str]
     """List paths of the kinds that the recorded user may not read."""
     before: State
-    after: State
+    steps: Mapping[int, str]
+    """What each step of the story changed in this cluster, as JSON in the files' times."""
+    loaded: datetime
+    """The moment that `EPOCH` was moved to."""
+
+    def played(self, state: State, step: int, moments: Sequence[datetime]) -> State:
+        """The cluster after a step; `moments` has the moment of each step until this one.
+
+        A step that concerns another cluster leaves the state as it is.
+        """
+        text = self.steps.get(step)
+        if text is None:
+            return state
+        document = orjson.loads(shifted(text, EPOCH, self.loaded, moments))
+        return State(_changed(state.lists, document))
 
 
 def load(now: datetime, folder: Path = DATA) -> dict[str, Recording]:
@@ -86,8 +103,8 @@ def load(now: datetime, folder: Path = DATA) -> dict[str, Recording]:
         hashes = {path: hashlib.sha512(body).hexdigest().upper() for path, body in schemas.items()}
         found = {}
         for name in shared["clusters"]:
-            document = orjson.loads(shifted((folder / f"{name}.json").read_text(), EPOCH, now))
-            before = _lists(document["before"])
+            document = orjson.loads((folder / f"{name}.json").read_text())
+            before = shifted(orjson.dumps(document["before"]).decode(), EPOCH, now)
             found[name] = Recording(
                 name=name,
                 discovery=shared["discovery"],
@@ -96,10 +113,14 @@ def load(now: datetime, folder: Path = DATA) -> dict[str, Recording]:
                 schema_hashes=hashes,
                 namespaced=dict(_list_paths(shared["discovery"])),
                 forbidden=frozenset(document["forbidden"]),
-                before=State(before),
-                after=State(_changed(before, document["after"])),
+                before=State(_lists(orjson.loads(before))),
+                steps={
+                    int(step): orjson.dumps(change).decode()
+                    for step, change in document["steps"].items()
+                },
+                loaded=now,
             )
-    except (OSError, orjson.JSONDecodeError, KeyError, TypeError) as error:
+    except (OSError, orjson.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(
             f"the demonstration's recording in {folder} cannot be read: {type(error).__name__}",
             hint="reinstall driftd, or record it anew in a checkout",
@@ -107,13 +128,17 @@ def load(now: datetime, folder: Path = DATA) -> dict[str, Recording]:
     return found
 
 
-def shifted(text: str, epoch: datetime, now: datetime) -> str:
-    """JSON with its times moved from `epoch` to `now`."""
+def shifted(text: str, epoch: datetime, now: datetime, moments: Sequence[datetime] = ()) -> str:
+    """JSON with its times moved from `epoch` to `now`, later ones to the moments of their steps."""
     distance = now.replace(microsecond=0) - epoch
 
     @cache
     def moved(time: str) -> str:
-        return rfc3339(datetime.fromisoformat(time) + distance)
+        recorded = datetime.fromisoformat(time)
+        step = (recorded - epoch) // STEP
+        if step >= 1:
+            return rfc3339(moments[step - 1].replace(microsecond=0))
+        return rfc3339(recorded + distance)
 
     return TIME.sub(lambda match: f'{match[1]}{moved(match[2])}"', text)
 
@@ -184,7 +209,7 @@ def _lists(document: Mapping[str, Json]) -> dict[str, RecordedList]:
 def _changed(
     before: Mapping[str, RecordedList], document: Mapping[str, Json]
 ) -> dict[str, RecordedList]:
-    """The lists after the night: recorded as the items that differ and the names that are gone."""
+    """The lists after a step: recorded as the items that differ and the names that are gone."""
     after = {}
     for path, entry in before.items():
         changes = document["lists"].get(path, {})

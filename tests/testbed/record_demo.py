@@ -1,8 +1,11 @@
 """Record the clusters of `driftd demo`: `python -m tests.testbed.record_demo`.
 
 Starts the three full clusters, applies the example repository under Argo CD's field manager,
-records, lets the night of `driftd.demo.story` happen through the real API, records again, and
-holds both states to what `driftd check` reports on the real clusters before it writes a file.
+records, lets the steps of `driftd.demo.story` happen through the real API, records after each,
+and holds the first and the last state to what `driftd check` reports on the real clusters before
+it writes a file. People's steps are typed to kubectl. The autoscaler has no metrics here and the
+operator does not exist, so their writes are sent as these controllers send them: the requests and
+field managers are theirs.
 """
 
 from __future__ import annotations
@@ -62,7 +65,9 @@ class Calendar:
     agos: list[timedelta] = field(default_factory=list)
 
     def begin(self, ago: timedelta) -> None:
-        """From now on things happened `ago`; waits for the next second, which times have."""
+        """From now on things happened `ago`, negative for steps to come; waits for the next second,
+        which times have.
+        """
         last = self.starts[-1] if self.starts else datetime.min.replace(tzinfo=UTC)
         wait_until(lambda: _now() > last, what="the next second", timeout=5, interval=0.05)
         self.starts.append(_now())
@@ -71,7 +76,10 @@ class Calendar:
     def told(self, moment: datetime) -> datetime:
         """The time in the files for a real one."""
         position = max(bisect_right(self.starts, moment) - 1, 0)
-        return recording.EPOCH - self.agos[position] + (moment - self.starts[position])
+        ago = self.agos[position]
+        # What a step starts happens at its moment; the deployment took its time.
+        took = moment - self.starts[position] if ago > timedelta(0) else timedelta(0)
+        return recording.EPOCH - ago + took
 
     def rewrite(self, text: str) -> str:
         """A JSON text with its times told."""
@@ -114,14 +122,16 @@ def _record(clusters: Mapping[str, ControlPlane], repo: Path, scratch: Path) -> 
     before = {n: _settled(c, kinds[n], scopes[n]) for n, c in clusters.items()}
     options = _options(repo, clusters, "detector", scratch)
     problems = story_problems(_check(options), ())
-    for step in story.STEPS:
-        calendar.begin(step.ago)
-        _carry_out(clusters[step.at.cluster], step)
-        _settled(
-            clusters[step.at.cluster], kinds[step.at.cluster], scopes[step.at.cluster], quick=True
-        )
-        _say(f"{step.at.cluster}: {step.why}")
-    after = {n: _settled(c, kinds[n], scopes[n]) for n, c in clusters.items()}
+    states = dict(before)
+    changes: dict[str, dict[str, Json]] = {name: {} for name in clusters}
+    for number, step in enumerate(story.STEPS):
+        name = step.at.cluster
+        calendar.begin(-recording.STEP * (number + 1))
+        _carry_out(clusters[name], step)
+        after = _settled(clusters[name], kinds[name], scopes[name])
+        changes[name][str(number)] = _difference(states[name], after)
+        states[name] = after
+        _say(f"{name}: {step.who}: {step.why}")
     report = _check(options)
     problems += story_problems(report, story.STEPS)
     for problem in problems:
@@ -134,7 +144,7 @@ def _record(clusters: Mapping[str, ControlPlane], repo: Path, scratch: Path) -> 
             document = {
                 "forbidden": sorted(p for p, v in before[name].items() if v is None),
                 "before": {p: v for p, v in sorted(before[name].items()) if v is not None},
-                "after": _difference(before[name], after[name]),
+                "steps": changes[name],
             }
             path = recording.DATA / f"{name}.json"
             path.write_text(calendar.rewrite(_lines(document)))
@@ -211,7 +221,32 @@ def _apply(cluster: ControlPlane, objects: list[Json]) -> None:
     )
 
 
+def _autoscale(cluster: ControlPlane, step: story.Step) -> None:
+    """The write of the autoscaler."""
+    token = cluster.service_account_token("kube-system", story.AUTOSCALER)
+    cluster.add_user(story.AUTOSCALER, token)
+    path = f"/apis/apps/v1/namespaces/{step.at.namespace}/deployments/{step.at.name}/scale"
+    scale = cluster.call("GET", path)
+    scale["spec"]["replicas"] = 5
+    agent = "kube-controller-manager/v1.36.3"
+    cluster.call("PUT", path, scale, user=story.AUTOSCALER, user_agent=agent)
+
+
+def _operate(cluster: ControlPlane, step: story.Step) -> None:
+    """The writes of an operator: its finalizer, and the status of the custom resource."""
+    path = f"/apis/ledger.example.com/v1/namespaces/{step.at.namespace}/retentionpolicies/bookings"
+    found = cluster.call("GET", path)
+    found["metadata"]["finalizers"] = ["ledger.example.com/archive"]
+    found = cluster.call("PUT", path, found, user_agent=story.OPERATOR)
+    found["status"] = {"observedGeneration": found["metadata"]["generation"], "phase": "Active"}
+    cluster.call("PUT", f"{path}/status", found, user_agent=story.OPERATOR)
+
+
 def _carry_out(cluster: ControlPlane, step: story.Step) -> None:
+    controllers = {story.AUTOSCALER: _autoscale, story.OPERATOR: _operate}
+    if step.who in controllers:
+        controllers[step.who](cluster, step)
+        return
     user = USERS[step.who]
     environment = {**cluster._environment, "KUBECONFIG": str(cluster.kubeconfig(user))}
     if step.editor:
@@ -290,11 +325,9 @@ def _settled(
     cluster: ControlPlane,
     kinds: Mapping[str, str],
     scope: set[tuple[str, str]],
-    *,
-    quick: bool = False,
 ) -> dict[str, Json]:
     """A snapshot that was the same some seconds earlier: controllers have come to rest."""
-    quiet = timedelta(seconds=1 if quick else 4)
+    quiet = timedelta(seconds=4)
     last: list[Any] = [_now(), None]
 
     def rests() -> bool:

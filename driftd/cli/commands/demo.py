@@ -11,14 +11,14 @@ from driftd.cli import calls, options
 @options.flag(
     "--serve",
     is_flag=True,
-    help="Keep the clusters as they are after the night, until Ctrl-C or SIGTERM, "
+    help="Keep the clusters as they are at the end, until Ctrl-C or SIGTERM, "
     "to try commands of driftd.",
 )
 def demo_command(serve: bool) -> int:
-    """Show drift between an example repository and simulated clusters on this machine.
+    """Change simulated clusters while a daemon looks, then check, explain and accept the drift.
 
     Everything stays on this machine and is removed at the end.
 
-    Exit codes: 0 it showed what was recorded; 1 it could not; 130 interrupted; 143 terminated.
+    Exit codes: 0 it found what was done; 1 it did not; 130 interrupted; 143 terminated.
     """
     return calls.demo(serve=serve)

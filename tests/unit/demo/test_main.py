@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -12,30 +12,38 @@ from contextlib import AsyncExitStack
 from datetime import datetime
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from driftd.app import check
 from driftd.clock import SystemClock
 from driftd.controller.options import CheckOptions
 from driftd.demo import main as demo
+from driftd.demo import stage
+from driftd.demo.receiver import Receiver
 from driftd.demo.recording import load
 from driftd.demo.server import SimulatedApiServer
 from driftd.demo.story import DESTINATIONS, STEPS
 from driftd.errors import SourceError
 from driftd.model.report import DriftReport
+from tests.testbed.demo_text import END, FINDING, START
 from tests.testbed.record_demo import story_problems
+
+ROOT = stage.PACKAGE.parent
 
 
 async def look(folder: Path, *, after: bool) -> DriftReport:
     """What a check of the example repository on the simulated clusters reports."""
     async with AsyncExitStack() as stack:
         servers = []
-        for one in load(SystemClock().now()).values():
+        now = SystemClock().now()
+        for one in load(now).values():
             server = await stack.enter_async_context(SimulatedApiServer(one))
-            server.state = one.after if after else one.before
+            for number in range(len(STEPS) if after else 0):
+                server.state = one.played(server.state, number, [now] * len(STEPS))
             servers.append(server)
-        await demo.make_repository(folder / "repo")
-        demo.write_kubeconfig(folder / "kubeconfig", servers)
+        await stage.make_repository(folder / "repo")
+        stage.write_kubeconfig(folder / "kubeconfig", servers)
         options = CheckOptions(
             repo=folder / "repo",
             kubeconfig=folder / "kubeconfig",
@@ -44,7 +52,7 @@ async def look(folder: Path, *, after: bool) -> DriftReport:
         return await check(options, progress=lambda text: None, clock=SystemClock())
 
 
-async def test_nothing_drifted_before_the_night(tmp_path: Path) -> None:
+async def test_nothing_drifted_before_the_steps(tmp_path: Path) -> None:
     """The recorded deployment is what the example repository declares, in every field."""
     report = await look(tmp_path, after=False)
     assert story_problems(report, ()) == [], "record again: python -m tests.testbed.record_demo"
@@ -52,7 +60,7 @@ async def test_nothing_drifted_before_the_night(tmp_path: Path) -> None:
 
 
 async def test_exactly_the_recorded_changes_are_found(tmp_path: Path) -> None:
-    """After the night each step's object drifted in the step's path, by its manager, back then."""
+    """After the steps each one's object drifted in the step's path, by its manager, just now."""
     report = await look(tmp_path, after=True)
     assert story_problems(report, STEPS) == []
     changes = {
@@ -69,16 +77,17 @@ async def test_exactly_the_recorded_changes_are_found(tmp_path: Path) -> None:
                 assert (change.manager, change.subresource) == ("kubectl", "scale")
                 continue
             assert change.manager == f"kubectl-{step.command[0]}"
-            ago = now - datetime.fromisoformat(change.time)
-            assert abs((ago - step.ago).total_seconds()) < 120
+            assert abs((now - datetime.fromisoformat(change.time)).total_seconds()) < 120
+    restarted = [change for key, change in changes.items() if key[2] == "development-app3"]
+    assert {str(change.change_class) for change in restarted} == {"review"}
 
 
-def run_demo(columns: int, **environment: str) -> subprocess.CompletedProcess[str]:
+def run_demo(**environment: str) -> subprocess.CompletedProcess[str]:
     """The demo as a process of its own, as `make demo` starts it."""
     return subprocess.run(
         [sys.executable, "-m", "driftd.cli.main", "demo"],
-        env={**os.environ, "COLUMNS": str(columns), **environment},
-        cwd=demo.PACKAGE.parent,
+        env={**os.environ, **environment},
+        cwd=stage.PACKAGE.parent,
         capture_output=True,
         text=True,
         check=False,
@@ -86,29 +95,49 @@ def run_demo(columns: int, **environment: str) -> subprocess.CompletedProcess[st
     )
 
 
-def test_demo_shows_drift_and_ends_well(tmp_path: Path) -> None:
-    """It exits 0, shows both checks and three next commands, and leaves nothing behind."""
-    done = run_demo(80, TMPDIR=str(tmp_path), DRIFTD_QUIET="yes", KUBECONFIG="/nonexistent")
+def test_demo_finds_what_the_steps_did(tmp_path: Path) -> None:
+    """It exits 0, tells each drift once, fits 80 columns, matches the docs and leaves nothing."""
+    done = run_demo(TMPDIR=str(tmp_path), DRIFTD_QUIET="no", KUBECONFIG="/nonexistent")
     assert done.returncode == 0, done.stderr
-    assert "exit 0: no drift" in done.stdout
+    assert done.stdout.count("signature verified") == sum(step.told for step in STEPS)
     assert "exit 1: drift found" in done.stdout
     for step in STEPS:
         assert step.why in done.stdout
-    ending = done.stdout.rpartition("next commands")[2]
-    commands = [line for line in ending.splitlines() if " --repo PATH" in line]
-    assert [re.search(r"(?:main|driftd) (\w+) ", line)[1] for line in commands] == [
-        "clusters",
-        "check",
-        "check",
-    ]
+    recorded = (ROOT / "docs/demo.md").read_text()
+    findings = [line for line in done.stdout.splitlines() if FINDING.match(line)]
+    assert len(findings) >= sum(step.told for step in STEPS)
+    assert [line for line in findings if line not in recorded] == [], "run: make record-demo"
+    excerpt = (ROOT / "README.md").read_text().partition(START)[2].partition(END)[0]
+    assert excerpt.strip(), "the README has an excerpt"
+    quoted = [line for line in excerpt.splitlines() if line.strip() and line[0] not in "`<"]
+    assert [line for line in quoted if line not in recorded] == [], "run: make record-demo"
     assert list(tmp_path.iterdir()) == []
 
 
-def test_demo_fails_where_a_check_fails(tmp_path: Path) -> None:
-    """A check that cannot look (here: no sandbox worker) makes the demo fail and say so."""
-    done = run_demo(80, DRIFTD_WORKER=str(tmp_path / "nonesuch"))
+def test_demo_fails_where_the_daemon_fails(tmp_path: Path) -> None:
+    """A daemon that cannot look (here: no sandbox worker) makes the demo fail and say so."""
+    done = run_demo(DRIFTD_WORKER=str(tmp_path / "nonesuch"))
     assert done.returncode == 1
-    assert "before the night ended with 2 instead of 0" in done.stderr
+    assert "the daemon did not finish its first sweep" in done.stderr
+
+
+async def test_receiver_refuses_wrong_signatures() -> None:
+    """A message that is not signed with the secret is refused and handed to nobody."""
+    arrived: list[object] = []
+    async with Receiver(arrived.append) as receiver, aiohttp.ClientSession() as session:
+        headers = {"webhook-id": "m", "webhook-timestamp": "1", "webhook-signature": "v1,AAAA"}
+        async with session.post(receiver.url, data=b"{}", headers=headers) as answer:
+            assert answer.status == 401
+        assert (arrived, receiver.refused) == ([], 1)
+
+
+def test_a_message_that_no_step_explains_fails() -> None:
+    """A told drift that no step made is a failure, not a line of the show."""
+    watch = demo.Watch({})
+    drift = {"kind": "Deployment", "name": "other", "path": "/spec/replicas"}
+    watch.arrived({"drifts": [drift], "counts": {"opened": 1, "closed": 0}, "application": "a"})
+    with pytest.raises(demo.Failed, match="no step did"):
+        asyncio.run(watch.play())
 
 
 def test_serving_ends_without_traces(tmp_path: Path) -> None:
@@ -116,7 +145,7 @@ def test_serving_ends_without_traces(tmp_path: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-m", "driftd.cli.main", "demo", "--serve"],
         env={**os.environ, "COLUMNS": "80", "TMPDIR": str(tmp_path)},
-        cwd=demo.PACKAGE.parent,
+        cwd=stage.PACKAGE.parent,
         stdout=subprocess.PIPE,
         text=True,
     ) as process:
@@ -134,12 +163,12 @@ def test_serving_ends_without_traces(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_sigterm_during_a_check_leaves_nothing(tmp_path: Path) -> None:
-    """SIGTERM before the end stops the check that runs, exits 143 and removes the folder."""
+def test_sigterm_during_the_steps_leaves_nothing(tmp_path: Path) -> None:
+    """SIGTERM before the end stops the daemon, exits 143 and removes the folder."""
     with subprocess.Popen(
         [sys.executable, "-m", "driftd.cli.main", "demo"],
         env={**os.environ, "COLUMNS": "80", "TMPDIR": str(tmp_path)},
-        cwd=demo.PACKAGE.parent,
+        cwd=stage.PACKAGE.parent,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -147,7 +176,7 @@ def test_sigterm_during_a_check_leaves_nothing(tmp_path: Path) -> None:
         deadline = threading.Timer(120, process.kill)
         deadline.start()
         try:
-            assert any(line.startswith("$ driftd check") for line in process.stdout)
+            assert any(line.startswith("Simulated") for line in process.stdout)
             process.send_signal(signal.SIGTERM)
             assert process.wait() == 143
         finally:
@@ -158,13 +187,13 @@ def test_sigterm_during_a_check_leaves_nothing(tmp_path: Path) -> None:
 
 async def test_missing_example_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the example's files the error names the remedy."""
-    monkeypatch.setattr(demo, "EXAMPLE", (tmp_path / "nonesuch",))
+    monkeypatch.setattr(stage, "EXAMPLE", (tmp_path / "nonesuch",))
     with pytest.raises(SourceError, match="example repository is missing"):
-        await demo.make_repository(tmp_path / "repo")
+        await stage.make_repository(tmp_path / "repo")
 
 
 def test_own_settings_do_not_change_the_demo() -> None:
     """Settings of driftd, Git and Kubernetes in the environment are not handed on."""
     given = {"DRIFTD_REPO": "x", "GIT_DIR": "x", "KUBECONFIG": "x", "PATH": "/bin", "NO_COLOR": "1"}
-    kept = demo.clean_environment(given)
-    assert kept == {"PATH": "/bin", "NO_COLOR": "1", "PYTHONPATH": str(demo.PACKAGE.parent)}
+    kept = stage.clean_environment(given)
+    assert kept == {"PATH": "/bin", "NO_COLOR": "1", "PYTHONPATH": str(stage.PACKAGE.parent)}
