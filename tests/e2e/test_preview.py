@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.site import CONTEXT, Seen, Site
+from tests.e2e.site import CONTEXT, URL, Seen, Site, application, config_map
+from tests.testbed.argocd import serve_argo_kinds
 from tests.testbed.cluster import ControlPlane
 from tests.testbed.gitrepo import GitRepo
 from tests.testbed.kubeconfig import write_kubeconfig
@@ -209,3 +210,23 @@ def test_work_tree(site: Site) -> None:
     assert (seen.exit_code, seen.report["revision"]["name"]) == (1, "work tree")
     assert seen.report["revision"]["commit"].endswith("-dirty")
     assert json.loads(seen.stdout)["summary"]["fields"] == 1
+
+
+def test_live_applications_of_a_hub(site: Site, namespace: str) -> None:
+    """With --hub the live Applications are rendered at both sides."""
+    serve_argo_kinds(site.cluster)
+    live = json.loads(application("previewed", namespace))
+    live["metadata"]["namespace"] = namespace
+    live["spec"]["source"] |= {"path": "apps/previewed"}
+    path = f"/apis/argoproj.io/v1alpha1/namespaces/{namespace}/applications"
+    site.cluster.call("POST", path, live)
+    site.repo.write("apps/previewed/a.yaml", config_map("previewed", colour="blue"))
+    base = site.repo.commit("Declare")
+    site.repo.write("apps/previewed/a.yaml", config_map("previewed", colour="red"))
+    site.repo.commit("Change")
+    flags = (f"--hub={CONTEXT}", f"--argocd-namespace={namespace}", f"--namespace={namespace}")
+    pair = f"--repo={URL}={site.repo.path}"
+    seen = site.check("--preview", *flags, pair, f"--against={base}")
+    assert seen.exit_code == 1, seen.stderr + seen.stdout
+    (changed,) = objects(seen, "previewed").values()
+    assert [(one["old"], one["new"]) for one in changed["changes"]] == [("blue", "red")]
