@@ -13,7 +13,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 START, END = "<!-- demo: begin -->", "<!-- demo: end -->"
-FINDING = re.compile(r"^( {4}|  (OutOfSync|Missing)  | {6}(critical|high|medium|low) )")
+FINDING = re.compile(r"^( {5}\S| {2}(OutOfSync|Missing) | {6}(critical|high|medium|low) )")
 """Lines that say what was found: they do not change from run to run."""
 _NORMALISED = (
     (re.compile(r"after \d+\.\d s"), "after 1.0 s"),

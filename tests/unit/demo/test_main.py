@@ -26,7 +26,7 @@ from driftd.demo.server import SimulatedApiServer
 from driftd.demo.story import DESTINATIONS, STEPS
 from driftd.errors import SourceError
 from driftd.model.report import DriftReport
-from tests.testbed.demo_text import END, FINDING, START
+from tests.testbed.demo_text import END, FINDING, START, normalised
 from tests.testbed.record_demo import story_problems
 
 ROOT = stage.PACKAGE.parent
@@ -104,7 +104,7 @@ def test_demo_finds_what_the_steps_did(tmp_path: Path) -> None:
     for step in STEPS:
         assert step.why in done.stdout
     recorded = (ROOT / "docs/demo.md").read_text()
-    findings = [line for line in done.stdout.splitlines() if FINDING.match(line)]
+    findings = [line for line in normalised(done.stdout).splitlines() if FINDING.match(line)]
     assert len(findings) >= sum(step.told for step in STEPS)
     assert [line for line in findings if line not in recorded] == [], "run: make record-demo"
     excerpt = (ROOT / "README.md").read_text().partition(START)[2].partition(END)[0]
