@@ -29,7 +29,7 @@ from driftd.model.report import (
     ResourceReport,
     ResourceStatus,
 )
-from driftd.model.resource import Origin
+from driftd.model.resource import Origin, Unchecked
 from driftd.sandbox.pool import SandboxPool
 from tests.unit.controller.builders import (
     REVISION,
@@ -451,3 +451,32 @@ async def test_an_unused_rule_is_reported(sandbox: SandboxPool, cluster: MemoryC
     assert report.status is ResourceStatus.OUT_OF_SYNC
     assert "spec.ignoreDifferences[0].jsonPointers[0]" in condition.message
     assert condition.severity is not Severity.ERROR
+
+
+@pytest.mark.parametrize(
+    ("why", "live", "status"),
+    [
+        (Unchecked("once"), True, "NotChecked"),
+        (Unchecked("once"), False, "Missing"),
+        (Unchecked("ignored", existence=False), False, "NotChecked"),
+        (Unchecked("a variable is not known", unknown=True), True, "Unknown"),
+        (Unchecked("a variable is not known", unknown=True), False, "Missing"),
+    ],
+)
+async def test_object_whose_content_is_not_compared(
+    cluster: MemoryCluster, why: Unchecked, live: bool, status: str
+) -> None:
+    """Whatever live holds, the reason is told; that the object must exist may still hold."""
+    if live:
+        cluster.put(RED, manager="kubectl-edit", operation="Update")
+    else:
+        cluster.delete("ConfigMap", "shop", "settings")
+    declared = desired(BLUE, BUDGET)
+    manifests = tuple(
+        msgspec.structs.replace(one, unchecked=why) if one.key.name == "settings" else one
+        for one in declared.manifests
+    )
+    found = await judged(cluster, replace(declared, manifests=manifests))
+    assert statuses(found) == {"settings": status, "budget": "Synced"}
+    assert found["settings"].changes == ()
+    assert found["settings"].reason == (UNSET if status == "Missing" else why.reason)
