@@ -117,7 +117,8 @@ def build_worker(
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     unfinished = target.with_suffix(f".{os.getpid()}")
-    environment = os.environ | BASELINE | {"CGO_ENABLED": "0", "GOWORK": "off"} | (platform or {})
+    fixed = {"CGO_ENABLED": "0", "GOWORK": "off"}
+    environment = {**os.environ, **BASELINE, **fixed, **(platform or {})}
     flags = f"-s -w -X main.sourceHash={source_hash(sources)}"
     command = [go, "build", "-trimpath", "-buildvcs=false", "-ldflags", flags]
     command += [f"-gcflags={packages}=-N -l" for packages in REGISTERED]

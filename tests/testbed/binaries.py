@@ -78,13 +78,17 @@ def helm() -> Path:
 
     Only tests that deploy charts as people do need it. Raises `BuildFailed`.
     """
-    sources = _SOURCES / "helm"
-    place = _place("helm", sources)
-    if not (place / "helm").exists():
+    return program("helm", _SOURCES / "helm", "helm.sh/helm/v4/cmd/helm")
+
+
+def program(name: str, sources: Path, package: str = ".") -> Path:
+    """A program of the Go module in `sources`, built when missing. Raises `BuildFailed`."""
+    place = _place(name, sources)
+    if not (place / name).exists():
         with _locked(place):
-            if not (place / "helm").exists():
-                _build(place / "helm", sources, "helm.sh/helm/v4/cmd/helm", ())
-    return place / "helm"
+            if not (place / name).exists():
+                _build(place / name, sources, package, ())
+    return place / name
 
 
 def _place(name: str, sources: Path, extra: str = "") -> Path:

@@ -50,13 +50,13 @@ def main() -> int:
     )
     if done.returncode == 0:
         text = normalised(done.stdout)
-        (ROOT / "docs/demo.md").write_text(f"{_HEAD}```console\n{text}```\n")
+        (ROOT / "docs/demo.md").write_text(f"{_HEAD}```text\n{text}```\n")
         readme = ROOT / "README.md"
         before, _, rest = readme.read_text().partition(START)
         after = rest.partition(END)[2]
         excerpt = text.partition("\n\n")[2].partition("\n\n")[0].splitlines()
         shown = excerpt[: next(i for i, line in enumerate(excerpt) if "bob:" in line)]
-        block = "\n".join(["", "```console", *shown, "```", ""])
+        block = "\n".join(["", "```text", *shown, "```", ""])
         readme.write_text(f"{before}{START}{block}{END}{after}")
     return done.returncode
 
