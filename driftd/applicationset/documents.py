@@ -7,13 +7,12 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from driftd.model.application import Application, ApplicationSpec
+from driftd.model.application import Application, ApplicationSpec, without_nulls
 from driftd.model.project import AppProject, AppProjectSpec
 from driftd.model.resource import Json
 
 DEFAULT_NAMESPACE = "argocd"
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?\Z")
-_FREE_FORM = frozenset({"valuesObject"})
 _TYPES = {
     "str": "text",
     "int": "a whole number",
@@ -77,7 +76,7 @@ def converted(value: Json, wanted: type[T], path: str) -> T:
     if not isinstance(value, dict):
         raise InvalidDocument(f"{path} is {'missing' if value is None else 'not a map'}")
     try:
-        return msgspec.convert(_without_nulls(value), wanted)
+        return msgspec.convert(without_nulls(value), wanted)
     except msgspec.ValidationError as error:
         raise InvalidDocument(plain_words(str(error), path)) from None
 
@@ -96,18 +95,6 @@ def plain_words(message: str, root: str) -> str:
 def _type_words(types: str) -> str:
     words = [_TYPES.get(name.strip(), name.strip()) for name in types.split("|")]
     return " or ".join(word for word in words if word != "nothing" or len(words) == 1)
-
-
-def _without_nulls(value: Json) -> Json:
-    if isinstance(value, dict):
-        return {
-            key: item if key in _FREE_FORM else _without_nulls(item)
-            for key, item in value.items()
-            if item is not None
-        }
-    if isinstance(value, list):
-        return [_without_nulls(item) for item in value]
-    return value
 
 
 def _strings(metadata: dict[str, Any], field: str) -> dict[str, str]:

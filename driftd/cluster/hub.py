@@ -16,7 +16,7 @@ from driftd.cluster.clustersecret import LABEL, HubCluster, parse_cluster_secret
 from driftd.cluster.fluxobjects import read_flux
 from driftd.cluster.reader import ApiResource, ClusterReader, Listing, ObjectMeta
 from driftd.errors import ClusterError, ConfigError
-from driftd.model.application import Application, ApplicationSpec
+from driftd.model.application import Application, ApplicationSpec, without_nulls
 from driftd.model.condition import Condition, Severity
 from driftd.model.flux import FluxObject
 from driftd.model.project import AppProject, AppProjectSpec
@@ -152,7 +152,7 @@ async def _tracking(
         text = f"there is no ConfigMap {namespace}/argocd-cm on the hub, defaults are assumed"
         return Tracking(), (Condition("HubReadError", text, Severity.WARNING),)
     try:
-        data = msgspec.convert(_without_nulls(msgspec.json.decode(live.body)), _ConfigMap).data
+        data = msgspec.convert(without_nulls(msgspec.json.decode(live.body)), _ConfigMap).data
     except msgspec.MsgspecError as error:
         return Tracking(), (Condition("HubReadError", f"{live.key} on the hub: {error}"),)
     method = data.get("application.resourceTrackingMethod") or TRACKING_METHODS[0]
@@ -238,7 +238,7 @@ def parse_application(body: bytes, *, origin: str, tracking: str) -> Application
     Raises msgspec.ValidationError naming the field if it is not what Argo CD defines.
     """
     raw = msgspec.json.decode(body, type=dict[str, Any])
-    parsed = msgspec.convert(_without_nulls(raw), _Application)
+    parsed = msgspec.convert(without_nulls(raw), _Application)
     return Application(
         name=parsed.metadata.name,
         namespace=parsed.metadata.namespace,
@@ -255,7 +255,7 @@ def parse_application(body: bytes, *, origin: str, tracking: str) -> Application
 def parse_project(body: bytes, origin: str) -> AppProject:
     """A live AppProject; raises msgspec.ValidationError naming the field."""
     raw = msgspec.json.decode(body, type=dict[str, Any])
-    parsed = msgspec.convert(_without_nulls(raw), _Project)
+    parsed = msgspec.convert(without_nulls(raw), _Project)
     return AppProject(
         name=parsed.metadata.name,
         namespace=parsed.metadata.namespace,
@@ -275,16 +275,3 @@ def _synced_revisions(status: _Status) -> tuple[str, ...]:
     if status.operation_state.revisions:
         return status.operation_state.revisions
     return status.history[-1].all if status.history else ()
-
-
-def _without_nulls(value: Any) -> Any:
-    """As Go reads it: a null field is an absent one, except in Helm's own values."""
-    if isinstance(value, dict):
-        return {
-            key: item if key == "valuesObject" else _without_nulls(item)
-            for key, item in value.items()
-            if item is not None
-        }
-    if isinstance(value, list):
-        return [_without_nulls(item) for item in value]
-    return value

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from driftd.model.application import without_nulls
 from driftd.model.flux import FluxObject
 
 SOURCE_GROUP = "source.toolkit.fluxcd.io"
@@ -218,24 +219,11 @@ def spec_of(found: FluxObject, wanted: type[T]) -> T:
     if not isinstance(written, dict):
         raise InvalidSpec(f"{found} ({found.origin}): spec is missing")
     try:
-        return msgspec.convert(_without_nulls(written), wanted)
+        return msgspec.convert(without_nulls(written, _FREE_FORM), wanted)
     except msgspec.ValidationError as error:
         text, _, where = str(error).partition(" - at `")
         field = "spec" + where.removesuffix("`").removeprefix("$")
         raise InvalidSpec(f"{found} ({found.origin}): {field}: {text}") from None
-
-
-def _without_nulls(value: Any) -> Any:
-    """As Kubernetes reads it: null is absent, except in what belongs to Helm and Kustomize."""
-    if isinstance(value, dict):
-        return {
-            key: item if key in _FREE_FORM else _without_nulls(item)
-            for key, item in value.items()
-            if item is not None
-        }
-    if isinstance(value, list):
-        return [_without_nulls(item) for item in value]
-    return value
 
 
 def flux_object(body: Any, origin: str, namespace: str = "") -> FluxObject | None:

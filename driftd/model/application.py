@@ -209,3 +209,19 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
     def qualified_name(self) -> str:
         """`namespace/name`."""
         return f"{self.namespace}/{self.name}"
+
+
+def without_nulls(value: Any, free_form: frozenset[str] = frozenset({"valuesObject"})) -> Any:
+    """A decoded document as Go reads it: a null field is an absent one.
+
+    What the fields of `free_form` hold stays as it is: in Helm's values a null removes a default.
+    """
+    if isinstance(value, dict):
+        return {
+            key: item if key in free_form else without_nulls(item, free_form)
+            for key, item in value.items()
+            if item is not None
+        }
+    if isinstance(value, list):
+        return [without_nulls(item, free_form) for item in value]
+    return value
