@@ -132,7 +132,7 @@ ALLOCATED: Final[Mapping[str, frozenset[str]]] = {
     "v1.PersistentVolumeSpec": frozenset({"claimRef"}),
     "v1.JobSpec": frozenset({"selector"}),
     "v1.ServiceAccount": frozenset({"secrets"}),
-    "v1.PodSpec": frozenset({"nodeName"}),
+    "v1.PodSpec": frozenset({"nodeName", "priority"}),
 }
 """Fields whose value the cluster allocates (catalogue rows 14-16, 19, 20)."""
 

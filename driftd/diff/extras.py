@@ -129,8 +129,8 @@ class Extras:
     def _is_allocated(self, name: str, parent: Node, owners: Owners) -> bool:
         if not defaults.is_allocated(parent, name):
             return False
-        if name == "nodeName" and self.subject.key.kind != "Pod":
-            return False  # the scheduler places Pods, never the template of one
+        if name in ("nodeName", "priority") and self.subject.key.kind != "Pod":
+            return False  # the cluster places and ranks Pods, never the template of one
         return all(
             entry.deployer or entry.manager in UNKNOWN_MANAGERS or self._is_creator(entry)
             for entry, _ in owners
@@ -212,6 +212,12 @@ class Extras:
         entries = [entry for entry, _ in owners]
         place = names(path)
         foreign = [entry for entry in entries if not entry.deployer]
+        if all(entry.manager in UNKNOWN_MANAGERS for entry in entries) and not subject.strict:
+            lost = bool(entries) or subject.provenance_lost
+            why = trusted.expected_value(subject, place, live, by_anybody=lost)
+            if why is not None:
+                self.excuse(path, f"Kubernetes itself wrote it: {why}")
+                return []
         if not entries:
             return self._unowned(live, path, place, collection=collection)
         if foreign:

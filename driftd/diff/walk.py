@@ -250,9 +250,13 @@ class _Walk:
         finding.reason = finding.reason or "Git says otherwise"
         foreign = [entry for entry in entries if not entry.deployer]
         place = names(finding.path)
-        for entry in foreign:
-            why = trusted.trusted_write(entry, self.subject, place, finding.live)
-            if why is not None and len(foreign) == 1:
+        whys = [
+            trusted.trusted_write(entry, self.subject, place, finding.live) for entry in foreign
+        ]
+        if self.subject.provenance_lost:
+            whys = [trusted.expected_value(self.subject, place, finding.live, by_anybody=True)]
+        for why in whys:
+            if why is not None and len(whys) == 1:
                 if defaults.is_empty(finding.desired):
                     self.extras.excuse(finding.path, f"Git leaves it to a controller: {why}")
                     return []  # Git leaves the field to the controller

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from driftd.diff.compare import Context, compare
+from driftd.diff.trusted import Bounds, Facts
 from driftd.model.report import UNSET
 from tests.unit.diff.objects import (
     CREATED,
@@ -322,3 +323,30 @@ def test_power_added_by_a_custom_resources_controller_is_drift() -> None:
     live["metadata"]["managedFields"] = [entry("thing-controller", owned)]
     found = compare(key_of(desired), desired, live, node, Context()).changes
     assert [c.change_class for c in found] == ["undeclared"]
+
+
+def test_the_cluster_ranks_pods_but_no_template() -> None:
+    """A Pod's priority follows its class, so Git cannot know it; a template's is somebody's."""
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "toolbox", "namespace": "shop"},
+        "spec": {"containers": [{"name": "a", "image": "registry.example/a:1"}]},
+    }
+    live = applied(pod)
+    live["spec"]["priority"] = 1000
+    assert changes(pod, live) == ()
+    live = applied(deployment())
+    live["spec"]["template"]["spec"]["priority"] = 1000
+    assert [one.path for one in changes(deployment(), live)] == ["/spec/template/spec/priority"]
+
+
+def test_replicas_of_an_autoscaler_without_any_managed_fields() -> None:
+    """Within the bounds they are for review, outside them they are drift."""
+    desired = deployment()
+    live = deepcopy(desired)
+    for replicas, change_class in ((4, "review"), (9, "declared")):
+        live["spec"]["replicas"] = replicas
+        facts = Facts(autoscaled={key_of(desired): Bounds(2, 5, "web")})
+        (change,) = changes(desired, live, facts=facts)
+        assert change.change_class == change_class

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from driftd.diff.owners import Entry
-from driftd.diff.trusted import Bounds, Facts, rules, trusted_write
+from driftd.diff.trusted import Bounds, Facts, expected_value, rules, trusted_write
 from driftd.model.resource import ResourceKey
 
 WEB = ResourceKey("apps", "Deployment", "shop", "web")
@@ -75,6 +75,70 @@ def test_aggregated_rules_need_the_aggregation_in_git() -> None:
         assert trusted_write(controller, aggregated, path, []) is not None
         assert trusted_write(controller, Object(ROLE), path, []) is None
     assert trusted_write(controller, aggregated, ("metadata", "labels", "a"), "b") is None
+
+
+TOKEN = ResourceKey("", "Secret", "shop", "web-token")
+HOOKS = ResourceKey("admissionregistration.k8s.io", "ValidatingWebhookConfiguration", "", "hooks")
+CA = ("webhooks", "*", "clientConfig", "caBundle")
+
+
+def test_token_needs_the_type_in_git() -> None:
+    """Only a Secret that Git declares as a service account's token is filled by a controller."""
+    asked = Object(TOKEN, {"type": "kubernetes.io/service-account-token"})
+    for name, trusted in (("token", True), ("ca.crt", True), ("namespace", True), ("x", False)):
+        found = trusted_write(writer(MANAGER), asked, ("data", name), "")
+        assert (found is not None) is trusted
+    assert trusted_write(writer(MANAGER), Object(TOKEN), ("data", "token"), "") is None
+    assert trusted_write(writer("alice"), asked, ("data", "token"), "") is None
+
+
+def hooks(**client: Any) -> dict[str, Any]:
+    """A webhook of a service in Git."""
+    return {"webhooks": [{"clientConfig": {"service": {"name": "hooks"}, **client}}]}
+
+
+@pytest.mark.parametrize(
+    ("manager", "desired", "trusted"),
+    [
+        ("cainjector", {"metadata": {"annotations": {"cert-manager.io/inject-ca-from": "a/b"}}}, 1),
+        ("cainjector", hooks(), 0),
+        ("kube-webhook-certgen", hooks(), 1),
+        ("kube-webhook-certgen", hooks(caBundle="Cg=="), 1),
+        ("kube-webhook-certgen", hooks(caBundle="QQ=="), 0),
+        ("pilot-discovery", {"webhooks": [{"clientConfig": {"url": "https://x"}}]}, 0),
+        ("alice", hooks(), 0),
+    ],
+)
+def test_certificate_authority_that_git_asks_for(
+    manager: str, desired: dict[str, Any], trusted: int
+) -> None:
+    """An injector fills a CA in where Git asks for it or leaves a service's out, nothing else."""
+    found = trusted_write(writer(manager), Object(HOOKS, desired), CA, "QQ==")
+    assert (found is not None) == bool(trusted)
+    assert trusted_write(writer(manager), Object(HOOKS, desired), CA[:-1], {}) is None
+
+
+def test_places_of_the_api_server_itself() -> None:
+    """What the API server writes has no owner; a person's entry is no excuse for it."""
+    pod = Object(ResourceKey("", "Pod", "shop", "toolbox"))
+    zone = ("metadata", "labels", "topology.kubernetes.io/zone")
+    assert expected_value(pod, zone, "a", by_anybody=False) is not None
+    assert trusted_write(writer("alice"), pod, zone, "a") is None
+    assert expected_value(Object(WEB), zone, "a", by_anybody=False) is None
+
+
+def test_lost_managers_excuse_a_place_but_never_a_critical_one() -> None:
+    """Without names the relation or the place in metadata decides; roles and CAs stay drift."""
+    scaled = Object(WEB, facts=Facts(autoscaled={WEB: Bounds(2, 5, "web")}))
+    assert expected_value(scaled, ("spec", "replicas"), 3, by_anybody=True) is not None
+    assert expected_value(scaled, ("spec", "replicas"), 3, by_anybody=False) is None
+    assert expected_value(scaled, ("spec", "replicas"), 9, by_anybody=True) is None
+    assert expected_value(Object(WEB), REVISION, "1", by_anybody=True) is not None
+    claim = Object(ResourceKey("", "PersistentVolumeClaim", "shop", "data"))
+    assert expected_value(claim, ("spec", "volumeName"), "x", by_anybody=True) is None
+    role = Object(ROLE, {"aggregationRule": {"clusterRoleSelectors": []}})
+    assert expected_value(role, ("rules",), [], by_anybody=True) is None
+    assert expected_value(Object(HOOKS, hooks()), CA, "QQ==", by_anybody=True) is None
 
 
 def test_no_shipped_rule_trusts_a_name_alone() -> None:
