@@ -15,9 +15,9 @@ from driftd.clock import Clock, SystemClock
 from driftd.cluster.access import in_cluster_access
 from driftd.cluster.destinations import ClusterTarget, TargetKind
 from driftd.cluster.hub import Hub, read_hub
-from driftd.cluster.kubeconfig import Kubeconfig, load_kubeconfig
+from driftd.cluster.kubeconfig import OTHER_FILE, Kubeconfig, load_kubeconfig
 from driftd.cluster.registry import ClusterRegistry
-from driftd.cluster.transport import TransportOptions
+from driftd.cluster.transport import EXEC_TIMEOUT, TransportOptions
 from driftd.controller import check as controller
 from driftd.controller.declared import Declared, declare
 from driftd.controller.desired import Desired
@@ -226,10 +226,18 @@ def _kubeconfig(options: CheckOptions) -> tuple[Kubeconfig | None, str]:
     return kubeconfig, ""
 
 
+def _no_context(kubeconfig: Kubeconfig | None) -> str:
+    return f"{kubeconfig.problem}; {OTHER_FILE}" if kubeconfig and kubeconfig.problem else ""
+
+
 def _registry(options: CheckOptions) -> ClusterRegistry:
     return ClusterRegistry(
         lambda: load_kubeconfig(str(options.kubeconfig or "")),
-        options=TransportOptions(timeout=options.timeout, concurrency=options.concurrency),
+        options=TransportOptions(
+            timeout=options.timeout,
+            exec_timeout=min(options.timeout, EXEC_TIMEOUT),
+            concurrency=options.concurrency,
+        ),
     )
 
 
@@ -247,7 +255,7 @@ def _workspace(
         clusters=registry,
         contexts=kubeconfig.contexts if kubeconfig else (),
         current_context=kubeconfig.current_context if kubeconfig else "",
-        kubeconfig_problem=problem,
+        kubeconfig_problem=problem or _no_context(kubeconfig),
         in_cluster=in_cluster_access() is not None,
         hub=hub,
     )

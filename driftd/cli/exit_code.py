@@ -56,7 +56,7 @@ def meaning(*, complete: bool, drift: bool, report_drift: bool = True) -> str:
 def run(command: Callable[[], object]) -> int:
     """Run `command` and say how it ended: its own int, or the code of the error it raised.
 
-    Errors are printed on standard error as `error: …` and `hint: …`.
+    An error is one line on standard error: `error: MESSAGE; REMEDY`.
     """
     try:
         result = command()
@@ -107,9 +107,7 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
 
 
 def _print_error(error: DriftdError) -> None:
-    _say(f"error: {_one_line(str(error))}")
-    if error.hint:
-        _say(f"hint: {_one_line(error.hint)}")
+    _say(f"error: {_one_line(error.message)}")
 
 
 def _print_unexpected(error: BaseException) -> None:
@@ -118,8 +116,10 @@ def _print_unexpected(error: BaseException) -> None:
     where = f" at {os.path.basename(frames[-1].filename)}:{frames[-1].lineno}" if frames else ""
     if os.environ.get("DRIFTD_TRACEBACK"):
         traceback.print_exception(error)
-    _say(f"error: unexpected {type(error).__name__}{where}")
-    _say("hint: this is a defect of driftd; DRIFTD_TRACEBACK=1 prints the details for a bug report")
+    _say(
+        f"error: unexpected {type(error).__name__}{where}; this is a defect of driftd, "
+        "DRIFTD_TRACEBACK=1 prints the details for a bug report"
+    )
 
 
 def _one_line(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from msgspec import UNSET
@@ -197,13 +197,23 @@ def fingerprint(group: Group, resource: ResourceReport, change: Change | None) -
 
 
 def unknown_reasons(group: Group) -> Iterator[tuple[str, list[ResourceReport]]]:
-    """The reasons for which objects are Unknown, each with its objects."""
+    """The reasons for which objects are Unknown, each with its objects.
+
+    Those that a condition of the application tells are left out.
+    """
+    told = told_by(group.conditions)
     found: dict[str, list[ResourceReport]] = {}
     for resource in group.resources:
         if resource.status is ResourceStatus.UNKNOWN:
             reason = "" if resource.reason is UNSET else one_line(resource.reason)
-            found.setdefault(reason or "could not be judged", []).append(resource)
+            if reason not in told:
+                found.setdefault(reason or "could not be judged", []).append(resource)
     yield from found.items()
+
+
+def told_by(conditions: Iterable[ReportCondition]) -> frozenset[str]:
+    """What conditions say, as `one_line` writes it."""
+    return frozenset(one_line(condition.message) for condition in conditions)
 
 
 def condition_text(condition: ReportCondition) -> str:

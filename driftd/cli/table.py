@@ -50,8 +50,8 @@ _NAMES_SHOWN = 12
 _STATUS_COLUMN = 11
 
 
-Blindness = tuple[str, str, tuple[ReportCondition, ...], str]
-"""Why nothing of an application could be seen: server, cluster, conditions, objects' reason."""
+Blindness = tuple[tuple[ReportCondition, ...], str]
+"""Why nothing of an application could be seen: conditions, and the reason of its objects."""
 
 
 @dataclass(frozen=True)
@@ -181,18 +181,22 @@ class _Table:
             self._line(Text(f"{count:>5}  {printable(cluster)}"), indent=_STATUS_COLUMN)
 
     def _blind_applications(self, cause: Blindness, apps: Sequence[ApplicationReport]) -> None:
-        """Applications that nothing could be seen of, for one cause: an unreachable cluster."""
-        server, cluster, conditions, reason = cause
+        """Applications that nothing could be seen of, for one cause: an unreachable cluster.
+
+        A cause may hold on several clusters: a repository that is not there.
+        """
+        conditions, reason = cause
         names = _listing([printable(app.name) for app in apps], wide=self.view.wide)
         self._line()
         self._line(_status("Unknown"), Text(f"{_count(len(apps), 'application')}: {names}", "bold"))
-        where = f"cluster {cluster}" if cluster else f"destination {server}"
-        self._line(Text(printable(where), "dim"), indent=_STATUS_COLUMN)
+        where = _places(apps, wide=self.view.wide)
+        if where:
+            self._line(Text(where, "dim"), indent=_STATUS_COLUMN)
         self._conditions(conditions, indent=2)
         objects = sum(len(app.resources) for app in apps)
         if objects:
             self._line(_status("Unknown"), Text(_count(objects, "object")), indent=2)
-        if reason:
+        if reason and findings.one_line(reason) not in findings.told_by(conditions):
             self._line(Text(printable(reason), "dim"), indent=2 + _STATUS_COLUMN)
 
     def _application(self, app: ApplicationReport) -> None:
@@ -212,7 +216,7 @@ class _Table:
         shown = " · ".join(printable(fact) for fact in facts if fact)
         self._line(Text(shown, "dim"), indent=_STATUS_COLUMN)
         self._conditions(app.conditions, indent=2)
-        self._resources(app.resources, indent=2)
+        self._resources(app.resources, indent=2, told=findings.told_by(app.conditions))
 
     def _conditions(self, conditions: Iterable[ReportCondition], *, indent: int) -> None:
         for condition in conditions:
@@ -220,13 +224,21 @@ class _Table:
             text = Text.assemble((printable(condition.type), "yellow"), ": ", message)
             self._line(Text("! ", "yellow"), text, indent=indent)
 
-    def _resources(self, resources: Iterable[ResourceReport], *, indent: int) -> None:
+    def _resources(
+        self,
+        resources: Iterable[ResourceReport],
+        *,
+        indent: int,
+        told: frozenset[str] = frozenset(),
+    ) -> None:
+        """Objects with something to say; `told` are reasons that stand above already."""
         grouped: dict[tuple[ResourceStatus, str], list[ResourceReport]] = defaultdict(list)
         for resource in order.resources(resources):
             if resource.status in _DRIFTED or self._shown(resource):
                 self._resource(resource, indent)
             elif resource.status in _GROUPED or self.view.wide:
                 reason = "" if resource.reason is UNSET else resource.reason
+                reason = "" if findings.one_line(reason) in told else reason
                 grouped[resource.status, reason].append(resource)
         for (status, reason), members in grouped.items():
             self._group(status, reason, members, indent)
@@ -341,7 +353,19 @@ def _blindness(app: ApplicationReport) -> Blindness | None:
     reasons = {"" if item.reason is UNSET else item.reason for item in app.resources}
     if statuses - {ResourceStatus.UNKNOWN} or len(reasons) > 1:
         return None
-    return app.destination.server, app.cluster, app.conditions, next(iter(reasons), "")
+    return app.conditions, next(iter(reasons), "")
+
+
+def _places(apps: Iterable[ApplicationReport], *, wide: bool) -> str:
+    """The clusters of some applications, and the destinations that lead to none."""
+    clusters = list(dict.fromkeys(app.cluster for app in apps if app.cluster))
+    servers = [app.destination.server for app in apps if not app.cluster and app.destination.server]
+    parts = []
+    for noun, names in (("cluster", clusters), ("destination", list(dict.fromkeys(servers)))):
+        if names:
+            shown = _listing([printable(name) for name in names], wide=wide, limit=4)
+            parts.append(f"{noun if len(names) == 1 else noun + 's'} {shown}")
+    return " · ".join(parts)
 
 
 def _status(status: str) -> Text:

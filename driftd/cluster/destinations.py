@@ -10,7 +10,7 @@ import msgspec
 
 from driftd.cluster.access import IN_CLUSTER_NAME
 from driftd.cluster.clustersecret import HubCluster
-from driftd.cluster.kubeconfig import KubeContext
+from driftd.cluster.kubeconfig import OTHER_FILE, KubeContext, available
 from driftd.errors import ConfigError
 from driftd.model.application import Destination
 
@@ -139,7 +139,7 @@ def _by_flag(
         raise ConfigError(
             f"{flag}: there is no context {name!r}",
             reason="UnknownCluster",
-            hint=_available(by_name),
+            hint=_available(by_name, name),
         )
     return ClusterMapping(_target(context), f"{wanted} is context {name} ({flag.split()[0]})")
 
@@ -175,9 +175,12 @@ def _own_cluster(
             _target(context), f"{wanted} is taken to be {context.name}, the only context"
         )
     raise ConfigError(
-        f"destination {wanted} means the cluster that Argo CD runs in: which context is it?",
+        f"destination {wanted} is the cluster that Argo CD runs in, which may be any of several "
+        "contexts"
+        if by_name
+        else f"destination {wanted} has no context",
         reason="UnknownCluster",
-        hint=f"say so with --cluster {wanted}=CONTEXT; {_available(by_name)}",
+        hint=_by_cluster_flag(wanted, by_name),
     )
 
 
@@ -207,12 +210,17 @@ def _unknown(wanted: str, by_name: Mapping[str, KubeContext]) -> ConfigError:
     return ConfigError(
         f"no cluster is known for destination {wanted}",
         reason="UnknownCluster",
-        hint=f"say which one with --cluster {wanted}=CONTEXT; {_available(by_name)}",
+        hint=_by_cluster_flag(wanted, by_name),
     )
 
 
-def _available(by_name: Mapping[str, KubeContext]) -> str:
-    names = ", ".join(by_name)
-    if names:
-        return f"available contexts: {names}"
-    return "the kubeconfig has no contexts: is KUBECONFIG (or --kubeconfig) the right file?"
+def _by_cluster_flag(wanted: str, by_name: Mapping[str, KubeContext]) -> str:
+    if not by_name:
+        return _available(by_name)
+    return f"say which one with --cluster {wanted}=CONTEXT; {_available(by_name, wanted)}"
+
+
+def _available(by_name: Mapping[str, KubeContext], wanted: str = "") -> str:
+    if by_name:
+        return available(by_name.values(), wanted)
+    return f"the kubeconfig has no contexts, {OTHER_FILE}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,15 @@ import msgspec
 
 from driftd.cluster.access import ClusterAccess
 from driftd.errors import ConfigError
+from driftd.model.choices import listed
 
 DEFAULT_PATH = Path(".kube") / "config"
 PATH_FIELDS = {
     "cluster": ("certificate-authority",),
     "user": ("client-certificate", "client-key", "tokenFile"),
 }
+OTHER_FILE = "name the right one with --kubeconfig or KUBECONFIG"
+"""The remedy for a file that cannot be used."""
 
 
 class KubeContext(msgspec.Struct, frozen=True):
@@ -34,6 +37,8 @@ class Kubeconfig(msgspec.Struct, frozen=True):
 
     files: tuple[str, ...] = ()
     """The files that were looked for, in order; the first one to set a name wins."""
+    found: bool = False
+    """Whether any of them is there."""
     contexts: tuple[KubeContext, ...] = ()
     current_context: str = ""
     clusters: dict[str, dict[str, Any]] = {}
@@ -51,18 +56,31 @@ class Kubeconfig(msgspec.Struct, frozen=True):
         Raises ConfigError naming the files and the contexts that exist.
         """
         wanted = name or self.current_context
-        where = ", ".join(self.files) or "no kubeconfig"
+        if self.problem:
+            raise ConfigError(self.problem, hint=OTHER_FILE)
+        where = ", ".join(self.files)
         if not wanted:
             raise ConfigError(
                 f"kubeconfig ({where}) has no current-context",
-                hint=f"name one with --context; {self._available()}",
+                hint=f"name one with --context; {available(self.contexts)}",
             )
         for context in self.contexts:
             if context.name == wanted:
                 return context
         raise ConfigError(
-            f"context {wanted!r} does not exist in kubeconfig ({where})", hint=self._available()
+            f"context {wanted!r} does not exist in kubeconfig ({where})",
+            hint=available(self.contexts, wanted),
         )
+
+    @property
+    def problem(self) -> str:
+        """Why there is no context at all; empty if there is one."""
+        if self.contexts:
+            return ""
+        where = ", ".join(self.files) or "nowhere"
+        if not self.found:
+            return f"there is no kubeconfig (looked for {where})"
+        return f"kubeconfig ({where}) has no contexts"
 
     def access(self, name: str = "") -> ClusterAccess:
         """Server and credentials of a context, by default the current one."""
@@ -88,9 +106,10 @@ class Kubeconfig(msgspec.Struct, frozen=True):
             origin=f"{origin}, user {context.user!r}",
         )
 
-    def _available(self) -> str:
-        names = ", ".join(context.name for context in self.contexts)
-        return f"available contexts: {names}" if names else "there are no contexts"
+
+def available(contexts: Iterable[KubeContext], wanted: str = "") -> str:
+    """The contexts that there are, those named like `wanted` first, as a remedy."""
+    return f"available contexts: {listed((one.name for one in contexts), wanted)}"
 
 
 def load_kubeconfig(path: str = "", environ: Mapping[str, str] | None = None) -> Kubeconfig:
@@ -111,12 +130,12 @@ def load_kubeconfig(path: str = "", environ: Mapping[str, str] | None = None) ->
         files = [Path(part) for part in environ["KUBECONFIG"].split(os.pathsep) if part]
     else:
         files = [Path(environ.get("HOME") or Path.home()) / DEFAULT_PATH]
-    documents = [(file, _read(file)) for file in files if file.is_file()]
+    documents = [(file, _read(file)) for file in files if _is_there(file)]
     return merge(documents, looked_for=[str(file) for file in files])
 
 
 def merge(
-    documents: Iterable[tuple[Path, Mapping[str, Any]]], *, looked_for: Iterable[str] = ()
+    documents: Sequence[tuple[Path, Mapping[str, Any]]], *, looked_for: Iterable[str] = ()
 ) -> Kubeconfig:
     """Merge parsed files: the first to set a name or the current context wins."""
     entries: dict[str, dict[str, dict[str, Any]]] = {"cluster": {}, "user": {}, "context": {}}
@@ -128,6 +147,7 @@ def merge(
                 merged.setdefault(name, _absolute(kind, entry, file))
     return Kubeconfig(
         files=tuple(looked_for),
+        found=bool(documents),
         contexts=tuple(
             KubeContext(
                 name=name,
@@ -148,22 +168,34 @@ def _server(cluster: Mapping[str, Any]) -> str:
     return str(cluster.get("server") or "").rstrip("/")
 
 
+def _is_there(file: Path) -> bool:
+    try:
+        return file.is_file()
+    except OSError:
+        return True  # in a folder that may not be searched: reading it says so
+
+
 def _read(file: Path) -> Mapping[str, Any]:
     import yaml
 
     try:
         document = yaml.safe_load(file.read_text())
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"kubeconfig {file} cannot be read: {type(error).__name__}") from error
+    except OSError as error:
+        why = (error.strerror or type(error).__name__).lower()
+        raise ConfigError(f"kubeconfig {file} cannot be read: {why}", hint=OTHER_FILE) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"kubeconfig {file} is not UTF-8 text", hint=OTHER_FILE) from error
     except yaml.YAMLError as error:
         # The parser quotes the line, which may hold a token: only its number is told.
         mark = getattr(error, "problem_mark", None)
         line = f" (line {mark.line + 1})" if mark is not None else ""
-        raise ConfigError(f"kubeconfig {file} is not valid YAML{line}") from error
+        raise ConfigError(
+            f"kubeconfig {file} is not valid YAML{line}", hint=f"correct it, or {OTHER_FILE}"
+        ) from error
     if document is None:
         return {}
     if not isinstance(document, dict):
-        raise ConfigError(f"kubeconfig {file} is not a mapping", hint="is it a kubeconfig?")
+        raise ConfigError(f"kubeconfig {file} is not a mapping", hint=OTHER_FILE)
     return document
 
 
@@ -175,7 +207,10 @@ def _named(
         name = item.get("name") if isinstance(item, dict) else None
         entry = (item.get(kind) or {}) if isinstance(item, dict) else None
         if name is None or not isinstance(entry, dict):
-            raise ConfigError(f"kubeconfig {file}: an entry of {kind}s lacks its name or {kind}")
+            raise ConfigError(
+                f"kubeconfig {file}: an entry of {kind}s lacks its name or {kind}",
+                hint=f"correct it, or {OTHER_FILE}",
+            )
         yield str(name), entry
 
 

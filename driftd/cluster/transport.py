@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import re
 import ssl
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime, timedelta
@@ -27,6 +28,15 @@ if TYPE_CHECKING:
     from kubernetes_asyncio.client import ApiClient
 
 RETRIES = 5
+EXEC_TIMEOUT = 30.0
+"""Seconds that a credential plugin gets."""
+ANONYMOUS = "system:anonymous"
+_FORBIDDEN = re.compile(r'User "([^"]{1,200})" cannot ')
+"""In the message of an authorizer's refusal; those of admission say something else."""
+_PLAIN_HTTP = b"HTTP request to an HTTPS server"
+_OTHER_NAME = (62, 64)
+"""OpenSSL's verify codes: the host name, or the IP address, is not the certificate's."""
+_EXPIRED = 10
 EXPIRY_MARGIN = timedelta(seconds=60)
 """How long before its end a credential is replaced, at most a tenth of its life."""
 RENEWAL_PAUSE = timedelta(seconds=10)
@@ -39,7 +49,7 @@ class TransportOptions(msgspec.Struct, frozen=True):
     timeout: float = 30.0
     """For one request with its answer."""
     connect_timeout: float = 5.0
-    exec_timeout: float = 30.0
+    exec_timeout: float = EXEC_TIMEOUT
     """For a credential plugin."""
     max_wait: float = 60.0
     """How long one request may wait altogether because the server said `Retry-After`."""
@@ -169,11 +179,20 @@ class Transport:
         """The error for a response that is not what was asked for."""
         status = ApiStatus.of(response)
         text = " ".join(status.message.split())[:300] or f"HTTP status {response.status}"
+        if _PLAIN_HTTP in response.body:
+            text = "the server speaks HTTPS alone"
+        user = _FORBIDDEN.search(status.message) if response.status == 403 else None
+        if user:
+            text = f"user {user[1]} may not"
         message = f"{self.access.label}: cannot {doing}: {text}"
+        if text == "the server speaks HTTPS alone":
+            return Unreachable(message, hint=f"write https:// in {self.access.origin}")
         match response.status:
             case 401:
                 return Unauthorized(message, hint=self.access.credential_hint)
             case 403:
+                if user and user[1] == ANONYMOUS:
+                    return Forbidden(message, hint=self.access.credential_hint)
                 hint = f"grant the user of {self.access.name} the right to {doing}"
                 return Forbidden(message, hint=hint)
             case 404:
@@ -251,11 +270,10 @@ class Transport:
         except aiohttp.InvalidURL as error:
             raise self._unreachable(doing, "the server's address is not valid", "") from error
         except (ssl.SSLCertVerificationError, aiohttp.ClientConnectorCertificateError) as error:
-            raise self._unreachable(
-                doing,
-                "its certificate is not trusted",
-                f"check certificate-authority in {self.access.origin}",
-            ) from error
+            raise self._unreachable(doing, *self._distrust(error)) from error
+        except aiohttp.ClientSSLError as error:
+            hint = f"the client certificate or the address in {self.access.origin} is not accepted"
+            raise self._unreachable(doing, "the TLS handshake failed", hint) from error
         except TimeoutError as error:
             limit = f"no answer within {self._options.timeout:g} s"
             raise self._unreachable(doing, limit, "is the server up, is a VPN needed?") from error
@@ -267,6 +285,19 @@ class Transport:
 
     def _unreachable(self, doing: str, why: str, hint: str) -> Unreachable:
         return Unreachable(f"{self.access.label}: cannot {doing}: {why}", hint=hint)
+
+    def _distrust(self, error: BaseException) -> tuple[str, str]:
+        """Why the server's certificate is not accepted, and the remedy."""
+        found = getattr(error, "certificate_error", error)
+        code = getattr(found, "verify_code", 0)
+        origin = self.access.origin
+        if code in _OTHER_NAME:
+            return "its certificate is for another name", (
+                f"correct server or tls-server-name in {origin}"
+            )
+        if code == _EXPIRED:
+            return "its certificate has expired", "renew it, or set this machine's clock"
+        return "its certificate is not trusted", f"check certificate-authority in {origin}"
 
     def _pause(self, status: int, retry_after: str) -> float | None:
         """Seconds to wait before the request is repeated; `None` if it is not."""

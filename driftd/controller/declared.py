@@ -18,6 +18,7 @@ from driftd.controller.options import CheckOptions
 from driftd.controller.workspace import Progress, Workspace
 from driftd.errors import ConfigError, DriftdError, SourceError
 from driftd.model.application import Application, Destination
+from driftd.model.choices import listed
 from driftd.model.condition import Condition, Severity
 from driftd.model.project import PERMISSIVE, AppProject
 from driftd.policy.customizations import Customizations
@@ -88,11 +89,7 @@ async def declare(workspace: Workspace, options: CheckOptions, progress: Progres
     if not chosen and (options.applications or options.namespace):
         raise _none_chosen(options, applications, conditions)
     if not applications and not conditions:
-        raise SourceError(
-            "no Argo CD Application is declared here, and no Kustomization of Flux",
-            hint="run driftd in (or name with --repo) the repository that holds the Application "
-            "manifests, or read live ones with --hub CONTEXT",
-        )
+        raise _none_declared(workspace)
     for note in _unused_flags(options, applications):
         progress(note)
     entries = tuple(_entry(app, projects, workspace, options, progress) for app in chosen)
@@ -167,8 +164,9 @@ def _entry(
         # What is wrong with the destination as such, the check of the spec says too.
         if error.reason != "InvalidDestination" or (destination.name and not destination.server):
             text = error.message
-            if workspace.kubeconfig_problem:
-                text = f"{text} ({workspace.kubeconfig_problem})"
+            if workspace.kubeconfig_problem and error.reason != "InvalidDestination":
+                wanted = destination.server or destination.name
+                text = f"destination {wanted} has no context: {workspace.kubeconfig_problem}"
             conditions.append(Condition("InvalidSpecError", text))
     if not flux or application.spec.source:
         conditions += check_application(project, application, destination)
@@ -181,11 +179,23 @@ def _entry(
     )
 
 
+def _none_declared(workspace: Workspace) -> SourceError:
+    # Files that nobody has committed yet are the likeliest reason, and their note comes too late.
+    notes = "; ".join(workspace.repositories.notes)
+    where = f" in {workspace.repositories.primary.name}" if workspace.repositories.primary else ""
+    return SourceError(
+        f"no Argo CD Application is declared{where}, and no Kustomization of Flux"
+        + (f" ({notes})" if notes else ""),
+        hint="name the repository that holds the Application manifests with --repo, or read live "
+        "ones with --hub CONTEXT",
+    )
+
+
 def _none_chosen(
     options: CheckOptions, applications: tuple[Application, ...], conditions: list[Condition]
 ) -> DriftdError:
     wanted = ", ".join(options.applications) or f"namespace {options.namespace}"
-    names = ", ".join(sorted(app.name for app in applications)) or "none at all"
+    names = listed(sorted(app.name for app in applications), wanted) or "none at all"
     # What is asked for may stand in a document that could not be read.
     broken = [c.message for c in conditions if c.severity is Severity.ERROR]
     unread = f"; not usable are: {' | '.join(broken)}" if broken else ""

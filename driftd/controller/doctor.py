@@ -19,7 +19,7 @@ from driftd.clock import Clock
 from driftd.cluster.destinations import ClusterTarget
 from driftd.cluster.discovery import display_name
 from driftd.cluster.hub import Hub
-from driftd.cluster.kubeconfig import Kubeconfig
+from driftd.cluster.kubeconfig import OTHER_FILE, Kubeconfig
 from driftd.cluster.reader import ApiResource, Discovery
 from driftd.controller.declared import Declared, Entry, declare
 from driftd.controller.desired import Desired, desired_state
@@ -152,11 +152,12 @@ class Doctor:
             self._say("kubeconfig", "ok", "running in a Pod: its service account is usable")
         if found is None:
             if problem and not in_cluster:
-                self._say("kubeconfig", "fail", problem, "name a kubeconfig with --kubeconfig FILE")
+                text, _, remedy = problem.partition("; ")
+                self._say("kubeconfig", "fail", text, remedy)
             return
         names = [context.name for context in found.contexts]
         if not names and not in_cluster:
-            self._say("kubeconfig", "fail", "it has no contexts", "add one, or name another file")
+            self._say("kubeconfig", "fail", found.problem, OTHER_FILE)
         elif names:
             self._say("kubeconfig", "ok", f"contexts: {_listing(names)}")
 

@@ -96,10 +96,17 @@ class RepositoryMap(msgspec.Struct, frozen=True, kw_only=True):
             note = f"all sources name {printable(repo_url)}, which is taken to be {path}"
             return Binding(path, repo_url, note)
         raise SourceError(
-            f"no checkout is known for the repository {printable(repo_url)}",
+            f"no checkout is known for the repository {printable(repo_url)}{self._remotes()}",
             hint=f"give it with --repo {printable(repo_url)}=PATH",
             reason="UnknownRepository",
         )
+
+    def _remotes(self) -> str:
+        """What the first checkout calls itself: a fork or another spelling explains itself."""
+        if not self.checkouts:
+            return ""
+        names = sorted(printable(url) for url in self.checkouts[0].remotes)
+        return f" (remotes of the checkout: {', '.join(names[:3]) or 'none'})"
 
 
 def parse_repo_flags(flags: Sequence[str]) -> tuple[list[str], dict[str, str]]:

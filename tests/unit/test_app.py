@@ -68,7 +68,7 @@ async def test_render_without_kubeconfig(repo: GitRepo) -> None:
     assert [one.key.name for one in found.manifests] == ["settings"]
     assert found.conditions == ()
     (note,) = [text for text in notes if text.startswith("note: shop: ")]
-    assert "no cluster is known for destination one" in note
+    assert "destination one has no context" in note
     assert "kubeconfig" in note
 
 

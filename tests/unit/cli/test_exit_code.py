@@ -37,16 +37,16 @@ def test_of_report(complete, drift, report_drift, code):
 
 
 def test_driftd_errors(capsys):
-    """An error is one line, its remedy another, both on standard error; exit 2."""
+    """An error is one line with its remedy, on standard error; exit 2."""
     error = RenderError("apps/app1: line 3:\n  bad indent", hint="fix the file")
     assert exit_code.run(_raise(error)) == 2
     captured = capsys.readouterr()
-    assert captured.err == "error: apps/app1: line 3: bad indent\nhint: fix the file\n"
+    assert captured.err == "error: apps/app1: line 3: bad indent; fix the file\n"
     assert captured.out == ""
 
 
 def test_no_hint_no_hint_line(capsys):
-    """An error without remedy prints no empty hint."""
+    """An error without remedy ends with its message."""
     exit_code.run(_raise(ConfigError("no context")))
     assert capsys.readouterr().err == "error: no context\n"
 
@@ -57,7 +57,7 @@ def test_error_groups(capsys):
         "tasks", [ConfigError("one"), ExceptionGroup("inner", [RenderError("two", hint="h")])]
     )
     assert exit_code.run(_raise(group)) == 2
-    assert capsys.readouterr().err == "error: one\nerror: two\nhint: h\n"
+    assert capsys.readouterr().err == "error: one\nerror: two; h\n"
 
 
 def test_unexpected_errors_are_not_drift(capsys):

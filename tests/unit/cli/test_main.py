@@ -172,5 +172,5 @@ def test_errors_reach_the_user(driftd, look):
     assert result.exit_code == 2
     assert result.stdout == ""
     assert result.stderr == (
-        "error: no Git repository in this folder\nhint: name one by --repo PATH\n"
+        "error: no Git repository in this folder; name one by --repo PATH\n"
     )

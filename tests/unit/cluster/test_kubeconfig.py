@@ -112,9 +112,14 @@ def test_unknown_context_names_files_and_choices(files: tuple[Path, Path]) -> No
 
 
 def test_no_context_at_all(tmp_path: Path) -> None:
-    """An empty configuration says that there is no current context."""
-    with pytest.raises(ConfigError, match="no current-context"):
+    """Without any file, and with an empty one, the error says where was looked."""
+    with pytest.raises(ConfigError, match=r"there is no kubeconfig \(looked for .*/config\)"):
         load_kubeconfig(environ={"HOME": str(tmp_path)}).access()
+    empty = tmp_path / "empty"
+    empty.write_text("")
+    with pytest.raises(ConfigError, match=r"empty\) has no contexts") as caught:
+        load_kubeconfig(str(empty)).access()
+    assert "--kubeconfig" in caught.value.hint
 
 
 @pytest.mark.parametrize(

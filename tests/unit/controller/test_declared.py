@@ -51,7 +51,7 @@ async def test_nothing_is_declared(world: World) -> None:
     for name in ("shop", "kept"):
         world.repo.remove(f"argocd/{name}.json")
     world.repo.commit()
-    with pytest.raises(SourceError, match="no Argo CD Application is declared here"):
+    with pytest.raises(SourceError, match="no Argo CD Application is declared in "):
         await declare(world.workspace, CheckOptions(), world.progress)
 
 
@@ -71,7 +71,8 @@ async def test_a_kubeconfig_problem_is_part_of_the_reason(world: World) -> None:
     """Where no context is known at all, the reason says why."""
     workspace = replace(world.workspace, contexts=(), kubeconfig_problem="~/.kube/config is absent")
     declared = await declare(workspace, CheckOptions(), world.progress)
-    assert "(~/.kube/config is absent)" in declared.entries[0].conditions[0].message
+    message = declared.entries[0].conditions[0].message
+    assert message.endswith("has no context: ~/.kube/config is absent")
 
 
 async def test_a_destination_without_cluster_is_told_once(world: World) -> None:
