@@ -31,6 +31,8 @@ from driftd.source.repositories import Home, Repositories, Repository
 from driftd.source.url import identity
 
 if TYPE_CHECKING:
+    from datetime import date
+
     import aiohttp
 
     from driftd.controller.doctor import DoctorReport
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from driftd.controller.reconciler import ReadHub
     from driftd.model.preview import PreviewReport
     from driftd.notify.notifier import Notifier
+    from driftd.policy.baseline import Baseline, LeftOut
     from driftd.settings.types import Credentials, Settings
 
 
@@ -57,6 +60,29 @@ async def check(options: CheckOptions, *, progress: Progress, clock: Clock) -> D
     """Open what `options` name, look once, report. Raises DriftdError if nothing can be seen."""
     async with open_workspace(options, progress) as workspace:
         return await controller.check(workspace, options, progress=progress, clock=clock)
+
+
+async def baseline(
+    options: CheckOptions,
+    *,
+    expires: date,
+    owner: str,
+    reason: str,
+    progress: Progress,
+    clock: Clock,
+) -> tuple[DriftReport, Baseline, tuple[LeftOut, ...]]:
+    """Look once; the report, what of it a baseline may accept, and what none may."""
+    from driftd.controller.baselines import read_key
+    from driftd.policy.baseline import Hashes, captured
+
+    key = read_key(options.hash_key_file) if options.hash_key_file else None
+    async with open_workspace(options, progress) as workspace:
+        report, seals = await controller.checked(workspace, options, progress=progress, clock=clock)
+    hashes = {name: Hashes(key, sealed) for name, sealed in seals.items()}
+    found, left_out = captured(
+        report.applications, expires=expires, hashes=hashes, owner=owner, reason=reason
+    )
+    return report, found, left_out
 
 
 async def preview(

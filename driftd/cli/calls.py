@@ -16,8 +16,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 Result = TypeVar("Result")
 
 if TYPE_CHECKING:
-    from datetime import date
-
     from driftd.cli.progress import Narrator
     from driftd.controller.declared import Declared
     from driftd.controller.desired import Desired
@@ -50,15 +48,24 @@ def preview(
     return _run(app.preview(chosen, against, progress=narrator, clock=SystemClock()))
 
 
-def captured(
-    report: DriftReport, *, key_file: Path | None, expires: date, owner: str, reason: str
-) -> tuple[Baseline, tuple[LeftOut, ...]]:
-    """A baseline of what a look found, and what no baseline may hold."""
-    from driftd.controller.baselines import read_key
-    from driftd.policy.baseline import captured as capture
+def baseline(
+    options: Mapping[str, Any], narrator: Narrator, *, days: int, owner: str, reason: str
+) -> tuple[DriftReport, Baseline, tuple[LeftOut, ...]]:
+    """One look, what of it a baseline may accept for some days, and what none may."""
+    from datetime import timedelta
 
-    key = read_key(key_file) if key_file else None
-    return capture(report.applications, key=key, expires=expires, owner=owner, reason=reason)
+    from driftd import app
+    from driftd.clock import SystemClock
+    from driftd.controller.options import CheckOptions
+
+    clock = SystemClock()
+    chosen = CheckOptions(**options)
+    expires = clock.now().date() + timedelta(days=days)
+    return _run(
+        app.baseline(
+            chosen, expires=expires, owner=owner, reason=reason, progress=narrator, clock=clock
+        )
+    )
 
 
 def explain(

@@ -23,7 +23,6 @@ from driftd.model.report import (
     ResourceStatus,
 )
 
-DRIFTED = frozenset({ResourceStatus.OUT_OF_SYNC, ResourceStatus.MISSING, ResourceStatus.EXTRA})
 WHOLE_OBJECT = {
     ResourceStatus.MISSING: "in Git, not in the cluster",
     ResourceStatus.EXTRA: "in the cluster, not in Git",
@@ -35,6 +34,11 @@ _NEVER_HIDE = frozenset(
         "BaselineEntryExpired",
         "BaselineEntryUnused",
         "IgnoreRuleFailed",
+        "SuppressionExpired",
+        "SuppressionFailed",
+        "SuppressionPosition",
+        "SuppressionRefused",
+        "SuppressionUnused",
     }
 )
 """Conditions that nothing stays unjudged for, although their names do not say so."""
@@ -123,14 +127,21 @@ def has_whole_finding(resource: ResourceReport) -> bool:
     """Whether the object itself is the finding: Missing, Extra, or being deleted."""
     if resource.status is ResourceStatus.OUT_OF_SYNC:
         return not any(change.is_drift for change in resource.changes)
-    return resource.status in DRIFTED
+    return resource.is_drift
+
+
+def is_accepted(resource: ResourceReport) -> bool:
+    """Whether the object is Missing or Extra and accepted as such: no finding."""
+    return resource.ignored_by is not UNSET
 
 
 def whole_text(resource: ResourceReport) -> str:
-    """What is wrong with an object that is Missing, Extra or being deleted."""
+    """What is wrong with an object that is Missing, Extra or being deleted, and what accepts it."""
     text = WHOLE_OBJECT[resource.status]
     if resource.reason is not UNSET and resource.reason:
         text += f": {one_line(resource.reason)}"
+    if resource.ignored_by is not UNSET:
+        text += f"; ignored by {one_line(resource.ignored_by)}"
     return text
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 from driftd.clock import SystemClock, rfc3339
 from driftd.model.report import DiffReport, DriftReport, ResourceReport, ResourceStatus
@@ -121,7 +122,7 @@ def _names(report: DriftReport | DiffReport) -> Iterator[str]:
 
 
 def _counts(resource: ResourceReport) -> bool:
-    return resource.status not in _QUIET
+    return resource.status not in _QUIET and resource.ignored_by is UNSET
 
 
 def _name(resource: ResourceReport) -> str:

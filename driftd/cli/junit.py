@@ -99,13 +99,16 @@ def _case(suite: Element, group: Group, resource: ResourceReport, now: str) -> N
         if resource.origin.line is not UNSET:
             case.set("line", str(resource.origin.line))
     reason = "" if resource.reason is UNSET else findings.one_line(resource.reason)
-    if resource.status in findings.DRIFTED:
+    if resource.is_drift:
         text = "\n".join(_lines(group, resource, now))
         _outcome(case, "failure", _message(resource), str(resource.status), text)
     elif resource.status is ResourceStatus.UNKNOWN:
         _outcome(case, "error", reason or "could not be judged", "Unknown", reason)
     elif resource.status is ResourceStatus.NOT_CHECKED:
         SubElement(case, "skipped", message=reason or "not checked")
+    elif findings.is_accepted(resource):
+        told = f"{resource.status}: {findings.whole_text(resource)}"
+        SubElement(case, "system-out").text = told
     elif reason:
         SubElement(case, "system-out").text = f"{resource.status}: {reason}"
 

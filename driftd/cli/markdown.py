@@ -156,7 +156,7 @@ def _overview(page: Page, groups: Sequence[Group]) -> None:
     rows = []
     for group in loud:
         app = group.application
-        drifted = sum(resource.status in findings.DRIFTED for resource in group.resources)
+        drifted = sum(resource.is_drift for resource in group.resources)
         status = str(app.status) if app else ""
         level = order.worst_severity(group.resources)
         cells = (status, word(group.name), word(group.cluster), level, f"{drifted or ''}")
@@ -177,7 +177,7 @@ def _is_synced(group: Group) -> bool:
     return (
         group.complete
         and not group.conditions
-        and all(resource.status in quiet for resource in group.resources)
+        and all(one.status in quiet or findings.is_accepted(one) for one in group.resources)
     )
 
 
@@ -211,10 +211,14 @@ def _changes(resources: Iterable[ResourceReport], now: str) -> tuple[list[str], 
         place = f"{name}<br>in {code(origin)}" if origin else name
         changes = findings.changes_of(resource, frozenset(order.OPTIONAL_SECTIONS))
         changes.sort(key=lambda change: (not change.is_drift, order.severity_rank(change)))
-        if findings.has_whole_finding(resource):
+        if findings.has_whole_finding(resource) or findings.is_accepted(resource):
             what = f"{resource.status}: {findings.WHOLE_OBJECT[resource.status]}"
             reason = "" if resource.reason is UNSET else resource.reason
-            drift.append(row(("", place, what, "", "", code(reason))))
+            if findings.is_accepted(resource):
+                by = code(str(resource.ignored_by))
+                rest.append(row((order.IGNORED, place, what, "", "", by)))
+            else:
+                drift.append(row(("", place, what, "", "", code(reason))))
         for change in changes:
             path = code(findings.path_of(change, resource))
             git, live = _value_cells(change)

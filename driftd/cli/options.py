@@ -246,6 +246,14 @@ _BASELINE_FLAGS = (
         "Repeatable.",
     ),
     flag(
+        "--suppressions",
+        multiple=True,
+        type=click.Path(dir_okay=False, path_type=Path),
+        metavar="FILE",
+        help="Do not count changes at places that this file names; critical ones count all the "
+        "same. Repeatable.",
+    ),
+    flag(
         "--hash-key-file",
         type=click.Path(dir_okay=False, path_type=Path),
         help="File with the key that values in baselines are hashed with (HMAC-SHA256).",
@@ -254,15 +262,18 @@ _BASELINE_FLAGS = (
 
 
 def baseline_flags(command: Command) -> Command:
-    """`--baseline` and `--hash-key-file`."""
+    """`--baseline`, `--suppressions` and `--hash-key-file`."""
     return _all(_BASELINE_FLAGS, command)
 
 
 def baseline_options(flags: Mapping[str, Any]) -> dict[str, Any]:
-    """The flags of baselines as fields of `CheckOptions`; none where none was given."""
-    if not flags["baseline"]:
-        return {}
-    return {"baselines": tuple(flags["baseline"]), "hash_key_file": flags["hash_key_file"]}
+    """The flags of baselines and suppressions as fields of `CheckOptions`; those given."""
+    fields = {
+        "baselines": tuple(flags["baseline"]),
+        "suppressions": tuple(flags["suppressions"]),
+        "hash_key_file": flags["hash_key_file"],
+    }
+    return {name: value for name, value in fields.items() if value}
 
 
 def report_output(command: Command) -> Command:

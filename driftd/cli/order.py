@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from typing import Final
 
 from msgspec import UNSET
 
+from driftd.model import report
 from driftd.model.report import (
     ApplicationReport,
     ApplicationStatus,
@@ -16,8 +18,8 @@ from driftd.model.report import (
     ResourceStatus,
 )
 
-IGNORED = "ignored"
-"""The section of changes that a rule ignores, whatever their class."""
+IGNORED: Final = report.IGNORED
+"""The section of what a rule or a baseline ignores, whatever its class."""
 
 SECTIONS = (*(str(member) for member in ChangeClass), IGNORED)
 DRIFT_SECTIONS = (str(ChangeClass.DECLARED), str(ChangeClass.UNDECLARED))
@@ -66,11 +68,10 @@ def worst_severity(items: Iterable[ResourceReport]) -> str:
 
 def resources(items: Iterable[ResourceReport]) -> list[ResourceReport]:
     """Drifted before unknown before fine; within a status the worst severity first."""
-    drifted = _RESOURCES[:3]
     return sorted(
         items,
         key=lambda item: (
-            0 if item.status in drifted else _RESOURCES.index(item.status),
+            0 if item.is_drift else _RESOURCES.index(item.status),
             worst_change(item),
             _RESOURCES.index(item.status),
             item.kind,
@@ -94,9 +95,12 @@ def applications(items: Iterable[ApplicationReport]) -> list[ApplicationReport]:
 
 
 def resource_counts(items: Iterable[ResourceReport]) -> dict[str, int]:
-    """Objects by status, the worst status first; statuses that do not occur are left out."""
-    counts = Counter(item.status for item in items)
-    return {str(status): counts[status] for status in _RESOURCES if counts[status]}
+    """Objects by status, the worst status first; statuses that do not occur are left out.
+
+    Accepted Missing and Extra ones are counted as `ignored`.
+    """
+    counts = Counter(str(item.status) if item.ignored_by is UNSET else IGNORED for item in items)
+    return {name: counts[name] for name in (*map(str, _RESOURCES), IGNORED) if counts[name]}
 
 
 def application_counts(items: Iterable[ApplicationReport]) -> dict[str, int]:

@@ -75,13 +75,16 @@ def _condition(condition: ReportCondition) -> str:
 
 def _is_shown(resource: ResourceReport, show: frozenset[str]) -> bool:
     fine = {ResourceStatus.SYNCED, ResourceStatus.NOT_CHECKED, ResourceStatus.PENDING}
+    if findings.is_accepted(resource):
+        return order.IGNORED in show
     return resource.status not in fine or any(
         order.section_of(change) in show for change in resource.changes
     )
 
 
 def _resource(resource: ResourceReport, show: frozenset[str], now: str) -> Iterator[str]:
-    whole = f", {findings.whole_text(resource)}" if findings.has_whole_finding(resource) else ""
+    is_whole = findings.has_whole_finding(resource) or findings.is_accepted(resource)
+    whole = f", {findings.whole_text(resource)}" if is_whole else ""
     reason = "" if whole or resource.reason is UNSET else f", {findings.one_line(resource.reason)}"
     yield f"Object {findings.object_name(resource)}: {resource.status}{whole}{reason}"
     place = findings.file_and_line(resource.origin)

@@ -1,4 +1,4 @@
-"""Generate `docs/reference/`: the JSON Schemas of the reports, and the page of every command.
+"""Generate `docs/reference/`: the JSON Schemas of reports and of files, and the page of every command.
 
 `python -m driftd.cli.reference docs/reference` rewrites them; a test says when they are stale.
 """
@@ -16,33 +16,37 @@ import msgspec
 from driftd.cli.main import COMMANDS, driftd
 from driftd.model.preview import PreviewReport
 from driftd.model.report import DiffReport, DriftReport
+from driftd.policy.baseline import Baseline
+from driftd.policy.suppression import Suppressions
 
-Report = DriftReport | DiffReport | PreviewReport
-_SCHEMAS: dict[str, type[Report]] = {
+Document = DriftReport | DiffReport | PreviewReport | Baseline | Suppressions
+_SCHEMAS: dict[str, type[Document]] = {
     "report.schema.json": DriftReport,
     "diff-report.schema.json": DiffReport,
     "preview-report.schema.json": PreviewReport,
+    "baseline.schema.json": Baseline,
+    "suppressions.schema.json": Suppressions,
 }
 
 
 def files() -> dict[str, str]:
     """Every generated file: its name and its text."""
-    pages = {name: _schema_text(report) for name, report in _SCHEMAS.items()}
+    pages = {name: _schema_text(document) for name, document in _SCHEMAS.items()}
     return pages | {"cli.md": _cli_page()}
 
 
-def schema_of(report: type[Report]) -> dict[str, Any]:
-    """The JSON Schema (draft 2020-12) of a report."""
-    schema = msgspec.json.schema(report)
+def schema_of(document: type[Document]) -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of a report, or of a file that is read."""
+    schema = msgspec.json.schema(document)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": report.__name__,
+        "title": document.__name__,
         **schema,
     }
 
 
-def _schema_text(report: type[Report]) -> str:
-    text = msgspec.json.format(msgspec.json.encode(schema_of(report)), indent=2)
+def _schema_text(document: type[Document]) -> str:
+    text = msgspec.json.format(msgspec.json.encode(schema_of(document)), indent=2)
     return text.decode() + "\n"
 
 

@@ -98,7 +98,9 @@ class _Run:
         return run
 
     def _findings(self, resource: ResourceReport) -> list[Change | None]:
-        whole: list[Change | None] = [None] if findings.has_whole_finding(resource) else []
+        accepted = order.IGNORED in self._show and findings.is_accepted(resource)
+        shown = accepted or findings.has_whole_finding(resource)
+        whole: list[Change | None] = [None] if shown else []
         return [*whole, *findings.changes_of(resource, self._show)]
 
     def _result(
@@ -117,15 +119,16 @@ class _Run:
         result: dict[str, Any] = {
             "ruleId": rule["id"],
             "ruleIndex": index,
-            **_level(change),
+            **_level(resource, change),
             "message": {"text": _message(group, resource, change, self._now)},
             "locations": [location],
             # Code scanning tells results of one line apart by the first of these alone.
             "partialFingerprints": {"primaryLocationLineHash": f"{name}:1", "driftd/v1": name},
             "properties": _properties(group, resource, change),
         }
-        if change is not None and change.ignored_by is not UNSET:
-            why = findings.one_line(change.ignored_by)
+        by = resource.ignored_by if change is None else change.ignored_by
+        if by is not UNSET:
+            why = findings.one_line(by)
             result["suppressions"] = [{"kind": "external", "justification": why}]
         return result
 
@@ -235,7 +238,9 @@ def _notification(kind: str, message: str, application: str, *, hides: bool) -> 
     return notification
 
 
-def _level(change: Change | None) -> dict[str, str]:
+def _level(resource: ResourceReport, change: Change | None) -> dict[str, str]:
+    if change is None and findings.is_accepted(resource):
+        return {"kind": "informational", "level": "none"}
     if change is None:
         return {"kind": "fail", "level": "error"}
     if not change.is_drift:

@@ -16,6 +16,7 @@ from driftd.cli.field_changes import SECTION_TITLES, change_lines
 from driftd.cli.terminal import printable
 from driftd.cli.values import shorten
 from driftd.model.report import (
+    DRIFT_STATUSES,
     ApplicationReport,
     ApplicationStatus,
     DiffReport,
@@ -39,7 +40,6 @@ STATUS_STYLES = {
     "Synced": "green",
 }
 _HASH_SHOWN = 12
-_DRIFTED = (ResourceStatus.OUT_OF_SYNC, ResourceStatus.MISSING, ResourceStatus.EXTRA)
 _GROUPED = (ResourceStatus.UNKNOWN, ResourceStatus.PENDING, ResourceStatus.NOT_CHECKED)
 _EXPLANATIONS = {
     ResourceStatus.MISSING: "in Git, not in the cluster",
@@ -140,11 +140,16 @@ class _Table:
             self._line(Text(f"{_count(len(resources), 'object')}: ").append_text(_statuses(counts)))
         changes = order.change_counts(resources)
         drift = [f"{changes[name]} {name}" for name in order.DRIFT_SECTIONS if name in changes]
+        accepted = sum(map(findings.is_accepted, resources))
         other = [name for name in order.OPTIONAL_SECTIONS if name in changes]
         if drift:
             self._line(Text(f"Drifted fields: {', '.join(drift)}"))
-        if other:
-            listed = ", ".join(f"{changes[name]} {name}" for name in other)
+        if other or accepted:
+            counts_of = [f"{changes[name]} {name}" for name in other]
+            if accepted:
+                counts_of.append(f"{_count(accepted, 'object')} ignored as a whole")
+                other = list(dict.fromkeys((*other, order.IGNORED)))
+            listed = ", ".join(counts_of)
             hidden = [name for name in other if name not in self.view.show]
             how = f" (--show {'all' if len(hidden) > 2 else ','.join(hidden)})" if hidden else ""
             self._line(Text(f"Not drift: {listed}{how}", "dim"))
@@ -160,6 +165,8 @@ class _Table:
     def _shown(self, resource: ResourceReport) -> bool:
         """Whether a resource that has not drifted has something to print of its own."""
         if resource.status is ResourceStatus.PENDING and "pending" in self.view.show:
+            return True
+        if findings.is_accepted(resource) and order.IGNORED in self.view.show:
             return True
         return any(order.section_of(change) in self.view.show for change in resource.changes)
 
@@ -234,7 +241,7 @@ class _Table:
         """Objects with something to say; `told` are reasons that stand above already."""
         grouped: dict[tuple[ResourceStatus, str], list[ResourceReport]] = defaultdict(list)
         for resource in order.resources(resources):
-            if resource.status in _DRIFTED or self._shown(resource):
+            if resource.is_drift or self._shown(resource):
                 self._resource(resource, indent)
             elif resource.status in _GROUPED or self.view.wide:
                 reason = "" if resource.reason is UNSET else resource.reason
@@ -262,7 +269,7 @@ class _Table:
             self._line(Text(printable(reason), "dim"), indent=indent + _STATUS_COLUMN)
 
     def _resource(self, resource: ResourceReport, indent: int) -> None:
-        text = Text(_name(resource), "bold" if resource.status in _DRIFTED else "")
+        text = Text(_name(resource), "bold" if resource.is_drift else "")
         explanation = _EXPLANATIONS.get(resource.status)
         if explanation:
             text.append(f"  {explanation}", "not bold")
@@ -270,8 +277,11 @@ class _Table:
         if resource.reason is not UNSET and resource.reason:
             reason = Text(printable(resource.reason), "dim")
             self._line(reason, indent=indent + _STATUS_COLUMN)
+        if resource.ignored_by is not UNSET:
+            accepted = Text(f"ignored by {printable(resource.ignored_by)}, not drift", "dim")
+            self._line(accepted, indent=indent + _STATUS_COLUMN)
         self._origin(resource, indent + _STATUS_COLUMN)
-        if self.view.wide and resource.status in _DRIFTED:
+        if self.view.wide and resource.status in DRIFT_STATUSES:
             self._evidence(resource, indent + _STATUS_COLUMN)
         for section in order.SECTIONS:
             if section in order.DRIFT_SECTIONS or section in self.view.show:

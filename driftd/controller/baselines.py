@@ -1,16 +1,20 @@
-"""Baseline files: read, applied to what a look found, and written."""
+"""Baseline and suppression files: read, and applied to what a look found."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 from msgspec import UNSET
 
 from driftd.controller.verdict import status_of
+from driftd.diff.explain import parse
+from driftd.diff.mask import Sealer
 from driftd.errors import ConfigError
 from driftd.model.condition import Condition
 from driftd.model.report import (
@@ -20,78 +24,144 @@ from driftd.model.report import (
     ResourceStatus,
     has_drift,
 )
-from driftd.policy.baseline import (
-    Baseline,
-    NamedEntry,
-    accepted,
-    conditions,
-    is_expired,
-    needs_key,
+from driftd.model.resource import ResourceKey
+from driftd.policy import baseline as baseline_policy
+from driftd.policy import suppression as suppression_policy
+from driftd.policy.baseline import Baseline, Hashes, NamedEntry, Seal, key_of, needs_key
+from driftd.policy.suppression import (
+    NamedSuppression,
+    SuppressedPath,
+    SuppressionEntry,
+    Suppressions,
 )
+
+File = TypeVar("File", Baseline, Suppressions)
 
 MINIMUM_KEY = 16
 """Bytes of a hash key below which it could be guessed."""
+_AT_ENTRY = re.compile(r" - at `\$\.entries\[(\d+)\]\.?(.*?)`$")
+_AT = re.compile(r" - at `\$\.?(.*?)`$")
+
+
+@dataclass(slots=True)
+class Used:
+    """What the entries of all files did, over one or several applications."""
+
+    baselines: set[str] = field(default_factory=set)
+    suppressions: suppression_policy.Applied = field(default_factory=suppression_policy.Applied)
+    hashes: dict[str, Hashes] = field(default_factory=dict)
+    """Of each application, by qualified name."""
 
 
 @dataclass(frozen=True, slots=True)
-class Baselines:
-    """The entries of some files and the key that their values are hashed with."""
+class Acceptance:
+    """The entries of baseline and suppression files, and the key that values are hashed with."""
 
-    entries: tuple[NamedEntry, ...] = ()
-    key: bytes | None = None
+    baselines: tuple[NamedEntry, ...] = ()
+    suppressions: tuple[NamedSuppression, ...] = ()
+    key: bytes | None = field(default=None, repr=False)
+    _by_object: Mapping[ResourceKey, Sequence[NamedEntry]] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Find entries of baselines by object: there may be thousands of both."""
+        object.__setattr__(self, "_by_object", baseline_policy.by_object(self.baselines))
+
+    @property
+    def sealer(self) -> Sealer | None:
+        """Makes the hashes of masked values; None without a key."""
+        return Sealer(self.key) if self.key is not None else None
 
     def applied(
-        self, reports: Sequence[ApplicationReport], today: date
-    ) -> tuple[list[ApplicationReport], list[Condition]]:
-        """The reports with accepted findings marked, and what is to be told of the entries."""
-        if not self.entries:
-            return list(reports), []
-        valid = [one for one in self.entries if not is_expired(one.entry, today)]
-        used: set[str] = set()
-        found = [self._application(report, valid, used) for report in reports]
-        return found, conditions(self.entries, used, reports, today)
-
-    def _application(
-        self, report: ApplicationReport, entries: Sequence[NamedEntry], used: set[str]
-    ) -> ApplicationReport:
-        resources = tuple(
-            self._resource(report, resource, entries, used) for resource in report.resources
-        )
-        status = report.status
-        if status is ApplicationStatus.OUT_OF_SYNC and not has_drift(resources):
-            status = ApplicationStatus.SYNCED if report.complete else ApplicationStatus.UNKNOWN
-        return msgspec.structs.replace(report, resources=resources, status=status)
-
-    def _resource(
         self,
-        report: ApplicationReport,
-        resource: ResourceReport,
-        entries: Sequence[NamedEntry],
-        used: set[str],
-    ) -> ResourceReport:
-        if not resource.changes:
-            return resource
-        changes, names = accepted(entries, report, resource, self.key)
-        if not names:
-            return resource
-        used |= names
-        status = resource.status
-        # An object that is OutOfSync with a reason (being deleted) is so whatever its fields say.
-        if status is ResourceStatus.OUT_OF_SYNC and resource.reason is UNSET:
-            status = status_of(changes)
-        return msgspec.structs.replace(resource, changes=changes, status=status)
+        reports: Sequence[tuple[ApplicationReport, Mapping[Seal, str]]],
+        today: date,
+        *,
+        whole: bool = False,
+    ) -> tuple[list[ApplicationReport], list[Condition]]:
+        """The reports with accepted findings marked, and what is to be told of the entries.
+
+        Each report comes with the seals of its masked changes. `whole` says that they are of
+        all applications there are, so that an entry for another one is of no use.
+        """
+        if not self.baselines and not self.suppressions:
+            return [report for report, _ in reports], []
+        used = Used()
+        found = [self.apply(report, seals, today, used) for report, seals in reports]
+        told = [
+            *used.suppressions.told.values(),
+            *self.conditions(used, [report for report, _ in reports], today, whole=whole),
+        ]
+        return found, told
+
+    def apply(
+        self, report: ApplicationReport, seals: Mapping[Seal, str], today: date, used: Used
+    ) -> ApplicationReport:
+        """One report with accepted findings marked; what the entries did is added to `used`."""
+        valid = [one for one in self.suppressions if not _over(one.entry, today)]
+        hashes = Hashes(self.key, seals)
+        used.hashes[f"{report.namespace}/{report.name}"] = hashes
+        resources = []
+        for resource in report.resources:
+            seen = suppression_policy.suppressed(valid, report, resource, used.suppressions)
+            entries = [
+                one
+                for one in self._by_object.get(key_of(resource), ())
+                if not baseline_policy.is_expired(one.entry, today)
+            ]
+            seen, names = baseline_policy.accepted(entries, report, seen, hashes)
+            used.baselines |= names
+            resources.append(seen if seen is resource else _restated(seen))
+        listed = tuple(resources)
+        status = report.status
+        if status is ApplicationStatus.OUT_OF_SYNC and not has_drift(listed):
+            status = ApplicationStatus.SYNCED if report.complete else ApplicationStatus.UNKNOWN
+        return msgspec.structs.replace(report, resources=listed, status=status)
+
+    def conditions(
+        self,
+        used: Used,
+        reports: Sequence[ApplicationReport],
+        today: date,
+        *,
+        whole: bool = False,
+    ) -> list[Condition]:
+        """What is to be told of entries that expired or did nothing in all these reports."""
+        return [
+            *suppression_policy.conditions(
+                self.suppressions, used.suppressions.used, reports, today, whole=whole
+            ),
+            *baseline_policy.conditions(
+                self.baselines, used.baselines, reports, today, used.hashes, whole=whole
+            ),
+        ]
 
 
-def load_baselines(files: Iterable[Path], key_file: Path | None) -> Baselines:
-    """Read baseline files and the hash key.
+def _over(entry: SuppressionEntry, today: date) -> bool:
+    return suppression_policy.is_expired(entry, today)
 
-    Raises ConfigError naming the file for one that cannot be read, is no baseline, or has
-    values that need a key which is not given.
+
+def _restated(resource: ResourceReport) -> ResourceReport:
+    """An object with marked changes, with the status that the others give it."""
+    # An object that is OutOfSync with a reason (being deleted) is so whatever its fields say.
+    if resource.status is ResourceStatus.OUT_OF_SYNC and resource.reason is UNSET:
+        return msgspec.structs.replace(resource, status=status_of(resource.changes))
+    return resource
+
+
+def load_acceptance(
+    baselines: Iterable[Path] = (),
+    suppressions: Iterable[Path] = (),
+    key_file: Path | None = None,
+) -> Acceptance:
+    """Read baseline and suppression files and the hash key.
+
+    Raises ConfigError naming file, entry and field for one that cannot be read or is no such
+    file, and for a baseline whose values need a key that is not given.
     """
     key = read_key(key_file) if key_file else None
     entries: list[NamedEntry] = []
-    for file in files:
-        found = _load(file).entries
+    for file in baselines:
+        found = _load(file, Baseline).entries
         if key is None and needs_key(found):
             raise ConfigError(
                 f"{file}: its values are hashed with a key",
@@ -101,7 +171,30 @@ def load_baselines(files: Iterable[Path], key_file: Path | None) -> Baselines:
             NamedEntry(f"baseline {file}#{number}", entry)
             for number, entry in enumerate(found, start=1)
         ]
-    return Baselines(tuple(entries), key)
+    places = [one for file in suppressions for one in load_suppressions(file)]
+    return Acceptance(tuple(entries), tuple(places), key)
+
+
+def load_suppressions(file: Path) -> list[NamedSuppression]:
+    """Read a suppression file. Raises ConfigError naming file, entry and field."""
+    return [
+        NamedSuppression(
+            f"suppression {file}#{number}",
+            entry,
+            tuple(_path(text, f"{file}: entry {number}") for text in entry.paths),
+        )
+        for number, entry in enumerate(_load(file, Suppressions).entries, start=1)
+    ]
+
+
+def _path(text: str, place: str) -> SuppressedPath:
+    parts = parse(text)
+    if not any(parts):
+        raise ConfigError(
+            f"{place}, paths: {text!r} names no field",
+            hint="write spec.replicas, containers[name=app].image or /spec/replicas",
+        )
+    return SuppressedPath(text, parts)
 
 
 def read_key(file: Path) -> bytes:
@@ -118,20 +211,31 @@ def read_key(file: Path) -> bytes:
     return key
 
 
-def _load(file: Path) -> Baseline:
+def _load(file: Path, kind: type[File]) -> File:
     import yaml
 
     try:
         document = yaml.safe_load(file.read_text("utf-8"))
     except OSError as error:
         raise ConfigError(f"{file}: cannot be read ({error.strerror})") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f" at line {mark.line + 1}" if mark else ""
         raise ConfigError(f"{file}: not valid YAML{where}") from error
+    hint = "write the file with driftd baseline, then edit it"
+    if kind is Suppressions:
+        hint = "docs/how-to/accept-drift.md shows a suppression file"
     try:
-        return msgspec.convert(document, Baseline)
+        return msgspec.convert(document, kind)
     except msgspec.ValidationError as error:
-        raise ConfigError(
-            f"{file}: {error}", hint="write the file with driftd baseline, then edit it"
-        ) from error
+        raise ConfigError(f"{file}: {_described(str(error))}", hint=hint) from error
+
+
+def _described(text: str) -> str:
+    """An error of msgspec with entry number (from 1) and field in front."""
+    entry = _AT_ENTRY.search(text)
+    if entry:
+        where = f"entry {int(entry[1]) + 1}" + (f", {entry[2]}" if entry[2] else "")
+        return f"{where}: {text[: entry.start()]}"
+    at = _AT.search(text)
+    return f"{at[1]}: {text[: at.start()]}" if at and at[1] else text

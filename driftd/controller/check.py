@@ -7,33 +7,35 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from msgspec import UNSET
 
 from driftd.aio import gather_isolated
 from driftd.clock import Clock, rfc3339
 from driftd.cluster.destinations import ClusterTarget
-from driftd.controller.baselines import load_baselines
+from driftd.controller.baselines import load_acceptance
 from driftd.controller.declared import Declared, Entry, declare
 from driftd.controller.desired import Desired, desired_state, synced_state
 from driftd.controller.observed import ClusterView, Observation, observe, view_cluster
 from driftd.controller.options import CheckOptions
 from driftd.controller.verdict import Look, Verdict, application_report, judge, marks_of
 from driftd.controller.workspace import Progress, Workspace
+from driftd.diff.mask import Sealer
 from driftd.diff.schema import SchemaSet
 from driftd.errors import ClusterError, ConfigError, described
 from driftd.model.condition import Condition, Severity
 from driftd.model.report import (
+    DRIFT_STATUSES,
+    IGNORED,
     ApplicationReport,
     DriftReport,
     ReportCondition,
-    ResourceStatus,
     Summary,
 )
+from driftd.policy.baseline import Seal
 
-_DIFFERING = frozenset({ResourceStatus.OUT_OF_SYNC, ResourceStatus.MISSING, ResourceStatus.EXTRA})
 _NOTHING = Observation(
     listings={}, live={}, schemas=SchemaSet(()), schema_hashes={}, schema_problems={}
 )
@@ -48,18 +50,37 @@ async def check(
 
     Raises DriftdError only where nothing at all can be looked at.
     """
-    baselines = load_baselines(options.baselines, options.hash_key_file)
+    report, _ = await checked(workspace, options, progress=progress, clock=clock)
+    return report
+
+
+async def checked(
+    workspace: Workspace, options: CheckOptions, *, progress: Progress, clock: Clock
+) -> tuple[DriftReport, Mapping[str, Mapping[Seal, str]]]:
+    """The report of `check`, and the seals of masked changes by application (namespace/name).
+
+    There are seals only with a hash key: what writes baselines needs them, nothing else may.
+    """
+    accepted = load_acceptance(options.baselines, options.suppressions, options.hash_key_file)
     declared = await declare(workspace, options, progress)
-    looks = await look(workspace, declared, options, progress=progress, clock=clock)
+    looks = await look(
+        workspace, declared, options, progress=progress, clock=clock, sealer=accepted.sealer
+    )
     now = clock.now()
-    reports, told = baselines.applied([one.report for one in looks], now.date())
-    return drift_report(
+    blind = any(one.severity is Severity.ERROR for one in declared.conditions)
+    reports, told = accepted.applied(
+        [(one.report, one.seals) for one in looks],
+        now.date(),
+        whole=not (blind or options.applications or options.namespace),
+    )
+    report = drift_report(
         reports,
         (*declared.conditions, *told),
         generated_at=rfc3339(now),
         # Whoever names applications asks about these: what is wrong elsewhere is told, no more.
         named=bool(options.applications),
     )
+    return report, {f"{one.report.namespace}/{one.report.name}": one.seals for one in looks}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +92,8 @@ class Looked:
     view: ClusterView | None = None
     shared: Look | None = None
     """What the verdict was made from, if it was to be kept: it holds every live object."""
+    seals: Mapping[Seal, str] = field(default_factory=dict, repr=False)
+    """Keyed hashes of the values of masked changes; for baselines, never in a report."""
 
 
 async def look(
@@ -81,10 +104,12 @@ async def look(
     progress: Progress,
     clock: Clock,
     keep: bool = False,
+    sealer: Sealer | None = None,
 ) -> list[Looked]:
     """The verdict on every declared entry, clusters side by side, in the order of entries.
 
-    `keep` keeps what the verdicts were made from, for explanations.
+    `keep` keeps what the verdicts were made from, for explanations. `sealer` makes the hashes by
+    which baselines recognise masked values.
     """
     by_target: dict[ClusterTarget | None, list[Entry]] = {}
     for entry in declared.entries:
@@ -92,7 +117,7 @@ async def look(
 
     async def one(target: ClusterTarget | None) -> list[Looked]:
         entries = by_target[target]
-        work = _ClusterLook(workspace, declared, options, progress, clock, keep)
+        work = _ClusterLook(workspace, declared, options, progress, clock, keep, sealer)
         return await work.reports(target, entries)
 
     results = await gather_isolated(one, by_target, limit=len(by_target) or 1)
@@ -121,6 +146,7 @@ class _ClusterLook:
     progress: Progress
     clock: Clock
     keep: bool
+    sealer: Sealer | None
 
     async def reports(self, target: ClusterTarget | None, entries: Sequence[Entry]) -> list[Looked]:
         view = await self._view(target) if target else None
@@ -147,9 +173,9 @@ class _ClusterLook:
             observation=observation,
             observed_at=rfc3339(self.clock.now()),
             instance_label=hub.tracking.instance_label if hub else None,
+            sealer=self.sealer,
         )
-        kept = shared if self.keep else None
-        return [Looked(await self._isolated(one, shared), one, view, kept) for one in desired]
+        return [await self._isolated(one, shared) for one in desired]
 
     async def _view(self, target: ClusterTarget) -> ClusterView:
         self.progress(f"connecting to {target.name}")
@@ -204,20 +230,25 @@ class _ClusterLook:
         shared = Look(view=view, observation=_NOTHING, observed_at=moment)
         return application_report(desired, Verdict(desired, shared).resources(), conditions)
 
-    async def _isolated(self, desired: Desired, shared: Look) -> ApplicationReport:
-        """The report of one application; whatever goes wrong with it stays with it."""
+    async def _isolated(self, desired: Desired, shared: Look) -> Looked:
+        """The verdict on one application; whatever goes wrong with it stays with it."""
+        kept = shared if self.keep else None
         try:
-            return await self._report(desired, shared)
+            report, seals = await self._report(desired, shared)
         except Exception as error:  # noqa: BLE001 - even a defect must not blank the others
             told = Condition("ComparisonError", described(error))
-            return application_report(desired, (), (*desired.conditions, told))
+            report = application_report(desired, (), (*desired.conditions, told))
+            return Looked(report, desired, shared.view, kept)
+        return Looked(report, desired, shared.view, kept, seals)
 
-    async def _report(self, desired: Desired, shared: Look) -> ApplicationReport:
+    async def _report(
+        self, desired: Desired, shared: Look
+    ) -> tuple[ApplicationReport, Mapping[Seal, str]]:
         verdict = Verdict(desired, shared)
         resources = verdict.resources()
         application = desired.entry.application
         behind = application.synced_revisions not in ((), desired.revisions)
-        if behind and any(resource.status in _DIFFERING for resource in resources):
+        if behind and any(resource.status in DRIFT_STATUSES for resource in resources):
             synced = await synced_state(
                 self.workspace,
                 desired.entry,
@@ -239,7 +270,8 @@ class _ClusterLook:
         # Other applications' verdicts must not wait for a long one.
         await asyncio.sleep(0)
         conditions = (*desired.conditions, *told)
-        return application_report(desired, resources, conditions, verdict.deployers)
+        report = application_report(desired, resources, conditions, verdict.deployers)
+        return report, verdict.seals
 
 
 def drift_report(
@@ -265,9 +297,13 @@ def drift_report(
 def summarise(applications: Sequence[ApplicationReport]) -> Summary:
     """Counts by status and class."""
     statuses = Counter(str(one.status) for one in applications)
-    resources = Counter(str(r.status) for one in applications for r in one.resources)
+    resources = Counter(
+        str(r.status) if r.ignored_by is UNSET else IGNORED
+        for one in applications
+        for r in one.resources
+    )
     changes = Counter(
-        str(change.change_class) if change.ignored_by is UNSET else "ignored"
+        str(change.change_class) if change.ignored_by is UNSET else IGNORED
         for one in applications
         for resource in one.resources
         for change in resource.changes

@@ -57,6 +57,18 @@ class Tracked:
     metadata: dict[str, Any]
     mark: str
 
+    @property
+    def creator(self) -> str:
+        """The manager of the oldest entry in `managedFields`; empty where two are as old."""
+        times = {
+            (entry.get("time") or "", entry.get("manager") or "")
+            for entry in self.metadata.get("managedFields") or ()
+            if not entry.get("subresource")
+        }
+        oldest = min((time for time, _ in times), default="")
+        managers = {manager for time, manager in times if time == oldest}
+        return managers.pop() if len(managers) == 1 else ""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:

@@ -40,6 +40,8 @@ class CheckOptions:
     """Lists under way at a time per cluster."""
     baselines: tuple[Path, ...] = ()
     """Files of findings that are accepted for a while."""
+    suppressions: tuple[Path, ...] = ()
+    """Files of places whose changes are not told for a while."""
     hash_key_file: Path | None = None
     """Holds the key that the values of baselines are hashed with."""
 

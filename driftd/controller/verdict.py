@@ -14,6 +14,7 @@ from driftd.cluster.reader import Listing
 from driftd.controller.desired import Desired
 from driftd.controller.observed import ClusterView, Observation, Tracked
 from driftd.diff.compare import DEPLOYERS, Comparison, Context, compare
+from driftd.diff.mask import Sealer
 from driftd.errors import DriftdError, Forbidden
 from driftd.model.application import Application
 from driftd.model.condition import Condition, Severity
@@ -32,6 +33,7 @@ from driftd.model.report import (
     has_drift,
 )
 from driftd.model.resource import GVK, LiveObject, Manifest, ResourceKey, Unchecked
+from driftd.policy.baseline import Seal
 from driftd.policy.customizations import NamedIgnore
 from driftd.policy.ignore import JqAnswer, Rule, expressions_for, ignored, rule_conditions, rules_of
 from driftd.policy.severity import severity
@@ -52,6 +54,8 @@ class Look:
     observation: Observation
     observed_at: str
     instance_label: str | None = None
+    sealer: Sealer | None = None
+    """Makes the hashes by which baselines recognise masked values; None without a key."""
 
 
 def application_report(
@@ -107,11 +111,14 @@ class Verdict:
             instance_label=look.instance_label if "label" in application.tracking else None,
             synced_here=bool(application.synced_revisions)
             and application.synced_revisions == desired.revisions,
+            sealer=look.sealer,
         )
         self._repositories = tuple(public(s.repo_url) for s in application.spec.all_sources)
         self.deployers: set[str] = set()
         self.live: dict[ResourceKey, LiveObject] = {}
         """The live object of each key with changes, for rules that look into objects."""
+        self.seals: dict[Seal, str] = {}
+        """Hashes of the values of masked changes; for baselines, never in a report."""
 
     def resources(self) -> list[ResourceReport]:
         """The verdict on every declared object, and on extra ones, by kind and name."""
@@ -160,6 +167,8 @@ class Verdict:
             synced=orjson.loads(before.body) if before else None,
         )
         self.deployers |= result.deployers
+        for (path, kind), seal in result.seals.items():
+            self.seals[key, path, kind] = seal
         return self._compared(manifest, live, body, result)
 
     def _left_alone(
@@ -280,6 +289,7 @@ class Verdict:
                     reason="Git is ahead: the object was removed since the last sync"
                     if ahead
                     else "tracked as this application's, absent from Git",
+                    manager=one.creator or UNSET,
                     evidence=self._evidence(one.gvk, one.live),
                 )
             )

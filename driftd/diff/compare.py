@@ -50,6 +50,8 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     instance_label: str | None = None
     synced_here: bool = False
     """Whether Argo CD says that it has synced just the revision that is compared."""
+    sealer: mask.Sealer | None = None
+    """Makes the seals of masked changes; None makes none."""
 
 
 class Comparison(msgspec.Struct, frozen=True):
@@ -57,6 +59,8 @@ class Comparison(msgspec.Struct, frozen=True):
 
     changes: tuple[Change, ...]
     deployers: frozenset[str]
+    seals: dict[tuple[str, str], str] = {}
+    """Keyed hashes of the values of masked changes, by `ssaPath` and kind; never published."""
 
 
 def compare(
@@ -90,7 +94,22 @@ def compare(
     return Comparison(
         tuple(change(finding, key) for finding in findings),
         frozenset(entry.manager for entry in found_entries if entry.deployer),
+        _seals(findings, key, context.sealer),
     )
+
+
+def _seals(
+    findings: list[Finding], key: ResourceKey, sealer: mask.Sealer | None
+) -> dict[tuple[str, str], str]:
+    """What stands for the values of masked changes: made here, where they are seen last."""
+    if sealer is None:
+        return {}
+    return {
+        (place, str(one.kind)): sealer.seal(key, place, str(one.kind), one.desired, one.live)
+        for one in findings
+        if mask.is_sensitive(key, names(one.path))
+        for place in [ssa_path(one.path)]
+    }
 
 
 def subject_of(

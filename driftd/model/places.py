@@ -58,6 +58,29 @@ IDENTITY_ANNOTATIONS: Final = frozenset(
         "iam.amazonaws.com/role",
     }
 )
+_CORE: Final = ""
+_WORKLOADS: Final = {
+    _CORE: frozenset({"Pod", "ReplicationController"}),
+    "apps": frozenset({"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet"}),
+    "batch": frozenset({"Job", "CronJob"}),
+}
+_RBAC_GROUP: Final = "rbac.authorization.k8s.io"
+_ADMISSION_GROUP: Final = "admissionregistration.k8s.io"
+_ADMISSION_ENGINES: Final = frozenset(
+    {
+        "constraints.gatekeeper.sh",
+        "kyverno.io",
+        "policies.kyverno.io",
+        "templates.gatekeeper.sh",
+    }
+)
+_EXTRA_KINDS: Final = {
+    (_CORE, "ServiceAccount"): "an identity that Pods can take",
+    (_CORE, "Secret"): "a token or credential that nobody declared",
+    (_CORE, "Namespace"): "a place where anything may follow",
+    ("apiextensions.k8s.io", "CustomResourceDefinition"): "adds an API to the cluster",
+    ("apiregistration.k8s.io", "APIService"): "takes part in requests to the API server",
+}
 RESTART_STAMP: Final = "kubectl.kubernetes.io/restartedAt"
 _RBAC_FIELDS: Final = frozenset({"rules", "subjects", "roleRef", "aggregationRule"})
 _TRAFFIC_FIELDS: Final = frozenset({"externalIPs", "externalName", "type", "loadBalancerIP"})
@@ -140,6 +163,30 @@ def reason_inside(kind: str, path: Sequence[str], value: Any) -> str:
         if reason:
             return reason
     return ""
+
+
+def whole_object_reason(status: str, group: str, kind: str) -> str:
+    """Why nobody may accept that an object is `Missing` or `Extra`, in short words; empty if one
+    may.
+
+    Extra: what runs, hands out rights, identities or credentials, takes part in requests, or
+    filters traffic. Missing: safeguards, whose absence lets something through.
+    """
+    extra = status == "Extra"
+    if group == _RBAC_GROUP:
+        return "RBAC hands out rights" if extra else "rights that Git declares are not there"
+    if group == _ADMISSION_GROUP or group in _ADMISSION_ENGINES:
+        return (
+            "takes part in requests to the API server" if extra else "admission lacks a safeguard"
+        )
+    # Calico, Cilium and the Gateway API's group have kinds of their own that end so.
+    if kind.endswith("NetworkPolicy"):
+        return "decides where traffic goes" if extra else "traffic is not filtered"
+    if not extra:
+        return ""
+    if kind in _WORKLOADS.get(group, ()):
+        return "runs what nobody declared"
+    return _EXTRA_KINDS.get((group, kind), "")
 
 
 def is_review(path: Sequence[str]) -> bool:

@@ -38,6 +38,8 @@ class ChangeClass(StrEnum):
 
 
 DRIFT_CLASSES = frozenset({ChangeClass.DECLARED, ChangeClass.UNDECLARED})
+IGNORED = "ignored"
+"""What counts call changes and whole objects that carry `ignoredBy`."""
 
 
 class ResourceStatus(StrEnum):
@@ -50,6 +52,11 @@ class ResourceStatus(StrEnum):
     PENDING = "Pending"
     NOT_CHECKED = "NotChecked"
     UNKNOWN = "Unknown"
+
+
+DRIFT_STATUSES = frozenset(
+    {ResourceStatus.OUT_OF_SYNC, ResourceStatus.MISSING, ResourceStatus.EXTRA}
+)
 
 
 class ApplicationStatus(StrEnum):
@@ -126,9 +133,18 @@ class ResourceReport(WireStruct, frozen=True, kw_only=True):
     name: str
     status: ResourceStatus
     reason: str | UnsetType = UNSET
+    ignored_by: str | UnsetType = UNSET
+    """What accepts that the whole object is Missing or Extra: `baseline FILE#NUMBER`."""
+    manager: str | UnsetType = UNSET
+    """Of an Extra object the field manager that created it, where `managedFields` tell."""
     origin: ReportOrigin | UnsetType = UNSET
     evidence: Evidence = Evidence()
     changes: tuple[Change, ...] = ()
+
+    @property
+    def is_drift(self) -> bool:
+        """Whether the object is OutOfSync, or Missing or Extra and not accepted as such."""
+        return self.status in DRIFT_STATUSES and self.ignored_by is UNSET
 
 
 class ReportCondition(WireStruct, frozen=True, kw_only=True):
@@ -171,7 +187,7 @@ class Summary(WireStruct, frozen=True, kw_only=True):
     applications: dict[str, int]
     """By `ApplicationStatus`."""
     resources: dict[str, int]
-    """By `ResourceStatus`."""
+    """By `ResourceStatus`, accepted Missing and Extra ones under `ignored`."""
     changes: dict[str, int]
     """By `ChangeClass`, ignored ones under `ignored`."""
 
@@ -208,6 +224,5 @@ def exit_code(*, complete: bool, drift: bool) -> int:
 
 
 def has_drift(resources: tuple[ResourceReport, ...]) -> bool:
-    """Whether any object is OutOfSync, Missing or Extra."""
-    drifted = {ResourceStatus.OUT_OF_SYNC, ResourceStatus.MISSING, ResourceStatus.EXTRA}
-    return any(resource.status in drifted for resource in resources)
+    """Whether any object is OutOfSync, or Missing or Extra and not accepted as such."""
+    return any(resource.is_drift for resource in resources)

@@ -76,8 +76,9 @@ def _key(resource: ResourceReport) -> ResourceKey:
 def _drifts(report: ApplicationReport, now: datetime) -> Iterator[tuple[DriftKey, Drift]]:
     for resource in report.resources:
         if resource.status in _WHOLE_OBJECT:
-            key = DriftKey(_key(resource), "", resource.status.value)
-            yield key, Drift(key, now, now)
+            if resource.is_drift:
+                key = DriftKey(_key(resource), "", resource.status.value)
+                yield key, Drift(key, now, now)
             continue
         for change in resource.changes:
             if change.is_drift:

@@ -149,6 +149,8 @@ def _decide(
     }
     if status in fixed:
         return Skipped(key, fixed[status])
+    if isinstance(resource.ignored_by, str):
+        return Skipped(key, f"that it is {status} is accepted by {resource.ignored_by}")
     if status not in (ResourceStatus.MISSING, ResourceStatus.OUT_OF_SYNC):
         return None
     manifest = declared.get(key)

@@ -33,6 +33,15 @@ CONTEXTS = ("production", "hub-context", "my-staging-context", "my-context", "st
 APPLICATIONS = ("production-apps", "staging-apps")
 NAMESPACES = ("shop", "shop-staging")
 DEADLINE = 60
+SUPPRESSIONS = """apiVersion: driftd.io/v1
+kind: Suppressions
+entries:
+- kind: Deployment
+  paths: [spec.replicas]
+  owner: platform-team
+  reason: scaled by hand until the move
+  expires: 2030-06-30
+"""
 WEB = """apiVersion: apps/v1
 kind: Deployment
 metadata: {name: web}
@@ -161,6 +170,7 @@ def make(folder: Path, cluster: ControlPlane, receiver: str, *, flux: bool = Fal
     repo.write("apps/web/deployment.yaml", WEB)
     for name, place in zip(() if flux else APPLICATIONS, NAMESPACES, strict=False):
         repo.write(f"argocd/{name}.yaml", json.dumps(_application(name, place)))
+    repo.write("suppressions.yaml", SUPPRESSIONS)
     repo.commit("Declare the applications")
     _publish(repo, folder / "origin.git")
     other = GitRepo(folder / "manifests")

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from driftd.cli.main import driftd
+from driftd.controller.baselines import load_suppressions
 from driftd.settings.load import load
 from tests.docs.blocks import ROOT, SHELL, Block, blocks, spans
 from tests.docs.place import Place, deploy, make, slack
@@ -108,7 +109,11 @@ def test_yaml_blocks_are_valid(block: Block, place: Place) -> None:
     for command in commands:
         done = place.run(command)
         assert done.code in (0, 1), f"{block}: {command}\n{done.output}"
-    if not commands and isinstance(document, dict) and set(document) <= SETTINGS:
+    if isinstance(document, dict) and document.get("kind") == "Suppressions":
+        file = place.folder / "suppressions.yaml"
+        file.write_text(block.text)
+        assert load_suppressions(file)
+    elif not commands and isinstance(document, dict) and set(document) <= SETTINGS:
         file = place.folder / "documented.yaml"
         file.write_text(block.text)
         load(file)

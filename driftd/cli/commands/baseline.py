@@ -13,7 +13,7 @@ from msgspec import UNSET
 from driftd.cli import calls, completing, options
 
 if TYPE_CHECKING:
-    from driftd.model.report import DriftReport
+    from driftd.model.report import DriftReport, ResourceReport
     from driftd.policy.baseline import Baseline, BaselineEntry, LeftOut
 
 _DAYS = 90
@@ -55,16 +55,14 @@ def baseline_command(
     """Look once, and write what differs as a baseline: a YAML file to review and commit, with
     which driftd check --baseline FILE tells only what is new. Only reads clusters.
 
-    An entry holds for one place, class, manager and value until it expires. Critical findings,
-    masked values, and whole objects that are Missing or Extra are never written; what is left
-    out is listed at the head of the file. Findings that --baseline files accept are not repeated.
+    An entry holds for one place, class, manager and value, or for one object that is Missing or
+    Extra, until it expires. Critical findings are never written, and masked values only with
+    --hash-key-file; what is left out is listed at the head of the file. Findings that --baseline
+    and --suppressions files accept are not repeated.
 
     Exit codes: 0; 2 if something could not be judged or an error happened.
     """
-    from datetime import timedelta
-
     from driftd.cli.progress import Narrator
-    from driftd.clock import SystemClock
     from driftd.errors import ConfigError
 
     if file is not None and file.exists():
@@ -72,17 +70,11 @@ def baseline_command(
     chosen = options.look_options(flags, names=names) | options.baseline_options(flags)
     narrator = Narrator(quiet=flags["quiet"], verbose=flags["verbose"])
     try:
-        report = calls.check(chosen, narrator)
+        report, baseline, left_out = calls.baseline(
+            chosen, narrator, days=expires, owner=owner, reason=reason
+        )
     finally:
         narrator.close()
-    today = SystemClock().now().date()
-    baseline, left_out = calls.captured(
-        report,
-        key_file=flags["hash_key_file"],
-        expires=today + timedelta(days=expires),
-        owner=owner,
-        reason=reason,
-    )
     body = _entries(report, baseline, values=flags["hash_key_file"] is None)
     text = "".join(f"{line}\n" for line in (*_head(report, left_out), *body))
     if file is None:
@@ -151,8 +143,9 @@ def _comments(report: DriftReport, *, values: bool) -> Iterator[tuple[tuple[str,
 
     for application in report.applications:
         for one in application.resources:
+            place = (application.name, one.group, one.kind, one.namespace, one.name)
+            yield (*place, str(one.status), ""), printable(_whole(one))
             for change in one.changes:
-                place = (application.name, one.group, one.kind, one.namespace, one.name)
                 text = f"{change.kind}: {readable(change, group=one.group, kind=one.kind)}"
                 if values:
                     sides = [
@@ -163,6 +156,14 @@ def _comments(report: DriftReport, *, values: bool) -> Iterator[tuple[tuple[str,
                 yield (*place, str(change.ssa_path), str(change.change_class)), printable(text)
 
 
+def _whole(resource: ResourceReport) -> str:
+    where = "in Git, not in the cluster" if resource.status == "Missing" else "not in Git"
+    name = f"{resource.namespace}/{resource.name}".removeprefix("/")
+    return f"{resource.status}: {resource.kind} {name}, {where}"
+
+
 def _identity(entry: BaselineEntry) -> tuple[str, ...]:
     place = (entry.application, entry.group, entry.kind, entry.namespace, entry.name)
-    return (*place, entry.path, str(entry.change_class))
+    if entry.status is not UNSET:
+        return (*place, entry.status, "")
+    return (*place, str(entry.path), str(entry.change_class))

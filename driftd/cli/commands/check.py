@@ -80,6 +80,7 @@ def _check_together(flags: Mapping[str, Any]) -> None:
         return
     refused = {
         "--baseline": flags["baseline"],
+        "--suppressions": flags["suppressions"],
         "--hash-key-file": flags["hash_key_file"],
         "--show": flags["show"],
     }

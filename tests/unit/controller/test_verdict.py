@@ -262,6 +262,7 @@ async def test_extra(cluster: MemoryCluster) -> None:
     found = await judged(cluster, desired(BLUE))
     assert statuses(found) == {"settings": "Synced", "left-over": "Extra"}
     assert found["left-over"].evidence.uid
+    assert found["left-over"].manager == "kubectl"
 
 
 @pytest.mark.parametrize(

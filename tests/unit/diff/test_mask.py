@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 from typing import Any
 
@@ -11,12 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from driftd.diff import mask
+from driftd.diff.compare import Context, compare
 from driftd.diff.finding import ABSENT
 from driftd.diff.prepare import LAST_APPLIED
 from driftd.model.resource import ResourceKey
 from tests.unit.diff.objects import applied, changes, config_map, entry
 
 SECRET = ResourceKey("", "Secret", "shop", "login")
+HASH_KEY = b"0123456789abcdef0123456789abcdef"
 MARK = "s3cr3t"
 VALUES = st.text(max_size=4).map(lambda text: f"{MARK}{text}")
 KEYS = st.sampled_from(["a", "b", "c.d", "e"])
@@ -53,6 +56,42 @@ def test_no_secret_byte_in_any_change(
     wanted = {**declared, **plain}
     differing = {k for k in wanted.keys() | stored.keys() if wanted.get(k) != stored.get(k)}
     assert {c.path.removeprefix("/data/") for c in found} == differing
+
+
+@given(DATA, DATA, st.booleans())
+def test_seals_tell_values_apart_and_give_none_away(
+    declared: dict[str, str], stored: dict[str, str], bare: bool
+) -> None:
+    """Each masked change has a seal; neither a value nor its unkeyed hash is in what leaves."""
+    desired, live = secret(data=encoded(declared)), secret(data=encoded(stored))
+    sealer = mask.Sealer(HASH_KEY)
+    found = compare(SECRET, desired, live, None, Context(sealer=None if bare else sealer))
+    assert len(found.seals) == (0 if bare else len(found.changes))
+    text = msgspec.json.encode([found.changes, list(found.seals.values())]).decode()
+    text += repr(sealer) + repr(Context(sealer=sealer))
+    assert HASH_KEY.decode() not in text
+    for value in (*declared.values(), *stored.values()):
+        for form in (value, base64.b64encode(value.encode()).decode()):
+            assert form not in text
+            for quoted in (form, json.dumps(form)):
+                assert hashlib.sha256(quoted.encode()).hexdigest() not in text
+
+
+def test_seals_depend_on_place_kind_value_and_key() -> None:
+    """Equal values at two places have two seals; presence, value and key count."""
+    one = mask.Sealer(HASH_KEY)
+    other = ResourceKey("", "Secret", "shop", "other")
+    seals = {
+        one.seal(SECRET, "f:data/f:a", "modified", "x", "y"),
+        one.seal(SECRET, "f:data/f:b", "modified", "x", "y"),
+        one.seal(other, "f:data/f:a", "modified", "x", "y"),
+        one.seal(SECRET, "f:data/f:a", "added", ABSENT, "y"),
+        one.seal(SECRET, "f:data/f:a", "added", None, "y"),
+        one.seal(SECRET, "f:data/f:a", "modified", "y", "x"),
+        mask.Sealer(b"another key of bytes").seal(SECRET, "f:data/f:a", "modified", "x", "y"),
+    }
+    assert len(seals) == 7
+    assert one.seal(SECRET, "f:data/f:a", "modified", "x", "y") in seals
 
 
 def test_presence_survives_the_mask() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from driftd.model.places import holds_critical, is_critical, is_review
+from driftd.model.places import holds_critical, is_critical, is_review, whole_object_reason
 
 POD = "spec.template.spec"
 
@@ -98,3 +98,54 @@ def test_places_for_review() -> None:
     assert is_review(("spec", "template", "metadata", "annotations", stamp))
     assert not is_review(("spec", "template", "metadata", "annotations", "other"))
     assert not is_review(("spec", "replicas"))
+
+
+EXTRA = [
+    ("", "Pod"),
+    ("apps", "Deployment"),
+    ("apps", "StatefulSet"),
+    ("apps", "DaemonSet"),
+    ("apps", "ReplicaSet"),
+    ("batch", "Job"),
+    ("batch", "CronJob"),
+    ("", "ServiceAccount"),
+    ("", "Secret"),
+    ("", "Namespace"),
+    ("apiextensions.k8s.io", "CustomResourceDefinition"),
+    ("apiregistration.k8s.io", "APIService"),
+]
+BOTH = [
+    ("rbac.authorization.k8s.io", "Role"),
+    ("rbac.authorization.k8s.io", "ClusterRoleBinding"),
+    ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy"),
+    ("admissionregistration.k8s.io", "MutatingWebhookConfiguration"),
+    ("networking.k8s.io", "NetworkPolicy"),
+    ("cilium.io", "CiliumNetworkPolicy"),
+    ("kyverno.io", "ClusterPolicy"),
+]
+
+
+@pytest.mark.parametrize(("group", "kind"), [*EXTRA, *BOTH])
+def test_extra_objects_that_nobody_accepts(group: str, kind: str) -> None:
+    """What runs, gives rights or identities or takes part in requests is always told."""
+    assert whole_object_reason("Extra", group, kind)
+
+
+@pytest.mark.parametrize(("group", "kind"), BOTH)
+def test_missing_safeguards(group: str, kind: str) -> None:
+    """A safeguard or a right that is not there is always told."""
+    assert whole_object_reason("Missing", group, kind)
+
+
+@pytest.mark.parametrize(
+    ("status", "group", "kind"),
+    [
+        *(("Missing", *one) for one in EXTRA),
+        ("Extra", "", "ConfigMap"),
+        ("Extra", "example.com", "Deployment"),
+        ("Extra", "autoscaling", "HorizontalPodAutoscaler"),
+    ],
+)
+def test_whole_objects_that_may_be_accepted(status: str, group: str, kind: str) -> None:
+    """Other objects may be Missing or Extra for a while."""
+    assert whole_object_reason(status, group, kind) == ""

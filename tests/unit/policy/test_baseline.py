@@ -23,12 +23,16 @@ from driftd.model.report import (
 )
 from driftd.policy.baseline import (
     BASELINED,
+    BaselineEntry,
+    Hashes,
     NamedEntry,
     accepted,
     captured,
     conditions,
     digest,
     is_expired,
+    key_of,
+    mismatch,
     needs_key,
 )
 
@@ -95,7 +99,8 @@ def report(*changes: Change, name: str = "web", complete: bool = True) -> Applic
 
 def entries_of(*changes: Change, key: bytes | None = None) -> list[NamedEntry]:
     """What a baseline of these changes holds."""
-    baseline, _ = captured([report(*changes)], key=key, expires=TODAY)
+    hashes = {"argocd/web": Hashes(key)}
+    baseline, _ = captured([report(*changes)], hashes=hashes, expires=TODAY)
     return [NamedEntry(f"baseline f#{n}", one) for n, one in enumerate(baseline.entries, 1)]
 
 
@@ -104,8 +109,29 @@ def marks(
 ) -> list[Any]:
     """By what each change is ignored."""
     app = report(*changes, name=name)
-    found, _ = accepted(entries, app, app.resources[0], key)
-    return [one.ignored_by for one in found]
+    found, _ = accepted(entries, app, app.resources[0], Hashes(key))
+    return [one.ignored_by for one in found.changes]
+
+
+def whole(status: ResourceStatus, **fields: Any) -> ApplicationReport:
+    """An application whose one object, a ConfigMap, is Missing or Extra."""
+    app = report()
+    fields = {"group": "", "kind": "ConfigMap", "status": status, **fields}
+    return msgspec.structs.replace(
+        app, resources=(msgspec.structs.replace(app.resources[0], **fields),)
+    )
+
+
+def entry_of(app: ApplicationReport) -> BaselineEntry:
+    """The one entry of a baseline of an application."""
+    baseline, _ = captured([app], expires=TODAY)
+    (entry,) = baseline.entries
+    return entry
+
+
+def why_not(entry: BaselineEntry, app: ApplicationReport) -> str | None:
+    """Why an entry does not accept the application's object as a whole."""
+    return mismatch(entry, app, app.resources[0], None, Hashes())
 
 
 @pytest.mark.parametrize("key", [None, KEY])
@@ -163,17 +189,81 @@ def test_what_is_never_written() -> None:
         change(change_class=ChangeClass.REVIEW),
         change(ignored_by="a rule"),
     )
-    gone = msgspec.structs.replace(
-        app.resources[0], status=ResourceStatus.MISSING, changes=(), name="gone"
-    )
-    app = msgspec.structs.replace(app, resources=(*app.resources, gone))
-    baseline, left_out = captured([app], key=KEY, expires=TODAY)
+    extra = whole(ResourceStatus.EXTRA, group="batch", kind="Job").resources
+    app = msgspec.structs.replace(app, resources=(*app.resources, *extra))
+    baseline, left_out = captured([app], hashes={"argocd/web": Hashes(KEY)}, expires=TODAY)
     assert baseline.entries == ()
     assert [one.reason for one in left_out] == [
         "critical: host network",
-        "its value is masked",
-        "the whole object is Missing",
+        "its value is masked; with --hash-key-file it can be accepted",
+        "Extra objects of its kind are critical: runs what nobody declared",
     ]
+
+
+@pytest.mark.parametrize("status", [ResourceStatus.MISSING, ResourceStatus.EXTRA])
+def test_whole_objects(status: ResourceStatus) -> None:
+    """An object that is Missing or Extra is accepted as that, keeps its status, is no drift."""
+    app = whole(status, manager="alice" if status == "Extra" else UNSET)
+    entry = entry_of(app)
+    assert (entry.status, entry.path, entry.value) == (status, UNSET, UNSET)
+    found, names = accepted([NamedEntry("b#1", entry)], app, app.resources[0], Hashes())
+    assert (found.status, found.ignored_by, found.is_drift) == (status, "b#1", False)
+    assert names == {"b#1"}
+
+
+def test_whole_objects_resurface() -> None:
+    """The other status, another creator and another object are told; a manager may be left out."""
+    extra = whole(ResourceStatus.EXTRA, manager="alice")
+    entry = entry_of(extra)
+    assert why_not(entry, whole(ResourceStatus.EXTRA, manager="bob")) == (
+        "it is by bob now, not by alice"
+    )
+    missing = whole(ResourceStatus.MISSING)
+    assert why_not(entry, missing) == "the object is Missing now, not Extra"
+    assert why_not(entry, whole(ResourceStatus.EXTRA, name="other")) is None
+    open_entry = msgspec.structs.replace(entry, manager=UNSET)
+    assert why_not(open_entry, whole(ResourceStatus.EXTRA, manager="bob")) == ""
+    one = NamedEntry("b#1", entry)
+    assert accepted([one], missing, missing.resources[0], Hashes())[0].is_drift
+
+
+def test_forged_entry_hides_no_critical_object() -> None:
+    """An entry written by hand does not accept an Extra workload."""
+    pod = whole(ResourceStatus.EXTRA, kind="Pod")
+    entry = msgspec.structs.replace(entry_of(whole(ResourceStatus.EXTRA)), kind="Pod")
+    assert str(why_not(entry, pod)).startswith("Extra objects of its kind are critical")
+    one = NamedEntry("b#1", entry)
+    assert accepted([one], pod, pod.resources[0], Hashes())[0].is_drift
+
+
+@pytest.mark.parametrize("fields", [{"path": "f:a"}, {"value": "sha256:0"}])
+def test_entry_is_of_a_change_or_of_an_object(fields: dict[str, Any]) -> None:
+    """An entry with a part of each is refused."""
+    whole_entry = msgspec.to_builtins(entry_of(whole(ResourceStatus.MISSING)))
+    with pytest.raises(msgspec.ValidationError, match="whole object"):
+        msgspec.convert(whole_entry | fields, BaselineEntry)
+    del whole_entry["status"]
+    with pytest.raises(msgspec.ValidationError, match="missing field"):
+        msgspec.convert(whole_entry | fields, BaselineEntry)
+
+
+def test_masked_value_with_its_seal() -> None:
+    """A masked change is accepted by the seal of its real values, and by no other."""
+    masked = change(desired={"masked": True}, live={"masked": True})
+    app = report(masked)
+    place = (key_of(app.resources[0]), "f:spec/f:replicas", "modified")
+    hashes = Hashes(KEY, {place: "hmac-sha256:a"})
+    baseline, left_out = captured([app], hashes={"argocd/web": hashes}, expires=TODAY)
+    assert ([one.value for one in baseline.entries], left_out) == (["hmac-sha256:a"], ())
+    (entry,) = baseline.entries
+
+    def why(seals: dict[Any, str]) -> str | None:
+        return mismatch(entry, app, app.resources[0], masked, Hashes(KEY, seals))
+
+    assert why({place: "hmac-sha256:a"}) == ""
+    assert why({place: "hmac-sha256:b"}) == "its value has changed"
+    assert why({}) == "its value is masked, and the entry has no keyed hash of it"
+    assert "0123456789" not in repr(hashes)
 
 
 def test_ignore_rule_keeps_its_mark() -> None:
@@ -200,6 +290,9 @@ def test_unused_and_expired_are_told() -> None:
     assert types(set(), TODAY, report()) == ["BaselineEntryUnused"]
     assert types(set(), TODAY, report(complete=False)) == []
     assert types(set(), TODAY, report(name="other")) == []
+    assert [one.type for one in conditions(entries, set(), [], TODAY, whole=True)] == [
+        "BaselineEntryUnused"
+    ]
     assert types(set(), tomorrow, report()) == ["BaselineEntryExpired"]
 
 

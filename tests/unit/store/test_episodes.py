@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from driftd.model.report import ApplicationStatus, ChangeClass, ResourceStatus
 from driftd.store.episodes import state_change
 from driftd.store.types import Transition
@@ -50,6 +52,19 @@ def test_a_first_look_with_drift_opens_it():
     ]
     assert found.open == found.opened
     assert {d.first_seen for d in found.open} == {START}
+
+
+def test_an_accepted_object_opens_nothing():
+    """An object that is Missing or Extra and accepted as such is no drift; one known closes."""
+    gone = resource("gone", status=ResourceStatus.MISSING)
+    accepted = report(msgspec.structs.replace(gone, ignored_by="baseline b#1"), status=SYNCED)
+    assert state_change(None, [], accepted, START).opened == ()
+    first = state_change(None, [], report(gone), START)
+    found = state_change(OUT, first.open, accepted, after(60))
+    assert (found.transition, paths(found.closed)) == (
+        Transition.RECOVERED,
+        [("gone", "", "Missing")],
+    )
 
 
 def test_an_episode_keeps_its_onset_and_takes_the_latest_value():

@@ -59,6 +59,18 @@ def test_a_missing_object_is_created_without_preconditions():
     assert task.create
 
 
+def test_an_accepted_missing_object_is_not_created():
+    """What a baseline accepts as Missing is left so, and the plan says why."""
+    gone = msgspec.structs.replace(
+        resource("web", status=ResourceStatus.MISSING), ignored_by="baseline b#1"
+    )
+    found = planned(gone)
+    assert (found.tasks, reasons(found)) == (
+        (),
+        {"web": "that it is Missing is accepted by baseline b#1"},
+    )
+
+
 def test_masked_values_of_the_report_are_never_applied():
     """The body comes from Git alone (invariant 3): a mask cannot reach the cluster."""
     secret = manifest("db", kind="Secret", api_version="v1", data={"password": "Z2l0"})
