@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from driftd.controller.queue import NameQueue, QueueClosed
@@ -22,6 +23,8 @@ _DELIVERY_INTERVAL = Duration("5s")
 """How often messages whose time has come again are looked for; new ones go out at once."""
 GRACE = 10.0
 """Seconds that work under way gets after the stop; a cluster that hangs must not hold it up."""
+TOLD_AGAIN = timedelta(hours=1)
+"""How long a sweep that takes longer than its interval is not told again."""
 
 
 class Daemon:
@@ -36,7 +39,7 @@ class Daemon:
         *,
         swept: Callable[[], None] = lambda: None,
     ) -> None:
-        """`swept` is called after the first sweep over every application."""
+        """`swept` is called once every application of the first sweep has been looked at."""
         self._reconciler = reconciler
         self._store = store
         self._dispatcher = dispatcher
@@ -44,6 +47,14 @@ class Daemon:
         self._swept = swept
         self._queue = NameQueue()
         self._proving: set[str] = set()
+        self._reading = asyncio.Lock()
+        """Held while the names of a sweep are read: the first and a scheduled one may meet."""
+        self._unseen: set[str] = set()
+        """Names of the first sweep that nobody has looked at yet."""
+        self._waiting: set[str] = set()
+        """Names of the last sweep that nobody has looked at since it began."""
+        self._began: datetime | None = None
+        self._told: datetime | None = None
         self._log = get_logger("driftd.controller")
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -53,7 +64,9 @@ class Daemon:
         """
         schedule = Schedule()
         sweep = self._settings.sweep
-        schedule.every("sweep", sweep.interval, self._sweep, jitter=sweep.jitter)
+        schedule.every(
+            "sweep", sweep.interval, self._sweep, jitter=sweep.jitter, overrun=self._overrun
+        )
         schedule.retention(self._store, self._settings.store.retention, self._reconciler.clock)
         schedule.every("delivery", _DELIVERY_INTERVAL, self._dispatcher.deliver_due)
         polls = [r.poll_interval for r in self._settings.repositories if r.poll_interval.seconds]
@@ -96,7 +109,32 @@ class Daemon:
 
     async def _sweep(self) -> None:
         """Put every application on the queue."""
-        await self._queue.add_all(await self._names())
+        self._overrun()
+        async with self._reading:
+            self._began = self._reconciler.clock.now()
+            names = await self._names()
+            self._waiting = set(names)
+            await self._queue.add_all(names)
+
+    def _overrun(self) -> None:
+        """Say that a sweep is due while the last one is under way, but not every time.
+
+        Nothing is lost: a name that waits is looked at once, for both.
+        """
+        now = self._reconciler.clock.now()
+        if self._began is None or not (self._waiting or self._reading.locked()):
+            return
+        if self._told is not None and now - self._told < TOLD_AGAIN:
+            return
+        self._told = now
+        self._log.warning(
+            "sweep takes longer than its interval",
+            interval_seconds=self._settings.sweep.interval.seconds,
+            running_seconds=round((now - self._began).total_seconds(), 3),
+            applications=len(self._reconciler.known_names()),
+            waiting=len(self._waiting),
+            workers=self._settings.sweep.workers,
+        )
 
     async def _poll(self) -> None:
         """Sweep when a repository has moved since the last sweep."""
@@ -104,9 +142,21 @@ class Daemon:
             await self._sweep()
 
     async def _first_sweep(self) -> None:
-        await self._sweep()
-        await self._queue.join()
-        self._swept()
+        """Like `_sweep`; it ends with its last name, however soon later sweeps follow."""
+        async with self._reading:
+            self._began = self._reconciler.clock.now()
+            names = await self._names()
+            self._unseen, self._waiting = set(names), set(names)
+            await self._queue.add_all(names)
+        if not names:
+            self._swept()
+
+    def _looked(self, name: str) -> None:
+        self._waiting.discard(name)
+        if name in self._unseen:
+            self._unseen.discard(name)
+            if not self._unseen:
+                self._swept()
 
     async def _work(self) -> None:
         """One worker: takes a name, reconciles it, until the queue is closed."""
@@ -114,6 +164,7 @@ class Daemon:
             try:
                 async with self._queue.take() as name:
                     await self._reconcile(name)
+                    self._looked(name)
             except QueueClosed:
                 return
             await self._deliver()

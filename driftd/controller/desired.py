@@ -9,13 +9,14 @@ import msgspec
 
 from driftd.cluster.reader import Discovery
 from driftd.controller.declared import Entry
+from driftd.controller.rendered import rendering, scopes_of
 from driftd.controller.workspace import Workspace
 from driftd.model.application import Application
 from driftd.model.condition import Condition, Severity
 from driftd.model.resource import Manifest, ResourceKey
 from driftd.policy.customizations import Customizations
-from driftd.policy.project import Scopes, check_manifests
-from driftd.render.renderer import Rendered, render_application
+from driftd.policy.project import check_manifests
+from driftd.render.renderer import Rendered
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +61,9 @@ async def desired_state(
     conditions = [*entry.conditions, *conditions, *rendered.conditions]
     manifests = rendered.manifests
     if entry.project is not None:
-        permitted = check_manifests(entry.project, manifests, entry.destination, _scopes(discovery))
+        permitted = check_manifests(
+            entry.project, manifests, entry.destination, scopes_of(discovery)
+        )
         manifests = permitted.manifests
         conditions += permitted.conditions
     if customizations is not None:
@@ -134,19 +137,9 @@ async def _render(
     kube_version: str,
 ) -> tuple[Rendered, tuple[str, ...], Sequence[Condition]]:
     resolution = await workspace.repositories.resolve(application, urls)
-    rendered = await render_application(
-        application,
-        resolution.sources,
-        workspace.sandbox,
-        _scopes(discovery),
-        kube_version=kube_version,
-        api_versions=discovery.api_versions() if discovery else (),
+    render = rendering if workspace.rendered is None else workspace.rendered.render
+    rendered = await render(
+        application, resolution.sources, workspace.sandbox, discovery, kube_version
     )
     revisions = tuple(source.revision for source in resolution.sources)
     return rendered, revisions, list(resolution.conditions)
-
-
-def _scopes(discovery: Discovery | None) -> Scopes:
-    if discovery is not None:
-        return discovery.scope
-    return lambda _group, _kind: None

@@ -16,6 +16,8 @@ from driftd.cluster.writer import ClusterWriter
 from driftd.controller.check import Looked, look
 from driftd.controller.declared import Declared, Entry, declare
 from driftd.controller.options import CheckOptions
+from driftd.controller.rendered import RenderMemory
+from driftd.controller.sweep import SweepClusters
 from driftd.controller.workspace import Workspace
 from driftd.model.condition import Severity
 from driftd.model.resource import GVK
@@ -47,9 +49,15 @@ class Reconciler:
     clock: Clock
     read_hub: ReadHub | None = None
     """Reads the hub anew at each sweep; None without one."""
+    _clusters: SweepClusters = field(init=False)
     _declared: Declared | None = None
     _read: tuple[str, ...] = ()
     _entries: Mapping[str, Entry] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Let the looks share what does not change from one to the next."""
+        self._clusters = SweepClusters(self.workspace.clusters)
+        self.workspace = replace(self.workspace, clusters=self._clusters, rendered=RenderMemory())
 
     async def declared_names(self) -> list[str]:
         """Read anew what Git declares; the names (`namespace/name`) of the chosen applications.
@@ -62,6 +70,7 @@ class Reconciler:
         self.workspace.repositories.forget()
         if self.read_hub is not None:
             self.workspace = replace(self.workspace, hub=await self.read_hub())
+        self._clusters.forget()
         declared = await declare(self.workspace, self.options, lambda text: log.debug(text))
         for condition in declared.conditions:
             log.warning("declaration", type=condition.type, problem=condition.message)
@@ -124,7 +133,11 @@ class Reconciler:
         )
         self._measure(looked, result, time.monotonic() - started)
         await self._log(change, result)
-        return result is not None and result.wrote
+        wrote = result is not None and result.wrote
+        if wrote:
+            # It may have been a CustomResourceDefinition.
+            self._clusters.forget(entry.target)
+        return wrote
 
     async def _look(self, entry: Entry) -> Looked:
         """Desired, observed, compared, judged."""

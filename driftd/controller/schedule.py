@@ -5,6 +5,7 @@ Jobs are short: they put names on the queue or call something that returns soon.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -37,7 +38,9 @@ class Schedule:
             timezone="UTC",
             job_defaults={
                 "coalesce": True,
-                "max_instances": 1,
+                # The second one only finds out that the first still runs. With one, the
+                # scheduler would warn of each run that is skipped.
+                "max_instances": 2,
                 # By default a run that is more than a second late would be dropped silently.
                 "misfire_grace_time": None,
             },
@@ -52,17 +55,31 @@ class Schedule:
         *,
         jitter: Duration | None = None,
         at_once: bool = False,
+        overrun: Callable[[], None] = lambda: None,
     ) -> None:
         """Repeat `job`; the first run is after one interval, or at the start if `at_once`.
 
         An error of the job is logged and does not end the repetition. A job of the same name
-        is replaced.
+        is replaced. `overrun` is called instead of a run that is due while the last one still
+        runs.
         """
         from datetime import UTC, datetime
 
+        running = False
+
         async def run() -> None:
             # The scheduler sends whatever is not a coroutine function to a thread.
-            await job()
+            nonlocal running
+            if running:
+                overrun()
+                return
+            running = True
+            try:
+                await job()
+            except asyncio.CancelledError:
+                return  # the scheduler was stopped: no error of the job
+            finally:
+                running = False
 
         first = {"next_run_time": datetime.now(UTC)} if at_once else {}
         self._scheduler.add_job(

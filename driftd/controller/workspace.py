@@ -10,6 +10,7 @@ from driftd.cluster.destinations import ClusterTarget
 from driftd.cluster.hub import Hub
 from driftd.cluster.kubeconfig import KubeContext
 from driftd.cluster.reader import ClusterReader
+from driftd.controller.rendered import RenderMemory
 from driftd.diff.schema import SchemaSet
 from driftd.sandbox.pool import SandboxPool
 from driftd.source.repositories import Repositories
@@ -59,3 +60,5 @@ class Workspace:
     in_cluster: bool = False
     hub: Hub | None = None
     schemas: SchemaMemory = field(default_factory=SchemaMemory)
+    rendered: RenderMemory | None = None
+    """Renderings that later looks use again; None where there is one look."""

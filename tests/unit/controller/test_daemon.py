@@ -98,6 +98,58 @@ async def test_run_sweeps_until_it_is_stopped(bench: Bench) -> None:
     assert bench.transitions() == [("shop", "drifted"), ("shop", "recovered")]
 
 
+async def test_the_first_sweep_ends_though_others_follow_at_once(bench: Bench) -> None:
+    """Each application looked at once is enough, even if the queue is never empty."""
+    bench.world.declare("kept")
+    bench.world.repo.commit()
+    sweeps = Sweeps(bench)
+    original = bench.store.record
+
+    async def record(*arguments: Any, **options: Any) -> Any:
+        await sweeps.more(2)  # each look ends with its name on the queue again
+        return await original(*arguments, **options)
+
+    bench.store.record = record  # type: ignore[method-assign]
+    swept, stop = asyncio.Event(), asyncio.Event()
+    async with asyncio.timeout(DEADLINE):
+        running = asyncio.create_task(daemon_of(bench, interval="10ms", swept=swept.set).run(stop))
+        await swept.wait()
+        assert {one.name for one in bench.changes} == {"shop", "kept"}
+        stop.set()
+        await running
+
+
+async def test_a_sweep_that_takes_too_long_is_told_once_an_hour(
+    bench: Bench, capsys: pytest.CaptureFixture[str], private_logging: None
+) -> None:
+    """One warning with figures, not one for each sweep; and the scheduler says nothing."""
+    sweeps, release, stop = Sweeps(bench), asyncio.Event(), asyncio.Event()
+    original = bench.store.record
+
+    async def record(*arguments: Any, **options: Any) -> Any:
+        await release.wait()
+        return await original(*arguments, **options)
+
+    bench.store.record = record  # type: ignore[method-assign]
+    log()
+    async with asyncio.timeout(DEADLINE):
+        running = asyncio.create_task(daemon_of(bench, interval="10ms").run(stop))
+        await sweeps.more(4)
+        bench.clock.advance(module.TOLD_AGAIN.total_seconds() - 1)
+        await sweeps.more(2)
+        early = warnings(capsys)
+        bench.clock.advance(1)
+        await sweeps.more(2)
+        release.set()
+        stop.set()
+        await running
+    later = warnings(capsys)
+    assert [one["message"] for one in early] == ["sweep takes longer than its interval"]
+    assert [one["message"] for one in later] == ["sweep takes longer than its interval"]
+    figures = ("interval_seconds", "applications", "workers")
+    assert [later[0][key] for key in figures] == [0.01, 1, 2]
+
+
 async def test_a_repository_that_cannot_be_read_does_not_end_the_daemon(bench: Bench) -> None:
     """While Git cannot be read the daemon stays, and looks again once it can."""
     head = bench.world.repo.path / ".git" / "HEAD"
@@ -177,6 +229,35 @@ async def test_a_hanging_cluster_does_not_hold_up_the_end(
         stop.set()
         await running
     assert await bench.store.applications() == ()
+
+
+class Sweeps:
+    """Counts how often the names of a sweep were read."""
+
+    def __init__(self, bench: Bench) -> None:
+        self._read = 0
+        original = bench.reconciler.metrics.known
+
+        def known(names: Any) -> None:
+            original(names)
+            self._read += 1
+            self._news.set()
+
+        self._news = asyncio.Event()
+        bench.reconciler.metrics.known = known  # type: ignore[method-assign]
+
+    async def more(self, times: int) -> None:
+        """Wait for so many more readings; the names of all but the last are on the queue."""
+        enough = self._read + times
+        while self._read < enough:
+            self._news.clear()
+            await self._news.wait()
+
+
+def warnings(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    """What was logged as a warning or worse since the last call."""
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    return [line for line in lines if line["level"] not in ("debug", "info")]
 
 
 def log() -> None:

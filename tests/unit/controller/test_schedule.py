@@ -80,21 +80,46 @@ async def test_a_failing_job_is_logged_and_repeated(schedule, capsys, private_lo
     assert failed[0]["error"] == "disk full; make room"
 
 
-async def test_a_job_that_still_runs_is_not_started_again(schedule):
-    """A slow sweep is never overtaken by the next one."""
-    release, started = asyncio.Event(), []
+async def test_a_job_that_still_runs_is_not_started_again(schedule, capsys, private_logging):
+    """A slow sweep is never overtaken by the next one; who made the job is told, not the log."""
+    configure(Log())
+    release, started, told = asyncio.Event(), [], []
     other = Counted()
 
     async def slow():
         started.append(1)
         await release.wait()
 
-    schedule.every("slow", SOON, slow)
+    schedule.every("slow", SOON, slow, overrun=lambda: told.append(1))
     schedule.every("other", SOON, other)
     schedule.start()
     await other.ran(5)
     assert started == [1]
+    assert len(told) >= 2
+    assert capsys.readouterr().err == ""
     release.set()
+
+
+async def test_a_job_that_the_end_cuts_off_is_no_error(capsys, private_logging):
+    """Stopping while a job runs leaves no error in the log."""
+    configure(Log())
+    schedule, started = Schedule(), asyncio.Event()
+    ended = asyncio.get_running_loop().create_future()
+
+    async def slow():
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set_result(None)
+
+    schedule.every("slow", SOON, slow)
+    schedule.start()
+    async with asyncio.timeout(DEADLINE):
+        await started.wait()
+        schedule.stop()
+        await ended
+    assert capsys.readouterr().err == ""
 
 
 async def test_a_job_can_be_asked_to_run_now(schedule):

@@ -1,0 +1,97 @@
+"""What the looks of one sweep share, so that a cluster is discovered once and not by each look."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection
+from typing import TypeVar
+
+from driftd.cluster.destinations import ClusterTarget
+from driftd.cluster.reader import (
+    ApiResource,
+    ClusterReader,
+    Discovery,
+    Listing,
+    OpenApiDocument,
+    Select,
+)
+from driftd.controller.workspace import Clusters
+from driftd.model.resource import LiveObject
+
+Answer = TypeVar("Answer")
+
+
+class SweepReader:
+    """A reader whose discovery and version stay as they were first read.
+
+    Objects are always read anew. Looks that ask at the same time share one request, its failure
+    too; after a failure the next look asks again.
+    """
+
+    def __init__(self, reader: ClusterReader) -> None:
+        self._reader = reader
+        self._discovery: asyncio.Task[Discovery] | None = None
+        self._version: asyncio.Task[str] | None = None
+
+    async def discover(self) -> Discovery:
+        """See `ClusterReader`."""
+        if self._discovery is None or _failed(self._discovery):
+            self._discovery = _started(self._reader.discover)
+        return await asyncio.shield(self._discovery)
+
+    async def version(self) -> str:
+        """See `ClusterReader`."""
+        if self._version is None or _failed(self._version):
+            self._version = _started(self._reader.version)
+        return await asyncio.shield(self._version)
+
+    async def list(
+        self,
+        resource: ApiResource,
+        namespaces: Collection[str] | None = None,
+        select: Select | None = None,
+        *,
+        label_selector: str = "",
+    ) -> Listing:
+        """See `ClusterReader`."""
+        return await self._reader.list(resource, namespaces, select, label_selector=label_selector)
+
+    async def get(self, resource: ApiResource, namespace: str, name: str) -> LiveObject | None:
+        """See `ClusterReader`."""
+        return await self._reader.get(resource, namespace, name)
+
+    async def openapi(self, group_version: str, *, known_hash: str = "") -> OpenApiDocument:
+        """See `ClusterReader`."""
+        return await self._reader.openapi(group_version, known_hash=known_hash)
+
+
+class SweepClusters:
+    """Opens clusters for the looks of one sweep after the other."""
+
+    def __init__(self, clusters: Clusters) -> None:
+        self._clusters = clusters
+        self._readers: dict[ClusterTarget, SweepReader] = {}
+
+    def open(self, target: ClusterTarget) -> SweepReader:
+        """A reader that shares discovery; raises ConfigError for a wrong description."""
+        if target not in self._readers:
+            self._readers[target] = SweepReader(self._clusters.open(target))
+        return self._readers[target]
+
+    def forget(self, target: ClusterTarget | None = None) -> None:
+        """Discover anew from the next look on: one cluster, or all of them."""
+        if target is None:
+            self._readers.clear()
+        else:
+            self._readers.pop(target, None)
+
+
+def _started(ask: Callable[[], Awaitable[Answer]]) -> asyncio.Task[Answer]:
+    async def run() -> Answer:
+        return await ask()
+
+    return asyncio.create_task(run())
+
+
+def _failed(task: asyncio.Task[Answer]) -> bool:
+    return task.done() and (task.cancelled() or task.exception() is not None)
