@@ -44,6 +44,16 @@ def context_names(
     return _items(names, f"{before}{equals}{start}")
 
 
+def help_topics(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Topics and commands that `driftd help` explains."""
+    from driftd.cli.main import COMMANDS
+    from driftd.cli.topic_pages import TOPICS
+
+    return _items({*TOPICS, *COMMANDS}, incomplete)
+
+
 def _items(names: set[str], incomplete: str) -> list[CompletionItem]:
     return [CompletionItem(name) for name in sorted(names) if name.startswith(incomplete)]
 

@@ -25,6 +25,7 @@ COMMANDS = {
     "demo": ("demo", "Show drift on simulated clusters."),
     "version": ("version", "Print the versions of driftd and what it is built on."),
     "completion": ("completion", "Print the completion script of a shell."),
+    "help": ("help", "Explain a topic or a command; without one, list them."),
 }
 """Command: its module in `driftd.cli.commands`, and its summary, so that help imports neither."""
 
@@ -76,7 +77,8 @@ class LazyGroup(click.Group):
 @click.group(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 no drift, 1 drift, 2 something could not be judged or an error happened.",
+    epilog="Exit codes: 0 no drift, 1 drift, 2 something could not be judged or an error "
+    "happened. driftd help lists the topics that are explained.",
 )
 @click.version_option(__version__, prog_name="driftd", message="%(prog)s %(version)s")
 def driftd() -> None:

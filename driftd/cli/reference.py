@@ -13,6 +13,7 @@ from typing import Any
 import click
 import msgspec
 
+from driftd.cli import topic_pages
 from driftd.cli.main import COMMANDS, driftd
 from driftd.model.preview import PreviewReport
 from driftd.model.report import DiffReport, DriftReport
@@ -32,7 +33,8 @@ _SCHEMAS: dict[str, type[Document]] = {
 def files() -> dict[str, str]:
     """Every generated file: its name and its text."""
     pages = {name: _schema_text(document) for name, document in _SCHEMAS.items()}
-    return pages | {"cli.md": _cli_page()}
+    topics = {f"topics/{name}.md": topic_pages.source(name) for name in topic_pages.TOPICS}
+    return pages | topics | {"cli.md": _cli_page()}
 
 
 def schema_of(document: type[Document]) -> dict[str, Any]:
@@ -69,6 +71,9 @@ def _cli_lines() -> Iterator[str]:
         "object); 2 something could not be judged or an error happened, also beside drift; "
         "130 interrupted. `--no-exit-code` turns 1 into 0."
     )
+    yield ""
+    topics = (f"[{name}](topics/{name}.md)" for name in topic_pages.TOPICS)
+    yield f"Topics of `driftd help`: {', '.join(topics)}."
     yield ""
     yield (
         "Every flag can be set in the environment. Repeatable flags take several values "
@@ -117,6 +122,7 @@ def _row(option: click.Option, context: click.Context) -> str:
 def main(folder: Path) -> None:
     """Write every file into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / "topics").mkdir(exist_ok=True)
     for name, text in files().items():
         (folder / name).write_text(text, encoding="utf-8")
 

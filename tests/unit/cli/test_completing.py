@@ -81,3 +81,8 @@ def test_large_repositories_end_in_time(tmp_path, monkeypatch):
     moments = iter([0.0, 0.1, 9.0])
     monkeypatch.setattr(time, "monotonic", lambda: next(moments))
     assert list(completing._applications(tmp_path)) == ["first"]
+
+
+def test_help_topics(completed):
+    """`driftd help` completes topics and commands."""
+    assert completed("help", "ex") == ["exit-codes", "explain"]

@@ -1,0 +1,107 @@
+"""`driftd help`: topics, commands, and that what the topics say is there."""
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+from driftd.cli import topic_pages
+from driftd.cli.main import COMMANDS
+from driftd.cli.main import driftd as root
+from driftd.model.report import ChangeClass, ResourceStatus
+
+FOLDER = Path(topic_pages.__file__).parent / "topics"
+TOPICS = sorted(topic_pages.TOPICS)
+_SPAN = re.compile(r"`([^`]+)`")
+
+
+def test_every_page_is_listed():
+    """Each page is a topic with a summary, and each topic has a page."""
+    assert sorted(path.stem for path in FOLDER.iterdir()) == TOPICS
+    assert not set(TOPICS) & (set(COMMANDS) - {"baseline"})
+
+
+def test_list(driftd):
+    """Without a topic every topic and every command is listed."""
+    result = driftd("help")
+    assert result.exit_code == 0
+    for name in (*TOPICS, *COMMANDS):
+        assert re.search(rf"^  {name} ", result.stdout, re.MULTILINE), name
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+@pytest.mark.parametrize("width", [40, 80])
+def test_pages_fit(topic, width):
+    """A page has no marks of Markdown and no line wider than the terminal, commands excepted."""
+    text = topic_pages.rendered(topic_pages.source(topic), width)
+    assert not re.search(r"[`|#]|\]\(", text)
+    long = [line for line in text.splitlines() if len(line) > width]
+    assert [line for line in long if not re.match(r" +(driftd|clusterrole|\S+$)", line)] == []
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+def test_commands_are_real(topic):
+    """Every command and every flag that a page names exists."""
+    flags = set()
+    for name in COMMANDS:
+        command = root.get_command(click.Context(root), name)
+        flags |= {flag for one in command.params for flag in (*one.opts, *one.secondary_opts)}
+    for span in _SPAN.findall(topic_pages.source(topic)):
+        words = shlex.split(span)
+        if words[0] == "driftd" and len(words) > 1:
+            command = root.get_command(click.Context(root), words[1])
+            assert command is not None, span
+            known = {flag for one in command.params for flag in (*one.opts, *one.secondary_opts)}
+            assert {word for word in words if word.startswith("-")} <= known, span
+            if words[1] == "help":
+                assert words[2] == "TOPIC" or words[2] in topic_pages.TOPICS, span
+        elif words[0].startswith("--"):
+            assert words[0] in flags, span
+
+
+def test_topic(driftd):
+    """A topic is printed as plain text; its headings are in capitals."""
+    result = driftd("help", "exit-codes")
+    assert result.exit_code == 0
+    assert result.stdout.startswith("EXIT CODES\n\n")
+    assert re.search(r"^  1 +Drift: ", result.stdout, re.MULTILINE)
+
+
+def test_command(driftd):
+    """The name of a command gives its flags; a topic of the same name comes first."""
+    assert "--against" in driftd("help", "check").stdout
+    assert driftd("help", "baseline").stdout.startswith("BASELINE\n")
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [("exitcodes", "did you mean exit-codes?"), ("chekc", "did you mean check?")],
+)
+def test_unknown(driftd, asked, told):
+    """An unknown topic is one line that names the nearest; exit 2."""
+    result = driftd("help", asked)
+    assert result.exit_code == 2
+    assert result.stderr == f"error: there is no help topic {asked!r}; {told}\n"
+
+
+def test_nothing_near(driftd):
+    """Where nothing is near, the topics are listed."""
+    assert "; topics: inference, classes, " in driftd("help", "xyzzy").stderr
+
+
+def test_classes_are_all_there():
+    """The page of classes explains every class, and names every status that is no class."""
+    page = topic_pages.source("classes")
+    assert [one for one in ChangeClass if f"| {one} |" not in page] == []
+    wanted = set(ResourceStatus) - {ResourceStatus.SYNCED, ResourceStatus.OUT_OF_SYNC}
+    assert [one for one in wanted - {ResourceStatus.PENDING} if one not in page] == []
+
+
+def test_formats_are_all_there():
+    """The page of formats has a row for every format of `driftd check`."""
+    check = root.get_command(click.Context(root), "check")
+    (output,) = [one for one in check.params if one.name == "output"]
+    page = topic_pages.source("formats")
+    assert [one for one in output.type.choices if f"`{one}`" not in page] == []
