@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from driftd.controller.doctor import DoctorReport
     from driftd.controller.explain import Explanation, Question
     from driftd.controller.reconciler import ReadHub
+    from driftd.controller.summary import SweepSummary
     from driftd.model.preview import PreviewReport
     from driftd.notify.notifier import Notifier
     from driftd.policy.baseline import Baseline, LeftOut
@@ -140,14 +141,17 @@ async def catalog(options: CheckOptions, *, progress: Progress) -> Declared:
         return await declare(workspace, options, progress)
 
 
-def run_daemon(settings_path: Path, *, once: bool = False) -> int:
-    """Run `driftd run` until SIGTERM or SIGINT; the exit code. Raises DriftdError."""
+def run_daemon(settings_path: Path, *, once: bool = False) -> SweepSummary | None:
+    """Run `driftd run` until SIGTERM or SIGINT, or one sweep and what it came to.
+
+    Raises DriftdError.
+    """
     from driftd.settings.load import load
 
     return asyncio.run(_run(load(settings_path), once=once))
 
 
-async def _run(settings: Settings, *, once: bool) -> int:
+async def _run(settings: Settings, *, once: bool) -> SweepSummary | None:
     # A daemon pays for its clients at the start; the command line must not.
     import aiohttp
 
@@ -194,10 +198,9 @@ async def _run(settings: Settings, *, once: bool) -> int:
         )
         daemon = Daemon(reconciler, store, dispatcher, settings, swept=readiness.first_sweep_done)
         if once:
-            await daemon.once()
-        else:
-            await daemon.run(stop)
-    return 0
+            return await daemon.once()
+        await daemon.run(stop)
+    return None
 
 
 @asynccontextmanager

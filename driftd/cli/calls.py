@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from driftd.controller.desired import Desired
     from driftd.controller.doctor import DoctorReport
     from driftd.controller.explain import Explanation
+    from driftd.controller.summary import SweepSummary
     from driftd.model.preview import PreviewReport
     from driftd.model.report import DiffReport, DriftReport
     from driftd.policy.baseline import Baseline, LeftOut
@@ -121,9 +122,11 @@ def diff(*, desired: Path, live: Path, schemas: tuple[Path, ...], mode: str) -> 
     return asyncio.run(compare())
 
 
-def run_daemon(settings: Path, *, once: bool) -> int:
-    """Run the daemon until it is told to stop; its exit code."""
-    return int(_load("driftd.app").run_daemon(settings, once=once) or 0)
+def run_daemon(settings: Path, *, once: bool) -> SweepSummary | None:
+    """Run the daemon until it is told to stop, or for one sweep; what that came to."""
+    from driftd import app
+
+    return app.run_daemon(settings, once=once)
 
 
 def demo(*, serve: bool) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -10,6 +11,7 @@ from typing import TypeVar
 from driftd.controller.queue import NameQueue, QueueClosed
 from driftd.controller.reconciler import Reconciler
 from driftd.controller.schedule import Schedule
+from driftd.controller.summary import SweepSummary
 from driftd.errors import DriftdError, described
 from driftd.notify.dispatch import Dispatcher
 from driftd.settings.quantity import Duration
@@ -47,6 +49,8 @@ class Daemon:
         self._swept = swept
         self._queue = NameQueue()
         self._proving: set[str] = set()
+        self._failed = 0
+        """Looks that an error ended."""
         self._reading = asyncio.Lock()
         """Held while the names of a sweep are read: the first and a scheduled one may meet."""
         self._unseen: set[str] = set()
@@ -85,8 +89,8 @@ class Daemon:
                 task.cancel()
         await self._deliver()
 
-    async def once(self) -> bool:
-        """One sweep over every application, its messages delivered; whether it succeeded."""
+    async def once(self) -> SweepSummary:
+        """One sweep over every application, its messages delivered; what it came to."""
         names = await self._reconciler.declared_names()
         await self._queue.add_all(names)
         async with asyncio.TaskGroup() as group:
@@ -96,7 +100,24 @@ class Daemon:
             await self._queue.close()
         self._swept()
         await self._deliver()
-        return True
+        return await self._summary()
+
+    async def _summary(self) -> SweepSummary:
+        known = set(self._reconciler.known_names())
+        reports = [
+            one.report
+            for one in await self._store.applications()
+            if f"{one.report.namespace}/{one.report.name}" in known
+        ]
+        return SweepSummary(
+            applications=Counter(str(report.status) for report in reports),
+            incomplete=sum(not report.complete for report in reports),
+            failed=self._failed,
+            open_drifts=len(await self._store.open_drifts()),
+            sent=self._dispatcher.sent,
+            waiting=await self._dispatcher.waiting(),
+            writes=self._reconciler.writes,
+        )
 
     async def _names(self) -> list[str]:
         """What a sweep puts on the queue; a repository that cannot be read is told, not fatal.
@@ -177,11 +198,13 @@ class Daemon:
         except DriftdError as error:
             self._log.error("look failed", application=name, reason=error.reason, error=str(error))
             self._reconciler.metrics.look_error(error.reason)
+            self._failed += 1
             return
         except Exception as error:  # noqa: BLE001 - a defect at one application stops no other
             text = described(error)
             self._log.error("look failed", application=name, reason="Defect", error=text)
             self._reconciler.metrics.look_error("Defect")
+            self._failed += 1
             return
         # A write is followed by one look that proves it. If that look writes again, somebody
         # fights with Git; the next sweep is soon enough for that.

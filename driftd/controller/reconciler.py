@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -49,6 +50,8 @@ class Reconciler:
     clock: Clock
     read_hub: ReadHub | None = None
     """Reads the hub anew at each sweep; None without one."""
+    writes: Counter[str] = field(default_factory=Counter)
+    """Objects that healing tried to write since the start, by outcome."""
     _clusters: SweepClusters = field(init=False)
     _declared: Declared | None = None
     _read: tuple[str, ...] = ()
@@ -208,6 +211,7 @@ class Reconciler:
                 self.metrics.look_error(reason)
         for one in result.results if result else ():
             self.metrics.heal(str(one.outcome))
+            self.writes[str(one.outcome)] += 1
 
     async def _log(self, change: StateChange, result: SyncResult | None) -> None:
         log = get_logger("driftd.controller")

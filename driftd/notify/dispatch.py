@@ -42,6 +42,8 @@ class Dispatcher:
         self._clock = clock
         self._metrics = metrics
         self._running = asyncio.Lock()
+        self.sent = 0
+        """Messages that were delivered since the start."""
         self._log = get_logger("driftd.notify")
 
     async def deliver_due(self) -> int:
@@ -59,6 +61,10 @@ class Dispatcher:
                         raise outcome
                     delivered += outcome
         return delivered
+
+    async def waiting(self) -> int:
+        """How many messages are still to be delivered. Raises StoreError."""
+        return await self._outbox.waiting()
 
     async def _deliver_all(self, messages: list[OutboxMessage]) -> int:
         return sum([await self._deliver(message) for message in messages])
@@ -83,6 +89,7 @@ class Dispatcher:
             return False
         await self._outbox.mark_delivered(entry, self._clock.now())
         self._metrics.notification(entry.target, "sent")
+        self.sent += 1
         return True
 
     def _retry_at(self, entry: OutboxMessage, error: DriftdError | None) -> datetime | None:

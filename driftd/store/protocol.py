@@ -72,6 +72,10 @@ class Outbox(Protocol):
         """Messages that are due, oldest first; at most one per receiver and application."""
         ...
 
+    async def waiting(self) -> int:
+        """How many messages are neither delivered nor given up."""
+        ...
+
     async def mark_delivered(self, message: OutboxMessage, now: datetime) -> None:
         """The receiver has accepted the message."""
         ...

@@ -150,6 +150,12 @@ class SqlStore(Store, Outbox):
                 for r in rows
             )
 
+    async def waiting(self) -> int:
+        """See `Outbox.waiting`."""
+        query = select(func.count()).where(deliveries.c.settled_at.is_(None))
+        async with self._read("count the outbox") as connection:
+            return int((await connection.execute(query)).scalar_one())
+
     async def mark_delivered(self, message: OutboxMessage, now: datetime) -> None:
         """See `Outbox.mark_delivered`."""
         await self._settle(message, {"settled_at": now, "delivered": True, "error": ""})

@@ -120,7 +120,7 @@ def test_the_daemon_names_what_is_wrong_with_its_settings(tmp_path: Path) -> Non
 def test_one_sweep(
     repo: GitRepo, tmp_path: Path, private_logging: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """`--once` ends after one sweep with 0, although the cluster cannot be reached."""
+    """`--once` ends after one sweep and says what it came to: the cluster cannot be reached."""
     settings = {
         "repositories": [{"path": str(repo.path)}],
         "clusters": {
@@ -132,7 +132,10 @@ def test_one_sweep(
     }
     file = tmp_path / "driftd.yaml"
     file.write_text(json.dumps(settings))
-    assert app.run_daemon(file, once=True) == 0
+    summary = app.run_daemon(file, once=True)
+    assert summary is not None
+    assert (summary.applications, summary.incomplete) == ({"Unknown": 1}, 1)
+    assert not summary.complete
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     (change,) = [one for one in lines if one["message"] == "state change"]
     assert (change["application"], change["status"]) == ("argocd/shop", "Unknown")

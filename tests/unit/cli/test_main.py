@@ -10,6 +10,7 @@ import pytest
 from driftd import __version__
 from driftd.cli.main import COMMANDS
 from driftd.cli.main import driftd as group
+from driftd.controller.summary import SweepSummary
 from driftd.errors import SourceError
 
 
@@ -128,16 +129,62 @@ class TestVersion:
 
 
 def test_run_delegates(driftd, monkeypatch, tmp_path):
-    """`driftd run` hands the settings file to the daemon and exits as it does."""
+    """`driftd run` hands the settings file to the daemon; a run that was ended is a success."""
     seen = []
-    monkeypatch.setattr(
-        "driftd.cli.calls.run_daemon", lambda path, *, once: seen.append((path, once)) or 3
-    )
+    monkeypatch.setattr("driftd.cli.calls.run_daemon", lambda path, *, once: seen.append(path))
     settings = tmp_path / "driftd.yaml"
     settings.write_text("{}")
-    result = driftd("run", "--once", env={"DRIFTD_CONFIG": str(settings)})
-    assert result.exit_code == 3
-    assert seen == [(settings, True)]
+    result = driftd("run", env={"DRIFTD_CONFIG": str(settings)})
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert seen == [settings]
+
+
+@pytest.mark.parametrize(
+    ("facts", "code", "line"),
+    [
+        (
+            {},
+            0,
+            (
+                "summary: 3 applications (1 OutOfSync, 2 Synced); 1 open drift; "
+                "2 messages sent, 0 waiting; heals: none"
+            ),
+        ),
+        (
+            {"incomplete": 1, "waiting": 4, "writes": {"applied": 2, "failed": 1}},
+            2,
+            (
+                "summary: 3 applications (1 OutOfSync, 2 Synced); 1 open drift; "
+                "2 messages sent, 4 waiting; heals: 2 applied, 1 failed"
+            ),
+        ),
+        (
+            {"applications": {}, "open_drifts": 0, "sent": 1, "failed": 1},
+            2,
+            (
+                "summary: 0 applications; 0 open drifts; 1 message sent, 0 waiting; heals: none; "
+                "1 look failed, see the log"
+            ),
+        ),
+    ],
+)
+def test_one_sweep_is_summed_up(driftd, monkeypatch, tmp_path, facts, code, line):
+    """`driftd run --once` ends with a line for people; 2 if something could not be judged."""
+    known = {
+        "applications": {"Synced": 2, "OutOfSync": 1},
+        "incomplete": 0,
+        "failed": 0,
+        "open_drifts": 1,
+        "sent": 2,
+        "waiting": 0,
+        "writes": {},
+    }
+    summary = SweepSummary(**{**known, **facts})
+    monkeypatch.setattr("driftd.cli.calls.run_daemon", lambda _path, *, once: summary)
+    settings = tmp_path / "driftd.yaml"
+    settings.write_text("{}")
+    result = driftd("run", "--once", "--config", str(settings))
+    assert (result.exit_code, result.stderr, result.stdout) == (code, line + "\n", "")
 
 
 def test_demo_delegates(driftd, monkeypatch):
@@ -171,6 +218,4 @@ def test_errors_reach_the_user(driftd, look):
     result = driftd("check")
     assert result.exit_code == 2
     assert result.stdout == ""
-    assert result.stderr == (
-        "error: no Git repository in this folder; name one by --repo PATH\n"
-    )
+    assert result.stderr == ("error: no Git repository in this folder; name one by --repo PATH\n")

@@ -54,7 +54,10 @@ async def test_a_write_is_followed_by_one_proving_look(bench: Bench) -> None:
     """After a heal one more look shows that the drift is gone; it writes nothing."""
     bench.world.paint("shop", "red")
     async with asyncio.timeout(DEADLINE):
-        assert await daemon_of(bench).once()
+        summary = await daemon_of(bench).once()
+    assert summary.complete
+    assert (summary.applications, summary.open_drifts) == ({"Synced": 1}, 0)
+    assert summary.writes == {"applied": 1}
     assert bench.writer.applied == [("shop", True), ("shop", False)]
     assert bench.transitions() == [("shop", "drifted"), ("shop", "recovered")]
 

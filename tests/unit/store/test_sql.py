@@ -149,6 +149,7 @@ async def test_a_message_is_pending_until_delivered(store):
     assert first.payload == b"{}"
     await store.mark_delivered(first, after(1))
     assert await store.pending(after(9999), limit=10) == (second,)
+    assert await store.waiting() == 1
     assert len(await store.pending(START, limit=1)) == 1
 
 
