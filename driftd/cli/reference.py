@@ -1,4 +1,4 @@
-"""Generate `docs/reference/`: the JSON Schemas of reports and of files, and the page of every command.
+"""Generate `docs/reference/`: JSON Schemas of reports and files, and the page of every command.
 
 `python -m driftd.cli.reference docs/reference` rewrites them; a test says when they are stale.
 """

@@ -66,6 +66,10 @@ class Acceptance:
         """Find entries of baselines by object: there may be thousands of both."""
         object.__setattr__(self, "_by_object", baseline_policy.by_object(self.baselines))
 
+    def of(self, key: ResourceKey) -> Sequence[NamedEntry]:
+        """The baselines' entries that speak of an object, of any application."""
+        return self._by_object.get(key, ())
+
     @property
     def sealer(self) -> Sealer | None:
         """Makes the hashes of masked values; None without a key."""
@@ -105,7 +109,7 @@ class Acceptance:
             seen = suppression_policy.suppressed(valid, report, resource, used.suppressions)
             entries = [
                 one
-                for one in self._by_object.get(key_of(resource), ())
+                for one in self.of(key_of(resource))
                 if not baseline_policy.is_expired(one.entry, today)
             ]
             seen, names = baseline_policy.accepted(entries, report, seen, hashes)

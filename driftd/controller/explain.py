@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any, Literal
 
@@ -11,8 +11,10 @@ import orjson
 from msgspec import UNSET
 
 from driftd.clock import Clock
+from driftd.controller.baselines import Used, load_acceptance
 from driftd.controller.check import Looked, look
 from driftd.controller.declared import declare
+from driftd.controller.explain_entries import EntryExplanation, explained
 from driftd.controller.options import CheckOptions
 from driftd.controller.verdict import Verdict
 from driftd.controller.workspace import Progress, Workspace
@@ -23,6 +25,7 @@ from driftd.diff.paths import pointer
 from driftd.errors import ConfigError
 from driftd.model.report import API_VERSION, Change, ReportCondition, ResourceReport, WireStruct
 from driftd.model.resource import Manifest, ResourceKey
+from driftd.policy.baseline import Hashes
 from driftd.policy.ignore import Rule, rules_of
 from driftd.settings.types import Rung
 from driftd.sync.plan import plan
@@ -90,6 +93,8 @@ class Explanation(WireStruct, frozen=True, kw_only=True):
     excused: dict[str, str]
     """What live holds beside Git and why it is no difference, by `managedFields` path."""
     rules: tuple[RuleExplanation, ...]
+    entries: tuple[EntryExplanation, ...] = ()
+    """Entries of the given baseline and suppression files that speak of the object."""
     healing: str
     """What `driftd run` would do if its rung `heal` were open for the application."""
     conditions: tuple[ReportCondition, ...] = ()
@@ -108,6 +113,7 @@ async def explain(
     Raises ConfigError if there is no such application, object or place; its hint names the
     nearest ones.
     """
+    acceptance = load_acceptance(options.baselines, options.suppressions, options.hash_key_file)
     declared = await declare(workspace, options, progress)
     if len(declared.entries) > 1:
         names = ", ".join(entry.application.qualified_name for entry in declared.entries)
@@ -115,7 +121,18 @@ async def explain(
             f"{question.application} names {len(declared.entries)} applications",
             hint=f"choose one of: {names}",
         )
-    (looked,) = await look(workspace, declared, options, progress=progress, clock=clock, keep=True)
+    (judged,) = await look(
+        workspace,
+        declared,
+        options,
+        progress=progress,
+        clock=clock,
+        keep=True,
+        sealer=acceptance.sealer,
+    )
+    today = clock.now().date()
+    accepted = acceptance.apply(judged.report, judged.seals, today, Used())
+    looked = replace(judged, report=accepted)
     resource = find_resource(question.resource, looked)
     key = ResourceKey(resource.group, resource.kind, resource.namespace, resource.name)
     inspection = _inspection(looked, key)
@@ -129,6 +146,15 @@ async def explain(
         excused=inspection.excused if inspection and not question.path else {},
         rules=tuple(
             _rules(rules_of(application, declared.customizations.ignore), key, resource.changes)
+        ),
+        entries=tuple(
+            explained(
+                acceptance,
+                judged.report,
+                find_resource(question.resource, judged),
+                Hashes(acceptance.key, judged.seals),
+                today,
+            )
         ),
         healing=_healing(looked, key),
         conditions=looked.report.conditions,

@@ -1,7 +1,10 @@
-"""`driftd baseline` and `driftd check --baseline` against a real API server."""
+"""Baselines and suppressions of `driftd check` against a real API server."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import json
 from pathlib import Path
 
 import pytest
@@ -121,3 +124,211 @@ def test_bad_files(site: Site) -> None:
     assert seen.exit_code == 2
     assert "manger" in seen.stderr
     assert str(file) in seen.stderr
+
+
+MORE = """apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: settings
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata:
+  name: web
+"""
+
+
+def tracked(site: Site, name: str, kind: str = "ConfigMap") -> None:
+    """Create an object that is tracked as the application's, and that Git does not have."""
+    place = f"web:/{kind}:{site.namespace}/{name}"
+    document = {
+        "apiVersion": "v1",
+        "kind": kind,
+        "metadata": {
+            "name": name,
+            "namespace": site.namespace,
+            "annotations": {"argocd.argoproj.io/tracking-id": place},
+        },
+    }
+    manager = "--field-manager=alice"
+    site.cluster.kubectl("apply", "--server-side", manager, "-f", "-", input=json.dumps(document))
+
+
+def test_whole_objects(site: Site) -> None:
+    """A deleted Service and a ConfigMap beside Git are accepted, an Extra ServiceAccount never."""
+    # What is declared nowhere is not listed, so both kinds occur in Git too.
+    site.repo.write("apps/web/more.yaml", MORE)
+    site.repo.commit("Declare more")
+    site.cluster.kubectl("apply", "--server-side", "-n", site.namespace, "-f", "-", input=MORE)
+    site.cluster.kubectl("delete", "service/web", "-n", site.namespace)
+    tracked(site, "left-over")
+    tracked(site, "robot", kind="ServiceAccount")
+    file = baseline(site, "--owner=platform")
+    text = file.read_text()
+    assert f"# Missing: Service {site.namespace}/web, in Git, not in the cluster" in text
+    assert f"# Extra: ConfigMap {site.namespace}/left-over, not in Git" in text
+    assert "# Left out, 1 (Extra objects of its kind are critical: an identity that" in text
+    entries = {one["name"]: one for one in yaml.safe_load(text)["entries"] if "status" in one}
+    assert {name: one["status"] for name, one in entries.items()} == {
+        "web": "Missing",
+        "left-over": "Extra",
+    }
+    assert "manager" not in entries["web"]
+    assert entries["left-over"]["manager"] == "alice"
+
+    seen = site.check(f"--baseline={file}")
+    objects = {one["name"]: one for one in seen.applications["web"]["resources"]}
+    assert seen.exit_code == 1
+    assert (objects["left-over"]["status"], objects["left-over"]["ignoredBy"]) == (
+        "Extra",
+        f"baseline {file}#1",
+    )
+    assert "ignoredBy" not in objects["robot"]
+
+    site.cluster.kubectl("delete", "serviceaccount/robot", "-n", site.namespace)
+    seen = site.check(f"--baseline={file}")
+    assert (seen.exit_code, seen.applications["web"]["status"]) == (0, "Synced")
+    assert seen.report["summary"]["resources"] == {"Synced": 3, "ignored": 2}
+    shown = site.check(f"--baseline={file}", "--show=ignored", output="table").stdout
+    assert "Missing    Service" in shown
+
+    site.cluster.kubectl("delete", "configmap/left-over", "-n", site.namespace)
+    seen = site.check(f"--baseline={file}")
+    assert seen.exit_code == 0
+    assert any("BaselineEntryUnused" in told and "left-over" in told for told in seen.conditions())
+
+
+def suppressions(site: Site, *paths: str, **fields: str) -> Path:
+    """A suppression file for Deployments."""
+    file = site.home / "suppressions.yaml"
+    entry = {
+        "kind": "Deployment.apps",
+        "paths": list(paths),
+        "owner": "platform",
+        "reason": "tuned by hand until release 5",
+        "expires": "2999-01-01",
+        "ticket": "OPS-1",
+        **fields,
+    }
+    document = {"apiVersion": "driftd.io/v1", "kind": "Suppressions", "entries": [entry]}
+    file.write_text(yaml.safe_dump(document))
+    return file
+
+
+def test_suppressions(site: Site) -> None:
+    """A place stays quiet whatever its value, a critical change below it is told with a warning."""
+    file = suppressions(site, "spec")
+    for replicas in (7, 9):
+        site.cluster.kubectl(
+            "scale", "deployment/web", f"--replicas={replicas}", "-n", site.namespace
+        )
+        seen = site.check(f"--suppressions={file}")
+        assert (seen.exit_code, seen.report["conditions"]) == (0, [])
+        assert set(classes(seen).values()) == {f"suppression {file}#1"}
+    text = explain(site, f"--suppressions={file}")
+    assert f"no drift: suppression {file}#1 accepts it" in text
+    assert "owner platform; reason tuned by hand until release 5; ticket OPS-1; last day" in text
+
+    network = '{"spec":{"template":{"spec":{"hostNetwork":true}}}}'
+    site.cluster.kubectl("patch", "deployment/web", "-n", site.namespace, "-p", network)
+    seen = site.check(f"--suppressions={file}")
+    marks = classes(seen)
+    assert (seen.exit_code, marks["/spec/template/spec/hostNetwork"]) == (1, "")
+    assert marks["/spec/replicas"] == f"suppression {file}#1"
+    (told,) = seen.conditions()
+    assert told.startswith(f"SuppressionRefused: suppression {file}#1 covers Deployment web")
+    assert "does not accept  hostNetwork: critical: host network" in explain(
+        site, f"--suppressions={file}"
+    )
+
+    file = suppressions(site, "spec.paused", expires="2026-01-01")
+    seen = site.check(f"--suppressions={file}")
+    assert set(classes(seen).values()) == {""}
+    (told,) = seen.conditions()
+    assert "SuppressionExpired" in told
+    assert (
+        "SuppressionUnused"
+        in site.check(f"--suppressions={suppressions(site, 'spec.paused')}").conditions()[0]
+    )
+    file = suppressions(site, "spec", owner="")
+    seen = site.check(f"--suppressions={file}")
+    assert (seen.exit_code, seen.stdout) == (2, "")
+    assert f"{file}: entry 1, owner: Expected `str` of length >= 1" in seen.stderr
+
+
+def explain(site: Site, *flags: str) -> str:
+    """What `driftd explain` says of the Deployment."""
+    seen = site.run("explain", "web", "deployment/web", f"--kubeconfig={site.kubeconfig}", *flags)
+    assert seen.exit_code == 0, seen.stderr
+    return seen.stdout
+
+
+def test_explain_says_why_an_entry_holds_no_longer(site: Site) -> None:
+    """Accepted, then with another value and another hand, then expired."""
+    file = baseline(site, "--owner=platform")
+    text = explain(site, f"--baseline={file}")
+    assert f"no drift: baseline {file}#2 accepts it" in text
+    assert "accepts  spec.replicas" in text
+    patch = '{"spec":{"replicas":4}}'
+    site.cluster.kubectl(
+        "patch", "deployment/web", "-n", site.namespace, "-p", patch, "--field-manager=bob"
+    )
+    text = explain(site, f"--baseline={file}")
+    assert (
+        "does not accept  spec.replicas: it is by bob now, not by kubectl and its value has changed"
+    ) in text
+    document = yaml.safe_load(file.read_text())
+    for entry in document["entries"]:
+        entry["expires"] = "2026-01-01"
+    file.write_text(yaml.safe_dump(document))
+    text = explain(site, f"--baseline={file}")
+    assert "expired on 2026-01-01" in text
+    assert "no longer accepts (expired)  spec.progressDeadlineSeconds" in text
+
+
+SECRET = """apiVersion: v1
+kind: Secret
+metadata:
+  name: login
+stringData:
+  password: hunter2-declared
+"""
+
+
+def test_masked_values_need_a_key(site: Site) -> None:
+    """A changed Secret is accepted by a keyed hash alone; nothing written or printed betrays it."""
+    site.repo.write("apps/web/secret.yaml", SECRET)
+    site.repo.commit("Declare a Secret")
+    site.cluster.kubectl("apply", "--server-side", "-n", site.namespace, "-f", "-", input=SECRET)
+    change_password(site, "hunter3-live")
+    file = baseline(site)
+    assert "login" not in str(yaml.safe_load(file.read_text()))
+    assert "# Left out, 1 (its value is masked; with --hash-key-file it can be accepted)" in (
+        file.read_text()
+    )
+
+    key = site.home / "key"
+    key.write_text("0123456789abcdef0123456789abcdef\n")
+    file = baseline(site, f"--hash-key-file={key}")
+    flags = (f"--baseline={file}", f"--hash-key-file={key}")
+    seen = site.check(*flags)
+    assert (seen.exit_code, classes(seen)["/data/password"].startswith("baseline")) == (0, True)
+    written = file.read_text() + seen.stdout + seen.stderr
+    for value in ("hunter2-declared", "hunter3-live"):
+        for form in (value, base64.b64encode(value.encode()).decode()):
+            assert form not in written
+            assert hashlib.sha256(form.encode()).hexdigest() not in written
+    entries = yaml.safe_load(file.read_text())["entries"]
+    (sealed,) = [one["value"] for one in entries if one["kind"] == "Secret"]
+    assert sealed.removeprefix("hmac-sha256:") not in seen.stdout
+
+    change_password(site, "hunter4-live")
+    seen = site.check(*flags)
+    assert (seen.exit_code, classes(seen)["/data/password"]) == (1, "")
+    assert any("its value has changed" in told for told in seen.conditions())
+
+
+def change_password(site: Site, password: str) -> None:
+    """Change the Secret by hand."""
+    patch = json.dumps({"stringData": {"password": password}})
+    site.cluster.kubectl("patch", "secret/login", "-n", site.namespace, "-p", patch)

@@ -13,6 +13,7 @@ from driftd.cli import calls, completing, options
 
 if TYPE_CHECKING:
     from driftd.controller.explain import Explanation, PlaceExplanation
+    from driftd.controller.explain_entries import EntryExplanation
     from driftd.model.report import Change, ResourceReport
 
 _LONG = 300
@@ -34,6 +35,7 @@ _STATUS = {
 @click.argument("application", metavar="APP", shell_complete=completing.application_names)
 @click.argument("resource", metavar="KIND[.GROUP]/[NAMESPACE/]NAME")
 @click.argument("path", metavar="[PATH]", default="")
+@options.baseline_flags
 @options.repository_flags
 @options.cluster_flags
 @options.output_format("text", "json", "yaml")
@@ -41,7 +43,8 @@ _STATUS = {
 def explain_command(application: str, resource: str, path: str, output: str, **flags: Any) -> int:
     """Say why an object of an application is drift or is not: what Git declares and where, what
     the cluster holds, who owns the place, what excuses it, its class and severity, the ignore
-    rules, and what healing would do. Only reads.
+    rules, what entries of --baseline and --suppressions files accept or no longer accept, and what
+    healing would do. Only reads.
 
     PATH is a JSON pointer or the form that tables print, for example spec.replicas or
     containers[name=app].image; without it every difference of the object is explained.
@@ -53,7 +56,7 @@ def explain_command(application: str, resource: str, path: str, output: str, **f
     from driftd.cli.terminal import printable
     from driftd.model.report import ResourceStatus
 
-    chosen = options.look_options(flags, names=(application,))
+    chosen = options.look_options(flags, names=(application,)) | options.baseline_options(flags)
     narrator = Narrator(quiet=flags["quiet"], verbose=flags["verbose"])
     try:
         found = calls.explain(
@@ -79,6 +82,8 @@ def sentences(found: Explanation, *, asked: bool) -> Iterator[str]:
     yield f"  {_STATUS[resource.status]}{_reason(resource)}"
     yield f"  application  {found.application}, on cluster {found.cluster or '(none)'}"
     yield f"  declared in  {_origin(resource)}"
+    if resource.ignored_by is not UNSET:
+        yield f"  no drift     {resource.ignored_by} accepts it"
     if found.deployers:
         yield f"  Git's hand   {', '.join(found.deployers)} (deployers of this application)"
     for one in found.places:
@@ -92,6 +97,8 @@ def sentences(found: Explanation, *, asked: bool) -> Iterator[str]:
         yield from _excused(found)
     yield ""
     yield from _rules(found)
+    for entry in found.entries:
+        yield from _entry(entry, found.resource)
     yield f"Healing (rung heal) would do: {found.healing}"
 
 
@@ -152,7 +159,9 @@ def _verdict(place: PlaceExplanation) -> str:
     if place.verdict == "drift":
         return "drift"
     if place.verdict == "ignored":
-        return "no drift: an ignore rule covers it"
+        by = next((c.ignored_by for c in place.changes if isinstance(c.ignored_by, str)), "")
+        accepted = by.startswith(("baseline ", "suppression "))
+        return f"no drift: {by} accepts it" if accepted else "no drift: an ignore rule covers it"
     return "no drift"
 
 
@@ -178,6 +187,36 @@ def _change(change: Change, place: PlaceExplanation) -> Iterator[str]:
         yield f"  severity  {change.severity}{why}"
     if change.ignored_by is not UNSET:
         yield f"  ignored   by {change.ignored_by}"
+
+
+def _entry(entry: EntryExplanation, resource: ResourceReport) -> Iterator[str]:
+    """What one entry of a baseline or suppression file does, and who answers for it."""
+    about = {
+        "owner": entry.owner,
+        "reason": entry.reason,
+        "ticket": entry.ticket,
+        "last day" if not entry.expired else "expired on": entry.expires,
+    }
+    told = "; ".join(f"{title} {text}" for title, text in about.items() if text)
+    yield f"{_sentence(entry.name)[:-1]}: {told}"
+    yield f"  speaks of   {entry.selects}"
+    for path in entry.accepts:
+        verb = "no longer accepts (expired)" if entry.expired else "accepts"
+        yield f"  {verb}  {_readable(path, resource)}"
+    for path, why in entry.refuses.items():
+        yield f"  does not accept  {_readable(path, resource)}: {why}"
+    if not (entry.accepts or entry.refuses):
+        yield "  accepts nothing now: no finding of the object is at its place"
+
+
+def _readable(path: str, resource: ResourceReport) -> str:
+    """The path of a change as tables print it; of a whole object its status."""
+    from driftd.cli.field_path import readable
+
+    change = next((one for one in resource.changes if one.path == path), None)
+    if change is None:
+        return f"that the object is {path}"
+    return readable(change, group=resource.group, kind=resource.kind)
 
 
 def _excused(found: Explanation) -> Iterator[str]:
