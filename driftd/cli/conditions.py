@@ -48,8 +48,8 @@ def tell_report(report: DriftReport | DiffReport) -> None:
         applications.setdefault((severity, text), []).append(name)
 
     def add_condition(name: str, condition: ReportCondition, *, complete: bool) -> None:
-        hides = findings.hides(condition, complete=complete)
-        add(name, "error" if hides else "warning", findings.condition_text(condition))
+        level = findings.level_of(condition, complete=complete)
+        add(name, str(level), findings.condition_text(condition))
 
     for condition in report.conditions:
         add_condition("", condition, complete=report.complete)

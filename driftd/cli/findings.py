@@ -12,6 +12,7 @@ from msgspec import UNSET
 from driftd.cli import field_path, order, values
 from driftd.cli.field_changes import author_of
 from driftd.cli.terminal import printable
+from driftd.model.condition import Severity
 from driftd.model.report import (
     ApplicationReport,
     Change,
@@ -28,20 +29,6 @@ WHOLE_OBJECT = {
     ResourceStatus.EXTRA: "in the cluster, not in Git",
     ResourceStatus.OUT_OF_SYNC: "differs from Git",
 }
-_NEVER_HIDE = frozenset(
-    {
-        "ApplicationSetCollision",
-        "BaselineEntryExpired",
-        "BaselineEntryUnused",
-        "IgnoreRuleFailed",
-        "SuppressionExpired",
-        "SuppressionFailed",
-        "SuppressionPosition",
-        "SuppressionRefused",
-        "SuppressionUnused",
-    }
-)
-"""Conditions that nothing stays unjudged for, although their names do not say so."""
 _VALUE_WIDTH = 160
 _VALUE_LINES = 8
 
@@ -234,11 +221,14 @@ def condition_text(condition: ReportCondition) -> str:
 
 def hides(condition: ReportCondition, *, complete: bool) -> bool:
     """Whether a condition of something that is not complete can be the reason for it."""
-    return (
-        not complete
-        and condition.type not in _NEVER_HIDE
-        and not condition.type.endswith("Warning")
-    )
+    return not complete and condition.severity is Severity.ERROR
+
+
+def level_of(condition: ReportCondition, *, complete: bool) -> Severity:
+    """The severity, less where nothing stayed unjudged for the condition: then no error."""
+    if condition.severity is Severity.ERROR and complete:
+        return Severity.WARNING
+    return condition.severity
 
 
 def names_of(resources: list[ResourceReport], limit: int = 4) -> str:

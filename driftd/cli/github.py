@@ -10,6 +10,7 @@ from msgspec import UNSET
 from driftd.cli import findings, order
 from driftd.cli.field_changes import author_of
 from driftd.cli.findings import Group
+from driftd.model.condition import Severity
 from driftd.model.report import (
     Change,
     DiffReport,
@@ -124,7 +125,8 @@ def _blindness(group: Group) -> Iterator[str]:
 
 
 def _condition(name: str, condition: ReportCondition, *, complete: bool) -> str:
-    kind = "error" if findings.hides(condition, complete=complete) else "warning"
+    level = findings.level_of(condition, complete=complete)
+    kind = "notice" if level is Severity.INFO else str(level)
     return command(kind, findings.condition_text(condition), title=findings.one_line(name))
 
 

@@ -13,8 +13,9 @@ from driftd.cli import preview_findings as findings
 from driftd.cli.findings import condition_text, one_line
 from driftd.cli.formats import as_utf8, write_json, write_yaml
 from driftd.cli.terminal import printable
+from driftd.model.condition import Severity
 from driftd.model.preview import ApplicationPreview, FieldChange, ObjectPreview, PreviewReport
-from driftd.model.report import ReportOrigin
+from driftd.model.report import ReportCondition, ReportOrigin
 
 _COMMANDS = {"critical": "error", "high": "warning", "medium": "notice", "low": "notice"}
 
@@ -96,7 +97,7 @@ def _github(report: PreviewReport, repository: str) -> Iterator[str]:
     text = f"merging {findings.sides(report)}\n{findings.summary(report)}"
     yield command("notice", text, title="driftd preview")
     for condition in report.conditions:
-        kind = "warning" if condition.type.endswith("Warning") else "error"
+        kind = _level(condition)
         yield command(kind, condition_text(condition), title="driftd preview")
     found = [(app, one) for app in report.applications for one in app.resources]
     found.sort(key=lambda pair: findings.LEVELS.index(pair[1].severity))
@@ -104,8 +105,13 @@ def _github(report: PreviewReport, repository: str) -> Iterator[str]:
         yield _annotation(app, one, repository)
     for app in report.applications:
         for condition in app.conditions:
-            kind = "warning" if condition.type.endswith("Warning") else "error"
+            kind = _level(condition)
             yield command(kind, condition_text(condition), title=one_line(app.name))
+
+
+def _level(condition: ReportCondition) -> str:
+    """A kind of workflow command."""
+    return "notice" if condition.severity is Severity.INFO else str(condition.severity)
 
 
 def _annotation(app: ApplicationPreview, one: ObjectPreview, repository: str) -> str:

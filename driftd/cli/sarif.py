@@ -14,10 +14,12 @@ from driftd.cli import findings, order
 from driftd.cli.field_changes import author_of
 from driftd.cli.findings import Group
 from driftd.cli.sarif_rules import object_rule, rule_of
+from driftd.model.condition import Severity
 from driftd.model.report import (
     Change,
     DiffReport,
     DriftReport,
+    ReportCondition,
     ReportOrigin,
     ResourceReport,
 )
@@ -207,18 +209,18 @@ class _Run:
         """What could not be judged, and what else was told."""
         complete = self._report.complete
         found = [
-            _notification(c.type, c.message, "", hides=findings.hides(c, complete=complete))
+            _notification(c.type, c.message, "", _condition_level(c, complete=complete))
             for c in self._report.conditions
         ]
         for group in groups:
             found += [
                 _notification(
-                    c.type, c.message, group.name, hides=findings.hides(c, complete=group.complete)
+                    c.type, c.message, group.name, _condition_level(c, complete=group.complete)
                 )
                 for c in group.conditions
             ]
             for reason, resources in findings.unknown_reasons(group):
-                notification = _notification("Unknown", reason, group.name, hides=True)
+                notification = _notification("Unknown", reason, group.name, "error")
                 notification["locations"] = [
                     {"logicalLocations": [self._leaf(group, resource, None)]}
                     for resource in resources
@@ -227,15 +229,20 @@ class _Run:
         return found
 
 
-def _notification(kind: str, message: str, application: str, *, hides: bool) -> dict[str, Any]:
+def _notification(kind: str, message: str, application: str, level: str) -> dict[str, Any]:
     notification: dict[str, Any] = {
         "descriptor": {"id": findings.one_line(kind)},
-        "level": "error" if hides else "warning",
+        "level": level,
         "message": {"text": _plain(findings.one_line(message)) or "without a message"},
     }
     if application:
         notification["properties"] = {"application": findings.one_line(application)}
     return notification
+
+
+def _condition_level(condition: ReportCondition, *, complete: bool) -> str:
+    level = findings.level_of(condition, complete=complete)
+    return "note" if level is Severity.INFO else str(level)
 
 
 def _level(resource: ResourceReport, change: Change | None) -> dict[str, str]:

@@ -31,8 +31,8 @@ from driftd.model.report import (
     IGNORED,
     ApplicationReport,
     DriftReport,
-    ReportCondition,
     Summary,
+    published,
 )
 from driftd.policy.baseline import Seal
 
@@ -288,7 +288,7 @@ def drift_report(
     return DriftReport(
         generated_at=generated_at,
         complete=not errors and all(one.complete for one in applications),
-        conditions=tuple(ReportCondition(type=c.type, message=c.message) for c in told),
+        conditions=published(told),
         applications=applications,
         summary=summarise(applications),
     )

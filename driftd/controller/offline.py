@@ -16,6 +16,7 @@ from msgspec import UNSET
 from driftd.diff.compare import Context, compare
 from driftd.diff.schema import SchemaSet
 from driftd.errors import CompareError, ConfigError
+from driftd.model.condition import Severity
 from driftd.model.report import (
     DiffReport,
     Evidence,
@@ -206,7 +207,11 @@ def _by_key(
             continue
         if item.key in found:
             message = f"{item.key} occurs more than once among the {side} objects; the last counts"
-            conditions.append(ReportCondition(type="RepeatedResourceWarning", message=message))
+            conditions.append(
+                ReportCondition(
+                    type="RepeatedResourceWarning", message=message, severity=Severity.WARNING
+                )
+            )
         found[item.key] = item
     return found
 
@@ -276,14 +281,18 @@ async def _read(
     tree = Tree(id=digest, files={name: content})
     parsed = await sandbox.parse(tree, (name,), project="")
     problems = [_problem(path, _INVALID, problem) for problem in parsed.errors]
-    problems += [_problem(path, "InvalidObjectWarning", problem) for problem in parsed.warnings]
+    problems += [
+        _problem(path, "InvalidObjectWarning", problem, Severity.WARNING)
+        for problem in parsed.warnings
+    ]
     return [orjson.loads(bytes(document.object)) for document in parsed.documents], problems
 
 
-def _problem(path: Path, type_: str, problem: Any) -> ReportCondition:
-    return ReportCondition(
-        type=type_, message=f"{path}: document {problem.index + 1}: {problem.message}"
-    )
+def _problem(
+    path: Path, type_: str, problem: Any, severity: Severity = Severity.ERROR
+) -> ReportCondition:
+    message = f"{path}: document {problem.index + 1}: {problem.message}"
+    return ReportCondition(type=type_, message=message, severity=severity)
 
 
 def _content(path: Path) -> bytes:
@@ -298,6 +307,7 @@ def _content(path: Path) -> bytes:
 def _no_schema(kinds: Iterable[str]) -> ReportCondition:
     return ReportCondition(
         type="SchemaMissing",
+        severity=Severity.WARNING,
         message=f"no schema for {', '.join(sorted(kinds))}; list items are matched as "
         "managedFields names them, and other spellings of a quantity or time count as different; "
         "give one by --schema (kubectl get --raw /openapi/v3/apis/GROUP/VERSION)",

@@ -29,7 +29,7 @@ from driftd.model.preview import (
     PreviewReport,
     PreviewSummary,
 )
-from driftd.model.report import ReportCondition
+from driftd.model.report import published
 from driftd.policy.project import check_application
 
 _RENDERS = 4
@@ -332,7 +332,7 @@ def _report(
         complete=not errors and all(app.complete for app in applications),
         base=before.revision,
         revision=after.revision,
-        conditions=tuple(ReportCondition(type=c.type, message=c.message) for c in conditions),
+        conditions=published(conditions),
         applications=tuple(
             app
             for app in applications

@@ -32,11 +32,11 @@ from driftd.model.report import (
     Change,
     ChangeClass,
     ChangeKind,
-    ReportCondition,
     ReportDestination,
     ReportOrigin,
     ResourceReport,
     ResourceStatus,
+    published,
 )
 from driftd.model.resource import Manifest, ResourceKey
 from driftd.policy.customizations import NamedIgnore
@@ -134,7 +134,7 @@ class Pair:
             action=action,
             reason=reason or UNSET,
             automated=is_automated(entry),
-            conditions=tuple(ReportCondition(type=c.type, message=c.message) for c in told),
+            conditions=published(told),
             resources=tuple(resources),
             complete=all(c.severity is not Severity.ERROR for c in told),
         )

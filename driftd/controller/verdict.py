@@ -25,12 +25,12 @@ from driftd.model.report import (
     Change,
     ChangeClass,
     Evidence,
-    ReportCondition,
     ReportDestination,
     ReportOrigin,
     ResourceReport,
     ResourceStatus,
     has_drift,
+    published,
 )
 from driftd.model.resource import GVK, LiveObject, Manifest, ResourceKey, Unchecked
 from driftd.policy.baseline import Seal
@@ -89,7 +89,7 @@ def application_report(
         revisions=desired.revisions,
         deployers=tuple(sorted(set(deployers))),
         status=status,
-        conditions=tuple(ReportCondition(type=c.type, message=c.message) for c in told),
+        conditions=published(told),
         resources=listed,
         complete=not blind,
     )

@@ -6,11 +6,14 @@ An absent value is an absent key (`UNSET`), a masked one is `{"masked": true}`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any, Literal
 
 import msgspec
 from msgspec import UNSET, UnsetType
+
+from driftd.model.condition import Condition, Severity
 
 API_VERSION = "driftd.io/v1"
 
@@ -152,6 +155,16 @@ class ReportCondition(WireStruct, frozen=True, kw_only=True):
 
     type: str
     message: str
+    severity: Severity = Severity.ERROR
+    """Only for an `error` something could not be judged (exit code 2)."""
+
+
+def published(conditions: Iterable[Condition]) -> tuple[ReportCondition, ...]:
+    """Conditions in the form of a report."""
+    return tuple(
+        ReportCondition(type=one.type, message=one.message, severity=one.severity)
+        for one in conditions
+    )
 
 
 class ReportDestination(WireStruct, frozen=True, kw_only=True):

@@ -1,5 +1,6 @@
 """A realistic report: the example repository's applications after a bad night."""
 
+from driftd.model.condition import Severity
 from driftd.model.report import (
     ApplicationReport,
     ApplicationStatus,
@@ -182,6 +183,7 @@ def production():
         conditions=(
             ReportCondition(
                 type="RepeatedResourceWarning",
+                severity=Severity.WARNING,
                 message="ConfigMap production-app1/shared is declared by apps/app1 and apps/app2; "
                 "the last one counts; declare it once",
             ),
