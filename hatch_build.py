@@ -109,6 +109,8 @@ class WorkerBuildHook(BuildHookInterface):
             go = builder.find_go()
             if go is None:
                 raise RuntimeError(builder.NO_GO.format(version=builder.required_go()))
+            # `pip install -v` shows it, and whoever waits should know for what.
+            sys.stderr.write(f"building the sandbox worker with {go}: two to four minutes …\n")
             builder.build_worker(go, binary, platform=TARGETS[name].environment() if name else None)
         build_data["pure_python"] = False
         build_data["tag"] = f"py3-none-{platform_tags(name)}"
