@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 _NAMED = 4
 """Applications of a destination that a table names."""
+_LISTED = 60
+"""Applications beyond which a table counts them."""
 
 
 @click.command("apps", short_help="List the applications that the repository declares.")
@@ -35,8 +37,11 @@ _NAMED = 4
 def apps_command(names: tuple[str, ...], app: tuple[str, ...], output: str, **flags: Any) -> int:
     """List the applications that the repository declares, generated ones included.
 
+    A table of more than 60 counts them by destination and project.
+
     Exit codes: 0; 2 if something is invalid.
     """
+    quiet = flags["quiet"]
     declared = _declared(flags, options.applications(names, app))
     rows = [_application(entry) for entry in declared.entries]
     columns = ["name", "project", "cluster", "destination", "source"]
@@ -45,6 +50,14 @@ def apps_command(names: tuple[str, ...], app: tuple[str, ...], output: str, **fl
         columns += ["revision", "declaredIn", "sync"]
     if output == "name":
         sys.stdout.writelines(f"{_printable(row['name'])}\n" for row in rows)
+    elif output == "table" and len(rows) > _LISTED:
+        _write(_counted(rows), ["cluster", "destination", "project", "applications"], output)
+        if not quiet:
+            click.echo(
+                f"note: {len(rows)} applications, counted by destination and project; -o wide "
+                "lists each, -o name their names",
+                err=True,
+            )
     else:
         _write(rows, columns, output)
     return _conditions(declared)
@@ -105,6 +118,22 @@ def _application(entry: Entry) -> Row:
             {"type": condition.type, "message": condition.message} for condition in entry.conditions
         ],
     }
+
+
+def _counted(rows: Sequence[Row]) -> list[Row]:
+    """How many applications each destination and project has, and a few of their names."""
+    groups: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+    for row in rows:
+        groups[row["cluster"], row["destination"], row["project"]].append(row["name"])
+    return [
+        {
+            "cluster": cluster,
+            "destination": destination,
+            "project": project,
+            "applications": _some(sorted(names)),
+        }
+        for (cluster, destination, project), names in sorted(groups.items())
+    ]
 
 
 def _sync(automated: Any) -> str:

@@ -181,3 +181,21 @@ def test_clusters_of_a_fleet_keep_one_line(driftd, catalog):
     assert "app-299" in driftd("clusters", "-o", "wide").stdout
     (found,) = json.loads(driftd("clusters", "-o", "json").stdout)
     assert len(found["applications"]) == 300
+
+
+def test_many_apps_are_counted(driftd, catalog):
+    """Many applications are counted by destination and project; names come on demand."""
+    many = [
+        _entry(f"shop-{number:03}", cluster, Destination(server=f"https://{cluster}.example.com"))
+        for number in range(150)
+        for cluster in ("east", "west")
+    ]
+    catalog(*many)
+    result = driftd("apps")
+    lines = result.stdout.splitlines()
+    assert len(lines) == 3
+    assert "150: shop-000, shop-001, shop-002 and 147 more" in lines[1]
+    assert result.stderr.startswith("note: 300 applications, counted by destination and project;")
+    assert driftd("apps", "-q").stderr == ""
+    assert len(driftd("apps", "-o", "wide").stdout.splitlines()) == 301
+    assert len(driftd("apps", "-o", "name").stdout.splitlines()) == 300

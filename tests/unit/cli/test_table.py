@@ -7,7 +7,7 @@ import pytest
 
 from driftd.cli.table import View, print_diff, print_report
 from driftd.cli.terminal import console_for
-from driftd.model.report import DiffReport
+from driftd.model.report import DiffReport, ReportCondition
 
 
 @pytest.fixture
@@ -82,6 +82,36 @@ def test_one_cause_for_many_applications(printed, golden, sample):
         for name in ("apps", "infrastructure", "monitoring")
     ]
     golden.check("unreachable.txt", printed(sample.report_of(*blind, sample.synced("other"))))
+
+
+def test_one_cause_on_several_clusters(printed, sample):
+    """Applications that cannot be judged for one cause are one entry that names their clusters."""
+    cause = ReportCondition(type="ComparisonError", message="no checkout is known for X; give it")
+    blind = [
+        msgspec.structs.replace(
+            sample.unreachable(),
+            name=f"shop-{name}",
+            cluster=name,
+            conditions=(cause,),
+            resources=(),
+        )
+        for name in ("east", "north", "south", "west", "")
+    ]
+    text = printed(sample.report_of(*blind))
+    assert text.count("no checkout is known for X") == 1
+    assert "Unknown    5 applications: shop-" in text
+    assert "clusters east, north, south, west" in text
+    assert "destination https://staging-cluster-api.example.com" in text
+
+
+def test_a_reason_is_told_once(printed, sample):
+    """What a condition of the application says is not said again of its objects."""
+    blind = sample.unreachable()
+    reason = blind.conditions[0].message
+    resources = [msgspec.structs.replace(one, reason=reason) for one in blind.resources]
+    blind = msgspec.structs.replace(blind, resources=tuple(resources))
+    told = " ".join(printed(sample.report_of(blind)).split())
+    assert told.count("check the network and the context's server") == 1
 
 
 def test_hidden_sections_do_not_print_their_fields(printed, sample):

@@ -88,7 +88,7 @@ async def test_unreachable_cluster_is_unknown(world: World) -> None:
         ("secret/shop", "", "shop", "configmap/shop"),
         ("shop", "", "shop", "deployment/web"),
         ("configmap/shop", "", "*", "argocd/kept"),
-        ("configmap/shop", "", "shpo", "kept, shop"),
+        ("configmap/shop", "", "shpo", "shop, kept"),
     ],
 )
 async def test_unknown_names(world: World, resource: str, path: str, app: str, hint: str) -> None:
