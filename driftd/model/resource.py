@@ -53,6 +53,8 @@ class Origin(msgspec.Struct, frozen=True):
     """Path in the repository, as far as the renderer knows it; empty otherwise."""
     line: int = 0
     """The line (from 1) on which the object's document begins; 0 where it is not known."""
+    index: int = 0
+    """Which document of the file (from 0), or of the rendering where the file is not known."""
 
 
 class Unchecked(msgspec.Struct, frozen=True):

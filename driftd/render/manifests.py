@@ -230,7 +230,7 @@ def _manifest(
         raise _Invalid("the object", "cannot be written as JSON") from None
     key = ResourceKey(group, kind, namespace, name)
     document = item.document
-    origin = Origin(document.source, document.file, document.line)
+    origin = Origin(document.source, document.file, document.line, document.index)
     doubt = Unchecked(document.undecided, unknown=True) if document.undecided else None
     return Manifest(key, version, body, origin, doubt)
 

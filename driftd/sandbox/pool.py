@@ -14,7 +14,7 @@ from driftd.errors import SandboxError
 from driftd.model.application import ApplicationSource
 from driftd.model.tree import Tree
 from driftd.sandbox.binary import find_worker
-from driftd.sandbox.results import Hello, JqResult, ParseResult, RenderResult
+from driftd.sandbox.results import Hello, JqResult, LocateResult, ParseResult, RenderResult
 from driftd.sandbox.worker import Worker
 
 DEFAULT_TIMEOUT = 30.0
@@ -26,6 +26,7 @@ PARSE_BYTES = 8 << 20
 
 _PARSED = msgspec.json.Decoder(ParseResult)
 _RENDERED = msgspec.json.Decoder(RenderResult)
+_LOCATED = msgspec.json.Decoder(LocateResult)
 _SELECTED = msgspec.json.Decoder(JqResult)
 
 
@@ -36,6 +37,18 @@ class RenderApplication(msgspec.Struct, frozen=True, rename="camel", kw_only=Tru
     namespace: str = ""
     project: str = "default"
     destination_namespace: str = ""
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """One rendered object and the fields of it that are looked for in Git."""
+
+    file: str
+    """The file that declares it, as the rendering said."""
+    index: int
+    """Which document of the file, in plain manifests."""
+    object: msgspec.Raw
+    paths: tuple[str, ...]
+    """`managedFields` notation, segments joined by `/` and escaped as in RFC 6901."""
 
 
 class SandboxPool:
@@ -224,6 +237,33 @@ class SandboxPool:
             timeout=timeout,
         )
         return _RENDERED.decode(raw)
+
+    async def locate(
+        self,
+        tree: Tree,
+        source: ApplicationSource | Mapping[str, Any],
+        objects: Sequence[Wanted],
+        *,
+        application: RenderApplication,
+        flux: Mapping[str, Any] | None = None,
+        timeout: float = DEFAULT_TIMEOUT,  # noqa: ASYNC109
+    ) -> LocateResult:
+        """Which lines of Git set some fields of what `render` made of the same source.
+
+        Of plain manifests the line of the field (or of its innermost written parent), through
+        Kustomize the patch, entry or base that gave the value; None where that is not certain.
+        """
+        params = {
+            "tree": tree.id,
+            "source": source,
+            "application": application,
+            "flux": flux,
+            "objects": list(objects),
+        }
+        raw = await self.call(
+            "locate", params, project=application.project, trees=(tree,), timeout=timeout
+        )
+        return _LOCATED.decode(raw)
 
     async def jq(
         self,

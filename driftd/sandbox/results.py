@@ -96,3 +96,16 @@ class JqResult(SandboxResult, frozen=True):
     """For each object (outer) and expression (inner) the outcome, in the order asked."""
 
     results: tuple[tuple[JqOutcome, ...], ...]
+
+
+class Place(SandboxResult, frozen=True):
+    """A line (from 1) of a file in the repository."""
+
+    file: str
+    line: int
+
+
+class LocateResult(SandboxResult, frozen=True):
+    """For each object (outer) and path (inner) the line that sets it, None if that is unknown."""
+
+    places: tuple[tuple[Place | None, ...], ...]

@@ -113,6 +113,8 @@ func (s *server) dispatch(req *request) (result []byte, err error) {
 		return s.parse(req.Params)
 	case "render":
 		return s.render(req.Params)
+	case "locate":
+		return s.locate(req.Params)
 	case "jq":
 		return evaluateJQ(req.Params)
 	case "probe":

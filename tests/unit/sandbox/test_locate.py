@@ -1,0 +1,404 @@
+"""Which line of Git sets a field: plain manifests, and through overlays of Kustomize."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import Any
+
+import msgspec
+import pytest
+
+from driftd.sandbox.pool import SandboxPool, Wanted
+from tests.unit.sandbox.conftest import APPLICATION, REVISION, make_tree
+
+DEPLOYMENT = """\
+# The shop.
+apiVersion: v1
+kind: Service
+metadata:
+  name: web
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: web
+  labels:
+    tier: front
+spec:
+  replicas: 2
+  selector:
+    matchLabels: {app: web}
+  template:
+    metadata:
+      labels: {app: web}
+    spec:
+      containers:
+        - name: mesh
+          image: mesh:1
+        - name: app
+          image: registry.example/app:1.0
+          imagePullPolicy: Always
+          ports:
+            - containerPort: 8080
+              name: http
+          resources:
+            limits:
+              memory: 64Mi
+"""
+REPLICAS = "f:spec/f:replicas"
+_APP = 'f:spec/f:template/f:spec/f:containers/k:{"name":"app"}'
+IMAGE = f"{_APP}/f:image"
+POLICY = f"{_APP}/f:imagePullPolicy"
+MEMORY = f"{_APP}/f:resources/f:limits/f:memory"
+PORT = f'{_APP}/f:ports/k:{{"containerPort":8080,"protocol":"TCP"}}/f:name'
+
+
+async def located(
+    pool: SandboxPool,
+    files: dict[str, str],
+    *paths: str,
+    folder: str = "app",
+    kind: str = "Deployment",
+    source: dict[str, Any] | None = None,
+) -> list[str]:
+    """`FILE: TEXT OF THE LINE` of each path of the one object of a kind, empty if not known."""
+    content = {name: textwrap.dedent(text) for name, text in files.items()}
+    tree = make_tree(dict(content))
+    asked = {"path": folder, **(source or {})}
+    result = await pool.render(tree, asked, application=APPLICATION, revision=REVISION)
+    (document,) = (
+        one for one in result.documents if msgspec.json.decode(one.object)["kind"] == kind
+    )
+    wanted = Wanted(document.file, document.index, document.object, paths)
+    answer = await pool.locate(tree, asked, [wanted], application=APPLICATION)
+    (places,) = answer.places
+    return [
+        f"{place.file}: {content[place.file].splitlines()[place.line - 1].strip()}" if place else ""
+        for place in places
+    ]
+
+
+async def test_plain_fields(pool: SandboxPool) -> None:
+    """Fields and keyed list items of a later document of a plain file have their own line."""
+    assert await located(
+        pool,
+        {"app/web.yaml": DEPLOYMENT},
+        REPLICAS,
+        IMAGE,
+        MEMORY,
+        PORT,
+        "f:metadata/f:labels/f:tier",
+        'f:spec/f:template/f:spec/f:containers/k:{"name":"app"}',
+    ) == [
+        "app/web.yaml: replicas: 2",
+        "app/web.yaml: image: registry.example/app:1.0",
+        "app/web.yaml: memory: 64Mi",
+        "app/web.yaml: name: http",
+        "app/web.yaml: tier: front",
+        "app/web.yaml: - name: app",
+    ]
+
+
+async def test_plain_parent(pool: SandboxPool) -> None:
+    """Of a field that is not written, the innermost written parent is named, or nothing."""
+    assert await located(
+        pool, {"app/web.yaml": DEPLOYMENT}, "f:metadata/f:labels/f:added", "f:status/f:x"
+    ) == ["app/web.yaml: labels:", ""]
+
+
+async def test_list_items(pool: SandboxPool) -> None:
+    """An object inside a List is found among its items."""
+    files = {
+        "app/all.yaml": """\
+            apiVersion: v1
+            kind: List
+            items:
+              - {apiVersion: v1, kind: ConfigMap, metadata: {name: other}, data: {a: "1"}}
+              - apiVersion: v1
+                kind: Secret
+                metadata: {name: one}
+                stringData:
+                  a: "2"
+            """
+    }
+    assert await located(pool, files, "f:data/f:a", kind="Secret") == ['app/all.yaml: a: "2"']
+
+
+async def test_json_and_anchors(pool: SandboxPool) -> None:
+    """JSON files and merged mappings of YAML lead to the line that holds the value."""
+    files = {
+        "app/a.json": '{\n "apiVersion": "v1",\n "kind": "ConfigMap",\n "metadata":\n  {"name": "a"},\n'
+        ' "data": {\n  "k": "v"\n }\n}\n'
+    }
+    assert await located(pool, files, "f:data/f:k", kind="ConfigMap") == ['app/a.json: "k": "v"']
+    files = {
+        "app/a.yaml": """\
+            apiVersion: v1
+            kind: ConfigMap
+            metadata:
+              name: a
+              labels: &labels
+                team: web
+              annotations:
+                <<: *labels
+            """
+    }
+    path = "f:metadata/f:annotations/f:team"
+    assert await located(pool, files, path, kind="ConfigMap") == ["app/a.yaml: team: web"]
+
+
+OVERLAY = {
+    "base/web.yaml": DEPLOYMENT,
+    "base/kustomization.yaml": """\
+        resources: [web.yaml]
+        images:
+          - name: registry.example/app
+            newTag: "1.5"
+        commonAnnotations:
+          owner: base
+        """,
+    "app/patch.yaml": """\
+        # Production.
+        apiVersion: apps/v1
+        kind: Deployment
+        metadata: {name: web}
+        spec:
+          replicas: 3
+          template:
+            spec:
+              containers:
+                - name: app
+                  resources:
+                    limits:
+                      memory: 128Mi
+        """,
+    "app/kustomization.yaml": """\
+        namePrefix: prod-
+        resources: [../base]
+        patches:
+          - path: patch.yaml
+        """,
+}
+
+
+async def test_overlay(pool: SandboxPool) -> None:
+    """A patch, an `images` entry of the base and the base file each own what they set."""
+    assert await located(
+        pool, OVERLAY, REPLICAS, MEMORY, IMAGE, POLICY, "f:metadata/f:annotations/f:owner"
+    ) == [
+        "app/patch.yaml: replicas: 3",
+        "app/patch.yaml: memory: 128Mi",
+        'base/kustomization.yaml: newTag: "1.5"',
+        "base/web.yaml: imagePullPolicy: Always",
+        "base/kustomization.yaml: owner: base",
+    ]
+
+
+ENTRIES = {
+    "strategic merge, inline": (
+        """\
+        patches:
+          - target: {kind: Deployment}
+            patch: |-
+              apiVersion: apps/v1
+              kind: Deployment
+              metadata: {name: any}
+              spec:
+                replicas: 7
+        """,
+        "app/kustomization.yaml: replicas: 7",
+    ),
+    "JSON patch, inline": (
+        """\
+        patches:
+          - target: {kind: Deployment, name: web}
+            patch: |-
+              - op: test
+                path: /spec/replicas
+                value: 2
+              - op: replace
+                path: /spec/replicas
+                value: 7
+        """,
+        "app/kustomization.yaml: value: 7",
+    ),
+    "replicas": (
+        """\
+        replicas:
+          - name: web
+            count: 7
+        """,
+        "app/kustomization.yaml: count: 7",
+    ),
+    "quoted inline patch": (
+        """\
+        patches:
+          - target: {kind: Deployment}
+            patch: '[{"op": "replace", "path": "/spec/replicas", "value": 7}]'
+        """,
+        "app/kustomization.yaml: patch: "
+        '\'[{"op": "replace", "path": "/spec/replicas", "value": 7}]\'',
+    ),
+    "a patch of another object": (
+        """\
+        patches:
+          - target: {kind: StatefulSet}
+            patch: '[{"op": "replace", "path": "/spec/replicas", "value": 7}]'
+        """,
+        "base/web.yaml: replicas: 2",
+    ),
+    "the last of two patches": (
+        """\
+        patches:
+          - target: {kind: Deployment}
+            patch: '[{"op": "replace", "path": "/spec/replicas", "value": 2}]'
+          - target: {kind: Deployment}
+            patch: |
+              [{"op": "replace", "path": "/spec/replicas", "value": 7}]
+        """,
+        'app/kustomization.yaml: [{"op": "replace", "path": "/spec/replicas", "value": 7}]',
+    ),
+    "a selector that may not fit": (
+        """\
+        patches:
+          - target: {kind: Deployment, labelSelector: tier=front}
+            patch: '[{"op": "replace", "path": "/spec/replicas", "value": 7}]'
+        """,
+        "",
+    ),
+    "replacements are not followed": (
+        """\
+        replacements:
+          - source: {kind: Deployment, name: web, fieldPath: metadata.name}
+            targets:
+              - select: {kind: Service}
+                options: {create: true}
+                fieldPaths: [spec.externalName]
+        """,
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+async def test_replicas_set_by(pool: SandboxPool, name: str) -> None:
+    """Each way in which an overlay sets `spec.replicas` leads to its line; doubt leads nowhere."""
+    text, expected = ENTRIES[name]
+    files = {
+        **OVERLAY,
+        "app/kustomization.yaml": "resources: [../base]\n" + textwrap.dedent(text),
+    }
+    assert await located(pool, files, REPLICAS) == [expected]
+
+
+async def test_list_index(pool: SandboxPool) -> None:
+    """A JSON patch names a container by its index; an appended item by what it is."""
+    files = {
+        **OVERLAY,
+        "app/p.yaml": """\
+            - op: replace
+              path: /spec/template/spec/containers/1/imagePullPolicy
+              value: Never
+            - op: add
+              path: /spec/template/spec/containers/1/ports/-
+              value:
+                containerPort: 9090
+                name: admin
+            """,
+        "app/kustomization.yaml": """\
+            resources: [../base]
+            patches:
+              - path: p.yaml
+                target: {kind: Deployment}
+            """,
+    }
+    admin = f'{_APP}/f:ports/k:{{"containerPort":9090,"protocol":"TCP"}}/f:name'
+    assert await located(pool, files, POLICY, admin, PORT) == [
+        "app/p.yaml: value: Never",
+        "app/p.yaml: name: admin",
+        "base/web.yaml: name: http",
+    ]
+
+
+async def test_component_and_labels(pool: SandboxPool) -> None:
+    """A component counts before the base; labels lead to the pair in the kustomization."""
+    files = {
+        **OVERLAY,
+        "parts/big/kustomization.yaml": """\
+            apiVersion: kustomize.config.k8s.io/v1alpha1
+            kind: Component
+            patches:
+              - target: {kind: Deployment}
+                patch: |-
+                  - {op: replace, path: /spec/replicas, value: 9}
+            """,
+        "app/kustomization.yaml": """\
+            resources: [../base]
+            components: [../parts/big]
+            labels:
+              - pairs:
+                  tier: back
+              - pairs:
+                  zone: one
+                includeTemplates: true
+            """,
+    }
+    assert await located(
+        pool,
+        files,
+        REPLICAS,
+        "f:metadata/f:labels/f:tier",
+        "f:spec/f:template/f:metadata/f:labels/f:zone",
+        "f:spec/f:template/f:metadata/f:labels/f:app",
+    ) == [
+        "parts/big/kustomization.yaml: - {op: replace, path: /spec/replicas, value: 9}",
+        "app/kustomization.yaml: tier: back",
+        "app/kustomization.yaml: zone: one",
+        "base/web.yaml: labels: {app: web}",
+    ]
+
+
+async def test_generator(pool: SandboxPool) -> None:
+    """A generated ConfigMap leads to the literal, the file or the line of the env file."""
+    files = {
+        "app/settings.env": "A=1\nLEVEL=debug\n",
+        "app/rules.txt": "first\nsecond\n",
+        "app/kustomization.yaml": """\
+            configMapGenerator:
+              - name: settings
+                literals:
+                  - COLOR=blue
+                files: [rules.txt]
+                envs: [settings.env]
+            """,
+    }
+    assert await located(
+        pool, files, "f:data/f:COLOR", "f:data/f:rules.txt", "f:data/f:LEVEL", kind="ConfigMap"
+    ) == [
+        "app/kustomization.yaml: - COLOR=blue",
+        "app/rules.txt: first",
+        "app/settings.env: LEVEL=debug",
+    ]
+
+
+async def test_application_sets(pool: SandboxPool) -> None:
+    """What the Application's own Kustomize options may set has no line in the files."""
+    source = {"kustomize": {"images": ["registry.example/app:2.0"]}}
+    assert await located(pool, OVERLAY, IMAGE, REPLICAS, source=source) == [
+        "",
+        "app/patch.yaml: replicas: 3",
+    ]
+
+
+async def test_bounded(pool: SandboxPool) -> None:
+    """Fields beyond the limit, unreadable files and unknown documents have no line."""
+    tree = make_tree({"app/web.yaml": DEPLOYMENT})
+    raw = msgspec.Raw(b'{"kind":"Deployment","metadata":{"name":"web"}}')
+    wanted = [
+        Wanted("app/web.yaml", 9, raw, (REPLICAS,)),
+        Wanted("app/none.yaml", 0, raw, (REPLICAS,)),
+        Wanted("app/web.yaml", 1, raw, (REPLICAS,) * 1990),
+        Wanted("app/web.yaml", 1, raw, (REPLICAS,) * 10),
+    ]
+    answer = await pool.locate(tree, {"path": "app"}, wanted, application=APPLICATION)
+    assert [one[0] and one[0].line for one in answer.places] == [None, None, 14, None]
