@@ -53,7 +53,7 @@ worker: ## Build the sandbox worker if its source has changed (minutes the first
 	@$(PYTHON) -m driftd.sandbox.build
 
 .PHONY: demo
-demo: system ## Change three simulated clusters while driftd looks
+demo: system ## Replay changes of three recorded clusters while driftd looks
 	@$(MAKE) --no-print-directory -j2 $(VENV)/.runtime worker
 	@$(BIN)/python -m driftd.cli.main demo
 

@@ -22,7 +22,7 @@ COMMANDS = {
     "render": ("render", "Print an application's manifests as Git declares them."),
     "apps": ("inventory", "List the applications that the repository declares."),
     "clusters": ("inventory", "List the destinations and the contexts they are read through."),
-    "demo": ("demo", "Show drift on simulated clusters."),
+    "demo": ("demo", "Show drift on clusters that are replayed from recordings."),
     "version": ("version", "Print the versions of driftd and what it is built on."),
     "completion": ("completion", "Print the completion script of a shell."),
     "help": ("help", "Explain a topic or a command; without one, list them."),

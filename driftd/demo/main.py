@@ -14,11 +14,13 @@ import time
 from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack, suppress
 from datetime import datetime
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 from driftd.clock import SystemClock
 from driftd.demo import recording, stage
+from driftd.demo.processes import Processes, Running
 from driftd.demo.receiver import Receiver
 from driftd.demo.server import SimulatedApiServer
 from driftd.demo.story import APPLICATIONS, DEPLOYED, STEPS, Step
@@ -29,7 +31,6 @@ WIDTH = 80
 DEADLINE = 90.0
 """Seconds that the daemon may take for anything on a busy machine."""
 ACCEPTED = "accepted.yaml"
-CHECK = ("check",)
 EXPLAIN = (
     *("explain", STEPS[0].at.application, f"deployment/{STEPS[0].at.name}"),
     "spec.template.spec.hostNetwork",
@@ -38,7 +39,12 @@ BASELINE = (
     *("baseline", *sorted({step.at.application for step in STEPS if step.harmless})),
     *("--owner", "platform-team", "--file", f"../{ACCEPTED}"),
 )
-LEFT = ("check", "--baseline", f"../{ACCEPTED}", "-o", "name")
+CHECK = ("check", "--baseline", f"../{ACCEPTED}")
+COMMANDS = (EXPLAIN, BASELINE, CHECK)
+FINDING = re.compile(r"  (?:OutOfSync|Missing) +\S+ (?:\S+/)?(\S+)")
+"""The line of an object with drift in what `driftd check` prints, with the object's name."""
+
+_APPLICATIONS = re.compile(r"^driftd_applications\{.*\} (\S+)$", re.MULTILINE)
 
 
 class Failed(DriftdError):
@@ -51,8 +57,11 @@ def main(*, serve: bool) -> int:
     With `serve` the clusters stay until Ctrl-C or SIGTERM, which end it with 0; before that they
     end it with 130 or 143. However it ends, nothing is left behind.
     """
+    _say(*_opening())
     try:
-        return asyncio.run(_demonstrate(serve=serve))
+        # One for the daemon, one for each command.
+        with Processes(1 + len(COMMANDS)) as processes:
+            return asyncio.run(_demonstrate(processes, serve=serve))
     except Failed as failure:
         sys.stderr.write(f"driftd demo: {failure.message}\n")
         return 1
@@ -74,7 +83,7 @@ def _end_on_sigterm() -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, end)
 
 
-async def _demonstrate(*, serve: bool) -> int:
+async def _demonstrate(processes: Processes, *, serve: bool) -> int:
     _end_on_sigterm()
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="driftd-demo-")))
@@ -88,15 +97,15 @@ async def _demonstrate(*, serve: bool) -> int:
         await stage.make_repository(folder / stage.REPOSITORY)
         stage.write_kubeconfig(folder / "kubeconfig", servers.values())
         settings, port = stage.write_settings(folder, receiver)
-        _say(*_opening())
-        async with stage.daemon(folder, settings) as process:
+        async with stage.daemon(processes, folder, settings) as process:
             await _ready(process, port, folder)
             _say("Every application looked at once: no drift, no message.", "")
             await watch.play()
-        _say("No message for the autoscaler, the operator and the restart: they are no drift.")
-        if receiver.refused:
-            raise Failed("a message had a wrong signature")
-        await _commands(folder)
+            process.terminate()  # while the commands run, it comes to its end
+            if receiver.refused:
+                raise Failed("a message had a wrong signature")
+            _say("Signatures verified. No message for autoscaler, operator, restart: no drift.")
+            await _commands(processes, folder)
         _say(*_next())
         if serve:
             _say("", *_serving(folder))
@@ -105,34 +114,30 @@ async def _demonstrate(*, serve: bool) -> int:
     return 0
 
 
-async def _ready(process: asyncio.subprocess.Process, port: int, folder: Path) -> None:
-    """Wait until the daemon has looked at every application.
-
-    It sweeps all the time here, so that on a busy machine its queue may never be empty, which
-    /readyz would wait for.
-    """
+async def _ready(process: Running, port: int, folder: Path) -> None:
+    """Wait until the daemon has looked at every application. Raises Failed if a look failed."""
     import aiohttp
 
     limit = time.monotonic() + DEADLINE
+    server = f"http://127.0.0.1:{port}"
     async with aiohttp.ClientSession() as session:
         while time.monotonic() < limit and process.returncode is None:
             with suppress(aiohttp.ClientError):
-                async with session.get(f"http://127.0.0.1:{port}/metrics") as answer:
-                    if _looked(await answer.text()) == APPLICATIONS:
-                        return
+                async with session.get(f"{server}/readyz") as answer:
+                    ready = answer.status == HTTPStatus.OK
+                if ready:
+                    async with session.get(f"{server}/metrics") as answer:
+                        if _judged(await answer.text()) == APPLICATIONS:
+                            return
+                    break
             await asyncio.sleep(0.05)
     log = (folder / "daemon.log").read_text(errors="replace").splitlines()[-5:]
     raise Failed("the daemon did not finish its first sweep:\n" + "\n".join(log))
 
 
-def _looked(metrics: str) -> int:
-    """At how many applications a daemon has looked, by its metrics."""
-    return round(
-        sum(
-            float(n)
-            for n in re.findall(r"^driftd_applications\{.*\} (\S+)$", metrics, re.MULTILINE)
-        )
-    )
+def _judged(metrics: str) -> int:
+    """On how many applications a daemon has a verdict, by its metrics."""
+    return round(sum(float(match[1]) for match in _APPLICATIONS.finditer(metrics)))
 
 
 class Watch:
@@ -188,28 +193,29 @@ class Watch:
             raise Failed(self._problem)
 
 
-async def _commands(folder: Path) -> None:
+async def _commands(processes: Processes, folder: Path) -> None:
     """What a person runs next: independent commands at the same time, shown in order."""
-    looks = [asyncio.create_task(stage.run(one, folder)) for one in (CHECK, EXPLAIN, BASELINE)]
+
+    async def ran(command: Sequence[str]) -> tuple[int, str, str]:
+        return await stage.run(processes, command, folder)
+
+    explaining, accepting = (asyncio.create_task(ran(one)) for one in (EXPLAIN, BASELINE))
     try:
-        _say("", _title("The whole picture"), f"$ driftd {shlex.join(CHECK)}")
-        _expect(CHECK, await looks[0], 1)
         _say("", _title("Why is that drift?"), *_command(EXPLAIN))
-        _expect(EXPLAIN, await looks[1], 0)
+        _expect(EXPLAIN, await explaining, 0)
         _say("", "Git does not name hostNetwork: a dry run of Git's manifests shows nothing here.")
-        _say("", _title("Accept what may stay, be told the rest"), *_command(BASELINE))
-        _expect(BASELINE, await looks[2], 0)
+        _say("", _title("Accept what may stay, look at the rest"), *_command(BASELINE))
+        _expect(BASELINE, await accepting, 0)
     finally:
-        for look in looks:
+        for look in (explaining, accepting):
             look.cancel()
-        await asyncio.gather(*looks, return_exceptions=True)
-    _say(*_command(LEFT))
-    left = _expect(LEFT, await stage.run(LEFT, folder), 1)
-    names = {step.at.name for step in STEPS if step.told and not step.harmless}
-    lines = left.splitlines()
-    if len(lines) != len(names) or not all(any(n in line for line in lines) for n in names):
-        raise Failed(f"with the baseline these should be left: {', '.join(sorted(names))}")
-    _say("", "The drifts that nobody accepted stay: critical ones and missing objects always do.")
+        await asyncio.gather(explaining, accepting, return_exceptions=True)
+    _say(*_command(CHECK))
+    picture = _expect(CHECK, await ran(CHECK), 1)
+    names = sorted(step.at.name for step in STEPS if step.told and not step.harmless)
+    found = [match[1] for line in picture.splitlines() if (match := FINDING.match(line))]
+    if sorted(found) != names:
+        raise Failed(f"with the baseline these should be left: {', '.join(names)}")
 
 
 def _expect(command: Sequence[str], done: tuple[int, str, str], expected: int) -> str:
@@ -236,8 +242,9 @@ def _title(text: str) -> str:
 
 def _opening() -> Iterable[str]:
     yield _title("Three clusters change; driftd run looks and tells a webhook")
-    yield "Simulated clusters: answers of real API servers, recorded after each step,"
-    yield f"on 127.0.0.1. Git was applied {DEPLOYED.days} days ago. driftd only reads."
+    yield "Three real API servers were recorded after each step; 127.0.0.1 replays them."
+    yield "People's changes were made by kubectl; controllers' requests were replayed as"
+    yield f"they send them. Git was applied {DEPLOYED.days} days ago. driftd only reads."
 
 
 def _told(step: Step) -> Iterable[str]:
@@ -249,8 +256,7 @@ def _told(step: Step) -> Iterable[str]:
 def _notification(message: Any, drift: Any, seconds: float) -> Iterable[str]:
     what = f"{drift['kind']} {drift['name']}"
     severity = f"{drift['severity']} " if "severity" in drift else ""
-    yield f"  >> webhook after {seconds:.1f} s, signature verified: {severity}drift"
-    yield f"     {message['application']}: {what}"
+    yield f"  >> {seconds:.1f} s: signed webhook: {severity}drift: {what}"
     if "path" in drift:
         yield f"     {drift['class']} {drift['path']} by {drift.get('manager', 'nobody known')}"
     else:

@@ -7,11 +7,12 @@ import json
 import os
 import shutil
 import socket
-import sys
+import tempfile
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+from driftd.demo.processes import Processes, Running
 from driftd.demo.receiver import Receiver
 from driftd.demo.server import SimulatedApiServer
 from driftd.demo.story import DESTINATIONS
@@ -133,16 +134,15 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def daemon(folder: Path, settings: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+async def daemon(processes: Processes, folder: Path, settings: Path) -> AsyncIterator[Running]:
     """`driftd run`, ended with the block; its log is `daemon.log` in the folder."""
     with (folder / "daemon.log").open("wb") as log:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "driftd.cli.main", "run", "--config", str(settings)),
-            cwd=folder,
-            env=clean_environment(os.environ),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
+        process = await processes.start(
+            ("run", "--config", str(settings)),
+            folder=folder,
+            environment=clean_environment(os.environ),
+            output=log.fileno(),
+            errors=log.fileno(),
         )
     try:
         yield process
@@ -150,24 +150,28 @@ async def daemon(folder: Path, settings: Path) -> AsyncIterator[asyncio.subproce
         await _end(process)
 
 
-async def run(arguments: Sequence[str], folder: Path) -> tuple[int, str, str]:
+async def run(processes: Processes, arguments: Sequence[str], folder: Path) -> tuple[int, str, str]:
     """Run driftd in the repository as its users do: exit code, output, errors."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "driftd.cli.main", *arguments),
-        cwd=folder / REPOSITORY,
-        env=environment(folder) | {"COLUMNS": "80"},
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        output, errors = await process.communicate()
-    finally:
-        await _end(process)
-    return process.returncode or 0, output.decode(), errors.decode()
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+        process = await processes.start(
+            arguments,
+            folder=folder / REPOSITORY,
+            environment=environment(folder) | {"COLUMNS": "80"},
+            output=output.fileno(),
+            errors=errors.fileno(),
+        )
+        try:
+            code = await process.wait()
+        finally:
+            await _end(process)
+        told = []
+        for stream in (output, errors):
+            stream.seek(0)
+            told.append(stream.read().decode())
+    return code, told[0], told[1]
 
 
-async def _end(process: asyncio.subprocess.Process) -> None:
+async def _end(process: Running) -> None:
     if process.returncode is None:
         with suppress(ProcessLookupError):
             process.terminate()

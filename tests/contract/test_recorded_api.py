@@ -338,6 +338,9 @@ async def test_continuing_after_the_state_changed_is_not_implemented(
     """A simulated server has no history: a token of its former state is 501, not a guess."""
     ask = both.simulated.transport.get
     page = json.loads((await ask(LEDGER, doing="list", query={"limit": "1"})).body)
-    simulated.state = simulated.recording.after
+    recorded = simulated.recording
+    now = datetime.now(UTC)
+    for number in sorted(recorded.steps):
+        simulated.state = recorded.played(simulated.state, number, [now] * (number + 1))
     query = {"limit": "1", "continue": page["metadata"]["continue"]}
     assert (await ask(LEDGER, doing="list", query=query, answers=(501,))).status == 501

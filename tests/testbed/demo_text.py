@@ -13,10 +13,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 START, END = "<!-- demo: begin -->", "<!-- demo: end -->"
-FINDING = re.compile(r"^( {5}\S| {2}(OutOfSync|Missing) | {6}(critical|high|medium|low) )")
+FINDING = re.compile(r"^( {2}>> | {5}\S| {2}(OutOfSync|Missing) | {6}(critical|high|medium|low) )")
 """Lines that say what was found: they do not change from run to run."""
 _NORMALISED = (
-    (re.compile(r"after \d+\.\d s"), "after 1.0 s"),
+    (re.compile(r">> \d+\.\d s"), ">> 1.0 s"),
     (re.compile(r"\b\d+s ago"), "5s ago"),
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"), "2026-03-04T12:00:00Z"),
     (re.compile(r"(revision\s+)[0-9a-f]{8}"), r"\g<1>3c4e42ca"),

@@ -7,7 +7,7 @@ import click
 from driftd.cli import calls, options
 
 
-@click.command("demo", short_help="Show drift on simulated clusters.")
+@click.command("demo", short_help="Show drift on clusters that are replayed from recordings.")
 @options.flag(
     "--serve",
     is_flag=True,
@@ -15,7 +15,7 @@ from driftd.cli import calls, options
     "to try commands of driftd.",
 )
 def demo_command(serve: bool) -> int:
-    """Change simulated clusters while a daemon looks, then check, explain and accept the drift.
+    """Replay changes of recorded clusters while a daemon looks; then explain, accept, check.
 
     Everything stays on this machine and is removed at the end.
 
