@@ -20,6 +20,7 @@ from driftd.controller.declared import Declared, Entry, declare
 from driftd.controller.desired import Desired, desired_state, synced_state
 from driftd.controller.observed import ClusterView, Observation, observe, view_cluster
 from driftd.controller.options import CheckOptions
+from driftd.controller.places import with_places
 from driftd.controller.verdict import Look, Verdict, application_report, judge, marks_of
 from driftd.controller.workspace import Progress, Workspace
 from driftd.diff.mask import Sealer
@@ -267,6 +268,7 @@ class _ClusterLook:
             self.workspace.sandbox,
             shared=self.declared.customizations.ignore,
         )
+        resources = await with_places(self.workspace, desired, resources, urls=self.declared.urls)
         # Other applications' verdicts must not wait for a long one.
         await asyncio.sleep(0)
         conditions = (*desired.conditions, *told)

@@ -74,6 +74,24 @@ class WireStruct(msgspec.Struct, frozen=True, rename="camel"):
     """Base of the published types."""
 
 
+class ReportOrigin(WireStruct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where an object is declared in Git, or a field of it."""
+
+    repo_url: str | UnsetType = msgspec.field(name="repoURL", default=UNSET)
+    """The repository, never with a password; of a change it is the object's."""
+    file: str
+    """Path in the repository.
+
+    Of an object in a chart or an overlay the template or base that it comes from; of a change
+    the patch, kustomization or base that sets the field.
+    """
+    line: int | UnsetType = UNSET
+    """The line (from 1): of a change the field's own.
+
+    Of an object the one on which its document begins, in plain manifests.
+    """
+
+
 class Change(WireStruct, frozen=True, kw_only=True, omit_defaults=True):
     """One field that differs."""
 
@@ -98,6 +116,8 @@ class Change(WireStruct, frozen=True, kw_only=True, omit_defaults=True):
     reason: str | UnsetType = UNSET
     """Why the change has its class."""
     ignored_by: str | UnsetType = UNSET
+    origin: ReportOrigin | UnsetType = UNSET
+    """Which line of Git sets the field, where that is certain and says more than the object's."""
 
     @property
     def is_drift(self) -> bool:
@@ -113,17 +133,6 @@ class Evidence(WireStruct, frozen=True, kw_only=True, omit_defaults=True):
     uid: str | UnsetType = UNSET
     schema_hash: str | UnsetType = UNSET
     observed_at: str | UnsetType = UNSET
-
-
-class ReportOrigin(WireStruct, frozen=True, kw_only=True, omit_defaults=True):
-    """Where an object is declared in Git."""
-
-    repo_url: str | UnsetType = msgspec.field(name="repoURL", default=UNSET)
-    """The repository, never with a password."""
-    file: str
-    """Path in the repository; of a chart or an overlay the template or base it comes from."""
-    line: int | UnsetType = UNSET
-    """The line (from 1) on which the object's document begins, in plain manifests."""
 
 
 class ResourceReport(WireStruct, frozen=True, kw_only=True):

@@ -185,6 +185,9 @@ def _change(change: Change, place: PlaceExplanation) -> Iterator[str]:
     if change.severity is not UNSET:
         why = "" if change.severity_reason is UNSET else f": {change.severity_reason}"
         yield f"  severity  {change.severity}{why}"
+    if change.origin is not UNSET:
+        line = "" if change.origin.line is UNSET else f":{change.origin.line}"
+        yield f"  set in    {change.origin.file}{line}"
     if change.ignored_by is not UNSET:
         yield f"  ignored   by {change.ignored_by}"
 

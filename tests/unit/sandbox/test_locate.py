@@ -127,8 +127,8 @@ async def test_list_items(pool: SandboxPool) -> None:
 async def test_json_and_anchors(pool: SandboxPool) -> None:
     """JSON files and merged mappings of YAML lead to the line that holds the value."""
     files = {
-        "app/a.json": '{\n "apiVersion": "v1",\n "kind": "ConfigMap",\n "metadata":\n  {"name": "a"},\n'
-        ' "data": {\n  "k": "v"\n }\n}\n'
+        "app/a.json": '{\n "apiVersion": "v1",\n "kind": "ConfigMap",\n'
+        ' "metadata": {"name": "a"},\n "data": {\n  "k": "v"\n }\n}\n'
     }
     assert await located(pool, files, "f:data/f:k", kind="ConfigMap") == ['app/a.json: "k": "v"']
     files = {
@@ -194,6 +194,7 @@ async def test_overlay(pool: SandboxPool) -> None:
     ]
 
 
+_REPLACE = '[{"op": "replace", "path": "/spec/replicas", "value": 7}]'
 ENTRIES = {
     "strategic merge, inline": (
         """\
@@ -236,8 +237,7 @@ ENTRIES = {
           - target: {kind: Deployment}
             patch: '[{"op": "replace", "path": "/spec/replicas", "value": 7}]'
         """,
-        "app/kustomization.yaml: patch: "
-        '\'[{"op": "replace", "path": "/spec/replicas", "value": 7}]\'',
+        f"app/kustomization.yaml: patch: '{_REPLACE}'",
     ),
     "a patch of another object": (
         """\
