@@ -127,9 +127,19 @@ def whole_text(resource: ResourceReport) -> str:
     text = WHOLE_OBJECT[resource.status]
     if resource.reason is not UNSET and resource.reason:
         text += f": {one_line(resource.reason)}"
+    creator = creator_text(resource)
+    if creator:
+        text += f"; {creator}"
     if resource.ignored_by is not UNSET:
         text += f"; ignored by {one_line(resource.ignored_by)}"
     return text
+
+
+def creator_text(resource: ResourceReport) -> str:
+    """Who made an object that is Extra, as far as its `managedFields` tell; else empty."""
+    if resource.status is not ResourceStatus.EXTRA or resource.manager is UNSET:
+        return ""
+    return f"created by {one_line(resource.manager)}"
 
 
 def path_of(change: Change, resource: ResourceReport) -> str:

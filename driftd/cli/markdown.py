@@ -32,8 +32,8 @@ _APPLICATIONS = 200
 _SYNCED_NAMES = 30
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9./-]*")
 _SENTENCE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 ,.']*[A-Za-z0-9])?")
-_CHANGES = ("Severity", "Object", "Field", "Git", "Cluster", "Who")
-_QUIET = ("Class", "Object", "Field", "Git", "Cluster", "Why")
+_CHANGES = ("Severity", "Object and field", "Git", "Cluster", "Who")
+_QUIET = ("Class", "Object and field", "Git", "Cluster", "Why")
 
 
 def markdown(report: DriftReport | DiffReport) -> str:
@@ -208,35 +208,33 @@ def _changes(resources: Iterable[ResourceReport], now: str) -> tuple[list[str], 
     for resource in resources:
         name = code(findings.object_name(resource))
         origin = findings.file_and_line(resource.origin)
-        place = f"{name}<br>in {code(origin)}" if origin else name
+        place = f"{name}<br>in {code(origin)}<br>" if origin else f"{name}<br>"
         changes = findings.changes_of(resource, frozenset(order.OPTIONAL_SECTIONS))
         changes.sort(key=lambda change: (not change.is_drift, order.severity_rank(change)))
         if findings.has_whole_finding(resource) or findings.is_accepted(resource):
-            what = f"{resource.status}: {findings.WHOLE_OBJECT[resource.status]}"
+            what = f"{place}{resource.status}: {findings.WHOLE_OBJECT[resource.status]}"
             reason = "" if resource.reason is UNSET else resource.reason
+            creator = findings.creator_text(resource)
             if findings.is_accepted(resource):
                 by = code(str(resource.ignored_by))
-                rest.append(row((order.IGNORED, place, what, "", "", by)))
+                rest.append(row((order.IGNORED, what, "", "", by)))
             else:
-                drift.append(row(("", place, what, "", "", code(reason))))
+                told = "<br>".join(code(text) for text in (reason, creator) if text)
+                drift.append(row(("", what, "", "", told)))
         for change in changes:
             path = code(findings.path_of(change, resource))
             git, live = _value_cells(change)
             if change.is_drift:
-                severity = _severity(change)
+                level = "" if change.severity is UNSET else str(change.severity)
+                if change.severity_reason is not UNSET:
+                    path += f"<br>{_word_or_code(change.severity_reason)}"
                 author = code(author_of(change, now).removeprefix("by "), _CELL + 40)
-                drift.append(row((severity, place, path, git, live, author)))
+                drift.append(row((level, place + path, git, live, author)))
             else:
                 why = _why(change)
-                rest.append(row((order.section_of(change), place, path, git, live, why)))
-            place = name
+                rest.append(row((order.section_of(change), place + path, git, live, why)))
+            place = ""  # the rows below are of the same object
     return drift, rest
-
-
-def _severity(change: Change) -> str:
-    severity = "" if change.severity is UNSET else str(change.severity)
-    reason = "" if change.severity_reason is UNSET else _word_or_code(change.severity_reason)
-    return f"{severity}: {reason}" if severity and reason else severity
 
 
 def _why(change: Change) -> str:

@@ -48,7 +48,8 @@ def plain(
             synced[group.cluster] += 1
             continue
         if drifted and app is not None:
-            where = f" on cluster {printable(group.cluster)}" if group.cluster else ""
+            where = "cluster" if app.cluster else "destination"
+            where = f" on {where} {printable(group.cluster)}" if group.cluster else ""
             yield f"Application {printable(group.name)}{where}: {app.status}"
         yield from map(_condition, group.conditions)
         for resource in shown:

@@ -187,6 +187,8 @@ def _line_diff(desired: str, live: str, *, width: int, max_lines: int) -> LineDi
         tail += 1
     before = left[max(0, head - 1) : head]
     after = left[len(left) - tail : len(left) - tail + 1] if tail else []
+    if after == [""] and tail == 1:
+        after = []  # the end of the last line, which is no line of its own
     changed_left, changed_right = left[head : len(left) - tail], right[head : len(right) - tail]
     notes = [f"from line {head + 1}"]
     if whitespace:

@@ -7,7 +7,7 @@ import pytest
 
 from driftd.cli.table import View, print_diff, print_report
 from driftd.cli.terminal import console_for
-from driftd.model.report import DiffReport, ReportCondition
+from driftd.model.report import DiffReport, ReportCondition, ResourceStatus
 
 
 @pytest.fixture
@@ -102,6 +102,14 @@ def test_one_cause_on_several_clusters(printed, sample):
     assert "Unknown    5 applications: shop-" in text
     assert "clusters east, north, south, west" in text
     assert "destination https://staging-cluster-api.example.com" in text
+
+
+def test_who_made_an_extra_object(printed, sample):
+    """Of an object that is Extra the report says who created it, where that is known."""
+    extra = sample.resource("ConfigMap", "left-over", status=ResourceStatus.EXTRA)
+    extra = msgspec.structs.replace(extra, manager="kubectl-create")
+    app = msgspec.structs.replace(sample.production(), resources=(extra,))
+    assert "created by kubectl-create" in printed(sample.report_of(app))
 
 
 def test_a_reason_is_told_once(printed, sample):

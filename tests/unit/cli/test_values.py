@@ -122,6 +122,12 @@ def test_multi_line_values_as_a_small_diff():
     assert shown == LineDiff(("  29", "- 30", "+ x", "  31"), "from line 31")
 
 
+def test_the_end_of_the_last_line_is_no_line():
+    """Texts that end with a line break show no empty line below their difference."""
+    shown = difference("a\nb\n", "a\nc\n", width=0, max_lines=9)
+    assert shown.lines == ("  a", "- b", "+ c")
+
+
 def test_yaml_document_separators_are_not_diff_headers():
     """Lines that begin with `---` or `+++` in the values survive."""
     shown = difference("a\n---\nb", "a\n+++\nb", width=0, max_lines=9)
