@@ -314,8 +314,16 @@ def _serving(folder: Path) -> Iterable[str]:
 
 
 def _program() -> str:
-    """What to type for `driftd` here: the program, else this Python with the module."""
+    """What to type for `driftd` here: the program, its place, else this Python with the module."""
     if shutil.which("driftd"):
         return "driftd"
-    python = os.path.relpath(sys.executable)
-    return f"{sys.executable if python.startswith('..') else python} -m driftd.cli.main"
+    installed = Path(sys.executable).with_name("driftd")
+    if installed.is_file():
+        return _shown(installed)
+    return f"{_shown(sys.executable)} -m driftd.cli.main"
+
+
+def _shown(path: Path | str) -> str:
+    """A path as one types it in the present folder."""
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith("..") else relative

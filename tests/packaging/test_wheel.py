@@ -86,7 +86,10 @@ def test_source_archive_has_what_building_takes(tmp_path: Path) -> None:
 
 
 def test_wheel_runs_without_go_and_compiler(wheel: Path, tmp_path: Path) -> None:
-    """Installed in an environment of its own, driftd renders with git and sh alone on PATH."""
+    """Installed in an environment of its own, driftd works with git and sh alone on PATH.
+
+    The demonstration too, which needs the example and the recordings, and no checkout.
+    """
     environment = tmp_path / "environment"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
     python = environment / "bin" / "python"
@@ -122,3 +125,6 @@ def test_wheel_runs_without_go_and_compiler(wheel: Path, tmp_path: Path) -> None
     # 2, not 1: without a schema not all can be judged.
     assert (diff.returncode, diff.stderr) == (2, "")
     assert "data.a" in diff.stdout
+    demo = driftd("demo")
+    assert (demo.returncode, demo.stderr) == (0, "")
+    assert "\nenvironment/bin/driftd check\n" in demo.stdout  # what one can type next
