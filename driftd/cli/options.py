@@ -134,7 +134,7 @@ _CLUSTER_FLAGS = (
         "--context",
         metavar="CONTEXT",
         shell_complete=completing.context_names,
-        help="Kubeconfig context of the own cluster.",
+        help="Context of the cluster that Argo CD runs in (https://kubernetes.default.svc).",
     ),
     flag(
         "--cluster",
