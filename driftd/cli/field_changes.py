@@ -9,7 +9,7 @@ from rich.text import Text
 
 from driftd.cli import field_path, order, values
 from driftd.cli.terminal import age, printable
-from driftd.model.report import Change, ChangeClass, ChangeKind, ResourceReport
+from driftd.model.report import Change, ChangeClass, ChangeKind, ReportOrigin, ResourceReport
 
 SECTION_TITLES = {
     ChangeClass.DECLARED: "declared: Git says otherwise",
@@ -45,7 +45,8 @@ def change_lines(
     run = 0
     for number, change in enumerate(changes):
         run += 1
-        yield from _what(change, resource, wide=wide, width=width - _SEVERITY_COLUMN)
+        lines = list(_what(change, resource, wide=wide, width=width - _SEVERITY_COLUMN))
+        yield from _with_place(lines, place_of(change, resource), 0 if wide else width)
         if wide:
             yield from _reasons(change)
         if change.ignored_by is not UNSET:
@@ -59,6 +60,31 @@ def change_lines(
             count = {1: "", 2: "both "}.get(run, f"all {run} ")
             yield _beside(Text(f"{count}{author}", "dim"))
             run = 0
+
+
+def place_of(change: Change, resource: ResourceReport) -> str:
+    """`in FILE:LINE` where Git sets the field, `at line N` in the object's own file, or empty."""
+    at = change.origin
+    if not isinstance(at, ReportOrigin):
+        return ""
+    whole = resource.origin
+    if isinstance(whole, ReportOrigin) and whole.file == at.file and at.line is not UNSET:
+        return f"at line {at.line}"
+    return printable(f"in {at.file}" if at.line is UNSET else f"in {at.file}:{at.line}")
+
+
+def _with_place(lines: list[Line], place: str, width: int) -> Iterator[Line]:
+    """The lines of a change, its place in Git beside the only one, or below where it is wider."""
+    if not place:
+        yield from lines
+        return
+    lead, body = lines[-1]
+    if len(lines) == 1 and (not width or len(lead) + len(body) + len(place) + 4 <= width):
+        yield lead, body.copy().append(f"  ({place})", "dim")
+        return
+    yield from lines
+    room = max(20, width - _SEVERITY_COLUMN) if width else 0
+    yield _beside(Text(values.shorten(place, room) if room else place, "dim"))
 
 
 def _reasons(change: Change) -> Iterator[Line]:

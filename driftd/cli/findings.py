@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from msgspec import UNSET
 
 from driftd.cli import field_path, order, values
-from driftd.cli.field_changes import author_of
+from driftd.cli.field_changes import author_of, place_of
 from driftd.cli.terminal import printable
 from driftd.model.condition import Severity
 from driftd.model.report import (
@@ -103,6 +103,15 @@ def file_and_line(origin: ReportOrigin | object) -> str:
     return printable(origin.file if origin.line is UNSET else f"{origin.file}:{origin.line}")
 
 
+def origin_of(resource: ResourceReport, change: Change | None) -> ReportOrigin | None:
+    """Where Git sets the field of a change, else where it declares the object; None if unknown."""
+    whole = resource.origin if isinstance(resource.origin, ReportOrigin) else None
+    if change is None or not isinstance(change.origin, ReportOrigin):
+        return whole
+    url = whole.repo_url if whole else UNSET
+    return ReportOrigin(repo_url=url, file=change.origin.file, line=change.origin.line)
+
+
 def changes_of(resource: ResourceReport, show: frozenset[str]) -> list[Change]:
     """The changes that are drift, then those of the sections in `show`; the worst first."""
     wanted = (*order.DRIFT_SECTIONS, *(name for name in order.OPTIONAL_SECTIONS if name in show))
@@ -172,6 +181,7 @@ def change_text(change: Change, resource: ResourceReport, now: str) -> str:
     ends = [author_of(change, now)]
     if change.severity_reason is not UNSET:
         ends.insert(0, printable(change.severity_reason))
+    ends.append(place_of(change, resource))
     if change.ignored_by is not UNSET:
         ends.append(f"ignored by {printable(change.ignored_by)}")
     told = "; ".join(end for end in ends if end)

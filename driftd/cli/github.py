@@ -102,15 +102,16 @@ def _finding(
             lines.append(f"{change.severity}: {findings.one_line(change.severity_reason)}")
     lines.append(_where(group))
     properties = {}
-    if isinstance(resource.origin, ReportOrigin):
-        if is_of(resource.origin, repository):
-            properties["file"] = findings.one_line(resource.origin.file)
-            if resource.origin.line is not UNSET:
-                properties["line"] = str(resource.origin.line)
+    origin = findings.origin_of(resource, change)
+    if origin is not None:
+        if is_of(origin, repository):
+            properties["file"] = findings.one_line(origin.file)
+            if origin.line is not UNSET:
+                properties["line"] = str(origin.line)
         else:
-            url = resource.origin.repo_url
+            url = origin.repo_url
             of = "" if url is UNSET else f" of {findings.one_line(url)}"
-            lines.append(f"in {findings.file_and_line(resource.origin)}{of}")
+            lines.append(f"in {findings.file_and_line(origin)}{of}")
     text = "\n".join(line for line in lines if line)
     return command(kind, text, **properties, title=findings.one_line(title))
 

@@ -223,6 +223,8 @@ def _changes(resources: Iterable[ResourceReport], now: str) -> tuple[list[str], 
                 drift.append(row(("", what, "", "", told)))
         for change in changes:
             path = code(findings.path_of(change, resource))
+            at = findings.file_and_line(change.origin)
+            path += f"<br>in {code(at)}" if at else ""
             git, live = _value_cells(change)
             if change.is_drift:
                 level = "" if change.severity is UNSET else str(change.severity)

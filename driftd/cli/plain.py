@@ -9,7 +9,7 @@ from msgspec import UNSET
 
 from driftd.cli import findings, order, values
 from driftd.cli.exit_code import meaning
-from driftd.cli.field_changes import SECTION_TITLES, author_of
+from driftd.cli.field_changes import SECTION_TITLES, author_of, place_of
 from driftd.cli.terminal import printable
 from driftd.clock import SystemClock, rfc3339
 from driftd.model.report import (
@@ -116,5 +116,8 @@ def _change(change: Change, resource: ResourceReport, now: str) -> Iterator[str]
     author = author_of(change, now)
     if author:
         yield author[0].upper() + author[1:]
+    at = place_of(change, resource)
+    if at:
+        yield f"Set {at}"
     if change.ignored_by is not UNSET:
         yield f"Ignored by {printable(change.ignored_by)}"

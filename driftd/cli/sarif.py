@@ -20,7 +20,6 @@ from driftd.model.report import (
     DiffReport,
     DriftReport,
     ReportCondition,
-    ReportOrigin,
     ResourceReport,
 )
 
@@ -115,7 +114,7 @@ class _Run:
             self._rules[rule["id"]] = rule
         name = findings.fingerprint(group, resource, change)
         location: dict[str, Any] = {
-            "physicalLocation": self._physical(group, resource),
+            "physicalLocation": self._physical(group, resource, change),
             "logicalLocations": [self._leaf(group, resource, change)],
         }
         result: dict[str, Any] = {
@@ -134,10 +133,12 @@ class _Run:
             result["suppressions"] = [{"kind": "external", "justification": why}]
         return result
 
-    def _physical(self, group: Group, resource: ResourceReport) -> dict[str, Any]:
+    def _physical(
+        self, group: Group, resource: ResourceReport, change: Change | None
+    ) -> dict[str, Any]:
         """The file in Git, or the object's place: code scanning refuses results without any."""
-        origin = resource.origin
-        if not isinstance(origin, ReportOrigin):
+        origin = findings.origin_of(resource, change)
+        if origin is None:
             place = self._leaf(group, resource, None)["fullyQualifiedName"]
             self._bases[_CLUSTER] = "an object that no file in Git is known to declare"
             return {"artifactLocation": {"uri": quote(place), "uriBaseId": _CLUSTER}}

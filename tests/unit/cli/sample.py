@@ -98,6 +98,7 @@ def deployment():
             operation="Update",
             subresource="scale",
             confidence="exact",
+            origin=origin("apps/app1/overlays/production/deployment-patch.yaml", line=6),
         ),
         change(
             f"{pod}/containers/0/resources/limits/memory",
@@ -105,6 +106,7 @@ def deployment():
             desired="512Mi",
             ssa_path=f"{CONTAINER}/f:resources/f:limits/f:memory",
             severity="medium",
+            origin=origin("apps/app1/base/deployment.yaml", line=41),
         ),
         change(
             f"{pod}/hostNetwork",

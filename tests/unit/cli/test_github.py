@@ -120,7 +120,10 @@ def test_one_command_for_each_change(sample):
     ]
     assert [c[0] for c in drift] == ["error"] * 6 + ["warning"] * 4
     lined = [c[1] for c in drift if "line" in c[1]]
-    assert {p["line"] for p in lined} == {"1", "12"}
+    assert {p["line"] for p in lined} == {"1", "6", "12", "41"}
+    (scaled,) = (c[1] for c in drift if c[1]["title"].endswith("spec.replicas"))
+    assert scaled["file"] == "apps/app1/overlays/production/deployment-patch.yaml"
+    assert scaled["line"] == "6"
     assert "istio-proxy" not in github(sample.bad_night())
 
 

@@ -10,7 +10,7 @@ from driftd.cli.plain import plain
 
 FACT = re.compile(
     r"(Applications|Objects|Fields|Condition|Application|Object|Declared in|Field|Git has|"
-    r"Cluster has|Git line|Cluster line|Note|Values differ|By|Author|Ignored by|Unknown|"
+    r"Cluster has|Git line|Cluster line|Note|Values differ|By|Set|Author|Ignored by|Unknown|"
     r"Synced applications|Exit)\b.*"
 )
 
