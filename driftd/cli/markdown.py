@@ -206,7 +206,7 @@ def _changes(resources: Iterable[ResourceReport], now: str) -> tuple[list[str], 
     """Rows of what is drift, and of what is not."""
     drift, rest = [], []
     for resource in resources:
-        name = code(findings.object_name(resource))
+        name = f"**{code(findings.object_name(resource))}**"
         origin = findings.file_and_line(resource.origin)
         place = f"{name}<br>in {code(origin)}<br>" if origin else f"{name}<br>"
         changes = findings.changes_of(resource, frozenset(order.OPTIONAL_SECTIONS))

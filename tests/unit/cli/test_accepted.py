@@ -70,7 +70,7 @@ def test_formats_for_programs(report):
     assert "left-over" not in github(report, repository="")
     text = markdown(report)
     assert "no drift" in text
-    assert "| ignored | `ConfigMap production-app1/left-over`<br>" in text
+    assert "| ignored | **`ConfigMap production-app1/left-over`**<br>" in text
 
 
 def test_sarif(report):
