@@ -20,6 +20,7 @@ from driftd.controller.options import CheckOptions
 from driftd.controller.rendered import RenderMemory
 from driftd.controller.sweep import SweepClusters
 from driftd.controller.workspace import Workspace
+from driftd.errors import Forbidden
 from driftd.model.condition import Severity
 from driftd.model.resource import GVK
 from driftd.settings.rules import rung_of, selected
@@ -143,7 +144,18 @@ class Reconciler:
         return wrote
 
     async def _look(self, entry: Entry) -> Looked:
-        """Desired, observed, compared, judged."""
+        """Desired, observed, compared, judged.
+
+        Discovery may be as old as the sweep. Where objects cannot be read with it, the cluster
+        has changed or gone since: a second look discovers anew, and so says what is wrong.
+        """
+        looked = await self._look_once(entry)
+        if entry.target is not None and _outdated(looked):
+            self._clusters.forget(entry.target)
+            looked = await self._look_once(entry)
+        return looked
+
+    async def _look_once(self, entry: Entry) -> Looked:
         assert self._declared is not None  # noqa: S101 - reconcile has checked it
         alone = replace(self._declared, entries=(entry,), conditions=())
         looks = await look(
@@ -233,6 +245,17 @@ class Reconciler:
                 outcome=str(one.outcome),
                 message=one.message,
             )
+
+
+def _outdated(looked: Looked) -> bool:
+    """Whether lists failed for another reason than a permission, although discovery did not."""
+    if looked.shared is None:
+        return False
+    return any(
+        not isinstance(error, Forbidden)
+        for listing in looked.shared.observation.listings.values()
+        for error in listing.errors.values()
+    )
 
 
 def _engines(looked: Looked) -> set[str]:

@@ -10,8 +10,10 @@ import pytest
 from driftd.cluster.destinations import ClusterTarget
 from driftd.controller.sweep import SweepClusters
 from driftd.errors import ConfigError, Unreachable
+from driftd.store.sql import SqlStore
 from tests.unit.controller.cluster import CONFIG_MAPS
-from tests.unit.controller.conftest import Clusters
+from tests.unit.controller.conftest import Clusters, World
+from tests.unit.controller.test_reconciler import Bench
 
 ONE = ClusterTarget("context", "one")
 TWO = ClusterTarget("context", "two")
@@ -69,3 +71,20 @@ async def test_a_wrong_description_is_told_each_time() -> None:
         shared.open(ONE)
     clusters.broken.clear()
     assert await shared.open(ONE).version()
+
+
+async def test_a_cluster_that_goes_away_in_a_sweep_is_told_as_such(
+    world: World, database: str
+) -> None:
+    """Discovery of the sweep's start does not hide that the cluster is gone: the reason is told."""
+    store = await SqlStore.open(database)
+    bench = Bench(world, store)
+    first, second = await bench.reconciler.declared_names()
+    await bench.reconciler.reconcile(first)
+    world.clusters.one.down = Unreachable("cluster one: refused")
+    await bench.reconciler.reconcile(second)
+    await store.close()
+    seen, blind = bench.changes
+    assert (str(seen.status), seen.conditions) == ("Synced", ())
+    assert str(blind.status) == "Unknown"
+    assert [one.message for one in blind.conditions] == ["cluster one: refused"]
