@@ -163,20 +163,23 @@ def load_acceptance(
     file, and for a baseline whose values need a key that is not given.
     """
     key = read_key(key_file) if key_file else None
-    entries: list[NamedEntry] = []
-    for file in baselines:
-        found = _load(file, Baseline).entries
-        if key is None and needs_key(found):
-            raise ConfigError(
-                f"{file}: its values are hashed with a key",
-                hint="give the same key with --hash-key-file FILE",
-            )
-        entries += [
-            NamedEntry(f"baseline {file}#{number}", entry)
-            for number, entry in enumerate(found, start=1)
-        ]
+    entries = [one for file in baselines for one in load_baseline(file, key)]
     places = [one for file in suppressions for one in load_suppressions(file)]
     return Acceptance(tuple(entries), tuple(places), key)
+
+
+def load_baseline(file: Path, key: bytes | None) -> list[NamedEntry]:
+    """Read a baseline file. Raises ConfigError as `load_acceptance` does."""
+    found = _load(file, Baseline).entries
+    if key is None and needs_key(found):
+        raise ConfigError(
+            f"{file}: its values are hashed with a key",
+            hint="give the same key with --hash-key-file FILE (setting hashKeyFile)",
+        )
+    return [
+        NamedEntry(f"baseline {file}#{number}", entry)
+        for number, entry in enumerate(found, start=1)
+    ]
 
 
 def load_suppressions(file: Path) -> list[NamedSuppression]:

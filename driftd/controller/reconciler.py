@@ -14,6 +14,7 @@ from driftd.cluster.destinations import ClusterTarget
 from driftd.cluster.hub import Hub
 from driftd.cluster.reader import ApiResource
 from driftd.cluster.writer import ClusterWriter
+from driftd.controller.acceptance import StandingAcceptance
 from driftd.controller.check import Looked, look
 from driftd.controller.declared import Declared, Entry, declare
 from driftd.controller.options import CheckOptions
@@ -24,7 +25,7 @@ from driftd.errors import Forbidden
 from driftd.model.condition import Severity
 from driftd.model.resource import GVK
 from driftd.settings.rules import rung_of, selected
-from driftd.settings.types import Rung, Settings
+from driftd.settings.types import ApplicationSelection, Rung, Settings
 from driftd.store.protocol import Compose, Store
 from driftd.store.types import HistoryEntry, StateChange, Transition
 from driftd.sync.plan import ENGINES, SyncPlan, plan
@@ -54,6 +55,7 @@ class Reconciler:
     writes: Counter[str] = field(default_factory=Counter)
     """Objects that healing tried to write since the start, by outcome."""
     _clusters: SweepClusters = field(init=False)
+    _acceptance: StandingAcceptance = field(init=False)
     _declared: Declared | None = None
     _read: tuple[str, ...] = ()
     _entries: Mapping[str, Entry] = field(default_factory=dict)
@@ -61,6 +63,7 @@ class Reconciler:
     def __post_init__(self) -> None:
         """Let the looks share what does not change from one to the next."""
         self._clusters = SweepClusters(self.workspace.clusters)
+        self._acceptance = StandingAcceptance.of(self.settings)
         self.workspace = replace(self.workspace, clusters=self._clusters, rendered=RenderMemory())
 
     async def declared_names(self) -> list[str]:
@@ -87,13 +90,23 @@ class Reconciler:
                 self.settings.applications, entry.application.namespace, entry.application.name
             )
         }
-        if any(one.severity is Severity.ERROR for one in declared.conditions):
+        blind = any(one.severity is Severity.ERROR for one in declared.conditions)
+        if blind:
             self._entries = {**self._entries, **found}
         else:
             self._entries = found
             await self._forget_others()
         self.metrics.known(self._entries)
+        self._read_accepted(whole=not blind)
         return self.known_names()
+
+    def _read_accepted(self, *, whole: bool) -> None:
+        """Read baseline and suppression files anew; what is wrong with them is logged once."""
+        chosen = whole and self.settings.applications == ApplicationSelection()
+        today = self.clock.now().date()
+        log = get_logger("driftd.controller")
+        for condition in self._acceptance.reread(self._entries, today, whole=chosen):
+            log.warning("accepted findings", type=condition.type, problem=condition.message)
 
     def known_names(self) -> list[str]:
         """The names at the last reading that succeeded."""
@@ -165,8 +178,9 @@ class Reconciler:
             progress=_quiet,
             clock=self.clock,
             keep=True,  # the plan reads which engines have written to the live objects
+            sealer=self._acceptance.sealer,
         )
-        return looks[0]
+        return self._acceptance.applied(looks[0], self.clock.now().date())
 
     def _plan(self, entry: Entry, looked: Looked) -> SyncPlan:
         """The writes that would put the application back, as data."""

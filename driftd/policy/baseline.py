@@ -301,7 +301,7 @@ def conditions(
             told.append(Condition("BaselineEntryExpired", text, Severity.WARNING))
         elif one.name not in known and seen_in_full(entry.application, reports, whole=whole):
             why = next(_reasons(entry, reports, hashes or {}), "")
-            what = f"accepts nothing now: {why}" if why else "matches no finding: it is mended"
+            what = f"accepts nothing now: {why}" if why else "matches no finding; remove it"
             told.append(
                 Condition("BaselineEntryUnused", f"{one.name} ({place}) {what}", Severity.INFO)
             )

@@ -174,6 +174,12 @@ class Settings(SettingsStruct, frozen=True, kw_only=True):
     store: Store = Store()
     notifications: Notifications = Notifications()
     healing: Healing = Healing()
+    baselines: tuple[str, ...] = ()
+    """Files of accepted findings, read anew at each sweep."""
+    suppressions: tuple[str, ...] = ()
+    """Files of places whose changes are not told, read anew at each sweep."""
+    hash_key_file: str = ""
+    """File with the key that values in baselines are hashed with."""
     server: Server = Server()
     sandbox: Sandbox = Sandbox()
     log: Log = Log()

@@ -36,9 +36,11 @@ def write(tmp_path: Path, text: str) -> Path:
 def examples() -> str:
     """The shipped file with its example entries switched on."""
     text = re.sub(r"(?m)^#(?= )(?=  )(.*)$", r"\1", SHIPPED.read_text(encoding="utf-8"))
-    return re.sub(r"(?m)^(\s*(?:repositories|webhooks|slack|rules)): \[\]$", r"\1:", text).replace(
-        "destinations: {}", "destinations:"
-    )
+    return re.sub(
+        r"(?m)^(\s*(?:repositories|webhooks|slack|rules|baselines|suppressions)): \[\]$",
+        r"\1:",
+        text,
+    ).replace("destinations: {}", "destinations:")
 
 
 def test_shipped_file_loads_to_the_defaults():
@@ -69,6 +71,8 @@ def test_shipped_examples_show_every_field_of_list_entries_and_are_valid(tmp_pat
         "/srv/git/kubernetes-gitops",
     ]
     assert settings.healing.rules == (HealingRule(applications=("development-*",), rung=Rung.HEAL),)
+    assert settings.baselines == ("/etc/driftd/accepted/drift-baseline.yaml",)
+    assert settings.suppressions == ("/etc/driftd/accepted/suppressions.yaml",)
     assert settings.clusters.destinations == {"https://staging-cluster-api.example.com": "staging"}
     for kind in (Repository, Credentials, Webhook, Slack, HealingRule):
         for field in msgspec.structs.fields(kind):
