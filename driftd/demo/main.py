@@ -23,7 +23,7 @@ from driftd.demo import recording, stage
 from driftd.demo.processes import Processes, Running
 from driftd.demo.receiver import Receiver
 from driftd.demo.server import SimulatedApiServer
-from driftd.demo.story import APPLICATIONS, DEPLOYED, STEPS, Step
+from driftd.demo.story import APPLICATIONS, DEPLOYED, INJECTED, STEPS, Step
 from driftd.errors import DriftdError
 
 WIDTH = 80
@@ -39,7 +39,7 @@ BASELINE = (
     *("baseline", *sorted({step.at.application for step in STEPS if step.harmless})),
     *("--owner", "platform-team", "--file", f"../{ACCEPTED}"),
 )
-CHECK = ("check", "--baseline", f"../{ACCEPTED}")
+CHECK = ("check", "--baseline", f"../{ACCEPTED}", "--show", "injected")
 COMMANDS = (EXPLAIN, BASELINE, CHECK)
 FINDING = re.compile(r"  (?:OutOfSync|Missing) +\S+ (?:\S+/)?(\S+)")
 """The line of an object with drift in what `driftd check` prints, with the object's name."""
@@ -99,7 +99,7 @@ async def _demonstrate(processes: Processes, *, serve: bool) -> int:
         settings, port = stage.write_settings(folder, receiver)
         async with stage.daemon(processes, folder, settings) as process:
             await _ready(process, port, folder)
-            _say("Every application looked at once: no drift, no message.", "")
+            _say(*_quiet())
             await watch.play()
             process.terminate()  # while the commands run, it comes to its end
             if receiver.refused:
@@ -245,6 +245,13 @@ def _opening() -> Iterable[str]:
     yield "Three real API servers were recorded after each step; 127.0.0.1 replays them."
     yield "People's changes were made by kubectl; controllers' requests were replayed as"
     yield f"they send them. Git was applied {DEPLOYED.days} days ago. driftd only reads."
+
+
+def _quiet() -> Iterable[str]:
+    cluster, namespace, _ = INJECTED
+    yield "Every application looked at once: no drift, no message. A real webhook injected"
+    yield f"dnsConfig into Deployments of {namespace} on {cluster}: counted apart, no drift."
+    yield ""
 
 
 def _told(step: Step) -> Iterable[str]:

@@ -17,6 +17,8 @@ APPLICATIONS = 18
 """How many the example repository declares."""
 DEPLOYED = timedelta(days=3)
 """How long ago everything was applied."""
+INJECTED = ("production", "ledger", {"options": [{"name": "ndots", "value": "2"}]})
+"""Cluster and namespace where a webhook injects a dnsConfig into Deployments, and its value."""
 AUTOSCALER = "horizontal-pod-autoscaler"
 OPERATOR = "ledger-operator"
 

@@ -5,7 +5,7 @@ records, lets the steps of `driftd.demo.story` happen through the real API, reco
 and holds the first and the last state to what `driftd check` reports on the real clusters before
 it writes a file. People's steps are typed to kubectl. The autoscaler has no metrics here and the
 operator does not exist, so their writes are sent as these controllers send them: the requests and
-field managers are theirs.
+field managers are theirs. A real mutating webhook adds its field to Deployments of one namespace.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import tempfile
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -36,6 +37,7 @@ from driftd.demo import recording, story
 from driftd.model.report import DriftReport
 from tests.testbed.cluster import ControlPlane, control_planes
 from tests.testbed.gitrepo import GitRepo
+from tests.testbed.injector import injecting
 from tests.testbed.kubeconfig import write_kubeconfig
 from tests.testbed.processes import wait_until
 
@@ -98,7 +100,9 @@ def main() -> int:
     """Record, check, write; 1 if the real clusters do not tell the story."""
     with tempfile.TemporaryDirectory() as scratch:
         repo = _repository(Path(scratch) / "kubernetes-gitops")
-        with control_planes(*story.CLUSTERS) as clusters:
+        with control_planes(*story.CLUSTERS) as clusters, ExitStack() as stack:
+            name, namespace, value = story.INJECTED
+            stack.enter_context(injecting(clusters[name], namespace, value))
             return _record(clusters, repo, Path(scratch))
 
 

@@ -23,7 +23,7 @@ from driftd.demo import stage
 from driftd.demo.receiver import Receiver
 from driftd.demo.recording import load
 from driftd.demo.server import SimulatedApiServer
-from driftd.demo.story import DESTINATIONS, STEPS
+from driftd.demo.story import DESTINATIONS, INJECTED, STEPS
 from driftd.errors import SourceError
 from driftd.model.report import DriftReport
 from tests.testbed.demo_text import END, FINDING, START, normalised
@@ -80,6 +80,10 @@ async def test_exactly_the_recorded_changes_are_found(tmp_path: Path) -> None:
             assert abs((now - datetime.fromisoformat(change.time)).total_seconds()) < 120
     restarted = [change for key, change in changes.items() if key[2] == "development-app3"]
     assert {str(change.change_class) for change in restarted} == {"review"}
+    injected = [key for key, change in changes.items() if change.change_class == "injected"]
+    cluster, namespace, _ = INJECTED
+    path = "/spec/template/spec/dnsConfig"
+    assert injected == [(f"{cluster}-{namespace}", "Deployment", "ledger-api", path)]
 
 
 def run_demo(**environment: str) -> subprocess.CompletedProcess[str]:
