@@ -36,6 +36,9 @@ type overlay struct {
 	names    []string
 	steps    []step
 	wanted   *yaml.Node
+	// held remembers what holds says of a directory; visits counts the layers asked.
+	held   map[string]bool
+	visits int
 }
 
 func (l *locator) kustomized(p *renderParams, object *locateObject, places []*place) {
@@ -43,7 +46,7 @@ func (l *locator) kustomized(p *renderParams, object *locateObject, places []*pl
 	if body == nil || object.File == "" {
 		return
 	}
-	w := &overlay{locator: l, file: object.File, body: body}
+	w := &overlay{locator: l, file: object.File, body: body, held: map[string]bool{}}
 	w.names = []string{textOf(body, "metadata", "name")}
 	w.findBase()
 	for i, text := range object.Paths {
@@ -52,7 +55,7 @@ func (l *locator) kustomized(p *renderParams, object *locateObject, places []*pl
 		if reach.depth < len(w.steps) || w.setByApplication(p) {
 			continue
 		}
-		w.wanted = reach.value
+		w.wanted, w.visits = reach.value, 0
 		places[i] = w.search(p.dir(), 0).at
 	}
 }
@@ -124,7 +127,7 @@ func (w *overlay) search(dir string, depth int) outcome {
 	if file == "" {
 		return w.inBase()
 	}
-	if depth > maxBaseDepth {
+	if w.visits++; depth > maxBaseDepth || w.visits > maxKustomizations {
 		return unknown
 	}
 	layer := &layer{w, dir, file, document}
@@ -141,7 +144,7 @@ func (w *overlay) search(dir string, depth int) outcome {
 	}
 	components := itemsOf(memberOf(document.root, "components"))
 	for i := len(components) - 1; i >= 0; i-- {
-		if said := w.search(joinPath(dir, components[i].Value), depth+1); said.decided {
+		if said := w.search(joinPath(dir, resolveAlias(components[i]).Value), depth+1); said.decided {
 			return said
 		}
 	}
@@ -167,6 +170,16 @@ func (w *overlay) sameFile(name string) bool {
 
 // holds says whether the object comes from a kustomization or from one that it builds on.
 func (w *overlay) holds(dir string, depth int) bool {
+	held, known := w.held[dir]
+	if !known {
+		w.held[dir] = false
+		held = w.lookInto(dir, depth)
+		w.held[dir] = held
+	}
+	return held
+}
+
+func (w *overlay) lookInto(dir string, depth int) bool {
 	file, document := w.kustomization(dir)
 	if file == "" || depth > maxBaseDepth {
 		return false
@@ -174,7 +187,7 @@ func (w *overlay) holds(dir string, depth int) bool {
 	layer := &layer{w, dir, file, document}
 	names := layer.bases()
 	for _, component := range itemsOf(memberOf(document.root, "components")) {
-		names = append(names, component.Value)
+		names = append(names, resolveAlias(component).Value)
 	}
 	return w.sameFile(file) || slices.ContainsFunc(names, func(name string) bool {
 		target := joinPath(dir, name)

@@ -33,7 +33,7 @@ func (k *layer) isOpaque() bool {
 func (k *layer) bases() []string {
 	var names []string
 	for _, item := range append(slices.Clone(k.list("resources")), k.list("bases")...) {
-		names = append(names, item.Value)
+		names = append(names, resolveAlias(item).Value)
 	}
 	return names
 }
@@ -138,7 +138,7 @@ func (k *layer) patchesMerge() outcome { return k.patchList("patchesStrategicMer
 func (k *layer) patchList(field string) outcome {
 	entries := k.list(field)
 	for i := len(entries) - 1; i >= 0; i-- {
-		entry := entries[i]
+		entry := resolveAlias(entries[i])
 		target := memberOf(entry, "target")
 		certain := true
 		if target != nil {
