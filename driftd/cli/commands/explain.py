@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
 import sys
+import textwrap
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
 
 _LONG = 300
 """Characters of a value that is printed in one line."""
+_TITLE = re.compile(r" {2}\S[^:]*?\s{2,}")
+"""What stands before the text of a line with a title, such as `  declared in  `."""
 _EXCUSED = 40
 """Excused places that are listed."""
 _STATUS = {
@@ -53,7 +58,7 @@ def explain_command(application: str, resource: str, path: str, output: str, **f
     """
     from driftd.cli import formats
     from driftd.cli.progress import Narrator
-    from driftd.cli.terminal import printable
+    from driftd.cli.terminal import printable, width_of
     from driftd.model.report import ResourceStatus
 
     chosen = options.look_options(flags, names=(application,)) | options.baseline_options(flags)
@@ -69,9 +74,29 @@ def explain_command(application: str, resource: str, path: str, output: str, **f
     elif output == "yaml":
         formats.write_yaml(found)
     else:
-        lines = sentences(found, asked=bool(path))
-        sys.stdout.writelines(printable(line) + "\n" for line in lines)
+        # What reads a pipe wants a line for each thing, whatever its length.
+        wide = not (sys.stdout.isatty() or os.environ.get("COLUMNS"))
+        width = 0 if wide else width_of(sys.stdout)
+        for line in sentences(found, asked=bool(path)):
+            sys.stdout.write(folded(printable(line), width) + "\n")
     return 2 if found.resource.status is ResourceStatus.UNKNOWN else 0
+
+
+def folded(line: str, width: int) -> str:
+    """`line` over lines of at most `width` columns (0: unlimited); words are never broken.
+
+    What follows a title stays below what stands beside it.
+    """
+    if not width or len(line) <= width:
+        return line
+    indent = _TITLE.match(line)
+    return textwrap.fill(
+        line,
+        width,
+        subsequent_indent=" " * len(indent[0]) if indent else "  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def sentences(found: Explanation, *, asked: bool) -> Iterator[str]:
