@@ -40,10 +40,9 @@ async def field_places(
     by_index = {source.index: source for source in sources}
     found: dict[tuple[ResourceKey, str], Place] = {}
     for index, group in groupby(asked, key=lambda one: one[0].origin.source):
-        source = by_index.get(index)
-        if source is None:
+        source, wanted = by_index.get(index), _bounded(group)
+        if source is None or not wanted:
             continue
-        wanted = _bounded(group)
         try:
             answer = await sandbox.locate(
                 source.tree,
