@@ -18,7 +18,7 @@ SECTION_TITLES = {
     ChangeClass.INJECTED: "injected: nobody owns it (webhooks), not drift",
     ChangeClass.REWRITTEN: "rewritten: changed on admission, not drift",
     ChangeClass.PENDING: "pending: Git is ahead, not drift",
-    order.IGNORED: "ignored: by rule, not drift",
+    order.IGNORED: "ignored: by a rule or a file, not drift",
 }
 _SEVERITY_STYLES = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "cyan"}
 _SEVERITY_COLUMN = 10

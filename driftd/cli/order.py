@@ -67,11 +67,17 @@ def worst_severity(items: Iterable[ResourceReport]) -> str:
 
 
 def resources(items: Iterable[ResourceReport]) -> list[ResourceReport]:
-    """Drifted before unknown before fine; within a status the worst severity first."""
+    """Drifted, unknown, fine, then accepted; within a status the worst severity first."""
+
+    def rank(item: ResourceReport) -> int:
+        if item.ignored_by is not UNSET:
+            return len(_RESOURCES)
+        return 0 if item.is_drift else _RESOURCES.index(item.status)
+
     return sorted(
         items,
         key=lambda item: (
-            0 if item.is_drift else _RESOURCES.index(item.status),
+            rank(item),
             worst_change(item),
             _RESOURCES.index(item.status),
             item.kind,

@@ -75,8 +75,9 @@ def baseline_command(
         )
     finally:
         narrator.close()
-    body = _entries(report, baseline, values=flags["hash_key_file"] is None)
-    text = "".join(f"{line}\n" for line in (*_head(report, left_out), *body))
+    keyed = flags["hash_key_file"] is not None
+    body = _entries(report, baseline, values=not keyed)
+    text = "".join(f"{line}\n" for line in (*_head(report, left_out, key=keyed), *body))
     if file is None:
         sys.stdout.write(text)
     else:
@@ -97,13 +98,13 @@ def _write(file: Path, text: str) -> None:
         raise ConfigError(f"{file}: cannot be written ({error.strerror})") from error
 
 
-def _head(report: DriftReport, left_out: tuple[LeftOut, ...]) -> Iterator[str]:
+def _head(report: DriftReport, left_out: tuple[LeftOut, ...], *, key: bool) -> Iterator[str]:
     """Comments: what the file is, and what is not in it."""
     from driftd.cli.terminal import printable
 
     yield f"# Findings of {report.generated_at} that are accepted until they expire."
     yield "# Review it, say who owns each entry and why it may stay, and commit it."
-    yield "# Use it with: driftd check --baseline FILE"
+    yield "# Use it with: driftd check --baseline FILE" + (" --hash-key-file KEY" if key else "")
     by_reason: dict[str, list[LeftOut]] = {}
     for one in left_out:
         by_reason.setdefault(one.reason, []).append(one)

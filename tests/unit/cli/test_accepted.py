@@ -6,6 +6,7 @@ import json
 import msgspec
 import pytest
 
+from driftd.cli import order
 from driftd.cli.formats import _names
 from driftd.cli.github import github
 from driftd.cli.junit import junit
@@ -81,3 +82,12 @@ def test_sarif(report):
     (result,) = run["results"]
     assert (result["level"], result["kind"]) == ("none", "informational")
     assert result["suppressions"] == [{"kind": "external", "justification": BY}]
+
+
+def test_accepted_objects_come_last(report, sample):
+    """A reader sees what counts first: accepted objects stand below it."""
+    (accepted,) = report.applications[0].resources
+    missing = msgspec.structs.replace(accepted, status=ResourceStatus.MISSING)
+    extra = sample.resource("Secret", "z", status=ResourceStatus.EXTRA)
+    fine = sample.resource("Secret", "fine")
+    assert order.resources([missing, fine, extra]) == [extra, fine, missing]
