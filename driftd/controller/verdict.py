@@ -95,6 +95,13 @@ def application_report(
     )
 
 
+def _instances(application: Application) -> frozenset[str]:
+    """What Argo CD writes into its tracking label; `NAMESPACE_NAME` outside its own namespace."""
+    if application.flux is not None:
+        return frozenset()
+    return frozenset({application.name, f"{application.namespace}_{application.name}"})
+
+
 class Verdict:
     """Judges the objects of one application against one observation."""
 
@@ -109,6 +116,7 @@ class Verdict:
             deployers=deployers_of(application),
             facts=look.observation.facts,
             instance_label=look.instance_label if "label" in application.tracking else None,
+            instances=_instances(application),
             synced_here=bool(application.synced_revisions)
             and application.synced_revisions == desired.revisions,
             sealer=look.sealer,

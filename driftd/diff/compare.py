@@ -48,6 +48,8 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     facts: Facts = Facts()
     strict: bool = False
     instance_label: str | None = None
+    instances: frozenset[str] = frozenset()
+    """Values of Argo CD's default tracking label that name the application."""
     synced_here: bool = False
     """Whether Argo CD says that it has synced just the revision that is compared."""
     sealer: mask.Sealer | None = None
@@ -120,7 +122,9 @@ def subject_of(
     context: Context,
 ) -> Subject:
     """The object under comparison; `wanted` is a desired view, `found` are live's entries."""
-    view = live_view(live, wanted, instance_label=context.instance_label)
+    view = live_view(
+        live, wanted, instance_label=context.instance_label, instances=context.instances
+    )
     # The creation time tells who created the object; it is read, never compared.
     created = (live.get("metadata") or {}).get("creationTimestamp")
     return Subject(
@@ -158,7 +162,9 @@ def _mark_rewritten(
         proven = context.synced_here and all(_is_argo_cds_apply(e) for e in finding.owners)
         if not proven and all(_is_recorded_apply(entry) for entry in finding.owners):
             if record is None:
-                sent = last_applied_view(live, wanted, instance_label=context.instance_label)
+                sent = last_applied_view(
+                    live, wanted, instance_label=context.instance_label, instances=context.instances
+                )
                 record = _canonical(sent) == _canonical(wanted)
             proven = record
         if proven:

@@ -46,6 +46,9 @@ TOOL_LABELS: Final[dict[str, str | None]] = {
 }
 """Labels likewise, with the value that they must have (None: any)."""
 
+INSTANCE_LABEL: Final = "app.kubernetes.io/instance"
+"""The label that Argo CD tracked by before version 3, unless it was told another one."""
+
 _JOB_LABELS: Final = {
     "batch.kubernetes.io/controller-uid": "uid",
     "batch.kubernetes.io/job-name": "name",
@@ -83,12 +86,18 @@ def desired_view(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def live_view(
-    body: dict[str, Any], desired: dict[str, Any], *, instance_label: str | None = None
+    body: dict[str, Any],
+    desired: dict[str, Any],
+    *,
+    instance_label: str | None = None,
+    instances: frozenset[str] = frozenset(),
 ) -> dict[str, Any]:
     """What the cluster holds, as it is compared with `desired` (a desired view).
 
     Metadata of deployment tools that Git does not declare is left out: tracking marks,
     release names, last-applied configurations. `instance_label` is Argo CD's tracking label.
+    `instances` are the values of the default tracking label that name the application itself:
+    with one of them it is Argo CD's mark, which overwrites what Git declares there.
     """
     view = {k: v for k, v in body.items() if k not in ("status", "metadata", "apiVersion", "kind")}
     metadata = body.get("metadata") or {}
@@ -106,9 +115,13 @@ def live_view(
     if "labels" in kept:
         wanted = declared.get("labels") or {}
         kept["labels"] = {
-            name: value
+            name: wanted[name] if name in wanted and _names_it(name, value, instances) else value
             for name, value in kept["labels"].items()
-            if name in wanted or not _is_tool_label(name, value, body, instance_label)
+            if name in wanted
+            or not (
+                _is_tool_label(name, value, body, instance_label)
+                or _names_it(name, value, instances)
+            )
         }
     view["metadata"] = {name: value for name, value in kept.items() if value}
     if kind == "Job":
@@ -171,7 +184,11 @@ def _is_token_mount(mount: dict[str, Any], tokens: set[str]) -> bool:
 
 
 def last_applied_view(
-    body: dict[str, Any], desired: dict[str, Any], *, instance_label: str | None = None
+    body: dict[str, Any],
+    desired: dict[str, Any],
+    *,
+    instance_label: str | None = None,
+    instances: frozenset[str] = frozenset(),
 ) -> dict[str, Any] | None:
     """What the last client-side apply sent, as it is compared with `desired` (a desired view).
 
@@ -188,7 +205,7 @@ def last_applied_view(
     if not isinstance(applied, dict):
         return None
     sent = {**desired_view(applied), "kind": applied.get("kind", "")}
-    return live_view(sent, desired, instance_label=instance_label)
+    return live_view(sent, desired, instance_label=instance_label, instances=instances)
 
 
 def _drop_job_labels(view: dict[str, Any], job: dict[str, Any]) -> None:
@@ -219,6 +236,11 @@ def _is_tool_label(name: str, value: Any, body: dict[str, Any], instance_label: 
     if body.get("kind") == "Job" and _is_job_label(name, value, body.get("metadata") or {}):
         return True
     return name == instance_label
+
+
+def _names_it(name: str, value: Any, instances: frozenset[str]) -> bool:
+    """Whether a label is Argo CD's mark of the very application that declares the object."""
+    return name == INSTANCE_LABEL and value in instances
 
 
 def _is_job_label(name: str, value: Any, job: dict[str, Any]) -> bool:

@@ -7,6 +7,7 @@ import json
 from copy import deepcopy
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -72,6 +73,31 @@ def test_marks_of_tools_count_only_when_declared() -> None:
     view = live_view(live, declared, instance_label="app.kubernetes.io/instance")
     assert view["metadata"]["annotations"] == {"meta.helm.sh/release-name": "r", "mine": "x"}
     assert view["metadata"]["labels"] == {"app.kubernetes.io/instance": "shop"}
+
+
+@pytest.mark.parametrize("value", ["shop", "argocd_shop"])
+def test_the_tracking_label_that_names_the_application(value: str) -> None:
+    """Argo CD's default label is its mark with the application's name, also over Git's value."""
+    instances = frozenset({"shop", "argocd_shop"})
+    label = "app.kubernetes.io/instance"
+    live = body()
+    live["metadata"]["labels"] = {label: value, "other": value}
+    assert live_view(live, {}, instances=instances)["metadata"]["labels"] == {"other": value}
+    declared = {"metadata": {"labels": {label: "release"}}}
+    view = live_view(live, declared, instances=instances)
+    assert view["metadata"]["labels"] == {label: "release", "other": value}
+
+
+def test_the_tracking_label_of_another_application() -> None:
+    """With any other value, or where no name is known, the label is compared as all others."""
+    label = "app.kubernetes.io/instance"
+    live = body()
+    live["metadata"]["labels"] = {label: "mallory"}
+    declared = {"metadata": {"labels": {label: "release"}}}
+    for wanted in ({}, declared):
+        for instances in (frozenset({"shop"}), frozenset[str]()):
+            view = live_view(live, wanted, instances=instances)
+            assert view["metadata"]["labels"] == {label: "mallory"}
 
 
 def test_managed_by_is_helms_only() -> None:
