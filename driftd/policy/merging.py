@@ -1,7 +1,7 @@
 """What a change in Git brings with it: how much it matters, and what it sets off in the cluster.
 
-Unlike drift, a change in Git is meant: a new image is the normal case. Critical is what newly
-gives power away, and what takes a safeguard or data away.
+Unlike drift, a change in Git is meant: a new container is the normal case. Critical is what
+newly gives power away, an image of another name, and what takes a safeguard or data away.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from driftd.model import places
 from driftd.model.preview import Action, Effect, Level
 from driftd.model.report import Change
 from driftd.model.resource import Json, ResourceKey
-from driftd.policy.severity import severity
+from driftd.policy.severity import is_image, severity
 
 Judged = tuple[Level, str]
 
@@ -90,7 +90,7 @@ def field_severity(kind: str, change: Change) -> Judged:
     if lost:
         return "critical", lost
     level, reason = severity(kind, change)
-    if level == "critical":
+    if level == "critical" and not is_image(place):
         return "high", reason
     return ("low" if level == "info" else level), reason
 

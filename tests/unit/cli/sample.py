@@ -82,7 +82,7 @@ def deployment():
         change(
             f"{pod}/containers/0/image",
             desired="ghcr.io/example/app1:v1.0.0",
-            live="ghcr.io/example/app1:v1.0.0-debug",
+            live="ghcr.io/example/app1-debug:v1.0.0",
             ssa_path=f"{CONTAINER}/f:image",
             severity="critical",
             severity_reason="an image decides what runs",

@@ -112,7 +112,7 @@ def test_one_command_for_each_change(sample):
     assert message.split("\n") == [
         (
             "containers[name=app1].image, Git → cluster: "
-            "ghcr.io/example/app1:v1.0.0 → ghcr.io/example/app1:v1.0.0-debug"
+            "ghcr.io/example/app1:v1.0.0 → ghcr.io/example/app1-debug:v1.0.0"
         ),
         "by kubectl-edit (Update), 3h ago (2026-03-04T08:41:12Z), exact",
         "critical: an image decides what runs",

@@ -116,7 +116,7 @@ def test_failure_says_which_fields_and_who(sample):
     failure = case.find("failure")
     assert failure.attrib["message"].startswith("containers[name=app1].image, spec.replicas")
     assert failure.attrib["message"].endswith("; by kubectl, kubectl-edit")
-    assert "ghcr.io/example/app1:v1.0.0 → ghcr.io/example/app1:v1.0.0-debug" in failure.text
+    assert "ghcr.io/example/app1:v1.0.0 → ghcr.io/example/app1-debug:v1.0.0" in failure.text
     assert "in apps/app1/base/deployment.yaml\non cluster production" in failure.text
     assert case.attrib["file"] == "apps/app1/base/deployment.yaml"
     assert "istio-proxy" not in failure.text

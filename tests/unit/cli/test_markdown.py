@@ -104,7 +104,7 @@ def test_changes(sample):
     assert first[1].endswith("an image decides what runs")
     assert first[2:4] == [
         "ghcr.io/example/app1:v1.0.0",
-        "ghcr.io/example/app1:v1.0.0-debug",
+        "ghcr.io/example/app1-debug:v1.0.0",
     ]
     assert first[4].startswith("kubectl-edit (Update), 3h ago")
     levels = [words(row[0]).partition(":")[0] for row in changes[1:6]]

@@ -31,6 +31,7 @@ def change(path: str, old: Any, new: Any) -> Change:
     ("path", "old", "new", "level"),
     [
         (f"{CONTAINER}/image", "a:1", "a:2", "high"),
+        (f"{CONTAINER}/image", "a:1", "evil/a:1", "critical"),
         (f"{CONTAINER}/securityContext/privileged", UNSET, True, "critical"),
         (f"{CONTAINER}/securityContext/privileged", True, False, "high"),
         (f"{CONTAINER}/securityContext", UNSET, {"runAsNonRoot": True}, "high"),
@@ -46,7 +47,7 @@ def change(path: str, old: Any, new: Any) -> Change:
     ],
 )
 def test_severity_of_fields(path: str, old: Any, new: Any, level: str) -> None:
-    """Critical is what gives power away or takes a safeguard away; a new image is high."""
+    """Critical is what gives power away or takes a safeguard away, and another image."""
     assert field_severity("Deployment", change(path, old, new))[0] == level
 
 

@@ -89,3 +89,27 @@ def test_a_numeric_map_key_is_no_list_step() -> None:
 def test_order_has_every_level_once() -> None:
     """The order of levels is complete, worst first."""
     assert ORDER == ("critical", "high", "medium", "low", "info")
+
+
+@pytest.mark.parametrize(
+    ("desired", "live", "level"),
+    [
+        ("ghcr.io/a/b:1", "ghcr.io/a/b:2", "high"),
+        ("ghcr.io/a/b:1", "ghcr.io/a/b@sha256:0f", "high"),
+        ("reg:5000/a:1@sha256:0e", "reg:5000/a:1@sha256:0f", "high"),
+        ("ghcr.io/a/b:1", "ghcr.io/evil/b:1", "critical"),
+        ("reg:5000/a:1", "reg:5001/a:1", "critical"),
+        ("ghcr.io/a/b:1", "ghcr.io/a/b", "critical"),
+        ("reg:5000/a", "reg:5000/a:1", "critical"),
+    ],
+)
+def test_images(desired: str, live: str, level: str) -> None:
+    """Another version of one image is high; another image, or one without version, is critical."""
+    made = Change(
+        kind=ChangeKind.MODIFIED,
+        change_class=ChangeClass.DECLARED,
+        path=f"{POD}/containers/0/image",
+        desired=desired,
+        live=live,
+    )
+    assert severity("Deployment", made)[0] == level
