@@ -18,10 +18,11 @@ from driftd.cluster.destinations import ClusterTarget
 from driftd.controller.baselines import load_acceptance
 from driftd.controller.declared import Declared, Entry, declare
 from driftd.controller.desired import Desired, desired_state, synced_state
+from driftd.controller.judge import judge
 from driftd.controller.observed import ClusterView, Observation, observe, view_cluster
 from driftd.controller.options import CheckOptions
 from driftd.controller.places import with_places
-from driftd.controller.verdict import Look, Verdict, application_report, judge, marks_of
+from driftd.controller.verdict import Look, Verdict, application_report, marks_of
 from driftd.controller.workspace import Progress, Workspace
 from driftd.diff.mask import Sealer
 from driftd.diff.schema import SchemaSet

@@ -12,8 +12,9 @@ from msgspec import UNSET, UnsetType
 
 from driftd.controller.declared import Entry
 from driftd.controller.desired import Desired
+from driftd.controller.judge import judge
 from driftd.controller.preview_fate import is_automated, outlives, survives
-from driftd.controller.verdict import Look, Verdict, judge
+from driftd.controller.verdict import Look, Verdict
 from driftd.diff.between import between, overlap, pointer_of
 from driftd.diff.wellknown import wellknown_schemas
 from driftd.errors import DriftdError

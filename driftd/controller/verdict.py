@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
 import orjson
 from msgspec import UNSET, UnsetType
 
@@ -34,10 +33,6 @@ from driftd.model.report import (
 )
 from driftd.model.resource import GVK, LiveObject, Manifest, ResourceKey, Unchecked
 from driftd.policy.baseline import Seal
-from driftd.policy.customizations import NamedIgnore
-from driftd.policy.ignore import JqAnswer, Rule, expressions_for, ignored, rule_conditions, rules_of
-from driftd.policy.severity import severity
-from driftd.sandbox.pool import SandboxPool
 from driftd.source.url import public
 
 DEPLOYERS_ANNOTATION = "driftd.io/deployers"
@@ -395,80 +390,3 @@ def _describes(mark: str, key: ResourceKey) -> bool:
     group, _, kind = kind.rpartition("/")
     namespace, _, name = place.partition("/")
     return (group, kind, name) == (key.group, key.kind, key.name) and namespace == key.namespace
-
-
-async def judge(
-    application: Application,
-    resources: list[ResourceReport],
-    desired: Mapping[ResourceKey, Manifest],
-    live: Mapping[ResourceKey, LiveObject],
-    sandbox: SandboxPool,
-    *,
-    shared: Sequence[NamedIgnore] = (),
-) -> tuple[list[ResourceReport], list[Condition]]:
-    """Attach severity and the ignoring rule to every change; rules that failed are conditions.
-
-    `shared` are rules of all applications, from `argocd-cm`.
-    """
-    rules = rules_of(application, shared)
-    matched: set[str] = set()
-    failures: dict[str, str] = {}
-    judged: list[ResourceReport] = []
-    for resource in resources:
-        if not resource.changes:
-            judged.append(resource)
-            continue
-        key = ResourceKey(resource.group, resource.kind, resource.namespace, resource.name)
-        changes = tuple(_rated(resource.kind, change) for change in resource.changes)
-        if rules:
-            sides = {"live": live.get(key), "desired": desired.get(key)}
-            answers = await _answers(application, rules, key, sides, sandbox, failures)
-            changes, used = ignored(rules, key, changes, answers)
-            matched |= used
-        status = resource.status
-        if status is not ResourceStatus.OUT_OF_SYNC or resource.reason is UNSET:
-            status = status_of(changes)
-        judged.append(msgspec.structs.replace(resource, changes=changes, status=status))
-    return judged, rule_conditions(rules, matched, failures)
-
-
-def _rated(kind: str, change: Change) -> Change:
-    level, reason = severity(kind, change)
-    return msgspec.structs.replace(change, severity=level, severity_reason=reason)
-
-
-async def _answers(
-    application: Application,
-    rules: tuple[Rule, ...],
-    key: ResourceKey,
-    sides: Mapping[str, LiveObject | Manifest | None],
-    sandbox: SandboxPool,
-    failures: dict[str, str],
-) -> dict[str, JqAnswer]:
-    expressions = expressions_for(rules, key)
-    if not expressions:
-        return {}
-    objects = {side: one for side, one in sides.items() if one is not None}
-    try:
-        answer = await sandbox.jq(
-            expressions,
-            [msgspec.Raw(one.body) for one in objects.values()],
-            project=application.spec.project or "default",
-        )
-    except DriftdError as error:
-        failures.update(dict.fromkeys(expressions, error.message))
-        return {}
-    answers: dict[str, JqAnswer] = {}
-    for position, expression in enumerate(expressions):
-        outcomes = [outcomes[position] for outcomes in answer.results]
-        failure = next((outcome.error for outcome in outcomes if outcome.error), "")
-        if failure:
-            failures[expression] = failure
-        paths = {
-            side: tuple(tuple(str(step) for step in path) for path in outcome.paths)
-            for side, outcome in zip(objects, outcomes, strict=True)
-        }
-        answers[expression] = JqAnswer(
-            live=paths.get("live", ()), desired=paths.get("desired", ()), error=failure
-        )
-    return answers

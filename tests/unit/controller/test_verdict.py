@@ -12,11 +12,11 @@ import pytest
 from msgspec import UNSET
 
 from driftd.cluster.reader import ApiResource
+from driftd.controller.judge import judge
 from driftd.controller.verdict import (
     DEPLOYERS_ANNOTATION,
     application_report,
     deployers_of,
-    judge,
     status_of,
 )
 from driftd.diff.compare import DEPLOYERS
