@@ -55,6 +55,12 @@ def rank_of(app: ApplicationPreview) -> int:
     return min((LEVELS.index(one.severity) for one in app.resources), default=len(LEVELS))
 
 
+def levels_text(app: ApplicationPreview) -> str:
+    """`1 critical, 2 high`: the objects of an application by severity, the worst first."""
+    counts = Counter(str(one.severity) for one in app.resources)
+    return ", ".join(f"{counts[level]} {level}" for level in LEVELS if counts[level])
+
+
 def objects(app: ApplicationPreview) -> list[ObjectPreview]:
     """The objects of an application, the worst first."""
     actions = list(PAST)

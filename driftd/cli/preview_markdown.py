@@ -17,7 +17,7 @@ _RESERVE = 900
 _CELL = 100
 _TEXT = 600
 _LINES = 6
-_HEAD = ("What", "Object", "Field", "Old", "New", "To know")
+_HEAD = ("Severity", "What", "Object", "Field", "Old", "New", "To know")
 
 
 def markdown(report: PreviewReport) -> str:
@@ -42,7 +42,8 @@ def markdown(report: PreviewReport) -> str:
     for text in filter(None, quiet):
         page.add(f"{text}.\n\n")
     _conditions(page, report.conditions)
-    for app in findings.ordered(report.applications):
+    # A reader of a comment sees its head: the worst application first, whatever its cluster.
+    for app in sorted(findings.ordered(report.applications), key=findings.rank_of):
         _application(page, app)
     page.end(f"Rendered and compared at {report.generated_at}", command="check --preview -o json")
     return page.text
@@ -55,7 +56,9 @@ def _application(page: Page, app: ApplicationPreview) -> None:
     name = one_line(app.name)
     where = one_line(findings.cluster_of(app))
     # Inside a summary there are no code spans, so what could be markup is escaped.
+    levels = findings.levels_text(app)
     title = f"<b>{_escaped(name)}</b> on {_escaped(where)}: {app.action}, {number}"
+    title += f" ({levels})" if levels else ""
     if not page.add(f"<details><summary>{title}</summary>\n\n", what="applications", reserve=400):
         return
     facts = "" if app.automated else "Nobody syncs it automatically: the changes wait for a sync.\n"
@@ -78,23 +81,27 @@ def _object(one: ObjectPreview) -> list[str]:
     place = f"{name}<br>in {code(origin)}" if origin else name
     notes = [code(one.reason, _TEXT)] if one.reason is not UNSET else []
     if not one.changes and one.severity == "critical":
-        notes.append(f"**critical**: {code(one.severity_reason)}")
+        notes.append(code(one.severity_reason))
     effect = findings.effect_text(one)
     if effect:
         notes.append(f"**{one.effect}**: {code(str(one.effect_reason))}")
     rows = []
     if notes or not one.changes:
-        rows.append(row((str(one.action), place, "", "", "", "<br>".join(notes))))
+        level = "" if one.changes else _level(one.severity)
+        rows.append(row((level, str(one.action), place, "", "", "", "<br>".join(notes))))
         place = name
     for change in findings.fields(one):
         old, new = _cells(change)
         told = [code(note, _TEXT) for note in findings.notes_of(change)]
-        if change.severity == "critical":
-            told.insert(0, "**critical**")
         path = code(findings.path_of(change, one))
-        rows.append(row((str(change.kind), place, path, old, new, "<br>".join(told))))
+        cells = (str(change.kind), place, path, old, new, "<br>".join(told))
+        rows.append(row((_level(change.severity), *cells)))
         place = name
     return rows
+
+
+def _level(severity: str) -> str:
+    return "**critical**" if severity == "critical" else severity
 
 
 def _cells(change: FieldChange) -> tuple[str, str]:

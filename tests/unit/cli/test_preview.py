@@ -216,6 +216,21 @@ def test_markdown_is_a_comment():
     assert "**critical**" in text
 
 
+def test_markdown_tells_severity():
+    """Each change has its severity in the first column, and the unfolded line counts them."""
+    text = markdown(full())
+    assert "3 objects (1 critical, 1 high, 1 medium)</summary>" in text
+    head, _, *rows = [line for line in text.splitlines() if line.startswith("|")][-7:]
+    assert head.startswith("| Severity | What |")
+    assert [row.split(" | ")[0] for row in rows] == [
+        "| **critical**",
+        "| ",
+        "| high",
+        "| high",
+        "| medium",
+    ]
+
+
 def test_markdown_fits_a_comment():
     """However much changes, a comment stays below the limit, whole, and says what was cut."""
     many = [item(f"web-{n}", field(old="x" * 300, new="y" * 300)) for n in range(900)]
