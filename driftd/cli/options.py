@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from driftd.cli import completing
 
@@ -54,6 +55,20 @@ class Sections(click.ParamType[tuple[str, ...]]):
             known = ", ".join((*OPTIONAL_SECTIONS, "all"))
             self.fail(f"{value!r}: choose from {known}", param, ctx)
         return OPTIONAL_SECTIONS if "all" in names else tuple(names)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """The sections that begin so; after a comma those that were not named yet."""
+        from driftd.cli.order import OPTIONAL_SECTIONS
+
+        before, comma, start = incomplete.rpartition(",")
+        named = before.split(",")
+        return [
+            CompletionItem(f"{before}{comma}{name}")
+            for name in (*OPTIONAL_SECTIONS, "all")
+            if name.startswith(start) and name not in named
+        ]
 
 
 def flag(*names: str, **attributes: Any) -> Callable[[Command], Command]:

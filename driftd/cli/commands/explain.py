@@ -38,7 +38,11 @@ _STATUS = {
 
 @click.command("explain", short_help="Say why an object or a field is drift, or is not.")
 @click.argument("application", metavar="APP", shell_complete=completing.application_names)
-@click.argument("resource", metavar="KIND[.GROUP]/[NAMESPACE/]NAME")
+@click.argument(
+    "resource",
+    metavar="KIND[.GROUP]/[NAMESPACE/]NAME",
+    shell_complete=completing.resource_names,
+)
 @click.argument("path", metavar="[PATH]", default="")
 @options.baseline_flags
 @options.repository_flags

@@ -80,9 +80,59 @@ def test_large_repositories_end_in_time(tmp_path, monkeypatch):
     (tmp_path / "b.yaml").write_text(APPLICATION.format(name="late"))
     moments = iter([0.0, 0.1, 9.0])
     monkeypatch.setattr(time, "monotonic", lambda: next(moments))
-    assert list(completing._applications(tmp_path)) == ["first"]
+    assert ["first" in text for _, text in completing._documents(tmp_path)] == [True]
 
 
 def test_help_topics(completed):
     """`driftd help` completes topics and commands."""
     assert completed("help", "ex") == ["exit-codes", "explain"]
+
+
+SETS = """\
+apiVersion: argoproj.io/v1alpha1
+kind: ApplicationSet
+metadata: {name: services}
+spec:
+  generators:
+    - git:
+        directories:
+          - path: services/*
+          - path: services/templates
+            exclude: true
+  template:
+    metadata: {name: '{{path.basename}}'}
+---
+apiVersion: argoproj.io/v1alpha1
+kind: ApplicationSet
+metadata: {name: regions}
+spec:
+  generators:
+    - list: {elements: [{region: eu}, {region: us}, {zone: a}]}
+  template:
+    metadata: {name: 'shipping-{{ .region }}'}
+"""
+
+
+def test_applications_of_sets(completed, tmp_path):
+    """A list and the folders of a git generator make names; what cannot be filled in does not."""
+    for name in ("billing", "shelf", "templates"):
+        (tmp_path / "services" / name).mkdir(parents=True)
+    (tmp_path / "sets.yaml").write_text(SETS)
+    assert completed("check", "bil") == ["billing"]
+    assert completed("check", "--app", "sh") == ["shelf", "shipping-eu", "shipping-us", "shop"]
+    assert completed("check", "t") == []
+
+
+def test_objects(completed, tmp_path):
+    """Objects complete with kind and name, as documents of the checkout declare them."""
+    (tmp_path / "web.yaml").write_text("kind: ConfigMap\nmetadata:\n  name: web\n")
+    assert completed("explain", "shop", "con") == ["configmap/web"]
+
+
+def test_sections(completed):
+    """--show completes each name of its list."""
+    assert completed("check", "--show", "ign") == ["ignored"]
+    assert completed("check", "--show", "ignored,re") == [
+        "ignored,review",
+        "ignored,rewritten",
+    ]
