@@ -64,8 +64,8 @@ class Declared:
 async def declare(workspace: Workspace, options: CheckOptions, progress: Progress) -> Declared:
     """Find the Applications (in the repository, or live on the hub) and map them.
 
-    Raises SourceError if there is neither a repository nor a hub, and ConfigError if names
-    were given and no application has one of them.
+    Raises SourceError if there is neither a repository nor a hub, and ConfigError for
+    each name or glob given that no application has.
     """
     conditions: list[Condition] = []
     customizations = Customizations()
@@ -86,8 +86,10 @@ async def declare(workspace: Workspace, options: CheckOptions, progress: Progres
     applications = (*applications, *flux.applications)
     conditions += flux.conditions
     chosen = [app for app in applications if options.chooses(app)]
-    if not chosen and (options.applications or options.namespace):
-        raise _none_chosen(options, applications, conditions)
+    unmatched = options.unmatched(applications)
+    # Of several names, too, one that nothing has is a slip: what is left out must not pass as seen.
+    if unmatched or (not chosen and options.namespace):
+        raise _none_chosen(options, unmatched, applications, conditions)
     if not applications and not conditions:
         raise _none_declared(workspace)
     for note in _unused_flags(options, applications):
@@ -192,10 +194,14 @@ def _none_declared(workspace: Workspace) -> SourceError:
 
 
 def _none_chosen(
-    options: CheckOptions, applications: tuple[Application, ...], conditions: list[Condition]
+    options: CheckOptions,
+    unmatched: tuple[str, ...],
+    applications: tuple[Application, ...],
+    conditions: list[Condition],
 ) -> DriftdError:
-    wanted = ", ".join(options.applications) or f"namespace {options.namespace}"
-    names = listed(sorted(app.name for app in applications), wanted) or "none at all"
+    wanted = ", ".join(unmatched) or f"namespace {options.namespace}"
+    near = unmatched[0] if unmatched else wanted
+    names = listed(sorted(app.name for app in applications), near) or "none at all"
     # What is asked for may stand in a document that could not be read.
     broken = [c.message for c in conditions if c.severity is Severity.ERROR]
     unread = f"; not usable are: {' | '.join(broken)}" if broken else ""

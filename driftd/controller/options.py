@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -47,10 +47,26 @@ class CheckOptions:
 
     def chooses(self, application: Application) -> bool:
         """Whether the look includes an application."""
-        if self.namespace is not None and application.namespace != self.namespace:
+        if not self._in_namespace(application):
             return False
         return not self.applications or any(
-            fnmatchcase(application.name, pattern)
-            or fnmatchcase(application.qualified_name, pattern)
-            for pattern in self.applications
+            _names(pattern, application) for pattern in self.applications
         )
+
+    def unmatched(self, applications: Iterable[Application]) -> tuple[str, ...]:
+        """The names and globs that none of the applications has, in their order."""
+        there = [one for one in applications if self._in_namespace(one)]
+        return tuple(
+            pattern
+            for pattern in dict.fromkeys(self.applications)
+            if not any(_names(pattern, one) for one in there)
+        )
+
+    def _in_namespace(self, application: Application) -> bool:
+        return self.namespace is None or application.namespace == self.namespace
+
+
+def _names(pattern: str, application: Application) -> bool:
+    return fnmatchcase(application.name, pattern) or fnmatchcase(
+        application.qualified_name, pattern
+    )

@@ -22,6 +22,7 @@ from driftd.controller.preview_sides import Side, choose_sides
 from driftd.controller.verdict import Look
 from driftd.controller.workspace import Progress, Workspace
 from driftd.errors import ConfigError, DriftdError, SourceError, described
+from driftd.model.choices import listed
 from driftd.model.condition import Condition, Severity
 from driftd.model.preview import (
     ApplicationAction,
@@ -34,7 +35,6 @@ from driftd.policy.project import check_application
 
 _RENDERS = 4
 _NAMED = 5
-_LISTED = 30
 Where = ClusterTarget | str
 """A cluster, or the text of a destination that no cluster is known for."""
 
@@ -125,11 +125,13 @@ class _Preview:
             if c not in here and c.severity is Severity.ERROR
         ]
         names = [e.application for side in found for e in side.entries]
-        asked = self.options.applications or self.options.namespace
-        if asked and not any(map(self.options.chooses, names)):
-            wanted = ", ".join(self.options.applications) or f"namespace {asked}"
-            listed = ", ".join(sorted({app.name for app in names})[:_LISTED]) or "none at all"
-            raise ConfigError(f"no application matches {wanted}", hint=f"declared are: {listed}")
+        unmatched = self.options.unmatched(names)
+        asked = self.options.namespace
+        if unmatched or (asked and not any(map(self.options.chooses, names))):
+            wanted = ", ".join(unmatched) or f"namespace {asked}"
+            near = unmatched[0] if unmatched else wanted
+            shown = listed(sorted({app.name for app in names}), near) or "none at all"
+            raise ConfigError(f"no application matches {wanted}", hint=f"declared are: {shown}")
 
     def pairs(self) -> Iterable[tuple[Where, Pair]]:
         """Each application of both sides; one that goes elsewhere is two."""

@@ -46,6 +46,16 @@ async def test_no_application_has_the_name(world: World) -> None:
     assert caught.value.hint == "declared are: kept, shop"
 
 
+@pytest.mark.parametrize("absent", ["shpo", "shpo-*", "argocd/shpo"])
+async def test_one_of_several_names_matches_nothing(world: World, absent: str) -> None:
+    """A name or glob that nothing has is an error even beside one that matches."""
+    options = CheckOptions(applications=("kept", absent, absent))
+    with pytest.raises(ConfigError) as caught:
+        await declare(world.workspace, options, world.progress)
+    assert caught.value.message == f"no application matches {absent}"
+    assert caught.value.hint == "declared are: " + ("kept, shop" if "/" in absent else "shop, kept")
+
+
 async def test_nothing_is_declared(world: World) -> None:
     """A repository without Applications is an error, not an empty list."""
     for name in ("shop", "kept"):
