@@ -53,7 +53,7 @@ async def test_one_of_several_names_matches_nothing(world: World, absent: str) -
     with pytest.raises(ConfigError) as caught:
         await declare(world.workspace, options, world.progress)
     near = "kept, shop" if "/" in absent else "shop, kept"
-    assert str(caught.value) == f"no application matches {absent}; declared are: {near}"
+    assert caught.value.message == f"no application matches {absent}; declared are: {near}"
 
 
 async def test_nothing_is_declared(world: World) -> None:
