@@ -101,4 +101,5 @@ prove: worker testbed ## Long runs: random changes, then speed and memory beside
 	LIVED_IN_WAYS=all $(PYTEST) tests/e2e/test_lived_in.py -q
 	$(BIN)/python -m tests.perf.cli_start
 	$(BIN)/python -m tests.perf.compare
+	$(BIN)/python -m tests.perf.verdicts
 	$(BIN)/python -m tests.perf.scale
