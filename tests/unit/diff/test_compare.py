@@ -6,6 +6,7 @@ import json
 from copy import deepcopy
 from typing import Any
 
+import deepdiff
 import pytest
 
 from driftd.diff.compare import Context, compare
@@ -169,3 +170,31 @@ def test_what_somebody_added_is_not_pending() -> None:
     found = compare(key_of(desired), desired, live, node_of(desired), Context(), synced=synced)
     path = "/spec/template/spec/containers/0/ports/0/name"
     assert told(found.changes) == [("modified", "declared", path)]
+
+
+def test_no_whole_object_reaches_deepdiff(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What deepdiff is given is the three changed places and their ancestors, nothing else."""
+    given: list[Any] = []
+
+    class Recorder(deepdiff.DeepDiff):  # type: ignore[misc]
+        """The real one, which keeps what it was called with."""
+
+        def __init__(self, before: Any, after: Any, **options: Any) -> None:
+            given.extend((before, after))
+            super().__init__(before, after, **options)
+
+    monkeypatch.setattr(deepdiff, "DeepDiff", Recorder)
+    desired = deployment()
+    pod = desired["spec"]["template"]["spec"]
+    pod["containers"] += [{"name": f"c{n}", "image": f"registry.example/{n}"} for n in range(50)]
+    live = applied(desired)
+    live["spec"]["replicas"] = 9
+    live["spec"]["template"]["spec"]["containers"][7]["image"] = "registry.example/evil"
+    live["spec"]["template"]["metadata"]["labels"]["app"] = "other"
+    assert len(changes(desired, live)) == 3
+
+    def scalars(tree: Any) -> int:
+        return sum(map(scalars, tree.values())) if isinstance(tree, dict) else 1
+
+    assert [scalars(tree) for tree in given] == [3, 3]
+    assert sum(len(json.dumps(tree)) for tree in given) < 1000
