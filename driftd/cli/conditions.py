@@ -12,6 +12,7 @@ import click
 from driftd.cli.exit_code import ERROR, NO_DRIFT
 from driftd.cli.terminal import printable, width_of
 from driftd.model.condition import Condition, Severity
+from driftd.model.counts import counted
 
 if TYPE_CHECKING:
     from driftd.model.report import DiffReport, DriftReport, ReportCondition
@@ -57,8 +58,9 @@ def tell_report(report: DriftReport | DiffReport) -> None:
         for condition in group.conditions:
             add_condition(group.name, condition, complete=group.complete)
         for reason, resources in findings.unknown_reasons(group):
-            noun = "object" if len(resources) == 1 else "objects"
-            name = f"{group.name} ({len(resources)} {noun})" if group.application else ""
+            name = (
+                f"{group.name} ({counted(len(resources), 'object')})" if group.application else ""
+            )
             add(name, "error", f"Unknown: {reason}")
     _print(applications)
 

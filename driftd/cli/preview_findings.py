@@ -10,6 +10,7 @@ from msgspec import UNSET
 from driftd.cli import field_path, values
 from driftd.cli.findings import file_and_line, one_line
 from driftd.cli.terminal import printable
+from driftd.model.counts import counted
 from driftd.model.preview import (
     Action,
     ApplicationAction,
@@ -104,19 +105,18 @@ def _summary(applications: Sequence[ApplicationPreview]) -> str:
     for action, one, many in _APPLICATIONS:
         number = sum(app.action is action for app in applications)
         if number:
-            noun = "application" if number == 1 else "applications"
-            parts.append(f"{number} {noun} {one if number == 1 else many}")
+            parts.append(f"{counted(number, 'application')} {one if number == 1 else many}")
     resources = [item for app in applications for item in app.resources]
     counts = Counter(item.action for item in resources)
     told = [f"{counts[action]} {word}" for action, word in PAST.items() if counts[action]]
     if told:
-        total = f"{len(resources)} object{'' if len(resources) == 1 else 's'}"
+        total = counted(len(resources), "object")
         effects = Counter(item.effect for item in resources)
         rollouts, recreations = effects[Effect.ROLLOUT], effects[Effect.RECREATE]
         if recreations:
             told.append(f"{recreations} to recreate")
         if rollouts:
-            told.append(f"{rollouts} rollout{'' if rollouts == 1 else 's'}")
+            told.append(counted(rollouts, "rollout"))
         parts.append(f"{total}: {', '.join(told)}")
     return "; ".join(parts)
 
@@ -125,7 +125,7 @@ def untouched_text(number: int) -> str:
     """The line about drift that merging leaves alone; empty if there is none."""
     if not number:
         return ""
-    noun = "1 drifted field" if number == 1 else f"{number} drifted fields"
+    noun = counted(number, "drifted field")
     verb = "is" if number == 1 else "are"
     return f"{noun} of these objects {verb} not touched by this change (driftd check shows them)"
 
@@ -133,7 +133,7 @@ def untouched_text(number: int) -> str:
 def unchanged_text(report: PreviewReport) -> str:
     """How many applications stay as they are."""
     number = report.summary.applications.get(str(ApplicationAction.UNCHANGED), 0)
-    return f"{number} application{'' if number == 1 else 's'} unchanged" if number else ""
+    return f"{counted(number, 'application')} unchanged" if number else ""
 
 
 def object_name(one: ObjectPreview) -> str:

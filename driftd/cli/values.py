@@ -12,6 +12,7 @@ from typing import Any
 from msgspec import UNSET
 
 from driftd.cli.terminal import printable
+from driftd.model.counts import counted
 
 MASKED = "«masked»"
 MASKED_DIFFER = "values differ (masked)"
@@ -205,7 +206,7 @@ def _line_diff(desired: str, live: str, *, width: int, max_lines: int) -> LineDi
     lines = [f"{mark} {shorten(show(line), width - 2 if width else 0)}" for mark, line in marked]
     if len(lines) > max_lines:
         cut = len(lines) - max_lines
-        lines = [*lines[:max_lines], f"{ELLIPSIS} {cut} more lines (-o wide)"]
+        lines = [*lines[:max_lines], f"{ELLIPSIS} {counted(cut, 'more line')} (-o wide)"]
     return LineDiff(tuple(lines), "; ".join(notes))
 
 

@@ -24,6 +24,7 @@ from driftd.cluster.reader import (
 )
 from driftd.cluster.transport import ApiStatus, Response, Transport
 from driftd.errors import ClusterError, Forbidden, NotServed
+from driftd.model.counts import counted
 from driftd.model.resource import LiveObject
 
 PAGE_LIMIT = 500
@@ -208,7 +209,7 @@ class KubeCluster:
                 pages.turn(page.metadata)
             if broken:
                 # Told at the end: one bad object must not hide the pages after it.
-                raise self._unreadable(f"{broken} objects of: {pages.doing}")
+                raise self._unreadable(f"{counted(broken, 'object')} of: {pages.doing}")
         except ClusterError as error:
             return Listing(tuple(objects), {namespace: error}, complete=False)
         return Listing(tuple(objects), resource_version=pages.resource_version)

@@ -28,6 +28,7 @@ from driftd.controller.options import CheckOptions
 from driftd.controller.workspace import Progress, Workspace
 from driftd.errors import ClusterError, DriftdError, Forbidden, described
 from driftd.model.condition import Condition, Severity
+from driftd.model.counts import counted
 from driftd.model.report import API_VERSION, WireStruct
 from driftd.sandbox.pool import SandboxPool
 from driftd.source.process import MINIMUM_GIT, git_version
@@ -166,8 +167,9 @@ class Doctor:
         if hub is None:
             return
         text = (
-            f"{hub.name}: {len(hub.applications)} Applications, {len(hub.projects)} projects, "
-            f"{len(hub.clusters)} cluster Secrets"
+            f"{hub.name}: {counted(len(hub.applications), 'Application')}, "
+            f"{counted(len(hub.projects), 'project')}, "
+            f"{counted(len(hub.clusters), 'cluster Secret')}"
         )
         self._say("hub", "ok", text)
         self._conditions("hub", hub.conditions)
@@ -194,7 +196,7 @@ class Doctor:
         self._say(
             "repository",
             "ok",
-            f"{len(declared.entries)} applications, of which {rendered} render without errors",
+            f"{counted(len(declared.entries), 'application')}, {rendered} rendered without errors",
         )
         for note in workspace.repositories.notes:
             self._say("repository", "warn", note)
@@ -288,7 +290,7 @@ class Doctor:
                 self._say(area, "fail", described(answer))
             else:
                 allowed.add(kind)
-        self._say(area, "ok", f"may list {len(allowed)} of {len(needed)} kinds that are declared")
+        self._say(area, "ok", f"declared kinds that may be listed: {len(allowed)} of {len(needed)}")
         for kind, names in refused.items():
             self._refused(area, kind, names)
 

@@ -23,6 +23,7 @@ from driftd.diff.finding import ABSENT
 from driftd.diff.owners import Entry
 from driftd.diff.paths import pointer
 from driftd.errors import ConfigError
+from driftd.model.counts import counted
 from driftd.model.report import API_VERSION, Change, ReportCondition, ResourceReport, WireStruct
 from driftd.model.resource import Manifest, ResourceKey
 from driftd.policy.baseline import Hashes
@@ -204,7 +205,8 @@ def _unknown_resource(text: str, looked: Looked) -> ConfigError:
     if near:
         hint = "nearest are: " + ", ".join(near[:_SUGGESTIONS])
     else:
-        hint = f"driftd check {looked.report.name} --show all lists its {len(names)} objects"
+        objects = counted(len(names), "object")
+        hint = f"driftd check {looked.report.name} --show all lists its {objects}"
     return ConfigError(f"{looked.report.name} has no object {text}", hint=hint)
 
 

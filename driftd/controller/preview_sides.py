@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from driftd.controller.options import CheckOptions
 from driftd.controller.workspace import Progress, Workspace
 from driftd.errors import ConfigError
+from driftd.model.counts import counted
 from driftd.model.preview import PreviewRevision
 from driftd.source.git import GitRepository
 from driftd.source.revision import short_name
@@ -89,7 +90,7 @@ async def _base(repository: GitRepository, tip: str, target: str, progress: Prog
         return other
     if base != other:
         count = await repository.ahead(base, other)
-        commits = "1 commit" if count == 1 else f"{count} commits"
+        commits = counted(count, "commit")
         progress(
             f"note: {target} has {commits} that the change does not have; the base is where they "
             f"parted, {base[:8]}"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import UNSET
 
+from driftd.model.counts import counted
 from driftd.notify.message import Message, MessageDrift
 from driftd.notify.notifier import Notifier, check_url, post
 from driftd.settings.load import read_secret
@@ -30,9 +31,9 @@ def text_of(message: Message) -> str:
     name = f"{_plain(message.application)} on {_plain(message.cluster or 'unknown cluster')}"
     count, opened, closed = message.counts.open, message.counts.opened, message.counts.closed
     if message.type is Transition.DRIFTED:
-        return f"{name}: {_fields(count)} drifted from Git"
+        return f"{name}: {counted(count, 'field')} drifted from Git"
     if message.type is Transition.CHANGED:
-        return f"{name}: {opened} new, {closed} gone, {_fields(count)} drifted from Git"
+        return f"{name}: {opened} new, {closed} gone, {counted(count, 'field')} drifted from Git"
     if message.type is Transition.RECOVERED:
         return f"{name}: in sync with Git again"
     return f"{name}: cannot be judged"
@@ -86,10 +87,6 @@ class SlackNotifier(Notifier):
         url = read_secret(self._settings.url_file, "the URL of the Slack webhook")
         check_url(url, self._receiver)
         return url
-
-
-def _fields(count: int) -> str:
-    return "1 field" if count == 1 else f"{count} fields"
 
 
 def _section(text: str) -> dict[str, Any]:

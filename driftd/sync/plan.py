@@ -145,7 +145,7 @@ def _decide(
     fixed = {
         ResourceStatus.UNKNOWN: "it could not be judged",
         ResourceStatus.PENDING: "Git is ahead of what was synced last; that is not drift",
-        ResourceStatus.EXTRA: "it is not in Git; driftd does not delete on this rung",
+        ResourceStatus.EXTRA: "it is not in Git; driftd never deletes",
     }
     if status in fixed:
         return Skipped(key, fixed[status])

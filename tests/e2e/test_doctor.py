@@ -38,7 +38,7 @@ def test_healthy(site: Site) -> None:
     mark = site.cluster.audit_mark()
     seen = site.run("doctor", f"--kubeconfig={site.kubeconfig}")
     assert seen.exit_code == 0, seen.stdout
-    assert "may list 1 of 1 kinds" in seen.stdout
+    assert "declared kinds that may be listed: 1 of 1" in seen.stdout
     assert "clock agrees" in seen.stdout
     verbs = {
         event["verb"]

@@ -81,7 +81,9 @@ def test_drift_is_explained(site: Site) -> None:
         assert fact in text
     assert "class     declared" in text
     assert "severity  high: how many Pods run" in text
-    assert "Healing (rung heal) would do: nothing: the Application does not ask" in text
+    assert (
+        "Healing, where a rule allows it, would do: nothing: the Application does not ask" in text
+    )
 
 
 def test_places_that_are_no_drift_say_why(site: Site) -> None:

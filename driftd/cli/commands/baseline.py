@@ -11,6 +11,7 @@ import click
 from msgspec import UNSET
 
 from driftd.cli import calls, completing, options
+from driftd.model.counts import counted
 
 if TYPE_CHECKING:
     from driftd.model.report import DriftReport, ResourceReport
@@ -82,7 +83,7 @@ def baseline_command(
         sys.stdout.write(text)
     else:
         _write(file, text)
-    narrator.note(f"{len(baseline.entries)} findings written, {len(left_out)} left out")
+    narrator.note(f"{counted(len(baseline.entries), 'finding')} written, {len(left_out)} left out")
     if not report.complete:
         narrator.note("something could not be judged; driftd check says what")
     return 0 if report.complete else 2

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from driftd.cli import calls, exit_code, options
+from driftd.model.counts import counted
 
 if TYPE_CHECKING:
     from driftd.controller.summary import SweepSummary
@@ -50,19 +51,15 @@ def _text(summary: SweepSummary) -> str:
         f"{summary.applications[one]} {one}" for one in _STATUSES if summary.applications.get(one)
     )
     facts = [
-        f"{_count(total, 'application')}" + (f" ({statuses})" if total else ""),
-        _count(summary.open_drifts, "open drift"),
-        f"{_count(summary.sent, 'message')} sent, {summary.waiting} waiting",
+        f"{counted(total, 'application')}" + (f" ({statuses})" if total else ""),
+        counted(summary.open_drifts, "open drift"),
+        f"{counted(summary.sent, 'message')} sent, {summary.waiting} waiting",
         "heals: " + (_listed(summary.writes) or "none"),
     ]
     if summary.failed:
-        facts.append(f"{_count(summary.failed, 'look')} failed, see the log")
+        facts.append(f"{counted(summary.failed, 'look')} failed, see the log")
     return f"summary: {'; '.join(facts)}"
 
 
 def _listed(writes: Mapping[str, int]) -> str:
     return ", ".join(f"{number} {name}" for name, number in sorted(writes.items()))
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -128,7 +128,7 @@ def sentences(found: Explanation, *, asked: bool) -> Iterator[str]:
     yield from _rules(found)
     for entry in found.entries:
         yield from _entry(entry, found.resource)
-    yield f"Healing (rung heal) would do: {found.healing}"
+    yield f"Healing, where a rule allows it, would do: {found.healing}"
 
 
 def _reason(resource: ResourceReport) -> str:

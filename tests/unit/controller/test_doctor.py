@@ -61,9 +61,7 @@ async def test_all_is_well(world: World) -> None:
     checks = await examine(world, probe)
     assert told(checks, "fail") == told(checks, "warn") == []
     assert probe.asked == [("configmaps", "shop")]
-    assert ("repository", "2 applications, of which 2 render without errors", "") in told(
-        checks, "ok"
-    )
+    assert ("repository", "2 applications, 2 rendered without errors", "") in told(checks, "ok")
 
 
 async def test_refused_kind_fails_with_the_rule_to_add(world: World) -> None:
@@ -102,7 +100,7 @@ async def test_unreachable_cluster(world: World) -> None:
     world.clusters.one.down = Unreachable("no route", hint="is a VPN needed?")
     checks = await examine(world, Probe())
     assert told(checks, "fail") == [("cluster one", "no route", "is a VPN needed?")]
-    assert any("2 render without errors" in message for _, message, _ in told(checks, "ok"))
+    assert any("2 rendered without errors" in message for _, message, _ in told(checks, "ok"))
 
 
 async def test_silent_api_group(world: World) -> None:

@@ -141,7 +141,7 @@ def test_deployers_that_are_no_engines_do_not_stop_healing():
     [
         (resource("web", status=ResourceStatus.UNKNOWN), "could not be judged"),
         (resource("web", status=ResourceStatus.PENDING), "Git is ahead"),
-        (resource("web", status=ResourceStatus.EXTRA), "does not delete"),
+        (resource("web", status=ResourceStatus.EXTRA), "driftd never deletes"),
         (
             resource("web", REPLICAS, change("/spec/x", change_class=ChangeClass.PENDING)),
             "Git is ahead",
