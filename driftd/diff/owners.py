@@ -18,7 +18,16 @@ from driftd.model.resource import Json
 class Entry:
     """One entry of `metadata.managedFields`."""
 
-    __slots__ = ("api_version", "deployer", "fields", "manager", "operation", "subresource", "time")
+    __slots__ = (
+        "api_version",
+        "deployer",
+        "fields",
+        "manager",
+        "operation",
+        "sent",
+        "subresource",
+        "time",
+    )
 
     def __init__(self, raw: dict[str, Any], deployers: frozenset[str]) -> None:
         self.manager = str(raw.get("manager", ""))
@@ -31,6 +40,8 @@ class Entry:
         # `kubectl scale` writes as `kubectl` through a subresource: that is a person, not Git.
         self.deployer = self.manager in deployers and not self.subresource
         """Whether this entry counts as Git's hand."""
+        self.sent: frozenset[str] = frozenset()
+        """Keys of a Secret that were sent as `stringData`: nobody takes these from the entry."""
 
     @property
     def applied(self) -> bool:
@@ -50,7 +61,24 @@ UNKNOWN_MANAGERS: Final = frozenset({"before-first-apply", "ancient-changes"})
 def entries(live: dict[str, Any], deployers: frozenset[str]) -> list[Entry]:
     """The entries of a live object, without empty ones (`managedFields: [{}]` wipes them)."""
     raw = (live.get("metadata") or {}).get("managedFields") or ()
-    return [Entry(item, deployers) for item in raw if item.get("fieldsV1")]
+    found = [Entry(item, deployers) for item in raw if item.get("fieldsV1")]
+    if live.get("kind") == "Secret" and live.get("apiVersion") == "v1":
+        for entry in found:
+            _fold_string_data(entry)
+    return found
+
+
+def _fold_string_data(entry: Entry) -> None:
+    """Take the keys of `stringData` in a Secret's entry for those of the `data` they become.
+
+    Server-side apply records what was sent, and `stringData` is never served.
+    """
+    plain = entry.fields.get("f:stringData")
+    if not isinstance(plain, dict):
+        return
+    rest = {name: below for name, below in entry.fields.items() if name != "f:stringData"}
+    entry.fields = {**rest, "f:data": {**(rest.get("f:data") or {}), **plain}}
+    entry.sent = frozenset(name[2:] for name in plain if name.startswith("f:"))
 
 
 def roots(found: Sequence[Entry]) -> list[Owner]:

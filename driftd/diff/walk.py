@@ -245,11 +245,16 @@ class _Walk:
 
     def _declared(self, finding: Finding, owners: Owners) -> list[Finding]:
         """A declared difference with its owners, unless a trusted relation explains it."""
-        entries: list[Entry] = [entry for entry, _ in owners]
+        place = names(finding.path)
+        # Whoever sent `stringData` keeps it in his record when others write the key since.
+        entries: list[Entry] = [
+            entry
+            for entry, _ in owners
+            if not (entry.sent and place[0] == "data" and place[-1] in entry.sent)
+        ]
         finding.owners = entries
         finding.reason = finding.reason or "Git says otherwise"
         foreign = [entry for entry in entries if not entry.deployer]
-        place = names(finding.path)
         whys = [
             trusted.trusted_write(entry, self.subject, place, finding.live) for entry in foreign
         ]

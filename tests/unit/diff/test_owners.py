@@ -74,3 +74,15 @@ def test_value_key_is_the_servers_text() -> None:
     """Set items are keyed by their JSON."""
     assert value_key('a"b') == 'v:"a\\"b"'
     assert value_key(1) == "v:1"
+
+
+def test_string_data_of_a_secret_is_its_data() -> None:
+    """Who applied `stringData` owns the `data` that it became, beside his own `data`."""
+    sets = {"f:data": {"f:a": {}}, "f:stringData": {".": {}, "f:b": {}}, "f:type": {}}
+    body = live(entry("argocd-controller", sets), entry("alice", {"f:data": {"f:c": {}}}))
+    folded, untouched = entries({**body, "apiVersion": "v1", "kind": "Secret"}, DEPLOYERS)
+    assert folded.fields == {"f:data": {"f:a": {}, ".": {}, "f:b": {}}, "f:type": {}}
+    assert untouched.fields == {"f:data": {"f:c": {}}}
+    assert (folded.sent, untouched.sent) == ({"b"}, frozenset())
+    for other in ({"kind": "Secret", "apiVersion": "example.com/v1"}, {"kind": "ConfigMap"}):
+        assert entries({**body, **other}, DEPLOYERS)[0].fields == sets
