@@ -173,6 +173,11 @@ def _policy_types(live: Json, desired: Struct, _live_parent: Struct) -> bool:
     return bool(live == ["Ingress", *(["Egress"] if desired.get("egress") else [])])
 
 
+def _account_alias(live: Json, desired: Struct, _live_parent: Struct) -> bool:
+    # Git may name the account by the deprecated alias alone; a Pod without one gets `default`.
+    return live is not None and live == (desired.get("serviceAccount") or "default")
+
+
 def _service_account(live: Json, _desired: Struct, live_parent: Struct) -> bool:
     # The deprecated alias follows serviceAccountName, which is compared itself.
     return live is not None and live == live_parent.get("serviceAccountName")
@@ -239,6 +244,7 @@ CONDITIONAL: Final[Mapping[tuple[str, str], Callable[[Json, Struct, Struct], boo
     ("v1.JobSpec", "podReplacementPolicy"): _pod_replacement,
     ("v1.NetworkPolicySpec", "policyTypes"): _policy_types,
     ("v1.PodSpec", "serviceAccount"): _service_account,
+    ("v1.PodSpec", "serviceAccountName"): _account_alias,
     ("v1.PersistentVolumeClaimSpec", "dataSourceRef"): _data_source,
     ("v1.Subject", "apiGroup"): _subject_group,
     ("v1.CustomResourceDefinitionNames", "listKind"): _list_kind,

@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from driftd.diff import defaults, scalars, trusted
+from driftd.diff import defaults, scalars, trusted, zeros
 from driftd.diff.extras import Excuses, Extras, Subject, is_custom
 from driftd.diff.finding import Finding
 from driftd.diff.owners import (
@@ -64,6 +64,8 @@ class _Walk:
             if present is not None:
                 if scalars.identical(value, present):
                     continue
+                if self._leaves_it(name, value, node, (desired, live), owners, path):
+                    continue
                 child = node.child(name)
                 reached = at_field(owners, name, atomic=child.atomic or node.atomic)
                 value = defaults.with_derived(node, name, value, desired, present)
@@ -76,6 +78,22 @@ class _Walk:
             if name not in desired or (desired[name] is None and not string_map):
                 found += self.extras.field(name, value, node, parents, owners, path)
         return found
+
+    def _leaves_it(
+        self,
+        name: str,
+        value: Json,
+        node: Node,
+        parents: tuple[dict[str, Any], dict[str, Any]],
+        owners: Owners,
+        path: Path,
+    ) -> bool:
+        """Whether Git's empty value says nothing, and live is what the server makes of nothing."""
+        if not zeros.says_nothing(node, name, value):
+            return False
+        desired = {member: inner for member, inner in parents[0].items() if member != name}
+        live = parents[1]
+        return not self.extras.field(name, live[name], node, (desired, live), owners, path)
 
     def value(
         self, desired: Json, live: Json, node: Node, owners: Owners, path: Path
