@@ -40,8 +40,8 @@ def tell(conditions: Iterable[tuple[str, Condition]]) -> int:
 
 
 def tell_report(report: DriftReport | DiffReport) -> None:
-    """Print a report's conditions and the reasons why objects are Unknown, equal ones once."""
-    from driftd.cli import findings
+    """Print a report's conditions and why objects are Unknown or NotChecked, equal ones once."""
+    from driftd.cli import findings, unchecked
 
     applications: dict[tuple[str, str], list[str]] = {}
 
@@ -62,6 +62,9 @@ def tell_report(report: DriftReport | DiffReport) -> None:
                 f"{group.name} ({counted(len(resources), 'object')})" if group.application else ""
             )
             add(name, "error", f"Unknown: {reason}")
+        for reason, placed in unchecked.of_group(group.resources).items():
+            name = f"{group.name} ({unchecked.count_of(placed)})" if group.application else ""
+            add(name, "info", f"NotChecked: {reason}")
     _print(applications)
 
 

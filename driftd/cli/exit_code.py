@@ -41,13 +41,18 @@ def of_report(*, complete: bool, drift: bool, report_drift: bool = True) -> int:
     return NO_DRIFT if code == DRIFT and not report_drift else code
 
 
-def meaning(*, complete: bool, drift: bool, report_drift: bool = True) -> str:
-    """One line that tells a person what the exit code of a report says."""
+def meaning(*, complete: bool, drift: bool, report_drift: bool = True, unchecked: str = "") -> str:
+    """One line that tells a person what the exit code of a report says.
+
+    `unchecked` is what was left out of the comparison and why, empty if nothing was.
+    """
     code = of_report(complete=complete, drift=drift, report_drift=report_drift)
     if code == ERROR:
         text = _MEANING[ERROR] + (", beside the drift that was found" if drift else "")
     elif drift:
         text = _MEANING[DRIFT] + ("" if code == DRIFT else " (--no-exit-code)")
+    elif unchecked:
+        text = f"no drift; everything was checked but {unchecked}"
     else:
         text = _MEANING[NO_DRIFT]
     return f"exit {code}: {text}"

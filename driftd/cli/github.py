@@ -7,7 +7,7 @@ from typing import Final
 
 from msgspec import UNSET
 
-from driftd.cli import findings, order
+from driftd.cli import findings, order, unchecked
 from driftd.cli.field_changes import author_of
 from driftd.cli.findings import Group
 from driftd.model.condition import Severity
@@ -18,7 +18,6 @@ from driftd.model.report import (
     ReportCondition,
     ReportOrigin,
     ResourceReport,
-    has_drift,
 )
 
 _COMMANDS: Final = {"critical": "error", "high": "error", "medium": "warning", "low": "warning"}
@@ -60,8 +59,7 @@ def _summary(report: DriftReport | DiffReport, groups: list[Group]) -> str:
     resources = [resource for group in groups for resource in group.resources]
     changes = order.change_counts(resources)
     apps = [group.application for group in groups if group.application is not None]
-    drift = "drift found" if has_drift(tuple(resources)) else "no drift"
-    parts = [drift if report.complete else f"{drift}, not everything could be judged"]
+    parts = [unchecked.verdict(resources, complete=report.complete)]
     for noun, counts in (
         ("applications", order.application_counts(apps)),
         ("objects", order.resource_counts(resources)),
@@ -71,6 +69,9 @@ def _summary(report: DriftReport | DiffReport, groups: list[Group]) -> str:
         if counts:
             listed = ", ".join(f"{count} {name}" for name, count in counts.items())
             parts.append(f"{noun}: {listed}")
+    for reason, placed in unchecked.of_groups(groups).items():
+        names = unchecked.names_of(placed, whole=False)
+        parts.append(f"not checked: {unchecked.count_of(placed)}: {names}: {reason}")
     return "\n".join(parts)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import UNSET
 
-from driftd.cli import findings, order, values
+from driftd.cli import findings, order, unchecked, values
 from driftd.cli.field_changes import author_of
 from driftd.cli.findings import Group
 from driftd.cli.terminal import printable
@@ -18,7 +18,6 @@ from driftd.model.report import (
     DriftReport,
     ResourceReport,
     ResourceStatus,
-    has_drift,
 )
 
 LIMIT = 60_000
@@ -45,13 +44,13 @@ def markdown(report: DriftReport | DiffReport) -> str:
     now = report.generated_at if isinstance(report, DriftReport) else ""
     groups = findings.groups(report)
     resources = [resource for group in groups for resource in group.resources]
-    drift = has_drift(tuple(resources))
     page = Page(LIMIT - _RESERVE)
-    page.add(f"## driftd: {_verdict(complete=report.complete, drift=drift)}\n\n")
+    page.add(f"## driftd: {unchecked.verdict(resources, complete=report.complete)}\n\n")
     page.add(_counts(groups, resources))
     page.rows([f"- {code(findings.condition_text(c), _TEXT)}" for c in report.conditions], "notes")
     if isinstance(report, DriftReport):
         _overview(page, groups)
+    page.rows(_unchecked(groups), "notes")
     for group in groups:
         _group(page, group, now)
     page.end(f"Looked at {now}" if now else "")
@@ -126,9 +125,13 @@ def _word_or_code(text: str) -> str:
     return text if _SENTENCE.fullmatch(text) else code(text)
 
 
-def _verdict(*, complete: bool, drift: bool) -> str:
-    text = "drift found" if drift else "no drift"
-    return text if complete else f"{text}, not everything could be judged"
+def _unchecked(groups: Sequence[Group]) -> list[str]:
+    """A line for each reason why objects were left out."""
+    return [
+        f"- Not checked: {unchecked.count_of(placed)} "
+        f"({code(unchecked.names_of(placed, whole=False), _TEXT)}): {code(reason, _TEXT)}"
+        for reason, placed in unchecked.of_groups(groups).items()
+    ]
 
 
 def _counts(groups: Sequence[Group], resources: Sequence[ResourceReport]) -> str:

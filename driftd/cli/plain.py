@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec import UNSET
 
-from driftd.cli import findings, order, values
+from driftd.cli import findings, order, unchecked, values
 from driftd.cli.exit_code import meaning
 from driftd.cli.field_changes import SECTION_TITLES, author_of, place_of
 from driftd.cli.terminal import printable
@@ -40,12 +40,15 @@ def plain(
     yield _counts("Fields", order.change_counts(resources))
     yield from map(_condition, report.conditions)
     synced: Counter[str] = Counter()
+    unseen: list[findings.Group] = []
+    whole = unchecked.wants_all(show)
     for group in findings.groups(report):
         shown = [one for one in group.resources if _is_shown(one, show)]
         app = group.application
         quiet = app is not None and app.status is ApplicationStatus.SYNCED
         if quiet and not shown and not group.conditions:
             synced[group.cluster] += 1
+            unseen.append(group)
             continue
         if drifted and app is not None:
             where = "cluster" if app.cluster else "destination"
@@ -57,12 +60,23 @@ def plain(
                 yield from _resource(resource, show, now)
         for reason, unknown in findings.unknown_reasons(group):
             yield f"Unknown: {findings.names_of(unknown)}: {reason}"
+        yield from _unchecked(unchecked.of_group(group.resources), whole=whole)
     for cluster, count in sorted(synced.items()):
         yield f"Synced applications on cluster {printable(cluster)}: {count}"
+    yield from _unchecked(unchecked.of_groups(unseen), whole=whole)
     code = meaning(
-        complete=report.complete, drift=has_drift(tuple(resources)), report_drift=report_drift
+        complete=report.complete,
+        drift=has_drift(tuple(resources)),
+        report_drift=report_drift,
+        unchecked=unchecked.sentence(resources),
     )
     yield code[0].upper() + code[1:].replace("marked ! above", "a condition above")
+
+
+def _unchecked(found: Mapping[str, Sequence[unchecked.Placed]], *, whole: bool) -> Iterator[str]:
+    for reason, placed in found.items():
+        names = unchecked.names_of(placed, whole=whole)
+        yield f"Not checked: {unchecked.count_of(placed)}: {names}: {reason}"
 
 
 def _counts(what: str, counts: dict[str, int]) -> str:

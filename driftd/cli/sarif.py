@@ -10,7 +10,7 @@ import msgspec
 from msgspec import UNSET
 
 from driftd import __version__
-from driftd.cli import findings, order
+from driftd.cli import findings, order, unchecked
 from driftd.cli.field_changes import author_of
 from driftd.cli.findings import Group
 from driftd.cli.sarif_rules import object_rule, rule_of
@@ -221,13 +221,20 @@ class _Run:
                 for c in group.conditions
             ]
             for reason, resources in findings.unknown_reasons(group):
-                notification = _notification("Unknown", reason, group.name, "error")
-                notification["locations"] = [
-                    {"logicalLocations": [self._leaf(group, resource, None)]}
-                    for resource in resources
-                ]
-                found.append(notification)
+                found.append(self._not_judged(group, "Unknown", reason, resources))
+            for reason, placed in unchecked.of_group(group.resources).items():
+                found.append(self._not_judged(group, "NotChecked", reason, [r for _, r in placed]))
         return found
+
+    def _not_judged(
+        self, group: Group, status: str, reason: str, resources: list[ResourceReport]
+    ) -> dict[str, Any]:
+        level = "error" if status == "Unknown" else "note"
+        notification = _notification(status, reason, group.name, level)
+        notification["locations"] = [
+            {"logicalLocations": [self._leaf(group, resource, None)]} for resource in resources
+        ]
+        return notification
 
 
 def _notification(kind: str, message: str, application: str, level: str) -> dict[str, Any]:

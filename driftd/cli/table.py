@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 from msgspec import UNSET, UnsetType
 from rich.text import Text
 
-from driftd.cli import findings, order
+from driftd.cli import findings, order, unchecked
 from driftd.cli.exit_code import meaning
 from driftd.cli.field_changes import SECTION_TITLES, change_lines
 from driftd.cli.terminal import printable
 from driftd.cli.values import shorten
+from driftd.model.counts import counted
 from driftd.model.report import (
     DRIFT_STATUSES,
     ApplicationReport,
@@ -110,6 +111,7 @@ class _Table:
             elif app is blind[cause][0]:
                 self._blind_applications(cause, blind[cause])
         self._quiet_applications(quiet)
+        self._unchecked(quiet, applications)
 
     def diff_report(self, report: DiffReport) -> None:
         if not report.resources:
@@ -128,16 +130,18 @@ class _Table:
             self._line(Text("No applications", "bold yellow"))
         elif set(counts) == {"Synced"}:
             all_of_them = "Synced" if total == 1 else "all Synced"
-            self._line(Text(f"{_count(total, 'application')}: {all_of_them}", "bold green"))
+            self._line(Text(f"{counted(total, 'application')}: {all_of_them}", "bold green"))
         else:
             self._line(
-                Text(f"{_count(total, 'application')}: ", "bold").append_text(_statuses(counts))
+                Text(f"{counted(total, 'application')}: ", "bold").append_text(_statuses(counts))
             )
 
     def _counts(self, resources: Sequence[ResourceReport]) -> None:
         if resources:
             counts = order.resource_counts(resources)
-            self._line(Text(f"{_count(len(resources), 'object')}: ").append_text(_statuses(counts)))
+            self._line(
+                Text(f"{counted(len(resources), 'object')}: ").append_text(_statuses(counts))
+            )
         changes = order.change_counts(resources)
         drift = [f"{changes[name]} {name}" for name in order.DRIFT_SECTIONS if name in changes]
         accepted = sum(map(findings.is_accepted, resources))
@@ -147,7 +151,7 @@ class _Table:
         if other or accepted:
             counts_of = [f"{changes[name]} {name}" for name in other]
             if accepted:
-                counts_of.append(f"{_count(accepted, 'object')} ignored as a whole")
+                counts_of.append(f"{counted(accepted, 'object')} ignored as a whole")
                 other = list(dict.fromkeys((*other, order.IGNORED)))
             listed = ", ".join(counts_of)
             hidden = [name for name in other if name not in self.view.show]
@@ -159,6 +163,7 @@ class _Table:
             app.status is ApplicationStatus.SYNCED
             and not app.conditions
             and not self.view.wide
+            and not (self.view.names and unchecked.of_group(app.resources))
             and not any(self._shown(resource) for resource in app.resources)
         )
 
@@ -180,12 +185,36 @@ class _Table:
             names = ", ".join(printable(app.name) for app in apps)
             self._line(_status("Synced"), Text(names))
             return
-        clusters = Counter(app.cluster or app.destination.server for app in apps)
+        clusters = Counter(map(_cluster, apps))
         where = f" on {len(clusters)} clusters" if len(clusters) > 1 else ""
         how = "--show all lists them"
         self._line(_status("Synced"), Text(f"{len(apps)} applications{where} ({how})"))
+        if len(clusters) == 1:
+            return
         for cluster, count in sorted(clusters.items(), key=lambda item: (-item[1], item[0])):
             self._line(Text(f"{count:>5}  {printable(cluster)}"), indent=_STATUS_COLUMN)
+
+    def _unchecked(
+        self, quiet: Sequence[ApplicationReport], applications: Sequence[ApplicationReport]
+    ) -> None:
+        """What was not looked at in applications that have no entry of their own."""
+        several = len({_cluster(app) for app in applications}) > 1
+        found = unchecked.by_reason(
+            (_cluster(app) if several else "", one) for app in quiet for one in app.resources
+        )
+        if found:
+            self._line()
+        for reason, placed in found.items():
+            self._unchecked_group(f"{unchecked.count_of(placed)} of these", reason, placed, 0)
+
+    def _unchecked_group(
+        self, what: str, reason: str, placed: Sequence[unchecked.Placed], indent: int
+    ) -> None:
+        whole = self.view.wide or self.view.names
+        names = unchecked.names_of(placed, whole=whole, more=" (--show all)")
+        self._line(_status("NotChecked"), Text(f"{what}: {names}"), indent=indent)
+        if reason:
+            self._line(Text(printable(reason), "dim"), indent=indent + _STATUS_COLUMN)
 
     def _blind_applications(self, cause: Blindness, apps: Sequence[ApplicationReport]) -> None:
         """Applications that nothing could be seen of, for one cause: an unreachable cluster.
@@ -195,14 +224,16 @@ class _Table:
         conditions, reason = cause
         names = _listing([printable(app.name) for app in apps], wide=self.view.wide)
         self._line()
-        self._line(_status("Unknown"), Text(f"{_count(len(apps), 'application')}: {names}", "bold"))
+        self._line(
+            _status("Unknown"), Text(f"{counted(len(apps), 'application')}: {names}", "bold")
+        )
         where = _places(apps, wide=self.view.wide)
         if where:
             self._line(Text(where, "dim"), indent=_STATUS_COLUMN)
         self._conditions(conditions, indent=2)
         objects = sum(len(app.resources) for app in apps)
         if objects:
-            self._line(_status("Unknown"), Text(_count(objects, "object")), indent=2)
+            self._line(_status("Unknown"), Text(counted(objects, "object")), indent=2)
         if reason and findings.one_line(reason) not in findings.told_by(conditions):
             self._line(Text(printable(reason), "dim"), indent=2 + _STATUS_COLUMN)
 
@@ -248,20 +279,21 @@ class _Table:
                 reason = "" if findings.one_line(reason) in told else reason
                 grouped[resource.status, reason].append(resource)
         for (status, reason), members in grouped.items():
+            if status is ResourceStatus.NOT_CHECKED and len(members) > 1:
+                placed = [("", member) for member in members]
+                self._unchecked_group(unchecked.count_of(placed), reason, placed, indent)
+                continue
             self._group(status, reason, members, indent)
 
     def _group(
         self, status: ResourceStatus, reason: str, members: Sequence[ResourceReport], indent: int
     ) -> None:
         """Objects that share a status and its reason, in one entry."""
-        if status is ResourceStatus.NOT_CHECKED and not self.view.wide:
-            kinds = sorted({member.kind for member in members})
-            what = f"{_count(len(members), 'object')} of kind {', '.join(kinds)}"
-        elif len(members) == 1:
+        if len(members) == 1:
             what = _name(members[0])
         else:
             names = _listing([_name(member) for member in members], wide=self.view.wide, limit=4)
-            what = f"{_count(len(members), 'object')}: {names}"
+            what = f"{counted(len(members), 'object')}: {names}"
         explanation = _EXPLANATIONS.get(status)
         what += f"  {explanation}" if explanation else ""
         self._line(_status(str(status)), Text(what), indent=indent)
@@ -330,9 +362,14 @@ class _Table:
         if facts:
             self._line(Text(printable(" · ".join(facts)), "dim"), indent=indent)
 
-    def _ending(self, *, complete: bool, resources: Iterable[ResourceReport]) -> None:
+    def _ending(self, *, complete: bool, resources: Sequence[ResourceReport]) -> None:
         drift = has_drift(tuple(resources))
-        text = meaning(complete=complete, drift=drift, report_drift=self.view.report_drift)
+        text = meaning(
+            complete=complete,
+            drift=drift,
+            report_drift=self.view.report_drift,
+            unchecked=unchecked.sentence(resources),
+        )
         self._line()
         self._line(Text(text, "bold"))
 
@@ -356,6 +393,11 @@ class _Table:
             self.console.file.write(f"{line.plain}\n")
         else:
             self.console.print(line, no_wrap=True, overflow="ignore", crop=False)
+
+
+def _cluster(app: ApplicationReport) -> str:
+    """The cluster's name, or the destination's server where it was not mapped."""
+    return app.cluster or app.destination.server
 
 
 def _blindness(app: ApplicationReport) -> Blindness | None:
@@ -388,10 +430,6 @@ def _status(status: str) -> Text:
 def _statuses(counts: dict[str, int]) -> Text:
     parts = [Text(f"{count} {name}", STATUS_STYLES.get(name, "")) for name, count in counts.items()]
     return Text(", ").join(parts)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _name(resource: ResourceReport) -> str:

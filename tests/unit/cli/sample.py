@@ -244,9 +244,10 @@ def production():
                     "Secret",
                     f"production-app1-{name}",
                     status=ResourceStatus.NOT_CHECKED,
-                    reason="Secrets are not read without permission to list them",
+                    reason="no permission to list Secrets; "
+                    "grant get and list on secrets to compare them",
                 )
-                for name in ("tls", "database", "registry")
+                for name in ("tls", "database", "registry", "smtp")
             ),
             resource(
                 "PrometheusRule",

@@ -4,14 +4,17 @@ import re
 import subprocess
 import sys
 
+import msgspec
 import pytest
 
+from driftd.cli.order import OPTIONAL_SECTIONS
 from driftd.cli.plain import plain
+from driftd.model.report import ResourceStatus
 
 FACT = re.compile(
     r"(Applications|Objects|Fields|Condition|Application|Object|Declared in|Field|Git has|"
     r"Cluster has|Git line|Cluster line|Note|Values differ|By|Set|Author|Ignored by|Unknown|"
-    r"Synced applications|Exit)\b.*"
+    r"Not checked|Synced applications|Exit)\b.*"
 )
 
 
@@ -55,3 +58,18 @@ def test_marks_where_the_locale_lacks_them():
         check=True,
     )
     assert done.stdout == "3 -> \\xe9\n"
+
+
+def test_what_was_not_checked(sample):
+    """Objects that were left out have a line with names and reason, `show` all lists each name."""
+    left_out = [
+        sample.resource("Secret", name, status=ResourceStatus.NOT_CHECKED, reason="may not")
+        for name in "abcd"
+    ]
+    app = msgspec.structs.replace(sample.synced("shop"), resources=tuple(left_out))
+    lines = list(plain(sample.report_of(app), show=frozenset()))
+    names = "production-app1/a, production-app1/b, production-app1/c"
+    assert f"Not checked: 4 Secrets: {names} and 1 more: may not" in lines
+    assert lines[-1] == "Exit 0: no drift; everything was checked but 4 Secrets (may not)"
+    lines = list(plain(sample.report_of(app), show=frozenset(OPTIONAL_SECTIONS)))
+    assert f"Not checked: 4 Secrets: {names}, production-app1/d: may not" in lines

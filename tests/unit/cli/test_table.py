@@ -53,7 +53,8 @@ def test_a_reason_that_the_section_says_is_not_repeated(printed, sample):
 def test_every_section(printed, golden, sample):
     """`--show all` prints what is not drift, below what is."""
     show = frozenset({"review", "injected", "rewritten", "pending", "ignored"})
-    golden.check("every-section.txt", printed(sample.bad_night(), View(show=show)))
+    view = View(show=show, names=True)
+    golden.check("every-section.txt", printed(sample.bad_night(), view))
 
 
 def test_all_synced(printed, golden, sample):
@@ -130,14 +131,61 @@ def test_hidden_sections_do_not_print_their_fields(printed, sample):
     assert "istio-proxy" in printed(report, View(show=frozenset({"injected"})))
 
 
-def test_secrets_not_checked_are_one_line(printed, sample):
-    """Three Secrets that nobody may read take one entry."""
-    lines = [
-        line
-        for line in printed(sample.bad_night()).splitlines()
-        if line.strip().startswith("NotChecked")
+def test_secrets_not_checked_are_one_entry(printed, sample):
+    """Four Secrets that nobody may read take one entry: three names, all with `--show all`."""
+    text = printed(sample.bad_night(), columns=200)
+    assert text.count("NotChecked ") == 1
+    assert "\n  NotChecked 4 Secrets: production-app1/production-app1-database, " in text
+    assert "production-app1/production-app1-smtp and 1 more (--show all)\n" in text
+    assert "production-app1/production-app1-tls" not in text
+    assert "production-app1/production-app1-tls" in printed(sample.bad_night(), View(names=True))
+
+
+def _not_checked(sample, name, cluster, *secrets):
+    """A Synced application of a cluster with Secrets that may not be read."""
+    left_out = [
+        sample.resource(
+            "Secret",
+            secret,
+            status=ResourceStatus.NOT_CHECKED,
+            reason="no permission to list Secrets; grant get",
+        )
+        for secret in secrets
     ]
-    assert [line.strip() for line in lines] == ["NotChecked 3 objects of kind Secret"]
+    app = sample.synced(name)
+    return msgspec.structs.replace(app, cluster=cluster, resources=(*app.resources[:1], *left_out))
+
+
+def test_what_was_not_checked_is_told_beside_synced(printed, golden, sample):
+    """Secrets of Synced applications are named, and no line says that everything was checked."""
+    report = sample.report_of(
+        _not_checked(sample, "shop", "east", "database", "smtp"),
+        _not_checked(sample, "shop-west", "west", "database", "tls"),
+    )
+    text = printed(report)
+    assert "everything was checked\n" not in text
+    golden.check("not-checked.txt", text)
+
+
+def test_all_names_that_were_not_checked(printed, sample):
+    """With `--show all` each application that holds some is an entry with their names."""
+    app = _not_checked(sample, "shop", "east", "a", "b", "c", "d")
+    text = printed(sample.report_of(app, sample.synced("other")), View(names=True))
+    assert "Synced     shop\n" in text
+    assert "NotChecked 4 Secrets: production-app1/a, production-app1/b, " in text
+    assert "production-app1/d" in text
+    assert "Synced     other\n" in text
+
+
+def test_several_reasons_are_not_repeated_at_the_end(printed, sample):
+    """The last line names the one reason, or points to the entries where there are several."""
+    app = _not_checked(sample, "shop", "east", "a")
+    held = sample.resource("ConfigMap", "b", status=ResourceStatus.NOT_CHECKED, reason="held")
+    app = msgspec.structs.replace(app, resources=(*app.resources, held))
+    text = printed(sample.report_of(app))
+    assert text.endswith(
+        "\nexit 0: no drift; everything was checked but 2 objects (the reasons stand above)\n"
+    )
 
 
 def test_terminal_sequences_are_harmless(printed, sample):
@@ -238,3 +286,10 @@ def test_a_fleet_is_counted_by_cluster(printed, sample):
     assert "             100  c1\n" in text
     assert "app-299" not in text
     assert "app-299" in printed(sample.report_of(*fleet), View(names=True))
+
+
+def test_one_cluster_is_not_counted_apart(printed, sample):
+    """Where all Synced applications are on one cluster, its own line would say nothing new."""
+    fleet = [sample.synced(f"app-{number}", 1) for number in range(30)]
+    text = printed(sample.report_of(*fleet))
+    assert "Synced     30 applications (--show all lists them)\n\nexit 0" in text

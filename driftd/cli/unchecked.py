@@ -1,0 +1,93 @@
+"""Objects that were left out of the comparison, in words: a verdict must not hide them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from msgspec import UNSET
+
+from driftd.cli import findings, order
+from driftd.model.counts import counted
+from driftd.model.report import ResourceReport, ResourceStatus, has_drift
+
+NAMED: Final = 3
+"""Objects that are named where not all are asked for."""
+NOT_COMPARED: Final = "left out of the comparison"
+"""The reason of objects that come without any."""
+
+Placed = tuple[str, ResourceReport]
+"""An object and the cluster it is on; the cluster is empty where there is only one."""
+
+
+def wants_all(show: frozenset[str]) -> bool:
+    """Whether `--show all` was given: then every name is listed."""
+    return show >= set(order.OPTIONAL_SECTIONS)
+
+
+def by_reason(placed: Iterable[Placed]) -> dict[str, list[Placed]]:
+    """The objects that are NotChecked, by the reason why, in the order they came."""
+    found: dict[str, list[Placed]] = {}
+    for cluster, resource in placed:
+        if resource.status is ResourceStatus.NOT_CHECKED:
+            reason = "" if resource.reason is UNSET else findings.one_line(resource.reason)
+            found.setdefault(reason or NOT_COMPARED, []).append((cluster, resource))
+    return found
+
+
+def of_group(resources: Iterable[ResourceReport]) -> dict[str, list[Placed]]:
+    """`by_reason` of objects that are all on one cluster."""
+    return by_reason(("", resource) for resource in resources)
+
+
+def of_groups(groups: Sequence[findings.Group]) -> dict[str, list[Placed]]:
+    """`by_reason` of applications; clusters are named where there are several."""
+    several = len({group.cluster for group in groups}) > 1
+    return by_reason(
+        (group.cluster if several else "", resource)
+        for group in groups
+        for resource in group.resources
+    )
+
+
+def count_of(placed: Sequence[Placed]) -> str:
+    """`6 Secrets`, or `6 objects` where they are of other kinds too."""
+    return counted(len(placed), "Secret" if _are_secrets(placed) else "object")
+
+
+def names_of(placed: Sequence[Placed], *, whole: bool, more: str = "") -> str:
+    """The names, the first ones unless `whole`; `more` is how to get the rest."""
+    shown = placed if whole else placed[:NAMED]
+    listed = ", ".join(_name(one, kind=not _are_secrets(placed)) for one in shown)
+    rest = len(placed) - len(shown)
+    return listed + (f" and {rest} more{more}" if rest else "")
+
+
+def sentence(resources: Iterable[ResourceReport]) -> str:
+    """`6 Secrets (WHY)`: what a report that found no drift did not look at; empty if nothing."""
+    found = of_group(resources)
+    if not found:
+        return ""
+    why = next(iter(found)) if len(found) == 1 else "the reasons stand above"
+    return f"{count_of([one for listed in found.values() for one in listed])} ({why})"
+
+
+def verdict(resources: Sequence[ResourceReport], *, complete: bool) -> str:
+    """What a look came to, in a few words."""
+    drift = has_drift(tuple(resources))
+    text = "drift found" if drift else "no drift"
+    if not complete:
+        return f"{text}, not everything could be judged"
+    left_out = [one for listed in of_group(resources).values() for one in listed]
+    return f"{text}, {count_of(left_out)} not checked" if left_out and not drift else text
+
+
+def _are_secrets(placed: Sequence[Placed]) -> bool:
+    return all((one.group, one.kind) == ("", "Secret") for _, one in placed)
+
+
+def _name(placed: Placed, *, kind: bool) -> str:
+    cluster, resource = placed
+    name = findings.object_name(resource)
+    name = name if kind else name.partition(" ")[2]
+    return f"{name} on {findings.one_line(cluster)}" if cluster else name

@@ -1,0 +1,55 @@
+"""What was left out of the comparison, in the formats for other programs."""
+
+import json
+
+import msgspec
+import pytest
+
+from driftd.cli.github import github
+from driftd.cli.markdown import markdown
+from driftd.cli.sarif import sarif
+from driftd.model.report import ResourceStatus
+
+WHY = "no permission to list Secrets; grant get"
+
+
+@pytest.fixture
+def report(sample):
+    """A Synced application of which one Secret may not be read."""
+    secret = sample.resource("Secret", "database", status=ResourceStatus.NOT_CHECKED, reason=WHY)
+    app = sample.synced("shop", 2)
+    return sample.report_of(msgspec.structs.replace(app, resources=(*app.resources, secret)))
+
+
+def test_markdown(report):
+    """The title does not claim more than was looked at, and a line says what and why."""
+    text = markdown(report)
+    assert text.startswith("## driftd: no drift, 1 Secret not checked\n")
+    assert f"- Not checked: 1 Secret (`production-app1/database`): `{WHY}`\n" in text
+
+
+def test_github(report):
+    """The summary's notice says it."""
+    (line,) = github(report).splitlines()
+    assert line.startswith("::notice title=driftd::no drift, 1 Secret not checked%0A")
+    assert line.endswith(f"%0Anot checked: 1 Secret: production-app1/database: {WHY}")
+
+
+def test_sarif(report):
+    """A note of the invocation, with the object's place; the run is a success all the same."""
+    (run,) = json.loads(sarif(report))["runs"]
+    (invocation,) = run["invocations"]
+    (note,) = invocation["toolExecutionNotifications"]
+    assert invocation["executionSuccessful"] is True
+    assert (note["descriptor"]["id"], note["level"]) == ("NotChecked", "note")
+    assert note["message"]["text"] == WHY
+    (place,) = note["locations"][0]["logicalLocations"]
+    assert place["fullyQualifiedName"].endswith("/production-app1/Secret/database")
+
+
+def test_names(driftd, look, report):
+    """`-o name` prints nothing for it on standard output and says it on standard error."""
+    look.report = report
+    result = driftd("check", "-o", "name", "-q")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr == f"info: shop (1 Secret): NotChecked: {WHY}\n"
