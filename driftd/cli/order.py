@@ -40,6 +40,8 @@ _APPLICATIONS = (
     ApplicationStatus.UNKNOWN,
     ApplicationStatus.SYNCED,
 )
+STATUSES: Final = (*map(str, _RESOURCES), IGNORED)
+"""What objects and applications are counted by, the worst first."""
 
 
 def section_of(change: Change) -> str:
@@ -106,7 +108,7 @@ def resource_counts(items: Iterable[ResourceReport]) -> dict[str, int]:
     Accepted Missing and Extra ones are counted as `ignored`.
     """
     counts = Counter(str(item.status) if item.ignored_by is UNSET else IGNORED for item in items)
-    return {name: counts[name] for name in (*map(str, _RESOURCES), IGNORED) if counts[name]}
+    return {name: counts[name] for name in STATUSES if counts[name]}
 
 
 def application_counts(items: Iterable[ApplicationReport]) -> dict[str, int]:

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import TypeVar
 
+from driftd.controller.check import summarise
 from driftd.controller.queue import NameQueue, QueueClosed
 from driftd.controller.reconciler import Reconciler
 from driftd.controller.schedule import Schedule
@@ -111,6 +112,7 @@ class Daemon:
         ]
         return SweepSummary(
             applications=Counter(str(report.status) for report in reports),
+            objects=summarise(reports).resources,
             incomplete=sum(not report.complete for report in reports),
             failed=self._failed,
             open_drifts=len(await self._store.open_drifts()),

@@ -12,6 +12,8 @@ class SweepSummary:
 
     applications: Mapping[str, int]
     """By `ApplicationStatus`."""
+    objects: Mapping[str, int]
+    """By `ResourceStatus`, accepted Missing and Extra ones under `ignored`."""
     incomplete: int
     """Applications of which something could not be judged."""
     failed: int

@@ -14,8 +14,6 @@ from driftd.model.counts import counted
 if TYPE_CHECKING:
     from driftd.controller.summary import SweepSummary
 
-_STATUSES = ("OutOfSync", "Unknown", "Synced")
-
 
 @click.command(
     "run", short_help="Run as a daemon: check on a schedule, notify, heal what is allowed."
@@ -41,25 +39,32 @@ def run_command(config: Path, once: bool) -> int:
     if summary is None:
         return exit_code.NO_DRIFT
     click.echo(_text(summary), err=True)
-    return exit_code.NO_DRIFT if summary.complete else exit_code.ERROR
+    return exit_code.of_report(complete=summary.complete, drift=False)
 
 
 def _text(summary: SweepSummary) -> str:
     """One line for a person, whatever format the log has."""
-    total = sum(summary.applications.values())
-    statuses = ", ".join(
-        f"{summary.applications[one]} {one}" for one in _STATUSES if summary.applications.get(one)
-    )
     facts = [
-        f"{counted(total, 'application')}" + (f" ({statuses})" if total else ""),
+        _total(summary.applications, "application"),
+        _total(summary.objects, "object"),
         counted(summary.open_drifts, "open drift"),
         f"{counted(summary.sent, 'message')} sent, {summary.waiting} waiting",
-        "heals: " + (_listed(summary.writes) or "none"),
+        "heals: "
+        + (", ".join(f"{n} {what}" for what, n in sorted(summary.writes.items())) or "none"),
     ]
     if summary.failed:
         facts.append(f"{counted(summary.failed, 'look')} failed, see the log")
-    return f"summary: {'; '.join(facts)}"
+    if summary.incomplete:
+        facts.append(f"{counted(summary.incomplete, 'application')} not judged in full")
+    code = exit_code.of_report(complete=summary.complete, drift=False)
+    ends = "every application was judged" if summary.complete else "something could not be judged"
+    return f"summary: {'; '.join(facts)}; exit {code}: {ends}"
 
 
-def _listed(writes: Mapping[str, int]) -> str:
-    return ", ".join(f"{number} {name}" for name, number in sorted(writes.items()))
+def _total(counts: Mapping[str, int], noun: str) -> str:
+    """`2 objects (1 Missing, 1 Synced)`, the worst first."""
+    from driftd.cli import order
+
+    total = counted(sum(counts.values()), noun)
+    listed = [f"{counts[name]} {name}" for name in order.STATUSES if counts.get(name)]
+    return f"{total} ({', '.join(listed)})" if listed else total

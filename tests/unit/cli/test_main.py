@@ -146,24 +146,27 @@ def test_run_delegates(driftd, monkeypatch, tmp_path):
             {},
             0,
             (
-                "summary: 3 applications (1 OutOfSync, 2 Synced); 1 open drift; "
-                "2 messages sent, 0 waiting; heals: none"
+                "summary: 3 applications (1 OutOfSync, 2 Synced); "
+                "9 objects (1 Missing, 2 NotChecked, 6 Synced); 1 open drift; "
+                "2 messages sent, 0 waiting; heals: none; exit 0: every application was judged"
             ),
         ),
         (
             {"incomplete": 1, "waiting": 4, "writes": {"applied": 2, "failed": 1}},
             2,
             (
-                "summary: 3 applications (1 OutOfSync, 2 Synced); 1 open drift; "
-                "2 messages sent, 4 waiting; heals: 2 applied, 1 failed"
+                "summary: 3 applications (1 OutOfSync, 2 Synced); "
+                "9 objects (1 Missing, 2 NotChecked, 6 Synced); 1 open drift; "
+                "2 messages sent, 4 waiting; heals: 2 applied, 1 failed; "
+                "1 application not judged in full; exit 2: something could not be judged"
             ),
         ),
         (
-            {"applications": {}, "open_drifts": 0, "sent": 1, "failed": 1},
+            {"applications": {}, "objects": {}, "open_drifts": 0, "sent": 1, "failed": 1},
             2,
             (
-                "summary: 0 applications; 0 open drifts; 1 message sent, 0 waiting; heals: none; "
-                "1 look failed, see the log"
+                "summary: 0 applications; 0 objects; 0 open drifts; 1 message sent, 0 waiting; "
+                "heals: none; 1 look failed, see the log; exit 2: something could not be judged"
             ),
         ),
     ],
@@ -172,6 +175,7 @@ def test_one_sweep_is_summed_up(driftd, monkeypatch, tmp_path, facts, code, line
     """`driftd run --once` ends with a line for people; 2 if something could not be judged."""
     known = {
         "applications": {"Synced": 2, "OutOfSync": 1},
+        "objects": {"Synced": 6, "NotChecked": 2, "Missing": 1},
         "incomplete": 0,
         "failed": 0,
         "open_drifts": 1,

@@ -57,6 +57,7 @@ async def test_a_write_is_followed_by_one_proving_look(bench: Bench) -> None:
         summary = await daemon_of(bench).once()
     assert summary.complete
     assert (summary.applications, summary.open_drifts) == ({"Synced": 1}, 0)
+    assert summary.objects == {"Synced": 1}
     assert summary.writes == {"applied": 1}
     assert bench.writer.applied == [("shop", True), ("shop", False)]
     assert bench.transitions() == [("shop", "drifted"), ("shop", "recovered")]
