@@ -224,7 +224,7 @@ class _Walk:
             # and what looks like a struct of empty values may be a map.
             native = node is ANY_NODE and not is_custom(self.subject.key.group)
             return native and (not isinstance(value, dict) or _is_hollow(value))
-        if defaults.is_kept_empty(node, name):
+        if zeros.is_kept(node, name):
             return False
         if not isinstance(value, dict):
             return True
