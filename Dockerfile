@@ -26,6 +26,7 @@ COPY driftd/sandbox/worker/ driftd/sandbox/worker/
 RUN python driftd/sandbox/build.py
 
 COPY pyproject.toml hatch_build.py README.md LICENSE ./
+COPY config/severity.yaml config/
 COPY tests/fixtures/kubernetes-gitops/ tests/fixtures/kubernetes-gitops/
 COPY driftd/ driftd/
 RUN pip wheel --no-deps --no-build-isolation --wheel-dir /tmp/wheel . \

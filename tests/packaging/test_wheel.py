@@ -46,10 +46,12 @@ def examples() -> set[str]:
 
 
 def test_wheel_has_the_worker_and_the_example(wheel: Path) -> None:
-    """The wheel carries this checkout's worker, executable, the example, and no Go source."""
+    """The wheel carries this checkout's worker, executable, the rules, the example, and no Go."""
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
         assert archive.read(WORKER) == BINARY.read_bytes()
+        rules = archive.read("driftd/model/data/severity.yaml")
+        assert rules == (ROOT / "config" / "severity.yaml").read_bytes()
         assert archive.getinfo(WORKER).external_attr >> 16 & 0o111 == 0o111
     below = "driftd/demo/kubernetes-gitops/"
     assert {name.removeprefix(below) for name in names if name.startswith(below)} == examples()
@@ -81,6 +83,7 @@ def test_source_archive_has_what_building_takes(tmp_path: Path) -> None:
     needed = {f"{below}/{path.name}" for path in SOURCES.iterdir() if path.is_file()}
     needed |= {f"tests/fixtures/kubernetes-gitops/{name}" for name in examples()}
     needed |= {"LICENSE", "README.md", "hatch_build.py", "requirements/runtime.txt"}
+    needed |= {"config/severity.yaml"}
     assert needed - names == set()
     assert binaries == []
 

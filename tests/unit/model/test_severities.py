@@ -1,0 +1,253 @@
+"""Severity rules as data: each shipped rule has cases, and an operator's file overrides them."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import yaml
+from msgspec import UNSET
+
+from driftd.errors import ConfigError
+from driftd.model.patterns import ANY_ITEM, Keys, Name, Pattern, place_of
+from driftd.model.report import ChangeClass, ChangeKind
+from driftd.model.severities import (
+    ORDER,
+    Difference,
+    Rated,
+    SeverityRules,
+    read,
+    shipped,
+    shipped_file,
+    with_own,
+)
+
+CASES = Path(__file__).parents[2] / "cases" / "severity"
+HEAD = "apiVersion: driftd.io/v1\nkind: Severity\n"
+
+
+def cases(name: str) -> list[dict[str, Any]]:
+    """The lines of a file of cases."""
+    found: list[dict[str, Any]] = yaml.safe_load((CASES / name).read_text("utf-8"))
+    return found
+
+
+def difference(case: dict[str, Any]) -> Difference:
+    """The change that a case describes."""
+    kind, _, group = case["kind"].partition(".")
+    tokens = (t.replace("~1", "/").replace("~0", "~") for t in case["path"].split("/")[1:])
+    return Difference(
+        kind=kind,
+        group="" if group == "core" else group,
+        place=place_of(case["ssaPath"])
+        if "ssaPath" in case
+        else tuple(ANY_ITEM if token.isdigit() else token for token in tokens),
+        change=ChangeKind(case.get("change", "modified")),
+        change_class=ChangeClass(case.get("class", "declared")),
+        desired=case.get("desired", UNSET),
+        live=case.get("live", UNSET),
+    )
+
+
+RULES = cases("rules.yaml")
+OBJECTS = cases("objects.yaml")
+
+
+@pytest.mark.parametrize("case", RULES, ids=lambda c: f"{c['rule']}-{c['kind']}{c['path']}")
+def test_the_rule_that_decides(case: dict[str, Any]) -> None:
+    """Of all rules just the named one decides, with its level and reason."""
+    rule = next(one for one in shipped_file().rules if one.id == case["rule"])
+    assert shipped().rate(difference(case)) == Rated(rule.level, rule.reason, rule.id)
+
+
+def test_no_rule_is_unreachable() -> None:
+    """Every rule of the shipped file decides at least one change or object."""
+    file = shipped_file()
+    assert {case["rule"] for case in RULES} == {rule.id for rule in file.rules}
+    assert {case["rule"] for case in OBJECTS} - {""} == {rule.id for rule in file.objects}
+
+
+@pytest.mark.parametrize("rule", shipped_file().rules, ids=lambda rule: rule.id)
+def test_every_path_of_a_rule_is_reached(rule: Any) -> None:
+    """No path of a rule is covered whole by rules before it: a place made for it comes through."""
+    rules = shipped()
+    compiled = next(one for one in rules.rules if one.rule.id == rule.id)
+    when = rule.when if rule.when is not UNSET else None
+    live: Any = "x"
+    desired: Any = "a:1" if when and when.same_image is True else UNSET
+    if when and when.desired is not UNSET:
+        desired = next((v for v in when.desired if v is not None), UNSET)
+    if when and when.live is not UNSET:
+        live = next((v for v in when.live if v is not None), UNSET)
+    elif when and when.same_image is True:
+        live = "a:2"
+    for pattern in compiled.patterns:
+        made = Difference(
+            kind=rule.kinds[0].partition(".")[0].replace("*", "Any") if rule.kinds else "Any",
+            group=_group(rule.kinds[0]) if rule.kinds else "example.com",
+            place=_witness(pattern),
+            change=rule.changes[0] if rule.changes else ChangeKind.MODIFIED,
+            change_class=rule.classes[0] if rule.classes else ChangeClass.DECLARED,
+            desired=desired,
+            live=live,
+        )
+        assert rules.rate(made).rule == rule.id, pattern.text
+
+
+def _group(kind: str) -> str:
+    group = kind.partition(".")[2]
+    return "" if group == "core" else group or "example.com"
+
+
+def _witness(pattern: Pattern) -> tuple[str, ...]:
+    """A place that a pattern fits; below its end, where it goes on."""
+    steps = []
+    for number, part in enumerate(pattern.parts, start=1):
+        if isinstance(part, Name):
+            steps.append(ANY_ITEM if part.glob == "*" else part.glob.replace("*", "any"))
+        elif isinstance(part, Keys):
+            steps.append(ANY_ITEM)
+        elif number == len(pattern.parts):
+            steps.append("below")
+    return tuple(steps)
+
+
+@pytest.mark.parametrize("case", OBJECTS, ids=lambda c: f"{c['status']}-{c['kind']}")
+def test_whole_objects(case: dict[str, Any]) -> None:
+    """An object rule says why nobody may accept that an object is Missing or Extra."""
+    kind, _, group = case["kind"].partition(".")
+    reasons = {rule.id: rule.reason for rule in shipped_file().objects} | {"": ""}
+    found = shipped().object_reason(case["status"], "" if group == "core" else group, kind)
+    assert found == reasons[case["rule"]]
+
+
+def test_critical_rules_of_the_design_are_guarded() -> None:
+    """What ownership never excuses: identities, RBAC, admission, traffic, the node, what runs."""
+    guarded = {rule.id for rule in shipped_file().rules if rule.guarded}
+    assert guarded >= {
+        "cloud-identity", "pod-security-admission", "service-account", "rbac", "admission",
+        "service-traffic", "host-network", "host-pid", "host-ipc", "privileged", "capabilities",
+        "security-context", "host-path", "volumes", "image", "command", "containers",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("case", cases("invalid.yaml"), ids=lambda c: " ".join(c["says"]))
+def test_an_invalid_file(case: dict[str, Any]) -> None:
+    """The error names the file, the rule by number and id, and the field."""
+    with pytest.raises(ConfigError) as caught:
+        read(case["text"], "own.yaml", own=True)
+    assert caught.value.message.startswith("own.yaml: ")
+    for text in case["says"]:
+        assert text in caught.value.message
+    assert "severity.md" in caught.value.hint
+
+
+def own(text: str) -> SeverityRules:
+    """The shipped rules below an operator's."""
+    return with_own(read(HEAD + text, "own.yaml", own=True))
+
+
+IMAGE = {"kind": "Deployment.apps", "path": "/spec/template/spec/containers/0/image"}
+
+
+def test_own_rules_come_first() -> None:
+    """An operator's rule beats the shipped ones, for its places alone."""
+    rules = own(
+        "rules: [{id: ours, level: low, reason: set by the mesh, kinds: [Deployment.apps], "
+        "paths: ['**.containers[*].image'], when: {live: ['mesh/*']}}]"
+    )
+    mesh = {**IMAGE, "desired": "a:1", "live": "mesh/proxy:1"}
+    other = {**IMAGE, "desired": "a:1", "live": "evil:1"}
+    assert rules.rate(difference(mesh)) == Rated("low", "set by the mesh", "ours")
+    assert rules.rate(difference(other)).rule == "image"
+
+
+def test_an_own_rule_replaces_the_shipped_one_of_its_id() -> None:
+    """With the id of a shipped rule an own one stands in its place, wherever that one spoke."""
+    rules = own("rules: [{id: replicas, level: low, reason: we scale by hand, kinds: [Job]}]")
+    found = rules.rate(difference({"kind": "Deployment.apps", "path": "/spec/replicas"}))
+    assert found == Rated("medium", "a setting of the object", "other")
+    assert len(rules.rules) == len(shipped().rules)
+
+
+def test_a_keyed_item() -> None:
+    """A rule may name a list item by its keys; where the change has none, it does not hold."""
+    rules = own(
+        "rules: [{id: proxy, level: info, reason: the mesh owns its proxy, "
+        "paths: ['**.containers[name=istio-*].image']}]"
+    )
+    path = "f:spec/f:containers/k:{}/f:image"
+    for name, rule in (("istio-proxy", "proxy"), ("app", "image")):
+        keyed = {**IMAGE, "ssaPath": path.replace("{}", f'{{"name":"{name}"}}')}
+        assert rules.rate(difference(keyed)).rule == rule
+
+
+def test_own_objects() -> None:
+    """An operator makes other whole objects critical, or fewer of the shipped ones."""
+    rules = own(
+        "objects: [{id: queue, status: Missing, kinds: [Queue.example.com], reason: money is lost},"
+        " {id: extra-secret, status: Extra, kinds: [Token.example.com], reason: a credential}]"
+    )
+    assert rules.object_reason("Missing", "example.com", "Queue") == "money is lost"
+    assert rules.object_reason("Extra", "", "Secret") == ""
+    assert rules.object_reason("Extra", "", "Namespace") != ""
+
+
+def test_own_rules_excuse_nothing() -> None:
+    """What ownership excuses stays as shipped, however low an own rule puts a place."""
+    names = ("spec", "template", "spec", "hostNetwork")
+    own("rules: [{id: all, level: info, reason: we do not care}]")
+    assert shipped().guards("Deployment", names)
+
+
+@pytest.mark.parametrize(
+    ("when", "desired", "live", "holds"),
+    [
+        ("{live: [1]}", 0, 1, True),
+        ("{live: [1]}", 0, True, False),
+        ("{live: [true]}", 0, 1, False),
+        ("{live: ['a*']}", "b", "ab", True),
+        ("{live: ['a*']}", "b", "ba", False),
+        ("{live: [null]}", "b", UNSET, True),
+        ("{live: [null]}", "b", "x", False),
+        ("{liveNot: [null, x]}", "b", "y", True),
+        ("{liveNot: [null, x]}", "b", "x", False),
+        ("{liveNot: [x]}", "b", {"masked": True}, False),
+        ("{live: ['*']}", "b", {"masked": True}, False),
+        ("{desired: [b], live: [a]}", "b", "a", True),
+        ("{desired: [b], live: [a]}", "c", "a", False),
+        ("{sameImage: false}", "a:1", "b:1", True),
+        ("{sameImage: false}", "a:1", "a:2", False),
+    ],
+)
+def test_tests_of_values(when: str, desired: Any, live: Any, holds: bool) -> None:
+    """All tests must hold; types count, strings are globs, masked values pass no test."""
+    rules = own(f"rules: [{{id: mine, level: low, reason: only a test, when: {when}}}]")
+    case = {"kind": "Widget.example.com", "path": "/spec/a", "desired": desired, "live": live}
+    assert (rules.rate(difference(case)).rule == "mine") is holds
+
+
+def test_every_reason_fits_a_column() -> None:
+    """No reason is empty or longer than what tables have room for, and no level is unknown."""
+    for rule in shipped_file().rules:
+        assert rule.level in ORDER
+        assert 5 < len(rule.reason) <= 60
+
+
+def test_the_last_rule_takes_what_is_left() -> None:
+    """A change that no other rule speaks of still has a level."""
+    assert shipped_file().rules[-1] == msgspec.structs.replace(
+        shipped_file().rules[-1], kinds=(), paths=(), changes=(), classes=(), when=UNSET
+    )
+
+
+def test_one_file() -> None:
+    """A checkout has the rules once, in `config`; wheels get a copy of that very file."""
+    root = Path(__file__).parents[3]
+    assert not resources.files("driftd.model").joinpath("data", "severity.yaml").is_file()
+    assert '"config/severity.yaml" = "driftd/model/data/severity.yaml"' in (
+        root / "pyproject.toml"
+    ).read_text("utf-8")
