@@ -175,7 +175,10 @@ def arrow_text(change: Change) -> str:
 
 
 def change_text(change: Change, resource: ResourceReport, now: str) -> str:
-    """One change in words: severity, field, values, why, by whom; lines only for texts of lines."""
+    """One change in words: severity, field, values, why, by whom; lines only for texts of lines.
+
+    Ages are counted from `now`; without it only the time is told.
+    """
     severity = "" if change.severity is UNSET else f"{change.severity}  "
     text = f"{severity}{path_of(change, resource)}  {value_text(change)}"
     ends = [author_of(change, now)]

@@ -48,7 +48,7 @@ def _suite(root: Element, group: Group, now: str) -> None:
         for name, value in facts.items():
             SubElement(properties, "property", name=name, value=value)
     for resource in group.resources:
-        _case(suite, group, resource, now)
+        _case(suite, group, resource)
     _conditions(suite, group)
     _count(suite, suite.findall("testcase"))
 
@@ -90,7 +90,7 @@ def _repository(root: Element, report: DriftReport | DiffReport, now: str) -> No
     _count(suite, suite.findall("testcase"))
 
 
-def _case(suite: Element, group: Group, resource: ResourceReport, now: str) -> None:
+def _case(suite: Element, group: Group, resource: ResourceReport) -> None:
     kind, place = findings.kind_and_group(resource), findings.object_name(resource)
     name = findings.one_line(f"{kind} {place.partition(' ')[2]}")
     case = SubElement(suite, "testcase", name=name, classname=suite.attrib["name"])
@@ -100,7 +100,7 @@ def _case(suite: Element, group: Group, resource: ResourceReport, now: str) -> N
             case.set("line", str(resource.origin.line))
     reason = "" if resource.reason is UNSET else findings.one_line(resource.reason)
     if resource.is_drift:
-        text = "\n".join(_lines(group, resource, now))
+        text = "\n".join(_lines(group, resource))
         _outcome(case, "failure", _message(resource), str(resource.status), text)
     elif resource.status is ResourceStatus.UNKNOWN:
         _outcome(case, "error", reason or "could not be judged", "Unknown", reason)
@@ -109,6 +109,9 @@ def _case(suite: Element, group: Group, resource: ResourceReport, now: str) -> N
     elif findings.is_accepted(resource):
         told = f"{resource.status}: {findings.whole_text(resource)}"
         SubElement(case, "system-out").text = told
+    elif resource.status is ResourceStatus.PENDING:
+        told = reason or "Git is ahead, waits for a sync"
+        SubElement(case, "system-out").text = f"Pending: {told}"
     elif reason:
         SubElement(case, "system-out").text = f"{resource.status}: {reason}"
 
@@ -127,12 +130,12 @@ def _message(resource: ResourceReport) -> str:
     return f"{', '.join(paths[:_PATHS_IN_MESSAGE])}{rest}{who}"
 
 
-def _lines(group: Group, resource: ResourceReport, now: str) -> list[str]:
+def _lines(group: Group, resource: ResourceReport) -> list[str]:
     lines = []
     if findings.has_whole_finding(resource):
         lines.append(findings.whole_text(resource))
     lines += [
-        f"{change.change_class}  {findings.change_text(change, resource, now)}"
+        f"{change.change_class}  {findings.change_text(change, resource, now='')}"
         for change in findings.changes_of(resource, frozenset())
     ]
     origin = findings.file_and_line(resource.origin)

@@ -62,6 +62,12 @@ def worst_change(resource: ResourceReport) -> int:
     return min(ranks, default=len(_SEVERITIES))
 
 
+def _worst(resource: ResourceReport) -> int:
+    """`worst_change` for sorting: an object that is Missing or Extra comes with the high ones."""
+    whole = resource.is_drift and resource.status is not ResourceStatus.OUT_OF_SYNC
+    return _SEVERITIES.index("high") if whole else worst_change(resource)
+
+
 def worst_severity(items: Iterable[ResourceReport]) -> str:
     """The level of the worst change that is drift; empty if none is rated."""
     rank = min((worst_change(item) for item in items), default=len(_SEVERITIES))
@@ -80,7 +86,7 @@ def resources(items: Iterable[ResourceReport]) -> list[ResourceReport]:
         items,
         key=lambda item: (
             rank(item),
-            worst_change(item),
+            _worst(item),
             _RESOURCES.index(item.status),
             item.kind,
             item.namespace,
@@ -95,7 +101,7 @@ def applications(items: Iterable[ApplicationReport]) -> list[ApplicationReport]:
         items,
         key=lambda item: (
             _APPLICATIONS.index(item.status),
-            min((worst_change(resource) for resource in item.resources), default=9),
+            min((_worst(resource) for resource in item.resources), default=9),
             item.name,
             item.namespace,
         ),

@@ -13,7 +13,7 @@ from driftd import __version__
 from driftd.cli import findings, order, unchecked
 from driftd.cli.field_changes import author_of
 from driftd.cli.findings import Group
-from driftd.cli.sarif_rules import object_rule, rule_of
+from driftd.cli.sarif_rules import notification_descriptors, object_rule, rule_of
 from driftd.model.condition import Severity
 from driftd.model.report import (
     Change,
@@ -70,12 +70,15 @@ class _Run:
             for change in self._findings(resource)
         ]
         notifications = self._notifications(groups)
-        driver = {
+        driver: dict[str, Any] = {
             "name": "driftd",
             "version": __version__,
             "semanticVersion": __version__,
             "rules": list(self._rules.values()),
         }
+        kinds = {notification["descriptor"]["id"] for notification in notifications}
+        if descriptors := notification_descriptors(kinds):
+            driver["notifications"] = descriptors
         invocation: dict[str, Any] = {
             "executionSuccessful": self._report.complete,
             "toolExecutionNotifications": notifications,
@@ -121,7 +124,7 @@ class _Run:
             "ruleId": rule["id"],
             "ruleIndex": index,
             **_level(resource, change),
-            "message": {"text": _message(group, resource, change, self._now)},
+            "message": {"text": _message(group, resource, change)},
             "locations": [location],
             # Code scanning tells results of one line apart by the first of these alone.
             "partialFingerprints": {"primaryLocationLineHash": f"{name}:1", "driftd/v1": name},
@@ -267,14 +270,15 @@ def _level(resource: ResourceReport, change: Change | None) -> dict[str, str]:
     return {"kind": "fail", "level": _LEVELS[change.severity]}
 
 
-def _message(group: Group, resource: ResourceReport, change: Change | None, now: str) -> str:
+def _message(group: Group, resource: ResourceReport, change: Change | None) -> str:
     where = f"{findings.object_name(resource)}"
     if group.cluster:
         where += f" on cluster {findings.one_line(group.cluster)}"
     if change is None:
         return _plain(f"{where}: {findings.whole_text(resource)}")
     told = [f"{where}: {findings.path_of(change, resource)}, {findings.arrow_text(change)}"]
-    told.append(author_of(change, now))
+    # Without an age: results are kept, and told anew only if their text changes.
+    told.append(author_of(change, ""))
     if change.severity_reason is not UNSET:
         told.append(f"{change.severity}: {findings.one_line(change.severity_reason)}")
     return _plain("\n".join(line for line in told if line))
@@ -295,7 +299,9 @@ def _properties(group: Group, resource: ResourceReport, change: Change | None) -
     if change is not None:
         facts["class"] = str(change.change_class)
         names = ("path", "ssa_path", "severity", "severity_reason", "reason")
-        facts |= _known(change, (*names, "manager", "operation", "time", "confidence"))
+        facts |= _known(
+            change, (*names, "manager", "operation", "subresource", "time", "confidence")
+        )
     return facts
 
 

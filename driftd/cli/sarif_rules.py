@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, Final
 
 from driftd.cli import order
@@ -49,6 +50,21 @@ _OBJECTS: Final = {
 }
 
 
+_NOT_JUDGED: Final = {
+    ResourceStatus.UNKNOWN: "Objects that could not be judged; never: objects that are gone.",
+    ResourceStatus.NOT_CHECKED: "Objects that were left out of the comparison on purpose.",
+}
+
+
+def notification_descriptors(kinds: Collection[str]) -> list[dict[str, Any]]:
+    """What the invocation's notifications of these kinds say; a condition's message says all."""
+    return [
+        {"id": str(status), "shortDescription": {"text": text}}
+        for status, text in _NOT_JUDGED.items()
+        if status in kinds
+    ]
+
+
 def rule_of(change: Change) -> dict[str, Any]:
     """The rule of a change: its class (or that it is ignored) and its kind."""
     section = order.section_of(change)
@@ -63,10 +79,12 @@ def object_rule(status: ResourceStatus) -> dict[str, Any]:
     """The rule of an object that is Missing, Extra or being deleted."""
     title, remedy = _OBJECTS[status]
     name = "deleting" if status is ResourceStatus.OUT_OF_SYNC else str(status).lower()
-    return _rule(f"object/{name}", title, f"{title}.", remedy, ["drift", "object"])
+    return _rule(f"object/{name}", title, f"{title}.", remedy, ["drift", "object"], level="error")
 
 
-def _rule(rule_id: str, title: str, text: str, remedy: str, tags: list[str]) -> dict[str, Any]:
+def _rule(
+    rule_id: str, title: str, text: str, remedy: str, tags: list[str], *, level: str = "warning"
+) -> dict[str, Any]:
     words = rule_id.replace("/", "-").split("-")
     return {
         "id": rule_id,
@@ -74,6 +92,6 @@ def _rule(rule_id: str, title: str, text: str, remedy: str, tags: list[str]) -> 
         "shortDescription": {"text": title},
         "fullDescription": {"text": text},
         "help": {"text": f"{text} {remedy}", "markdown": f"{text}\n\n{remedy}"},
-        "defaultConfiguration": {"level": "warning"},
+        "defaultConfiguration": {"level": level},
         "properties": {"tags": tags},
     }

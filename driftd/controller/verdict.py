@@ -291,7 +291,7 @@ class Verdict:
                     status=ResourceStatus.PENDING if ahead else ResourceStatus.EXTRA,
                     reason="Git is ahead: the object was removed since the last sync"
                     if ahead
-                    else "tracked as this application's, absent from Git",
+                    else "it carries this application's tracking mark",
                     manager=one.creator or UNSET,
                     evidence=self._evidence(one.gvk, one.live),
                 )

@@ -237,7 +237,7 @@ def production():
                 "debug-all",
                 status=ResourceStatus.EXTRA,
                 group="rbac.authorization.k8s.io",
-                reason="tracked by this application (argocd.argoproj.io/tracking-id), not in Git",
+                reason="it carries this application's tracking mark",
             ),
             *(
                 resource(

@@ -62,6 +62,10 @@ DRIVER = closed(
         "version": TEXT,
         "semanticVersion": {"type": "string", "pattern": r"^\d+\.\d+\.\d+"},
         "rules": {**listed(RULE), "uniqueItems": True},
+        "notifications": {
+            **listed(closed({"id": TEXT, "shortDescription": MESSAGE}, "id")),
+            "uniqueItems": True,
+        },
     },
     "name",
 )

@@ -122,6 +122,21 @@ def test_failure_says_which_fields_and_who(sample):
     assert "istio-proxy" not in failure.text
 
 
+def test_pending_is_said(sample):
+    """A case of an object that waits for a sync passes, and its output says that it waits."""
+    root = checked(junit(sample.bad_night()))
+    case = root.find(".//testcase[@name='ConfigMap production-app2/production-app2-config']")
+    assert [child.tag for child in case] == ["system-out"]
+    assert case.find("system-out").text == "Pending: Git is ahead, waits for a sync"
+
+
+def test_no_text_ages(sample):
+    """Test reports are kept: they say when something was written, not how long ago."""
+    text = junit(sample.bad_night())
+    assert "2026-03-04T08:41:12Z" in text
+    assert " ago" not in text
+
+
 def test_being_deleted(sample):
     """An object without changes that is being deleted fails with that reason."""
     deleted = sample.resource(

@@ -100,7 +100,7 @@ def test_results(sample):
             "containers[name=app1].image, Git → cluster: "
             "ghcr.io/example/app1:v1.0.0 → ghcr.io/example/app1-debug:v1.0.0"
         ),
-        "by kubectl-edit (Update), 3h ago (2026-03-04T08:41:12Z), exact",
+        "by kubectl-edit (Update), 2026-03-04T08:41:12Z, exact",
         "critical: an image decides what runs",
     ]
     (location,) = first["locations"]
@@ -210,6 +210,20 @@ def test_two_repositories(sample):
     ]
 
 
+def test_results_do_not_age(sample):
+    """The same drift has the same results a day later: no text counts hours."""
+    report = sample.report_of(sample.production())
+    later = msgspec.structs.replace(report, generated_at="2026-03-05T12:00:00Z")
+    assert checked(sarif(report))["results"] == checked(sarif(later))["results"]
+
+
+def test_through_which_subresource(sample):
+    """A write through /scale is told as such in the facts of its result."""
+    results = checked(sarif(sample.report_of(sample.production())))["results"]
+    (scaled,) = [one for one in results if one["properties"].get("path") == "/spec/replicas"]
+    assert scaled["properties"]["subresource"] == "scale"
+
+
 def test_what_could_not_be_judged(sample):
     """Unknown is no result but a notification; the invocation did not succeed."""
     run = checked(sarif(sample.report_of(sample.unreachable())))
@@ -222,6 +236,9 @@ def test_what_could_not_be_judged(sample):
         ("Unknown", "error"),
     ]
     assert len(told[1]["locations"]) == 8
+    (described,) = run["tool"]["driver"]["notifications"]
+    assert described["id"] == "Unknown"
+    assert "notifications" not in checked(sarif(sample.report_of()))["tool"]["driver"]
 
 
 @pytest.mark.parametrize("kind", list(ChangeKind))
@@ -243,6 +260,7 @@ def test_object_rules():
         "object/extra",
         "object/deleting",
     ]
+    assert {object_rule(one)["defaultConfiguration"]["level"] for one in statuses} == {"error"}
 
 
 @given(value=st.text() | st.text(alphabet="{}[](01) a"), manager=st.text(), name=st.text())

@@ -7,7 +7,7 @@ import pytest
 
 from driftd.cli.table import View, print_diff, print_report
 from driftd.cli.terminal import console_for
-from driftd.model.report import DiffReport, ReportCondition, ResourceStatus
+from driftd.model.report import ApplicationStatus, DiffReport, ReportCondition, ResourceStatus
 
 
 @pytest.fixture
@@ -74,6 +74,30 @@ def test_worst_application_first(printed, sample):
     text = printed(report)
     order = [text.index(f"\n{status}") for status in ("OutOfSync", "Unknown", "Synced")]
     assert order == sorted(order)
+
+
+def test_missing_and_extra_come_with_what_is_high(printed, sample):
+    """Between critical and medium fields stand objects that are Missing or Extra as a whole."""
+
+    def application(name, *resources):
+        app = msgspec.structs.replace(sample.synced(name), resources=resources)
+        return msgspec.structs.replace(app, status=ApplicationStatus.OUT_OF_SYNC)
+
+    def field(name, severity):
+        changed = sample.change("/data/a", desired="x", live="y", severity=severity)
+        return sample.resource("ConfigMap", name, changed)
+
+    missing = sample.resource("Secret", "gone", status=ResourceStatus.MISSING)
+    text = printed(
+        sample.report_of(
+            application("one", field("medium-one", "medium"), missing, field("worst", "critical")),
+            application("two", field("medium-two", "medium")),
+            application("three", missing),
+        )
+    )
+    names = ["one", "worst", "gone", "medium-one", "three", "two"]
+    places = [text.index(name, text.index("OutOfSync  one")) for name in names]
+    assert places == sorted(places)
 
 
 def test_one_cause_for_many_applications(printed, golden, sample):
