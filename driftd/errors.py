@@ -140,6 +140,12 @@ class StoreError(DriftdError):
     disposition = Disposition.TRANSIENT
 
 
+class StateError(DriftdError):
+    """What earlier looks left behind cannot be used; a person must decide what becomes of it."""
+
+    reason = "StateError"
+
+
 class NotifyError(DriftdError):
     """A notification could not be delivered."""
 

@@ -39,3 +39,21 @@ def attribute(owners: Sequence[Entry]) -> Attribution | None:
         time=chosen.time,
         confidence="exact" if len(owners) == 1 else "likely",
     )
+
+
+def sole_writer(moved: Sequence[Entry], place: Sequence[str]) -> Attribution | None:
+    """The one writer between two looks, held responsible for what leaves no trace itself.
+
+    `moved` are the entries that took a field between the looks, `place` the names of the place.
+    Writes of a status change nothing else, writes of `/scale` the replicas alone.
+    """
+    able = [
+        entry
+        for entry in moved
+        if not entry.subresource
+        or (entry.subresource == "scale" and tuple(place) == ("spec", "replicas"))
+    ]
+    if len(able) != 1 or able[0].manager in UNKNOWN_MANAGERS:
+        return None
+    (entry,) = able
+    return Attribution(entry.manager, entry.operation, entry.subresource, entry.time, "likely")

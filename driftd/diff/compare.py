@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -13,9 +14,11 @@ from driftd.diff.attribute import attribute
 from driftd.diff.extras import Subject
 from driftd.diff.fields import confirmed
 from driftd.diff.finding import ABSENT, Finding
+from driftd.diff.history import History, Moment
 from driftd.diff.owners import Entry, entries
-from driftd.diff.paths import names, pointer, ssa_path, ssa_segments
+from driftd.diff.paths import Path, names, pointer, ssa_path, ssa_segments
 from driftd.diff.prepare import LAST_APPLIED, desired_view, last_applied_view, live_view
+from driftd.diff.recall import Recall
 from driftd.diff.schema import ANY_NODE, Node
 from driftd.diff.trusted import Facts
 from driftd.diff.walk import walk
@@ -63,6 +66,8 @@ class Comparison(msgspec.Struct, frozen=True):
     deployers: frozenset[str]
     seals: dict[tuple[str, str], str] = {}
     """Keyed hashes of the values of masked changes, by `ssaPath` and kind; never published."""
+    history: History | None = None
+    """What the next look at the object should be given; None if no moment was given."""
 
 
 def compare(
@@ -73,12 +78,15 @@ def compare(
     context: Context,
     *,
     synced: dict[str, Any] | None = None,
+    history: History | None = None,
+    moment: Moment | None = None,
 ) -> Comparison:
     """Every difference between `desired` and `live` (decoded objects, live with managedFields).
 
     `node` is the schema of the kind; None compares without schema (lists by the keys that
     managedFields name). `synced` is the object at the revision that was synced last; what live
-    shares with it is pending, not drift.
+    shares with it is pending, not drift. `history` is what the last look left; with a `moment`,
+    there is one for the next look.
 
     Raises:
         CompareError: the two engines disagree; the object is to be reported Unknown.
@@ -87,16 +95,32 @@ def compare(
     root = node or ANY_NODE
     wanted = desired_view(desired)
     subject = subject_of(key, wanted, live, found_entries, context)
+    recall = None
+    if moment is not None:
+        recall = Recall(key, history, moment, live, found_entries, context.sealer)
+        recall.open(wanted, subject.live, root, lambda: _sent(live, wanted, context))
+        subject = replace(subject, recall=recall)
     findings = confirmed(walk(subject, root))
     if findings:
         _explain_unknown_fields(findings, root)
         _mark_rewritten(findings, subject, wanted, live, context)
         if synced is not None:
             _mark_pending(findings, key, synced, live, root, found_entries, context)
+    if recall is not None:
+        findings += recall.vanished(findings, wanted)
+        recall.trace(findings)
     return Comparison(
         tuple(change(finding, key) for finding in findings),
         frozenset(entry.manager for entry in found_entries if entry.deployer),
         _seals(findings, key, context.sealer),
+        recall.updated(findings) if recall is not None else None,
+    )
+
+
+def _sent(live: dict[str, Any], wanted: dict[str, Any], context: Context) -> dict[str, Any] | None:
+    """What the last client-side apply sent, as it is compared; None without a record."""
+    return last_applied_view(
+        live, wanted, instance_label=context.instance_label, instances=context.instances
     )
 
 
@@ -162,14 +186,26 @@ def _mark_rewritten(
         proven = context.synced_here and all(_is_argo_cds_apply(e) for e in finding.owners)
         if not proven and all(_is_recorded_apply(entry) for entry in finding.owners):
             if record is None:
-                sent = last_applied_view(
-                    live, wanted, instance_label=context.instance_label, instances=context.instances
-                )
-                record = _canonical(sent) == _canonical(wanted)
+                record = _canonical(_sent(live, wanted, context)) == _canonical(wanted)
             proven = record
-        if proven:
+        if proven and not _is_forged(finding, subject.recall):
             finding.change_class = ChangeClass.REWRITTEN
             finding.reason = "a deployer applied Git's value and the cluster stored another"
+
+
+def _is_forged(finding: Finding, recall: Recall | None) -> bool:
+    """Whether the value came under a deployer's name although no deployer had a reason to write."""
+    if recall is None:
+        return False
+    told = recall.refuses_rewriting(finding.path, finding.live)
+    if told is None:
+        recall.note_rewritten(finding.path, finding.live)
+        return False
+    recall.note_told(finding.kind, finding.path, told)
+    finding.reason = (
+        f"written under a deployer's name after {told.after}, though Git has not changed"
+    )
+    return True
 
 
 def _explain_unknown_fields(findings: list[Finding], root: Node) -> None:
@@ -248,10 +284,11 @@ def change(finding: Finding, key: ResourceKey) -> Change:
     live_path = pointer(finding.path, live=True)
     desired_path = pointer(finding.renamed_from or finding.path, live=False)
     if finding.kind is ChangeKind.MISSING or live_path is None:
-        path = desired_path or live_path or ""
+        path = desired_path or live_path or _above(finding.path)
     else:
         path = live_path
-    who = attribute(finding.owners)
+    who = attribute(finding.owners) or finding.writer
+    between = finding.between
     return Change(
         kind=finding.kind,
         change_class=finding.change_class,
@@ -264,9 +301,19 @@ def change(finding: Finding, key: ResourceKey) -> Change:
         operation=who.operation if who else UNSET,
         subresource=who.subresource if who and who.subresource else UNSET,
         time=who.time if who and who.time else UNSET,
-        confidence=who.confidence if who else UNSET,
+        confidence=who.confidence if who else "window" if between else UNSET,
+        attribution={"after": between[0], "before": between[1]} if between else UNSET,
         reason=finding.reason or UNSET,
     )
+
+
+def _above(path: Path) -> str:
+    """The pointer of the nearest place above that live has: of a list for an item that is gone."""
+    for end in range(len(path) - 1, 0, -1):
+        above = pointer(path[:end], live=True)
+        if above is not None:
+            return above
+    return ""
 
 
 def _canonical(value: Json) -> bytes:

@@ -23,6 +23,7 @@ from driftd.diff.owners import (
 )
 from driftd.diff.paths import Item, Path, names
 from driftd.diff.prepare import SERVER_FINALIZERS
+from driftd.diff.recall import Recall
 from driftd.diff.schema import Node, Shape
 from driftd.model import places
 from driftd.model.report import ChangeClass, ChangeKind
@@ -48,6 +49,8 @@ class Subject:
     """The object's creationTimestamp."""
     strict: bool = False
     """Strict mode reports every extra that no table excuses, whoever made it."""
+    recall: Recall | None = None
+    """What earlier looks say; None where there is no history."""
 
     @property
     def provenance_lost(self) -> bool:
@@ -220,32 +223,80 @@ class Extras:
                 return []
         if not entries:
             return self._unowned(live, path, place, collection=collection)
+        recall = subject.recall
         if foreign:
             reasons = [trusted.trusted_write(entry, subject, place, live) for entry in foreign]
             if all(reasons) and not (subject.strict and len(entries) == len(foreign)):
                 self.excuse(path, f"a trusted controller wrote it: {reasons[0]}")
+                if recall is not None:
+                    recall.note_owned(path, live)
                 return []
         if any(entry.deployer and entry.applied for entry in entries) or not foreign:
-            return [
-                Finding(
-                    ChangeKind.FORMERLY_DECLARED,
-                    ChangeClass.DECLARED,
-                    path,
-                    live=live,
-                    owners=entries,
-                    reason="applied by a deployer, absent from Git",
-                )
-            ]
+            return [self._deployers(path, live, entries)]
+        if recall is not None and recall.was_declared(path, live):
+            return [_once_declared(path, live, entries)]
+        if all(entry.manager in UNKNOWN_MANAGERS for entry in entries) and self._is_old(
+            path, place, live
+        ):
+            return [self._injected(path, live)]
+        change_class = self._foreign_class(place, live, foreign)
+        if recall is not None and change_class is ChangeClass.REVIEW:
+            recall.note_owned(path, live)
         return [
             Finding(
                 ChangeKind.ADDED,
-                self._foreign_class(place, live, foreign),
+                change_class,
                 path,
                 live=live,
                 owners=foreign,
                 reason="added by a manager that is no deployer",
             )
         ]
+
+    def _deployers(self, path: Path, live: Json, entries: list[Entry]) -> Finding:
+        """An extra under a deployer's name: Git declared it once, unless history knows better."""
+        recall = self.subject.recall
+        told = recall.forged(path) if recall is not None else None
+        if recall is not None and told is not None:
+            recall.note_told(ChangeKind.ADDED, path, told)
+            return Finding(
+                ChangeKind.ADDED,
+                ChangeClass.UNDECLARED,
+                path,
+                live=live,
+                owners=entries,
+                reason=f"written under a deployer's name after {told.after}, "
+                "though Git has not declared it",
+            )
+        if recall is not None:
+            recall.note_former(path, live)
+        return Finding(
+            ChangeKind.FORMERLY_DECLARED,
+            ChangeClass.DECLARED,
+            path,
+            live=live,
+            owners=entries,
+            reason="applied by a deployer, absent from Git",
+        )
+
+    def _is_old(self, path: Path, place: tuple[str, ...], live: Json) -> bool:
+        """Whether an earlier look saw the extra as it is, at a place that is not critical."""
+        recall, kind = self.subject.recall, self.subject.key.kind
+        if recall is None or self.subject.strict or not recall.known(path, live):
+            return False
+        critical = places.is_critical(kind, place) or places.holds_critical(kind, place, live)
+        return not critical and place != _REPLICAS
+
+    def _injected(self, path: Path, live: Json) -> Finding:
+        if self.subject.recall is not None:
+            self.subject.recall.note_injected(path, live)
+        return Finding(
+            ChangeKind.ADDED,
+            ChangeClass.INJECTED,
+            path,
+            live=live,
+            reason="nobody owns it and no default is known: a mutating webhook, most likely",
+        )
 
     def _unowned(
         self, live: Json, path: Path, place: tuple[str, ...], *, collection: bool
@@ -262,9 +313,12 @@ class Extras:
                     f"{bounds.minimum} and {bounds.maximum}",
                 )
                 return []
+        recall = subject.recall
+        if recall is not None and recall.was_declared(path, live):
+            return [_once_declared(path, live, [])]
         # Writes through /scale own nothing where the field had no owner before.
         critical = critical or place == _REPLICAS
-        lost = subject.provenance_lost and collection
+        lost = subject.provenance_lost and collection and not self._is_old(path, place, live)
         if critical or lost or subject.strict:
             reason = (
                 "nobody owns it, and no default explains it at a critical place"
@@ -280,13 +334,18 @@ class Extras:
         if live in ("", 0, False) or live == []:
             self.excuse(path, "an empty value that nobody owns says the same as no value")
             return []
+        told = recall.appeared(path, live) if recall is not None else None
+        if recall is None or told is None:
+            return [self._injected(path, live)]
+        recall.note_told(ChangeKind.ADDED, path, told)
         return [
             Finding(
                 ChangeKind.ADDED,
-                ChangeClass.INJECTED,
+                ChangeClass.REVIEW if places.is_review(place) else ChangeClass.UNDECLARED,
                 path,
                 live=live,
-                reason="nobody owns it and no default is known: a mutating webhook, most likely",
+                reason=f"nobody owns it; it came after {told.after}, "
+                "and no deployer had a reason to write",
             )
         ]
 
@@ -308,6 +367,18 @@ class Extras:
             other.manager == entry.manager and "f:status" in other.fields
             for other in self.subject.entries
         )
+
+
+def _once_declared(path: Path, live: Json, owners: list[Entry]) -> Finding:
+    """An extra that Git declared when an earlier look was made."""
+    return Finding(
+        ChangeKind.FORMERLY_DECLARED,
+        ChangeClass.DECLARED,
+        path,
+        live=live,
+        owners=owners,
+        reason="declared in Git at an earlier look, absent from Git now",
+    )
 
 
 def _on_host_network(live: dict[str, Any]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
+from driftd.diff.attribute import Attribution
 from driftd.diff.owners import Entry
 from driftd.diff.paths import Path
 from driftd.model.report import ChangeClass, ChangeKind
@@ -34,3 +35,7 @@ class Finding:
     """Entries that own the live place; empty for removals and reorders, which leave no trace."""
     reason: str = ""
     renamed_from: Path | None = None
+    writer: Attribution | None = None
+    """Who wrote between two looks, for differences without owners."""
+    between: tuple[str, str] | None = None
+    """The looks before and after a difference that leaves no trace (RFC 3339)."""

@@ -89,6 +89,8 @@ def injecting(cluster: ControlPlane, namespace: str, value: Mapping[str, Any]) -
         cluster.call("POST", path, document)
         yield
     finally:
+        # Soon after, the API server calls it no longer.
+        cluster.request("DELETE", f"{path}/{NAME}")
         server.shutdown()
         server.server_close()
         thread.join()

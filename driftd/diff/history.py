@@ -1,0 +1,295 @@
+"""What earlier looks at an object leave behind: the evidence that a single look has not.
+
+Ownership can be forged and wiped, and a removal leaves no trace at all. A history is the small
+value that a look gives to the next one: what Git has declared, who had written, and what nobody
+owned. Places and values are digests, but for the few places that may have to be named again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import ROUND_CEILING, Decimal, InvalidOperation
+from hashlib import blake2b
+from typing import Any, Final
+
+import msgspec
+import orjson
+
+from driftd.diff import mask, scalars
+from driftd.diff.finding import ABSENT
+from driftd.diff.owners import Entry, item_key, value_key
+from driftd.diff.paths import Item, Path, escape
+from driftd.diff.schema import Node, Scalar, Shape
+from driftd.errors import StateError
+from driftd.model.resource import Json, ResourceKey
+
+FORMAT: Final = 1
+"""The version of the encoded form; another one is refused, never guessed at."""
+
+PRESENT: Final = 1
+"""The digest of what is held by its place alone: structs, and lists that hold some."""
+HIDDEN: Final = 0
+"""The digest of a secret value without a key: it says nothing, and equals every other one."""
+
+_MILLI: Final = Decimal("0.001")
+_PLACES: Final = 8
+"""Bytes of a digest: enough that nobody finds a second value, few enough to keep many."""
+
+
+class Moment(msgspec.Struct, frozen=True, kw_only=True):
+    """When and against what a look is made."""
+
+    now: str
+    """RFC 3339, in UTC, as `managedFields` has its times."""
+    revisions: tuple[str, ...] = ()
+    """Git's, one per source."""
+    schema_hash: str = ""
+    """Of the schemas that the object was read with; another one means that the API changed."""
+
+
+class EntryDigest(msgspec.Struct, frozen=True, array_like=True):
+    """One entry of `managedFields`, as a look saw it."""
+
+    manager: str
+    operation: str
+    subresource: str
+    api_version: str
+    time: str | None
+    fields: int
+    """The digest of its set."""
+
+
+class Look(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the last look at the object saw."""
+
+    at: str
+    resource_version: str
+    api_version: str
+    schema_hash: str
+    desired: int
+    """The digest of what Git declared."""
+    settled: bool
+    """Whether Git and the cluster agreed: a deployer has no reason to write until Git moves."""
+    entries: tuple[EntryDigest, ...] = ()
+    injected: dict[str, int] = {}
+    """Extras that nobody owned and that were no drift: place to value."""
+    owned: dict[int, int] = {}
+    """Extras of somebody else that were no drift; they may lose their owner."""
+    rewritten: dict[int, int] = {}
+    """Declared values that the cluster stored otherwise."""
+    untraced: tuple[int, ...] = ()
+    """Differences without owners: what was there then did not come since."""
+
+
+class Told(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A difference that no later look could tell alone: it stays told while it is there."""
+
+    after: str
+    """The look before it."""
+    before: str
+    """The look that found it."""
+    manager: str = ""
+    """Who wrote between the two looks, if exactly one did."""
+    operation: str = ""
+    subresource: str = ""
+    time: str | None = None
+    unsent: bool = False
+    """Whether a deployer's name stands for it and Git had declared nothing new."""
+
+
+class History(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is known of an object from earlier looks."""
+
+    uid: str
+    declared: dict[int, int] = {}
+    """What Git declares: place to value."""
+    former: dict[str, int] = {}
+    """What Git declared once and live still holds: place to value."""
+    look: Look | None = None
+    told: dict[str, Told] = {}
+    """By kind of change and place."""
+    clean_at: str = ""
+    """When Git and the cluster agreed last."""
+    clean_revisions: tuple[str, ...] = ()
+    """Git's revisions then."""
+    key_mark: int = HIDDEN
+    """Which key the values of secrets were digested with."""
+
+
+class _Encoded(msgspec.Struct, frozen=True, array_like=True):
+    format: int
+    history: msgspec.Raw
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(History)
+_outer = msgspec.msgpack.Decoder(_Encoded)
+
+
+def encode(history: History) -> bytes:
+    """The bytes of a history, with their format."""
+    return _encoder.encode(_Encoded(FORMAT, msgspec.Raw(_encoder.encode(history))))
+
+
+def decode(data: bytes) -> History:
+    """The history of these bytes.
+
+    Raises:
+        StateError: they are no history, or one of another format.
+    """
+    try:
+        outer = _outer.decode(data)
+        if outer.format == FORMAT:
+            return _decoder.decode(outer.history)
+    except msgspec.MsgspecError as error:
+        raise StateError(
+            "what was remembered of an object cannot be read",
+            hint="the state is damaged: restore it, or remove it and look anew",
+        ) from error
+    raise StateError(
+        f"what was remembered of an object has format {outer.format}; this driftd reads {FORMAT}",
+        hint="use the driftd that wrote the state, or remove the state and look anew",
+    )
+
+
+def digest(text: bytes) -> int:
+    """A digest that is neither `HIDDEN` nor `PRESENT`."""
+    number = int.from_bytes(blake2b(text, digest_size=_PLACES).digest(), "big")
+    return number if number > PRESENT else number + 2
+
+
+def place_digest(place: str) -> int:
+    """The digest of a place in managedFields notation."""
+    return digest(place.encode("utf-8", "surrogatepass"))
+
+
+def equal(one: int, other: int) -> bool:
+    """Whether two digests may stand for the same value."""
+    return one == other or HIDDEN in (one, other)
+
+
+class Digester:
+    """Makes the digests of one object's values; those of secrets need a key."""
+
+    __slots__ = ("_key", "_sealer", "key_mark")
+
+    def __init__(self, key: ResourceKey, sealer: mask.Sealer | None) -> None:
+        self._key = key
+        self._sealer = sealer
+        self.key_mark = HIDDEN
+        """Stands for the key, and gives nothing of it away."""
+        if sealer is not None and self._secret(("data",)):
+            nobody = ResourceKey("", "", "", "")
+            self.key_mark = digest(sealer.seal(nobody, "", "key", ABSENT, ABSENT).encode())
+
+    def value(self, place: str, names: Sequence[str], value: Json) -> int:
+        """The digest of a value at `place`; `names` are the place's, list steps as `*`."""
+        if not self._secret(names):
+            return digest(scalars.canonical(value))
+        if self._sealer is None:
+            return HIDDEN
+        sealed = self._sealer.seal(self._key, place, "history", ABSENT, value)
+        return digest(sealed.encode())
+
+    def _secret(self, names: Sequence[str]) -> bool:
+        return mask.is_sensitive(self._key, names)
+
+
+def entry_digests(entries: Iterable[Entry]) -> tuple[EntryDigest, ...]:
+    """The entries as a later look compares them."""
+    return tuple(
+        EntryDigest(
+            entry.manager,
+            entry.operation,
+            entry.subresource,
+            entry.api_version,
+            entry.time,
+            digest(scalars.canonical(entry.fields)),
+        )
+        for entry in entries
+    )
+
+
+def marks(view: Mapping[str, Any], node: Node, digester: Digester) -> dict[str, int]:
+    """Every place that a prepared object fills, with the digest of its value.
+
+    Values that the schema knows several spellings of have one digest.
+    """
+    return dict(_struct_marks(view, node, "", (), digester))
+
+
+def _struct_marks(
+    value: Mapping[str, Any], node: Node, prefix: str, names: tuple[str, ...], digester: Digester
+) -> Iterator[tuple[str, int]]:
+    for name, inner in value.items():
+        if inner is None:
+            continue
+        place = f"{prefix}f:{escape(name)}"
+        yield from _marks(inner, node.child(name), place, (*names, name), digester)
+
+
+def _marks(
+    value: Json, node: Node, place: str, names: tuple[str, ...], digester: Digester
+) -> Iterator[tuple[str, int]]:
+    if isinstance(value, dict) and value:
+        yield from _struct_marks(value, node, place + "/", names, digester)
+    elif isinstance(value, list) and node.shape is Shape.LIST_MAP:
+        yield place, PRESENT
+        for item in value:
+            key = item_key(item, node.keys, node.key_defaults) if isinstance(item, dict) else None
+            if key is not None:
+                inner = f"{place}/{escape(key)}"
+                yield inner, PRESENT
+                yield from _struct_marks(item, node.item, inner + "/", (*names, "*"), digester)
+    elif isinstance(value, list) and node.shape is Shape.SET:
+        for item in value:
+            yield f"{place}/{escape(value_key(item))}", PRESENT
+    elif isinstance(value, list) and any(isinstance(item, dict) for item in value):
+        yield place, PRESENT  # the server fills in the elements
+    else:
+        yield place, digester.value(place, names, _spelt(value, node.scalar))
+
+
+def _spelt(value: Json, scalar: Scalar) -> Json:
+    """One spelling of a scalar that the schema knows several of."""
+    if scalar is Scalar.QUANTITY and isinstance(value, str | int | float):
+        amount = scalars.quantity(str(value))
+        if amount is None or not amount.is_finite():
+            return value
+        try:
+            if amount % _MILLI:  # the server keeps three decimal places, rounded up
+                amount = amount.quantize(_MILLI, ROUND_CEILING)
+            return f"{amount.normalize():f}"
+        except InvalidOperation:
+            return value
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+def located(view: Json, place: str) -> tuple[Path, int]:
+    """The path of a place, and how many of its steps a decoded object has (all: it is there)."""
+    at, steps, found = view, [], 0
+    for segment in place.split("/"):
+        text = segment.replace("~1", "/").replace("~0", "~")
+        step, at = _step(at, text)
+        steps.append(step)
+        found += at is not ABSENT
+    return tuple(steps), found
+
+
+def _step(at: Json, segment: str) -> tuple[str | Item, Json]:
+    kind, _, rest = segment.partition(":")
+    if kind == "f":
+        return rest, at.get(rest, ABSENT) if isinstance(at, dict) else ABSENT
+    items = at if isinstance(at, list) else []
+    wanted = orjson.loads(rest)
+    for index, item in enumerate(items):
+        same = (
+            isinstance(item, dict) and all(item.get(k) == v for k, v in wanted.items())
+            if kind == "k"
+            else item == wanted
+        )
+        if same:
+            return Item(segment, None, index), item
+    return Item(segment, None, None), ABSENT

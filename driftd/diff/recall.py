@@ -1,0 +1,447 @@
+"""One object under comparison, seen in the light of earlier looks.
+
+The comparison asks about places: was it there before, has a deployer written since, did Git once
+declare it. What it finds is noted, and makes the history that the next look gets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from driftd.diff import mask, scalars
+from driftd.diff.attribute import Attribution, sole_writer
+from driftd.diff.finding import Finding
+from driftd.diff.history import (
+    HIDDEN,
+    PRESENT,
+    Digester,
+    EntryDigest,
+    History,
+    Look,
+    Moment,
+    Told,
+    digest,
+    entry_digests,
+    equal,
+    located,
+    marks,
+    place_digest,
+)
+from driftd.diff.owners import UNKNOWN_MANAGERS, Entry
+from driftd.diff.paths import Path, names, ssa_path
+from driftd.diff.schema import Node
+from driftd.model import places
+from driftd.model.report import DRIFT_CLASSES, ChangeClass, ChangeKind
+from driftd.model.resource import Json, ResourceKey
+
+_SECONDS: Final = len("2026-01-02T03:04:05")
+_UNSETTLED: Final = DRIFT_CLASSES | {ChangeClass.PENDING}
+_UNTRACED: Final = frozenset({ChangeKind.MISSING, ChangeKind.REORDERED})
+
+
+class Recall:
+    """What earlier looks say about the places of one object, and what this look adds."""
+
+    def __init__(
+        self,
+        key: ResourceKey,
+        history: History | None,
+        moment: Moment,
+        live: Mapping[str, Any],
+        entries: Sequence[Entry],
+        sealer: mask.Sealer | None,
+    ) -> None:
+        metadata = live.get("metadata") or {}
+        self._key = key
+        self._moment = moment
+        self._raw = live
+        self._entries = entries
+        self._digester = Digester(key, sealer)
+        self._uid = str(metadata.get("uid", ""))
+        self._version = str(metadata.get("resourceVersion", ""))
+        self._api_version = str(live.get("apiVersion", ""))
+        self._history = history and _readable(history, self._digester.key_mark)
+        same = self._history is not None and self._history.uid == self._uid
+        look = self._history.look if self._history is not None and same else None
+        self._last = look
+        """The last look at this very object."""
+        comparable = look is not None and (
+            (look.api_version, look.schema_hash) == (self._api_version, moment.schema_hash)
+        )
+        self._before = look if comparable else None
+        """The last look, unless the API has changed since: then the server may differ by itself."""
+        self._told: Mapping[str, Told] = {}
+        if same and self._history is not None:
+            self._told = self._history.told
+        self._former: Mapping[str, int] = self._history.former if self._history else {}
+        self._desired = HIDDEN
+        self._declared: Mapping[int, int] = self._history.declared if self._history else {}
+        self._was_declared = self._declared
+        self._untouched = look is not None and look.resource_version == self._version
+        self._moved = [] if self._untouched or look is None else self._moved_since(look)
+        self._noted_injected: dict[str, int] = {}
+        self._noted_owned: dict[int, int] = {}
+        self._noted_former: dict[str, int] = {}
+        self._noted_rewritten: dict[int, int] = {}
+        self._noted_told: dict[str, Told] = {}
+
+    def open(
+        self,
+        wanted: Mapping[str, Any],
+        view: Mapping[str, Any],
+        node: Node,
+        sent: Callable[[], Mapping[str, Any] | None],
+    ) -> None:
+        """Take in what Git declares now (`wanted`) and live's view, before the walk.
+
+        `sent` gives what the last client-side apply sent; at the first look at an object without
+        usable owners it stands for what Git had declared before.
+        """
+        self._desired = digest(scalars.canonical(wanted))
+        self._former = {
+            place: value for place, value in self._former.items() if self._holds(place, value)
+        }
+        history = self._history
+        if history is not None and history.look and history.look.desired == self._desired:
+            return
+        now = marks(wanted, node, self._digester)
+        declared = {place_digest(place): value for place, value in now.items()}
+        before = self._declared
+        if history is None and self._nameless():
+            before = {
+                place_digest(place): value
+                for place, value in marks(sent() or {}, node, self._digester).items()
+            }
+        gone = {place: value for place, value in before.items() if place not in declared}
+        if gone:
+            self._keep_former(gone, marks(view, node, self._digester))
+        self._former = {p: value for p, value in self._former.items() if p not in now}
+        self._declared = declared
+
+    def _keep_former(self, gone: Mapping[int, int], present: Mapping[str, int]) -> None:
+        """What Git declares no longer and live still holds, as it was declared."""
+        former = dict(self._former)
+        for place, value in present.items():
+            old = gone.get(place_digest(place))
+            if old is not None and equal(old, value):
+                former[place] = PRESENT if value == PRESENT else self._value_at(place)
+        self._former = former
+
+    def _nameless(self) -> bool:
+        return not self._entries or any(e.manager in UNKNOWN_MANAGERS for e in self._entries)
+
+    def _value_at(self, place: str) -> int:
+        path, _ = located(self._raw, place)
+        return self._digester.value(place, names(path), _value(self._raw, path))
+
+    def _holds(self, place: str, value: int) -> bool:
+        path, found = located(self._raw, place)
+        if found < len(path):
+            return False
+        return value == PRESENT or equal(
+            value, self._digester.value(place, names(path), _value(self._raw, path))
+        )
+
+    # Who has written since the last look.
+
+    def _moved_since(self, look: Look) -> list[Entry]:
+        """Entries that took a field since: new ones, and those whose time has moved.
+
+        A set alone also shrinks when somebody else removes a field. Times have one second: what
+        was written in the second of the look may have come after it.
+        """
+        known: dict[tuple[str, ...], EntryDigest] = {
+            (one.manager, one.operation, one.subresource, one.api_version): one
+            for one in look.entries
+        }
+        moved = []
+        for entry, now in zip(self._entries, entry_digests(self._entries), strict=True):
+            old = known.get((now.manager, now.operation, now.subresource, now.api_version))
+            if (
+                old is None
+                or old.time != now.time
+                or (now.time is None and old.fields != now.fields)
+                or (now.time is not None and now.time[:_SECONDS] >= look.at[:_SECONDS])
+            ):
+                moved.append(entry)
+        return moved
+
+    @property
+    def deployer_wrote(self) -> bool:
+        """Whether an entry with a deployer's name took a field since the last look."""
+        return any(entry.deployer for entry in self._moved)
+
+    def _had_reason(self, look: Look) -> bool:
+        """Whether a deployer had a reason to write since: Git moved, or live had drifted."""
+        return look.desired != self._desired or not look.settled
+
+    # What the walk asks.
+
+    def was_declared(self, path: Path, live: Json) -> bool:
+        """Whether Git declared the place once, with the value that live still holds."""
+        if not self._former:
+            return False
+        place = ssa_path(path)
+        value = self._former.get(place)
+        if value is None:
+            return False
+        return value == PRESENT or equal(value, self._digester.value(place, names(path), live))
+
+    def known(self, path: Path, live: Json) -> bool:
+        """Whether an earlier look saw the extra and took it for no drift."""
+        before = self._before
+        if before is None:
+            return False
+        place = ssa_path(path)
+        if f"{ChangeKind.ADDED} {place}" in self._told:
+            return False
+        value = self._digester.value(place, names(path), live)
+        old = before.injected.get(place)
+        if old is not None:
+            return equal(old, value) or self.deployer_wrote
+        old = before.owned.get(place_digest(place))
+        return old is not None and equal(old, value)
+
+    def appeared(self, path: Path, live: Json) -> Told | None:
+        """When an extra that nobody owns came, if it came without a deployer who had a reason."""
+        told = self._told.get(f"{ChangeKind.ADDED} {ssa_path(path)}")
+        if told is not None:
+            return told
+        before = self._before
+        if before is None or self._untouched or self.known(path, live):
+            return None
+        if self.deployer_wrote and self._had_reason(before):
+            return None
+        return self._told_now(before)
+
+    def forged(self, path: Path) -> Told | None:
+        """When an extra under a deployer's name came, if Git declared nothing like it."""
+        told = self._told.get(f"{ChangeKind.ADDED} {ssa_path(path)}")
+        if told is not None:
+            return told if told.unsent else None
+        before = self._before
+        if before is None or self._untouched:
+            return None
+        if before.desired != self._desired or ssa_path(path) in self._former:
+            return None
+        return msgspec.structs.replace(self._told_now(before), unsent=True)
+
+    def refuses_rewriting(self, path: Path, live: Json) -> Told | None:
+        """When another value came under a deployer's name, if no deployer had a reason to write."""
+        place = ssa_path(path)
+        told = self._told.get(f"{ChangeKind.MODIFIED} {place}")
+        if told is not None:
+            return told if told.unsent else None
+        before = self._before
+        if before is None or self._untouched or self._had_reason(before):
+            return None
+        old = before.rewritten.get(place_digest(place))
+        if old is not None and equal(old, self._digester.value(place, names(path), live)):
+            return None
+        return msgspec.structs.replace(self._told_now(before), unsent=True)
+
+    def _told_now(self, last: Look) -> Told:
+        return Told(after=last.at, before=self._moment.now)
+
+    # What the walk notes.
+
+    def note_injected(self, path: Path, live: Json) -> None:
+        """An extra that nobody owns, and that is no drift."""
+        place = ssa_path(path)
+        if not _positional(path):
+            self._noted_injected[place] = self._digester.value(place, names(path), live)
+
+    def note_owned(self, path: Path, live: Json) -> None:
+        """An extra of somebody else that is no drift."""
+        place = ssa_path(path)
+        self._noted_owned[place_digest(place)] = self._digester.value(place, names(path), live)
+
+    def note_former(self, path: Path, live: Json) -> None:
+        """An extra that a deployer owns: Git declared it once."""
+        place = ssa_path(path)
+        if not _positional(path):
+            self._noted_former[place] = self._digester.value(place, names(path), live)
+
+    def note_rewritten(self, path: Path, live: Json) -> None:
+        """A declared value that the cluster stores otherwise."""
+        place = ssa_path(path)
+        self._noted_rewritten[place_digest(place)] = self._digester.value(place, names(path), live)
+
+    def note_told(self, kind: ChangeKind, path: Path, told: Told) -> None:
+        """A difference that stays told while it is there."""
+        if not _positional(path):
+            self._noted_told[f"{kind} {ssa_path(path)}"] = told
+
+    # After the walk.
+
+    def vanished(self, findings: Sequence[Finding], wanted: Mapping[str, Any]) -> list[Finding]:
+        """Extras that nobody owned and somebody removed; what went together is told together.
+
+        A deployer who writes may have done so: then nothing is said.
+        """
+        if self.deployer_wrote:
+            return []
+        prefix = f"{ChangeKind.MISSING} "
+        gone: dict[str, Told] = {
+            key.removeprefix(prefix): told
+            for key, told in self._told.items()
+            if key.startswith(prefix) and told.unsent
+        }
+        if self._before is not None and not self._untouched:
+            for place in self._before.injected:
+                gone.setdefault(
+                    place, msgspec.structs.replace(self._told_now(self._before), unsent=True)
+                )
+        together: dict[str, Path] = {}
+        for place, told in gone.items():
+            path, there = located(self._raw, place)
+            # A struct goes as a whole; a label that was the last one is a label all the same.
+            top = path if path[0] == "metadata" else path[: there + 1]
+            if there == len(path) or _has(wanted, place) or any(_related(f, top) for f in findings):
+                continue
+            together[ssa_path(top)] = top
+            self._noted_told[f"{prefix}{place}"] = told
+        return [_removed(self._key, path) for path in together.values()]
+
+    def trace(self, findings: Iterable[Finding]) -> None:
+        """Say between which looks the differences came that leave no trace, and who wrote then."""
+        last = self._last
+        for finding in findings:
+            if finding.owners or finding.change_class not in DRIFT_CLASSES:
+                continue
+            key = f"{finding.kind} {ssa_path(finding.path)}"
+            told = self._noted_told.get(key) or self._told.get(key)
+            if told is None and last is not None and self._is_since(last, finding):
+                told = self._told_now(last)
+            if told is None:
+                continue
+            if key not in self._told:
+                told = self._with_writer(told, finding.path)
+            self._noted_told[key] = told
+            finding.between = (told.after, told.before)
+            if told.manager:
+                finding.writer = Attribution(
+                    told.manager, told.operation, told.subresource, told.time, "likely"
+                )
+
+    def _with_writer(self, told: Told, path: Path) -> Told:
+        writer = sole_writer(self._moved, names(path))
+        if writer is None:
+            return told
+        return msgspec.structs.replace(
+            told,
+            manager=writer.manager,
+            operation=writer.operation,
+            subresource=writer.subresource,
+            time=writer.time,
+        )
+
+    def _is_since(self, last: Look, finding: Finding) -> bool:
+        """Whether the difference came from the cluster since the last look, and not from Git."""
+        if self._untouched or finding.kind not in _UNTRACED or _untraced(finding) in last.untraced:
+            return False
+        if last.desired == self._desired:
+            return True
+        place = place_digest(ssa_path(finding.path))
+        old, new = self._was_declared.get(place), self._declared.get(place)
+        return finding.kind is ChangeKind.MISSING and old is not None and old == new
+
+    def updated(self, findings: Sequence[Finding]) -> History:
+        """What the next look gets."""
+        history = self._history
+        settled = all(finding.change_class not in _UNSETTLED for finding in findings)
+        last = self._last
+        entries = (
+            last.entries if last is not None and self._untouched else entry_digests(self._entries)
+        )
+        clean_at = history.clean_at if history else ""
+        revisions = history.clean_revisions if history else ()
+        return History(
+            uid=self._uid,
+            declared=dict(self._declared),
+            former={**self._former, **self._noted_former},
+            look=Look(
+                at=self._moment.now,
+                resource_version=self._version,
+                api_version=self._api_version,
+                schema_hash=self._moment.schema_hash,
+                desired=self._desired,
+                settled=settled,
+                entries=entries,
+                untraced=tuple(_untraced(finding) for finding in findings if not finding.owners),
+                injected=self._noted_injected,
+                owned=self._noted_owned,
+                rewritten=self._noted_rewritten,
+            ),
+            told=self._noted_told,
+            clean_at=self._moment.now if settled else clean_at,
+            clean_revisions=self._moment.revisions if settled else revisions,
+            key_mark=self._digester.key_mark,
+        )
+
+
+def _readable(history: History, key_mark: int) -> History:
+    """The history, without secret values that another key had digested."""
+    if history.key_mark == key_mark:
+        return history
+    look = history.look and msgspec.structs.replace(
+        history.look,
+        injected=_hidden(history.look.injected),
+        owned=dict.fromkeys(history.look.owned, HIDDEN),
+        rewritten=dict.fromkeys(history.look.rewritten, HIDDEN),
+    )
+    return msgspec.structs.replace(
+        history,
+        declared={p: v if v == PRESENT else HIDDEN for p, v in history.declared.items()},
+        former=_hidden(history.former),
+        look=look,
+    )
+
+
+def _hidden(values: Mapping[str, int]) -> dict[str, int]:
+    return {place: value if value == PRESENT else HIDDEN for place, value in values.items()}
+
+
+def _untraced(finding: Finding) -> int:
+    return place_digest(f"{finding.kind} {ssa_path(finding.path)}")
+
+
+def _has(view: Mapping[str, Any], place: str) -> bool:
+    path, found = located(view, place)
+    return found == len(path)
+
+
+def _value(view: Json, path: Path) -> Json:
+    for step in path:
+        if isinstance(step, str):
+            view = view[step]
+        elif step.live_index is not None:
+            view = view[step.live_index]
+    return view
+
+
+def _positional(path: Path) -> bool:
+    """Whether the place is an element of an atomic list, which has no identity."""
+    return any(not isinstance(step, str) and step.key.startswith("i:") for step in path)
+
+
+def _related(finding: Finding, path: Path) -> bool:
+    """Whether a finding is at the place, above it or inside it."""
+    one, other = ssa_path(finding.path) + "/", ssa_path(path) + "/"
+    return one.startswith(other) or other.startswith(one)
+
+
+def _removed(key: ResourceKey, path: Path) -> Finding:
+    place = names(path)
+    change_class = ChangeClass.UNDECLARED
+    if places.is_review(place) and not places.is_critical(key.kind, place):
+        change_class = ChangeClass.REVIEW
+    return Finding(
+        ChangeKind.MISSING,
+        change_class,
+        path,
+        reason="the cluster had it without Git, nobody owned it, and no deployer wrote since",
+    )

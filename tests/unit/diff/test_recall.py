@@ -1,0 +1,280 @@
+"""Evidence of earlier looks, where a real API server is not needed to show it."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+import pytest
+
+from driftd.diff.compare import Comparison, Context, compare
+from driftd.diff.history import History, Moment, decode, encode
+from driftd.diff.mask import Sealer
+from tests.unit.diff.objects import (
+    CREATED,
+    applied,
+    config_map,
+    deployment,
+    entry,
+    key_of,
+    node_of,
+    told,
+)
+
+DATA = {"f:data": {"f:evil": {}}}
+BEFORE, NOW = "2026-03-01T10:00:00Z", "2026-03-01T11:00:00Z"
+
+
+def seen(
+    desired: Any, live: Any, history: History | None = None, now: str = BEFORE, **context: Any
+) -> Comparison:
+    """A look that knows what the last one left behind."""
+    moment = Moment(now=now, revisions=("r",), schema_hash="s")
+    return compare(
+        key_of(desired), desired, live, node_of(desired), Context(**context),
+        history=history and decode(encode(history)), moment=moment,
+    )  # fmt: skip
+
+
+def of(live: Any, version: int, uid: str = "u") -> Any:
+    """The live object at a resourceVersion."""
+    live = deepcopy(live)
+    live["metadata"] |= {"uid": uid, "resourceVersion": str(version)}
+    return live
+
+
+def after(desired: Any, live: Any, **context: Any) -> History:
+    """What a clean look leaves behind."""
+    found = seen(desired, live, **context)
+    assert found.changes == ()
+    assert found.history is not None
+    assert found.history.look is not None
+    assert found.history.look.settled
+    return found.history
+
+
+def with_data(live: Any, version: int, **data: str) -> Any:
+    """The live object with more data that nobody owns."""
+    live = of(live, version)
+    live["data"] = {**live.get("data", {}), **data}
+    return live
+
+
+def test_no_moment_no_history() -> None:
+    """Who gives no moment gets no history and the verdict of before."""
+    body = config_map(a="1")
+    found = compare(key_of(body), body, applied(body), node_of(body), Context())
+    assert found.history is None
+
+
+def test_same_version_is_evidence_that_nobody_wrote() -> None:
+    """At the same resourceVersion a new value is the server's own: nobody wrote."""
+    body = config_map(a="1")
+    live = of(applied(body), 1)
+    history = after(body, live)
+    for version, change_class in ((1, "injected"), (2, "undeclared")):
+        found = seen(body, with_data(live, version, evil="1"), history, NOW)
+        assert told(found.changes) == [("added", change_class, "/data/evil")]
+
+
+def test_unowned_extras_of_the_first_look_are_no_drift() -> None:
+    """What was there before driftd came is injected; a changed value afterwards is drift."""
+    body = config_map(a="1")
+    live = of(applied(body), 1)
+    first = seen(body, with_data(live, 1, hook="1"))
+    assert told(first.changes) == [("added", "injected", "/data/hook")]
+    same = seen(body, with_data(live, 2, hook="1"), first.history, NOW)
+    assert told(same.changes) == [("added", "injected", "/data/hook")]
+    changed = seen(body, with_data(live, 2, hook="2"), first.history, NOW)
+    assert told(changed.changes) == [("added", "undeclared", "/data/hook")]
+
+
+@pytest.mark.parametrize(
+    ("time", "change_class"),
+    [("2026-03-01T10:30:00Z", "injected"), (BEFORE, "injected"), (CREATED, "undeclared")],
+)
+def test_deployers_write_with_a_reason(time: str, change_class: str) -> None:
+    """A deployer that wrote since, or in the second of the look, may have brought a webhook's."""
+    body, later = config_map(a="1"), config_map(a="2")
+    history = after(body, of(applied(body), 1))
+    live = with_data(applied(later), 2, hook="1")
+    live["metadata"]["managedFields"][0]["time"] = time
+    found = seen(later, live, history, NOW)
+    assert told(found.changes) == [("added", change_class, "/data/hook")]
+
+
+def test_deployers_write_without_a_reason() -> None:
+    """While Git stands still and live agreed with it, a deployer's write explains nothing new."""
+    body = config_map(a="1")
+    live = of(applied(body), 1)
+    history = after(body, live)
+    live = with_data(live, 2, hook="1")
+    live["metadata"]["managedFields"][0]["time"] = "2026-03-01T10:30:00Z"
+    found = seen(body, live, history, NOW)
+    assert told(found.changes) == [("added", "undeclared", "/data/hook")]
+
+
+def test_forged_only_if_it_is_new() -> None:
+    """A deployer's extra of the first look was declared once; one that comes later was not."""
+    body = config_map(a="1")
+    own = entry("kubectl", DATA)
+    live = of(applied(body, own), 1)
+    live["data"]["evil"] = "1"
+    first = seen(body, live)
+    assert told(first.changes) == [("formerly-declared", "declared", "/data/evil")]
+    second = seen(body, of(live, 2), first.history, NOW)
+    assert told(second.changes) == [("formerly-declared", "declared", "/data/evil")]
+    fresh = seen(body, of(live, 2), after(body, of(applied(body), 1)), NOW)
+    assert told(fresh.changes) == [("added", "undeclared", "/data/evil")]
+
+
+def test_deployer_between_two_revisions() -> None:
+    """What Git may have declared between two looks is formerly declared: nobody can know."""
+    body, later = config_map(a="1"), config_map(a="2")
+    history = after(body, of(applied(body), 1))
+    live = of(applied(later, entry("kubectl", DATA)), 2)
+    live["data"]["evil"] = "1"
+    found = seen(later, live, history, NOW)
+    assert told(found.changes) == [("formerly-declared", "declared", "/data/evil")]
+
+
+def test_known_rewriting_stays_rewritten() -> None:
+    """A webhook's value of the first look is no forged one, however often Argo CD applies."""
+    body = deployment()
+    live = of(applied(body), 1)
+    container = live["spec"]["template"]["spec"]["containers"][0]
+    container["args"] = ["--port", "81"]
+    path = "/spec/template/spec/containers/0/args"
+    first = seen(body, live, synced_here=True)
+    second = seen(body, of(live, 2), first.history, NOW, synced_here=True)
+    assert told(second.changes) == [("modified", "rewritten", path)]
+    container["args"] = ["--port", "82"]
+    third = seen(body, of(live, 3), second.history, NOW, synced_here=True)
+    assert told(third.changes) == [("modified", "declared", path)]
+
+
+def test_vanished_with_its_parent_is_told_once() -> None:
+    """An injected variable of a container that somebody removed is not told beside it."""
+    body = deployment()
+    live = of(applied(body), 1)
+    pod = live["spec"]["template"]["spec"]
+    pod["containers"][0]["env"].append({"name": "MESH", "value": "1"})
+    first = seen(body, live)
+    assert [c.change_class for c in first.changes] == ["injected"]
+    pod["containers"] = []
+    found = seen(body, of(live, 2), first.history, NOW)
+    assert [(c.kind, c.path) for c in found.changes] == [
+        ("missing", "/spec/template/spec/containers/0")
+    ]
+
+
+def test_vanished_after_a_deployers_write_is_no_finding() -> None:
+    """A deployer that wrote may have redeployed without the webhook."""
+    body = config_map(a="1")
+    live = of(applied(body), 1)
+    first = seen(body, with_data(live, 1, hook="1"))
+    gone = of(live, 2)
+    found = seen(body, gone, first.history, NOW)
+    assert told(found.changes) == [("missing", "undeclared", "/data/hook")]
+    gone["metadata"]["managedFields"][0]["time"] = "2026-03-01T10:30:00Z"
+    assert seen(body, gone, first.history, NOW).changes == ()
+    assert seen(body, of(gone, 3), found.history, NOW).changes == ()
+
+
+def test_vanished_label_is_for_review() -> None:
+    """A label of the object itself that is gone is worth a look, no alarm."""
+    body = config_map(a="1")
+    live = of(applied(body), 1)
+    live["metadata"]["labels"] = {"hook": "1"}
+    first = seen(body, live)
+    del live["metadata"]["labels"]
+    found = seen(body, of(live, 2), first.history, NOW)
+    assert told(found.changes) == [("missing", "review", "/metadata/labels/hook")]
+
+
+def test_what_vanished_together_is_told_together() -> None:
+    """An injected struct that is gone is one finding, not one per field."""
+    body = deployment()
+    live = of(applied(body), 1)
+    pod = live["spec"]["template"]["spec"]
+    pod["dnsConfig"] = {"nameservers": ["192.0.2.1"], "searches": ["example.com"]}
+    first = seen(body, live)
+    del pod["dnsConfig"]
+    for version in (2, 3):
+        found = seen(body, of(live, version), first.history, NOW)
+        path = "/spec/template/spec/dnsConfig"
+        assert told(found.changes) == [("missing", "undeclared", path)]
+        assert found.changes[0].ssa_path == "f:spec/f:template/f:spec/f:dnsConfig"
+        first = found
+
+
+def test_git_declares_what_was_injected() -> None:
+    """What Git declares now is Git's: its absence is told once, as declared."""
+    body, later = config_map(a="1"), config_map(a="1", hook="1")
+    live = of(applied(body), 1)
+    first = seen(body, with_data(live, 1, hook="1"))
+    found = seen(later, of(live, 2), first.history, NOW)
+    assert told(found.changes) == [("missing", "declared", "/data/hook")]
+
+
+def test_status_is_no_writer_of_a_removal() -> None:
+    """Who wrote the status alone is not held responsible; the only other writer probably is."""
+    body = config_map(a="1", b="1")
+    history = after(body, of(applied(body), 1))
+    status = entry("kube-controller-manager", {"f:status": {}}, subresource="status", time=NOW)
+    alice = entry("alice", {"f:metadata": {}}, time=NOW)
+    bob = entry("bob", {"f:metadata": {}}, time=NOW)
+    confidences = []
+    for writers in ((status,), (status, alice), (alice, bob)):
+        live = of(applied(body, *writers), 2)
+        del live["data"]["b"]
+        (change,) = seen(body, live, history, NOW).changes
+        assert change.attribution == {"after": BEFORE, "before": NOW}
+        confidences.append((change.confidence, change.manager or None))
+    assert [confidence for confidence, _ in confidences] == ["window", "likely", "window"]
+    assert confidences[1][1] == "alice"
+
+
+def test_old_difference_gets_no_window() -> None:
+    """What was missing at the first look was removed before it, whatever is written since."""
+    body = config_map(a="1", b="1")
+    live = of(applied(body), 1)
+    del live["data"]["b"]
+    first = seen(body, live)
+    second = seen(body, of(live, 2), first.history, NOW)
+    assert [bool(c.attribution) for c in (*first.changes, *second.changes)] == [False, False]
+
+
+def test_another_key_makes_no_alarm() -> None:
+    """Secret values that another key had digested, or none, are unknown, not changed."""
+    body = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "login", "namespace": "shop"},
+        "data": {"a": "YQ=="},
+    }
+    live = of(applied(body), 1)
+    history = None
+    for number, sealer in enumerate((Sealer(b"a" * 32), Sealer(b"b" * 32), None)):
+        found = seen(body, with_data(live, number, hook="YQ=="), history, NOW, sealer=sealer)
+        assert told(found.changes) == [("added", "injected", "/data/hook")]
+        history = found.history
+    keyed = seen(body, with_data(live, 7, hook="YQ=="), sealer=Sealer(b"a" * 32)).history
+    changed = seen(body, with_data(live, 8, hook="b3RoZXI="), keyed, NOW, sealer=Sealer(b"a" * 32))
+    assert told(changed.changes) == [("added", "undeclared", "/data/hook")]
+
+
+def test_clean_revisions_are_those_of_the_last_agreement() -> None:
+    """The revision of the last look at which Git and live agreed stays until they agree again."""
+    body, later = config_map(a="1"), config_map(a="2")
+    history = after(body, of(applied(body), 1))
+    assert (history.clean_at, history.clean_revisions) == (BEFORE, ("r",))
+    moment = Moment(now=NOW, revisions=("next",), schema_hash="s")
+    found = compare(
+        key_of(later), later, of(applied(body), 1), node_of(later), Context(),
+        history=history, moment=moment,
+    )  # fmt: skip
+    assert found.history is not None
+    assert found.history.clean_revisions == ("r",)
+    assert found.history.look is not None
+    assert not found.history.look.settled
