@@ -41,8 +41,6 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
 
     now: str
     """RFC 3339, in UTC, as `managedFields` has its times."""
-    revisions: tuple[str, ...] = ()
-    """Git's, one per source."""
     schema_hash: str = ""
     """Of the schemas that the object was read with; another one means that the API changed."""
 
@@ -108,10 +106,6 @@ class History(msgspec.Struct, frozen=True, omit_defaults=True):
     look: Look | None = None
     told: dict[str, Told] = {}
     """By kind of change and place."""
-    clean_at: str = ""
-    """When Git and the cluster agreed last."""
-    clean_revisions: tuple[str, ...] = ()
-    """Git's revisions then."""
     key_mark: int = HIDDEN
     """Which key the values of secrets were digested with."""
 

@@ -351,14 +351,11 @@ class Recall:
 
     def updated(self, findings: Sequence[Finding]) -> History:
         """What the next look gets."""
-        history = self._history
         settled = all(finding.change_class not in _UNSETTLED for finding in findings)
         last = self._last
         entries = (
             last.entries if last is not None and self._untouched else entry_digests(self._entries)
         )
-        clean_at = history.clean_at if history else ""
-        revisions = history.clean_revisions if history else ()
         return History(
             uid=self._uid,
             declared=dict(self._declared),
@@ -377,8 +374,6 @@ class Recall:
                 rewritten=self._noted_rewritten,
             ),
             told=self._noted_told,
-            clean_at=self._moment.now if settled else clean_at,
-            clean_revisions=self._moment.revisions if settled else revisions,
             key_mark=self._digester.key_mark,
         )
 

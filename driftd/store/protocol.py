@@ -8,6 +8,7 @@ from typing import Protocol, TypeAlias
 
 from driftd.model.report import ApplicationReport
 from driftd.store.types import (
+    ApplicationMemory,
     HistoryEntry,
     OpenDrift,
     OutboxMessage,
@@ -19,7 +20,18 @@ Compose: TypeAlias = Callable[[StateChange], Sequence[OutboxMessage]]
 """Makes the messages of a change of state; pure, called inside the recording transaction."""
 
 
-class Store(Protocol):
+class Memory(Protocol):
+    """What a look can be told of the looks before it."""
+
+    async def recall(self, cluster: str, application: str) -> ApplicationMemory:
+        """What looks at an application (`namespace/name`) on a cluster left behind.
+
+        Nothing is known of an application that was never looked at. Raises StoreError.
+        """
+        ...
+
+
+class Store(Memory, Protocol):
     """What the daemon remembers. Every method raises StoreError when the database fails."""
 
     async def record(
@@ -29,11 +41,12 @@ class Store(Protocol):
         compose: Compose,
         *,
         events: Sequence[HistoryEntry] = (),
+        memory: ApplicationMemory | None = None,
     ) -> StateChange:
         """Record one look in one transaction: verdict, episodes, history and messages.
 
         An object that could not be judged never closes a drift. `events` are what driftd did
-        to the application since the last record.
+        to the application since the last record, `memory` is what the next look is to know.
         """
         ...
 
@@ -61,7 +74,11 @@ class Store(Protocol):
         ...
 
     async def retain(self, since: datetime) -> int:
-        """Delete closed drifts, history and settled messages older than `since`; their number."""
+        """Delete what is older than `since`; how much.
+
+        That is closed drifts, history, settled messages, and what is known of objects that no
+        look has seen since.
+        """
         ...
 
 

@@ -66,7 +66,24 @@ applications = Table(
     Column("report", Text, nullable=False),
     Column("observed_at", UtcDateTime, nullable=False),
     Column("changed_at", UtcDateTime, nullable=False),
+    Column("clean_revisions", Text, nullable=False, server_default="[]"),
 )
+
+memories = Table(
+    "memories",
+    metadata,
+    Column("application", String(512), primary_key=True),
+    Column("identity", String(64), primary_key=True),
+    Column("cluster", Text, nullable=False),
+    Column("group", String(256), nullable=False),
+    Column("kind", String(256), nullable=False),
+    Column("namespace", String(256), nullable=False),
+    Column("name", String(256), nullable=False),
+    Column("data", LargeBinary, nullable=False),
+    Column("seen_at", UtcDateTime, nullable=False),
+    Index("ix_memories_seen_at", "seen_at"),
+)
+"""What looks at an object left behind for the next one, by application and digest of the rest."""
 
 episodes = Table(
     "episodes",

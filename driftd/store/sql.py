@@ -17,11 +17,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from driftd.errors import StoreError
 from driftd.model.report import ApplicationReport, ApplicationStatus, Change
 from driftd.model.resource import ResourceKey
+from driftd.store import memory as remembered
 from driftd.store.engine import WRITE_OPTION, open_engine
 from driftd.store.episodes import state_change
 from driftd.store.protocol import Compose, Outbox, Store
-from driftd.store.schema import applications, deliveries, episodes, history, messages
+from driftd.store.schema import applications, deliveries, episodes, history, memories, messages
 from driftd.store.types import (
+    ApplicationMemory,
     Drift,
     DriftKey,
     HistoryEntry,
@@ -59,6 +61,7 @@ class SqlStore(Store, Outbox):
         compose: Compose,
         *,
         events: Sequence[HistoryEntry] = (),
+        memory: ApplicationMemory | None = None,
     ) -> StateChange:
         """See `Store.record`."""
         name = f"{report.namespace}/{report.name}"
@@ -76,12 +79,20 @@ class SqlStore(Store, Outbox):
             await _put_episodes(connection, change, {d.key: i for i, d in known.items()})
             await _put_history(connection, [*events, *_as_history(change)])
             await _put_messages(connection, compose(change), now)
+            if memory is not None:
+                await remembered.put(connection, name, memory, now)
         return change
+
+    async def recall(self, cluster: str, application: str) -> ApplicationMemory:
+        """See `Memory.recall`."""
+        async with self._read(f"read what is known of {application}") as connection:
+            return await remembered.get(connection, cluster, application)
 
     async def forget(self, application: str, now: datetime) -> None:
         """See `Store.forget`."""
         async with self._write(f"forget {application}") as connection:
             await connection.execute(delete(applications).where(applications.c.name == application))
+            await connection.execute(delete(memories).where(memories.c.application == application))
             still_open = and_(episodes.c.application == application, episodes.c.closed_at.is_(None))
             await connection.execute(update(episodes).where(still_open).values(closed_at=now))
 
@@ -124,6 +135,7 @@ class SqlStore(Store, Outbox):
         stale = (
             delete(episodes).where(episodes.c.closed_at < since),
             delete(history).where(history.c.at < since),
+            delete(memories).where(memories.c.seen_at < since),
             delete(messages).where(messages.c.created_at < since, ~unsettled),
         )
         async with self._write("delete what is older than the retention") as connection:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -108,3 +109,14 @@ class StoredApplication(msgspec.Struct, frozen=True):
     observed_at: datetime
     changed_at: datetime
     """Since when the status is what it is."""
+
+
+class ApplicationMemory(msgspec.Struct, frozen=True, kw_only=True):
+    """What looks at one application left behind for the next one."""
+
+    cluster: str
+    """The API server; another one has other objects."""
+    clean_revisions: tuple[str, ...] = ()
+    """Git's revisions at the last look that found no difference; empty after any other look."""
+    objects: Mapping[ResourceKey, bytes] = {}
+    """What is known of each object, opaque here; one that is not named stays as it was."""

@@ -8,7 +8,6 @@ from typing import Any
 from driftd.clock import rfc3339
 from driftd.diff.compare import Comparison, Context, compare
 from driftd.diff.history import History, Moment, decode, encode
-from driftd.diff.schema import SchemaSet
 from driftd.model.report import Change
 from driftd.model.resource import GVK, ResourceKey
 from tests.property.lab import Lab
@@ -25,10 +24,10 @@ class Remembered:
         self.history: bytes | None = None
         self._at = datetime.now(UTC)
 
-    def look(self, desired: Json, *, schema_hash: str = "s", revision: str = "r") -> Comparison:
+    def look(self, desired: Json, *, schema_hash: str = "s") -> Comparison:
         """What a look with history finds; the next one gets what it leaves."""
         self._at += timedelta(hours=1)
-        moment = Moment(now=rfc3339(self._at), revisions=(revision,), schema_hash=schema_hash)
+        moment = Moment(now=rfc3339(self._at), schema_hash=schema_hash)
         history = decode(self.history) if self.history is not None else None
         found = self._compare(desired, history, moment)
         assert found.history is not None
@@ -50,8 +49,9 @@ class Remembered:
         gvk = GVK.parse(desired["apiVersion"], desired["kind"])
         metadata = live["metadata"]
         key = ResourceKey(gvk.group, gvk.kind, metadata.get("namespace", ""), metadata["name"])
-        node = SchemaSet([self.lab.document(desired["apiVersion"])]).node(gvk)
-        return compare(key, desired, live, node, self.context, history=history, moment=moment)
+        return compare(
+            key, desired, live, self.lab.node(gvk), self.context, history=history, moment=moment
+        )
 
 
 def told(changes: tuple[Change, ...]) -> list[tuple[str, str, str]]:

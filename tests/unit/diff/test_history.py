@@ -48,8 +48,6 @@ FULL = History(
         untraced=(12,),
     ),
     told={"added f:data/f:c": Told(after="a", before="b", manager="bob", unsent=True)},
-    clean_at="2026-01-02T03:04:05Z",
-    clean_revisions=("abc",),
     key_mark=77,
 )
 

@@ -29,7 +29,7 @@ def seen(
     desired: Any, live: Any, history: History | None = None, now: str = BEFORE, **context: Any
 ) -> Comparison:
     """A look that knows what the last one left behind."""
-    moment = Moment(now=now, revisions=("r",), schema_hash="s")
+    moment = Moment(now=now, schema_hash="s")
     return compare(
         key_of(desired), desired, live, node_of(desired), Context(**context),
         history=history and decode(encode(history)), moment=moment,
@@ -264,17 +264,16 @@ def test_another_key_makes_no_alarm() -> None:
     assert told(changed.changes) == [("added", "undeclared", "/data/hook")]
 
 
-def test_clean_revisions_are_those_of_the_last_agreement() -> None:
-    """The revision of the last look at which Git and live agreed stays until they agree again."""
+def test_a_look_that_differs_is_not_settled() -> None:
+    """Pending and drifted looks leave a deployer a reason to write."""
     body, later = config_map(a="1"), config_map(a="2")
     history = after(body, of(applied(body), 1))
-    assert (history.clean_at, history.clean_revisions) == (BEFORE, ("r",))
-    moment = Moment(now=NOW, revisions=("next",), schema_hash="s")
-    found = compare(
-        key_of(later), later, of(applied(body), 1), node_of(later), Context(),
-        history=history, moment=moment,
-    )  # fmt: skip
-    assert found.history is not None
-    assert found.history.clean_revisions == ("r",)
-    assert found.history.look is not None
-    assert not found.history.look.settled
+    moment = Moment(now=NOW, schema_hash="s")
+    for synced in (None, body):
+        found = compare(
+            key_of(later), later, of(applied(body), 1), node_of(later), Context(),
+            synced=synced, history=history, moment=moment,
+        )  # fmt: skip
+        assert found.history is not None
+        assert found.history.look is not None
+        assert not found.history.look.settled

@@ -13,9 +13,16 @@ from sqlalchemy import text
 
 from driftd.errors import ConfigError, StoreError
 from driftd.model.report import ApplicationStatus, ResourceStatus
+from driftd.model.resource import ResourceKey
 from driftd.store.schema import metadata
 from driftd.store.sql import SqlStore
-from driftd.store.types import HistoryEntry, OutboxMessage, StateChange, Transition
+from driftd.store.types import (
+    ApplicationMemory,
+    HistoryEntry,
+    OutboxMessage,
+    StateChange,
+    Transition,
+)
 from tests.unit.reports import START, after, change, report, resource
 
 REPLICAS = change(
@@ -139,6 +146,62 @@ async def test_a_failing_composer_rolls_the_whole_look_back(store):
     assert await store.application(NAME) is None
     assert await store.open_drifts() == ()
     assert await store.history(NAME, limit=10) == ()
+
+
+WEB = ResourceKey("apps", "Deployment", "shop", "web")
+SETTINGS = ResourceKey("", "ConfigMap", "shop", "settings")
+
+
+def left(*revisions: str, cluster: str = "https://one", **objects: bytes) -> ApplicationMemory:
+    """What a look leaves behind of `web` and `settings`."""
+    names = {"web": WEB, "settings": SETTINGS}
+    return ApplicationMemory(
+        cluster=cluster,
+        clean_revisions=revisions,
+        objects={names[name]: data for name, data in objects.items()},
+    )
+
+
+async def test_what_a_look_leaves_behind_is_given_to_the_next(store):
+    """Objects that a look did not see and revisions of the last clean one stay as they were."""
+    assert await store.recall("https://one", NAME) == left()
+    await store.record(CLEAN, START, quiet, memory=left("abc", web=b"1", settings=b"\x00\xff"))
+    await store.record(DRIFTED, after(60), quiet, memory=left(web=b"2"))
+    await store.record(DRIFTED, after(90), quiet)
+    assert await store.recall("https://one", NAME) == left("abc", web=b"2", settings=b"\x00\xff")
+    await store.record(CLEAN, after(120), quiet, memory=left("def"))
+    assert (await store.recall("https://one", NAME)).clean_revisions == ("def",)
+
+
+async def test_memory_is_of_one_application_on_one_cluster(store):
+    """The same object of another application or on another cluster is another one."""
+    await store.record(CLEAN, START, quiet, memory=left(web=b"1"))
+    await store.record(report(name="api"), START, quiet, memory=left(web=b"2"))
+    await store.record(CLEAN, START, quiet, memory=left(cluster="https://two", web=b"3"))
+    assert (await store.recall("https://one", NAME)).objects == {WEB: b"1"}
+    assert (await store.recall("https://one", "argocd/api")).objects == {WEB: b"2"}
+    assert (await store.recall("https://two", NAME)).objects == {WEB: b"3"}
+
+
+async def test_memory_of_objects_that_nobody_sees_ends(store):
+    """Retention ends what no look has seen since; a forgotten application is forgotten whole."""
+    await store.record(CLEAN, START, quiet, memory=left("abc", web=b"1", settings=b"1"))
+    await store.record(CLEAN, after(60), quiet, memory=left(web=b"2"))
+    assert await store.retain(after(30)) == 1
+    assert (await store.recall("https://one", NAME)).objects == {WEB: b"2"}
+    await store.forget(NAME, after(90))
+    assert await store.recall("https://one", NAME) == left()
+
+
+async def test_memory_is_part_of_the_transaction(store):
+    """A look that is not recorded leaves nothing behind."""
+
+    def broken(_change: StateChange) -> tuple[OutboxMessage, ...]:
+        raise RuntimeError("no message")
+
+    with pytest.raises(RuntimeError, match="no message"):
+        await store.record(DRIFTED, START, broken, memory=left("abc", web=b"1"))
+    assert await store.recall("https://one", NAME) == left()
 
 
 async def test_a_message_is_pending_until_delivered(store):

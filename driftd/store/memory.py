@@ -1,0 +1,79 @@
+"""What looks at an application left behind, in the database."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+
+import msgspec
+from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from driftd.model.resource import ResourceKey
+from driftd.store.schema import applications, memories
+from driftd.store.types import ApplicationMemory
+
+
+async def get(connection: AsyncConnection, cluster: str, application: str) -> ApplicationMemory:
+    """What looks at an application on a cluster left behind."""
+    query = select(applications.c.clean_revisions).where(applications.c.name == application)
+    revisions = (await connection.execute(query)).scalar_one_or_none()
+    rows = await connection.execute(
+        select(memories).where(memories.c.application == application, memories.c.cluster == cluster)
+    )
+    return ApplicationMemory(
+        cluster=cluster,
+        clean_revisions=msgspec.json.decode(revisions or "[]", type=tuple[str, ...]),
+        objects={
+            ResourceKey(row.group, row.kind, row.namespace, row.name): row.data for row in rows
+        },
+    )
+
+
+async def put(
+    connection: AsyncConnection, application: str, memory: ApplicationMemory, now: datetime
+) -> None:
+    """Keep what a look leaves behind; the application has a row already."""
+    if memory.clean_revisions:
+        text = msgspec.json.encode(memory.clean_revisions).decode()
+        await connection.execute(
+            update(applications)
+            .where(applications.c.name == application)
+            .values(clean_revisions=text)
+        )
+    if not memory.objects:
+        return
+    rows = [
+        {
+            "application": application,
+            "identity": _identity(memory.cluster, key),
+            "cluster": memory.cluster,
+            "group": key.group,
+            "kind": key.kind,
+            "namespace": key.namespace,
+            "name": key.name,
+            "data": data,
+            "seen_at": now,
+        }
+        for key, data in memory.objects.items()
+    ]
+    query = select(memories.c.identity).where(memories.c.application == application)
+    known = set((await connection.execute(query)).scalars())
+    fresh = [row for row in rows if row["identity"] not in known]
+    if fresh:
+        await connection.execute(insert(memories), fresh)
+    seen = [
+        {"row": row["identity"], "value": row["data"]} for row in rows if row["identity"] in known
+    ]
+    if seen:
+        statement = (
+            update(memories)
+            .where(memories.c.application == application, memories.c.identity == bindparam("row"))
+            .values(data=bindparam("value"), seen_at=now)
+        )
+        await connection.execute(statement, seen)
+
+
+def _identity(cluster: str, key: ResourceKey) -> str:
+    """A digest, because names may be longer than what PostgreSQL can index."""
+    return hashlib.sha256(msgspec.json.encode([cluster, key])).hexdigest()
