@@ -24,6 +24,7 @@ from driftd.controller.options import CheckOptions
 from driftd.controller.places import with_places
 from driftd.controller.verdict import Look, Verdict, application_report, marks_of
 from driftd.controller.workspace import Progress, Workspace
+from driftd.diff import tables
 from driftd.diff.mask import Sealer
 from driftd.diff.schema import SchemaSet
 from driftd.errors import ClusterError, ConfigError, described
@@ -185,7 +186,10 @@ class _ClusterLook:
             reader = self.workspace.clusters.open(target)
         except ConfigError as error:
             raise ClusterError(error.message) from error
-        return await view_cluster(reader)
+        view = await view_cluster(reader)
+        if told := tables.note(view.version):
+            self.progress(f"note: {target.name}: {told}")
+        return view
 
     async def _desired(self, entries: Sequence[Entry], view: ClusterView | None) -> list[Desired]:
         discovery = view.discovery if view else None

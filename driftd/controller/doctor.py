@@ -26,6 +26,7 @@ from driftd.controller.desired import Desired, desired_state
 from driftd.controller.observed import ClusterView, view_cluster
 from driftd.controller.options import CheckOptions
 from driftd.controller.workspace import Progress, Workspace
+from driftd.diff import tables
 from driftd.errors import ClusterError, DriftdError, Forbidden, described
 from driftd.model.condition import Condition, Severity
 from driftd.model.counts import counted
@@ -223,6 +224,8 @@ class Doctor:
                 "ok",
                 f"{view.version} answers{f' at {target.server}' if target.server else ''}",
             )
+            if told := tables.note(view.version):
+                self._say(area, "warn", told, "install a driftd that knows this release, if any")
             for version, why in view.discovery.failed_groups.items():
                 remedy = f"kubectl get apiservice, and mend the server behind {version}"
                 self._say(area, "warn", f"{version} does not answer: {why}", remedy)

@@ -130,7 +130,7 @@ async def observe(
     versions = sorted({resource.group_version for resource in wanted})
     listings, schemas, scaled = await asyncio.gather(
         gather_isolated(read, wanted, limit=limit, isolate=ClusterError),
-        _schemas(view.reader, versions, limit, target, memory),
+        _schemas(view, versions, limit, target, memory),
         scale(),
     )
     by_kind: dict[GVK, Listing] = {}
@@ -161,7 +161,7 @@ class _Schemas:
 
 
 async def _schemas(
-    reader: ClusterReader,
+    view: ClusterView,
     versions: list[str],
     limit: int,
     target: ClusterTarget,
@@ -171,7 +171,7 @@ async def _schemas(
     known = memory.hashes(target)
 
     async def read(version: str) -> tuple[str, Any]:
-        document = await reader.openapi(version, known_hash=known.get(version, ""))
+        document = await view.reader.openapi(version, known_hash=known.get(version, ""))
         return document.schema_hash, _parsed(version, document)
 
     documents = await gather_isolated(read, versions, limit=limit, isolate=ClusterError)
@@ -187,9 +187,12 @@ async def _schemas(
             hashes[version], document = answer
             if document is not None:
                 fresh.append(document)
-    if not fresh and not problems:
-        return _Schemas(memory.known(target), hashes, problems)
-    compiled = memory.known(target).extended(fresh)
+    known_set = memory.known(target)
+    # An upgraded server may fill in other defaults under schemas that are the same.
+    current = known_set.kubernetes == view.version
+    if current and not fresh and not problems:
+        return _Schemas(known_set, hashes, problems)
+    compiled = known_set.extended(fresh).of(view.version)
     # Another look at the cluster may have added documents meanwhile.
     memory.keep(target, {**memory.hashes(target), **hashes}, compiled)
     return _Schemas(compiled, hashes, problems)

@@ -1,8 +1,7 @@
 """What the API server itself fills in, so that an extra field need not be somebody's change.
 
-The table (`data/defaults.json`) is generated from real API servers by
-`python -m tests.defaults.generate`: for many objects it records which field of which schema
-component the server added, and with which values. Keyed by component, one observation of a
+The table of a server's minor (`tables`) records which field of which schema component real API
+servers added to many objects, and with which values. Keyed by component, one observation of a
 container holds in every workload kind. Defaults that depend on neighbouring fields are rules here.
 """
 
@@ -12,25 +11,19 @@ import json
 from collections.abc import Callable, Mapping
 from enum import Enum
 from functools import lru_cache
-from importlib import resources
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from driftd.diff import scalars
+from driftd.diff import podresources, scalars
 from driftd.diff.schema import Node
+from driftd.diff.tables import table
 from driftd.model.resource import Json
 
 Struct: TypeAlias = "dict[str, Any]"
 
+_MAX_INT32: Final = 2**31 - 1
+
 STRUCT_MARK: Final = "{}"
 """How the table says that the server creates a struct at a field (its content has own rows)."""
-
-
-@lru_cache(maxsize=1)
-def table() -> Mapping[str, Mapping[str, list[str]]]:
-    """Component name to field to the canonical JSON of each value a server was seen to add."""
-    text = resources.files("driftd.diff").joinpath("data/defaults.json").read_text("utf-8")
-    loaded: dict[str, dict[str, list[str]]] = json.loads(text)["components"]
-    return loaded
 
 
 def short(ref: str) -> str:
@@ -63,7 +56,7 @@ def explain(
         return Explained.WHOLE
     if not node.native:
         return Explained.NOT
-    row = _rows(node.ref).get(field)
+    row = _rows(node.ref, node.kubernetes).get(field)
     if row is None:
         return Explained.NOT
     if row.rule is not None:
@@ -80,7 +73,7 @@ def origin_of(node: Node, field: str, live: Json) -> str:
     """Where a value that `explain` calls WHOLE comes from, in words."""
     if field in node.defaults and scalars.identical(node.defaults[field], live):
         return "the default that the kind's schema gives the field"
-    row = _rows(node.ref).get(field)
+    row = _rows(node.ref, node.kubernetes).get(field)
     if row is not None and row.rule is not None:
         return f"the API server derives it from other fields of the {short(node.ref)}"
     return f"a default of the API server (default table, {short(node.ref)}.{field})"
@@ -88,7 +81,7 @@ def origin_of(node: Node, field: str, live: Json) -> str:
 
 def is_struct_default(node: Node, field: str) -> bool:
     """Whether the server is known to create the struct at `field` by itself."""
-    row = _rows(node.ref).get(field) if node.native else None
+    row = _rows(node.ref, node.kubernetes).get(field) if node.native else None
     return row is not None and row.is_struct
 
 
@@ -105,9 +98,9 @@ class _Row(NamedTuple):
     rule: Callable[[Json, Struct, Struct], bool] | None
 
 
-@lru_cache(maxsize=1024)
-def _rows(ref: str) -> Mapping[str, _Row]:
-    """The table and the rules of one schema component, by field."""
+@lru_cache(maxsize=8192)
+def _rows(ref: str, kubernetes: str) -> Mapping[str, _Row]:
+    """The table and the rules of one schema component of a server's version, by field."""
     component = short(ref)
     rows = {
         field: _Row(
@@ -115,7 +108,7 @@ def _rows(ref: str) -> Mapping[str, _Row]:
             STRUCT_MARK in known,
             None,
         )
-        for field, known in table().get(component, {}).items()
+        for field, known in table(kubernetes).get(component, {}).items()
     }
     for (owner, field), rule in CONDITIONAL.items():
         if owner == component:
@@ -133,12 +126,21 @@ ALLOCATED: Final[Mapping[str, frozenset[str]]] = {
     "v1.JobSpec": frozenset({"selector"}),
     "v1.ServiceAccount": frozenset({"secrets"}),
     "v1.PodSpec": frozenset({"nodeName", "priority"}),
+    # Who asked for a certificate is whoever created the request; it cannot be changed later.
+    "v1.CertificateSigningRequestSpec": frozenset({"username", "uid", "groups", "extra"}),
 }
 """Fields whose value the cluster allocates (catalogue rows 14-16, 19, 20)."""
 
 
 def _image_pull_policy(live: Json, desired: Struct, _live_parent: Struct) -> bool:
-    image = str(desired.get("image", ""))
+    return _pulled_as(live, str(desired.get("image", "")))
+
+
+def _image_volume_policy(live: Json, desired: Struct, _live_parent: Struct) -> bool:
+    return _pulled_as(live, str(desired.get("reference", "")))
+
+
+def _pulled_as(live: Json, image: str) -> bool:
     last = image.rpartition("/")[2]
     if "@" in image:
         tagged = ":" in last.partition("@")[0]
@@ -155,6 +157,11 @@ def _target_port(live: Json, desired: Struct, _live_parent: Struct) -> bool:
 
 def _pod_replacement(live: Json, desired: Struct, _live_parent: Struct) -> bool:
     return bool(live == ("Failed" if desired.get("podFailurePolicy") else "TerminatingOrFailed"))
+
+
+def _backoff_limit(live: Json, desired: Struct, _live_parent: Struct) -> bool:
+    unlimited = desired.get("backoffLimitPerIndex") is not None
+    return type(live) is int and live == (_MAX_INT32 if unlimited else 6)
 
 
 def _requests(live: Json, desired: Struct, _live_parent: Struct) -> bool:
@@ -187,12 +194,28 @@ def _subject_group(live: Json, desired: Struct, _live_parent: Struct) -> bool:
     return desired.get("kind") in ("User", "Group") and live == "rbac.authorization.k8s.io"
 
 
+def _data_source_reference(live: Json, desired: Struct, live_parent: Struct) -> bool:
+    return _same_source(live, desired.get("dataSource") or live_parent.get("dataSource"))
+
+
 def _data_source(live: Json, desired: Struct, live_parent: Struct) -> bool:
-    source = desired.get("dataSource") or live_parent.get("dataSource")
+    return _same_source(live, desired.get("dataSourceRef") or live_parent.get("dataSourceRef"))
+
+
+def _same_source(live: Json, source: Json) -> bool:
     if not isinstance(live, dict):
         return False
     set_fields = {name: value for name, value in live.items() if value is not None}
     return canonical(set_fields) == canonical(source)
+
+
+def _selector_of_template(live: Json, desired: Struct, live_parent: Struct) -> bool:
+    template = desired.get("template") or live_parent.get("template") or {}
+    return canonical(live) == canonical((template.get("metadata") or {}).get("labels"))
+
+
+def _pod_cidrs(live: Json, desired: Struct, live_parent: Struct) -> bool:
+    return bool(live == [desired.get("podCIDR") or live_parent.get("podCIDR")])
 
 
 def _list_kind(live: Json, desired: Struct, _live_parent: Struct) -> bool:
@@ -232,20 +255,27 @@ def _limit_default(live: Json, desired: Struct, _live_parent: Struct) -> bool:
 
 
 def _limit_request(live: Json, desired: Struct, live_parent: Struct) -> bool:
-    sources = (desired.get("default"), live_parent.get("default"), desired.get("min"))
-    return isinstance(live, dict) and any(canonical(live) == canonical(s) for s in sources if s)
+    known: Struct = {}
+    for source in (desired.get("min"), live_parent.get("default"), desired.get("default")):
+        known |= source or {}
+    return isinstance(live, dict) and canonical(live) == canonical(known)
 
 
 CONDITIONAL: Final[Mapping[tuple[str, str], Callable[[Json, Struct, Struct], bool]]] = {
     ("v1.Container", "imagePullPolicy"): _image_pull_policy,
     ("v1.EphemeralContainer", "imagePullPolicy"): _image_pull_policy,
+    ("v1.ImageVolumeSource", "pullPolicy"): _image_volume_policy,
     ("v1.ServicePort", "targetPort"): _target_port,
     ("v1.ResourceRequirements", "requests"): _requests,
+    ("v1.JobSpec", "backoffLimit"): _backoff_limit,
     ("v1.JobSpec", "podReplacementPolicy"): _pod_replacement,
     ("v1.NetworkPolicySpec", "policyTypes"): _policy_types,
     ("v1.PodSpec", "serviceAccount"): _service_account,
     ("v1.PodSpec", "serviceAccountName"): _account_alias,
-    ("v1.PersistentVolumeClaimSpec", "dataSourceRef"): _data_source,
+    ("v1.PersistentVolumeClaimSpec", "dataSource"): _data_source,
+    ("v1.PersistentVolumeClaimSpec", "dataSourceRef"): _data_source_reference,
+    ("v1.ReplicationControllerSpec", "selector"): _selector_of_template,
+    ("v1.NodeSpec", "podCIDRs"): _pod_cidrs,
     ("v1.Subject", "apiGroup"): _subject_group,
     ("v1.CustomResourceDefinitionNames", "listKind"): _list_kind,
     ("v1.CustomResourceDefinitionNames", "singular"): _singular,
@@ -258,79 +288,34 @@ CONDITIONAL: Final[Mapping[tuple[str, str], Callable[[Json, Struct, Struct], boo
 }
 """Defaults that depend on sibling fields (catalogue row 2)."""
 
-KEPT_EMPTY: Final[frozenset[tuple[str, str]]] = frozenset(
-    {
-        ("v1.NetworkPolicySpec", "podSelector"),
-        ("v1.NetworkPolicyPeer", "podSelector"),
-        ("v1.NetworkPolicyPeer", "namespaceSelector"),
-        ("v1.Volume", "emptyDir"),
-        ("v1.PodSpec", "affinity"),
-        ("v1.PodSpec", "securityContext"),
-        ("v1.PodAffinityTerm", "labelSelector"),
-        ("v1.PodAffinityTerm", "namespaceSelector"),
-        ("v1.TopologySpreadConstraint", "labelSelector"),
-        ("v1.Toleration", "tolerationSeconds"),
-        ("v1.KeyToPath", "mode"),
-        ("v1.PodDisruptionBudgetSpec", "selector"),
-        ("v1.PodDisruptionBudgetSpec", "minAvailable"),
-        ("v1.PodDisruptionBudgetSpec", "maxUnavailable"),
-        ("v2.HPAScalingRules", "stabilizationWindowSeconds"),
-        ("v1.PersistentVolumeClaimSpec", "storageClassName"),
-        ("v1.DeploymentSpec", "replicas"),
-        ("v1.StatefulSetSpec", "replicas"),
-        ("v1.ReplicaSetSpec", "replicas"),
-        ("v1.PodSpec", "automountServiceAccountToken"),
-        ("v1.PodSpec", "enableServiceLinks"),
-        ("v1.PodSpec", "terminationGracePeriodSeconds"),
-        ("v1.PodSpec", "hostUsers"),
-        ("v1.SecurityContext", "privileged"),
-        ("v1.SecurityContext", "allowPrivilegeEscalation"),
-        ("v1.SecurityContext", "readOnlyRootFilesystem"),
-        ("v1.SecurityContext", "runAsNonRoot"),
-        ("v1.SecurityContext", "runAsUser"),
-        ("v1.SecurityContext", "runAsGroup"),
-        ("v1.PodSecurityContext", "runAsNonRoot"),
-        ("v1.PodSecurityContext", "runAsUser"),
-        ("v1.PodSecurityContext", "runAsGroup"),
-        ("v1.PodSecurityContext", "fsGroup"),
-        ("v1.ServiceSpec", "allocateLoadBalancerNodePorts"),
-        ("v1.ServiceAccount", "automountServiceAccountToken"),
-        ("v1.CronJobSpec", "suspend"),
-        ("v1.CronJobSpec", "startingDeadlineSeconds"),
-        ("v1.JobSpec", "suspend"),
-        ("v1.JobSpec", "backoffLimit"),
-        ("v1.JobSpec", "parallelism"),
-        ("v1.JobSpec", "ttlSecondsAfterFinished"),
-        ("v1.JobSpec", "activeDeadlineSeconds"),
-        ("v1.JobSpec", "backoffLimitPerIndex"),
-        ("v1.JobSpec", "maxFailedIndexes"),
-        ("v1.ConfigMap", "immutable"),
-        ("v1.Secret", "immutable"),
-    }
-)
-"""Fields whose declared empty or false value the server keeps (Go pointers): absence is real."""
-
-
 def with_derived(node: Node, field: str, desired: Json, parent: Struct, live: Json) -> Json:
     """`desired` with the members that the server derives from sibling fields of its parent.
 
-    Requests that Git leaves out are filled from the limits, one resource at a time.
+    Requests that Git leaves out are filled from the limits, one resource at a time; those of a
+    Pod as a whole from its containers first; a LimitRange's defaults from its bounds.
     """
-    if field != "requests" or not node.ref.endswith("v1.ResourceRequirements"):
+    if field not in _DERIVED_FIELDS:
         return desired
-    limits = parent.get("limits")
-    if not (isinstance(desired, dict) and isinstance(live, dict) and isinstance(limits, dict)):
+    component = short(node.ref)
+    if (component, field) == ("v1.PodSpec", "resources"):
+        return podresources.completed(parent, live)
+    sources = _DERIVED.get((component, field))
+    if sources is None or not (isinstance(desired, dict) and isinstance(live, dict)):
         return desired
-    derived = {name: limits[name] for name in live if name in limits and name not in desired}
+    known: Struct = {}
+    for source in sources:
+        known |= parent.get(source) or {}
+    derived = {name: known[name] for name in live if name in known and name not in desired}
     return {**derived, **desired} if derived else desired
 
 
-def is_kept_empty(node: Node, field: str) -> bool:
-    """Whether a declared empty value at `field` must be found live.
-
-    Custom resources keep every value; native structs drop empty ones except where listed.
-    """
-    return not node.native or (short(node.ref), field) in KEPT_EMPTY
+_DERIVED: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
+    ("v1.ResourceRequirements", "requests"): ("limits",),
+    ("v1.LimitRangeItem", "default"): ("max",),
+    ("v1.LimitRangeItem", "defaultRequest"): ("min", "max", "default"),
+}
+"""Sibling fields whose members complete a map that Git gives in part; the last one wins."""
+_DERIVED_FIELDS: Final = {"resources", *(field for _, field in _DERIVED)}
 
 
 def is_empty(value: Json) -> bool:

@@ -57,6 +57,9 @@ _JOB_LABELS: Final = {
 }
 """Labels that the API server puts on a Job and its Pods, with the metadata field they repeat."""
 
+_LABELLED_BY_TEMPLATE: Final = frozenset({"Job", "ReplicationController"})
+"""Kinds whose labels the API server takes from their Pod template where they have none."""
+
 _ACCOUNT_MOUNT: Final = "/var/run/secrets/kubernetes.io/serviceaccount"
 _ADMITTED_TOLERATIONS: Final = tuple(
     {
@@ -114,6 +117,7 @@ def live_view(
         }
     if "labels" in kept:
         wanted = declared.get("labels") or {}
+        copied = {} if wanted else _copied_labels(kind, desired)
         kept["labels"] = {
             name: wanted[name] if name in wanted and _names_it(name, value, instances) else value
             for name, value in kept["labels"].items()
@@ -121,6 +125,7 @@ def live_view(
             or not (
                 _is_tool_label(name, value, body, instance_label)
                 or _names_it(name, value, instances)
+                or copied.get(name) == value
             )
         }
     view["metadata"] = {name: value for name, value in kept.items() if value}
@@ -206,6 +211,16 @@ def last_applied_view(
         return None
     sent = {**desired_view(applied), "kind": applied.get("kind", "")}
     return live_view(sent, desired, instance_label=instance_label, instances=instances)
+
+
+def _copied_labels(kind: str, desired: dict[str, Any]) -> dict[str, Any]:
+    """What the API server labels an object with that has no labels: its template's (row 2)."""
+    if kind not in _LABELLED_BY_TEMPLATE:
+        return {}
+    place: Any = desired
+    for name in ("spec", "template", "metadata", "labels"):
+        place = place.get(name) if isinstance(place, dict) else None
+    return place if isinstance(place, dict) else {}
 
 
 def _drop_job_labels(view: dict[str, Any], job: dict[str, Any]) -> None:

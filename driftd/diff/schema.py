@@ -87,6 +87,11 @@ class Node:
         self._children: dict[str, Node] = {}
         self._item: Any = None
 
+    @property
+    def kubernetes(self) -> str:
+        """The version of the server that published the schema; empty if nobody said."""
+        return "" if self._set is None else self._set.kubernetes
+
     def child(self, name: str) -> Node:
         """The node of field or map key `name`; `ANY_NODE` where no schema says more."""
         node = self._children.get(name)
@@ -129,13 +134,19 @@ ANY_NODE: Final = Node(Shape.ANY)
 
 
 class SchemaSet:
-    """The schemas of some group versions of one cluster."""
+    """The schemas of some group versions of one cluster.
 
-    def __init__(self, documents: Iterable[dict[str, Any]]) -> None:
+    `kubernetes` is the cluster's version, which decides what its server fills in. Where it is
+    not given, the documents tell the minor: the server's own ones have its name and version.
+    """
+
+    def __init__(self, documents: Iterable[dict[str, Any]], *, kubernetes: str = "") -> None:
+        self.kubernetes = kubernetes
         self._components: dict[str, Any] = {}
         self._by_gvk: dict[GVK, str] = {}
         self._nodes: dict[str, Node] = {}
         for document in documents:
+            self.kubernetes = self.kubernetes or _published_by(document)
             schemas = document.get("components", {}).get("schemas", {})
             self._components.update(schemas)
             for name, schema in schemas.items():
@@ -146,7 +157,7 @@ class SchemaSet:
 
     def extended(self, documents: Iterable[dict[str, Any]]) -> SchemaSet:
         """A new set with these documents over the present ones."""
-        fresh = SchemaSet(documents)
+        fresh = SchemaSet(documents, kubernetes=self.kubernetes)
         fresh._components = {**self._components, **fresh._components}
         fresh._by_gvk = {**self._by_gvk, **fresh._by_gvk}
         return fresh
@@ -167,7 +178,16 @@ class SchemaSet:
                         _known_type(field.type),
                         components,
                     )
-        fresh = SchemaSet(())
+        return self._with(components, self.kubernetes)
+
+    def of(self, kubernetes: str) -> SchemaSet:
+        """These schemas as those of a server of another version; itself if it is of that one."""
+        if kubernetes == self.kubernetes:
+            return self
+        return self._with(self._components, kubernetes)
+
+    def _with(self, components: dict[str, Any], kubernetes: str) -> SchemaSet:
+        fresh = SchemaSet((), kubernetes=kubernetes)
         fresh._components, fresh._by_gvk = components, self._by_gvk
         return fresh
 
@@ -265,6 +285,14 @@ class SchemaSet:
         ref, _ = _reference(raw)
         resolved: dict[str, Any] = raw if ref is None else self._components.get(ref, {})
         return resolved
+
+
+def _published_by(document: dict[str, Any]) -> str:
+    """The minor that the API server names in a document of its own; empty for other servers'."""
+    info = document.get("info")
+    if not isinstance(info, dict) or info.get("title") != "Kubernetes":
+        return ""
+    return str(info.get("version") or "")
 
 
 def _known_type(name: str) -> dict[str, Any]:

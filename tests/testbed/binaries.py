@@ -1,7 +1,7 @@
 """The control plane's binaries: built once from pinned sources, kept in the user's cache folder.
 
-`python -m tests.testbed.binaries` builds what is missing and says how long it took. A cold
-build compiles Kubernetes (minutes); it is repeated only when its sources here change.
+`python -m tests.testbed.binaries [MINOR]...` builds what is missing and says how long it took. A
+cold build compiles Kubernetes (minutes); it is repeated only when its sources here change.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-KUBERNETES_VERSION = "v1.36.3"
+KUBERNETES_VERSIONS = {"1.34": "v1.34.12", "1.35": "v1.35.8", "1.36": "v1.36.3"}
+"""The releases that can be built, by minor. `make test` builds the newest alone."""
+NEWEST = "1.36"
 PROGRAMS = (
     "kube-apiserver",
     "kube-controller-manager",
@@ -32,6 +34,8 @@ _SOURCES = Path(__file__).resolve().parent.parent / "controlplane"
 # Read when the module is imported: tests run with a HOME of their own later on.
 _ENVIRONMENT = dict(os.environ)
 _CACHE_HOME = Path(_ENVIRONMENT.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+MINOR = _ENVIRONMENT.get("DRIFTD_TESTBED_KUBERNETES") or NEWEST
+"""The minor that clusters are started from, chosen by the environment of the test run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,20 +53,24 @@ class BuildFailed(RuntimeError):
     """A binary of the test bed could not be built; the message has the compiler's last words."""
 
 
-def ensure() -> Binaries:
-    """The binaries, built first if this source's are not in the cache.
+def ensure(minor: str = MINOR) -> Binaries:
+    """The binaries of a minor, built first if this source's are not in the cache.
 
     Parallel callers (test workers, other checkouts) wait for the one that builds.
-    Raises `BuildFailed` when `go` is missing or a build fails.
+    Raises `BuildFailed` when `go` is missing, no such minor is pinned, or a build fails.
     """
-    version = ",".join(_version_flags())
-    control_plane = _place("controlplane", _SOURCES, extra=version)
+    if minor not in KUBERNETES_VERSIONS:
+        raise BuildFailed(f"Kubernetes {minor}: pinned are {', '.join(KUBERNETES_VERSIONS)}")
+    flags = _version_flags(KUBERNETES_VERSIONS[minor])
+    # The same program, linked with another release: only the module file differs.
+    module = "go" if minor == NEWEST else f"kubernetes-{minor}"
+    control_plane = _place("controlplane", _SOURCES, extra=",".join(flags), module=module)
     kwok = _place("kwok", _SOURCES / "kwok")
     last = control_plane / PROGRAMS[-1]
     if not last.exists():
         with _locked(control_plane):
             if not last.exists():
-                _build(control_plane / "controlplane", _SOURCES, ".", _version_flags())
+                _build(control_plane / "controlplane", _SOURCES, ".", flags, module=module)
                 for program in PROGRAMS:
                     _link(control_plane / program, "controlplane")
     if not (control_plane / "kwok").exists():
@@ -91,19 +99,20 @@ def program(name: str, sources: Path, package: str = ".") -> Path:
     return place / name
 
 
-def _place(name: str, sources: Path, extra: str = "") -> Path:
+def _place(name: str, sources: Path, extra: str = "", module: str = "go") -> Path:
     """The cache folder of one program: a different source is a different folder."""
     digest = hashlib.sha256(f"{platform.system()} {platform.machine()} {extra}\n".encode())
-    for file in sorted([*sources.glob("*.go"), sources / "go.mod", sources / "go.sum"]):
+    modules = [sources / f"{module}.mod", sources / f"{module}.sum"]
+    for file in sorted([*sources.glob("*.go"), *modules]):
         digest.update(f"{file.name}\n".encode() + file.read_bytes())
     return _CACHE_HOME / "driftd" / name / digest.hexdigest()[:16]
 
 
-def _version_flags() -> tuple[str, ...]:
+def _version_flags(version: str) -> tuple[str, ...]:
     """Linker flags that make the binaries say which release they are, as real ones do."""
-    major, minor, _ = KUBERNETES_VERSION.removeprefix("v").split(".")
+    major, minor, _ = version.removeprefix("v").split(".")
     values = {
-        "gitVersion": KUBERNETES_VERSION,
+        "gitVersion": version,
         "gitMajor": major,
         "gitMinor": minor,
         "gitTreeState": "clean",
@@ -120,7 +129,9 @@ def _locked(place: Path) -> Iterator[None]:
         yield
 
 
-def _build(target: Path, module: Path, package: str, ldflags: tuple[str, ...]) -> None:
+def _build(
+    target: Path, sources: Path, package: str, ldflags: tuple[str, ...], *, module: str = "go"
+) -> None:
     go = shutil.which("go", path=_ENVIRONMENT.get("PATH"))
     if go is None:
         raise BuildFailed("the test bed needs the Go toolchain: no `go` on PATH")
@@ -128,10 +139,11 @@ def _build(target: Path, module: Path, package: str, ldflags: tuple[str, ...]) -
     started = time.monotonic()
     _say(f"building {target.name} (once; the first build takes minutes) …")
     command = [go, "build", "-trimpath", "-buildvcs=false", "-mod=readonly"]
+    command += [f"-modfile={module}.mod"] if module != "go" else []
     command += ["-ldflags", " ".join(("-s -w", *ldflags)), "-o", str(unfinished), package]
     environment = {**_ENVIRONMENT, "GOWORK": "off"}
     done = subprocess.run(
-        command, cwd=module, env=environment, capture_output=True, text=True, check=False
+        command, cwd=sources, env=environment, capture_output=True, text=True, check=False
     )
     if done.returncode != 0:
         raise BuildFailed(f"go build of {target.name} failed:\n{done.stderr[-4000:]}")
@@ -152,11 +164,12 @@ def _say(text: str) -> None:
     sys.stderr.flush()
 
 
-def main() -> int:
-    """Build what is missing and name the folder."""
+def main(minors: list[str]) -> int:
+    """Build what is missing of some minors (without any: of the chosen one) and name the folder."""
     started = time.monotonic()
     try:
-        binaries = ensure()
+        for minor in minors or [MINOR]:
+            binaries = ensure(minor)
         helm()
     except BuildFailed as error:
         _say(str(error))
@@ -166,4 +179,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -64,7 +64,9 @@ class ControlPlane:
 
     `full` adds the controller manager, the scheduler, a simulated node and ten volumes.
     `audit` keeps an audit log at that level for `audit_events`. `flags` go to the API server.
-    `start_seconds` says how long the start took.
+    `kubernetes` is the minor, one of `binaries.KUBERNETES_VERSIONS`; the environment variable
+    `DRIFTD_TESTBED_KUBERNETES` sets what it is otherwise. `start_seconds` says how long the start
+    took.
     """
 
     def __init__(
@@ -74,10 +76,12 @@ class ControlPlane:
         full: bool = False,
         audit: Literal["Metadata", "Request"] | None = None,
         flags: tuple[str, ...] = (),
+        kubernetes: str = binaries.MINOR,
     ) -> None:
         self.name = name
         self.full = full
         self.audit = audit
+        self.kubernetes = kubernetes
         self.start_seconds = 0.0
         self._flags = flags
         self._children: list[Child] = []
@@ -100,7 +104,7 @@ class ControlPlane:
 
     def start(self) -> None:
         """Start and wait until the cluster serves; raises `StartFailed` with the log if not."""
-        self.binaries = binaries.ensure()
+        self.binaries = binaries.ensure(self.kubernetes)
         started = time.monotonic()
         _remove_abandoned_folders()
         self._folder = Path(tempfile.mkdtemp(prefix=f"{_FOLDER_PREFIX}{os.getpid()}-"))

@@ -78,6 +78,8 @@ class MemoryCluster:
         self.asked: Counter[str] = Counter()
         """How often each method was called; `openapi body` counts documents."""
         self._objects: dict[tuple[GVK, str, str], LiveObject] = {}
+        self.release = "v1.36.3"
+        """The server's version."""
         self._version = 0
 
     def put(
@@ -181,7 +183,7 @@ class MemoryCluster:
     async def version(self) -> str:
         """See `ClusterReader`."""
         self._answer("version")
-        return "v1.36.3"
+        return self.release
 
     def _answer(self, call: str) -> None:
         self.asked[call] += 1

@@ -137,3 +137,11 @@ async def test_machine(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     assert found["sandbox"] in ("ok", "warn")
     monkeypatch.setenv("PATH", "/nonexistent")
     assert await areas() == {**found, "git": "fail"}
+
+
+async def test_a_release_without_a_default_table_is_told(world: World) -> None:
+    """A cluster that is newer than driftd's tables is examined, with a warning that names both."""
+    world.clusters.one.release = "v1.99.0"
+    ((_, message, remedy),) = told(await examine(world, Probe()), "warn")
+    assert "no table of the defaults of Kubernetes 1.99; that of 1.36 is used" in message
+    assert remedy

@@ -112,6 +112,20 @@ async def test_known_schemas_are_not_read_again() -> None:
     assert third.observation.schemas.node(BUDGETS.gvk) is not None
 
 
+async def test_an_upgraded_server_is_judged_by_its_own_defaults() -> None:
+    """The version is asked at each look: the schemas stay, the defaults are the new minor's."""
+    cluster, memory = MemoryCluster(), SchemaMemory()
+    wanted = desired(config_map("settings"))
+    for release in ("v1.34.2", "v1.35.0", "v1.35.0"):
+        cluster.release = release
+        look = await looked(cluster, wanted, memory=memory)
+        node = look.observation.schemas.node(CONFIG_MAPS.gvk)
+        assert node is not None
+        assert node.kubernetes == release
+    assert cluster.asked["openapi body"] == 1
+    assert look.observation.schemas.node(CONFIG_MAPS.gvk) is node
+
+
 async def test_autoscalers_bound_what_they_scale() -> None:
     """A declared Deployment brings the autoscalers of its namespace, as bounds of their targets."""
     cluster = MemoryCluster()

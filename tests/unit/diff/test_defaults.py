@@ -99,6 +99,15 @@ SERVICE: Any = {"type": "LoadBalancer"}
          ["Ingress", "Egress"], {}, {}, False),
         (("networking.k8s.io/v1", "NetworkPolicy"), "spec", "policyTypes",
          ["Ingress", "Egress"], {"egress": [{}]}, {}, True),
+        (("batch/v1", "Job"), "spec", "backoffLimit", 6, {}, {}, True),
+        (("batch/v1", "Job"), "spec", "backoffLimit", 6, {"backoffLimitPerIndex": 1}, {}, False),
+        (("batch/v1", "Job"), "spec", "backoffLimit", 2147483647,
+         {"backoffLimitPerIndex": 1}, {}, True),
+        (("batch/v1", "Job"), "spec", "backoffLimit", 2147483647, {}, {}, False),
+        (("v1", "PersistentVolumeClaim"), "spec", "dataSource", {"kind": "A", "name": "b"},
+         {"dataSourceRef": {"kind": "A", "name": "b"}}, {}, True),
+        (("v1", "PersistentVolumeClaim"), "spec", "dataSource", {"kind": "A", "name": "c"},
+         {"dataSourceRef": {"kind": "A", "name": "b"}}, {}, False),
         (("v1", "Pod"), "spec", "serviceAccount", "a", {}, {"serviceAccountName": "a"}, True),
         (("v1", "Pod"), "spec", "serviceAccount", "a", {}, {"serviceAccountName": "b"}, False),
     ],
@@ -138,11 +147,30 @@ def test_requests_are_completed_from_limits() -> None:
     assert with_derived(pod(), "requests", same, {"limits": limits}, limits) is same
 
 
-def test_kept_empties() -> None:
-    """Pointers keep their empty value, other native fields drop it, custom resources keep all."""
-    assert defaults.is_kept_empty(pod(), "affinity")
-    assert not defaults.is_kept_empty(pod(), "nodeSelector")
-    assert defaults.is_kept_empty(subset.node("apps/v1", "Deployment").child("spec"), "replicas")
+@pytest.mark.parametrize(
+    ("reference", "policy"),
+    [("web", "Always"), ("web:latest", "Always"), ("web:1", "IfNotPresent")],
+)
+def test_image_volumes_are_pulled_as_their_reference_says(reference: str, policy: str) -> None:
+    """A volume of an image has the rule of a container's image."""
+    image = pod().child("volumes").item.child("image")
+    for value in ("Always", "IfNotPresent"):
+        expected = Explained.WHOLE if value == policy else Explained.NOT
+        assert explain(image, "pullPolicy", value, {"reference": reference}, {}) is expected
+
+
+def test_limits_of_a_namespace_are_completed_from_their_bounds() -> None:
+    """What a LimitRange gives by default comes from its maximum, what it requests from both."""
+    item = subset.node("v1", "LimitRange").child("spec").child("limits").item
+    bounds = {"max": {"cpu": "2", "memory": "1Gi"}, "min": {"cpu": "1", "storage": "1Mi"}}
+    full = {"cpu": "2", "memory": "1Gi"}
+    assert with_derived(item, "default", {"cpu": "1"}, bounds, full) == {**full, "cpu": "1"}
+    live = {"cpu": "1", "memory": "1Gi", "storage": "1Mi"}
+    declared = {**bounds, "default": {"cpu": "1"}, "defaultRequest": {"cpu": "1"}}
+    assert with_derived(item, "defaultRequest", {"cpu": "1"}, declared, live) == live
+    beside = {"default": {"cpu": "1", "memory": "1Gi"}}
+    assert explain(item, "defaultRequest", live, bounds, beside) is Explained.WHOLE
+    assert explain(item, "defaultRequest", full, bounds, beside) is Explained.NOT
 
 
 EMPTY = st.recursive(

@@ -107,6 +107,21 @@ def test_managed_by_is_helms_only() -> None:
     assert live_view(live, {})["metadata"]["labels"] == {"app.kubernetes.io/managed-by": "mallory"}
 
 
+@pytest.mark.parametrize("kind", ["Job", "ReplicationController", "Deployment"])
+def test_labels_that_the_server_takes_from_the_template(kind: str) -> None:
+    """A Job without labels gets its template's; a Deployment never does, nor one with labels."""
+    template = {"metadata": {"labels": {"app": "web", "tier": "front"}}}
+    declared = body(kind, spec={"template": template})
+    live = deepcopy(declared)
+    live["metadata"]["labels"] = {"app": "web", "tier": "back", "mine": "yes"}
+    left = {"tier": "back", "mine": "yes"}
+    expected = left if kind != "Deployment" else {"app": "web", **left}
+    assert live_view(live, desired_view(declared))["metadata"]["labels"] == expected
+    declared["metadata"]["labels"] = {"mine": "yes"}
+    whole = live["metadata"]["labels"]
+    assert live_view(live, desired_view(declared))["metadata"]["labels"] == whole
+
+
 def test_generated_labels_of_a_job() -> None:
     """Labels that repeat the Job's uid and name are left out; other values stay."""
     generated = {"batch.kubernetes.io/controller-uid": "u", "job-name": "x"}
