@@ -19,7 +19,7 @@ from driftd.cluster.kubeconfig import OTHER_FILE, Kubeconfig, load_kubeconfig
 from driftd.cluster.registry import ClusterRegistry
 from driftd.cluster.transport import EXEC_TIMEOUT, TransportOptions
 from driftd.controller import check as controller
-from driftd.controller.declared import Declared, declare
+from driftd.controller.declared import Declared, declare, refuse_unmatched
 from driftd.controller.desired import Desired
 from driftd.controller.options import CheckOptions
 from driftd.controller.workspace import Progress, Workspace
@@ -50,7 +50,7 @@ async def open_workspace(options: CheckOptions, progress: Progress) -> AsyncIter
     """Everything that a look needs, opened as the options say and closed at the end."""
     async with AsyncExitStack() as stack:
         sandbox = await stack.enter_async_context(SandboxPool())
-        kubeconfig, problem = _kubeconfig(options)
+        kubeconfig, problem = _with_flags(options)
         registry = await stack.enter_async_context(_registry(options))
         hub = await _hub(options, kubeconfig, registry, progress)
         repositories = await _repositories(options, hub)
@@ -115,7 +115,7 @@ async def doctor(options: CheckOptions, *, progress: Progress, clock: Clock) -> 
         sandbox = await stack.enter_async_context(SandboxPool())
         work = Doctor(options, clock, progress)
         await work.machine(sandbox)
-        kubeconfig, problem = work.attempt("kubeconfig", lambda: _kubeconfig(options)) or (None, "")
+        kubeconfig, problem = work.attempt("kubeconfig", lambda: _with_flags(options)) or (None, "")
         registry = await stack.enter_async_context(_registry(options))
         work.kubeconfig(kubeconfig, problem, in_cluster=in_cluster_access() is not None)
         hub = await work.attempt_async("hub", _hub(options, kubeconfig, registry, progress))
@@ -138,7 +138,9 @@ async def render(options: CheckOptions, *, progress: Progress) -> list[Desired]:
 async def catalog(options: CheckOptions, *, progress: Progress) -> Declared:
     """The chosen applications and the clusters of their destinations."""
     async with open_workspace(options, progress) as workspace:
-        return await declare(workspace, options, progress)
+        declared = await declare(workspace, options, progress)
+    refuse_unmatched(options, progress, declared)
+    return declared
 
 
 def run_daemon(settings_path: Path, *, once: bool = False) -> SweepSummary | None:
@@ -274,6 +276,20 @@ def _workspace(
     repositories: Repositories,
     sandbox: SandboxPool,
     registry: ClusterRegistry,
+def _with_flags(options: CheckOptions) -> tuple[Kubeconfig | None, str]:
+    """The same for one look: every context that a flag names must exist before anything is done.
+
+    A daemon goes on instead: the applications of such a destination say what is wrong with it.
+    """
+    kubeconfig, problem = _kubeconfig(options)
+    for wanted, context in options.cluster_map.items():
+        flag = f"--cluster {wanted}={context}"
+        if kubeconfig is None:
+            raise ConfigError(f"{flag}: {problem}")
+        kubeconfig.require(context, flag)
+    return kubeconfig, problem
+
+
     kubeconfig: Kubeconfig | None,
     problem: str,
     hub: Hub | None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,19 @@ class Kubeconfig(msgspec.Struct, frozen=True):
         raise ConfigError(
             f"context {wanted!r} does not exist in kubeconfig ({where})",
             hint=available(self.contexts, wanted),
+        )
+
+    def require(self, name: str, flag: str) -> None:
+        """Raise ConfigError unless there is a context `name`; `flag` is what asks for it."""
+        if self.problem:
+            raise ConfigError(f"{flag}: {self.problem}", hint=OTHER_FILE)
+        if any(one.name == name for one in self.contexts):
+            return
+        near = get_close_matches(name, [one.name for one in self.contexts], n=1)
+        raise ConfigError(
+            f"{flag}: there is no context {name!r} in kubeconfig ({', '.join(self.files)})",
+            reason="UnknownCluster",
+            hint=(f"did you mean {near[0]}? " if near else "") + available(self.contexts, name),
         )
 
     @property

@@ -16,7 +16,7 @@ from driftd.aio import gather_isolated
 from driftd.clock import Clock, rfc3339
 from driftd.cluster.destinations import ClusterTarget
 from driftd.controller.baselines import load_acceptance
-from driftd.controller.declared import Declared, Entry, declare
+from driftd.controller.declared import Declared, Entry, declare, refuse_unmatched
 from driftd.controller.desired import Desired, desired_state, synced_state
 from driftd.controller.judge import judge
 from driftd.controller.observed import ClusterView, Observation, observe, view_cluster
@@ -68,6 +68,7 @@ async def checked(
     declared = await declare(workspace, options, progress)
     looks = await look(
         workspace, declared, options, progress=progress, clock=clock, sealer=accepted.sealer
+    refuse_unmatched(options, progress, declared)
     )
     now = clock.now()
     blind = any(one.severity is Severity.ERROR for one in declared.conditions)
@@ -343,6 +344,7 @@ async def render(
                 progress(f"note: {entry.application.name}: {condition.message}")
             entry = replace(entry, conditions=())
         rendered.append(
+    refuse_unmatched(options, progress, declared)
             await desired_state(
                 workspace,
                 entry,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from driftd.cluster.access import IN_CLUSTER_NAME
 from driftd.cluster.destinations import (
+    IN_CLUSTER_SERVER,
     ClusterTarget,
     TargetKind,
     normalise_server,
@@ -59,6 +61,10 @@ class Declared:
     """What the hub's Argo CD leaves alone everywhere."""
     urls: frozenset[str]
     """repoURLs of all sources of all applications, chosen or not."""
+    destinations: frozenset[str] = frozenset()
+    """Names and servers (normalised) of the destinations of all applications, chosen or not."""
+    names: frozenset[str] | None = None
+    """Qualified names of all applications, chosen or not; None where some may be unknown."""
 
 
 async def declare(workspace: Workspace, options: CheckOptions, progress: Progress) -> Declared:
@@ -92,14 +98,14 @@ async def declare(workspace: Workspace, options: CheckOptions, progress: Progres
         raise _none_chosen(options, unmatched, applications, conditions)
     if not applications and not conditions:
         raise _none_declared(workspace)
-    for note in _unused_flags(options, applications):
-        progress(note)
     entries = tuple(_entry(app, projects, workspace, options, progress) for app in chosen)
     return Declared(
         entries=entries,
         conditions=tuple(conditions),
         customizations=customizations,
         urls=git_urls(applications),
+        destinations=_destinations(applications),
+        names=_names(options, (*applications, *flux.elsewhere), conditions),
     )
 
 
@@ -169,7 +175,9 @@ def _entry(
             if workspace.kubeconfig_problem and error.reason != "InvalidDestination":
                 wanted = destination.server or destination.name
                 text = f"destination {wanted} has no context: {workspace.kubeconfig_problem}"
-            conditions.append(Condition("InvalidSpecError", text))
+            invalid = error.reason == "InvalidDestination"
+            kind = "InvalidSpecError" if invalid else "ClusterConfigurationError"
+            conditions.append(Condition(kind, text))
     if not flux or application.spec.source:
         conditions += check_application(project, application, destination)
     return Entry(
@@ -208,14 +216,43 @@ def _none_chosen(
     return ConfigError(f"no application matches {wanted}", hint=f"declared are: {names}{unread}")
 
 
-def _unused_flags(options: CheckOptions, applications: Iterable[Application]) -> list[str]:
-    """A note for each `--cluster` that no destination of any application means."""
+def refuse_unmatched(options: CheckOptions, progress: Progress, *declared: Declared) -> None:
+    """Raise ConfigError for a `--cluster` that means no destination of any application.
+
+    Where some applications are unknown, since a document cannot be read or the hub was asked for
+    one namespace, theirs may be meant: then it is a note.
+    """
+    for text, hint in unmatched_clusters(options, *declared):
+        if all(one.names is not None for one in declared):
+            raise ConfigError(text, hint=hint)
+        progress(f"note: {text}; {hint}")
+
+
+def unmatched_clusters(options: CheckOptions, *declared: Declared) -> Iterator[tuple[str, str]]:
+    """For each `--cluster` that means no destination of any application: that, and those there."""
+    known = frozenset[str]().union(*(one.destinations for one in declared))
+    own = not known.isdisjoint({IN_CLUSTER_NAME, IN_CLUSTER_SERVER})
+    for wanted, context in options.cluster_map.items():
+        meant = {wanted, normalise_server(wanted)}
+        if known.isdisjoint(meant) and not (own and wanted == IN_CLUSTER_NAME):
+            names = listed(sorted(known), wanted) or "none"
+            yield (
+                f"--cluster {wanted}={context} matches no destination",
+                f"destinations of the applications are: {names}",
+            )
+
+
+def _destinations(applications: Iterable[Application]) -> frozenset[str]:
     destinations = [app.spec.destination for app in applications]
     servers = {normalise_server(one.server) for one in destinations if one.server}
-    known = servers | {one.name for one in destinations}
-    return [
-        f"note: --cluster {wanted}={context} matches no destination; declared are "
-        + ", ".join(sorted(name for name in known if name))
-        for wanted, context in options.cluster_map.items()
-        if wanted not in known and normalise_server(wanted) not in known
-    ]
+    return frozenset(servers | {one.name for one in destinations if one.name})
+
+
+def _names(
+    options: CheckOptions, applications: Iterable[Application], conditions: Iterable[Condition]
+) -> frozenset[str] | None:
+    """The names of all applications; None where a document or a namespace was not read."""
+    blind = any(one.severity is Severity.ERROR for one in conditions)
+    if blind or (options.hub and options.namespace):
+        return None
+    return frozenset(app.qualified_name for app in applications)

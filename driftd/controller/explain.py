@@ -13,7 +13,7 @@ from msgspec import UNSET
 from driftd.clock import Clock
 from driftd.controller.baselines import Used, load_acceptance
 from driftd.controller.check import Looked, look
-from driftd.controller.declared import declare
+from driftd.controller.declared import declare, refuse_unmatched
 from driftd.controller.explain_entries import EntryExplanation, explained
 from driftd.controller.options import CheckOptions
 from driftd.controller.verdict import Verdict
@@ -116,6 +116,7 @@ async def explain(
     """
     acceptance = load_acceptance(options.baselines, options.suppressions, options.hash_key_file)
     declared = await declare(workspace, options, progress)
+    refuse_unmatched(options, progress, declared)
     if len(declared.entries) > 1:
         names = ", ".join(entry.application.qualified_name for entry in declared.entries)
         raise ConfigError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -41,6 +41,8 @@ class FluxDeclared:
 
     applications: tuple[Application, ...] = ()
     conditions: tuple[Condition, ...] = ()
+    elsewhere: tuple[Application, ...] = ()
+    """Those of other clusters, which are left out."""
 
 
 async def declare_flux(
@@ -61,13 +63,15 @@ async def declare_flux(
     readings, _ = await workspace.repositories.homes()
     applications: list[Application] = []
     conditions: list[Condition] = []
+    elsewhere: list[Application] = []
     for reading in readings:
         layout = await read_layout(reading.tree, workspace.sandbox)
         conditions += layout.conditions
         if layout.roots:
             look = _RepositoryLook(workspace, options, progress, layout)
             applications += await look.applications(reading, conditions)
-    return FluxDeclared(told_apart(applications, names), tuple(conditions))
+            elsewhere += look.left_out
+    return FluxDeclared(told_apart(applications, names), tuple(conditions), tuple(elsewhere))
 
 
 async def _of_hub(workspace: Workspace, objects: Sequence[FluxObject]) -> list[Application]:
@@ -92,6 +96,8 @@ class _RepositoryLook:
     options: CheckOptions
     progress: Progress
     layout: Layout
+    left_out: list[Application] = field(default_factory=list)
+    """Applications of other clusters that nobody named."""
 
     async def applications(
         self, reading: Reading, conditions: list[Condition]
@@ -118,6 +124,7 @@ class _RepositoryLook:
             cluster = clusters.get(found.root.name, RootCluster())
             chosen = list(found.applications.values())
             if cluster.elsewhere:
+                self.left_out += [one for one in chosen if not self._is_named(one)]
                 chosen = [one for one in chosen if self._is_named(one)]
                 elsewhere.append(found.root.name)
             elif cluster.note:

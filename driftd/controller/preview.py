@@ -13,7 +13,7 @@ from dataclasses import replace
 from driftd.aio import gather_isolated
 from driftd.clock import Clock, rfc3339
 from driftd.cluster.destinations import ClusterTarget
-from driftd.controller.declared import Declared, Entry, declare
+from driftd.controller.declared import Declared, Entry, declare, refuse_unmatched
 from driftd.controller.desired import desired_state
 from driftd.controller.observed import ClusterView, observe, view_cluster
 from driftd.controller.options import CheckOptions
@@ -109,10 +109,13 @@ class _Preview:
                 if not error.message.startswith("no Argo CD Application"):
                     raise
                 failures.append(error)
-                found.append(Declared(entries=(), conditions=(), urls=frozenset()))
+                found.append(
+                    Declared(entries=(), conditions=(), urls=frozenset(), names=frozenset())
+                )
         if len(failures) == 2:
             raise failures[1]
         self.old, self.new = found
+        refuse_unmatched(self.options, self.progress, *found)
         here = set(self.new.conditions)
         self.conditions += [
             c

@@ -114,7 +114,7 @@ def test_root_that_is_named_is_not_left_out(site: FluxSite) -> None:
     code, report, _ = check(site, "staging/*")
     assert code == 2
     (told,) = {c["message"] for a in report["applications"] for c in a["conditions"] if
-               c["type"] == "InvalidSpecError"}  # fmt: skip
+               c["type"] == "ClusterConfigurationError"}  # fmt: skip
     assert "--cluster staging=CONTEXT" in told
 
 

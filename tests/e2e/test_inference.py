@@ -212,6 +212,11 @@ def misspelt_cluster(scene: Scene) -> None:
     scene.arguments.append("--cluster=https://kubernetes.default.svc=nope")
 
 
+def misspelt_destination(scene: Scene) -> None:
+    """Misspelt destination."""
+    scene.arguments.append(f"--cluster=https://nowhere.example.com={scene.site.cluster.name}")
+
+
 def plugin(scene: Scene, command: str, *arguments: str) -> None:
     """Let a credential plugin speak for the user."""
     scene.use(
@@ -369,7 +374,10 @@ FAILURES = [
     case(misspelt_context, "context 'barex' does not exist in kubeconfig",
          "; available contexts: bare"),
     case(misspelt_hub, "context 'barex' does not exist in kubeconfig"),
-    case(misspelt_cluster, "there is no context 'nope'; available contexts: bare"),
+    case(misspelt_cluster, "kubernetes.default.svc=nope: there is no context 'nope' in kubeconfig",
+         "; available contexts: bare"),
+    case(misspelt_destination, "--cluster https://nowhere.example.com=bare matches no destination",
+         "destinations of the applications are: https://kubernetes.default.svc"),
     case(plugin_missing, "cannot start exec plugin 'cloud-login'", "put it on PATH"),
     case(plugin_failing, "exec plugin 'sh' ended with code 3: session has expired",
          "log in again"),

@@ -92,6 +92,28 @@ async def test_a_context_that_does_not_exist(repo: GitRepo, tmp_path: Path, opti
     assert "one, two" in caught.value.hint
 
 
+async def test_a_cluster_flag_with_an_unknown_context(repo: GitRepo, tmp_path: Path) -> None:
+    """The context of `--cluster` must exist, with the nearest one named, before any rendering."""
+    (repo.path / "apps/shop/settings.json").write_text("no manifest")
+    repo.commit()
+    file = kubeconfig(tmp_path, "one", "two")
+    options = CheckOptions(repo=repo.path, kubeconfig=file, cluster_map={"one": "tow"})
+    with pytest.raises(ConfigError, match="--cluster one=tow: there is no context 'tow'") as caught:
+        await app.render(options, progress=told)
+    assert caught.value.hint == "did you mean two? available contexts: two, one"
+    with pytest.raises(ConfigError, match="--cluster one=two: there is no kubeconfig"):
+        await app.render(CheckOptions(repo=repo.path, cluster_map={"one": "two"}), progress=told)
+
+
+async def test_a_cluster_flag_without_destination(repo: GitRepo, tmp_path: Path) -> None:
+    """The left side of `--cluster` must be a destination of some application."""
+    file = kubeconfig(tmp_path, "one", "two")
+    options = CheckOptions(repo=repo.path, kubeconfig=file, cluster_map={"onne": "two"})
+    with pytest.raises(ConfigError, match="--cluster onne=two matches no destination") as caught:
+        await app.catalog(options, progress=told)
+    assert caught.value.hint == "destinations of the applications are: one"
+
+
 @pytest.mark.parametrize("option", ["kubeconfig", "context", "hub"])
 async def test_a_kubeconfig_that_is_asked_for_must_be_there(repo: GitRepo, option: str) -> None:
     """No kubeconfig is no error until a flag speaks of it."""

@@ -164,3 +164,16 @@ def test_nothing_printed_shows_a_credential(files: tuple[Path, Path]) -> None:
     assert "s3cret" not in repr(config)
     assert "s3cret" not in repr(config.access())
     assert "prod" in repr(config.access())
+
+
+def test_a_misspelt_context_of_a_flag_names_the_nearest(files: tuple[Path, Path]) -> None:
+    """What a flag names and no file has is an error with the flag, the nearest one, and all."""
+    config = load_merged(files)
+    config.require("stage", "--cluster a=stage")
+    with pytest.raises(ConfigError) as caught:
+        config.require("stagee", "--cluster a=stagee")
+    told = caught.value.message
+    assert told.startswith("--cluster a=stagee: there is no context 'stagee' in kubeconfig (")
+    assert told.endswith("; did you mean stage? available contexts: stage, prod")
+    with pytest.raises(ConfigError, match="--cluster a=x: there is no kubeconfig"):
+        Kubeconfig(files=("nowhere",)).require("x", "--cluster a=x")

@@ -159,10 +159,36 @@ async def test_who_names_applications_asks_about_these(world: World) -> None:
     assert "broken.yaml" in caught.value.hint
 
 
-async def test_a_mapping_that_means_no_destination_is_told(world: World) -> None:
-    """A mistyped --cluster is a note with the destinations that there are."""
-    await checked(world, cluster_map={"https://typo.example": "one"})
-    assert any("--cluster https://typo.example=one matches no" in n for n in world.told)
+async def test_a_mapping_that_means_no_destination_is_refused(world: World) -> None:
+    """A mistyped --cluster is an error with the destinations that there are."""
+    with pytest.raises(ConfigError, match="--cluster typo=one matches no destination") as caught:
+        await checked(world, cluster_map={"typo": "one"})
+    assert caught.value.hint == "destinations of the applications are: one"
+
+
+async def test_a_mapping_may_be_of_applications_that_are_not_asked_for(world: World) -> None:
+    """A --cluster of a destination that only other applications have is no error."""
+    world.declare("shop", "two")
+    world.repo.commit()
+    report = await checked(world, applications=("kept",), cluster_map={"two": "two"})
+    assert [one.name for one in report.applications] == ["kept"]
+
+
+async def test_a_mapping_may_be_of_what_could_not_be_read(world: World) -> None:
+    """Where a document is broken its destination may be meant: a note, no error."""
+    world.repo.write("argocd/broken.yaml", "kind: Application\napiVersion: argoproj.io/v1: [\n")
+    world.repo.commit()
+    await checked(world, cluster_map={"typo": "one"})
+    assert any("--cluster typo=one matches no destination" in text for text in world.told)
+
+
+async def test_the_own_cluster_may_be_named_both_ways(world: World) -> None:
+    """`in-cluster` means the destination https://kubernetes.default.svc too."""
+    own = "https://kubernetes.default.svc"
+    world.declare("shop", destination={"server": own, "namespace": "shop"})
+    world.repo.commit()
+    report = await checked(world, cluster_map={"in-cluster": "two"})
+    assert {one.name: one.cluster for one in report.applications}["shop"] == "two"
 
 
 async def test_git_ahead_of_the_last_sync_is_pending(world: World) -> None:

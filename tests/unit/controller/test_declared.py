@@ -73,7 +73,7 @@ async def test_an_unknown_cluster_blocks_its_application(world: World) -> None:
     kept, shop = declared.entries
     assert (kept.blocked, shop.blocked, shop.target) == (False, True, None)
     (condition,) = shop.conditions
-    assert condition.type == "InvalidSpecError"
+    assert condition.type == "ClusterConfigurationError"
     assert "no cluster is known for destination nowhere" in condition.message
 
 
