@@ -257,6 +257,20 @@ def _kubeconfig(options: CheckOptions) -> tuple[Kubeconfig | None, str]:
     return kubeconfig, ""
 
 
+def _with_flags(options: CheckOptions) -> tuple[Kubeconfig | None, str]:
+    """The same for one look: every context that a flag names must exist before anything is done.
+
+    A daemon goes on instead: the applications of such a destination say what is wrong with it.
+    """
+    kubeconfig, problem = _kubeconfig(options)
+    for wanted, context in options.cluster_map.items():
+        flag = f"--cluster {wanted}={context}"
+        if kubeconfig is None:
+            raise ConfigError(f"{flag}: {problem}")
+        kubeconfig.require(context, flag)
+    return kubeconfig, problem
+
+
 def _no_context(kubeconfig: Kubeconfig | None) -> str:
     return f"{kubeconfig.problem}; {OTHER_FILE}" if kubeconfig and kubeconfig.problem else ""
 
@@ -276,20 +290,6 @@ def _workspace(
     repositories: Repositories,
     sandbox: SandboxPool,
     registry: ClusterRegistry,
-def _with_flags(options: CheckOptions) -> tuple[Kubeconfig | None, str]:
-    """The same for one look: every context that a flag names must exist before anything is done.
-
-    A daemon goes on instead: the applications of such a destination say what is wrong with it.
-    """
-    kubeconfig, problem = _kubeconfig(options)
-    for wanted, context in options.cluster_map.items():
-        flag = f"--cluster {wanted}={context}"
-        if kubeconfig is None:
-            raise ConfigError(f"{flag}: {problem}")
-        kubeconfig.require(context, flag)
-    return kubeconfig, problem
-
-
     kubeconfig: Kubeconfig | None,
     problem: str,
     hub: Hub | None,

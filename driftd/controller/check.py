@@ -66,9 +66,9 @@ async def checked(
     """
     accepted = load_acceptance(options.baselines, options.suppressions, options.hash_key_file)
     declared = await declare(workspace, options, progress)
+    refuse_unmatched(options, progress, declared)
     looks = await look(
         workspace, declared, options, progress=progress, clock=clock, sealer=accepted.sealer
-    refuse_unmatched(options, progress, declared)
     )
     now = clock.now()
     blind = any(one.severity is Severity.ERROR for one in declared.conditions)
@@ -328,6 +328,7 @@ async def render(
 ) -> list[Desired]:
     """What Git declares for the chosen applications, rendered for their clusters."""
     declared = await declare(workspace, options, progress)
+    refuse_unmatched(options, progress, declared)
     rendered = []
     for entry in declared.entries:
         view: ClusterView | None = None
@@ -344,7 +345,6 @@ async def render(
                 progress(f"note: {entry.application.name}: {condition.message}")
             entry = replace(entry, conditions=())
         rendered.append(
-    refuse_unmatched(options, progress, declared)
             await desired_state(
                 workspace,
                 entry,
