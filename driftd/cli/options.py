@@ -149,7 +149,8 @@ _CLUSTER_FLAGS = (
         "--context",
         metavar="CONTEXT",
         shell_complete=completing.context_names,
-        help="Context of the cluster that Argo CD runs in (https://kubernetes.default.svc).",
+        help="Kubeconfig context of the cluster that Argo CD runs in: what the destination "
+        "https://kubernetes.default.svc means.",
     ),
     flag(
         "--cluster",
@@ -193,7 +194,7 @@ _RUN_FLAGS = (
         default=8,
         show_default=True,
         metavar="N",
-        help="Requests under way per cluster.",
+        help="Requests that one cluster gets at the same time, at most.",
     ),
 )
 _OUTPUT_FLAGS = (
@@ -245,8 +246,8 @@ report_flags = (
         type=Sections(),
         default=(),
         metavar="SECTIONS",
-        help="Also print these in tables, separated by commas: review, injected, rewritten, "
-        "pending, ignored, all.",
+        help="Also print what is not drift, separated by commas: review, injected, rewritten, "
+        "pending, ignored, or all, which also lists every name (driftd help classes).",
     ),
     flag("--no-exit-code", is_flag=True, help="Exit 0 instead of 1 when drift is found."),
 )

@@ -291,8 +291,13 @@ async def _read(
 def _problem(
     path: Path, type_: str, problem: Any, severity: Severity = Severity.ERROR
 ) -> ReportCondition:
-    message = f"{path}: document {problem.index + 1}: {problem.message}"
+    message = f"{_shown(path)}: document {problem.index + 1}: {problem.message}"
     return ReportCondition(type=type_, message=message, severity=severity)
+
+
+def _shown(path: Path) -> str:
+    """A file's name as a person gave it: standard input is given as a dash."""
+    return "standard input" if path == Path("/dev/stdin") else str(path)
 
 
 def _content(path: Path) -> bytes:
@@ -300,7 +305,7 @@ def _content(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise ConfigError(
-            f"{path}: {error.strerror or 'cannot be read'}", hint="name a readable file"
+            f"{_shown(path)}: {error.strerror or 'cannot be read'}", hint="name a readable file"
         ) from error
 
 

@@ -41,9 +41,10 @@ _NAMED = 5
 def check_command(names: tuple[str, ...], app: tuple[str, ...], **flags: Any) -> int:
     """Compare every application that the repository declares with its cluster, once.
 
-    APP is a name or glob of an application (NAMESPACE/NAME where names repeat). Only reads.
+    APP is a name or glob of an application (NAMESPACE/NAME where names repeat); default: all.
+    Nothing is written to any cluster.
 
-    With --preview nothing is said of drift, but of what merging a pull request would change.
+    With --preview it says what merging a pull request would change, and nothing of drift.
 
     Exit codes: 0 no drift; 1 drift; 2 something could not be judged or an error happened. With
     --preview: 0 merging changes nothing; 1 it changes something; 2 as before.

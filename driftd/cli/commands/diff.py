@@ -14,33 +14,39 @@ _STDIN = Path("/dev/stdin")
 
 
 @click.command("diff", short_help="Compare manifests with live objects from files, offline.")
-@options.flag("--desired", type=_FILE, required=True, help="Manifests as Git declares them.")
+@options.flag(
+    "--desired",
+    type=_FILE,
+    required=True,
+    help="Manifests as Git declares them, rendered; - is standard input.",
+)
 @options.flag(
     "--live",
     type=_FILE,
     required=True,
-    help="Objects as the cluster serves them: `kubectl get -o yaml --show-managed-fields`.",
+    help="Objects as the cluster serves them: `kubectl get -o yaml --show-managed-fields`; - is "
+    "standard input.",
 )
 @options.flag(
     "--schema",
     type=_FILE,
     multiple=True,
-    help="OpenAPI v3 document or CustomResourceDefinition that describes the kinds. Repeatable.",
+    help="What describes the kinds: an OpenAPI v3 document (`kubectl get --raw "
+    "/openapi/v3/apis/apps/v1`) or a CustomResourceDefinition. Repeatable.",
 )
 @options.flag(
     "--mode",
     type=click.Choice(["managed", "strict"]),
     default="managed",
     show_default=True,
-    help="managed: ownership tells defaults from drift; strict: any extra live field is drift.",
+    help="What a live field is that Git does not have. managed: drift if somebody set it, as "
+    "managedFields tell, else a default; strict: always drift.",
 )
 @options.report_output
 def diff_command(
     desired: Path, live: Path, schema: tuple[Path, ...], mode: str, **flags: Any
 ) -> int:
     """Compare manifests with live objects from files, without cluster and repository.
-
-    One of --desired and --live may be - for standard input.
 
     Exit codes: 0 no drift; 1 drift; 2 something could not be judged or an error happened.
     """

@@ -1,6 +1,8 @@
 """Saved objects compared without a cluster."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -320,3 +322,23 @@ async def test_broken_document(tmp_path, sandbox):
     assert report.conditions[0].type == "InvalidObject"
     assert "desired.yaml: document 1: " in report.conditions[0].message
     assert not report.complete
+
+
+def test_standard_input(tmp_path):
+    """Manifests come through a pipe too, and what is wrong in them is of standard input."""
+    live = tmp_path / "live.json"
+    live.write_text(json.dumps(served(config_map(level="debug"))))
+    wanted = f"a: [1\n---\n{json.dumps(config_map(level='info'))}\n"
+    command = ["driftd.cli.main", "diff", "--desired", "-", "--live", str(live), "-o", "json"]
+    done = subprocess.run(
+        [sys.executable, "-m", *command],
+        input=wanted,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    report = json.loads(done.stdout)
+    assert [one["status"] for one in report["resources"]] == ["OutOfSync"]
+    assert report["conditions"][0]["message"].startswith("standard input: document 1: ")
+    assert done.returncode == 2
