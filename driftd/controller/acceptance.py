@@ -69,13 +69,15 @@ class StandingAcceptance:
         """Makes the hashes of masked values; None without a key."""
         return self._current.sealer
 
-    def reread(self, known: Collection[str], today: date, *, whole: bool) -> tuple[Condition, ...]:
+    def reread(
+        self, known: Collection[str], today: date, *, names: Collection[str] | None
+    ) -> tuple[Condition, ...]:
         """Read the files at the start of a sweep; what there is to tell that was not told before.
 
         A file that became invalid keeps the entries that it had. `known` names the applications
-        (`namespace/name`); `whole` says that these are all there are.
+        (`namespace/name`) that are looked at, `names` all there are; None if some are not known.
         """
-        told = [*self._outcome(known, today, whole=whole)]
+        told = [*self._outcome(known, today, names)]
 
         def lenient(kind: str, before: Read, load: Callable[[], Read]) -> Read:
             try:
@@ -123,7 +125,9 @@ class StandingAcceptance:
             self._key,
         )
 
-    def _outcome(self, known: Collection[str], today: date, *, whole: bool) -> Sequence[Condition]:
+    def _outcome(
+        self, known: Collection[str], today: date, names: Collection[str] | None
+    ) -> Sequence[Condition]:
         """What the sweep that ends now says of the entries that were in force."""
         self._seen = {name: seen for name, seen in self._seen.items() if name in set(known)}
         if not self._seen or len(self._seen) < len(known):
@@ -133,7 +137,7 @@ class StandingAcceptance:
             used.baselines |= one.baselines
             used.suppressions.used |= one.suppressions.used
         reports = [report for report, _ in self._seen.values()]
-        return self._current.conditions(used, reports, today, whole=whole)
+        return self._current.conditions(used, reports, today, names=names)
 
     def _expired(
         self, report: ApplicationReport, hashes: Hashes, today: date

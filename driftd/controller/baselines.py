@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -80,12 +80,13 @@ class Acceptance:
         reports: Sequence[tuple[ApplicationReport, Mapping[Seal, str]]],
         today: date,
         *,
-        whole: bool = False,
+        names: Collection[str] | None = None,
     ) -> tuple[list[ApplicationReport], list[Condition]]:
         """The reports with accepted findings marked, and what is to be told of the entries.
 
-        Each report comes with the seals of its masked changes. `whole` says that they are of
-        all applications there are, so that an entry for another one is of no use.
+        Each report comes with the seals of its masked changes. `names` are the qualified names
+        of all applications there are, so that an entry for another one is of no use; None if
+        some are not known.
         """
         if not self.baselines and not self.suppressions:
             return [report for report, _ in reports], []
@@ -93,7 +94,7 @@ class Acceptance:
         found = [self.apply(report, seals, today, used) for report, seals in reports]
         told = [
             *used.suppressions.told.values(),
-            *self.conditions(used, [report for report, _ in reports], today, whole=whole),
+            *self.conditions(used, [report for report, _ in reports], today, names=names),
         ]
         return found, told
 
@@ -127,15 +128,15 @@ class Acceptance:
         reports: Sequence[ApplicationReport],
         today: date,
         *,
-        whole: bool = False,
+        names: Collection[str] | None = None,
     ) -> list[Condition]:
         """What is to be told of entries that expired or did nothing in all these reports."""
         return [
             *suppression_policy.conditions(
-                self.suppressions, used.suppressions.used, reports, today, whole=whole
+                self.suppressions, used.suppressions.used, reports, today, names=names
             ),
             *baseline_policy.conditions(
-                self.baselines, used.baselines, reports, today, used.hashes, whole=whole
+                self.baselines, used.baselines, reports, today, used.hashes, names=names
             ),
         ]
 
@@ -199,7 +200,8 @@ def _path(text: str, place: str) -> SuppressedPath:
     if not any(parts):
         raise ConfigError(
             f"{place}, paths: {text!r} names no field",
-            hint="write spec.replicas, containers[name=app].image or /spec/replicas",
+            hint="write spec.replicas, containers[name=app].image or /spec/replicas; "
+            "driftd help suppressions shows a file that is valid",
         )
     return SuppressedPath(text, parts)
 
@@ -221,6 +223,8 @@ def read_key(file: Path) -> bytes:
 def _load(file: Path, kind: type[File]) -> File:
     import yaml
 
+    topic = "suppressions" if kind is Suppressions else "baseline"
+    hint = f"driftd help {topic} shows a file that is valid"
     try:
         document = yaml.safe_load(file.read_text("utf-8"))
     except OSError as error:
@@ -228,10 +232,7 @@ def _load(file: Path, kind: type[File]) -> File:
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f" at line {mark.line + 1}" if mark else ""
-        raise ConfigError(f"{file}: not valid YAML{where}") from error
-    hint = "write the file with driftd baseline, then edit it"
-    if kind is Suppressions:
-        hint = "docs/how-to/accept-drift.md shows a suppression file"
+        raise ConfigError(f"{file}: not valid YAML{where}", hint=hint) from error
     try:
         return msgspec.convert(document, kind)
     except msgspec.ValidationError as error:

@@ -71,11 +71,10 @@ async def checked(
         workspace, declared, options, progress=progress, clock=clock, sealer=accepted.sealer
     )
     now = clock.now()
-    blind = any(one.severity is Severity.ERROR for one in declared.conditions)
     reports, told = accepted.applied(
         [(one.report, one.seals) for one in looks],
         now.date(),
-        whole=not (blind or options.applications or options.namespace),
+        names=declared.names,
     )
     report = drift_report(
         reports,

@@ -25,7 +25,7 @@ from driftd.errors import Forbidden
 from driftd.model.condition import Severity
 from driftd.model.resource import GVK
 from driftd.settings.rules import rung_of, selected
-from driftd.settings.types import ApplicationSelection, Rung, Settings
+from driftd.settings.types import Rung, Settings
 from driftd.store.protocol import Compose, Store
 from driftd.store.types import HistoryEntry, StateChange, Transition
 from driftd.sync.plan import ENGINES, SyncPlan, plan
@@ -97,15 +97,14 @@ class Reconciler:
             self._entries = found
             await self._forget_others()
         self.metrics.known(self._entries)
-        self._read_accepted(whole=not blind)
+        self._read_accepted(declared.names)
         return self.known_names()
 
-    def _read_accepted(self, *, whole: bool) -> None:
+    def _read_accepted(self, names: frozenset[str] | None) -> None:
         """Read baseline and suppression files anew; what is wrong with them is logged once."""
-        chosen = whole and self.settings.applications == ApplicationSelection()
         today = self.clock.now().date()
         log = get_logger("driftd.controller")
-        for condition in self._acceptance.reread(self._entries, today, whole=chosen):
+        for condition in self._acceptance.reread(self._entries, today, names=names):
             log.warning("accepted findings", type=condition.type, problem=condition.message)
 
     def known_names(self) -> list[str]:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Any, Final, Literal, TypeAlias
 
@@ -284,22 +285,26 @@ def conditions(
     today: date,
     hashes: Mapping[str, Hashes] | None = None,
     *,
-    whole: bool = False,
+    names: Collection[str] | None = None,
 ) -> list[Condition]:
-    """A condition for each entry that expired or matched nothing (invariant 6).
+    """A condition for each entry that expired, matched nothing or names no application.
 
-    An entry is unused only where all its applications were looked at and seen in full. `whole`
-    says that the reports are of all applications there are: one that is not there is gone.
-    `hashes` are those of each application, by qualified name.
+    An entry is unused only where all its applications were looked at and seen in full. `names`
+    are the qualified names of all applications there are, looked at or not; None if some are
+    not known. `hashes` are those of each application, by qualified name. (Invariant 6.)
     """
     known = set(used)
     told: list[Condition] = []
+    applications = Named(reports, names)
     for one in entries:
         entry, place = one.entry, place_of(one.entry)
         if is_expired(entry, today):
             text = f"{one.name} ({place}) expired on {entry.expires}; mend the finding or renew it"
             told.append(Condition("BaselineEntryExpired", text, Severity.WARNING))
-        elif one.name not in known and seen_in_full(entry.application, reports, whole=whole):
+        elif applications.lack(entry.application):
+            text = f"{one.name} ({place}) accepts nothing: {applications.why(entry.application)}"
+            told.append(Condition("BaselineApplicationUnknown", text, Severity.WARNING))
+        elif one.name not in known and applications.seen_in_full(entry.application):
             why = next(_reasons(entry, reports, hashes or {}), "")
             what = f"accepts nothing now: {why}" if why else "matches no finding; remove it"
             told.append(
@@ -320,12 +325,44 @@ def _reasons(
                     yield why
 
 
-def seen_in_full(
-    application: str, reports: Sequence[ApplicationReport], *, whole: bool = False
-) -> bool:
-    """Whether all applications that a name or glob names were looked at and seen in full."""
-    mine = [report for report in reports if speaks_of(application, report)]
-    return all(report.complete for report in mine) if mine else whole
+class Named:
+    """What the applications that entries name came to, each name or glob found out once."""
+
+    def __init__(
+        self, reports: Sequence[ApplicationReport], names: Collection[str] | None = None
+    ) -> None:
+        """See `conditions`."""
+        self._complete = {f"{one.namespace}/{one.name}": one.complete for one in reports}
+        self._names = names
+        self._found: dict[str, frozenset[str]] = {}
+
+    def lack(self, application: str) -> bool:
+        """Whether no application has the name, looked at or not."""
+        return self._names is not None and not self._matching(application)
+
+    def why(self, application: str) -> str:
+        """That no application has the name, and the nearest one that there is."""
+        names = sorted(self._names or ())
+        short = [name.partition("/")[2] for name in names]
+        near = get_close_matches(application, [*short, *names], n=1)
+        remedy = f"did you mean {near[0]}?" if near else "correct the name or remove the entry"
+        return f"no application of that name is looked at here; {remedy}"
+
+    def seen_in_full(self, application: str) -> bool:
+        """Whether all applications that a name or glob names were looked at and seen in full."""
+        matching = self._matching(application)
+        return bool(matching) and all(self._complete.get(name, False) for name in matching)
+
+    def _matching(self, application: str) -> frozenset[str]:
+        if application not in self._found:
+            every = {*self._complete, *(self._names or ())}
+            self._found[application] = frozenset(
+                name
+                for name in every
+                if fnmatchcase(name, application)
+                or fnmatchcase(name.partition("/")[2], application)
+            )
+        return self._found[application]
 
 
 def captured(

@@ -6,7 +6,7 @@ owner, a reason and a last day, and a critical change is told all the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import date
 from fnmatch import fnmatchcase
 from typing import Annotated, Final, Literal, TypeAlias
@@ -16,7 +16,7 @@ from msgspec import UNSET
 
 from driftd.model.condition import Condition, Severity
 from driftd.model.report import ApplicationReport, Change, ChangeClass, ResourceReport
-from driftd.policy.baseline import refusal, seen_in_full, speaks_of
+from driftd.policy.baseline import Named, refusal, speaks_of
 
 NonEmpty = Annotated[str, msgspec.Meta(min_length=1)]
 Part: TypeAlias = "str | dict[str, str]"
@@ -273,14 +273,16 @@ def conditions(
     reports: Sequence[ApplicationReport],
     today: date,
     *,
-    whole: bool = False,
+    names: Collection[str] | None = None,
 ) -> list[Condition]:
-    """A warning for each entry that expired or covers nothing (invariant 6).
+    """A warning for each entry that expired, covers nothing or names no application.
 
-    An entry is unused only where all its applications were looked at and seen in full. `whole`
-    says that the reports are of all applications there are.
+    An entry is unused only where all its applications were looked at and seen in full. `names`
+    are the qualified names of all applications there are, looked at or not; None if some are
+    not known. (Invariant 6.)
     """
     known = set(used)
+    applications = Named(reports, names)
     told: list[Condition] = []
     for one in entries:
         entry = one.entry
@@ -288,7 +290,11 @@ def conditions(
         if is_expired(entry, today):
             text = f"{one.name} ({place}) expired on {entry.expires}; {entry.owner} answers for it"
             told.append(Condition("SuppressionExpired", text, Severity.WARNING))
-        elif one.name not in known and seen_in_full(entry.application, reports, whole=whole):
+        elif applications.lack(entry.application):
+            why = applications.why(entry.application)
+            text = f"{one.name} ({entry.application}, {place}) covers nothing: {why}"
+            told.append(Condition("SuppressionApplicationUnknown", text, Severity.WARNING))
+        elif one.name not in known and applications.seen_in_full(entry.application):
             text = f"{one.name} ({place}) matches no change; remove it or correct it"
             told.append(Condition("SuppressionUnused", text, Severity.WARNING))
     return told

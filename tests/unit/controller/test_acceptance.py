@@ -118,7 +118,7 @@ async def test_invalid_files_are_told_once(tmp_path: Path) -> None:
     text = file.read_text()
 
     def types() -> list[str]:
-        return [one.type for one in acceptance.reread((), LAST, whole=True)]
+        return [one.type for one in acceptance.reread((), LAST, names=())]
 
     assert types() == []
     file.write_text(text.replace("owner", "ownr"))
@@ -126,7 +126,7 @@ async def test_invalid_files_are_told_once(tmp_path: Path) -> None:
     file.write_text(text)
     assert types() == []
     file.unlink()
-    (condition,) = acceptance.reread((), LAST, whole=True)
+    (condition,) = acceptance.reread((), LAST, names=())
     assert condition.message.startswith(f"{file}: cannot be read")
     assert condition.message.endswith("what was read before still holds")
 
@@ -147,9 +147,9 @@ async def test_unused_entries_are_told_after_a_sweep(bench: Bench, tmp_path: Pat
     await bench.sweep()
     names = bench.reconciler.known_names()
 
-    def unused(**flags: bool) -> list[str]:
-        found = acceptance.reread(names, LAST, **flags)
-        return [one.message.partition(" (")[0][-2:] for one in found]
+    def unused() -> list[str]:
+        found = acceptance.reread(names, LAST, names=names)
+        return [one.message.partition(" (")[0][-2:] + one.type for one in found]
 
-    assert unused(whole=True) == ["#1", "#2"]
-    assert unused(whole=True) == []
+    assert unused() == ["#1SuppressionUnused", "#2SuppressionApplicationUnknown"]
+    assert unused() == []

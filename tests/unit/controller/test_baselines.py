@@ -85,6 +85,7 @@ def test_bad_files(tmp_path: Path, text: str, words: str) -> None:
     with pytest.raises(ConfigError, match=r"bad\.yaml") as caught:
         load_acceptance([file])
     assert words in str(caught.value)
+    assert caught.value.hint == "driftd help baseline shows a file that is valid"
 
 
 GOOD = {
@@ -144,7 +145,7 @@ def test_bad_suppressions(
     with pytest.raises(ConfigError) as caught:
         load_acceptance(suppressions=[file])
     assert str(caught.value).startswith(f"{file}: {words}")
-    assert caught.value.hint
+    assert caught.value.hint.endswith("driftd help suppressions shows a file that is valid")
 
 
 def test_missing_file_and_weak_key(tmp_path: Path) -> None:

@@ -290,10 +290,30 @@ def test_unused_and_expired_are_told() -> None:
     assert types(set(), TODAY, report()) == ["BaselineEntryUnused"]
     assert types(set(), TODAY, report(complete=False)) == []
     assert types(set(), TODAY, report(name="other")) == []
-    assert [one.type for one in conditions(entries, set(), [], TODAY, whole=True)] == [
-        "BaselineEntryUnused"
-    ]
     assert types(set(), tomorrow, report()) == ["BaselineEntryExpired"]
+
+
+def test_an_entry_of_no_application_is_told() -> None:
+    """A name that nothing has is a warning with the nearest; one that was left out is not."""
+    (one,) = entries_of(change())
+
+    def told(application: str, *names: str) -> list[tuple[str, str]]:
+        entry = msgspec.structs.replace(one.entry, application=application)
+        named = [msgspec.structs.replace(one, entry=entry)]
+        found = conditions(named, set(), [report()], TODAY, names=names)
+        return [(c.type, c.message.partition(": ")[2]) for c in found]
+
+    nowhere = "no application of that name is looked at here; "
+    assert told("weeb", "argocd/web", "argocd/shop") == [
+        ("BaselineApplicationUnknown", nowhere + "did you mean web?")
+    ]
+    assert told("x*", "argocd/web") == [
+        ("BaselineApplicationUnknown", nowhere + "correct the name or remove the entry")
+    ]
+    assert told("shop", "argocd/web", "argocd/shop") == []
+    # Not every application that the glob names was looked at.
+    assert told("*", "argocd/web", "argocd/shop") == []
+    assert [kind for kind, _ in told("*", "argocd/web")] == ["BaselineEntryUnused"]
 
 
 @settings(deadline=None, max_examples=200)

@@ -161,14 +161,18 @@ def test_unused_and_expired_are_warnings() -> None:
     """Expired entries and those that match nothing are told where everything was seen."""
     one = entry("spec.replicas")
 
-    def types(used: set[str], day: date, *reports: ApplicationReport, **more: bool) -> list[str]:
+    def types(
+        used: set[str], day: date, *reports: ApplicationReport, **more: tuple[str, ...]
+    ) -> list[str]:
         return [f"{c.type} {c.severity}" for c in conditions([one], used, reports, day, **more)]
 
     assert types({"s#1"}, TODAY, report()) == []
     assert types(set(), TODAY, report()) == ["SuppressionUnused warning"]
     assert types(set(), TODAY, report(complete=False)) == []
     assert types(set(), TODAY) == []
-    assert types(set(), TODAY, whole=True) == ["SuppressionUnused warning"]
+    assert types(set(), TODAY, names=("argocd/web",)) == []
+    assert types(set(), TODAY, report(), names=("argocd/web",)) == ["SuppressionUnused warning"]
+    assert types(set(), TODAY, names=()) == ["SuppressionApplicationUnknown warning"]
     assert types(set(), TODAY + timedelta(days=1), report()) == ["SuppressionExpired warning"]
 
 
