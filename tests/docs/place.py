@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.e2e.site import URL, application
+from tests.testbed import program
 from tests.testbed.argocd import ARGO, serve_argo_kinds
 from tests.testbed.cluster import ControlPlane
 from tests.testbed.flux import serve_flux_kinds
@@ -185,7 +186,12 @@ def make(folder: Path, cluster: ControlPlane, receiver: str, *, flux: bool = Fal
     )
     shims = folder / "bin"
     shims.mkdir()
-    _shim(shims / "driftd", f'PYTHONPATH={ROOT} exec {sys.executable} -m driftd.cli.main "$@"')
+    _shim(
+        shims / "driftd",
+        # The daemon gets signals, so that it is no copy which a client stands for.
+        f'[ "$1" != run ] || PYTHONPATH={ROOT} exec {sys.executable} -m driftd.cli.main "$@"\n'
+        f'exec {sys.executable} -I -S {program.CLIENT} {program.server()} "$@"',
+    )
     admin = cluster.kubeconfig("admin")
     kubectl = cluster.binaries.path("kubectl")
     _shim(shims / "kubectl", f'KUBECONFIG={admin} exec {kubectl} "$@"')

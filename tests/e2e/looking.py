@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -15,6 +13,7 @@ from typing import Any
 
 from tests.e2e.changes import MISSING, REVIEW
 from tests.e2e.mutations import Expected
+from tests.testbed.program import driftd
 
 ROOT = Path(__file__).parents[2]
 SERVERS = {
@@ -73,18 +72,13 @@ class Look:
 
 def look(repository: Path, kubeconfig: Path, home: Path, *flags: str) -> Look:
     """Run `driftd check` on the whole repository."""
-    command = [sys.executable, "-m", "driftd.cli.main", "check", "-o", "json"]
-    command += [f"--repo={repository}", f"--kubeconfig={kubeconfig}"]
-    command += [f"--cluster={server}={context}" for server, context in SERVERS.items()]
     started = time.monotonic()
-    done = subprocess.run(
-        [*command, *flags],
+    done = driftd(
+        *("check", "-o", "json", f"--repo={repository}", f"--kubeconfig={kubeconfig}"),
+        *(f"--cluster={server}={context}" for server, context in SERVERS.items()),
+        *flags,
         cwd=ROOT,
         env={"PATH": os.environ["PATH"], "HOME": str(home), "GIT_CONFIG_NOSYSTEM": "1"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
         timeout=180,
     )
     seconds = time.monotonic() - started

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tests.testbed.cluster import ControlPlane
 from tests.testbed.gitrepo import GitRepo
+from tests.testbed.program import driftd
 
 ROOT = Path(__file__).parents[2]
 URL = "https://git.example.com/platform/gitops.git"
@@ -97,8 +96,8 @@ class Site:
 
     def run(self, *arguments: str, cwd: Path | None = None) -> Seen:
         """Run the command line as a user does."""
-        done = subprocess.run(
-            [sys.executable, "-m", "driftd.cli.main", *arguments],
+        done = driftd(
+            *arguments,
             cwd=cwd or self.repo.path,
             env={
                 "PATH": os.environ["PATH"],
@@ -107,11 +106,6 @@ class Site:
                 "GIT_CONFIG_NOSYSTEM": "1",
                 **self.environment,
             },
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
         )
         return Seen(exit_code=done.returncode, stdout=done.stdout, stderr=done.stderr)
 

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.testbed import program
 from tests.testbed.cluster import ControlPlane
 from tests.testbed.flux import FluxSite, serve_flux_kinds
 from tests.testbed.gitrepo import GitRepo
@@ -48,8 +48,8 @@ def site(repository: GitRepo) -> Iterator[FluxSite]:
 
 def driftd(site: FluxSite, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run driftd in the checkout with nothing but a kubeconfig."""
-    return subprocess.run(
-        [sys.executable, "-m", "driftd.cli.main", *arguments],
+    return program.driftd(
+        *arguments,
         cwd=site.repository,
         env={
             "PATH": os.environ["PATH"],
@@ -58,11 +58,6 @@ def driftd(site: FluxSite, *arguments: str) -> subprocess.CompletedProcess[str]:
             "KUBECONFIG": str(site.cluster.kubeconfig("admin")),
             "GIT_CONFIG_NOSYSTEM": "1",
         },
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
     )
 
 

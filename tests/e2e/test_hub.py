@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-import subprocess
-import sys
+import os
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import yaml
 from tests.testbed.argocd import ARGO, serve_argo_kinds
 from tests.testbed.cluster import ControlPlane
 from tests.testbed.gitrepo import GitRepo
+from tests.testbed.program import driftd
 
 pytestmark = pytest.mark.cluster
 
@@ -122,19 +122,13 @@ def _apply(hub: ControlPlane, namespace: str, body: dict[str, Any]) -> None:
 
 def check(hub: ControlPlane, repository: GitRepo, name: str) -> tuple[int, dict[str, Any]]:
     """`driftd check --hub` of one application: exit code and report."""
-    done = subprocess.run(
-        [
-            sys.executable, "-m", "driftd.cli.main", "check", name,
-            "--hub", "bare", "--argocd-namespace", NAMESPACE,
-            "--kubeconfig", str(hub.kubeconfig("admin")),
-            "--repo", f"{URL}={repository.path}", "-o", "json",
-        ],
+    done = driftd(
+        *("check", name, "--hub", "bare", "--argocd-namespace", NAMESPACE),
+        *("--kubeconfig", str(hub.kubeconfig("admin"))),
+        *("--repo", f"{URL}={repository.path}", "-o", "json"),
         cwd=Path(__file__).parent.parent.parent,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )  # fmt: skip
+        env=os.environ,
+    )
     assert done.stdout, done.stderr
     return done.returncode, json.loads(done.stdout)
 

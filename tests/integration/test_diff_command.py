@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.testbed.cluster import ControlPlane
+from tests.testbed.program import driftd
 
 pytestmark = pytest.mark.cluster
 
@@ -69,15 +70,9 @@ class Saved:
             f"live.{output}", "get", "-f", self.desired, "-o", output, "--show-managed-fields"
         )
         schemas = [f"--schema={path}" for path in self._schemas]
-        return subprocess.run(
-            [
-                *(sys.executable, "-m", "driftd.cli.main", "diff"),
-                *(f"--desired={self.desired}", f"--live={live}", *schemas, *flags),
-            ],
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
+        return driftd(
+            *("diff", f"--desired={self.desired}", f"--live={live}", *schemas, *flags),
+            cwd=self._folder,
             env={**os.environ, "COLUMNS": "120"},
         )
 
