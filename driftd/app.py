@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import signal
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from driftd import __version__
 from driftd.clock import Clock, SystemClock
@@ -22,7 +25,8 @@ from driftd.controller import check as controller
 from driftd.controller.declared import Declared, declare, refuse_unmatched
 from driftd.controller.desired import Desired
 from driftd.controller.options import CheckOptions
-from driftd.controller.workspace import Progress, Workspace
+from driftd.controller.severities import load_severities
+from driftd.controller.workspace import OpenOracle, OracleMemory, Progress, Workspace
 from driftd.errors import ConfigError, SourceError
 from driftd.model.report import DriftReport
 from driftd.sandbox.pool import SandboxPool
@@ -48,13 +52,15 @@ if TYPE_CHECKING:
 @asynccontextmanager
 async def open_workspace(options: CheckOptions, progress: Progress) -> AsyncIterator[Workspace]:
     """Everything that a look needs, opened as the options say and closed at the end."""
+    severities = load_severities(options.severity)
     async with AsyncExitStack() as stack:
         sandbox = await stack.enter_async_context(SandboxPool())
         kubeconfig, problem = _with_flags(options)
         registry = await stack.enter_async_context(_registry(options))
         hub = await _hub(options, kubeconfig, registry, progress)
         repositories = await _repositories(options, hub)
-        yield _workspace(repositories, sandbox, registry, kubeconfig, problem, hub)
+        opened = _workspace(repositories, sandbox, registry, kubeconfig, problem, hub)
+        yield replace(opened, severities=severities, open_oracle=_oracle(options, registry))
 
 
 async def check(options: CheckOptions, *, progress: Progress, clock: Clock) -> DriftReport:
@@ -143,14 +149,27 @@ async def catalog(options: CheckOptions, *, progress: Progress) -> Declared:
     return declared
 
 
-def run_daemon(settings_path: Path, *, once: bool = False) -> SweepSummary | None:
+def run_daemon(
+    settings_path: Path, *, once: bool = False, files: Mapping[str, Any] | None = None
+) -> SweepSummary | None:
     """Run `driftd run` until SIGTERM or SIGINT, or one sweep and what it came to.
 
-    Raises DriftdError.
+    `files` names more files of the keys `baseline` and `suppressions` (several each) than the
+    settings do, and another one of `severity`. Raises DriftdError.
     """
     from driftd.settings.load import load
 
-    return asyncio.run(_run(load(settings_path), once=once))
+    return asyncio.run(_run(_with_files(load(settings_path), files or {}), once=once))
+
+
+def _with_files(settings: Settings, files: Mapping[str, Any]) -> Settings:
+    """The settings with the files of flags beside their own."""
+    return msgspec.structs.replace(
+        settings,
+        baselines=(*settings.baselines, *map(str, files.get("baseline") or ())),
+        suppressions=(*settings.suppressions, *map(str, files.get("suppressions") or ())),
+        severity=str(files.get("severity") or settings.severity),
+    )
 
 
 async def _run(settings: Settings, *, once: bool) -> SweepSummary | None:
@@ -223,7 +242,9 @@ async def _daemon_workspace(
         hub = await _hub(options, kubeconfig, registry, lambda _text: None)
         mirrors = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="driftd-mirrors-")))
         repositories = await _daemon_repositories(settings, mirrors)
-        yield _workspace(repositories, sandbox, registry, kubeconfig, problem, hub), registry
+        opened = _workspace(repositories, sandbox, registry, kubeconfig, problem, hub)
+        asked = _oracle(options, registry)
+        yield replace(opened, open_oracle=asked, oracles=OracleMemory()), registry
 
 
 def _look_options(settings: Settings) -> CheckOptions:

@@ -122,11 +122,16 @@ def diff(*, desired: Path, live: Path, schemas: tuple[Path, ...], mode: str) -> 
     return asyncio.run(compare())
 
 
-def run_daemon(settings: Path, *, once: bool) -> SweepSummary | None:
-    """Run the daemon until it is told to stop, or for one sweep; what that came to."""
+def run_daemon(
+    settings: Path, *, once: bool, files: Mapping[str, Any] | None = None
+) -> SweepSummary | None:
+    """Run the daemon until it is told to stop, or for one sweep; what that came to.
+
+    `files` are the flags that name files beside the settings'.
+    """
     from driftd import app
 
-    return app.run_daemon(settings, once=once)
+    return app.run_daemon(settings, once=once, files=files or {})
 
 
 def demo(*, serve: bool) -> int:

@@ -252,6 +252,13 @@ report_flags = (
     flag("--no-exit-code", is_flag=True, help="Exit 0 instead of 1 when drift is found."),
 )
 
+_SEVERITY_FLAG = flag(
+    "--severity",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Severity rules that come before the shipped ones.",
+)
+
 _BASELINE_FLAGS = (
     flag(
         "--baseline",
@@ -278,12 +285,26 @@ _BASELINE_FLAGS = (
 
 
 def baseline_flags(command: Command) -> Command:
-    """`--baseline`, `--suppressions` and `--hash-key-file`."""
-    return _all(_BASELINE_FLAGS, command)
+    """`--baseline`, `--suppressions`, `--hash-key-file` and `--severity`."""
+    return _all((*_BASELINE_FLAGS, _SEVERITY_FLAG), command)
+
+
+def daemon_flags(command: Command) -> Command:
+    """`--baseline`, `--suppressions` and `--severity` of the daemon, beside its settings."""
+    return _all((*_BASELINE_FLAGS[:2], _SEVERITY_FLAG), command)
+
+
+state_flag = flag(
+    "--state",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="File in which looks remember what they saw: finds what only a comparison with the last "
+    "look can tell. Made by the first look (driftd help state).",
+)
 
 
 def baseline_options(flags: Mapping[str, Any]) -> dict[str, Any]:
-    """The flags of baselines and suppressions as fields of `CheckOptions`; those given."""
+    """The flags of `baseline_flags` as fields of `CheckOptions`; those given."""
     fields = {
         "baselines": tuple(flags["baseline"]),
         "suppressions": tuple(flags["suppressions"]),
@@ -329,3 +350,5 @@ def look_options(flags: Mapping[str, Any], *, names: tuple[str, ...] = ()) -> di
         "timeout": flags["timeout"],
         "concurrency": flags["concurrency"],
     }
+        "severity": flags["severity"],
+        "state": flags.get("state"),

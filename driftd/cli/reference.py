@@ -13,20 +13,22 @@ from typing import Any
 import click
 import msgspec
 
-from driftd.cli import topic_pages
+from driftd.cli import severity_page, topic_pages
 from driftd.cli.main import COMMANDS, driftd
 from driftd.model.preview import PreviewReport
 from driftd.model.report import DiffReport, DriftReport
+from driftd.model.severities import SeverityFile
 from driftd.policy.baseline import Baseline
 from driftd.policy.suppression import Suppressions
 
-Document = DriftReport | DiffReport | PreviewReport | Baseline | Suppressions
+Document = DriftReport | DiffReport | PreviewReport | Baseline | Suppressions | SeverityFile
 _SCHEMAS: dict[str, type[Document]] = {
     "report.schema.json": DriftReport,
     "diff-report.schema.json": DiffReport,
     "preview-report.schema.json": PreviewReport,
     "baseline.schema.json": Baseline,
     "suppressions.schema.json": Suppressions,
+    "severity.schema.json": SeverityFile,
 }
 
 
@@ -34,7 +36,7 @@ def files() -> dict[str, str]:
     """Every generated file: its name and its text."""
     pages = {name: _schema_text(document) for name, document in _SCHEMAS.items()}
     topics = {f"topics/{name}.md": topic_pages.source(name) for name in topic_pages.TOPICS}
-    return pages | topics | {"cli.md": _cli_page()}
+    return pages | topics | {"cli.md": _cli_page(), "severity.md": severity_page.text()}
 
 
 def schema_of(document: type[Document]) -> dict[str, Any]:

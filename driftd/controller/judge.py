@@ -13,6 +13,7 @@ from driftd.model.application import Application
 from driftd.model.condition import Condition
 from driftd.model.report import Change, ResourceReport, ResourceStatus
 from driftd.model.resource import LiveObject, Manifest, ResourceKey
+from driftd.model.severities import SeverityRules, shipped
 from driftd.policy.customizations import NamedIgnore
 from driftd.policy.ignore import JqAnswer, Rule, expressions_for, ignored, rule_conditions, rules_of
 from driftd.policy.severity import severity
@@ -27,10 +28,12 @@ async def judge(
     sandbox: SandboxPool,
     *,
     shared: Sequence[NamedIgnore] = (),
+    severities: SeverityRules | None = None,
 ) -> tuple[list[ResourceReport], list[Condition]]:
     """Attach severity and the ignoring rule to every change; rules that failed are conditions.
 
-    `shared` are rules of all applications, from `argocd-cm`.
+    `shared` are rules of all applications, from `argocd-cm`. `severities` are an operator's rules
+    above the shipped ones.
     """
     rules = rules_of(application, shared)
     matched: set[str] = set()
@@ -38,10 +41,10 @@ async def judge(
     judged: list[ResourceReport] = []
     for resource in resources:
         if not resource.changes:
-            judged.append(resource)
+            judged.append(_whole(resource, severities or shipped()))
             continue
         key = ResourceKey(resource.group, resource.kind, resource.namespace, resource.name)
-        changes = tuple(_rated(resource.kind, change) for change in resource.changes)
+        changes = tuple(_rated(resource, change, severities) for change in resource.changes)
         if rules:
             sides = {"live": live.get(key), "desired": desired.get(key)}
             answers = await _answers(application, rules, key, sides, sandbox, failures)
@@ -54,8 +57,20 @@ async def judge(
     return judged, rule_conditions(rules, matched, failures)
 
 
-def _rated(kind: str, change: Change) -> Change:
-    level, reason = severity(kind, change)
+def _whole(resource: ResourceReport, severities: SeverityRules) -> ResourceReport:
+    """An object that is Missing or Extra with its severity."""
+    if resource.status not in (ResourceStatus.MISSING, ResourceStatus.EXTRA):
+        return resource
+    reason = severities.object_reason(resource.status, resource.group, resource.kind)
+    return msgspec.structs.replace(
+        resource,
+        severity="critical" if reason else "medium",
+        severity_reason=reason or UNSET,
+    )
+
+
+def _rated(resource: ResourceReport, change: Change, severities: SeverityRules | None) -> Change:
+    level, reason = severity(resource.kind, change, resource.group, severities)
     return msgspec.structs.replace(change, severity=level, severity_reason=reason)
 
 

@@ -51,6 +51,8 @@ class CheckOptions:
             return False
         return not self.applications or any(
             _names(pattern, application) for pattern in self.applications
+    severity: Path | None = None
+    """File of severity rules that come before the shipped ones."""
         )
 
     def unmatched(self, applications: Iterable[Application]) -> tuple[str, ...]:

@@ -206,6 +206,7 @@ class _Preview:
                 look,
                 self.after.workspace.sandbox,
                 self.new.customizations.ignore,
+                self.after.workspace.severities,
             )
             for pair in done
         ]

@@ -40,6 +40,7 @@ from driftd.model.report import (
     published,
 )
 from driftd.model.resource import Manifest, ResourceKey
+from driftd.model.severities import SeverityRules
 from driftd.policy.customizations import NamedIgnore
 from driftd.policy.merging import effect_of, field_severity, object_severity
 from driftd.sandbox.pool import SandboxPool
@@ -190,16 +191,24 @@ async def application_preview(
     look: Look | None,
     sandbox: SandboxPool,
     shared: Sequence[NamedIgnore],
+    severities: SeverityRules | None = None,
 ) -> ApplicationPreview:
-    """What merging does to one application; `look` is the cluster, if it could be read."""
+    """What merging does to one application; `look` is the cluster, if it could be read.
+
+    `severities` are an operator's rules above the shipped ones.
+    """
     before: Resources = {}
     after: Resources = {}
     if look is not None and objects:
-        before = await _verdicts(pair.old, [o.old for o in objects], look, sandbox, shared)
-        after = await _verdicts(pair.new, [o.new for o in objects], look, sandbox, shared)
+        before = await _verdicts(
+            pair.old, [o.old for o in objects], look, sandbox, shared, severities
+        )
+        after = await _verdicts(
+            pair.new, [o.new for o in objects], look, sandbox, shared, severities
+        )
     found: list[ObjectPreview] = []
     for one in objects:
-        work = _Object(one, look, before.get(one.key), after.get(one.key))
+        work = _Object(one, look, before.get(one.key), after.get(one.key), severities)
         try:
             told = work.preview()
         except DriftdError as error:
@@ -241,6 +250,7 @@ async def _verdicts(
     look: Look,
     sandbox: SandboxPool,
     shared: Sequence[NamedIgnore],
+    severities: SeverityRules | None,
 ) -> Resources:
     """How the cluster stands to some objects of one side."""
     wanted = tuple(m for m in manifests if m is not None)
@@ -256,6 +266,7 @@ async def _verdicts(
         verdict.live,
         sandbox,
         shared=shared,
+        severities=severities,
     )
     return {_key(one): one for one in judged}
 
@@ -268,6 +279,7 @@ class _Object:
     look: Look | None
     before: ResourceReport | None
     after: ResourceReport | None
+    severities: SeverityRules | None = None
 
     def preview(self) -> ObjectPreview | None:
         """What merging does to the object; None if it is the same after all."""
@@ -339,7 +351,9 @@ class _Object:
         )
 
     def _field(self, change: Change, old: dict[str, Any]) -> FieldChange:
-        level, why = field_severity(self.item.key.kind, change)
+        level, why = field_severity(
+            self.item.key.kind, change, self.item.key.group, self.severities
+        )
         effect = effect_of(self.item.key, change, old)
         on_cluster, seen = self._on_cluster(change)
         return FieldChange(

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import orjson
 
@@ -19,6 +20,7 @@ from driftd.controller.check import Looked, look
 from driftd.controller.declared import Declared, Entry, declare
 from driftd.controller.options import CheckOptions
 from driftd.controller.rendered import RenderMemory
+from driftd.controller.severities import StandingSeverities
 from driftd.controller.sweep import SweepClusters
 from driftd.controller.workspace import Workspace
 from driftd.errors import Forbidden
@@ -56,6 +58,7 @@ class Reconciler:
     """Objects that healing tried to write since the start, by outcome."""
     _clusters: SweepClusters = field(init=False)
     _acceptance: StandingAcceptance = field(init=False)
+    _severities: StandingSeverities = field(init=False)
     _declared: Declared | None = None
     _read: tuple[str, ...] = ()
     _entries: Mapping[str, Entry] = field(default_factory=dict)
@@ -64,7 +67,15 @@ class Reconciler:
         """Let the looks share what does not change from one to the next."""
         self._clusters = SweepClusters(self.workspace.clusters)
         self._acceptance = StandingAcceptance.of(self.settings)
-        self.workspace = replace(self.workspace, clusters=self._clusters, rendered=RenderMemory())
+        own = self.settings.severity
+        self._severities = StandingSeverities(Path(own) if own else None)
+        self.workspace = replace(
+            self.workspace,
+            memory=self.store,
+            clusters=self._clusters,
+            rendered=RenderMemory(),
+            severities=self._severities.rules,
+        )
 
     async def declared_names(self) -> list[str]:
         """Read anew what Git declares; the names (`namespace/name`) of the chosen applications.
@@ -98,6 +109,7 @@ class Reconciler:
             await self._forget_others()
         self.metrics.known(self._entries)
         self._read_accepted(declared.names)
+        self._read_severities()
         return self.known_names()
 
     def _read_accepted(self, names: frozenset[str] | None) -> None:
@@ -106,6 +118,12 @@ class Reconciler:
         log = get_logger("driftd.controller")
         for condition in self._acceptance.reread(self._entries, today, names=names):
             log.warning("accepted findings", type=condition.type, problem=condition.message)
+
+    def _read_severities(self) -> None:
+        """Read the operator's severity rules anew; what is wrong with them is logged once."""
+        log = get_logger("driftd.controller")
+        rules = self._severities.reread(lambda text: log.warning("severity rules", problem=text))
+        self.workspace = replace(self.workspace, severities=rules)
 
     def known_names(self) -> list[str]:
         """The names at the last reading that succeeded."""

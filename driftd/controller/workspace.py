@@ -14,6 +14,7 @@ from driftd.controller.rendered import RenderMemory
 from driftd.diff.schema import SchemaSet
 from driftd.sandbox.pool import SandboxPool
 from driftd.source.repositories import Repositories
+from driftd.model.severities import SeverityRules
 
 Progress: TypeAlias = Callable[[str], None]
 """Takes what the look is doing; a text that begins with `note: ` is meant to stay."""
@@ -62,3 +63,5 @@ class Workspace:
     schemas: SchemaMemory = field(default_factory=SchemaMemory)
     rendered: RenderMemory | None = None
     """Renderings that later looks use again; None where there is one look."""
+    severities: SeverityRules | None = None
+    """An operator's severity rules above the shipped ones; None for these alone."""

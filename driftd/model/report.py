@@ -180,6 +180,10 @@ class ReportDestination(WireStruct, frozen=True, kw_only=True):
     """Where the application lives."""
 
     server: str
+    severity: Literal["critical", "high", "medium", "low", "info"] | UnsetType = UNSET
+    """Of a Missing or Extra object: critical ones cannot be accepted."""
+    severity_reason: str | UnsetType = UNSET
+    """Why a Missing or Extra object is critical, in short words."""
     namespace: str
 
 

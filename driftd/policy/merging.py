@@ -15,6 +15,7 @@ from driftd.model import places
 from driftd.model.preview import Action, Effect, Level
 from driftd.model.report import Change
 from driftd.model.resource import Json, ResourceKey
+from driftd.model.severities import SeverityRules
 from driftd.policy.severity import is_image, severity
 
 Judged = tuple[Level, str]
@@ -80,8 +81,14 @@ _CLAIM_MUTABLE: Final = (
 )
 
 
-def field_severity(kind: str, change: Change) -> Judged:
-    """How much a change in Git matters; `change.desired` is the new value, `live` the old one."""
+def field_severity(
+    kind: str, change: Change, group: str | None = None, rules: SeverityRules | None = None
+) -> Judged:
+    """How much a change in Git matters; `change.desired` is the new value, `live` the old one.
+
+    `rules` are an operator's above the shipped ones; what newly gives power away is critical
+    whatever they say.
+    """
     place = _place(change.path)
     gained = _power(kind, place, change.desired)
     if gained:
@@ -89,7 +96,7 @@ def field_severity(kind: str, change: Change) -> Judged:
     lost = _safeguard(kind, place, change.live, change.desired)
     if lost:
         return "critical", lost
-    level, reason = severity(kind, change)
+    level, reason = severity(kind, change, group, rules)
     if level == "critical" and not is_image(place):
         return "high", reason
     return ("low" if level == "info" else level), reason

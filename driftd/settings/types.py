@@ -183,3 +183,5 @@ class Settings(SettingsStruct, frozen=True, kw_only=True):
     server: Server = Server()
     sandbox: Sandbox = Sandbox()
     log: Log = Log()
+    severity: str = ""
+    """File of severity rules that come before the shipped ones, read anew at each sweep."""

@@ -112,6 +112,8 @@ def _preview(names: tuple[str, ...], flags: dict[str, Any]) -> int:
     preview_formats.write_preview(report, flags)
     return exit_code.of_report(
         complete=report.complete, drift=report.changes, report_drift=not flags["no_exit_code"]
+    if flags["severity"]:
+        chosen["severity"] = flags["severity"]
     )
 
 

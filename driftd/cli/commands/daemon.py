@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -25,9 +25,12 @@ if TYPE_CHECKING:
     show_default=True,
     help="Settings file.",
 )
+@options.daemon_flags
 @options.flag("--once", is_flag=True, help="Stop after one sweep over every application.")
-def run_command(config: Path, once: bool) -> int:
+def run_command(config: Path, once: bool, **files: Any) -> int:
     """Run as a daemon: check on a schedule, notify, heal what is allowed.
+
+    --baseline and --suppressions add to the files of the settings, --severity replaces theirs.
 
     Logs go to standard error. Ends on SIGTERM or SIGINT once what is under way is finished. With
     --once the last line on standard error says what the sweep came to.
@@ -35,7 +38,7 @@ def run_command(config: Path, once: bool) -> int:
     Exit codes: 0 ended as asked, whatever was found; 2 could not start, or an error ended it; with
     --once also 2 if something could not be judged.
     """
-    summary = calls.run_daemon(config, once=once)
+    summary = calls.run_daemon(config, once=once, files=files)
     if summary is None:
         return exit_code.NO_DRIFT
     click.echo(_text(summary), err=True)

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -129,14 +130,17 @@ class TestVersion:
 
 
 def test_run_delegates(driftd, monkeypatch, tmp_path):
-    """`driftd run` hands the settings file to the daemon; a run that was ended is a success."""
+    """`driftd run` hands settings and files to the daemon; a run that was ended is a success."""
     seen = []
-    monkeypatch.setattr("driftd.cli.calls.run_daemon", lambda path, *, once: seen.append(path))
+    monkeypatch.setattr(
+        "driftd.cli.calls.run_daemon", lambda path, *, once, files: seen.append((path, files))
+    )
     settings = tmp_path / "driftd.yaml"
     settings.write_text("{}")
-    result = driftd("run", env={"DRIFTD_CONFIG": str(settings)})
+    result = driftd("run", "--suppressions", "a.yaml", env={"DRIFTD_CONFIG": str(settings)})
     assert (result.exit_code, result.stderr) == (0, "")
-    assert seen == [settings]
+    files = {"baseline": (), "suppressions": (Path("a.yaml"),), "severity": None}
+    assert seen == [(settings, files)]
 
 
 @pytest.mark.parametrize(
@@ -184,7 +188,7 @@ def test_one_sweep_is_summed_up(driftd, monkeypatch, tmp_path, facts, code, line
         "writes": {},
     }
     summary = SweepSummary(**{**known, **facts})
-    monkeypatch.setattr("driftd.cli.calls.run_daemon", lambda _path, *, once: summary)
+    monkeypatch.setattr("driftd.cli.calls.run_daemon", lambda _path, *, once, files: summary)
     settings = tmp_path / "driftd.yaml"
     settings.write_text("{}")
     result = driftd("run", "--once", "--config", str(settings))
