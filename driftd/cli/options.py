@@ -303,12 +303,22 @@ state_flag = flag(
 )
 
 
+state_flag = flag(
+    "--state",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="File in which looks remember what they saw: finds what only a comparison with the last "
+    "look can tell. Made by the first look (driftd help state).",
+)
+
+
 def baseline_options(flags: Mapping[str, Any]) -> dict[str, Any]:
     """The flags of `baseline_flags` as fields of `CheckOptions`; those given."""
     fields = {
         "baselines": tuple(flags["baseline"]),
         "suppressions": tuple(flags["suppressions"]),
         "hash_key_file": flags["hash_key_file"],
+        "state": flags.get("state"),
     }
     return {name: value for name, value in fields.items() if value}
 

@@ -19,6 +19,7 @@ from driftd.controller.baselines import load_acceptance
 from driftd.controller.declared import Declared, Entry, declare, refuse_unmatched
 from driftd.controller.desired import Desired, desired_state, synced_state
 from driftd.controller.judge import judge
+from driftd.controller.memory import left, open_state, recalled, save_state
 from driftd.controller.observed import ClusterView, Observation, observe, view_cluster
 from driftd.controller.options import CheckOptions
 from driftd.controller.places import with_places
@@ -38,6 +39,7 @@ from driftd.model.report import (
     published,
 )
 from driftd.policy.baseline import Seal
+from driftd.store.types import ApplicationMemory
 
 _NOTHING = Observation(
     listings={}, live={}, schemas=SchemaSet(()), schema_hashes={}, schema_problems={}
@@ -65,6 +67,8 @@ async def checked(
     There are seals only with a hash key: what writes baselines needs them, nothing else may.
     """
     accepted = load_acceptance(options.baselines, options.suppressions, options.hash_key_file)
+    state = open_state(options.state, progress)
+    workspace = replace(workspace, memory=state) if state is not None else workspace
     declared = await declare(workspace, options, progress)
     refuse_unmatched(options, progress, declared)
     looks = await look(
@@ -76,9 +80,10 @@ async def checked(
         now.date(),
         names=declared.names,
     )
+    saved = save_state(state, [(one.report, one.memory) for one in looks], now)
     report = drift_report(
         reports,
-        (*declared.conditions, *told),
+        (*declared.conditions, *told, *saved),
         generated_at=rfc3339(now),
         # Whoever names applications asks about these: what is wrong elsewhere is told, no more.
         named=bool(options.applications),
@@ -97,6 +102,8 @@ class Looked:
     """What the verdict was made from, if it was to be kept: it holds every live object."""
     seals: Mapping[Seal, str] = field(default_factory=dict, repr=False)
     """Keyed hashes of the values of masked changes; for baselines, never in a report."""
+    memory: ApplicationMemory | None = field(default=None, repr=False)
+    """What the next look is to know; None where nothing is remembered."""
 
 
 async def look(
@@ -255,30 +262,33 @@ class _ClusterLook:
         """The verdict on one application; whatever goes wrong with it stays with it."""
         kept = shared if self.keep else None
         try:
-            report, seals = await self._report(desired, shared)
+            report, seals, memory = await self._report(desired, shared)
         except Exception as error:  # noqa: BLE001 - even a defect must not blank the others
             told = Condition("ComparisonError", described(error))
             report = application_report(desired, (), (*desired.conditions, told))
             return Looked(report, desired, shared.view, kept)
-        return Looked(report, desired, shared.view, kept, seals)
+        return Looked(report, desired, shared.view, kept, seals, memory)
 
     async def _report(
         self, desired: Desired, shared: Look
-    ) -> tuple[ApplicationReport, Mapping[Seal, str]]:
-        verdict = Verdict(desired, shared)
+    ) -> tuple[ApplicationReport, Mapping[Seal, str], ApplicationMemory | None]:
+        application, target = desired.entry.application, desired.entry.target
+        past = await recalled(self.workspace.memory, target, application) if target else None
+        verdict = Verdict(desired, shared, past=past)
         resources = verdict.resources()
-        application = desired.entry.application
-        behind = application.synced_revisions not in ((), desired.revisions)
+        revisions = past.synced_revisions(application) if past else application.synced_revisions
+        behind = revisions not in ((), desired.revisions)
         if behind and any(resource.status in DRIFT_STATUSES for resource in resources):
             synced = await synced_state(
                 self.workspace,
                 desired.entry,
                 shared.view.discovery,
                 urls=self.declared.urls,
+                revisions=revisions,
                 kube_version=shared.view.version,
             )
             if synced is not None:
-                verdict = Verdict(desired, shared, synced)
+                verdict = Verdict(desired, shared, synced, past)
                 resources = verdict.resources()
         resources, told = await judge(
             application,
@@ -291,9 +301,12 @@ class _ClusterLook:
         resources = await with_places(self.workspace, desired, resources, urls=self.declared.urls)
         # Other applications' verdicts must not wait for a long one.
         await asyncio.sleep(0)
-        conditions = (*desired.conditions, *told)
+        conditions = (*desired.conditions, *told, *(past.conditions if past else ()))
         report = application_report(desired, resources, conditions, verdict.deployers)
-        return report, verdict.seals
+        if past is None:
+            return report, verdict.seals, None
+        memory = left(past, verdict.histories, resources, desired.revisions)
+        return report, verdict.seals, memory
 
 
 def drift_report(

@@ -110,16 +110,17 @@ async def synced_state(
     discovery: Discovery | None,
     *,
     urls: frozenset[str],
+    revisions: tuple[str, ...],
     kube_version: str = "",
 ) -> dict[ResourceKey, Manifest] | None:
     """The manifests at the revisions that were synced last; None if they cannot be rendered."""
     application = entry.application
     sources = application.spec.all_sources
-    if len(application.synced_revisions) != len(sources):
+    if len(revisions) != len(sources):
         return None
     pinned = tuple(
         msgspec.structs.replace(source, target_revision=revision)
-        for source, revision in zip(sources, application.synced_revisions, strict=True)
+        for source, revision in zip(sources, revisions, strict=True)
     )
     spec = msgspec.structs.replace(application.spec, source=None, sources=pinned)
     before = msgspec.structs.replace(application, spec=spec, raw={})

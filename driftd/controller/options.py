@@ -44,6 +44,8 @@ class CheckOptions:
     """Files of places whose changes are not told for a while."""
     hash_key_file: Path | None = None
     """Holds the key that the values of baselines are hashed with."""
+    state: Path | None = None
+    """The file through which looks know of the looks before them."""
 
     def chooses(self, application: Application) -> bool:
         """Whether the look includes an application."""

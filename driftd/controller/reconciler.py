@@ -72,6 +72,7 @@ class Reconciler:
         self.workspace = replace(
             self.workspace,
             memory=self.store,
+            memory=self.store,
             clusters=self._clusters,
             rendered=RenderMemory(),
             severities=self._severities.rules,
@@ -163,7 +164,11 @@ class Reconciler:
         planned = self._plan(entry, looked)
         result = await self._act(planned, looked)
         change = await self.store.record(
-            looked.report, self.clock.now(), self.compose, events=self._events(name, result)
+            looked.report,
+            self.clock.now(),
+            self.compose,
+            events=self._events(name, result),
+            memory=looked.memory,
         )
         self._measure(looked, result, time.monotonic() - started)
         await self._log(change, result)

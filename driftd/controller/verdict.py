@@ -11,8 +11,10 @@ from msgspec import UNSET, UnsetType
 
 from driftd.cluster.reader import Listing
 from driftd.controller.desired import Desired
+from driftd.controller.memory import Past
 from driftd.controller.observed import ClusterView, Observation, Tracked
 from driftd.diff.compare import DEPLOYERS, Comparison, Context, compare
+from driftd.diff.history import History, Moment
 from driftd.diff.mask import Sealer
 from driftd.errors import DriftdError, Forbidden
 from driftd.model.application import Application
@@ -101,11 +103,16 @@ class Verdict:
     """Judges the objects of one application against one observation."""
 
     def __init__(
-        self, desired: Desired, look: Look, synced: Mapping[ResourceKey, Manifest] | None = None
+        self,
+        desired: Desired,
+        look: Look,
+        synced: Mapping[ResourceKey, Manifest] | None = None,
+        past: Past | None = None,
     ) -> None:
         self._desired = desired
         self._look = look
         self._synced = synced or {}
+        self._past = past
         application = desired.entry.application
         self.context = Context(
             deployers=deployers_of(application),
@@ -122,6 +129,8 @@ class Verdict:
         """The live object of each key with changes, for rules that look into objects."""
         self.seals: dict[Seal, str] = {}
         """Hashes of the values of masked changes; for baselines, never in a report."""
+        self.histories: dict[ResourceKey, History] = {}
+        """What the next look is to know of each object that was compared, if there is a past."""
 
     def resources(self) -> list[ResourceReport]:
         """The verdict on every declared object, and on extra ones, by kind and name."""
@@ -168,11 +177,19 @@ class Verdict:
             node,
             self.context,
             synced=orjson.loads(before.body) if before else None,
+            history=self._past.histories.get(key) if self._past else None,
+            moment=self._moment(gvk) if self._past else None,
         )
+        if result.history is not None:
+            self.histories[key] = result.history
         self.deployers |= result.deployers
         for (path, kind), seal in result.seals.items():
             self.seals[key, path, kind] = seal
         return self._compared(manifest, live, body, result)
+
+    def _moment(self, gvk: GVK) -> Moment:
+        hashes = self._look.observation.schema_hashes
+        return Moment(now=self._look.observed_at, schema_hash=hashes.get(gvk.api_version, ""))
 
     def _left_alone(
         self, manifest: Manifest, why: Unchecked, live: LiveObject | None

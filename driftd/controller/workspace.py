@@ -14,6 +14,7 @@ from driftd.controller.rendered import RenderMemory
 from driftd.diff.schema import SchemaSet
 from driftd.sandbox.pool import SandboxPool
 from driftd.source.repositories import Repositories
+from driftd.store.protocol import Memory
 from driftd.model.severities import SeverityRules
 
 Progress: TypeAlias = Callable[[str], None]
@@ -63,5 +64,7 @@ class Workspace:
     schemas: SchemaMemory = field(default_factory=SchemaMemory)
     rendered: RenderMemory | None = None
     """Renderings that later looks use again; None where there is one look."""
+    memory: Memory | None = None
+    """What earlier looks left behind; None where a look stands alone."""
     severities: SeverityRules | None = None
     """An operator's severity rules above the shipped ones; None for these alone."""

@@ -42,6 +42,7 @@ _NAMED = 10
     help="Write to this new file instead of standard output.",
 )
 @options.baseline_flags
+@options.state_flag
 @options.repository_flags
 @options.cluster_flags
 @options.output_flags

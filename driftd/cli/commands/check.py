@@ -23,6 +23,7 @@ _NAMED = 5
     help="Only this application; globs allowed. Repeatable.",
 )
 @options.baseline_flags
+@options.state_flag
 @options.flag(
     "--preview/--no-preview",
     default=False,
@@ -83,6 +84,7 @@ def _check_together(flags: Mapping[str, Any]) -> None:
         "--baseline": flags["baseline"],
         "--suppressions": flags["suppressions"],
         "--hash-key-file": flags["hash_key_file"],
+        "--state": flags["state"],
         "--show": flags["show"],
     }
     for name, value in refused.items():

@@ -117,7 +117,9 @@ async def test_synced_state(world: World) -> None:
         destination=entry.destination,
     )
     urls = frozenset({URL})
-    found = await synced_state(world.workspace, pinned, await discovery(world), urls=urls)
+    found = await synced_state(
+        world.workspace, pinned, await discovery(world), urls=urls, revisions=(before,)
+    )
     assert found is not None
     assert [key.name for key in found] == ["shop"]
 
@@ -134,7 +136,8 @@ async def test_synced_state_that_cannot_be_rendered(world: World) -> None:
             destination=entry.destination,
         )
         urls = frozenset({URL})
-        assert await synced_state(world.workspace, pinned, found, urls=urls) is None
+        state = await synced_state(world.workspace, pinned, found, urls=urls, revisions=synced)
+        assert state is None
 
 
 def test_complete() -> None:

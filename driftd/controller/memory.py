@@ -1,0 +1,149 @@
+"""What earlier looks at an application knew, handed to a look and taken from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from driftd.cluster.destinations import ClusterTarget, normalise_server
+from driftd.controller.workspace import Progress
+from driftd.diff.history import History, decode, encode
+from driftd.errors import StateError
+from driftd.model.application import Application
+from driftd.model.condition import Condition
+from driftd.model.report import ApplicationReport, ChangeClass, ResourceReport, ResourceStatus
+from driftd.model.resource import ResourceKey
+from driftd.store.protocol import Memory
+from driftd.store.state_file import StateFile
+from driftd.store.types import ApplicationMemory
+
+_STEADY: Final = timedelta(minutes=10)
+"""How long an object that stands still keeps the history that it has, unwritten."""
+_AGREES: Final = frozenset({ResourceStatus.SYNCED, ResourceStatus.NOT_CHECKED})
+_DIRTY: Final = "-dirty"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Past:
+    """What a look at an application is told of the looks before it."""
+
+    cluster: str
+    clean_revisions: tuple[str, ...] = ()
+    """Git's revisions when nothing differed last; empty if that was never seen."""
+    histories: Mapping[ResourceKey, History] = field(default_factory=dict)
+    conditions: tuple[Condition, ...] = ()
+    """What could not be read: its objects are judged as if seen for the first time."""
+
+    def synced_revisions(self, application: Application) -> tuple[str, ...]:
+        """The revisions that were synced last: as Argo CD says, else as was seen."""
+        return application.synced_revisions or self.clean_revisions
+
+
+async def recalled(
+    memory: Memory | None, target: ClusterTarget, application: Application
+) -> Past | None:
+    """The past of an application on a cluster; None where nothing is remembered at all.
+
+    Raises StoreError.
+    """
+    if memory is None:
+        return None
+    cluster = normalise_server(target.server) if target.server else target.name
+    found = await memory.recall(cluster, application.qualified_name)
+    histories: dict[ResourceKey, History] = {}
+    damaged: dict[str, list[ResourceKey]] = {}
+    for key, data in found.objects.items():
+        try:
+            histories[key] = decode(data)
+        except StateError as error:
+            damaged.setdefault(error.message, []).append(key)
+    return Past(
+        cluster=cluster,
+        clean_revisions=found.clean_revisions,
+        histories=histories,
+        conditions=tuple(
+            Condition("HistoryUnreadable", f"{len(keys)} object(s), first {keys[0]}: {text}")
+            for text, keys in damaged.items()
+        ),
+    )
+
+
+def open_state(path: Path | None, progress: Progress) -> StateFile | None:
+    """The state file, if one is asked for, with everything in it readable.
+
+    Raises StateError: what cannot be read is neither ignored nor overwritten.
+    """
+    if path is None:
+        return None
+    state = StateFile(path)
+    if state.is_new:
+        progress(f"note: {path} holds no look yet: this one is the first")
+    for name, memory in state.memories():
+        for key, data in memory.objects.items():
+            try:
+                decode(data)
+            except StateError as error:
+                raise StateError(f"{path}: {name}: {key}: {error}", hint=error.hint) from None
+    return state
+
+
+def save_state(
+    state: StateFile | None,
+    looks: Iterable[tuple[ApplicationReport, ApplicationMemory | None]],
+    now: datetime,
+) -> tuple[Condition, ...]:
+    """Save what the looks leave behind; if that fails, the report of them is told so."""
+    if state is None:
+        return ()
+    for report, memory in looks:
+        if memory is not None:
+            state.remember(f"{report.namespace}/{report.name}", memory)
+    try:
+        state.save(now)
+    except StateError as error:
+        return (Condition("StateNotSaved", error.message),)
+    return ()
+
+
+def left(
+    past: Past,
+    histories: Mapping[ResourceKey, History],
+    resources: Iterable[ResourceReport],
+    revisions: tuple[str, ...],
+) -> ApplicationMemory:
+    """What a look leaves behind for the next one."""
+    clean = all(_agrees(resource) for resource in resources)
+    clean = clean and not any(revision.endswith(_DIRTY) for revision in revisions)
+    return ApplicationMemory(
+        cluster=past.cluster,
+        clean_revisions=revisions if clean else (),
+        objects={
+            key: encode(history)
+            for key, history in histories.items()
+            if not _stands_still(past.histories.get(key), history)
+        },
+    )
+
+
+def _agrees(resource: ResourceReport) -> bool:
+    """Whether Git and the cluster agree on an object, and nothing waits for a sync."""
+    if resource.status not in _AGREES and not (
+        resource.status is ResourceStatus.EXTRA and not resource.is_drift
+    ):
+        return False
+    return not any(change.change_class is ChangeClass.PENDING for change in resource.changes)
+
+
+def _stands_still(old: History | None, new: History) -> bool:
+    """Whether a history says what the one before said a little while ago."""
+    if old is None or old.look is None or new.look is None:
+        return False
+    if msgspec.structs.replace(new, look=msgspec.structs.replace(new.look, at=old.look.at)) != old:
+        return False
+    then, now = (datetime.fromisoformat(one.at) for one in (old.look, new.look))
+    return timedelta(0) <= now - then < _STEADY
