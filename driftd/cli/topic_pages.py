@@ -17,6 +17,7 @@ TOPICS = {
     "permissions": "What driftd does on clusters, and what it needs.",
     "baseline": "Accepting today's findings for a while.",
     "suppressions": "Accepting a place, whatever its value.",
+    "state": "What looks remember of the looks before them.",
     "preview": "What merging a change does.",
     "flux": "Kustomizations and HelmReleases.",
     "notifications": "Slack and webhooks.",
