@@ -106,6 +106,8 @@ def _preview(names: tuple[str, ...], flags: dict[str, Any]) -> int:
     from driftd.cli.progress import Narrator
 
     chosen = options.look_options(flags, names=names)
+    if flags["severity"]:
+        chosen["severity"] = flags["severity"]
     narrator = Narrator(quiet=flags["quiet"], verbose=flags["verbose"])
     try:
         report = calls.preview(chosen, narrator, against=flags["against"])
@@ -114,8 +116,6 @@ def _preview(names: tuple[str, ...], flags: dict[str, Any]) -> int:
     preview_formats.write_preview(report, flags)
     return exit_code.of_report(
         complete=report.complete, drift=report.changes, report_drift=not flags["no_exit_code"]
-    if flags["severity"]:
-        chosen["severity"] = flags["severity"]
     )
 
 
