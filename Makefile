@@ -68,7 +68,7 @@ test-fast: worker $(VENV)/.installed ## Unit tests alone, within a minute
 # One file's tests share their clusters, so a file stays on one worker.
 .PHONY: test
 test: lint worker testbed ## Lint, build what is missing, run all tests but the measurements
-	$(PYTEST) tests --ignore=tests/perf -q -n $(WORKERS) --dist loadfile
+	$(PYTEST) tests --ignore=tests/perf -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: wheels
 wheels: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 1580601600)
@@ -99,6 +99,7 @@ lock: ## Lock the versions in requirements/ anew (needs uv), by hash and without
 prove: worker testbed ## Long runs: random changes, then speed and memory beside kubectl
 	PROPERTY_MUTATIONS=2400 $(PYTEST) tests/property -q -s -p no:xdist
 	LIVED_IN_WAYS=all $(PYTEST) tests/e2e/test_lived_in.py -q
+	DETECTION_WAYS=all $(PYTEST) tests/e2e/test_detection.py -q
 	$(BIN)/python -m tests.perf.cli_start
 	$(BIN)/python -m tests.perf.compare
 	$(BIN)/python -m tests.perf.verdicts

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
@@ -14,6 +18,73 @@ from tests.testbed.gitrepo import GitRepo
 from tests.testbed.kubeconfig import write_kubeconfig
 
 _numbers = itertools.count(1)
+LONGEST_FIRST = (
+    "e2e/test_detection.py",
+    "e2e/test_lived_in.py",
+    "docs/test_commands.py",
+    "e2e/test_bad_input.py",
+    "e2e/test_inference.py",
+    "unit/demo/test_main.py",
+    "property/test_history.py",
+    "integration/test_example_repository.py",
+    "e2e/test_run.py",
+    "property/test_random_mutations.py",
+    "e2e/test_flux.py",
+    "e2e/test_baseline.py",
+    "packaging/test_wheel.py",
+)
+"""Files by the time that they take: begun last, one would keep a worker while others idle."""
+UNIT_DEADLINE = 120.0
+"""Seconds that a step of a unit test may take on a loaded machine; what hangs, fails."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest."""
+    here = Path(__file__).parent
+    ranks = {here / name: rank for rank, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: ranks.get(item.path, len(ranks)))
+
+
+@contextmanager
+def _deadline(item: pytest.Item) -> Iterator[None]:
+    """Let a unit test fail, where it stands, when it takes too long."""
+    unit = item.path.is_relative_to(Path(__file__).parent / "unit")
+    if not unit or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def over(_number: int, _frame: FrameType | None) -> None:
+        pytest.fail(f"took longer than {UNIT_DEADLINE:g} s")
+
+    before = signal.signal(signal.SIGALRM, over)
+    # Again and again, for an event loop logs what is raised inside a callback and goes on.
+    signal.setitimer(signal.ITIMER_REAL, UNIT_DEADLINE, 5)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
+    """Bound what fixtures wait for."""
+    with _deadline(item):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Bound what the test waits for."""
+    with _deadline(item):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+    """Bound what fixtures wait for in the end."""
+    with _deadline(item):
+        return (yield)
 
 
 @pytest.fixture(autouse=True)
