@@ -160,7 +160,8 @@ def _answer(line: socket.socket) -> NoReturn:
         request = json.loads(body)
         with Processes(1) as processes:
             code = asyncio.run(run(processes))
-        line.sendall(str(code).encode())
+        with suppress(BrokenPipeError):
+            line.sendall(str(code).encode())
     except BaseException:  # noqa: BLE001 - nothing of the server may go on in a copy
         traceback.print_exc()
     finally:
