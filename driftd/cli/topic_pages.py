@@ -25,6 +25,7 @@ TOPICS = {
 """Each topic with its summary, in the order of need."""
 
 _LINK = re.compile(r"\[([^\]]+)\]\([^)]+\)")
+_BLOCKS = re.compile(r"^```[\s\S]*?^```$|^\S(?:.|\n(?!\n))*", re.MULTILINE)
 _ITEM = re.compile(r"(\d+\.|-) ")
 
 
@@ -36,15 +37,17 @@ def source(topic: str) -> str:
 def rendered(markdown: str, width: int) -> str:
     """Markdown of our own pages as plain text of at most `width` columns.
 
-    Headings, paragraphs, lists, and tables whose first column is a term: no more is needed.
+    Headings, paragraphs, lists, examples, and tables whose first column is a term.
     """
-    blocks = [block for block in markdown.strip().split("\n\n") if block.strip()]
+    blocks = _BLOCKS.findall(markdown)
     return "\n\n".join("\n".join(_block(block, width)) for block in blocks) + "\n"
 
 
 def _block(block: str, width: int) -> Iterator[str]:
     lines = block.splitlines()
-    if lines[0].startswith("#"):
+    if lines[0].startswith("```"):  # a file stays as it is, to be copied
+        yield from (f"    {line}".rstrip() for line in lines[1:-1])
+    elif lines[0].startswith("#"):
         yield _plain(lines[0].lstrip("# ")).upper()
     elif lines[0].startswith("|"):
         yield from _table(lines, width)

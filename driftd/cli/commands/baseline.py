@@ -22,6 +22,9 @@ _VALUE = 60
 """Characters of a value in a comment."""
 _NAMED = 10
 """Findings left out for one reason that are listed by name."""
+_REASONS = 3
+"""Reasons why nothing was judged that are told."""
+_NOTHING = "Nothing was found that a baseline could accept"
 
 
 @click.command("baseline", short_help="Write today's findings to a file of accepted ones.")
@@ -32,7 +35,7 @@ _NAMED = 10
     default=_DAYS,
     show_default=True,
     metavar="DAYS",
-    help="Days until the findings are told again.",
+    help="Number of days, counted from today (UTC), that the entries hold; the file gets the date.",
 )
 @options.flag("--owner", default="", metavar="NAME", help="Who answers for the entries.")
 @options.flag("--reason", default="", metavar="TEXT", help="Why the findings may stay for now.")
@@ -62,6 +65,9 @@ def baseline_command(
     --hash-key-file; what is left out is listed at the head of the file. Findings that --baseline
     and --suppressions files accept are not repeated.
 
+    Where nothing differs the file has no entries. Where no application could be judged there is
+    no file.
+
     Exit codes: 0; 2 if something could not be judged or an error happened.
     """
     from driftd.cli.progress import Narrator
@@ -77,14 +83,23 @@ def baseline_command(
         )
     finally:
         narrator.close()
+    if not (baseline.entries or left_out):
+        _refuse_unseen(report)
     keyed = flags["hash_key_file"] is not None
     body = _entries(report, baseline, values=not keyed)
-    text = "".join(f"{line}\n" for line in (*_head(report, left_out, key=keyed), *body))
+    text = "".join(
+        f"{line}\n"
+        for line in (*_head(report, left_out, entries=len(baseline.entries), key=keyed), *body)
+    )
     if file is None:
         sys.stdout.write(text)
     else:
         _write(file, text)
-    narrator.note(f"{counted(len(baseline.entries), 'finding')} written, {len(left_out)} left out")
+    narrator.note(
+        f"{counted(len(baseline.entries), 'finding')} written, {len(left_out)} left out"
+        if baseline.entries or left_out
+        else f"{_NOTHING}: the baseline has no entries"
+    )
     if not report.complete:
         narrator.note("something could not be judged; driftd check says what")
     return 0 if report.complete else 2
@@ -100,11 +115,32 @@ def _write(file: Path, text: str) -> None:
         raise ConfigError(f"{file}: cannot be written ({error.strerror})") from error
 
 
-def _head(report: DriftReport, left_out: tuple[LeftOut, ...], *, key: bool) -> Iterator[str]:
+def _refuse_unseen(report: DriftReport) -> None:
+    """Raise ConfigError where nothing at all was judged: an empty file would pass for "clean"."""
+    from driftd.errors import ConfigError
+    from driftd.model.report import ApplicationStatus
+
+    if any(one.status is not ApplicationStatus.UNKNOWN for one in report.applications):
+        return
+    told = [c for one in report.applications for c in one.conditions if c.severity == "error"]
+    told += [c for c in report.conditions if c.severity == "error"]
+    reasons = list(dict.fromkeys(condition.message for condition in told))
+    more = f"; and {len(reasons) - _REASONS} more" if len(reasons) > _REASONS else ""
+    raise ConfigError(
+        "no application could be judged, so no baseline is written",
+        hint="; ".join(reasons[:_REASONS]) + more if reasons else "driftd check says why",
+    )
+
+
+def _head(
+    report: DriftReport, left_out: tuple[LeftOut, ...], *, entries: int, key: bool
+) -> Iterator[str]:
     """Comments: what the file is, and what is not in it."""
     from driftd.cli.terminal import printable
 
     yield f"# Findings of {report.generated_at} that are accepted until they expire."
+    if not (entries or left_out):
+        yield f"# {_NOTHING}, so it has no entries; everything new is told."
     yield "# Review it, say who owns each entry and why it may stay, and commit it."
     yield "# Use it with: driftd check --baseline FILE" + (" --hash-key-file KEY" if key else "")
     by_reason: dict[str, list[LeftOut]] = {}

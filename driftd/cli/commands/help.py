@@ -58,5 +58,5 @@ def _unknown(topic: str) -> ConfigError:
 
     names = [*TOPICS, *COMMANDS]
     near = difflib.get_close_matches(topic.lower(), names, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"topics: {', '.join(TOPICS)}"
+    hint = (f"did you mean {near[0]}? " if near else "") + f"topics: {', '.join(TOPICS)}"
     return ConfigError(f"there is no help topic {topic!r}", hint=hint)

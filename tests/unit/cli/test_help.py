@@ -1,7 +1,9 @@
 """`driftd help`: topics, commands, and that what the topics say is there."""
 
+import itertools
 import re
 import shlex
+import textwrap
 from pathlib import Path
 
 import click
@@ -10,11 +12,38 @@ import pytest
 from driftd.cli import topic_pages
 from driftd.cli.main import COMMANDS
 from driftd.cli.main import driftd as root
+from driftd.controller.baselines import load_acceptance
 from driftd.model.report import ChangeClass, ResourceStatus
 
 FOLDER = Path(topic_pages.__file__).parent / "topics"
 TOPICS = sorted(topic_pages.TOPICS)
 _SPAN = re.compile(r"`([^`]+)`")
+_FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+
+
+def example(driftd, topic, folder):
+    """The example of a topic as a person copies it from the terminal, in a file."""
+    lines = driftd("help", topic).stdout.splitlines()
+    first = lines.index("    apiVersion: driftd.io/v1")
+    body = itertools.takewhile(bool, lines[first:])
+    file = folder / f"{topic}.yaml"
+    file.write_text(textwrap.dedent("\n".join(body)))
+    return file
+
+
+def test_the_example_baseline_loads(driftd, tmp_path):
+    """What the topic shows is a valid baseline, of a change and of a whole object."""
+    file = example(driftd, "baseline", tmp_path)
+    change, whole = load_acceptance([file]).baselines
+    assert (change.entry.path, whole.entry.status) == ("f:spec/f:replicas", "Extra")
+    assert re.fullmatch("sha256:[0-9a-f]{64}", change.entry.value)
+
+
+def test_the_example_suppressions_load(driftd, tmp_path):
+    """What the topic shows is a valid suppression file."""
+    file = example(driftd, "suppressions", tmp_path)
+    (entry,) = load_acceptance(suppressions=[file]).suppressions
+    assert [one.text for one in entry.paths] == ["containers[name=app].resources", "spec.replicas"]
 
 
 def test_every_page_is_listed():
@@ -35,7 +64,7 @@ def test_list(driftd):
 @pytest.mark.parametrize("width", [40, 80])
 def test_pages_fit(topic, width):
     """A page has no marks of Markdown and no line wider than the terminal, commands excepted."""
-    text = topic_pages.rendered(topic_pages.source(topic), width)
+    text = topic_pages.rendered(_FENCE.sub("", topic_pages.source(topic)), width)
     assert not re.search(r"[`|#]|\]\(", text)
     long = [line for line in text.splitlines() if len(line) > width]
     assert [line for line in long if not re.match(r" +(driftd|clusterrole|\S+$)", line)] == []
@@ -48,7 +77,7 @@ def test_commands_are_real(topic):
     for name in COMMANDS:
         command = root.get_command(click.Context(root), name)
         flags |= {flag for one in command.params for flag in (*one.opts, *one.secondary_opts)}
-    for span in _SPAN.findall(topic_pages.source(topic)):
+    for span in _SPAN.findall(_FENCE.sub("", topic_pages.source(topic))):
         words = shlex.split(span)
         if words[0] == "driftd" and len(words) > 1:
             command = root.get_command(click.Context(root), words[1])
@@ -80,10 +109,12 @@ def test_command(driftd):
     [("exitcodes", "did you mean exit-codes?"), ("chekc", "did you mean check?")],
 )
 def test_unknown(driftd, asked, told):
-    """An unknown topic is one line that names the nearest; exit 2."""
+    """An unknown topic is one line that names the nearest, and all topics; exit 2."""
     result = driftd("help", asked)
     assert result.exit_code == 2
-    assert result.stderr == f"error: there is no help topic {asked!r}; {told}\n"
+    topics = ", ".join(topic_pages.TOPICS)
+    wanted = f"error: there is no help topic {asked!r}; {told} topics: {topics}\n"
+    assert result.stderr == wanted
 
 
 def test_nothing_near(driftd):

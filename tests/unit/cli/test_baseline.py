@@ -1,0 +1,59 @@
+"""`driftd baseline`: what it writes, and what it says where there is nothing to write."""
+
+from datetime import date
+
+import msgspec
+import pytest
+import yaml
+
+from driftd.cli import calls
+from driftd.controller.baselines import load_acceptance
+from driftd.model.report import ApplicationStatus
+from driftd.policy.baseline import captured
+
+
+@pytest.fixture
+def seen(monkeypatch, sample):
+    """Let `driftd baseline` see what a test sets."""
+
+    class Seen:
+        report = sample.bad_night()
+
+    def baseline(_options, _narrator, **_fields):
+        found, left_out = captured(Seen.report.applications, expires=date(2030, 6, 30))
+        return Seen.report, found, left_out
+
+    monkeypatch.setattr(calls, "baseline", baseline)
+    return Seen
+
+
+def test_nothing_judged(driftd, seen, sample, tmp_path):
+    """Where every application is Unknown there is no file: exit 2, with the reasons."""
+    app = msgspec.structs.replace(
+        sample.unreachable(), status=ApplicationStatus.UNKNOWN, resources=(), complete=False
+    )
+    seen.report = sample.report_of(app)
+    file = tmp_path / "baseline.yaml"
+    result = driftd("baseline", "--file", str(file))
+    assert (result.exit_code, result.stdout, file.exists()) == (2, "", False)
+    line = result.stderr.splitlines()[-1]
+    assert line.startswith("error: no application could be judged, so no baseline is written; ")
+    assert app.conditions[0].message in line
+
+
+def test_nothing_found(driftd, seen, sample, tmp_path):
+    """Where all is as Git says the file has no entries, says so, and loads."""
+    seen.report = sample.report_of(sample.synced("quiet", 2))
+    file = tmp_path / "baseline.yaml"
+    result = driftd("baseline", "--file", str(file))
+    said = "Nothing was found that a baseline could accept"
+    assert (result.exit_code, said in result.stderr) == (0, True)
+    assert f"# {said}, so it has no entries" in file.read_text()
+    assert yaml.safe_load(file.read_text())["entries"] == []
+    assert load_acceptance([file]).baselines == ()
+
+
+def test_expires_is_a_number_of_days(driftd):
+    """The help says that it is days and not a date."""
+    text = " ".join(driftd("baseline", "--help").stdout.split())
+    assert "Number of days, counted from today (UTC), that the entries hold" in text
