@@ -1,7 +1,8 @@
 """Detection on three real clusters: clean after every way of deploying, exact after drift.
 
-The seeds are printed. More of them, on the first way of deploying:
-`DRIFTD_TEST_SEEDS=7,8 pytest -s tests/e2e/test_detection.py -k server-side`.
+Each cluster is deployed to in another way. `DETECTION_WAYS=all` takes each way on all three as
+well. The seeds are printed. More of them, on the mixed clusters:
+`DRIFTD_TEST_SEEDS=7,8 pytest -s tests/e2e/test_detection.py`.
 """
 
 from __future__ import annotations
@@ -33,7 +34,12 @@ from tests.testbed.processes import wait_until
 pytestmark = [pytest.mark.cluster, pytest.mark.full]
 
 EXAMPLE = Path(__file__).parents[1] / "fixtures" / "kubernetes-gitops"
-SEEDS = {"server-side": (20261,), "client-side": (20262,), "helm": (20263,)}
+MIXED = "mixed"
+PLANS = {MIXED: WAYS}
+"""The way of each environment, by the name of the whole."""
+if os.environ.get("DETECTION_WAYS") == "all":
+    PLANS |= {way.name: (way,) * len(ENVIRONMENTS) for way in WAYS}
+SEEDS = {MIXED: (20264,), "server-side": (20261,), "client-side": (20262,), "helm": (20263,)}
 AGAIN = {
     "server-side": Way("client-side over it", server_side=False, charts="kubectl"),
     "client-side": Way(
@@ -45,7 +51,7 @@ AGAIN = {
 }
 """The second deployment, where it is another one than the first: fields get two owners."""
 MORE_SEEDS = tuple(int(seed) for seed in os.environ.get("DRIFTD_TEST_SEEDS", "").split(",") if seed)
-CHANGES = 20
+CHANGES = 40
 KEPT = ("Namespace", "CustomResourceDefinition", "PersistentVolumeClaim")
 """Kinds that hold others' content: undone in place."""
 DETECTOR = "system:serviceaccount:driftd:driftd-detect"
@@ -58,9 +64,9 @@ def say(text: str) -> None:
 
 @dataclass(slots=True)
 class Fleet:
-    """Three clusters with the example repository deployed in one way."""
+    """Three clusters with the example repository deployed in one way, or each in its own."""
 
-    way: Way
+    name: str
     sites: list[Site]
     clusters: dict[str, ControlPlane]
     repository: Path
@@ -73,7 +79,7 @@ class Fleet:
     def look(self) -> Look:
         """What `driftd check` says, with the detector's credentials."""
         seen = look(self.repository, self.kubeconfig, self.home)
-        say(f"{self.way.name}: driftd check {seen.seconds:.1f} s, exit {seen.exit_code}")
+        say(f"{self.name}: driftd check {seen.seconds:.1f} s, exit {seen.exit_code}")
         return seen
 
     def objects(self) -> dict[str, Objects]:
@@ -90,12 +96,12 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="module", params=WAYS, ids=lambda way: way.name)
+@pytest.fixture(scope="module", params=PLANS)
 def fleet(
     request: pytest.FixtureRequest, repository: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Fleet]:
-    """Fresh clusters for each way, deployed and settled."""
-    way: Way = request.param
+    """Fresh clusters, deployed and settled."""
+    name: str = request.param
     home = tmp_path_factory.mktemp("home")
     started = time.monotonic()
     with control_planes(*ENVIRONMENTS, audit="Metadata") as clusters:
@@ -104,10 +110,13 @@ def fleet(
             home / "kubeconfig", [cluster.access("detector") for cluster in clusters.values()]
         )
         desired, targets, jsonnet = rendered(repository, kubeconfig)
-        sites = [Site(name, clusters[name], repository, way, jsonnet) for name in ENVIRONMENTS]
+        sites = [
+            Site(environment, clusters[environment], repository, way, jsonnet)
+            for environment, way in zip(ENVIRONMENTS, PLANS[name], strict=True)
+        ]
         deploy(sites)
-        say(f"{way.name}: start {up - started:.1f} s, deploy {time.monotonic() - up:.1f} s")
-        yield Fleet(way, sites, clusters, repository, kubeconfig, home, desired, targets)
+        say(f"{name}: start {up - started:.1f} s, deploy {time.monotonic() - up:.1f} s")
+        yield Fleet(name, sites, clusters, repository, kubeconfig, home, desired, targets)
 
 
 def rendered(
@@ -175,7 +184,7 @@ def undo(fleet: Fleet) -> None:
 
 
 def test_deployed_is_clean(fleet: Fleet) -> None:
-    """After this way of deploying nothing is reported, of any class, and the exit code is 0."""
+    """After each way of deploying nothing is reported, of any class, and the exit code is 0."""
     seen = fleet.look()
     assert_clean(seen)
     assert len(list(seen.resources())) == len(fleet.desired)
@@ -183,14 +192,13 @@ def test_deployed_is_clean(fleet: Fleet) -> None:
 
 def test_deployed_again_is_clean(fleet: Fleet) -> None:
     """Deploying the same revision over it, in the other way if there is one, reports nothing."""
-    way = AGAIN.get(fleet.way.name, fleet.way)
-    deploy([replace(site, way=way) for site in fleet.sites])
+    deploy([replace(site, way=AGAIN.get(site.way.name, site.way)) for site in fleet.sites])
     assert_clean(fleet.look())
 
 
 def test_random_drift_is_found_exactly(fleet: Fleet) -> None:
-    """Each of 20 random changes is found at its place with its author, and nothing else is."""
-    seeds = SEEDS[fleet.way.name] + (MORE_SEEDS if fleet.way == WAYS[0] else ())
+    """Each of 40 random changes is found at its place with its author, and nothing else is."""
+    seeds = SEEDS[fleet.name] + (MORE_SEEDS if fleet.name == MIXED else ())
     problems: list[str] = []
     for number, seed in enumerate(seeds):
         if number:
@@ -199,10 +207,10 @@ def test_random_drift_is_found_exactly(fleet: Fleet) -> None:
         started = time.monotonic()
         fleet.drift = random_drift(seed, CHANGES, fleet.targets, fleet.objects(), fleet.desired)
         everywhere(fleet.sites, Site.notice)
-        say(f"{fleet.way.name}: seed {seed}, changed in {time.monotonic() - started:.1f} s")
+        say(f"{fleet.name}: seed {seed}, changed in {time.monotonic() - started:.1f} s")
         seen = fleet.look()
         result = score(fleet.drift, seen)
-        say(f"{fleet.way.name}: seed {seed}: {result}")
+        say(f"{fleet.name}: seed {seed}: {result}")
         problems += [f"seed {seed}: {problem}" for problem in result.problems]
         assert seen.exit_code == 1, seen.stderr
     assert problems == []
