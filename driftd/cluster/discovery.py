@@ -29,6 +29,7 @@ class DiscoveredResource(msgspec.Struct, frozen=True, rename="camel"):
     response_kind: ResponseKind | None = None
     scope: str = ""
     verbs: tuple[str, ...] = ()
+    short_names: tuple[str, ...] = ()
 
 
 class DiscoveredVersion(msgspec.Struct, frozen=True):
@@ -83,13 +84,14 @@ class CoreVersions(msgspec.Struct, frozen=True):
     versions: tuple[str, ...] = ()
 
 
-class ListedResource(msgspec.Struct, frozen=True):
+class ListedResource(msgspec.Struct, frozen=True, rename="camel"):
     """One entry of `APIResourceList`; subresources have a `/` in their name."""
 
     name: str
     kind: str
     namespaced: bool = False
     verbs: tuple[str, ...] = ()
+    short_names: tuple[str, ...] = ()
 
 
 class ResourceList(msgspec.Struct, frozen=True):
@@ -119,6 +121,7 @@ def aggregated_resources(document: bytes) -> tuple[list[ApiResource], dict[str, 
                     found.resource,
                     found.scope == "Namespaced",
                     found.verbs,
+                    found.short_names,
                 )
                 for found in version.resources
                 if found.response_kind is not None and found.response_kind.kind
@@ -146,7 +149,15 @@ def listed_resources(group_version: str, document: bytes) -> list[ApiResource]:
     """The resources of one group version, without subresources."""
     gvk = GVK.parse(group_version, "")
     return [
-        ApiResource(gvk.group, gvk.version, found.kind, found.name, found.namespaced, found.verbs)
+        ApiResource(
+            gvk.group,
+            gvk.version,
+            found.kind,
+            found.name,
+            found.namespaced,
+            found.verbs,
+            found.short_names,
+        )
         for found in msgspec.json.decode(document, type=ResourceList).resources
         if "/" not in found.name
     ]

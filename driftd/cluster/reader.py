@@ -20,6 +20,8 @@ class ApiResource(msgspec.Struct, frozen=True, order=True):
     plural: str
     namespaced: bool
     verbs: tuple[str, ...] = ()
+    short_names: tuple[str, ...] = ()
+    """What kubectl calls it too, such as `deploy`."""
 
     @property
     def gvk(self) -> GVK:

@@ -13,16 +13,18 @@ from msgspec import UNSET
 from driftd.clock import Clock
 from driftd.controller.baselines import Used, load_acceptance
 from driftd.controller.check import Looked, look
-from driftd.controller.declared import declare, refuse_unmatched
+from driftd.controller.declared import Declared, Entry, declare, refuse_unmatched
 from driftd.controller.explain_entries import EntryExplanation, explained
+from driftd.controller.kind_names import names_kind
 from driftd.controller.options import CheckOptions
 from driftd.controller.verdict import Verdict
 from driftd.controller.workspace import Progress, Workspace
 from driftd.diff.explain import Inspection, Place
 from driftd.diff.finding import ABSENT
-from driftd.diff.owners import Entry
+from driftd.diff.owners import Entry as OwnerEntry
 from driftd.diff.paths import pointer
 from driftd.errors import ConfigError
+from driftd.model.choices import listed
 from driftd.model.counts import counted
 from driftd.model.report import API_VERSION, Change, ReportCondition, ResourceReport, WireStruct
 from driftd.model.resource import Manifest, ResourceKey
@@ -40,7 +42,10 @@ class Question:
 
     application: str
     resource: str
-    """`KIND/NAME`, `KIND.GROUP/NAME` or `KIND/NAMESPACE/NAME`; the kind in any case."""
+    """`KIND[.GROUP]/[NAMESPACE/]NAME`; the kind in any case, also a plural or a short name.
+
+    Without `application` it begins with `APPLICATION/`, as a line of `-o name` does.
+    """
     path: str = ""
     """A JSON pointer or the readable form of tables; empty for the whole object."""
 
@@ -117,6 +122,8 @@ async def explain(
     acceptance = load_acceptance(options.baselines, options.suppressions, options.hash_key_file)
     declared = await declare(workspace, options, progress)
     refuse_unmatched(options, progress, declared)
+    if not question.application:
+        declared, question = _split(declared, question)
     if len(declared.entries) > 1:
         names = ", ".join(entry.application.qualified_name for entry in declared.entries)
         raise ConfigError(
@@ -163,6 +170,30 @@ async def explain(
     )
 
 
+def _split(declared: Declared, question: Question) -> tuple[Declared, Question]:
+    """The application and the object of `APPLICATION/KIND[.GROUP]/[NAMESPACE/]NAME`.
+
+    Names of applications may have slashes too: the longest one that there is counts.
+    """
+    found: dict[str, list[Entry]] = {}
+    for entry in declared.entries:
+        for name in {entry.application.name, entry.application.qualified_name}:
+            rest = question.resource.removeprefix(f"{name}/")
+            if rest != question.resource and rest.count("/") in (1, 2):
+                found.setdefault(name, []).append(entry)
+    if not found:
+        names = listed(sorted(one.application.name for one in declared.entries), question.resource)
+        raise ConfigError(
+            f"{question.resource} begins with no application's name", hint=f"declared are: {names}"
+        )
+    name = max(found, key=len)
+    resource = question.resource.removeprefix(f"{name}/")
+    return (
+        replace(declared, entries=tuple(found[name])),
+        replace(question, application=name, resource=resource),
+    )
+
+
 def find_resource(text: str, looked: Looked) -> ResourceReport:
     """The object of an application's report that `KIND[.GROUP]/[NAMESPACE/]NAME` names."""
     resources = looked.report.resources
@@ -170,12 +201,13 @@ def find_resource(text: str, looked: Looked) -> ResourceReport:
     if not slash or not place:
         raise ConfigError(f"{text!r} is not KIND/NAME", hint="write for example deployment/web")
     namespace, _, name = place.rpartition("/")
+    discovery = looked.view.discovery if looked.view else None
     found = [
         one
         for one in resources
         if one.name == name
         and (not namespace or one.namespace == namespace)
-        and _is_kind(kind.lower(), one, looked)
+        and names_kind(kind, one.group, one.kind, discovery)
     ]
     if len(found) == 1:
         return found[0]
@@ -185,7 +217,7 @@ def find_resource(text: str, looked: Looked) -> ResourceReport:
             hint="choose one of: " + ", ".join(_label(one, full=True) for one in found),
         )
     hook = next((m for m in looked.desired.not_compared if m.key.name == name), None)
-    if hook is not None and hook.key.kind.lower() == kind.lower().partition(".")[0]:
+    if hook is not None and names_kind(kind, hook.key.group, hook.key.kind, discovery):
         raise ConfigError(
             f"{hook.key} is a hook, or a Job that the cluster collects: rendered, never compared"
         )
@@ -209,18 +241,6 @@ def _unknown_resource(text: str, looked: Looked) -> ConfigError:
         objects = counted(len(names), "object")
         hint = f"driftd check {looked.report.name} --show all lists its {objects}"
     return ConfigError(f"{looked.report.name} has no object {text}", hint=hint)
-
-
-def _is_kind(wanted: str, resource: ResourceReport, looked: Looked) -> bool:
-    kind, _, group = wanted.partition(".")
-    if group and group != resource.group:
-        return False
-    spellings = {resource.kind.lower()}
-    discovery = looked.view.discovery if looked.view else None
-    served = discovery and discovery.preferred(resource.group, resource.kind)
-    if served:
-        spellings.add(served.plural)
-    return kind in spellings
 
 
 def _label(resource: ResourceReport, *, full: bool) -> str:
@@ -312,7 +332,7 @@ def _explained(place: Place, changes: tuple[Change, ...]) -> PlaceExplanation:
     )
 
 
-def _owner(entry: Entry) -> Owner:
+def _owner(entry: OwnerEntry) -> Owner:
     return Owner(
         manager=entry.manager,
         operation=entry.operation,

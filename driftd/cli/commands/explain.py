@@ -41,6 +41,7 @@ _STATUS = {
 @click.argument(
     "resource",
     metavar="KIND[.GROUP]/[NAMESPACE/]NAME",
+    default="",
     shell_complete=completing.resource_names,
 )
 @click.argument("path", metavar="[PATH]", default="")
@@ -55,6 +56,9 @@ def explain_command(application: str, resource: str, path: str, output: str, **f
     rules, what entries of --baseline and --suppressions files accept or no longer accept, and what
     healing would do. Only reads.
 
+    KIND is written as for kubectl: also a plural or a short name (deploy, svc), in any case. A line
+    of driftd check -o name may stand in place of both arguments.
+
     PATH is a JSON pointer or the form that tables print, for example spec.replicas or
     containers[name=app].image; without it every difference of the object is explained.
 
@@ -65,7 +69,9 @@ def explain_command(application: str, resource: str, path: str, output: str, **f
     from driftd.cli.terminal import printable, width_of
     from driftd.model.report import ResourceStatus
 
-    chosen = options.look_options(flags, names=(application,)) | options.baseline_options(flags)
+    application, resource, path = asked(application, resource, path)
+    names = (application,) if application else ()
+    chosen = options.look_options(flags, names=names) | options.baseline_options(flags)
     narrator = Narrator(quiet=flags["quiet"], verbose=flags["verbose"])
     try:
         found = calls.explain(
@@ -84,6 +90,34 @@ def explain_command(application: str, resource: str, path: str, output: str, **f
         for line in sentences(found, asked=bool(path)):
             sys.stdout.write(folded(printable(line), width) + "\n")
     return 2 if found.resource.status is ResourceStatus.UNKNOWN else 0
+
+
+def asked(application: str, resource: str, path: str) -> tuple[str, str, str]:
+    """The application, object and place that the arguments name.
+
+    They may be a line of `-o name`, quoted or as words, with or without its status, and a place:
+    then the application is empty, and the object begins with it.
+    """
+    from driftd.model.report import ResourceStatus
+
+    status, _, rest = application.strip().partition(" ")
+    if rest and status in set(ResourceStatus):
+        application = rest.strip()
+    elif status in set(ResourceStatus):
+        application, resource, path = resource, path, ""
+    if resource and not (application.count("/") > 1 and _is_place(resource)):
+        return application, resource, path
+    if application.count("/") < 2:
+        raise click.UsageError(
+            "Missing argument 'KIND/NAME': write driftd explain APP KIND/NAME, or a line of "
+            "driftd check -o name."
+        )
+    return "", application, resource or path
+
+
+def _is_place(text: str) -> bool:
+    """Whether an argument is a place rather than `KIND/NAME`."""
+    return text.startswith("/") or "/" not in text.partition("[")[0]
 
 
 def folded(line: str, width: int) -> str:

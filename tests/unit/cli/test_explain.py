@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from driftd.cli.commands.explain import folded
+import click
+import pytest
+
+from driftd.cli.commands.explain import asked, folded
 
 ORIGIN = (
     "  declared in  apps/ledger.yaml of https://github.com/example/repo.git at revision 3c4e42ca"
@@ -30,3 +33,32 @@ def test_short_lines_and_pipes_stay_as_they_are() -> None:
     """Nothing is changed that fits, or where no width is asked for."""
     assert folded(ORIGIN, 0) == ORIGIN
     assert folded("  Git       a  b", 30) == "  Git       a  b"
+
+
+LINE = "shop/deployment.apps/shop/web"
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (("OutOfSync", LINE), ("", LINE, "")),
+        (("OutOfSync", LINE, "spec.replicas"), ("", LINE, "spec.replicas")),
+        ((f"OutOfSync {LINE}",), ("", LINE, "")),
+        ((f"OutOfSync {LINE}", "spec.replicas"), ("", LINE, "spec.replicas")),
+        ((LINE,), ("", LINE, "")),
+        ((LINE, "/spec/replicas"), ("", LINE, "/spec/replicas")),
+        ((LINE, "containers[name=a/b].image"), ("", LINE, "containers[name=a/b].image")),
+        (("shop", "deploy/web", "spec"), ("shop", "deploy/web", "spec")),
+        (("argocd/prod/shop", "deploy/web"), ("argocd/prod/shop", "deploy/web", "")),
+    ],
+)
+def test_a_line_of_names_can_be_pasted(words, meant):
+    """A line of `-o name` is read as it is, quoted or not, and a place may follow it."""
+    assert asked(*words, *[""] * (3 - len(words))) == meant
+
+
+def test_an_object_is_missing():
+    """An application alone, or with its status, is not enough, and the error says what is."""
+    for words in (("shop", "", ""), ("Unknown", "shop", ""), ("Unknown shop", "", "")):
+        with pytest.raises(click.UsageError, match="Missing argument 'KIND/NAME'"):
+            asked(*words)

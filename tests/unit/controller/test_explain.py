@@ -96,3 +96,25 @@ async def test_unknown_names(world: World, resource: str, path: str, app: str, h
     with pytest.raises(ConfigError) as caught:
         await ask(world, resource, path, app=app)
     assert hint in caught.value.hint
+
+
+async def test_a_line_of_names_is_split_by_what_is_declared(world: World) -> None:
+    """The longest application that a line begins with is its application."""
+    world.paint("shop", "red")
+    found = await explain(
+        world.workspace,
+        CheckOptions(repo=world.repo.path),
+        Question(application="", resource="shop/cm/shop/shop"),
+        progress=world.progress,
+        clock=Clock(),
+    )
+    assert (found.application, found.resource.name) == ("shop", "shop")
+    with pytest.raises(ConfigError, match="begins with no application's name") as caught:
+        await explain(
+            world.workspace,
+            CheckOptions(repo=world.repo.path),
+            Question(application="", resource="shpo/cm/shop/shop"),
+            progress=world.progress,
+            clock=Clock(),
+        )
+    assert caught.value.hint.startswith("declared are: ")
