@@ -197,15 +197,20 @@ class _Table:
     def _unchecked(
         self, quiet: Sequence[ApplicationReport], applications: Sequence[ApplicationReport]
     ) -> None:
-        """What was not looked at in applications that have no entry of their own."""
+        """What was not looked at in applications that have no entry of their own.
+
+        A reason that an entry above tells is not told again.
+        """
         several = len({_cluster(app) for app in applications}) > 1
         found = unchecked.by_reason(
             (_cluster(app) if several else "", one) for app in quiet for one in app.resources
         )
-        if found:
-            self._line()
+        silent = {id(app) for app in quiet}
+        loud = [one for app in applications if id(app) not in silent for one in app.resources]
+        told = unchecked.of_group(loud)
         for reason, placed in found.items():
-            self._unchecked_group(f"{unchecked.count_of(placed)} of these", reason, placed, 0)
+            what = f"{unchecked.count_of(placed)} of these"
+            self._unchecked_group(what, "" if reason in told else reason, placed, 0)
 
     def _unchecked_group(
         self, what: str, reason: str, placed: Sequence[unchecked.Placed], indent: int

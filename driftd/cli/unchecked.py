@@ -56,10 +56,16 @@ def count_of(placed: Sequence[Placed]) -> str:
 
 
 def names_of(placed: Sequence[Placed], *, whole: bool, more: str = "") -> str:
-    """The names, the first ones unless `whole`; `more` is how to get the rest."""
-    shown = placed if whole else placed[:NAMED]
-    listed = ", ".join(_name(one, kind=not _are_secrets(placed)) for one in shown)
-    rest = len(placed) - len(shown)
+    """The names, the first ones unless `whole`; `more` is how to get the rest.
+
+    Names that occur on several clusters stand there once.
+    """
+    clusters: dict[str, list[str]] = {}
+    for cluster, resource in placed:
+        clusters.setdefault(_name(resource, kind=not _are_secrets(placed)), []).append(cluster)
+    shown = list(clusters.items())[: None if whole else NAMED]
+    listed = ", ".join(name + _on(found, whole=whole) for name, found in shown)
+    rest = len(placed) - sum(len(found) for _, found in shown)
     return listed + (f" and {rest} more{more}" if rest else "")
 
 
@@ -86,8 +92,15 @@ def _are_secrets(placed: Sequence[Placed]) -> bool:
     return all((one.group, one.kind) == ("", "Secret") for _, one in placed)
 
 
-def _name(placed: Placed, *, kind: bool) -> str:
-    cluster, resource = placed
+def _name(resource: ResourceReport, *, kind: bool) -> str:
     name = findings.object_name(resource)
-    name = name if kind else name.partition(" ")[2]
-    return f"{name} on {findings.one_line(cluster)}" if cluster else name
+    return name if kind else name.partition(" ")[2]
+
+
+def _on(clusters: Sequence[str], *, whole: bool) -> str:
+    """The clusters that have an object; nothing where there is only one in all."""
+    if not any(clusters):
+        return ""
+    if len(clusters) > 1 and not whole:
+        return f" on {counted(len(clusters), 'cluster')}"
+    return f" on {', '.join(findings.one_line(cluster) for cluster in clusters)}"

@@ -278,7 +278,7 @@ class Verdict:
             return self._report(manifest, status, text if status is ResourceStatus.PENDING else "")
         error = listing.errors.get(key.namespace) or listing.errors.get("")
         if isinstance(error, Forbidden) and key.group == "" and key.kind == "Secret":
-            text = "no permission to list Secrets; grant get and list on secrets to compare them"
+            text = "no permission to list Secrets; grant get and list to compare them"
             return self._report(manifest, ResourceStatus.NOT_CHECKED, text)
         text = error.message if error else "the list of its kind is incomplete"
         return self._report(manifest, ResourceStatus.UNKNOWN, text)

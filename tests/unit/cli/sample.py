@@ -244,8 +244,7 @@ def production():
                     "Secret",
                     f"production-app1-{name}",
                     status=ResourceStatus.NOT_CHECKED,
-                    reason="no permission to list Secrets; "
-                    "grant get and list on secrets to compare them",
+                    reason="no permission to list Secrets; grant get and list to compare them",
                 )
                 for name in ("tls", "database", "registry", "smtp")
             ),

@@ -191,6 +191,17 @@ def test_what_was_not_checked_is_told_beside_synced(printed, golden, sample):
     golden.check("not-checked.txt", text)
 
 
+def test_a_reason_that_an_entry_tells_is_not_told_again(printed, sample):
+    """Secrets of Synced applications are named without the reason that stands above already."""
+    loud, quiet = sample.production(), _not_checked(sample, "shop", "east", "database")
+    reason = "no permission to list Secrets; grant get and list to compare them"
+    left_out = msgspec.structs.replace(quiet.resources[1], reason=reason)
+    quiet = msgspec.structs.replace(quiet, resources=(left_out,))
+    text = printed(sample.report_of(loud, quiet))
+    assert "\nNotChecked 1 Secret of these: production-app1/database on east\n" in text
+    assert text.count(reason) == 1
+
+
 def test_all_names_that_were_not_checked(printed, sample):
     """With `--show all` each application that holds some is an entry with their names."""
     app = _not_checked(sample, "shop", "east", "a", "b", "c", "d")
