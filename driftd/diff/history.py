@@ -7,7 +7,7 @@ owned. Places and values are digests, but for the few places that may have to be
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import ROUND_CEILING, Decimal, InvalidOperation
 from hashlib import blake2b
 from typing import Any, Final
@@ -172,21 +172,18 @@ class Digester:
         self._sealer = sealer
         self.key_mark = HIDDEN
         """Stands for the key, and gives nothing of it away."""
-        if sealer is not None and self._secret(("data",)):
+        if sealer is not None and mask.is_sensitive(key, ("data",)):
             nobody = ResourceKey("", "", "", "")
             self.key_mark = digest(sealer.seal(nobody, "", "key", ABSENT, ABSENT).encode())
 
     def value(self, place: str, names: Sequence[str], value: Json) -> int:
         """The digest of a value at `place`; `names` are the place's, list steps as `*`."""
-        if not self._secret(names):
+        if not mask.is_sensitive(self._key, names):
             return digest(scalars.canonical(value))
         if self._sealer is None:
             return HIDDEN
         sealed = self._sealer.seal(self._key, place, "history", ABSENT, value)
         return digest(sealed.encode())
-
-    def _secret(self, names: Sequence[str]) -> bool:
-        return mask.is_sensitive(self._key, names)
 
 
 def entry_digests(entries: Iterable[Entry]) -> tuple[EntryDigest, ...]:
@@ -209,39 +206,52 @@ def marks(view: Mapping[str, Any], node: Node, digester: Digester) -> dict[str, 
 
     Values that the schema knows several spellings of have one digest.
     """
-    return dict(_struct_marks(view, node, "", (), digester))
+    found: dict[str, int] = {}
+    _struct_marks(view, node, "", (), digester, found)
+    return found
 
 
 def _struct_marks(
-    value: Mapping[str, Any], node: Node, prefix: str, names: tuple[str, ...], digester: Digester
-) -> Iterator[tuple[str, int]]:
+    value: Mapping[str, Any],
+    node: Node,
+    prefix: str,
+    names: tuple[str, ...],
+    digester: Digester,
+    found: dict[str, int],
+) -> None:
     for name, inner in value.items():
-        if inner is None:
-            continue
-        place = f"{prefix}f:{escape(name)}"
-        yield from _marks(inner, node.child(name), place, (*names, name), digester)
+        if inner is not None:
+            place = f"{prefix}f:{escape(name)}"
+            _mark(inner, node.child(name), place, (*names, name), digester, found)
 
 
-def _marks(
-    value: Json, node: Node, place: str, names: tuple[str, ...], digester: Digester
-) -> Iterator[tuple[str, int]]:
-    if isinstance(value, dict) and value:
-        yield from _struct_marks(value, node, place + "/", names, digester)
-    elif isinstance(value, list) and node.shape is Shape.LIST_MAP:
-        yield place, PRESENT
+def _mark(
+    value: Json,
+    node: Node,
+    place: str,
+    names: tuple[str, ...],
+    digester: Digester,
+    found: dict[str, int],
+) -> None:
+    if not isinstance(value, dict | list) or not value:
+        found[place] = digester.value(place, names, _spelt(value, node.scalar))
+    elif isinstance(value, dict):
+        _struct_marks(value, node, place + "/", names, digester, found)
+    elif node.shape is Shape.LIST_MAP:
+        found[place] = PRESENT
         for item in value:
             key = item_key(item, node.keys, node.key_defaults) if isinstance(item, dict) else None
             if key is not None:
                 inner = f"{place}/{escape(key)}"
-                yield inner, PRESENT
-                yield from _struct_marks(item, node.item, inner + "/", (*names, "*"), digester)
-    elif isinstance(value, list) and node.shape is Shape.SET:
+                found[inner] = PRESENT
+                _struct_marks(item, node.item, inner + "/", (*names, "*"), digester, found)
+    elif node.shape is Shape.SET:
         for item in value:
-            yield f"{place}/{escape(value_key(item))}", PRESENT
-    elif isinstance(value, list) and any(isinstance(item, dict) for item in value):
-        yield place, PRESENT  # the server fills in the elements
+            found[f"{place}/{escape(value_key(item))}"] = PRESENT
+    elif any(isinstance(item, dict) for item in value):
+        found[place] = PRESENT  # the server fills in the elements
     else:
-        yield place, digester.value(place, names, _spelt(value, node.scalar))
+        found[place] = digester.value(place, names, value)
 
 
 def _spelt(value: Json, scalar: Scalar) -> Json:
