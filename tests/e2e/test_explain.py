@@ -130,3 +130,16 @@ def test_nearest_are_named(site: Site, arguments: tuple[str, ...], told: str) ->
     assert seen.exit_code == 2
     assert told in seen.stderr
     assert "unexpected" not in seen.stderr
+
+
+def test_names_as_people_have_them(site: Site) -> None:
+    """Names of kinds work as in kubectl, and so does each line of `driftd check -o name`."""
+    flag = f"--kubeconfig={site.kubeconfig}"
+    for text in ("deploy/web", "DEPLOYMENTS/web", "deployments.apps/web", "svc/web"):
+        seen = site.run("explain", "web", text, flag)
+        assert seen.exit_code == 0, seen.stderr
+    (line,) = site.run("check", flag, "-o", "name").stdout.splitlines()
+    assert line == f"OutOfSync web/deployment.apps/{site.namespace}/web"
+    for words in (line.split(), [line], [*line.split(), "spec.replicas"]):
+        seen = site.run("explain", *words, flag)
+        assert (seen.exit_code, seen.stdout.startswith("Deployment ")) == (0, True), seen.stderr
