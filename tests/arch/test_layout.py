@@ -6,6 +6,7 @@ import ast
 import io
 import tokenize
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,19 @@ NOISE = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, token
 def name_of(path: Path) -> str:
     """A module as messages name it."""
     return path.relative_to(ROOT).as_posix()
+
+
+@cache
+def parsed(path: Path) -> tuple[str, ast.Module]:
+    """A module's source and tree."""
+    source = path.read_text()
+    return source, ast.parse(source)
+
+
+@cache
+def lines_of(path: Path) -> set[int]:
+    """A module's lines that hold code."""
+    return code_lines(*parsed(path))
 
 
 def code_lines(source: str, tree: ast.AST) -> set[int]:
@@ -57,10 +71,7 @@ def test_code_lines_counts_code_alone() -> None:
 
 def test_modules_are_small() -> None:
     """No module has more lines of code than a reader can hold."""
-    found = {}
-    for path in MODULES:
-        source = path.read_text()
-        found[name_of(path)] = len(code_lines(source, ast.parse(source)))
+    found = {name_of(path): len(lines_of(path)) for path in MODULES}
     assert {name: lines for name, lines in found.items() if lines > MODULE_LINES} == {}
 
 
@@ -70,10 +81,8 @@ def test_functions_are_small() -> None:
     for path in MODULES:
         if path.parent.name == "versions":
             continue
-        source = path.read_text()
-        tree = ast.parse(source)
-        lines = code_lines(source, tree)
-        for one in functions(tree):
+        lines = lines_of(path)
+        for one in functions(parsed(path)[1]):
             size = len(lines & set(range(one.lineno, (one.end_lineno or one.lineno) + 1)))
             found[f"{name_of(path)}:{one.lineno} {one.name}"] = size
     assert {name: size for name, size in found.items() if size > FUNCTION_LINES} == {}
@@ -82,7 +91,7 @@ def test_functions_are_small() -> None:
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_modules_say_what_they_are(path: Path) -> None:
     """Every module begins with a docstring whose first line is a sentence."""
-    text = ast.get_docstring(ast.parse(path.read_text())) or ""
+    text = ast.get_docstring(parsed(path)[1]) or ""
     first, _, rest = text.partition("\n\n")
     assert len(first.split()) >= 2, "the docstring is missing or one word"
     assert first.rstrip()[-1] in ".:", rest
@@ -120,7 +129,7 @@ def test_tests_say_what_they_prove() -> None:
     silent = [
         f"{name_of(path)}:{one.lineno} {one.name}"
         for path in sorted((ROOT / "tests").rglob("test_*.py"))
-        for one in functions(ast.parse(path.read_text()))
+        for one in functions(parsed(path)[1])
         if one.name.startswith("test_") and not ast.get_docstring(one)
     ]
     assert silent == []
@@ -146,7 +155,7 @@ def test_no_test_sleeps() -> None:
     found = [
         f"{name_of(path)}:{node.lineno}"
         for path in sorted((ROOT / "tests").rglob("test_*.py"))
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(parsed(path)[1])
         if isinstance(node, ast.Call)
         and ast.unparse(node.func) in waits
         # Letting other tasks run once is no waiting.

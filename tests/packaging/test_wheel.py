@@ -29,6 +29,7 @@ def build(kind: str, folder: Path) -> Path:
         check=True,
         capture_output=True,
         env=os.environ | {"SOURCE_DATE_EPOCH": "1700000000"},
+        timeout=300,
     )
     (archive,) = folder.iterdir()
     return archive
