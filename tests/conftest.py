@@ -24,6 +24,7 @@ LONGEST_FIRST = (
     "docs/test_commands.py",
     "e2e/test_bad_input.py",
     "e2e/test_inference.py",
+    "e2e/test_bad_manifests.py",
     "unit/demo/test_main.py",
     "property/test_history.py",
     "integration/test_example_repository.py",

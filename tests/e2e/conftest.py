@@ -1,0 +1,44 @@
+"""The site on which tests break one application beside two good ones."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.site import URL, Site, deploy, plant
+from tests.testbed.cluster import ControlPlane
+from tests.testbed.gitrepo import GitRepo
+
+
+@pytest.fixture(scope="session")
+def good_applications(
+    api_server: ControlPlane, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, GitRepo]:
+    """A namespace with the good applications, and the repository that declares them."""
+    namespace = api_server.create_namespace("bad-input")
+    repo = GitRepo(tmp_path_factory.mktemp("bad-input") / "gitops")
+    repo.set_remote(URL)
+    plant(repo, namespace)
+    deploy(api_server, namespace)
+    return namespace, repo
+
+
+@pytest.fixture
+def site(
+    api_server: ControlPlane,
+    good_applications: tuple[str, GitRepo],
+    tmp_path: Path,
+    private_environment: Path,
+) -> Site:
+    """A repository of the test's own, looked at with the read-only detector."""
+    namespace, repo = good_applications
+    shutil.copytree(repo.path, tmp_path / "gitops")
+    return Site(
+        repo=GitRepo(tmp_path / "gitops"),
+        cluster=api_server,
+        namespace=namespace,
+        kubeconfig=api_server.kubeconfig("detector"),
+        home=private_environment,
+    )
