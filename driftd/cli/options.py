@@ -303,21 +303,13 @@ state_flag = flag(
 )
 
 
-state_flag = flag(
-    "--state",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="File in which looks remember what they saw: finds what only a comparison with the last "
-    "look can tell. Made by the first look (driftd help state).",
-)
-
-
 def baseline_options(flags: Mapping[str, Any]) -> dict[str, Any]:
     """The flags of `baseline_flags` as fields of `CheckOptions`; those given."""
     fields = {
         "baselines": tuple(flags["baseline"]),
         "suppressions": tuple(flags["suppressions"]),
         "hash_key_file": flags["hash_key_file"],
+        "severity": flags["severity"],
         "state": flags.get("state"),
     }
     return {name: value for name, value in fields.items() if value}
@@ -360,5 +352,3 @@ def look_options(flags: Mapping[str, Any], *, names: tuple[str, ...] = ()) -> di
         "timeout": flags["timeout"],
         "concurrency": flags["concurrency"],
     }
-        "severity": flags["severity"],
-        "state": flags.get("state"),

@@ -205,21 +205,6 @@ class _ClusterLook:
         async def render(entry: Entry) -> Desired:
             self.progress(f"rendering {entry.application.name}")
             return await desired_state(
-    async def _consultation(self, target: ClusterTarget, shared: Look) -> Consultation | None:
-        """Who asks the cluster by dry runs, if that is wanted."""
-        opened, memory = self.workspace.open_oracle, self.workspace.oracles
-        if opened is None or not self.options.oracle:
-            return None
-        return Consultation(
-            opened(target),
-            DryRun(self.options.oracle),
-            target,
-            shared,
-            self.options.concurrency,
-            memory,
-            await admission_hash(shared) if memory is not None else "",
-        )
-
                 self.workspace,
                 entry,
                 discovery,
@@ -297,6 +282,7 @@ class _ClusterLook:
             verdict.live,
             self.workspace.sandbox,
             shared=self.declared.customizations.ignore,
+            severities=self.workspace.severities,
         )
         resources = await with_places(self.workspace, desired, resources, urls=self.declared.urls)
         # Other applications' verdicts must not wait for a long one.
@@ -333,7 +319,6 @@ def summarise(applications: Sequence[ApplicationReport]) -> Summary:
     """Counts by status and class."""
     statuses = Counter(str(one.status) for one in applications)
     resources = Counter(
-            severities=self.workspace.severities,
         str(r.status) if r.ignored_by is UNSET else IGNORED
         for one in applications
         for r in one.resources

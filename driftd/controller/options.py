@@ -42,6 +42,8 @@ class CheckOptions:
     """Files of findings that are accepted for a while."""
     suppressions: tuple[Path, ...] = ()
     """Files of places whose changes are not told for a while."""
+    severity: Path | None = None
+    """File of severity rules that come before the shipped ones."""
     hash_key_file: Path | None = None
     """Holds the key that the values of baselines are hashed with."""
     state: Path | None = None
@@ -53,8 +55,6 @@ class CheckOptions:
             return False
         return not self.applications or any(
             _names(pattern, application) for pattern in self.applications
-    severity: Path | None = None
-    """File of severity rules that come before the shipped ones."""
         )
 
     def unmatched(self, applications: Iterable[Application]) -> tuple[str, ...]:

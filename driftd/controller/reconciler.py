@@ -72,7 +72,6 @@ class Reconciler:
         self.workspace = replace(
             self.workspace,
             memory=self.store,
-            memory=self.store,
             clusters=self._clusters,
             rendered=RenderMemory(),
             severities=self._severities.rules,
