@@ -15,7 +15,7 @@ from driftd.diff.extras import Subject
 from driftd.diff.fields import confirmed
 from driftd.diff.finding import ABSENT, Finding
 from driftd.diff.history import History, Moment
-from driftd.diff.owners import Entry, entries
+from driftd.diff.owners import Entry, elsewhere, entries
 from driftd.diff.paths import Path, names, pointer, ssa_path, ssa_segments
 from driftd.diff.prepare import LAST_APPLIED, desired_view, last_applied_view, live_view
 from driftd.diff.recall import Recall
@@ -159,6 +159,7 @@ def subject_of(
         facts=context.facts,
         created=created,
         strict=context.strict,
+        elsewhere=tuple(elsewhere(found, live)),
     )
 
 

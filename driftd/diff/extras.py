@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from driftd.diff import defaults, trusted
+from driftd.diff.attribute import sole_writer
 from driftd.diff.finding import Finding
 from driftd.diff.owners import (
     UNKNOWN_MANAGERS,
@@ -31,6 +32,7 @@ from driftd.model.resource import Json, ResourceKey
 
 _REPLICAS = ("spec", "replicas")
 _FINALIZERS = ("metadata", "finalizers")
+_CONVERTED = "autoscaling.alpha.kubernetes.io/"
 
 Excuses: TypeAlias = "dict[Path, str]"
 """Why an undeclared place is no finding, by place; filled in for those who ask for it."""
@@ -51,6 +53,8 @@ class Subject:
     """Strict mode reports every extra that no table excuses, whoever made it."""
     recall: Recall | None = None
     """What earlier looks say; None where there is no history."""
+    elsewhere: tuple[Entry, ...] = ()
+    """Entries of others that own, at another apiVersion, places that live lacks at this one."""
 
     @property
     def provenance_lost(self) -> bool:
@@ -334,7 +338,12 @@ class Extras:
         if live in ("", 0, False) or live == []:
             self.excuse(path, "an empty value that nobody owns says the same as no value")
             return []
-        told = recall.appeared(path, live) if recall is not None else None
+        if recall is None or not recall.known(path, live):
+            if subject.elsewhere or _is_converted(subject.key, place):
+                return [self._through_another_version(path, place, live)]
+            told = recall.appeared(path, live) if recall is not None else None
+        else:
+            told = None
         if recall is None or told is None:
             return [self._injected(path, live)]
         recall.note_told(ChangeKind.ADDED, path, told)
@@ -349,13 +358,33 @@ class Extras:
             )
         ]
 
+    def _through_another_version(self, path: Path, place: tuple[str, ...], live: Json) -> Finding:
+        """An extra without owner on an object that somebody wrote through another apiVersion.
+
+        What this version does not name it may keep in annotations, which nobody owns.
+        """
+        entries = list(self.subject.elsewhere)
+        change_class = ChangeClass.UNDECLARED
+        if entries and place[:2] != ("metadata", "annotations"):
+            change_class = self._foreign_class(place, live, entries)
+        versions = ", ".join(sorted({entry.api_version for entry in entries}))
+        return Finding(
+            ChangeKind.ADDED,
+            change_class,
+            path,
+            live=live,
+            writer=sole_writer(entries, place),
+            reason=f"nobody owns it, and somebody wrote through {versions or 'another apiVersion'} "
+            "what this one does not name",
+        )
+
     def _foreign_class(
         self, place: tuple[str, ...], live: Json, foreign: list[Entry]
     ) -> ChangeClass:
         kind, subject = self.subject.key.kind, self.subject
         if places.is_critical(kind, place) or places.holds_critical(kind, place, live):
             return ChangeClass.UNDECLARED
-        if places.is_review(place):
+        if places.is_review(place) and not _is_converted(subject.key, place):
             return ChangeClass.REVIEW
         if is_custom(subject.key.group) and all(self._writes_status(e) for e in foreign):
             return ChangeClass.REVIEW
@@ -367,6 +396,16 @@ class Extras:
             other.manager == entry.manager and "f:status" in other.fields
             for other in self.subject.entries
         )
+
+
+def _is_converted(key: ResourceKey, place: tuple[str, ...]) -> bool:
+    """Whether an annotation is where `autoscaling/v1` keeps fields that only v2 names."""
+    return (
+        key.group == "autoscaling"
+        and len(place) == len(("metadata", "annotations", "name"))
+        and place[1] == "annotations"
+        and place[2].startswith(_CONVERTED)
+    )
 
 
 def _once_declared(path: Path, live: Json, owners: list[Entry]) -> Finding:

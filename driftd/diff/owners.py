@@ -81,6 +81,49 @@ def _fold_string_data(entry: Entry) -> None:
     entry.sent = frozenset(name[2:] for name in plain if name.startswith("f:"))
 
 
+def elsewhere(found: Sequence[Entry], live: dict[str, Any]) -> list[Entry]:
+    """Entries of others that own, at another apiVersion, places that `live` lacks at its own.
+
+    Sets are kept at the version that was written; reading converts the object, not them.
+    """
+    own = live.get("apiVersion")
+    return [
+        entry
+        for entry in found
+        if entry.api_version != own
+        and not entry.deployer
+        and not entry.subresource
+        and any(
+            name not in ("f:metadata", "f:status") and _lacks(live, name, below)
+            for name, below in entry.fields.items()
+        )
+    ]
+
+
+def _lacks(value: Json, member: str, fields: dict[str, Any]) -> bool:
+    """Whether a value lacks what a set names at `member` or below."""
+    kind, _, rest = member.partition(":")
+    if member == "." or kind == "i":
+        return False
+    found: list[Json] = []
+    if kind == "f":
+        found = [value[rest]] if isinstance(value, dict) and rest in value else []
+    elif isinstance(value, list):
+        wanted = orjson.loads(rest)
+        found = [
+            item
+            for item in value
+            if (item == wanted if kind == "v" else isinstance(item, dict) and _has(item, wanted))
+        ]
+    if not found:
+        return True
+    return any(_lacks(found[0], name, below) for name, below in fields.items())
+
+
+def _has(item: dict[str, Any], keys: dict[str, Json]) -> bool:
+    return all(item.get(name) == value for name, value in keys.items())
+
+
 def roots(found: Sequence[Entry]) -> list[Owner]:
     """The owners at the root of an object."""
     return [(entry, entry.fields) for entry in found]

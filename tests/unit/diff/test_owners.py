@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from driftd.diff.owners import at_field, at_item, entries, item_key, roots, value_key
+from driftd.diff.owners import at_field, at_item, elsewhere, entries, item_key, roots, value_key
 
 DEPLOYERS = frozenset({"argocd-controller", "kubectl"})
 
@@ -86,3 +86,27 @@ def test_string_data_of_a_secret_is_its_data() -> None:
     assert (folded.sent, untouched.sent) == ({"b"}, frozenset())
     for other in ({"kind": "Secret", "apiVersion": "example.com/v1"}, {"kind": "ConfigMap"}):
         assert entries({**body, **other}, DEPLOYERS)[0].fields == sets
+
+
+@pytest.mark.parametrize(
+    ("fields", "lacks"),
+    [
+        ({"f:spec": {"f:a": {}}}, False),
+        ({"f:spec": {"f:b": {}}}, True),
+        ({"f:spec": {".": {}, "f:l": {'k:{"n":1}': {".": {}, "f:v": {}}}}}, False),
+        ({"f:spec": {"f:l": {'k:{"n":1}': {"f:w": {}}}}}, True),
+        ({"f:spec": {"f:l": {'k:{"n":2}': {}}}}, True),
+        ({"f:spec": {"f:s": {'v:"x"': {}, "i:0": {}}}}, False),
+        ({"f:spec": {"f:s": {'v:"y"': {}}}}, True),
+        ({"f:spec": {"f:a": {"f:b": {}}}}, True),
+        ({"f:metadata": {"f:labels": {"f:gone": {}}}, "f:status": {"f:x": {}}}, False),
+    ],
+)
+def test_places_of_another_version(fields: dict[str, Any], lacks: bool) -> None:
+    """Entries at another apiVersion stand out only if they own what this version does not have."""
+    spec = {"a": 1, "l": [{"n": 1, "v": 2}], "s": ["x"]}
+    body = {**live(entry("alice", fields, apiVersion="g/v2")), "apiVersion": "g/v1", "spec": spec}
+    found = entries(body, DEPLOYERS)
+    assert [one.manager for one in elsewhere(found, body)] == (["alice"] if lacks else [])
+    assert elsewhere(found, {**body, "apiVersion": "g/v2"}) == []
+    assert elsewhere(entries(body, frozenset({"alice"})), body) == []
