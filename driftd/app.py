@@ -257,6 +257,7 @@ def _look_options(settings: Settings) -> CheckOptions:
         namespace=settings.applications.namespace or None,
         timeout=clusters.timeout.seconds,
         concurrency=clusters.concurrency,
+        oracle=clusters.oracle,
     )
 
 
@@ -325,6 +326,15 @@ def _workspace(
         in_cluster=in_cluster_access() is not None,
         hub=hub,
     )
+
+
+def _oracle(options: CheckOptions, registry: ClusterRegistry) -> OpenOracle | None:
+    """How clusters are asked by dry runs: no client for it is made unless it is asked for."""
+    if not options.oracle:
+        return None
+    from driftd.cluster.oracle import KubeOracle
+
+    return lambda target: KubeOracle(registry.open(target).transport)
 
 
 async def _hub(

@@ -284,6 +284,61 @@ _BASELINE_FLAGS = (
 )
 
 
+_AUDIT_FLAGS = (
+    flag(
+        "--audit-log",
+        multiple=True,
+        metavar="[CLUSTER=]FILE",
+        help="Name the people behind changes from this audit log (JSON lines, EventList, exports "
+        "of GKE, EKS and AKS; also .gz). CLUSTER as in the report, where there are several. "
+        "Repeatable.",
+    ),
+    flag(
+        "--audit-window",
+        type=Duration(),
+        metavar="DURATION",
+        help="Only audit events of the last DURATION count (default: all).",
+    ),
+)
+
+
+def audit_flags(command: Command) -> Command:
+    """`--audit-log` and `--audit-window`."""
+    return _all(_AUDIT_FLAGS, command)
+
+
+oracle_flag = flag(
+    "--oracle",
+    type=click.Choice(("post", "put", "apply")),
+    help="Also ask each cluster what it would make of Git's manifests, by dry runs: post creates "
+    "them under other names, put replaces, apply is a server-side apply. Tells the values that "
+    "overridden defaults had and what admission makes. Stores nothing, but takes the rights of "
+    "the real write: create, update or patch on every declared kind.",
+)
+
+
+def audit_options(flags: Mapping[str, Any]) -> dict[str, Any]:
+    """The flags of audit logs as fields of `CheckOptions`; those given.
+
+    Raises `click.BadParameter` for files that do not exist.
+    """
+    from driftd.controller.options import AuditSource
+
+    sources = []
+    for value in flags["audit_log"]:
+        cluster, equals, path = ("", "", value) if Path(value).exists() else value.partition("=")
+        if equals and not cluster:
+            raise click.BadParameter(
+                f"{value!r} is not FILE or CLUSTER=FILE", param_hint="'--audit-log'"
+            )
+        file = Path(path if equals else value).expanduser()
+        if not file.is_file():
+            raise click.BadParameter(f"{str(file)!r} is not a file", param_hint="'--audit-log'")
+        sources.append(AuditSource(file, cluster if equals else ""))
+    fields = {"audit_logs": tuple(sources), "audit_window": flags["audit_window"]}
+    return {name: value for name, value in fields.items() if value}
+
+
 def baseline_flags(command: Command) -> Command:
     """`--baseline`, `--suppressions`, `--hash-key-file` and `--severity`."""
     return _all((*_BASELINE_FLAGS, _SEVERITY_FLAG), command)

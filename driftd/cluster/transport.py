@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from kubernetes_asyncio.client import ApiClient
 
 RETRIES = 5
+# With its parameter the client library passes bytes through instead of encoding them again.
+APPLY_TYPE = "application/apply-patch+yaml; charset=utf-8"
+"""The content type of a server-side apply."""
 EXEC_TIMEOUT = 30.0
 """Seconds that a credential plugin gets."""
 ANONYMOUS = "system:anonymous"

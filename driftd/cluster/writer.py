@@ -10,13 +10,9 @@ import msgspec
 from driftd.cluster import listing
 from driftd.cluster.discovery import display_name, resource_path
 from driftd.cluster.reader import ApiResource
-from driftd.cluster.transport import ApiStatus, Response, Transport
+from driftd.cluster.transport import APPLY_TYPE, ApiStatus, Response, Transport
 from driftd.errors import ClusterError
 from driftd.model.resource import LiveObject
-
-# With its parameter the client library passes bytes through instead of encoding them again.
-APPLY_TYPE = "application/apply-patch+yaml; charset=utf-8"
-
 
 _REFUSALS = (400, 403, 500)
 """More statuses with which an API server or its admission refuses an object."""

@@ -15,6 +15,7 @@ from msgspec import UNSET
 from driftd.aio import gather_isolated
 from driftd.clock import Clock, rfc3339
 from driftd.cluster.destinations import ClusterTarget
+from driftd.cluster.oracle import DryRun
 from driftd.controller.baselines import load_acceptance
 from driftd.controller.declared import Declared, Entry, declare, refuse_unmatched
 from driftd.controller.desired import Desired, desired_state, synced_state
@@ -22,6 +23,7 @@ from driftd.controller.judge import judge
 from driftd.controller.memory import left, open_state, recalled, save_state
 from driftd.controller.observed import ClusterView, Observation, observe, view_cluster
 from driftd.controller.options import CheckOptions
+from driftd.controller.oracles import Consultation, admission_hash
 from driftd.controller.places import with_places
 from driftd.controller.verdict import Look, Verdict, application_report, marks_of
 from driftd.controller.workspace import Progress, Workspace
@@ -157,6 +159,7 @@ class _ClusterLook:
     clock: Clock
     keep: bool
     sealer: Sealer | None
+    consultation: Consultation | None = None
 
     async def reports(self, target: ClusterTarget | None, entries: Sequence[Entry]) -> list[Looked]:
         view = await self._view(target) if target else None
@@ -185,7 +188,23 @@ class _ClusterLook:
             instance_label=hub.tracking.instance_label if hub else None,
             sealer=self.sealer,
         )
+        self.consultation = await self._consultation(target, shared)
         return [await self._isolated(one, shared) for one in desired]
+
+    async def _consultation(self, target: ClusterTarget, shared: Look) -> Consultation | None:
+        """Who asks the cluster by dry runs, if that is wanted."""
+        opened, memory = self.workspace.open_oracle, self.workspace.oracles
+        if opened is None or not self.options.oracle:
+            return None
+        return Consultation(
+            opened(target),
+            DryRun(self.options.oracle),
+            target,
+            shared,
+            self.options.concurrency,
+            memory,
+            await admission_hash(shared) if memory is not None else "",
+        )
 
     async def _view(self, target: ClusterTarget) -> ClusterView:
         self.progress(f"connecting to {target.name}")
@@ -275,6 +294,9 @@ class _ClusterLook:
             if synced is not None:
                 verdict = Verdict(desired, shared, synced, past)
                 resources = verdict.resources()
+        asked: list[Condition] = []
+        if self.consultation is not None:
+            resources, asked = await self.consultation.about(verdict, desired.manifests, resources)
         resources, told = await judge(
             application,
             resources,
@@ -287,7 +309,7 @@ class _ClusterLook:
         resources = await with_places(self.workspace, desired, resources, urls=self.declared.urls)
         # Other applications' verdicts must not wait for a long one.
         await asyncio.sleep(0)
-        conditions = (*desired.conditions, *told, *(past.conditions if past else ()))
+        conditions = (*desired.conditions, *asked, *told, *(past.conditions if past else ()))
         report = application_report(desired, resources, conditions, verdict.deployers)
         if past is None:
             return report, verdict.seals, None

@@ -10,6 +10,15 @@ from pathlib import Path
 from driftd.model.application import Application
 
 
+@dataclass(frozen=True, slots=True)
+class AuditSource:
+    """An audit log file and the cluster that it is of."""
+
+    path: Path
+    cluster: str = ""
+    """Empty for the only one."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckOptions:
     """The choices of a look; every field has a flag of `driftd check` and a setting of `run`."""
@@ -46,8 +55,14 @@ class CheckOptions:
     """File of severity rules that come before the shipped ones."""
     hash_key_file: Path | None = None
     """Holds the key that the values of baselines are hashed with."""
+    oracle: str = ""
+    """The dry run by which clusters are asked (`post`, `put` or `apply`); empty for none."""
     state: Path | None = None
     """The file through which looks know of the looks before them."""
+    audit_logs: tuple[AuditSource, ...] = ()
+    """Files that tell who made changes."""
+    audit_window: float | None = None
+    """Seconds of them that count, back from now; None for all."""
 
     def chooses(self, application: Application) -> bool:
         """Whether the look includes an application."""

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
 from driftd.cluster.destinations import ClusterTarget
 from driftd.cluster.hub import Hub
 from driftd.cluster.kubeconfig import KubeContext
+from driftd.cluster.oracle import Oracle
 from driftd.cluster.reader import ClusterReader
 from driftd.controller.rendered import RenderMemory
 from driftd.diff.schema import SchemaSet
+from driftd.model.severities import SeverityRules
 from driftd.sandbox.pool import SandboxPool
 from driftd.source.repositories import Repositories
 from driftd.store.protocol import Memory
-from driftd.model.severities import SeverityRules
+
+OpenOracle: TypeAlias = Callable[[ClusterTarget], Oracle]
+"""Opens the client that can only send dry runs, and nothing else."""
 
 Progress: TypeAlias = Callable[[str], None]
 """Takes what the look is doing; a text that begins with `note: ` is meant to stay."""
@@ -48,6 +53,27 @@ class SchemaMemory:
         self._sets[target] = (hashes, schemas)
 
 
+class OracleMemory:
+    """Answers of earlier looks, at most `size`; those that were used last stay."""
+
+    def __init__(self, size: int = 4096) -> None:
+        self._size = size
+        self._answers: OrderedDict[Hashable, bytes] = OrderedDict()
+
+    def get(self, question: Hashable) -> bytes | None:
+        """The answer to a question that was asked before."""
+        found = self._answers.get(question)
+        if found is not None:
+            self._answers.move_to_end(question)
+        return found
+
+    def keep(self, question: Hashable, answer: bytes) -> None:
+        """Remember an answer."""
+        self._answers[question] = answer
+        while len(self._answers) > self._size:
+            self._answers.popitem(last=False)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workspace:
     """The opened resources of one or many looks."""
@@ -62,9 +88,13 @@ class Workspace:
     in_cluster: bool = False
     hub: Hub | None = None
     schemas: SchemaMemory = field(default_factory=SchemaMemory)
+    severities: SeverityRules | None = None
+    """An operator's severity rules above the shipped ones; None for these alone."""
     rendered: RenderMemory | None = None
     """Renderings that later looks use again; None where there is one look."""
     memory: Memory | None = None
     """What earlier looks left behind; None where a look stands alone."""
-    severities: SeverityRules | None = None
-    """An operator's severity rules above the shipped ones; None for these alone."""
+    open_oracle: OpenOracle | None = None
+    """How to ask clusters by dry runs; None where nobody has opted in."""
+    oracles: OracleMemory | None = None
+    """Answers that later looks use again; None where there is one look."""

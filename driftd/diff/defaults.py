@@ -151,6 +151,11 @@ def _pulled_as(live: Json, image: str) -> bool:
     return bool(live == ("Always" if latest or untagged else "IfNotPresent"))
 
 
+def _volume_source(live: Json, desired: Struct, _live_parent: Struct) -> bool:
+    # A volume without any source is an empty folder.
+    return live == {} and not any(inner for name, inner in desired.items() if name != "name")
+
+
 def _target_port(live: Json, desired: Struct, _live_parent: Struct) -> bool:
     return type(live) is int and live == desired.get("port")
 
@@ -265,6 +270,7 @@ CONDITIONAL: Final[Mapping[tuple[str, str], Callable[[Json, Struct, Struct], boo
     ("v1.Container", "imagePullPolicy"): _image_pull_policy,
     ("v1.EphemeralContainer", "imagePullPolicy"): _image_pull_policy,
     ("v1.ImageVolumeSource", "pullPolicy"): _image_volume_policy,
+    ("v1.Volume", "emptyDir"): _volume_source,
     ("v1.ServicePort", "targetPort"): _target_port,
     ("v1.ResourceRequirements", "requests"): _requests,
     ("v1.JobSpec", "backoffLimit"): _backoff_limit,
@@ -287,6 +293,7 @@ CONDITIONAL: Final[Mapping[tuple[str, str], Callable[[Json, Struct, Struct], boo
     ("v1.LimitRangeItem", "defaultRequest"): _limit_request,
 }
 """Defaults that depend on sibling fields (catalogue row 2)."""
+
 
 def with_derived(node: Node, field: str, desired: Json, parent: Struct, live: Json) -> Json:
     """`desired` with the members that the server derives from sibling fields of its parent.

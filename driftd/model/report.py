@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -92,6 +92,37 @@ class ReportOrigin(WireStruct, frozen=True, kw_only=True, omit_defaults=True):
     """
 
 
+class AuditedAuthor(TypedDict, total=False):
+    """Who made a write, as the cluster's audit log says."""
+
+    user: str
+    """The user who authenticated; of a service account `system:serviceaccount:NAMESPACE:NAME`."""
+    groups: list[str]
+    impersonatedUser: str
+    """Whom the user acted as."""
+    userAgent: str
+    sourceIPs: list[str]
+    verb: str
+    auditID: str
+    time: str
+    """When the API server answered the write (RFC 3339)."""
+
+
+class Attribution(AuditedAuthor, total=False):
+    """What is known of a change's author beyond the object itself."""
+
+    writes: int
+    """Writes of this person that may have made the change, if several; the last one is told."""
+    candidates: list[AuditedAuthor]
+    """Where the log cannot tell which of several made the change: the latest ones, at most 5."""
+    more: int
+    """Further candidates."""
+    after: str
+    """The last look that did not see the change (RFC 3339)."""
+    before: str
+    """The first look that saw it."""
+
+
 class Change(WireStruct, frozen=True, kw_only=True, omit_defaults=True):
     """One field that differs."""
 
@@ -104,12 +135,14 @@ class Change(WireStruct, frozen=True, kw_only=True, omit_defaults=True):
     """`managedFields` notation, segments joined by `/`, with `~` and `/` escaped as in RFC 6901."""
     desired: Any = UNSET
     live: Any = UNSET
+    expected: Any = UNSET
+    """What the API server would store here for Git's manifest, as an oracle said (`--oracle`)."""
     manager: str | UnsetType = UNSET
     operation: str | UnsetType = UNSET
     subresource: str | UnsetType = UNSET
     time: str | UnsetType = UNSET
     confidence: Literal["exact", "likely", "window", "audit"] | UnsetType = UNSET
-    attribution: dict[str, Any] | UnsetType = UNSET
+    attribution: Attribution | UnsetType = UNSET
     severity: Literal["critical", "high", "medium", "low", "info"] | UnsetType = UNSET
     severity_reason: str | UnsetType = UNSET
     """Why the severity is what it is, in short words."""
@@ -147,8 +180,14 @@ class ResourceReport(WireStruct, frozen=True, kw_only=True):
     reason: str | UnsetType = UNSET
     ignored_by: str | UnsetType = UNSET
     """What accepts that the whole object is Missing or Extra: `baseline FILE#NUMBER`."""
+    severity: Literal["critical", "high", "medium", "low", "info"] | UnsetType = UNSET
+    """Of a Missing or Extra object: critical ones cannot be accepted."""
+    severity_reason: str | UnsetType = UNSET
+    """Why a Missing or Extra object is critical, in short words."""
     manager: str | UnsetType = UNSET
     """Of an Extra object the field manager that created it, where `managedFields` tell."""
+    attribution: Attribution | UnsetType = UNSET
+    """Who deleted a Missing object or created an Extra one, as the audit log says."""
     origin: ReportOrigin | UnsetType = UNSET
     evidence: Evidence = Evidence()
     changes: tuple[Change, ...] = ()
@@ -180,10 +219,6 @@ class ReportDestination(WireStruct, frozen=True, kw_only=True):
     """Where the application lives."""
 
     server: str
-    severity: Literal["critical", "high", "medium", "low", "info"] | UnsetType = UNSET
-    """Of a Missing or Extra object: critical ones cannot be accepted."""
-    severity_reason: str | UnsetType = UNSET
-    """Why a Missing or Extra object is critical, in short words."""
     namespace: str
 
 

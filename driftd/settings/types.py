@@ -53,6 +53,11 @@ class Clusters(SettingsStruct, frozen=True, kw_only=True):
     """Limit of one request to an API server."""
     concurrency: int = 8
     """Requests in flight per cluster."""
+    oracle: Literal["", "post", "put", "apply"] = ""
+    """Dry run by which clusters are asked what they would make of Git's manifests; empty: none.
+
+    It stores nothing, but takes the rights of the real write (create, update, patch).
+    """
 
 
 class ApplicationSelection(SettingsStruct, frozen=True, kw_only=True):
@@ -178,10 +183,10 @@ class Settings(SettingsStruct, frozen=True, kw_only=True):
     """Files of accepted findings, read anew at each sweep."""
     suppressions: tuple[str, ...] = ()
     """Files of places whose changes are not told, read anew at each sweep."""
+    severity: str = ""
+    """File of severity rules that come before the shipped ones, read anew at each sweep."""
     hash_key_file: str = ""
     """File with the key that values in baselines are hashed with."""
     server: Server = Server()
     sandbox: Sandbox = Sandbox()
     log: Log = Log()
-    severity: str = ""
-    """File of severity rules that come before the shipped ones, read anew at each sweep."""

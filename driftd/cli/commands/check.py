@@ -24,6 +24,8 @@ _NAMED = 5
 )
 @options.baseline_flags
 @options.state_flag
+@options.audit_flags
+@options.oracle_flag
 @options.flag(
     "--preview/--no-preview",
     default=False,
@@ -59,6 +61,8 @@ def check_command(names: tuple[str, ...], app: tuple[str, ...], **flags: Any) ->
         return _preview(options.applications(names, app), flags)
     chosen = options.look_options(flags, names=options.applications(names, app))
     chosen |= options.baseline_options(flags)
+    chosen |= options.audit_options(flags)
+    chosen["oracle"] = flags["oracle"] or ""
     narrator = Narrator(quiet=flags["quiet"], verbose=flags["verbose"])
     try:
         report = calls.check(chosen, narrator)
@@ -86,6 +90,8 @@ def _check_together(flags: Mapping[str, Any]) -> None:
         "--hash-key-file": flags["hash_key_file"],
         "--state": flags["state"],
         "--show": flags["show"],
+        "--audit-log": flags["audit_log"],
+        "--oracle": flags["oracle"],
     }
     for name, value in refused.items():
         if value:

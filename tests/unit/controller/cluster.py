@@ -25,6 +25,7 @@ from driftd.model.resource import GVK, LiveObject, ResourceKey
 READ = ("get", "list", "watch")
 CONFIG_MAPS = ApiResource("", "v1", "ConfigMap", "configmaps", True, READ)
 SECRETS = ApiResource("", "v1", "Secret", "secrets", True, READ)
+SERVICES = ApiResource("", "v1", "Service", "services", True, READ)
 NAMESPACES = ApiResource("", "v1", "Namespace", "namespaces", False, READ)
 BUDGETS = ApiResource("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets", True, READ)
 DEPLOYMENTS = ApiResource("apps", "v1", "Deployment", "deployments", True, READ)
@@ -52,6 +53,7 @@ SCHEMAS = {
         "ConfigMap": _schema(CONFIG_MAPS, data=STRINGS),
         "Secret": _schema(SECRETS, data=STRINGS),
         "Namespace": _schema(NAMESPACES),
+        "Service": _schema(SERVICES, spec={"x-kubernetes-preserve-unknown-fields": True}),
     },
     "policy/v1": {
         "PodDisruptionBudget": _schema(
