@@ -75,6 +75,14 @@ class Place:
     port: int
     """Of the daemon's own server, as the settings say."""
 
+    def declare(self, server: str) -> None:
+        """Declare one more application, for another cluster."""
+        repo = GitRepo(self.folder)
+        document = _application("elsewhere", NAMESPACES[1])
+        document["spec"]["destination"] = {"server": server, "namespace": NAMESPACES[1]}
+        repo.write("argocd/elsewhere.yaml", json.dumps(document))
+        repo.commit("Declare an application for another cluster")
+
     def run(self, command: str) -> Done:
         """Run one command in a shell, as somebody who reads the page would."""
         if shlex.split(command)[:2] == ["driftd", "run"] and "--once" not in command:

@@ -83,8 +83,13 @@ def test_shell_blocks_work(block: Block, place: Place) -> None:
         assert done.code in allowed, f"{block}: {command}\n{done.output}"
 
 
-@pytest.mark.parametrize("block", named(list({one.text: one for one in spans()}.values()), "sh"))
-def test_commands_in_sentences_work(block: Block, place: Place) -> None:
+IN_BLOCKS = {command for block in blocks() if block.language in SHELL for command in block.commands}
+MENTIONS = {one.text: one for one in spans() if one.text not in IN_BLOCKS}
+"""The commands in sentences and tables, each once, but those that a block has as well."""
+
+
+@pytest.mark.parametrize("block", named(list(MENTIONS.values()), "sh"))
+def test_commands_in_sentences_work(block: Block, request: pytest.FixtureRequest) -> None:
     """A command in a sentence or a table works; a synopsis names a command that exists."""
     words = shlex.split(block.text)
     mentioned = words in (["driftd", "diff"], ["driftd", "explain"]) or words[1] == "run"
@@ -94,6 +99,9 @@ def test_commands_in_sentences_work(block: Block, place: Place) -> None:
         flags = {flag for one in known.params for flag in (*one.opts, *one.secondary_opts)}
         assert {word.partition("=")[0] for word in words if word.startswith("-")} <= flags
         return
+    place: Place = request.getfixturevalue("place")
+    for server in re.findall(r"--cluster (https://[^=]+)=", block.text):
+        place.declare(server)
     if "--baseline" in words:
         place.run("driftd baseline --file drift-baseline.yaml")
     done = place.run(block.text)
