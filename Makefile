@@ -99,6 +99,7 @@ lock: ## Lock the versions in requirements/ anew (needs uv), by hash and without
 prove: worker testbed ## Long runs: random changes, then speed and memory beside kubectl
 	PROPERTY_MUTATIONS=2400 $(PYTEST) tests/property -q -s -p no:xdist
 	LIVED_IN_WAYS=all $(PYTEST) tests/e2e/test_lived_in.py -q
+	EXAMPLE_ENVIRONMENTS=all $(PYTEST) tests/integration/test_example_repository.py -q
 	DETECTION_WAYS=all $(PYTEST) tests/e2e/test_detection.py -q
 	$(BIN)/python -m tests.perf.cli_start
 	$(BIN)/python -m tests.perf.compare
