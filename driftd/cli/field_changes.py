@@ -8,7 +8,8 @@ from msgspec import UNSET
 from rich.text import Text
 
 from driftd.cli import field_path, order, values
-from driftd.cli.terminal import age, printable
+from driftd.cli.authors import author_of, evidence
+from driftd.cli.terminal import printable
 from driftd.model.report import Change, ChangeClass, ChangeKind, ReportOrigin, ResourceReport
 
 SECTION_TITLES = {
@@ -27,7 +28,6 @@ _KIND_NOTES = {
     ChangeKind.REORDERED: "only the order differs",
     ChangeKind.RENAMED: "renamed",
 }
-_AUTHORLESS = frozenset({ChangeClass.INJECTED, ChangeClass.REWRITTEN})
 _MAX_LINES = 14
 _MAX_LINES_WIDE = 400
 
@@ -95,38 +95,8 @@ def _reasons(change: Change) -> Iterator[Line]:
         change.reason
     ):
         yield _beside(Text(f"{change.change_class}: {printable(change.reason)}", "dim"))
-
-
-def author_of(change: Change, now: str) -> str:
-    """Who made `change` and when, as far as the cluster's records say.
-
-    Empty where the class of the change already says that nobody is on record.
-    """
-    facts = []
-    if change.manager is not UNSET and change.manager:
-        how = change.operation if change.operation is not UNSET else ""
-        if change.subresource is not UNSET and change.subresource:
-            how = f"{how} through /{change.subresource}".strip()
-        facts.append(f"by {change.manager}" + (f" ({how})" if how else ""))
-    elif change.change_class in _AUTHORLESS:
-        return ""
-    else:
-        facts.append(_unknown_author(change))
-    if change.time is not UNSET and change.time:
-        ago = age(change.time, now)
-        facts.append(f"{ago} ago ({change.time})" if ago else change.time)
-    if change.confidence is not UNSET:
-        facts.append(change.confidence)
-    if change.attribution is not UNSET:
-        facts += [f"{name} {values.flow(value)}" for name, value in change.attribution.items()]
-    return printable(", ".join(facts))
-
-
-def _unknown_author(change: Change) -> str:
-    if change.kind in {ChangeKind.MISSING, ChangeKind.REORDERED}:
-        leaves = "removal" if change.kind is ChangeKind.MISSING else "reordering"
-        return f"author unknown (a {leaves} leaves no trace in the object)"
-    return "author unknown (no field manager owns it)"
+    if change.attribution is not UNSET and (event := evidence(change.attribution)):
+        yield _beside(Text(f"audit log: {event}", "dim"))
 
 
 def _what(change: Change, resource: ResourceReport, *, wide: bool, width: int) -> Iterator[Line]:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from msgspec import UNSET
 
 from driftd.cli import field_path, order, values
-from driftd.cli.field_changes import author_of, place_of
+from driftd.cli.authors import author_of, whole_author
+from driftd.cli.field_changes import place_of
 from driftd.cli.terminal import printable
 from driftd.model.condition import Severity
 from driftd.model.report import (
@@ -145,10 +146,8 @@ def whole_text(resource: ResourceReport) -> str:
 
 
 def creator_text(resource: ResourceReport) -> str:
-    """Who made an object that is Extra, as far as its `managedFields` tell; else empty."""
-    if resource.status is not ResourceStatus.EXTRA or resource.manager is UNSET:
-        return ""
-    return f"created by {one_line(resource.manager)}"
+    """Who made an object that is Extra or deleted one that is Missing; empty if not known."""
+    return whole_author(resource)
 
 
 def path_of(change: Change, resource: ResourceReport) -> str:

@@ -8,7 +8,7 @@ from typing import Final
 from msgspec import UNSET
 
 from driftd.cli import findings, order, unchecked
-from driftd.cli.field_changes import author_of
+from driftd.cli.authors import author_of
 from driftd.cli.findings import Group
 from driftd.model.condition import Severity
 from driftd.model.report import (

@@ -7,6 +7,7 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 from msgspec import UNSET
 
 from driftd.cli import findings
+from driftd.cli.authors import name_of
 from driftd.cli.findings import Group
 from driftd.model.report import (
     DiffReport,
@@ -123,10 +124,8 @@ def _message(resource: ResourceReport) -> str:
     drifted = [change for change in findings.changes_of(resource, frozenset()) if change.is_drift]
     paths = [findings.path_of(change, resource) for change in drifted]
     rest = f" and {len(paths) - _PATHS_IN_MESSAGE} more" if len(paths) > _PATHS_IN_MESSAGE else ""
-    managers = sorted(
-        {findings.one_line(c.manager) for c in drifted if c.manager is not UNSET and c.manager}
-    )
-    who = f"; by {', '.join(managers)}" if managers else ""
+    authors = sorted(filter(None, {findings.one_line(name_of(c)) for c in drifted}))
+    who = f"; by {', '.join(authors)}" if authors else ""
     return f"{', '.join(paths[:_PATHS_IN_MESSAGE])}{rest}{who}"
 
 

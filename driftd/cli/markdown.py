@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from msgspec import UNSET
 
 from driftd.cli import findings, order, unchecked, values
-from driftd.cli.field_changes import author_of
+from driftd.cli.authors import author_of
 from driftd.cli.findings import Group
 from driftd.cli.terminal import printable
 from driftd.model.report import (

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from msgspec import UNSET
 
 from driftd.cli import findings, order, unchecked, values
+from driftd.cli.authors import author_of
 from driftd.cli.exit_code import meaning
-from driftd.cli.field_changes import SECTION_TITLES, author_of, place_of
+from driftd.cli.field_changes import SECTION_TITLES, place_of
 from driftd.cli.terminal import printable
 from driftd.clock import SystemClock, rfc3339
 from driftd.model.report import (

@@ -11,7 +11,7 @@ from msgspec import UNSET
 
 from driftd import __version__
 from driftd.cli import findings, order, unchecked
-from driftd.cli.field_changes import author_of
+from driftd.cli.authors import author_of
 from driftd.cli.findings import Group
 from driftd.cli.sarif_rules import notification_descriptors, object_rule, rule_of
 from driftd.model.condition import Severity

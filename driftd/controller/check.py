@@ -16,6 +16,7 @@ from driftd.aio import gather_isolated
 from driftd.clock import Clock, rfc3339
 from driftd.cluster.destinations import ClusterTarget
 from driftd.cluster.oracle import DryRun
+from driftd.controller.audit import attributed
 from driftd.controller.baselines import load_acceptance
 from driftd.controller.declared import Declared, Entry, declare, refuse_unmatched
 from driftd.controller.desired import Desired, desired_state, synced_state
@@ -40,7 +41,9 @@ from driftd.model.report import (
     Summary,
     published,
 )
+from driftd.model.resource import LiveObject, ResourceKey
 from driftd.policy.baseline import Seal
+from driftd.policy.ignore_report import shared_conditions
 from driftd.store.types import ApplicationMemory
 
 _NOTHING = Observation(
@@ -77,15 +80,21 @@ async def checked(
         workspace, declared, options, progress=progress, clock=clock, sealer=accepted.sealer
     )
     now = clock.now()
+    looks, audited = await attributed(looks, options, now=now.timestamp(), progress=progress)
     reports, told = accepted.applied(
         [(one.report, one.seals) for one in looks],
         now.date(),
         names=declared.names,
     )
+    unused = shared_conditions(
+        declared.customizations.ignore,
+        reports,
+        whole=not (options.applications or options.namespace),
+    )
     saved = save_state(state, [(one.report, one.memory) for one in looks], now)
     report = drift_report(
         reports,
-        (*declared.conditions, *told, *saved),
+        (*declared.conditions, *unused, *told, *audited, *saved),
         generated_at=rfc3339(now),
         # Whoever names applications asks about these: what is wrong elsewhere is told, no more.
         named=bool(options.applications),
@@ -104,6 +113,10 @@ class Looked:
     """What the verdict was made from, if it was to be kept: it holds every live object."""
     seals: Mapping[Seal, str] = field(default_factory=dict, repr=False)
     """Keyed hashes of the values of masked changes; for baselines, never in a report."""
+    live: Mapping[ResourceKey, LiveObject] = field(default_factory=dict, repr=False)
+    """The live object of each key with changes."""
+    deployers: frozenset[str] = frozenset()
+    """The field managers that count as Git's hand, whether the objects name them or not."""
     memory: ApplicationMemory | None = field(default=None, repr=False)
     """What the next look is to know; None where nothing is remembered."""
 
@@ -266,16 +279,25 @@ class _ClusterLook:
         """The verdict on one application; whatever goes wrong with it stays with it."""
         kept = shared if self.keep else None
         try:
-            report, seals, memory = await self._report(desired, shared)
+            report, verdict, memory = await self._report(desired, shared)
         except Exception as error:  # noqa: BLE001 - even a defect must not blank the others
             told = Condition("ComparisonError", described(error))
             report = application_report(desired, (), (*desired.conditions, told))
             return Looked(report, desired, shared.view, kept)
-        return Looked(report, desired, shared.view, kept, seals, memory)
+        return Looked(
+            report,
+            desired,
+            shared.view,
+            kept,
+            verdict.seals,
+            verdict.live,
+            verdict.context.deployers,
+            memory,
+        )
 
     async def _report(
         self, desired: Desired, shared: Look
-    ) -> tuple[ApplicationReport, Mapping[Seal, str], ApplicationMemory | None]:
+    ) -> tuple[ApplicationReport, Verdict, ApplicationMemory | None]:
         application, target = desired.entry.application, desired.entry.target
         past = await recalled(self.workspace.memory, target, application) if target else None
         verdict = Verdict(desired, shared, past=past)
@@ -312,9 +334,8 @@ class _ClusterLook:
         conditions = (*desired.conditions, *asked, *told, *(past.conditions if past else ()))
         report = application_report(desired, resources, conditions, verdict.deployers)
         if past is None:
-            return report, verdict.seals, None
-        memory = left(past, verdict.histories, resources, desired.revisions)
-        return report, verdict.seals, memory
+            return report, verdict, None
+        return report, verdict, left(past, verdict.histories, resources, desired.revisions)
 
 
 def drift_report(

@@ -12,13 +12,20 @@ from driftd.errors import DriftdError
 from driftd.model.application import IgnoreDifference, KnownTypeField
 from driftd.model.condition import Condition, Severity
 from driftd.model.tree import Tree
-from driftd.policy.customizations import Customizations, NamedIgnore, ResourceFilter
+from driftd.policy.customizations import (
+    CompareOptions,
+    Customizations,
+    NamedIgnore,
+    ResourceFilter,
+)
 from driftd.sandbox.pool import SandboxPool
 
 PREFIX = "resource."
 _IGNORE = "resource.customizations.ignoreDifferences."
 _TYPES = "resource.customizations.knownTypeFields."
+_OPTIONS = "resource.compareoptions"
 _PROJECT = "argocd-cm"
+_RBAC = "rbac.authorization.k8s.io"
 _TEXTS = ("ignoreDifferences", "knownTypeFields")
 """Settings whose value inside the map `resource.customizations` is YAML in a string."""
 
@@ -52,7 +59,7 @@ async def read_customizations(config: Mapping[str, str], sandbox: SandboxPool) -
         if key.startswith(_TYPES)
     ]
     types += [(key, *_slash(key), value) for key, value in texts.items() if key.endswith(_TEXTS[1])]
-    found: list[NamedIgnore] = []
+    found = list(_options(values.get(_OPTIONS), conditions))
     for one in ignore:
         if isinstance(one, Condition):
             conditions.append(one)
@@ -76,7 +83,8 @@ async def _decoded(
         key: text
         for key, text in config.items()
         if key.startswith((_IGNORE, _TYPES, "resource.customizations["))
-        or key in ("resource.customizations", "resource.exclusions", "resource.inclusions")
+        or key
+        in ("resource.customizations", "resource.exclusions", "resource.inclusions", _OPTIONS)
     }
     names = {f"{number}.yaml": key for number, key in enumerate(sorted(wanted))}
     files = {name: b"value:\n" + _indented(wanted[key]) for name, key in names.items()}
@@ -110,6 +118,29 @@ def _ignores(
             yield _problem(key, str(error))
         else:
             yield NamedIgnore(f"argocd-cm {key}", rule)
+
+
+def _options(written: Any, conditions: list[Condition]) -> Iterator[NamedIgnore]:
+    """What `resource.compareoptions` ignores; that status is never compared is a condition."""
+    if written is None:
+        return
+    try:
+        options = msgspec.convert(written, CompareOptions, strict=False)
+    except msgspec.ValidationError as error:
+        conditions.append(_problem(_OPTIONS, str(error)))
+        return
+    if options.ignore_aggregated_roles:
+        name = f"argocd-cm {_OPTIONS}.ignoreAggregatedRoles"
+        rules = ("select(.aggregationRule != null) | .rules",)
+        target = IgnoreDifference(group=_RBAC, kind="ClusterRole", jq_path_expressions=rules)
+        yield NamedIgnore(name, target)
+    if options.ignore_resource_status_field not in ("", "all"):
+        text = (
+            f"argocd-cm {_OPTIONS}: ignoreResourceStatusField is "
+            f"{options.ignore_resource_status_field}, but driftd never compares status: the API "
+            "server does not store what Git says of it"
+        )
+        conditions.append(Condition("StatusNotCompared", text, Severity.INFO))
 
 
 def _known_types(

@@ -22,14 +22,13 @@ from driftd.controller.workspace import Progress, Workspace
 from driftd.diff.explain import Inspection, Place
 from driftd.diff.finding import ABSENT
 from driftd.diff.owners import Entry as OwnerEntry
-from driftd.diff.paths import pointer
 from driftd.errors import ConfigError
 from driftd.model.choices import listed
 from driftd.model.counts import counted
 from driftd.model.report import API_VERSION, Change, ReportCondition, ResourceReport, WireStruct
 from driftd.model.resource import Manifest, ResourceKey
 from driftd.policy.baseline import Hashes
-from driftd.policy.ignore import Rule, rules_of
+from driftd.policy.ignore import SEPARATOR, Rule, rules_of
 from driftd.settings.types import Rung
 from driftd.sync.plan import plan
 
@@ -347,14 +346,14 @@ def _rules(
 ) -> Iterator[RuleExplanation]:
     for rule in rules:
         if rule.covers(key):
-            ignores = tuple(c.path for c in changes if c.ignored_by == rule.name)
-            yield RuleExplanation(name=rule.name, selects=_selects(rule), ignores=ignores)
+            ignores = tuple(c.path for c in changes if _hides(rule, c))
+            yield RuleExplanation(name=rule.name, selects=rule.shown, ignores=ignores)
 
 
-def _selects(rule: Rule) -> str:
-    if rule.pointer is not None:
-        return pointer(rule.pointer, live=True) or ""
-    return rule.expression or rule.manager
+def _hides(rule: Rule, change: Change) -> bool:
+    """Whether a rule hides a change, alone or beside others."""
+    by = change.ignored_by if isinstance(change.ignored_by, str) else ""
+    return rule.name in by.split(SEPARATOR)
 
 
 def _healing(looked: Looked, key: ResourceKey) -> str:

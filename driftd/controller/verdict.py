@@ -126,7 +126,7 @@ class Verdict:
         self._repositories = tuple(public(s.repo_url) for s in application.spec.all_sources)
         self.deployers: set[str] = set()
         self.live: dict[ResourceKey, LiveObject] = {}
-        """The live object of each key with changes, for rules that look into objects."""
+        """The live object of each key with changes, and of extra ones."""
         self.seals: dict[Seal, str] = {}
         """Hashes of the values of masked changes; for baselines, never in a report."""
         self.histories: dict[ResourceKey, History] = {}
@@ -298,6 +298,7 @@ class Verdict:
             if one.metadata.get("ownerReferences"):
                 continue
             ahead = key in self._synced
+            self.live[key] = one.live
             found.append(
                 ResourceReport(
                     group=one.gvk.group,
@@ -309,6 +310,7 @@ class Verdict:
                     reason="Git is ahead: the object was removed since the last sync"
                     if ahead
                     else "it carries this application's tracking mark",
+                    ignored_by=UNSET if ahead else _extraneous(one, application),
                     manager=one.creator or UNSET,
                     evidence=self._evidence(one.gvk, one.live),
                 )
@@ -379,12 +381,20 @@ def deployers_of(application: Application) -> frozenset[str]:
     return named or DEPLOYERS
 
 
+def _extraneous(one: Tracked, application: Application) -> str | UnsetType:
+    """What says that an Extra object may stay: the compare option of Argo CD, where it counts."""
+    annotations = one.metadata.get("annotations") or {}
+    options = [text.strip() for text in str(annotations.get(_COMPARE_OPTIONS, "")).split(",")]
+    if application.flux is None and "IgnoreExtraneous" in options:
+        return f"{_COMPARE_OPTIONS}: IgnoreExtraneous"
+    return UNSET
+
+
 def _is_owned(one: Tracked, application: Application) -> bool:
     """Whether a marked object is what the mark says, and would be pruned."""
     annotations = one.metadata.get("annotations") or {}
     if application.flux is None:
-        keeps = "IgnoreExtraneous" in annotations.get(_COMPARE_OPTIONS, "")
-        return not keeps and _describes(one.mark, one.live.key)
+        return _describes(one.mark, one.live.key)
     if any(annotations.get(name) == "disabled" for name in _FLUX_KEEPS):
         return False
     # Controllers copy labels (of a Service to its Endpoints): only what Flux wrote is Flux's.

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from driftd.diff import defaults, trusted
+from driftd.diff import defaults, trusted, zeros
 from driftd.diff.attribute import sole_writer
 from driftd.diff.finding import Finding
 from driftd.diff.owners import (
@@ -33,6 +33,8 @@ from driftd.model.resource import Json, ResourceKey
 _REPLICAS = ("spec", "replicas")
 _FINALIZERS = ("metadata", "finalizers")
 _CONVERTED = "autoscaling.alpha.kubernetes.io/"
+_BOUND_BY_CONTROLLER = frozenset({"volumeName", "claimRef"})
+"""Allocated fields that a controller writes in its own name, so that they have an owner."""
 
 Excuses: TypeAlias = "dict[Path, str]"
 """Why an undeclared place is no finding, by place; filled in for those who ask for it."""
@@ -107,7 +109,7 @@ class Extras:
         if explained is defaults.Explained.STRUCT:
             self.excuse(path, "the API server makes the struct; each field in it is judged")
             return self._below(live, child, owners, path)
-        if self._is_allocated(name, parent, owners):
+        if self._is_allocated(name, live, parent, owners):
             self.excuse(path, "the cluster chooses the value, so Git cannot know it")
             return []
         if isinstance(live, dict):
@@ -124,23 +126,44 @@ class Extras:
             ]
         if isinstance(live, list) and live and child.shape is Shape.LIST_MAP:
             return self._list(live, child, owners, path)
-        return self._leaf(live, owners, path, collection=parent.shape is Shape.MAP)
+        return self._leaf(
+            live,
+            owners,
+            path,
+            collection=parent.shape is Shape.MAP,
+            kept=parent.shape is Shape.STRUCT and zeros.tells(parent, name),
+        )
 
     def item(self, live: Json, owners: Owners, path: Path) -> list[Finding]:
         """Findings for an extra item of a list; it is judged whole."""
         if path[:2] == _FINALIZERS and live in SERVER_FINALIZERS.get(self.subject.key.kind, ()):
             self.excuse(path, "a finalizer that Kubernetes itself puts on this kind")
+            if self.subject.recall is not None:
+                self.subject.recall.note_injected(path, live)  # missed when somebody removes it
             return []
         return self._leaf(live, owners, path, collection=True)
 
-    def _is_allocated(self, name: str, parent: Node, owners: Owners) -> bool:
-        if not defaults.is_allocated(parent, name):
+    def _is_allocated(self, name: str, live: Json, parent: Node, owners: Owners) -> bool:
+        """Whether the cluster chose the value: by the place, the value and who wrote it."""
+        if not live or not defaults.is_allocated(parent, name):
+            return False
+        if name == "secrets" and not self._are_token_secrets(live):
+            return False
+        if name in _BOUND_BY_CONTROLLER and not owners and not self.subject.provenance_lost:
             return False
         if name in ("nodeName", "priority") and self.subject.key.kind != "Pod":
             return False  # the cluster places and ranks Pods, never the template of one
         return all(
             entry.deployer or entry.manager in UNKNOWN_MANAGERS or self._is_creator(entry)
             for entry, _ in owners
+        )
+
+    def _are_token_secrets(self, live: Json) -> bool:
+        """Whether the list names what controllers make for the account, after its name."""
+        account = self.subject.key.name
+        made = tuple(f"{account}-{what}-" for what in ("token", "dockercfg"))
+        return isinstance(live, list) and all(
+            isinstance(item, dict) and str(item.get("name", "")).startswith(made) for item in live
         )
 
     def _is_creator(self, entry: Entry) -> bool:
@@ -162,9 +185,12 @@ class Extras:
         if not live:
             # An empty struct that nobody owns is the server's; one that somebody set can mean
             # "everything" (a NetworkPolicy peer's namespaceSelector, catalogue row 35), and so
-            # does a selector whose owner has wiped his entry.
-            if owners or defaults.short(child.ref) == "v1.LabelSelector":
-                return self._leaf(live, owners, path, collection=False)
+            # does one that the server would keep, whose owner may have wiped his entry.
+            kept = defaults.short(child.ref) == "v1.LabelSelector" or (
+                parent.shape is Shape.STRUCT and zeros.tells(parent, name)
+            )
+            if owners or kept:
+                return self._leaf(live, owners, path, collection=False, kept=kept)
             self.excuse(path, "an empty struct that nobody owns")
             return []
         found = self._below(live, child, owners, path)
@@ -214,7 +240,10 @@ class Extras:
         return [Finding(first.kind, first.change_class, path, live=live, owners=first.owners,
                         reason=first.reason)]  # fmt: skip
 
-    def _leaf(self, live: Json, owners: Owners, path: Path, *, collection: bool) -> list[Finding]:
+    def _leaf(
+        self, live: Json, owners: Owners, path: Path, *, collection: bool, kept: bool = False
+    ) -> list[Finding]:
+        """Findings for an extra that is judged whole; `kept` if its empty value is one."""
         subject = self.subject
         entries = [entry for entry, _ in owners]
         place = names(path)
@@ -226,7 +255,7 @@ class Extras:
                 self.excuse(path, f"Kubernetes itself wrote it: {why}")
                 return []
         if not entries:
-            return self._unowned(live, path, place, collection=collection)
+            return self._unowned(live, path, place, collection=collection, kept=kept)
         recall = subject.recall
         if foreign:
             reasons = [trusted.trusted_write(entry, subject, place, live) for entry in foreign]
@@ -303,7 +332,7 @@ class Extras:
         )
 
     def _unowned(
-        self, live: Json, path: Path, place: tuple[str, ...], *, collection: bool
+        self, live: Json, path: Path, place: tuple[str, ...], *, collection: bool, kept: bool
     ) -> list[Finding]:
         subject = self.subject
         kind = subject.key.kind
@@ -335,7 +364,7 @@ class Extras:
             if not critical and places.is_review(place):
                 change_class = ChangeClass.REVIEW
             return [Finding(ChangeKind.ADDED, change_class, path, live=live, reason=reason)]
-        if live in ("", 0, False) or live == []:
+        if not kept and (live in ("", 0, False) or live == []):
             self.excuse(path, "an empty value that nobody owns says the same as no value")
             return []
         if recall is None or not recall.known(path, live):

@@ -7,6 +7,7 @@ The API server is not asked, and no other object is looked at.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -137,24 +138,21 @@ class _Walk:
         found: list[Finding] = []
         missing: list[Finding] = []
         item_node = node.item
+        left: dict[str, list[int]] = {}
         for key, indexes in wanted.items():
-            others = present.get(key, ())
-            for position, index in enumerate(indexes):
-                if position < len(others):
-                    other = others[position]
-                    if scalars.identical(desired[index], live[other]):
-                        continue
+            partners, left[key] = _partners(desired, indexes, live, present.get(key, ()))
+            for index, other in zip(indexes, partners, strict=True):
+                if other is None:
+                    missing.append(self._missing((*path, Item(key, index, None)), desired[index]))
+                elif not scalars.identical(desired[index], live[other]):
                     step = Item(key, index, other)
                     reached = at_item(owners, key, atomic=item_node.atomic)
                     found += self.struct(
                         desired[index], live[other], item_node, reached, (*path, step)
                     )
-                else:
-                    step = Item(key, index, None)
-                    missing.append(self._missing((*path, step), desired[index]))
         added: list[Finding] = []
         for key, indexes in present.items():
-            for index in indexes[len(wanted.get(key, ())) :]:
+            for index in left[key] if key in wanted else indexes:
                 reached = at_item(owners, key, atomic=item_node.atomic)
                 step = Item(key, None, index)
                 added += self.extras.item(live[index], reached, (*path, step))
@@ -313,6 +311,29 @@ def _grouped(items: list[Json], keys: tuple[str, ...], node: Node) -> dict[str, 
             return None
         groups.setdefault(key, []).append(index)
     return groups
+
+
+def _partners(
+    desired: list[Json], wanted: Sequence[int], live: list[Json], present: Sequence[int]
+) -> tuple[list[int | None], list[int]]:
+    """For each declared item of one key its live partner, and the live items left over.
+
+    Keys are unique but for duplicates, which the API server accepts: equal items belong together,
+    so that an item put before its double is the one that was added.
+    """
+    if len(wanted) == len(present) == 1:
+        return [present[0]], []
+    rest = list(present)
+    found: list[int | None] = []
+    for index in wanted:
+        twin = next((i for i in rest if scalars.identical(desired[index], live[i])), None)
+        if twin is not None:
+            rest.remove(twin)
+        found.append(twin)
+    for position, twin in enumerate(found):
+        if twin is None and rest:
+            found[position] = rest.pop(0)
+    return found, rest
 
 
 def _permutation(desired: list[Json], live: list[Json], same: Any) -> bool:

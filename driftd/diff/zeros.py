@@ -25,7 +25,7 @@ _KEPT_BESIDE: Final = frozenset({("v1.Toleration", "tolerationSeconds")})
 
 @lru_cache(maxsize=1)
 def table() -> Mapping[str, frozenset[tuple[str, str]]]:
-    """`kept` and `unset`: pairs of schema component and field."""
+    """`kept`, `printed` and `unset`: pairs of schema component and field."""
     text = resources.files("driftd.diff").joinpath("data/empties.json").read_text("utf-8")
     loaded: dict[str, dict[str, list[str]]] = json.loads(text)
     return {
@@ -45,6 +45,14 @@ def is_kept(node: Node, field: str) -> bool:
         return True
     name = (short(node.ref), field)
     return name in table()["kept"] or name in _KEPT_BESIDE
+
+
+def tells(node: Node, field: str) -> bool:
+    """Whether an empty value at `field` is there only because somebody wrote it.
+
+    A kept one that the server does not print of itself.
+    """
+    return is_kept(node, field) and (short(node.ref), field) not in table()["printed"]
 
 
 def says_nothing(node: Node, field: str, value: Json) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from driftd.model.application import ArgoStruct, IgnoreDifference, KnownTypeField
@@ -36,6 +38,14 @@ _NEVER_MANAGED = (
     ResourceFilter(api_groups=("coordination.k8s.io",), kinds=("Lease",)),
 )
 """What Argo CD leaves out whatever its settings say."""
+
+
+class CompareOptions(ArgoStruct, frozen=True, kw_only=True):
+    """`resource.compareoptions`, as far as it decides what is compared."""
+
+    ignore_aggregated_roles: bool = False
+    """Whether the rules of ClusterRoles with an aggregation rule are ignored."""
+    ignore_resource_status_field: Literal["", "all", "crd", "none", "off", "false"] = ""
 
 
 class NamedIgnore(msgspec.Struct, frozen=True):

@@ -3,9 +3,10 @@
     python -m tests.defaults.empties
 
 Into every struct of the corpus goes, one at a time and with `dryRun=All`, each field that its
-schema allows and the object does not have, with the empty value of its type (`{}`, `[]`, `""`, 0,
-false). A field that comes back empty is *kept*: its absence means something else. A field that
-comes back filled is *unset*: the server cannot tell the empty value from none.
+schema allows, with the empty value of its type (`{}`, `[]`, `""`, 0, false). A field that comes
+back empty is *kept*: its absence means something else. One that comes back empty without having
+been sent, too, is *printed*: it is always there. A field that comes back filled is *unset*: the
+server cannot tell the empty value from none.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ class Empties:
         self._lab = lab
         self.kept: set[tuple[str, str]] = set()
         self.unset: set[tuple[str, str]] = set()
+        self.printed: set[tuple[str, str]] = set()
         self._tried: Counter[tuple[str, str]] = Counter()
 
     def look(self, bodies: Iterable[Json]) -> None:
@@ -74,12 +76,21 @@ class Empties:
             stored = at(back, site.place)
             if is_same(stored, empty):
                 self.kept.add(name)
+                status, back = self._lab.cluster.request("POST", path, put(body, site.place, None))
+                if status == 201 and is_same(at(back, site.place), empty):
+                    self.printed.add(name)
+            elif isinstance(stored, dict) and empty == {}:
+                self.kept.add(name)  # filled with defaults, which go when the struct goes
             elif stored is not None and type(empty) in (str, int):
                 self.unset.add(name)
 
     def table(self) -> dict[str, dict[str, list[str]]]:
         """What was seen, by component."""
-        return {"kept": _grouped(self.kept), "unset": _grouped(self.unset - self.kept)}
+        return {
+            "kept": _grouped(self.kept),
+            "printed": _grouped(self.printed),
+            "unset": _grouped(self.unset - self.kept),
+        }
 
 
 def _grouped(names: set[tuple[str, str]]) -> dict[str, list[str]]:

@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 import yaml
 
 from driftd.diff.compare import Comparison, Context, compare
-from driftd.diff.schema import SchemaSet
+from driftd.diff.schema import Node, SchemaSet
 from driftd.model.resource import GVK, ResourceKey
 from tests.testbed.client import ApiError
 from tests.testbed.cluster import ControlPlane
@@ -38,6 +38,26 @@ def objects() -> list[Json]:
 def named(base: Json, name: str) -> Json:
     """A base object with a name of its own."""
     return json.loads(re.sub(r"\bBASE\b", name, json.dumps(base)))
+
+
+def holds(stored: Json, declared: Json) -> bool:
+    """Whether every name that `declared` gives a content is there: the server drops some fields."""
+    if isinstance(declared, dict):
+        return all(
+            holds(stored.get(name), inner) if isinstance(stored, dict) else not inner
+            for name, inner in declared.items()
+        )
+    if isinstance(declared, list):
+        there = stored if isinstance(stored, list) else []
+        return len(there) >= len(declared) and all(map(holds, there, declared))
+    return not declared or stored is not None
+
+
+OTHER_VERSIONS = {
+    "autoscaling/v2": "autoscaling/v1",
+    "property.example.com/v1": "property.example.com/v2",
+}
+"""Another version that the API server serves of a kind of the base objects."""
 
 
 class Lab:
@@ -90,7 +110,11 @@ class Lab:
         if mode == "client-side apply":
             notes = sent["metadata"].setdefault("annotations", {})
             notes[LAST_APPLIED] = json.dumps(body, separators=(",", ":")) + "\n"
-        self.cluster.call("POST", f"{self.path(body)}?fieldManager={manager}", sent)
+        self.create(sent, manager)
+
+    def create(self, body: Json, manager: str) -> Json:
+        """Create an object; the object as it is stored then."""
+        return self.cluster.call("POST", f"{self.path(body)}?fieldManager={manager}", body)
 
     def apply(self, body: Json, manager: str) -> Json:
         """Server-side apply with force; the object as it is stored then."""
@@ -100,6 +124,27 @@ class Lab:
             body,
             content_type="application/apply-patch+yaml",
         )
+
+    def accepts(self, body: Json) -> bool:
+        """Whether the API server takes the object, applied and created, and stores all of it."""
+        apply = f"{self.path(body)}/{body['metadata']['name']}?fieldManager=a&dryRun=All&force=true"
+        status, stored = self.cluster.request(
+            "PATCH", apply, body, content_type="application/apply-patch+yaml"
+        )
+        if status not in (200, 201) or not holds(stored, body):
+            return False
+        status, _ = self.cluster.request("POST", f"{self.path(body)}?dryRun=All", body)
+        return status == 201
+
+    def fresh(self, body: Json) -> Json:
+        """The object as it would be created now, under another name; None if it would not be."""
+        renamed = {**body, "metadata": {**body["metadata"], "name": "fresh"}}
+        status, answer = self.cluster.request("POST", f"{self.path(body)}?dryRun=All", renamed)
+        return answer if status == 201 else None
+
+    def at_other_version(self, body: Json) -> Json:
+        """The address of an object at another version; `KeyError` where its kind has none."""
+        return {**body, "apiVersion": OTHER_VERSIONS[body["apiVersion"]]}
 
     def live(self, body: Json) -> Json:
         """The object as the API server holds it."""
@@ -130,8 +175,12 @@ class Lab:
         gvk = GVK.parse(desired["apiVersion"], desired["kind"])
         metadata = live["metadata"]
         key = ResourceKey(gvk.group, gvk.kind, metadata.get("namespace", ""), metadata["name"])
-        schemas = self._schemas.get(desired["apiVersion"])
+        return compare(key, desired, live, self.node(gvk), context or Context())
+
+    def node(self, gvk: GVK) -> Node | None:
+        """The compiled schema of a kind."""
+        schemas = self._schemas.get(gvk.api_version)
         if schemas is None:
-            schemas = SchemaSet([self.document(desired["apiVersion"])])
-            self._schemas[desired["apiVersion"]] = schemas
-        return compare(key, desired, live, schemas.node(gvk), context or Context())
+            schemas = SchemaSet([self.document(gvk.api_version)])
+            self._schemas[gvk.api_version] = schemas
+        return schemas.node(gvk)

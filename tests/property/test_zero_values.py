@@ -31,5 +31,5 @@ def test_table_is_the_servers(api_server: ControlPlane) -> None:
     for what, found in seen.items():
         listed = {(c, field) for c, fields in shipped[what].items() for field in fields}
         tried = {(c, field) for c, fields in found.items() for field in fields}
-        assert len(tried) > 10, what
+        assert len(tried) > 3, what
         assert tried <= listed, what

@@ -26,9 +26,11 @@ class Leaf(NamedTuple):
 
 
 def view(body: Json) -> Json:
-    """An object without status and system metadata."""
+    """An object without status and system metadata. Sets have no order."""
     kept = {k: v for k, v in body.items() if k not in ("status", "metadata", "apiVersion", "kind")}
     kept["metadata"] = {k: v for k, v in body["metadata"].items() if k in _METADATA}
+    if kept["metadata"].get("finalizers"):
+        kept["metadata"]["finalizers"] = " ".join(sorted(set(kept["metadata"]["finalizers"])))
     notes = kept["metadata"].get("annotations")
     if notes:
         kept["metadata"]["annotations"] = {k: v for k, v in notes.items() if k not in _TOOL}

@@ -248,6 +248,13 @@ def _change(change: Change, place: PlaceExplanation) -> Iterator[str]:
     if change.severity is not UNSET:
         why = "" if change.severity_reason is UNSET else f": {change.severity_reason}"
         yield f"  severity  {change.severity}{why}"
+    if change.attribution is not UNSET:
+        from driftd.cli.authors import author_of, evidence
+
+        event = evidence(change.attribution)
+        yield f"  author    {author_of(change, '')}"
+        if event:
+            yield f"  audit log {event}"
     if change.origin is not UNSET:
         line = "" if change.origin.line is UNSET else f":{change.origin.line}"
         yield f"  set in    {change.origin.file}{line}"

@@ -49,7 +49,7 @@ def rows() -> list[Json]:
 def schemas() -> SchemaSet:
     """The stored schemas and the one of the custom resource."""
     definition = yaml.safe_load(WIDGET.read_text("utf-8"))["spec"]
-    (version,) = definition["versions"]
+    version = definition["versions"][0]
     gvk = {"group": definition["group"], "version": version["name"], "kind": "Widget"}
     schema = version["schema"]["openAPIV3Schema"]
     properties = {"metadata": {"type": "object"}, **schema["properties"]}
