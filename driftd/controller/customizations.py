@@ -124,8 +124,10 @@ def _options(written: Any, conditions: list[Condition]) -> Iterator[NamedIgnore]
     """What `resource.compareoptions` ignores; that status is never compared is a condition."""
     if written is None:
         return
+    if isinstance(written, dict) and written.get("ignoreResourceStatusField") is False:
+        written = {**written, "ignoreResourceStatusField": "off"}  # YAML's word for it
     try:
-        options = msgspec.convert(written, CompareOptions, strict=False)
+        options = msgspec.convert(written, CompareOptions)
     except msgspec.ValidationError as error:
         conditions.append(_problem(_OPTIONS, str(error)))
         return

@@ -33,13 +33,14 @@ async def test_a_wrong_value_is_a_condition_and_stops_no_other() -> None:
         "resource.exclusions": "- apiGroups: [a\n",
         "resource.inclusions": "- kinds: 5\n",
         "resource.customizations.ignoreDifferences.Secret": "jsonPointers: [/data]",
-        "resource.compareoptions": "not read here",
+        "resource.compareoptions": "ignoreResourceStatusField: perhaps",
     }
     async with SandboxPool(size=1) as sandbox:
         found = await read_customizations(config, sandbox)
     told = " ".join(condition.message for condition in found.conditions)
     assert "argocd-cm resource.exclusions" in told
     assert "argocd-cm resource.inclusions" in told
+    assert "argocd-cm resource.compareoptions" in told
     assert [one.target.kind for one in found.ignore] == ["Secret"]
 
 
@@ -71,3 +72,24 @@ async def test_no_settings_need_no_worker() -> None:
     async with SandboxPool(size=1) as sandbox:
         found = await read_customizations({}, sandbox)
     assert (found.ignore, found.exclusions, found.active) == ((), (), True)
+
+
+async def test_compare_options() -> None:
+    """Aggregated roles are a rule that hides their rules; that status never counts is told."""
+    text = "ignoreAggregatedRoles: true\nignoreResourceStatusField: crd\n"
+    async with SandboxPool(size=1) as sandbox:
+        found = await read_customizations({"resource.compareoptions": text}, sandbox)
+    (rule,) = found.ignore
+    assert rule.name == "argocd-cm resource.compareoptions.ignoreAggregatedRoles"
+    assert (rule.target.group, rule.target.kind) == ("rbac.authorization.k8s.io", "ClusterRole")
+    (told,) = found.conditions
+    assert (told.type, str(told.severity)) == ("StatusNotCompared", "info")
+    assert "ignoreResourceStatusField is crd" in told.message
+
+
+async def test_compare_options_of_argo_cds_defaults() -> None:
+    """The defaults, written down, change nothing."""
+    text = "ignoreAggregatedRoles: false\nignoreResourceStatusField: all\nother: 1\n"
+    async with SandboxPool(size=1) as sandbox:
+        found = await read_customizations({"resource.compareoptions": text}, sandbox)
+    assert (found.ignore, found.conditions) == ((), ())

@@ -272,21 +272,33 @@ async def test_extra(cluster: MemoryCluster) -> None:
         pytest.param(tracked("copy", "shop:/ConfigMap:lab/copy"), id="copied-from-namespace"),
         pytest.param(tracked("copy", "other:/ConfigMap:shop/copy"), id="other-application"),
         pytest.param(
-            tracked(
-                "ignored",
-                annotations={"argocd.argoproj.io/compare-options": "IgnoreExtraneous"},
-            ),
-            id="ignored",
-        ),
-        pytest.param(
             tracked("owned", ownerReferences=[{"kind": "X", "name": "x", "uid": "u"}]), id="owned"
         ),
     ],
 )
 async def test_not_extra(cluster: MemoryCluster, body: dict[str, Any]) -> None:
-    """Copies of a mark, other applications' objects, ignored and owned ones are not Extra."""
+    """Copies of a mark, other applications' objects and owned ones are not Extra."""
     cluster.put(body)
     assert statuses(await judged(cluster, desired(BLUE))) == {"settings": "Synced"}
+
+
+@pytest.mark.parametrize(
+    ("options", "ignored"),
+    [
+        ("IgnoreExtraneous", True),
+        ("ServerSideDiff=true, IgnoreExtraneous", True),
+        ("IgnoreExtraneousFields", False),
+        ("ignoreextraneous", False),
+    ],
+)
+async def test_ignored_as_extraneous(cluster: MemoryCluster, options: str, ignored: bool) -> None:
+    """An Extra object with Argo CD's compare option stays visible, marked, and is no drift."""
+    annotations = {"argocd.argoproj.io/compare-options": options}
+    cluster.put(tracked("left", annotations=annotations))
+    extra = (await judged(cluster, desired(BLUE)))["left"]
+    assert (extra.status, extra.is_drift) == ("Extra", not ignored)
+    by = "argocd.argoproj.io/compare-options: IgnoreExtraneous"
+    assert extra.ignored_by == (by if ignored else UNSET)
 
 
 async def test_hooks_are_not_extra(cluster: MemoryCluster) -> None:

@@ -1,4 +1,4 @@
-"""Argo CD's ignore rules mark changes, and each that failed or matched nothing is told."""
+"""Argo CD's ignore rules mark changes (tests/integration/test_ignore_rules.py has the cases)."""
 
 from __future__ import annotations
 
@@ -13,14 +13,7 @@ from driftd.diff.paths import pointer
 from driftd.model.application import Application, ApplicationSpec
 from driftd.model.report import UNSET, Change, ChangeClass, ChangeKind
 from driftd.model.resource import ResourceKey
-from driftd.policy.ignore import (
-    JqAnswer,
-    expressions_for,
-    ignored,
-    rule_conditions,
-    rules_of,
-    tokens,
-)
+from driftd.policy.ignore import JqAnswer, Subject, expressions_for, ignored, rules_of, tokens
 
 WEB = ResourceKey("apps", "Deployment", "shop", "web")
 
@@ -44,8 +37,9 @@ def change(path: str, **more: Any) -> Change:
 def marks(entry: dict[str, Any], made: Change, **answers: JqAnswer) -> str | None:
     """The rule that hides a change of the Deployment `web`, if one does."""
     rules = rules_of(application({"group": "apps", "kind": "Deployment", **entry}))
-    (marked,), matched = ignored(rules, WEB, [made], answers)
-    assert matched == (frozenset() if marked.ignored_by is UNSET else {marked.ignored_by})
+    found = ignored(rules, WEB, [made], Subject(answers=answers))
+    (marked,) = found.changes
+    assert found.used == (frozenset() if marked.ignored_by is UNSET else {marked.ignored_by})
     return None if marked.ignored_by is UNSET else marked.ignored_by
 
 
@@ -131,34 +125,11 @@ def test_the_change_stays_visible() -> None:
             {"group": "apps", "kind": "*", "jsonPointers": ["/spec"]},
         )
     )
-    found, matched = ignored(rules, WEB, [change("/spec/replicas"), change("/data")], {})
-    assert [c.ignored_by for c in found] == ["spec.ignoreDifferences[0].jsonPointers[1]", UNSET]
-    assert [c.is_drift for c in found] == [False, True]
-    assert matched == {"spec.ignoreDifferences[0].jsonPointers[1]"}
-
-
-def test_rules_that_failed_or_matched_nothing_are_told() -> None:
-    """A failure is a warning with its reason, a rule without a match is information."""
-    rules = rules_of(
-        application(
-            {
-                "group": "apps",
-                "kind": "Deployment",
-                "jsonPointers": ["/used", "/unused"],
-                "jqPathExpressions": [".broken["],
-                "managedFieldsManagers": ["vpa"],
-            }
-        )
-    )
-    told = rule_conditions(rules, [rules[0].name], {".broken[": "unexpected end"})
-    assert [(c.type, str(c.severity)) for c in told] == [
-        ("IgnoreRuleUnused", "info"),
-        ("IgnoreRuleFailed", "warning"),
-        ("IgnoreRuleUnused", "info"),
-    ]
-    assert "/unused" in told[0].message
-    assert "unexpected end" in told[1].message
-    assert "vpa" in told[2].message
+    found = ignored(rules, WEB, [change("/spec/replicas"), change("/data")], Subject())
+    by = "spec.ignoreDifferences[0].jsonPointers[1]"
+    assert [c.ignored_by for c in found.changes] == [by, UNSET]
+    assert [c.is_drift for c in found.changes] == [False, True]
+    assert found.used == {by}
 
 
 def test_expressions_that_an_object_needs() -> None:
@@ -179,3 +150,42 @@ def test_tokens_undo_a_pointer(names: list[str]) -> None:
     text = pointer(names, live=True)
     assert text is not None
     assert tokens(text) == tuple(names)
+
+
+def test_managers_that_own_a_place_together() -> None:
+    """A manager hides a change at a place that it owns, whoever wrote last; never what is gone."""
+    rules = rules_of(application({"group": "*", "kind": "*", "managedFieldsManagers": ["vpa"]}))
+    owned = Subject(owners={"f:spec/f:replicas": frozenset({"vpa", "alice"})})
+    for kind, hidden in ((ChangeKind.MODIFIED, True), (ChangeKind.MISSING, False)):
+        made = change("/spec/replicas", kind=kind, ssa_path="f:spec/f:replicas", manager="alice")
+        (marked,) = ignored(rules, WEB, [made], owned).changes
+        assert (marked.ignored_by is not UNSET) is hidden
+
+
+def test_masked_values_are_not_compared_in_part() -> None:
+    """Of a masked value nobody can say that nothing else differs, so nothing is hidden."""
+    rules = rules_of(application({"group": "*", "kind": "*", "jsonPointers": ["/data/a"]}))
+    for live in ({"a": {"masked": True}}, {"a": "x", "b": {"masked": True}}):
+        made = change("/data", kind=ChangeKind.ADDED, live=live)
+        (marked,) = ignored(rules, WEB, [made], Subject()).changes
+        assert marked.ignored_by is UNSET
+
+
+def test_an_item_whose_key_has_a_default() -> None:
+    """Git may leave out a key of an item that the server fills in: it is the same item."""
+    rules = rules_of(
+        application({"group": "*", "kind": "*", "jsonPointers": ["/spec/ports/0/name"]})
+    )
+    key = '{"port":80,"protocol":"TCP"}'
+    made = change(
+        "/spec/ports/1/name",
+        kind=ChangeKind.ADDED,
+        ssa_path=f"f:spec/f:ports/k:{key}/f:name",
+        live="web",
+    )
+    git = {"spec": {"ports": [{"port": 80}]}}
+    found = ignored(rules, WEB, [made], Subject(desired=git))
+    assert found.changes[0].ignored_by is not UNSET
+    assert found.positions == {"spec.ignoreDifferences[0].jsonPointers[0]": key}
+    other = {"spec": {"ports": [{"port": 81}, {"port": 80}]}}
+    assert ignored(rules, WEB, [made], Subject(desired=other)).used == frozenset()
