@@ -21,6 +21,7 @@ from driftd.source.url import printable
 MIB = 1024 * 1024
 _CHUNK = 256 * 1024
 _STDERR_KEPT = 16 * 1024
+_DRAIN_SECONDS = 2.0
 
 _CONFIG = {
     "core.hooksPath": "/dev/null",
@@ -124,7 +125,7 @@ class Git:
             ) from None
         finally:
             await _end(process, [task for task in (feeding, watching) if task is not None])
-            words = await errors
+            words = await _told(process, errors)
         if stopped:
             raise SourceError(f"{self.name}: {stopped}", reason="LimitExceeded")
         if code != 0:
@@ -252,6 +253,17 @@ async def _last(stream: asyncio.StreamReader) -> bytes:
     return bytes(kept)
 
 
+async def _told(process: asyncio.subprocess.Process, errors: asyncio.Task[bytes]) -> bytes:
+    """What git said on standard error; whatever it has left behind cannot keep that open."""
+    for _ in range(2):
+        done, _ = await asyncio.wait([errors], timeout=_DRAIN_SECONDS)
+        if done:
+            return errors.result()
+        _kill(process)
+    errors.cancel()
+    return b""
+
+
 async def _watch(process: asyncio.subprocess.Process, watch: Callable[[], str]) -> str:
     while True:
         await asyncio.sleep(0.5)
@@ -264,7 +276,8 @@ async def _end(process: asyncio.subprocess.Process, tasks: list[asyncio.Task[obj
     """Leaves nothing behind: the whole process group killed, the pipes drained."""
     for task in tasks:
         task.cancel()
-    if process.returncode is None:
+    # Git may have ended while something that it started lives on and holds the pipe open.
+    if process.returncode is None or not (process.stdout is None or process.stdout.at_eof()):
         _kill(process)
     if process.stdout is not None:
         while await process.stdout.read(_CHUNK):

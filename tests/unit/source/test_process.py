@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,17 @@ async def test_a_watch_ends_the_command_with_its_reason(git: Git, tmp_path: Path
     """What the watch says becomes the error."""
     with pytest.raises(SourceError, match="the repository: enough is enough"):
         await git.run("hang", config=_sleeper(tmp_path / "pid"), watch=lambda: "enough is enough")
+
+
+@pytest.mark.parametrize("kept", ["2>/dev/null", ">/dev/null"], ids=["output", "errors"])
+async def test_what_git_leaves_behind_holds_nothing_up(git: Git, tmp_path: Path, kept: str) -> None:
+    """A process that lives on with git's output or errors open is ended, and the run with it."""
+    pid_file = tmp_path / "pid"
+    left = {"alias.leave": f"!sleep 100 {kept} & echo $! > {pid_file}"}
+    async with asyncio.timeout(60):
+        with suppress(SourceError):
+            await git.run("leave", config=left, timeout=1)
+    await _until(lambda: not _runs(pid_file))
 
 
 async def test_output_is_bounded(git: Git) -> None:
