@@ -2,7 +2,7 @@
 
 Everything of a cluster lies in one temporary folder and dies with the test process. Its users:
 
-- `admin` - all rights (group system:masters), `control` - all rights through RBAC;
+- `admin` - all rights (group system:masters); `control`, `bob`, `carol` - all rights through RBAC;
 - `alice` - edit rights in every namespace, `nobody` - known, without any right;
 - `detector` - service account `driftd/driftd-detect` with the shipped read-only ClusterRoles
   (the one for custom resources is empty without controllers);
@@ -40,6 +40,8 @@ _GROUPS = {
     "admin": "system:masters",
     "alice": "editors",
     "control": "operators",
+    "bob": "operators",
+    "carol": "operators",
     "nobody": "",
     "stranger": "",
     "kwok": "system:masters",
