@@ -31,6 +31,7 @@ import yaml
 from tests.testbed import binaries
 from tests.testbed.client import ApiError, Client, Json
 from tests.testbed.kubeconfig import Access, write_kubeconfig
+from tests.testbed.objects import COLLECTIONS, schedulable, user_group, volume
 from tests.testbed.processes import Child, reserve_port, wait_until
 
 _HERE = Path(__file__).resolve().parent
@@ -39,9 +40,9 @@ DETECT_ROLES = (_DEPLOY / "clusterrole-detect.yaml", _DEPLOY / "clusterrole-dete
 _GROUPS = {
     "admin": "system:masters",
     "alice": "editors",
-    "control": "operators",
     "bob": "operators",
     "carol": "operators",
+    "control": "operators",
     "nobody": "",
     "stranger": "",
     "kwok": "system:masters",
@@ -385,8 +386,8 @@ class ControlPlane:
             self._bind(detect["metadata"]["name"], detect["metadata"]["name"], subject)
         # `edit` itself is empty until a controller has aggregated its parts.
         for part in ("system:aggregate-to-edit", "system:aggregate-to-view"):
-            self._bind(f"editors-{part}", part, _group("editors"))
-        self._bind("operators", "cluster-admin", _group("operators"))
+            self._bind(f"editors-{part}", part, user_group("editors"))
+        self._bind("operators", "cluster-admin", user_group("operators"))
         self._tokens["detector"] = self.service_account_token("driftd", "driftd-detect")
 
     def service_account_token(self, namespace: str, name: str, seconds: int = 86_400) -> str:
@@ -438,12 +439,12 @@ class ControlPlane:
         for document in yaml.safe_load_all((_HERE / "node.yaml").read_text()):
             self._create(document)
         for number in range(10):
-            self._create(_volume(f"volume-{number}"))
-        self.wait_for("/api/v1/nodes/node-1", _schedulable)
+            self._create(volume(f"volume-{number}"))
+        self.wait_for("/api/v1/nodes/node-1", schedulable)
         self.wait_for("/api/v1/namespaces/default/serviceaccounts/default", bool)
 
     def _create(self, document: Json) -> None:
-        group, plural = _COLLECTIONS[document["kind"]]
+        group, plural = COLLECTIONS[document["kind"]]
         self.call("POST", f"{group}/{plural}", document)
 
     def _spawn(self, program: str, *flags: str, **variables: str) -> Child:
@@ -476,37 +477,6 @@ def _alive(pid: int) -> bool:
     except PermissionError:
         return True
     return True
-
-
-_COLLECTIONS = {
-    "Node": ("/api/v1", "nodes"),
-    "PersistentVolume": ("/api/v1", "persistentvolumes"),
-    "StorageClass": ("/apis/storage.k8s.io/v1", "storageclasses"),
-}
-
-
-def _group(name: str) -> dict[str, str]:
-    return {"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": name}
-
-
-def _volume(name: str) -> Json:
-    return {
-        "apiVersion": "v1",
-        "kind": "PersistentVolume",
-        "metadata": {"name": name},
-        "spec": {
-            "accessModes": ["ReadWriteOnce", "ReadWriteMany"],
-            "capacity": {"storage": "1Ti"},
-            "storageClassName": "standard",
-            "persistentVolumeReclaimPolicy": "Retain",
-            "hostPath": {"path": f"/volumes/{name}"},
-        },
-    }
-
-
-def _schedulable(node: Json) -> bool:
-    conditions = {c["type"]: c["status"] for c in node["status"].get("conditions", [])}
-    return conditions.get("Ready") == "True" and not node["spec"].get("taints")
 
 
 @contextmanager
