@@ -50,7 +50,8 @@ def author_of(change: Change, now: str) -> str:
     if change.confidence is not UNSET:
         facts.append("audit log" if change.confidence == "audit" else change.confidence)
     if change.confidence != "audit":
-        facts += [f"{name} {told[name]}" for name in ("after", "before") if name in told]
+        if told.get("after") and told.get("before"):
+            facts.append(f"between {told['after']} and {told['before']}")
         facts.append(candidates(told))
     return printable(", ".join(fact for fact in facts if fact))
 

@@ -18,6 +18,8 @@ MASKED = "«masked»"
 MASKED_DIFFER = "values differ (masked)"
 NOT_IN_GIT = "(not in Git)"
 NOT_IN_CLUSTER = "(not in the cluster)"
+GONE = "(gone from the cluster)"
+"""Git never had it, and the cluster no longer has it."""
 ELLIPSIS = "…"
 _DIFF_BUDGET = 250_000
 """Product of line counts up to which lines are matched up (difflib is quadratic)."""
@@ -72,7 +74,8 @@ def difference(
             # Git and cluster keep keys in different orders; side by side only values may differ.
             desired, live = _sorted(desired), _sorted(live)
         git_text = NOT_IN_GIT if desired is UNSET else flow(desired)
-        live_text = NOT_IN_CLUSTER if live is UNSET else flow(live)
+        absent = GONE if desired is UNSET else NOT_IN_CLUSTER
+        live_text = absent if live is UNSET else flow(live)
         note = ""
         if git_text == live_text and _holds_mask(desired):
             note = MASKED_DIFFER

@@ -318,7 +318,8 @@ class Recall:
                 told = self._told_now(last)
             if told is None:
                 continue
-            if key not in self._told:
+            if key not in self._told and finding.kind in _UNTRACED:
+                # Who adds something and is on no record has removed himself: not who is on it.
                 told = self._with_writer(told, finding.path)
             self._noted_told[key] = told
             finding.between = (told.after, told.before)

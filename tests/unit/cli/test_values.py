@@ -100,6 +100,8 @@ def test_absent_sides():
     """An absent value is named as absent on its side, unlike null."""
     assert difference(UNSET, 1, width=0, max_lines=9) == Pair("(not in Git)", "1")
     assert difference(1, UNSET, width=0, max_lines=9) == Pair("1", "(not in the cluster)")
+    gone = Pair("(not in Git)", "(gone from the cluster)")
+    assert difference(UNSET, UNSET, width=0, max_lines=9) == gone
     assert difference(None, 1, width=0, max_lines=9).git == "null"
 
 

@@ -10,6 +10,7 @@ import pytest
 from driftd.diff.compare import Comparison, Context, compare
 from driftd.diff.history import History, Moment, decode, encode
 from driftd.diff.mask import Sealer
+from driftd.model.report import UNSET
 from tests.unit.diff.objects import (
     CREATED,
     applied,
@@ -233,6 +234,17 @@ def test_status_is_no_writer_of_a_removal() -> None:
         confidences.append((change.confidence, change.manager or None))
     assert [confidence for confidence, _ in confidences] == ["window", "likely", "window"]
     assert confidences[1][1] == "alice"
+
+
+def test_nobody_is_named_for_an_addition_without_owner() -> None:
+    """Who added it has removed his own entry, so whoever has one is somebody else."""
+    body = config_map(a="1")
+    history = after(body, of(applied(body), 1))
+    bob = entry("bob", {"f:metadata": {}}, time=NOW)
+    live = with_data(applied(body, bob), 2, evil="1")
+    (change,) = seen(body, live, history, NOW).changes
+    assert (change.kind, change.manager, change.confidence) == ("added", UNSET, "window")
+    assert change.attribution == {"after": BEFORE, "before": NOW}
 
 
 def test_old_difference_gets_no_window() -> None:
