@@ -20,10 +20,10 @@ from tests.testbed.kubeconfig import write_kubeconfig
 _numbers = itertools.count(1)
 LONGEST_FIRST = (
     "e2e/test_detection.py",
-    "e2e/test_lived_in.py",
     "docs/test_commands.py",
     "e2e/test_bad_input.py",
     "e2e/test_inference.py",
+    "e2e/test_lived_in.py",
     "e2e/test_bad_manifests.py",
     "unit/demo/test_main.py",
     "property/test_history.py",
@@ -34,7 +34,10 @@ LONGEST_FIRST = (
     "e2e/test_baseline.py",
     "packaging/test_wheel.py",
 )
-"""Files by the time that they take: begun last, one would keep a worker while others idle."""
+"""Files by the time that they take: begun last, one would keep a worker while others idle.
+
+The two with several full clusters (detection, lived-in) are not begun together.
+"""
 UNIT_DEADLINE = 120.0
 """Seconds that a step of a unit test may take on a loaded machine; what hangs, fails."""
 
