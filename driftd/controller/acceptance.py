@@ -155,9 +155,10 @@ class StandingAcceptance:
                 ):
                     text = f"{entry.name} expired on {entry.entry.expires}"
                     found[entry.name] = Condition("BaselineEntryExpired", text, Severity.WARNING)
-            for place in over if resource.changes else ():
-                if suppression.covers(place.entry, report, resource) and any(
-                    suppression.covers_place(place, resource, change) for change in resource.changes
+            for place in over:
+                if suppression.covers(place.entry, report, resource) and (
+                    suppression.covers_whole(place.entry, resource)
+                    or any(suppression.covers_place(place, resource, c) for c in resource.changes)
                 ):
                     text = f"{place.name} expired on {place.entry.expires}"
                     found[place.name] = Condition("SuppressionExpired", text, Severity.WARNING)

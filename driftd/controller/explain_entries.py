@@ -90,9 +90,11 @@ def _of_suppression(
         for change in resource.changes
         if suppression.covers_place(one, resource, change)
     }
+    if suppression.covers_whole(entry, resource):
+        covered[str(resource.status)] = suppression.whole_mismatch(entry, resource)
     return EntryExplanation(
         name=one.name,
-        selects=", ".join(entry.paths),
+        selects=suppression.selects(entry),
         accepts=tuple(path for path, why in covered.items() if not why),
         refuses={path: why for path, why in covered.items() if why},
         expired=suppression.is_expired(entry, today),

@@ -159,7 +159,10 @@ def refusal(change: Change) -> str:
 
 def whole_refusal(resource: ResourceReport) -> str:
     """Why no entry may speak of a Missing or Extra object; empty if one may."""
-    why = whole_object_reason(resource.status, resource.group, resource.kind)
+    if resource.severity is UNSET:
+        why = whole_object_reason(resource.status, resource.group, resource.kind)
+    else:
+        why = str(resource.severity_reason) if resource.severity == "critical" else ""
     return f"{resource.status} objects of its kind are critical: {why}" if why else ""
 
 
@@ -255,7 +258,10 @@ def accepted(
         return UNSET
 
     if resource.status in WHOLE:
-        return msgspec.structs.replace(resource, ignored_by=by(None)), frozenset(used)
+        name = by(None)
+        if resource.ignored_by is UNSET:
+            resource = msgspec.structs.replace(resource, ignored_by=name)
+        return resource, frozenset(used)
     marked = []
     for change in resource.changes:
         name = by(change)

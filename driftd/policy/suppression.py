@@ -1,7 +1,8 @@
 """Suppressions: places that a team does not want to hear of, until a day. Pure.
 
-A baseline accepts values; a suppression accepts a place, whatever its value. So each has an
-owner, a reason and a last day, and a critical change is told all the same.
+A baseline accepts values; a suppression accepts a place, whatever its value, or that objects are
+Missing or Extra. So each has an owner, a reason and a last day, and what is critical is told all
+the same, unless the entry says that it means it: then that it hides something critical is told.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from msgspec import UNSET
 
 from driftd.model.condition import Condition, Severity
 from driftd.model.report import ApplicationReport, Change, ChangeClass, ResourceReport
-from driftd.policy.baseline import Named, refusal, speaks_of
+from driftd.policy.baseline import WHOLE, Named, refusal, speaks_of, whole_refusal
 
 NonEmpty = Annotated[str, msgspec.Meta(min_length=1)]
 Part: TypeAlias = "str | dict[str, str]"
@@ -38,7 +39,7 @@ _TEMPLATES: Final = {
 class SuppressionEntry(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"
 ):
-    """Places of some objects whose changes are not told. Globs know `*`, `?` and `[…]`."""
+    """Places of some objects, or whole objects, that are not told. Globs know `*`, `?`, `[…]`."""
 
     application: NonEmpty = "*"
     """Name or glob, `name` or `namespace/name`."""
@@ -49,10 +50,20 @@ class SuppressionEntry(
     namespace: NonEmpty = "*"
     name: str = ""
     """Name or glob of the object."""
-    paths: Annotated[tuple[NonEmpty, ...], msgspec.Meta(min_length=1)]
-    """Fields as tables print them, or JSON pointers; each covers what is below it."""
+    paths: tuple[NonEmpty, ...] = ()
+    """Fields as tables print them, or JSON pointers; each covers what is below it.
+
+    Names and values of keys are globs with `*` and `?`, `[*]` is any list item; not in pointers.
+    """
+    objects: tuple[Literal["Missing", "Extra"], ...] = ()
+    """Accepts whole objects that are so; one of `paths` and `objects` is given."""
     managers: tuple[NonEmpty, ...] = ()
-    """Only changes by these field managers, names or globs; empty for all."""
+    """Only changes by these field managers, names or globs; empty for all.
+
+    Of an Extra object the manager that created it; nobody is known for a Missing one.
+    """
+    critical: bool = False
+    """Hides critical changes and objects too, which is told."""
     owner: NonEmpty
     """Who answers for the entry."""
     reason: NonEmpty
@@ -66,6 +77,8 @@ class SuppressionEntry(
         """Raise ValueError for an entry that would speak of every object."""
         if not (self.kind + self.name).strip("*"):
             raise ValueError("`kind` or `name` is missing: an entry must not speak of everything")
+        if not (self.paths or self.objects):
+            raise ValueError("`paths` (fields) or `objects` (Missing, Extra) is missing")
 
 
 class Suppressions(
@@ -128,18 +141,51 @@ def suppressed(
     resource: ResourceReport,
     applied: Applied,
 ) -> ResourceReport:
-    """The object with the changes that an entry covers marked with the entry's name.
+    """The object with what an entry covers marked with the entry's name: changes, or itself.
 
-    `entries` must hold no expired ones. Critical changes and those that a rule marked already
-    stay as they are; what is to be told of it is added to `applied`.
+    `entries` must hold no expired ones. What is critical and what a rule marked already stays as
+    it is; what is to be told of it is added to `applied`.
     """
-    if not resource.changes:
+    if not resource.changes and resource.status not in WHOLE:
         return resource
     mine = [one for one in entries if covers(one.entry, application, resource)]
     if not mine:
         return resource
+    if resource.status in WHOLE:
+        return _whole(mine, resource, applied)
     changes = tuple(_marked(mine, resource, change, applied) for change in resource.changes)
     return msgspec.structs.replace(resource, changes=changes)
+
+
+def _whole(
+    entries: Iterable[NamedSuppression], resource: ResourceReport, applied: Applied
+) -> ResourceReport:
+    """A Missing or Extra object, marked if an entry accepts it."""
+    for one in entries:
+        if not covers_whole(one.entry, resource):
+            continue
+        applied.used.add(one.name)
+        why = whole_mismatch(one.entry, resource)
+        where = f"{resource.status} {resource.kind} {resource.name}"
+        if why:
+            text = f"covers {where}, which is told all the same: {why}"
+            applied.tell("SuppressionRefused", one, where, text)
+        elif resource.ignored_by is UNSET:
+            if critical := whole_refusal(resource):
+                applied.tell("SuppressionHidesCritical", one, where, f"hides {where}: {critical}")
+            return msgspec.structs.replace(resource, ignored_by=one.name)
+    return resource
+
+
+def covers_whole(entry: SuppressionEntry, resource: ResourceReport) -> bool:
+    """Whether an entry that speaks of an object accepts its status, critical or not."""
+    manager = resource.manager if isinstance(resource.manager, str) else ""
+    return resource.status in entry.objects and _names_manager(entry, manager)
+
+
+def whole_mismatch(entry: SuppressionEntry, resource: ResourceReport) -> str:
+    """Why an entry that covers a Missing or Extra object does not hide it; empty if it does."""
+    return "" if entry.critical else whole_refusal(resource)
 
 
 def _marked(
@@ -155,6 +201,10 @@ def _marked(
             text = f"covers {where}, which is told all the same: {why}"
             applied.tell("SuppressionRefused", one, where, text)
         elif not why and change.ignored_by is UNSET:
+            if one.entry.critical and change.severity == "critical":
+                where = f"{resource.kind} {resource.name} {change.path}"
+                text = f"hides {where}: {refusal(change)}"
+                applied.tell("SuppressionHidesCritical", one, where, text)
             return msgspec.structs.replace(change, ignored_by=one.name)
     return change
 
@@ -166,11 +216,15 @@ def mismatch(entry: SuppressionEntry, change: Change) -> str:
     if not _by_manager(entry, change):
         manager = change.manager if isinstance(change.manager, str) else ""
         return f"it is by {manager or 'nobody known'}, whom `managers` does not name"
-    return refusal(change)
+    why = refusal(change)
+    return "" if entry.critical and why.startswith("critical") else why
 
 
 def _by_manager(entry: SuppressionEntry, change: Change) -> bool:
-    manager = change.manager if isinstance(change.manager, str) else ""
+    return _names_manager(entry, change.manager if isinstance(change.manager, str) else "")
+
+
+def _names_manager(entry: SuppressionEntry, manager: str) -> bool:
     return not entry.managers or any(fnmatchcase(manager, one) for one in entry.managers)
 
 
@@ -209,16 +263,17 @@ def _match(path: SuppressedPath, resource: ResourceReport, change: Change) -> tu
     segments = [_unescaped(one) for one in change.ssa_path.split("/")]
     positions = change.path.split("/")[1:]
     prefix = _TEMPLATES.get((resource.group, resource.kind), ())
-    whole = path.parts if path.text.startswith("/") else (*prefix, *path.parts)
+    globs = not path.text.startswith("/")
+    whole = (*prefix, *path.parts) if globs else path.parts
     for parts in dict.fromkeys((len(path.parts), len(whole))):
-        found = _match_steps(whole[len(whole) - parts :], segments, positions)
+        found = _match_steps(whole[len(whole) - parts :], segments, positions, globs=globs)
         if found is not None:
             return found
     return False, ""
 
 
 def _match_steps(
-    parts: Sequence[Part], segments: Sequence[str], positions: Sequence[str]
+    parts: Sequence[Part], segments: Sequence[str], positions: Sequence[str], *, globs: bool
 ) -> tuple[bool, str] | None:
     if not parts or len(parts) > len(segments) or len(segments) != len(positions):
         return None
@@ -226,23 +281,33 @@ def _match_steps(
     for part, segment, position in zip(parts, segments, positions, strict=False):
         tag, _, rest = segment.partition(":")
         if tag == "f":
-            if part != rest:
+            if not isinstance(part, str) or not _is_like(rest, part, globs=globs):
                 return None
+        elif globs and part == "*":
+            continue
         elif isinstance(part, str) and part.isdigit() and part == position:
             if tag == "i":
                 return False, part
             item = item or ",".join(_written(rest))
-        elif not _names_item(part, tag, rest):
+        elif not _names_item(part, tag, rest, globs=globs):
             return None
     return True, item
 
 
-def _names_item(part: Part, tag: str, rest: str) -> bool:
+def _names_item(part: Part, tag: str, rest: str, *, globs: bool) -> bool:
     """Whether a step names a list item by its keys or, in a set, by its value."""
     value = msgspec.json.decode(rest)
     if tag == "k" and isinstance(part, dict):
-        return {name: _plain(one) for name, one in value.items()} == part
-    return tag == "v" and part == _plain(value)
+        keys = {name: _plain(one) for name, one in value.items()}
+        return keys.keys() == part.keys() and all(
+            _is_like(keys[name], glob, globs=globs) for name, glob in part.items()
+        )
+    return tag == "v" and isinstance(part, str) and _is_like(_plain(value), part, globs=globs)
+
+
+def _is_like(text: str, wanted: str, *, globs: bool) -> bool:
+    """Whether a name or value is the wanted one, by glob where it may be one."""
+    return text == wanted or (globs and fnmatchcase(text, wanted.replace("[", "[[]")))
 
 
 def _written(rest: str) -> Iterator[str]:
@@ -260,6 +325,11 @@ def _plain(value: object) -> str:
 
 def _unescaped(segment: str) -> str:
     return segment.replace("~1", "/").replace("~0", "~")
+
+
+def selects(entry: SuppressionEntry) -> str:
+    """What an entry accepts of the objects that it speaks of, for a person."""
+    return ", ".join((*entry.objects, *entry.paths))
 
 
 def is_expired(entry: SuppressionEntry, today: date) -> bool:
@@ -286,7 +356,7 @@ def conditions(
     told: list[Condition] = []
     for one in entries:
         entry = one.entry
-        place = f"{entry.kind or '*'} {entry.name or '*'}, {', '.join(entry.paths)}"
+        place = f"{entry.kind or '*'} {entry.name or '*'}, {selects(entry)}"
         if is_expired(entry, today):
             text = f"{one.name} ({place}) expired on {entry.expires}; {entry.owner} answers for it"
             told.append(Condition("SuppressionExpired", text, Severity.WARNING))
@@ -295,6 +365,6 @@ def conditions(
             text = f"{one.name} ({entry.application}, {place}) covers nothing: {why}"
             told.append(Condition("SuppressionApplicationUnknown", text, Severity.WARNING))
         elif one.name not in known and applications.seen_in_full(entry.application):
-            text = f"{one.name} ({place}) matches no change; remove it or correct it"
+            text = f"{one.name} ({place}) matches nothing; remove it or correct it"
             told.append(Condition("SuppressionUnused", text, Severity.WARNING))
     return told

@@ -340,3 +340,36 @@ def test_changed_value_resurfaces(recorded: Change, live: Any) -> None:
         recorded.live, order="sorted"
     )
     assert (marks(entries, msgspec.structs.replace(recorded, live=live)) != [UNSET]) is same
+
+
+def test_an_operators_severity_decides_what_objects_may_be_accepted() -> None:
+    """The severity that a look gave a Missing object counts, before the shipped rules."""
+    for kind, severity, allowed in (
+        ("ConfigMap", "critical", False),
+        ("Secret", "medium", True),
+        ("ConfigMap", UNSET, True),
+        ("Secret", UNSET, False),
+    ):
+        app = report()
+        made = msgspec.structs.replace(
+            app.resources[0],
+            group="",
+            kind=kind,
+            status=ResourceStatus.EXTRA,
+            severity=severity,
+            severity_reason="ours" if severity == "critical" else UNSET,
+            changes=(),
+        )
+        app = msgspec.structs.replace(app, resources=(made,))
+        found, left_out = captured([app], expires=TODAY)
+        assert (len(found.entries), len(left_out)) == ((1, 0) if allowed else (0, 1))
+
+
+def test_a_marked_object_keeps_its_mark() -> None:
+    """What Argo CD's compare option marked is not marked anew, and not forgotten."""
+    app = report()
+    by = "argocd.argoproj.io/compare-options: IgnoreExtraneous"
+    made = msgspec.structs.replace(
+        app.resources[0], status=ResourceStatus.EXTRA, ignored_by=by, changes=()
+    )
+    assert accepted([], app, made, Hashes())[0].ignored_by == by

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, timedelta
 from typing import Any
 
@@ -12,7 +13,14 @@ from hypothesis import strategies as st
 from msgspec import UNSET
 
 from driftd.diff.explain import parse
-from driftd.model.report import ApplicationReport, Change, ChangeClass, ChangeKind
+from driftd.model.report import (
+    ApplicationReport,
+    Change,
+    ChangeClass,
+    ChangeKind,
+    ResourceReport,
+    ResourceStatus,
+)
 from driftd.policy.suppression import (
     SUPPRESSED,
     Applied,
@@ -181,7 +189,8 @@ def test_unused_and_expired_are_warnings() -> None:
     [
         ({"kind": ""}, "`kind` or `name`"),
         ({"kind": "*", "name": "*"}, "`kind` or `name`"),
-        ({"paths": []}, "length >= 1"),
+        ({"paths": []}, "`paths` (fields) or `objects`"),
+        ({"objects": ["Gone"]}, "Invalid enum value 'Gone'"),
         ({"owner": ""}, "length >= 1"),
         ({"name": "web", "colour": "red"}, "unknown field `colour`"),
         ({"expires": "soon"}, "Invalid"),
@@ -197,7 +206,7 @@ def test_refused_entries(fields: dict[str, Any], words: str) -> None:
         "expires": "2026-03-04",
     }
     msgspec.convert(good, SuppressionEntry)
-    with pytest.raises(msgspec.ValidationError, match=words):
+    with pytest.raises(msgspec.ValidationError, match=re.escape(words)):
         msgspec.convert(good | fields, SuppressionEntry)
 
 
@@ -219,3 +228,89 @@ def test_missing_place_is_found_by_its_desired_position() -> None:
     """A change whose path points into Git's object is covered as well."""
     gone = msgspec.structs.replace(PORT, kind=ChangeKind.MISSING)
     assert marks(entry("containers[name=app].ports"), gone)[0] == ["s#1"]
+
+
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [
+        ("spec.rep*", [True, False, False, False]),
+        ("spec.*", [True, True, True, True]),
+        ("containers[*].resources", [False, True, False, False]),
+        ("containers[name=a*]", [False, True, True, False]),
+        ("containers[name=b*]", [False, False, False, False]),
+        ("containers[*].ports[*]", [False, False, True, False]),
+        ("containers[name=app].ports[containerPort=8?,protocol=*]", [False, False, True, False]),
+        ("containers[name=app].ports[containerPort=*,protocol=T?P]", [False, False, True, False]),
+        ("containers[name=app].ports[containerPort=*]", [False, False, False, False]),
+        ("spec.hosts[*]", [False, False, False, True]),
+        ("/spec/rep*", [False, False, False, False]),
+        ("/spec/*", [False, False, False, False]),
+    ],
+)
+def test_globs_in_paths(path: str, found: list[bool]) -> None:
+    """Names and values of keys are globs in the form of tables; a pointer is what it says."""
+    marked, told = marks(entry(path), change(), IMAGE, PORT, ATOMIC)
+    assert [one == "s#1" for one in marked] == found
+    assert told == []
+
+
+def test_critical_changes_need_a_word() -> None:
+    """With `critical` an entry hides a critical change, and that it does is told."""
+    made = change(severity="critical", severity_reason="host network")
+    marked, told = marks(entry("spec.replicas"), made)
+    assert marked == [UNSET]
+    assert told[0].startswith("SuppressionRefused: ")
+    marked, told = marks(entry("spec.replicas", critical=True), made)
+    assert marked == ["s#1"]
+    assert told == [
+        "SuppressionHidesCritical: s#1 hides Deployment web /spec/replicas: critical: host network"
+    ]
+    assert marks(entry("spec.replicas", critical=True), change()) == (["s#1"], [])
+
+
+def whole(
+    one: NamedSuppression, status: ResourceStatus, **fields: Any
+) -> tuple[ResourceReport, list[str]]:
+    """A Missing or Extra Deployment under an entry, and the conditions."""
+    app = report(change())
+    made = msgspec.structs.replace(app.resources[0], status=status, changes=(), **fields)
+    applied = Applied()
+    found = suppressed([one], app, made, applied)
+    assert (one.name in applied.used) is bool(applied.told or found.ignored_by is not UNSET)
+    return found, [f"{told.type}: {told.message}" for told in applied.told.values()]
+
+
+@pytest.mark.parametrize("status", [ResourceStatus.MISSING, ResourceStatus.EXTRA])
+def test_whole_objects(status: ResourceStatus) -> None:
+    """An entry accepts objects of the statuses that it names, and no others."""
+    other = ({"Missing", "Extra"} - {str(status)}).pop()
+    named, told = whole(entry(objects=(str(status),)), status, severity="medium")
+    assert (named.ignored_by, named.is_drift, told) == ("s#1", False, [])
+    for one in (entry(objects=(other,)), entry("spec")):
+        assert whole(one, status, severity="medium")[0].ignored_by is UNSET
+
+
+def test_critical_objects_need_a_word() -> None:
+    """An Extra workload is told all the same, unless the entry has `critical`; that is told."""
+    fields = {"severity": "critical", "severity_reason": "runs what nobody declared"}
+    found, told = whole(entry(objects=("Extra",)), ResourceStatus.EXTRA, **fields)
+    assert found.ignored_by is UNSET
+    assert "SuppressionRefused: s#1 covers Extra Deployment web" in told[0]
+    found, told = whole(entry(objects=("Extra",), critical=True), ResourceStatus.EXTRA, **fields)
+    assert found.ignored_by == "s#1"
+    assert told[0].startswith("SuppressionHidesCritical: s#1 hides Extra Deployment web: ")
+    assert "runs what nobody declared" in told[0]
+
+
+def test_whose_extra_objects() -> None:
+    """Managers narrow Extra objects to those that one of them created."""
+    one = entry(objects=("Extra",), managers=("velero*",))
+    for manager, hidden in (("velero-server", True), ("alice", False), (UNSET, False)):
+        made = whole(one, ResourceStatus.EXTRA, manager=manager, severity="medium")[0]
+        assert (made.ignored_by is not UNSET) is hidden
+
+
+def test_what_a_rule_marked_stays_its() -> None:
+    """An object that something else accepts keeps that name."""
+    made, _ = whole(entry(objects=("Extra",)), ResourceStatus.EXTRA, ignored_by="x", severity="low")
+    assert made.ignored_by == "x"
