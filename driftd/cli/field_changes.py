@@ -29,6 +29,8 @@ _KIND_NOTES = {
     ChangeKind.RENAMED: "renamed",
 }
 _MAX_LINES = 14
+_EXPECTED = 40
+"""Characters of a value that the API server would give."""
 _MAX_LINES_WIDE = 400
 
 Line = tuple[Text, Text]
@@ -111,7 +113,8 @@ def _what(change: Change, resource: ResourceReport, *, wide: bool, width: int) -
         width=0 if wide else max(20, width - 6),
         max_lines=_MAX_LINES_WIDE if wide else _MAX_LINES,
     )
-    notes = [note for note in (_KIND_NOTES.get(change.kind, ""), shown.note) if note]
+    said = (_KIND_NOTES.get(change.kind, ""), shown.note, _expected(change))
+    notes = [note for note in said if note]
     limit = 0 if wide else width
     heads = _head(path, "; ".join(notes), limit)
     yield from ((lead if number == 0 else _margin(), one) for number, one in enumerate(heads[:-1]))
@@ -135,6 +138,15 @@ def _what(change: Change, resource: ResourceReport, *, wide: bool, width: int) -
         yield Text(" " * _SEVERITY_COLUMN + "Git   "), Text(shown.git, "red")
     if shown.live not in absent:
         yield Text(" " * _SEVERITY_COLUMN + "live  "), Text(shown.live, "green")
+
+
+def _expected(change: Change) -> str:
+    """The value that the API server would give, where an oracle said so."""
+    if change.expected is UNSET:
+        return ""
+    masked = values.is_masked(change.expected)
+    text = "another value" if masked else values.shorten(values.flow(change.expected), _EXPECTED)
+    return f"the API server would give {text}"
 
 
 def _head(path: str, note: str, width: int) -> list[Text]:

@@ -62,7 +62,7 @@ def check_command(names: tuple[str, ...], app: tuple[str, ...], **flags: Any) ->
     chosen = options.look_options(flags, names=options.applications(names, app))
     chosen |= options.baseline_options(flags)
     chosen |= options.audit_options(flags)
-    chosen["oracle"] = flags["oracle"] or ""
+    chosen |= {"oracle": flags["oracle"]} if flags["oracle"] else {}
     narrator = Narrator(quiet=flags["quiet"], verbose=flags["verbose"])
     try:
         report = calls.check(chosen, narrator)
