@@ -195,6 +195,11 @@ def _service_account(live: Json, _desired: Struct, live_parent: Struct) -> bool:
     return live is not None and live == live_parent.get("serviceAccountName")
 
 
+def _priority(live: Json, desired: Struct, _live_parent: Struct) -> bool:
+    # Admission ranks a Pod without a class 0, unless a class is the cluster's default.
+    return type(live) is int and live == 0 and not desired.get("priorityClassName")
+
+
 def _subject_group(live: Json, desired: Struct, _live_parent: Struct) -> bool:
     return desired.get("kind") in ("User", "Group") and live == "rbac.authorization.k8s.io"
 
@@ -277,6 +282,7 @@ CONDITIONAL: Final[Mapping[tuple[str, str], Callable[[Json, Struct, Struct], boo
     ("v1.JobSpec", "podReplacementPolicy"): _pod_replacement,
     ("v1.NetworkPolicySpec", "policyTypes"): _policy_types,
     ("v1.PodSpec", "serviceAccount"): _service_account,
+    ("v1.PodSpec", "priority"): _priority,
     ("v1.PodSpec", "serviceAccountName"): _account_alias,
     ("v1.PersistentVolumeClaimSpec", "dataSource"): _data_source,
     ("v1.PersistentVolumeClaimSpec", "dataSourceRef"): _data_source_reference,

@@ -19,6 +19,7 @@ DERIVED = {
     "sessionAffinityConfig",
     "hostPort",
     "nodePort",
+    "emptyDir",
 }
 """Fields whose value the server takes from a sibling, or allocates because of it."""
 SETS = {"finalizers", "tags"}
