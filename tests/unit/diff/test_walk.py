@@ -200,7 +200,8 @@ def test_absent_null_and_empty(
 ) -> None:
     """Null declares nothing; in a custom resource every other value has to be there as it is."""
     body = thing(spec=live)
-    metadata = {"managedFields": [{"manager": "m", "operation": "Update", "fieldsV1": {"f:x": {}}}]}
+    written = {"manager": "m", "operation": "Update", "apiVersion": body["apiVersion"]}
+    metadata = {"managedFields": [{**written, "fieldsV1": {"f:x": {}}}]}
     body["metadata"] = {**body["metadata"], **metadata}
     assert told(compare(KEY, thing(spec=desired), body, None, Context()).changes) == expected
 
