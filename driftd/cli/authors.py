@@ -106,7 +106,9 @@ def whole_author(resource: ResourceReport) -> str:
         name = person(told) + (f" ({printable(tool)})" if tool else "")
         return f"{verb} by {name} at {printable(told.get('time', ''))}"
     if told.get("candidates"):
-        return f"{verb} {candidates(told)}"
+        whom = candidates(told)
+        sure = f"by {whom}" if whom.startswith("one of ") else whom.replace(" ", " by ", 1)
+        return f"{verb} {sure}"
     return f"created by {printable(manager)}" if manager and verb == "created" else ""
 
 

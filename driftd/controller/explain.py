@@ -11,6 +11,7 @@ import orjson
 from msgspec import UNSET
 
 from driftd.clock import Clock
+from driftd.controller.audit import attributed
 from driftd.controller.baselines import Used, load_acceptance
 from driftd.controller.check import Looked, look
 from driftd.controller.declared import Declared, Entry, declare, refuse_unmatched
@@ -25,7 +26,14 @@ from driftd.diff.owners import Entry as OwnerEntry
 from driftd.errors import ConfigError
 from driftd.model.choices import listed
 from driftd.model.counts import counted
-from driftd.model.report import API_VERSION, Change, ReportCondition, ResourceReport, WireStruct
+from driftd.model.report import (
+    API_VERSION,
+    Change,
+    ReportCondition,
+    ResourceReport,
+    WireStruct,
+    published,
+)
 from driftd.model.resource import Manifest, ResourceKey
 from driftd.policy.baseline import Hashes
 from driftd.policy.ignore import SEPARATOR, Rule, rules_of
@@ -138,7 +146,9 @@ async def explain(
         keep=True,
         sealer=acceptance.sealer,
     )
-    today = clock.now().date()
+    now = clock.now()
+    (judged,), told = await attributed([judged], options, now=now.timestamp(), progress=progress)
+    today = now.date()
     accepted = acceptance.apply(judged.report, judged.seals, today, Used())
     looked = replace(judged, report=accepted)
     resource = find_resource(question.resource, looked)
@@ -165,7 +175,7 @@ async def explain(
             )
         ),
         healing=_healing(looked, key),
-        conditions=looked.report.conditions,
+        conditions=(*looked.report.conditions, *published(told)),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import http.client
 import json
 import os
@@ -239,7 +240,7 @@ def _publish(repo: GitRepo, origin: Path) -> None:
 
 
 def _files(work: Path, folder: Path, port: int, receiver: str, cluster: ControlPlane) -> None:
-    """What the pages name: settings, saved objects."""
+    """What the pages name: settings, saved objects, audit logs."""
     secret = folder / "slack-url"
     secret.write_text(receiver)
     settings = {
@@ -256,6 +257,9 @@ def _files(work: Path, folder: Path, port: int, receiver: str, cluster: ControlP
     (work / "app.yaml").write_text(WEB)
     (work / "live.yaml").write_text(json.dumps(live))
     (work / "openapi.json").write_text(json.dumps(cluster.call("GET", "/openapi/v3/apis/apps/v1")))
+    log = cluster.audit_log.read_bytes()
+    (work / "audit.log").write_bytes(log)
+    (work / "audit.log.gz").write_bytes(gzip.compress(log, compresslevel=1))
     for name in ("git-token", "webhook-secret"):
         (work / name).write_text("not a secret")
 

@@ -54,7 +54,7 @@ def place(
 @pytest.fixture(scope="module")
 def documented() -> Iterator[ControlPlane]:
     """The cluster that the pages speak of: a hub that runs its own applications."""
-    with ControlPlane("documented") as cluster:
+    with ControlPlane("documented", audit="Metadata") as cluster:
         deploy(cluster)
         yield cluster
 

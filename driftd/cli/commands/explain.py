@@ -46,6 +46,7 @@ _STATUS = {
 )
 @click.argument("path", metavar="[PATH]", default="")
 @options.baseline_flags
+@options.audit_flags
 @options.repository_flags
 @options.cluster_flags
 @options.output_format("text", "json", "yaml")
@@ -72,6 +73,7 @@ def explain_command(application: str, resource: str, path: str, output: str, **f
     application, resource, path = asked(application, resource, path)
     names = (application,) if application else ()
     chosen = options.look_options(flags, names=names) | options.baseline_options(flags)
+    chosen |= options.audit_options(flags)
     narrator = Narrator(quiet=flags["quiet"], verbose=flags["verbose"])
     try:
         found = calls.explain(
