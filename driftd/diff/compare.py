@@ -101,6 +101,8 @@ def compare(
         recall.open(wanted, subject.live, root, lambda: _sent(live, wanted, context))
         subject = replace(subject, recall=recall)
     findings = confirmed(walk(subject, root))
+    if recall is not None and recall.mended(findings):
+        findings = confirmed(walk(subject, root))
     if findings:
         _explain_unknown_fields(findings, root)
         _mark_rewritten(findings, subject, wanted, live, context)

@@ -66,8 +66,8 @@ class Look(msgspec.Struct, frozen=True, omit_defaults=True):
     schema_hash: str
     desired: int
     """The digest of what Git declared."""
-    settled: bool
-    """Whether Git and the cluster agreed: a deployer has no reason to write until Git moves."""
+    open: tuple[int, ...] = ()
+    """Differences that a deployer could mend; without any he has no reason to write."""
     entries: tuple[EntryDigest, ...] = ()
     injected: dict[str, int] = {}
     """Extras that nobody owned and that were no drift: place to value."""
@@ -280,6 +280,16 @@ def located(view: Json, place: str) -> tuple[Path, int]:
         steps.append(step)
         found += at is not ABSENT
     return tuple(steps), found
+
+
+def value_at(view: Json, path: Path) -> Json:
+    """The value at a path that a decoded object has, as `located` gives it."""
+    for step in path:
+        if isinstance(step, str):
+            view = view[step]
+        elif step.live_index is not None:
+            view = view[step.live_index]
+    return view
 
 
 def _step(at: Json, segment: str) -> tuple[str | Item, Json]:

@@ -90,7 +90,7 @@ def elsewhere(found: Sequence[Entry], live: dict[str, Any]) -> list[Entry]:
     return [
         entry
         for entry in found
-        if entry.api_version != own
+        if entry.api_version not in ("", own)
         and not entry.deployer
         and not entry.subresource
         and any(

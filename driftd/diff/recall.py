@@ -14,6 +14,7 @@ import msgspec
 from driftd.diff import mask, scalars
 from driftd.diff.attribute import Attribution, sole_writer
 from driftd.diff.finding import Finding
+from driftd.diff.formerly import Formerly
 from driftd.diff.history import (
     HIDDEN,
     PRESENT,
@@ -27,7 +28,6 @@ from driftd.diff.history import (
     entry_digests,
     equal,
     located,
-    marks,
     place_digest,
 )
 from driftd.diff.owners import UNKNOWN_MANAGERS, Entry
@@ -76,12 +76,14 @@ class Recall:
         self._told: Mapping[str, Told] = {}
         if same and self._history is not None:
             self._told = self._history.told
-        self._former: Mapping[str, int] = self._history.former if self._history else {}
+        self._formerly = Formerly(self._history, live, self._digester)
         self._desired = HIDDEN
-        self._declared: Mapping[int, int] = self._history.declared if self._history else {}
-        self._was_declared = self._declared
+        self._healed = False
         self._untouched = look is not None and look.resource_version == self._version
         self._moved = [] if self._untouched or look is None else self._moved_since(look)
+        self._forget_notes()
+
+    def _forget_notes(self) -> None:
         self._noted_injected: dict[str, int] = {}
         self._noted_owned: dict[int, int] = {}
         self._noted_former: dict[str, int] = {}
@@ -101,49 +103,12 @@ class Recall:
         usable owners it stands for what Git had declared before.
         """
         self._desired = digest(scalars.canonical(wanted))
-        self._former = {
-            place: value for place, value in self._former.items() if self._holds(place, value)
-        }
         history = self._history
-        if history is not None and history.look and history.look.desired == self._desired:
-            return
-        now = marks(wanted, node, self._digester)
-        declared = {place_digest(place): value for place, value in now.items()}
-        before = self._declared
-        if history is None and self._nameless():
-            before = {
-                place_digest(place): value
-                for place, value in marks(sent() or {}, node, self._digester).items()
-            }
-        gone = {place: value for place, value in before.items() if place not in declared}
-        if gone:
-            self._keep_former(gone, marks(view, node, self._digester))
-        self._former = {p: value for p, value in self._former.items() if p not in now}
-        self._declared = declared
-
-    def _keep_former(self, gone: Mapping[int, int], present: Mapping[str, int]) -> None:
-        """What Git declares no longer and live still holds, as it was declared."""
-        former = dict(self._former)
-        for place, value in present.items():
-            old = gone.get(place_digest(place))
-            if old is not None and equal(old, value):
-                former[place] = PRESENT if value == PRESENT else self._value_at(place)
-        self._former = former
+        if history is None or history.look is None or history.look.desired != self._desired:
+            self._formerly.take(wanted, view, node, sent if self._nameless() else None)
 
     def _nameless(self) -> bool:
         return not self._entries or any(e.manager in UNKNOWN_MANAGERS for e in self._entries)
-
-    def _value_at(self, place: str) -> int:
-        path, _ = located(self._raw, place)
-        return self._digester.value(place, names(path), _value(self._raw, path))
-
-    def _holds(self, place: str, value: int) -> bool:
-        path, found = located(self._raw, place)
-        if found < len(path):
-            return False
-        return value == PRESENT or equal(
-            value, self._digester.value(place, names(path), _value(self._raw, path))
-        )
 
     # Who has written since the last look.
 
@@ -175,20 +140,28 @@ class Recall:
         return any(entry.deployer for entry in self._moved)
 
     def _had_reason(self, look: Look) -> bool:
-        """Whether a deployer had a reason to write since: Git moved, or live had drifted."""
-        return look.desired != self._desired or not look.settled
+        """Whether a deployer had a reason to write since: Git moved, or something was mended."""
+        return look.desired != self._desired or self._healed
+
+    def mended(self, findings: Sequence[Finding]) -> bool:
+        """Whether a deployer wrote and a difference of the last look is gone: walk once more.
+
+        Then the deployer had a reason, which the walk that gave `findings` did not know of.
+        """
+        look = self._last
+        if look is None or not look.open or not self.deployer_wrote:
+            return False
+        now = {_identity(finding) for finding in findings}
+        self._healed = not now.issuperset(look.open)
+        if self._healed:
+            self._forget_notes()
+        return self._healed
 
     # What the walk asks.
 
     def was_declared(self, path: Path, live: Json) -> bool:
         """Whether Git declared the place once, with the value that live still holds."""
-        if not self._former:
-            return False
-        place = ssa_path(path)
-        value = self._former.get(place)
-        if value is None:
-            return False
-        return value == PRESENT or equal(value, self._digester.value(place, names(path), live))
+        return self._formerly.was_declared(path, live)
 
     def known(self, path: Path, live: Json) -> bool:
         """Whether an earlier look saw the extra and took it for no drift."""
@@ -225,7 +198,7 @@ class Recall:
         before = self._before
         if before is None or self._untouched:
             return None
-        if before.desired != self._desired or ssa_path(path) in self._former:
+        if before.desired != self._desired or ssa_path(path) in self._formerly.former:
             return None
         return msgspec.structs.replace(self._told_now(before), unsent=True)
 
@@ -280,9 +253,9 @@ class Recall:
     def vanished(self, findings: Sequence[Finding], wanted: Mapping[str, Any]) -> list[Finding]:
         """Extras that nobody owned and somebody removed; what went together is told together.
 
-        A deployer who writes may have done so: then nothing is said.
+        A deployer who had a reason to write may have done so: then nothing is said.
         """
-        if self.deployer_wrote:
+        if self._before is None or (self.deployer_wrote and self._had_reason(self._before)):
             return []
         prefix = f"{ChangeKind.MISSING} "
         gone: dict[str, Told] = {
@@ -290,7 +263,7 @@ class Recall:
             for key, told in self._told.items()
             if key.startswith(prefix) and told.unsent
         }
-        if self._before is not None and not self._untouched:
+        if not self._untouched:
             for place in self._before.injected:
                 gone.setdefault(
                     place, msgspec.structs.replace(self._told_now(self._before), unsent=True)
@@ -342,34 +315,32 @@ class Recall:
 
     def _is_since(self, last: Look, finding: Finding) -> bool:
         """Whether the difference came from the cluster since the last look, and not from Git."""
-        if self._untouched or finding.kind not in _UNTRACED or _untraced(finding) in last.untraced:
+        if self._untouched or finding.kind not in _UNTRACED or _identity(finding) in last.untraced:
             return False
         if last.desired == self._desired:
             return True
-        place = place_digest(ssa_path(finding.path))
-        old, new = self._was_declared.get(place), self._declared.get(place)
-        return finding.kind is ChangeKind.MISSING and old is not None and old == new
+        return finding.kind is ChangeKind.MISSING and self._formerly.stayed(ssa_path(finding.path))
 
     def updated(self, findings: Sequence[Finding]) -> History:
         """What the next look gets."""
-        settled = all(finding.change_class not in _UNSETTLED for finding in findings)
+        unsettled = (one for one in findings if one.change_class in _UNSETTLED)
         last = self._last
         entries = (
             last.entries if last is not None and self._untouched else entry_digests(self._entries)
         )
         return History(
             uid=self._uid,
-            declared=dict(self._declared),
-            former={**self._former, **self._noted_former},
+            declared=dict(self._formerly.declared),
+            former={**self._formerly.former, **self._noted_former},
             look=Look(
                 at=self._moment.now,
                 resource_version=self._version,
                 api_version=self._api_version,
                 schema_hash=self._moment.schema_hash,
                 desired=self._desired,
-                settled=settled,
+                open=tuple(map(_identity, unsettled)),
                 entries=entries,
-                untraced=tuple(_untraced(finding) for finding in findings if not finding.owners),
+                untraced=tuple(_identity(finding) for finding in findings if not finding.owners),
                 injected=self._noted_injected,
                 owned=self._noted_owned,
                 rewritten=self._noted_rewritten,
@@ -401,22 +372,13 @@ def _hidden(values: Mapping[str, int]) -> dict[str, int]:
     return {place: value if value == PRESENT else HIDDEN for place, value in values.items()}
 
 
-def _untraced(finding: Finding) -> int:
+def _identity(finding: Finding) -> int:
     return place_digest(f"{finding.kind} {ssa_path(finding.path)}")
 
 
 def _has(view: Mapping[str, Any], place: str) -> bool:
     path, found = located(view, place)
     return found == len(path)
-
-
-def _value(view: Json, path: Path) -> Json:
-    for step in path:
-        if isinstance(step, str):
-            view = view[step]
-        elif step.live_index is not None:
-            view = view[step.live_index]
-    return view
 
 
 def _positional(path: Path) -> bool:

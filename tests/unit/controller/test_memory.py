@@ -208,9 +208,7 @@ async def test_past_of_a_cluster() -> None:
 
 def history(at: str, **fields: Any) -> History:
     """A history with a look at a time."""
-    made = Look(
-        at=at, resource_version="1", api_version="v1", schema_hash="", desired=7, settled=True
-    )
+    made = Look(at=at, resource_version="1", api_version="v1", schema_hash="", desired=7)
     return History(uid="u", look=made, **fields)
 
 

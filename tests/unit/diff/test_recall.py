@@ -50,7 +50,7 @@ def after(desired: Any, live: Any, **context: Any) -> History:
     assert found.changes == ()
     assert found.history is not None
     assert found.history.look is not None
-    assert found.history.look.settled
+    assert found.history.look.open == ()
     return found.history
 
 
@@ -169,17 +169,38 @@ def test_vanished_with_its_parent_is_told_once() -> None:
     ]
 
 
-def test_vanished_after_a_deployers_write_is_no_finding() -> None:
-    """A deployer that wrote may have redeployed without the webhook."""
-    body = config_map(a="1")
+def test_vanished_after_a_deployers_write() -> None:
+    """A deployer that brought another revision may have redeployed without the webhook."""
+    body, later = config_map(a="1"), config_map(a="2")
     live = of(applied(body), 1)
     first = seen(body, with_data(live, 1, hook="1"))
     gone = of(live, 2)
     found = seen(body, gone, first.history, NOW)
     assert told(found.changes) == [("missing", "undeclared", "/data/hook")]
+    released = of(applied(later), 2)
+    for time, expected in ((CREATED, found.changes), ("2026-03-01T10:30:00Z", ())):
+        released["metadata"]["managedFields"][0]["time"] = time
+        assert told(seen(later, released, first.history, NOW).changes) == told(expected)
+    assert seen(later, of(released, 3), found.history, NOW).changes == ()
     gone["metadata"]["managedFields"][0]["time"] = "2026-03-01T10:30:00Z"
-    assert seen(body, gone, first.history, NOW).changes == ()
-    assert seen(body, of(gone, 3), found.history, NOW).changes == ()
+    assert told(seen(body, gone, first.history, NOW).changes) == told(found.changes)
+
+
+@pytest.mark.parametrize("mended", [True, False])
+def test_standing_drift_is_no_reason(mended: bool) -> None:
+    """A deployer who leaves the drift of the last look as it was had no reason to write."""
+    body = config_map(a="1", b="1")
+    live = of(applied(body), 1)
+    live["data"]["b"] = "9"
+    first = seen(body, live)
+    assert told(first.changes) == [("modified", "declared", "/data/b")]
+    live = with_data(live, 2, hook="1", **({"b": "1"} if mended else {}))
+    live["metadata"]["managedFields"][0]["time"] = "2026-03-01T10:30:00Z"
+    found = told(seen(body, live, first.history, NOW).changes)
+    if mended:
+        assert found == [("added", "injected", "/data/hook")]
+    else:
+        assert found == [*told(first.changes), ("added", "undeclared", "/data/hook")]
 
 
 def test_vanished_label_is_for_review() -> None:
@@ -288,4 +309,4 @@ def test_a_look_that_differs_is_not_settled() -> None:
         )  # fmt: skip
         assert found.history is not None
         assert found.history.look is not None
-        assert not found.history.look.settled
+        assert len(found.history.look.open) == 1
