@@ -17,6 +17,7 @@ from driftd.controller.check import Looked, look
 from driftd.controller.declared import Declared, Entry, declare, refuse_unmatched
 from driftd.controller.explain_entries import EntryExplanation, explained
 from driftd.controller.kind_names import names_kind
+from driftd.controller.memory import open_state
 from driftd.controller.options import CheckOptions
 from driftd.controller.verdict import Verdict
 from driftd.controller.workspace import Progress, Workspace
@@ -127,6 +128,9 @@ async def explain(
     nearest ones.
     """
     acceptance = load_acceptance(options.baselines, options.suppressions, options.hash_key_file)
+    state = open_state(options.state, progress)
+    if state is not None:  # read alone: an explanation leaves nothing behind
+        workspace = replace(workspace, memory=state)
     declared = await declare(workspace, options, progress)
     refuse_unmatched(options, progress, declared)
     if not question.application:

@@ -105,6 +105,13 @@ def test_what_a_single_look_cannot_tell(site: Site) -> None:
         assert (seen.exit_code, changes(seen)) == (1, expected)
         assert "holds no look" not in seen.stderr
     content = state_of(site).read_bytes()
+    explained = site.run(
+        "explain", "shop", "configmap/settings", "data.side-door",
+        f"--state={state_of(site)}", f"--kubeconfig={site.kubeconfig}",
+    )  # fmt: skip
+    assert "undeclared" in explained.stdout, explained.stderr
+    assert "no deployer had a reason to write" in explained.stdout
+    assert state_of(site).read_bytes() == content
     for text in (HIDDEN, PASSWORD):
         assert text.encode() not in content
         assert base64.b64encode(text.encode()) not in content

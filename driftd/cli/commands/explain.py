@@ -46,6 +46,7 @@ _STATUS = {
 )
 @click.argument("path", metavar="[PATH]", default="")
 @options.baseline_flags
+@options.state_flag
 @options.audit_flags
 @options.repository_flags
 @options.cluster_flags
