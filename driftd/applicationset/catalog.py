@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from driftd.applicationset import misspelt
 from driftd.applicationset.documents import (
     DEFAULT_NAMESPACE,
     InvalidDocument,
@@ -23,8 +24,6 @@ from driftd.model.resource import Json
 from driftd.model.tree import Tree
 from driftd.sandbox.pool import SandboxPool
 
-_GROUP = "argoproj.io/"
-_KINDS = frozenset({"Application", "ApplicationSet", "AppProject"})
 _SUFFIXES = (".yaml", ".yml", ".json")
 KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 _MAX_LIST_DEPTH = 5
@@ -131,6 +130,9 @@ async def read_documents(tree: Tree, sandbox: SandboxPool) -> Documents:
             conditions.append(Condition("ParseWarning", text, Severity.WARNING))
         for found in parsed.documents:
             value = msgspec.json.decode(found.object)
+            if slip := misspelt.slip(value):
+                text = f"{found.file}, document {found.index + 1}: {_named(value)}: {slip}"
+                conditions.append(Condition("UnknownDocument", text, Severity.WARNING))
             documents += [Document(found.file, found.index, item) for item in argo_objects(value)]
     return Documents(tree, tuple(documents), tuple(conditions))
 
@@ -145,7 +147,9 @@ def candidate_files(tree: Tree) -> list[str]:
     return sorted(
         path
         for path, content in tree.files.items()
-        if path.endswith(_SUFFIXES) and b"argoproj.io" in content and not _is_template(path, charts)
+        if path.endswith(_SUFFIXES)
+        and misspelt.mentions(content)
+        and not _is_template(path, charts)
     )
 
 
@@ -197,7 +201,7 @@ def argo_objects(value: Json, depth: int = 0) -> list[dict[str, Json]]:
             return []
         return [found for item in items for found in argo_objects(item, depth + 1)]
     group = value.get("apiVersion")
-    if isinstance(group, str) and group.startswith(_GROUP) and kind in _KINDS:
+    if isinstance(group, str) and group.startswith(misspelt.GROUP + "/") and kind in misspelt.KINDS:
         return [value]
     return []
 
@@ -232,7 +236,7 @@ class _Builder:
                 self._note_duplicate(kind, found.name, self._projects, document)
                 self._projects[found.name] = (found, document)
         except InvalidDocument as error:
-            self.problem(f"{document}: {_named(document)}: {error}")
+            self.problem(f"{document}: {_named(document.value)}: {error}")
 
     def _note_duplicate(
         self, kind: str, name: str, known: dict[str, tuple[Any, Document]], document: Document
@@ -255,7 +259,7 @@ class _Builder:
         try:
             generated = await expand(document.value, inputs)
         except InvalidDocument as error:
-            self.problem(f"{document}: {_named(document)}: {error}")
+            self.problem(f"{document}: {_named(document.value)}: {error}")
             return
         taken: list[str] = []
         for app in generated:
@@ -270,7 +274,7 @@ class _Builder:
             self._conditions.append(
                 Condition(
                     "ApplicationSetCollision",
-                    f"{document}: {_named(document)} generates names that are already taken, "
+                    f"{document}: {_named(document.value)} generates names that are already taken, "
                     f"which count as they are: {', '.join(taken)}",
                     Severity.WARNING,
                 )
@@ -292,8 +296,8 @@ def _place(document: Document) -> str:
     return document.origin if document.root else f"the Application in {document.file}"
 
 
-def _named(document: Document) -> str:
-    """Kind and, if it has one, name of a document."""
-    metadata = document.value.get("metadata")
+def _named(value: Any) -> str:
+    """Kind and, if it has one, name of an object."""
+    metadata = value.get("metadata")
     name = metadata.get("name") if isinstance(metadata, dict) else None
-    return f"{document.value['kind']} {name}" if isinstance(name, str) else document.value["kind"]
+    return f"{value['kind']} {name}" if isinstance(name, str) else str(value["kind"])

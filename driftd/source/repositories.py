@@ -386,6 +386,16 @@ class Repositories:
             None
         )
 
+    async def _note_branch(self, repository: GitRepository) -> None:
+        """Say that HEAD is not what a cluster follows that follows the default branch."""
+        branch, usual = await repository.branch(), await repository.default_branch()
+        if self._followers is None and usual and branch != usual:
+            here = f"branch {printable(branch)}" if branch else "no branch (detached)"
+            self._notes[
+                f"HEAD of {repository.name} is {here}, not {printable(usual)}: sources with "
+                f"targetRevision HEAD are read from it; --revision {printable(usual)} reads that"
+            ] = None
+
     async def _read(self, repository: Repository, revision: str) -> Reading:
         """One revision of one repository; concurrent callers share the work."""
         if self.follows(repository, revision):
@@ -403,6 +413,8 @@ class Repositories:
                 self._notes[
                     f"uncommitted files in {repository.name} are ignored; --worktree reads them"
                 ] = None
+            if revision == "HEAD":
+                await self._note_branch(repository)
         sha = await repository.resolve(revision)
         return Reading(await repository.tree(sha), sha)
 

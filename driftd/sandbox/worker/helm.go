@@ -6,6 +6,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/Masterminds/semver/v3"
 	"helm.sh/helm/v4/pkg/chart/common"
@@ -51,7 +52,7 @@ func (s *server) renderHelm(p *renderParams, t *tree) (*rendering, error) {
 	}
 	manifests, err := templateChart(p, source, loaded, values)
 	if err != nil {
-		return nil, asWorkError(err, codeHelm, file)
+		return nil, asWorkError(err, codeHelm, blamed(t, dir, loaded.Name(), err.Error(), file))
 	}
 	result := &rendering{}
 	for _, manifest := range manifests {
@@ -60,6 +61,22 @@ func (s *server) renderHelm(p *renderParams, t *tree) (*rendering, error) {
 		}
 	}
 	return result, nil
+}
+
+// blamed is the file of the tree that Helm's error speaks of: the first template that it names
+// after the chart. What is not in the tree (a template of a packed chart) leaves the chart's file.
+func blamed(t *tree, dir, chartName, message, otherwise string) string {
+	for _, word := range strings.FieldsFunc(message, func(r rune) bool {
+		return unicode.IsSpace(r) || strings.ContainsRune("()\"',:<>", r)
+	}) {
+		if rest, found := strings.CutPrefix(word, chartName+"/"); found {
+			file := path.Join(dir, rest)
+			if _, err := t.read(file); err == nil {
+				return file
+			}
+		}
+	}
+	return otherwise
 }
 
 // templateChart renders CRDs, then manifests in Helm's install order, then hooks.

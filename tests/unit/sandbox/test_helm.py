@@ -331,6 +331,15 @@ async def test_template_errors_name_the_file(render: Any, text: str, message: st
         await render(with_template(text), source())
 
 
+async def test_template_that_is_blamed(render: Any) -> None:
+    """The file of the error is the template, as far as the tree has it."""
+    text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n bad: y\n"
+    for broken in ("{{ .Values.value.x.y }}", "{{ if }}", text):
+        with pytest.raises(RenderError) as caught:
+            await render(with_template(broken), source())
+        assert caught.value.message.startswith("chart/templates/config.yaml: ")
+
+
 async def test_schema(render: Any) -> None:
     """Values are validated unless that is skipped; a schema elsewhere is not fetched."""
     schema = '{"properties": {"value": {"type": "integer"}}}'

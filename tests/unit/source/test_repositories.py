@@ -142,6 +142,20 @@ async def test_uncommitted_files_are_ignored_with_a_note(repo: GitRepo) -> None:
     assert notes_as_conditions(repositories.notes)[0].severity is Severity.INFO
 
 
+async def test_another_branch_than_the_default_one(repo: GitRepo) -> None:
+    """A checkout of a feature branch is not what the clusters follow: a note says so."""
+    repo.git("update-ref", "refs/remotes/origin/main", "HEAD")
+    repositories = await Repositories.open([str(repo.path)])
+    await repositories.homes()
+    assert repositories.notes == ()
+    repo.git("checkout", "-q", "-b", "feature/x")
+    repositories = await Repositories.open([str(repo.path)])
+    await repositories.homes()
+    (note,) = repositories.notes
+    assert "is branch feature/x, not main: " in note
+    assert note.endswith("--revision main reads that")
+
+
 async def test_worktree_reads_what_lies_there(repo: GitRepo) -> None:
     """With `worktree`, HEAD and the branch that is checked out mean the files; a tag does not."""
     repo.write("app/one.yaml", "uncommitted")
