@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
 
 from driftd.diff.owners import entries
 from driftd.errors import DriftdError
-from driftd.model.report import Change, ResourceReport
+from driftd.model.condition import Condition
+from driftd.model.report import ApplicationReport, Change, ResourceReport
 from driftd.model.resource import LiveObject, Manifest, ResourceKey
+from driftd.policy.customizations import NamedIgnore
 from driftd.policy.ignore import JqAnswer, Rule, Subject, expressions_for, ignored
-from driftd.policy.ignore_report import Findings, label
+from driftd.policy.ignore_report import Findings, label, unused_shared, used_names
 from driftd.policy.removal import Pointer, positions
 from driftd.sandbox.pool import SandboxPool
 from driftd.sandbox.results import JqOutcome
@@ -106,6 +108,33 @@ class Ignoring:
         self.found.failures.setdefault(expression, (why, on))
         if for_good:
             self._given_up.add(expression)
+
+
+class SharedRules:
+    """Which rules of `argocd-cm` did something in the last look at each application."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, tuple[bool, frozenset[str]]] = {}
+        self._told: frozenset[str] = frozenset()
+
+    def looked(self, report: ApplicationReport) -> None:
+        """Remember what a look at an application used, and whether it saw everything."""
+        name = f"{report.namespace}/{report.name}"
+        self._seen[name] = (report.complete, used_names([report]))
+
+    def useless(self, shared: Iterable[NamedIgnore], known: Collection[str]) -> list[Condition]:
+        """A condition for each rule that hid nothing anywhere and was not told before.
+
+        Nothing is said until every known application has been seen in full.
+        """
+        self._seen = {name: seen for name, seen in self._seen.items() if name in known}
+        if not known or not all(self._seen.get(name, (False,))[0] for name in known):
+            return []
+        used = frozenset().union(*(names for _, names in self._seen.values()))
+        told = unused_shared(shared, used)
+        fresh = [one for one in told if one.message not in self._told]
+        self._told = frozenset(one.message for one in told)
+        return fresh
 
 
 def _paths(outcome: JqOutcome, value: Any) -> tuple[Pointer, ...]:

@@ -18,6 +18,7 @@ from driftd.cluster.writer import ClusterWriter
 from driftd.controller.acceptance import StandingAcceptance
 from driftd.controller.check import Looked, look
 from driftd.controller.declared import Declared, Entry, declare
+from driftd.controller.ignoring import SharedRules
 from driftd.controller.options import CheckOptions
 from driftd.controller.rendered import RenderMemory
 from driftd.controller.severities import StandingSeverities
@@ -59,6 +60,7 @@ class Reconciler:
     _clusters: SweepClusters = field(init=False)
     _acceptance: StandingAcceptance = field(init=False)
     _severities: StandingSeverities = field(init=False)
+    _shared_rules: SharedRules = field(default_factory=SharedRules)
     _declared: Declared | None = None
     _read: tuple[str, ...] = ()
     _entries: Mapping[str, Entry] = field(default_factory=dict)
@@ -110,6 +112,10 @@ class Reconciler:
         self.metrics.known(self._entries)
         self._read_accepted(declared.names)
         self._read_severities()
+        for condition in self._shared_rules.useless(
+            declared.customizations.ignore, () if blind else found
+        ):
+            log.info("ignore rule", type=condition.type, problem=condition.message)
         return self.known_names()
 
     def _read_accepted(self, names: frozenset[str] | None) -> None:
@@ -160,6 +166,7 @@ class Reconciler:
             return False
         started = time.monotonic()
         looked = await self._look(entry)
+        self._shared_rules.looked(looked.report)
         planned = self._plan(entry, looked)
         result = await self._act(planned, looked)
         change = await self.store.record(

@@ -77,8 +77,8 @@ def rule_conditions(
             told.append(_by_position(where, rule, found.positions[rule.name]))
         elif rule.name in found.used and _POSITION.search(rule.expression):
             text = (
-                f"{where}: {rule.expression} names a list item by its position, which means "
-                f"another item as soon as one is inserted; select it: {_SELECT}"
+                f"{where}: `{_line(rule.expression)}` names a list item by its position, "
+                f"which means another item as soon as one is inserted; select it: {_SELECT}"
             )
             told.append(Condition("IgnoreRulePosition", text, Severity.WARNING))
         if rule.name in found.critical:
@@ -97,8 +97,14 @@ _SELECT = '.spec.template.spec.containers[] | select(.name == "NAME")'
 
 
 def _failed(where: str, rule: Rule, why: str, on: str) -> Condition:
-    text = f"{where}: {rule.expression} failed{f' on {on}' if on else ''}: {why}; {_remedy(why)}"
+    on = f" on {on}" if on else ""
+    text = f"{where}: `{_line(rule.expression)}` failed{on}: {why}; {_remedy(why)}"
     return Condition("IgnoreRuleFailed", text, Severity.WARNING)
+
+
+def _line(expression: str) -> str:
+    """An expression on one line."""
+    return " ".join(expression.split())
 
 
 def _remedy(why: str) -> str:
@@ -114,7 +120,7 @@ def _unused(where: str, rule: Rule, resources: Sequence[ResourceReport]) -> list
     covered = [one for one in resources if rule.covers(_key(one))]
     if any(one.status in _UNSEEN for one in covered):
         return []
-    what = f"{where} ({rule.shown})"
+    what = f"{where} ({_line(rule.shown)})"
     if resources and not covered:
         text = f"{what} speaks of no object of the application{_nearest(rule, resources)}"
     elif rule.pointer is not None and "*" in rule.pointer:
@@ -159,7 +165,7 @@ def _by_position(where: str, rule: Rule, item: str) -> Condition:
 def _critical(where: str, rule: Rule, hidden: Sequence[str]) -> Condition:
     more = f" and {len(hidden) - 1} more" if len(hidden) > 1 else ""
     text = (
-        f"{where} ({rule.shown}) hides a critical change: {hidden[0]}{more}; "
+        f"{where} ({_line(rule.shown)}) hides a critical change: {hidden[0]}{more}; "
         "narrow the rule, or have Git declare what is there"
     )
     return Condition("IgnoreRuleHidesCritical", text, Severity.WARNING)
@@ -177,11 +183,15 @@ def shared_conditions(
     """
     if not whole or not all(report.complete for report in reports):
         return []
-    used = used_names(reports)
+    return unused_shared(shared, used_names(reports))
+
+
+def unused_shared(shared: Iterable[NamedIgnore], used: Collection[str]) -> list[Condition]:
+    """A condition for each rule of `argocd-cm` that is not among the used ones."""
     return [
         Condition(
             "IgnoreRuleUnused",
-            f"{rule.name} ({rule.shown}) matches no difference of any application",
+            f"{rule.name} ({_line(rule.shown)}) matches no difference of any application",
             Severity.INFO,
         )
         for rule in shared_rules(shared)
@@ -189,16 +199,16 @@ def shared_conditions(
     ]
 
 
-def used_names(reports: Iterable[ApplicationReport]) -> Collection[str]:
+def used_names(reports: Iterable[ApplicationReport]) -> frozenset[str]:
     """The names that hide changes in these reports."""
-    return {
+    return frozenset(
         name
         for report in reports
         for resource in report.resources
         for change in resource.changes
         if isinstance(change.ignored_by, str)
         for name in change.ignored_by.split(SEPARATOR)
-    }
+    )
 
 
 def _key(resource: ResourceReport) -> ResourceKey:

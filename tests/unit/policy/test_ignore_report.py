@@ -69,7 +69,7 @@ def test_a_failure_names_object_reason_and_remedy() -> None:
     found = Findings(failures={".a[": ("unexpected end", "Deployment shop/web")})
     (told,) = rule_conditions(made, found, [resource()], origin="apps/shop.yaml")
     assert told.message == (
-        f"apps/shop.yaml: {NAME}.jqPathExpressions[0]: .a[ failed on Deployment shop/web: "
+        f"apps/shop.yaml: {NAME}.jqPathExpressions[0]: `.a[` failed on Deployment shop/web: "
         "unexpected end; it hides nothing; correct the expression"
     )
     assert str(told.severity) == "warning"
@@ -111,3 +111,11 @@ def test_rules_of_argocd_cm() -> None:
     assert shared_conditions(shared, [report], whole=False) == []
     blind = msgspec.structs.replace(report, complete=False)
     assert shared_conditions(shared, [report, blind], whole=True) == []
+
+
+def test_expressions_are_told_on_one_line() -> None:
+    """Whoever folds an expression in YAML still gets one line."""
+    made = rules(jqPathExpressions=[".a\n  | .b["])
+    found = Findings(failures={".a\n  | .b[": ("unexpected end", "")})
+    (told,) = rule_conditions(made, found, [resource()])
+    assert "`.a | .b[` failed: unexpected end" in told.message
