@@ -20,6 +20,7 @@ from driftd.controller.audit import attributed
 from driftd.controller.baselines import load_acceptance
 from driftd.controller.declared import Declared, Entry, declare, refuse_unmatched
 from driftd.controller.desired import Desired, desired_state, synced_state
+from driftd.controller.emptiness import empty_clusters
 from driftd.controller.judge import judge
 from driftd.controller.memory import left, open_state, recalled, save_state
 from driftd.controller.observed import ClusterView, Observation, observe, view_cluster
@@ -92,9 +93,12 @@ async def checked(
         whole=not (options.applications or options.namespace),
     )
     saved = save_state(state, [(one.report, one.memory) for one in looks], now)
+    empty = empty_clusters(
+        zip(declared.entries, reports, strict=True), workspace.contexts, options.cluster_map
+    )
     report = drift_report(
         reports,
-        (*declared.conditions, *unused, *told, *audited, *saved),
+        (*empty, *declared.conditions, *unused, *told, *audited, *saved),
         generated_at=rfc3339(now),
         # Whoever names applications asks about these: what is wrong elsewhere is told, no more.
         named=bool(options.applications),

@@ -1,6 +1,6 @@
 """Whether everything that a look needs is there, and what to do where it is not.
 
-Every problem is a finding; nothing is written anywhere, and no object is compared.
+Every problem is a finding; nothing is written anywhere. Objects are looked for, never compared.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from driftd.cluster.kubeconfig import OTHER_FILE, Kubeconfig
 from driftd.cluster.reader import ApiResource, Discovery
 from driftd.controller.declared import Declared, Entry, declare
 from driftd.controller.desired import Desired, desired_state
+from driftd.controller.emptiness import place_of, presence_of, remedy
 from driftd.controller.observed import ClusterView, view_cluster
 from driftd.controller.options import CheckOptions
 from driftd.controller.workspace import Progress, Workspace
@@ -232,6 +233,7 @@ class Doctor:
             asked = probe(target)
             await self._clocks(area, asked)
             await self._permissions(area, asked, _needed(desired, view.discovery))
+            await self._presence(area, workspace, target, entries, view, desired)
         return sum(one.complete for one in desired)
 
     async def _rendered(
@@ -296,6 +298,31 @@ class Doctor:
         self._say(area, "ok", f"declared kinds that may be listed: {len(allowed)} of {len(needed)}")
         for kind, names in refused.items():
             self._refused(area, kind, names)
+
+    async def _presence(
+        self,
+        area: str,
+        workspace: Workspace,
+        target: ClusterTarget,
+        entries: list[Entry],
+        view: ClusterView,
+        desired: Iterable[Desired],
+    ) -> None:
+        """Whether the declared objects are there at all; a wrong cluster has none of them."""
+        if view.discovery is None:
+            return
+        manifests = [manifest for one in desired for manifest in one.manifests]
+        limit = self._options.concurrency
+        presence = await presence_of(view, view.discovery, manifests, limit=limit)
+        if presence.looks_empty:
+            place = place_of(target, workspace.contexts)
+            hint = remedy(target, entries, workspace.contexts, self._options.cluster_map)
+            self._say(area, "warn", f"{presence.words} from {place}", hint)
+        elif presence.looked_for:
+            there = presence.looked_for - presence.missing
+            self._say(
+                area, "ok", f"declared objects that are there: {there} of {presence.declared}"
+            )
 
     def _refused(self, area: str, kind: ApiResource, namespaces: list[str]) -> None:
         where = f" in {_listing(namespaces)}" if any(namespaces) else ""

@@ -145,3 +145,31 @@ async def test_a_release_without_a_default_table_is_told(world: World) -> None:
     ((_, message, remedy),) = told(await examine(world, Probe()), "warn")
     assert "no table of the defaults of Kubernetes 1.99; that of 1.36 is used" in message
     assert remedy
+
+
+async def test_a_cluster_without_anything_is_asked_about(world: World) -> None:
+    """A cluster that has none of the declared objects is one warning with the flag to settle it."""
+    world.declare("third")
+    world.repo.commit()
+    for name in ("shop", "kept"):
+        world.clusters.one.delete("ConfigMap", "shop", name)
+    ((area, message, remedy),) = told(await examine(world, Probe()), "warn")
+    assert (area, message) == (
+        "cluster one",
+        "3 of 3 objects that Git declares are missing from cluster one (context one, server "
+        "https://one.example.com)",
+    )
+    assert remedy.startswith("is it the right cluster? If not")
+    assert "--cluster one=CONTEXT" in remedy
+
+
+async def test_present_objects_are_counted(world: World) -> None:
+    """Where objects are, their number is told; what cannot be listed is not told to be missing."""
+    checks = await examine(world, Probe())
+    assert ("cluster one", "declared objects that are there: 2 of 2", "") in told(checks, "ok")
+    world.declare("third")
+    world.repo.commit()
+    world.clusters.one.refused["ConfigMap", ""] = Forbidden("may not")
+    checks = await examine(world, Probe())
+    assert told(checks, "warn") == []
+    assert not any("that are there" in message for _, message, _ in told(checks, "ok"))
