@@ -84,6 +84,34 @@ class Pattern(NamedTuple):
         return _matches(self.parts, place, 0, 0)
 
 
+class Hot(NamedTuple):
+    """Names without which no pattern of a set fits: large values are searched by them."""
+
+    last: frozenset[str]
+    """A place that ends so may fit."""
+    anywhere: frozenset[str]
+    """A place with one of these may fit, and all below."""
+    always: bool
+    """Whether a pattern fits places of any name."""
+
+    @classmethod
+    def of(cls, patterns: Iterable[Pattern | None]) -> Hot:
+        """The names that some patterns need; None fits every place."""
+        last, anywhere, always = set[str](), set[str](), False
+        for pattern in patterns:
+            if pattern is None or not pattern.literal:
+                always = True
+            elif isinstance(pattern.parts[-1], Name) and pattern.parts[-1].glob == pattern.literal:
+                last.add(pattern.literal)
+            else:
+                anywhere.add(pattern.literal)
+        return cls(frozenset(last), frozenset(anywhere), always)
+
+    def reaches(self, name: str) -> bool:
+        """Whether a step of this name makes its place and all below worth a look."""
+        return self.always or name in self.anywhere
+
+
 class Index:
     """Many patterns, each with a number, asked together for the names of a place."""
 

@@ -7,7 +7,7 @@ loudly, never what ownership excuses.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from driftd.model.severities import shipped
@@ -28,16 +28,7 @@ def critical_reason(kind: str, path: Sequence[str]) -> str:
 
 def holds_critical(kind: str, path: Sequence[str], value: Any) -> bool:
     """Whether a value at `path` has a guarded place inside: an added struct or list with one."""
-    if isinstance(value, dict):
-        inner: Iterable[tuple[str, Any]] = value.items()
-    elif isinstance(value, list):
-        inner = (("*", item) for item in value)
-    else:
-        return False
-    return any(
-        is_critical(kind, (*path, name)) or holds_critical(kind, (*path, name), below)
-        for name, below in inner
-    )
+    return shipped().guards_inside(kind, tuple(path), value)
 
 
 def whole_object_reason(status: str, group: str, kind: str) -> str:

@@ -18,7 +18,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from driftd.errors import ConfigError
-from driftd.model.patterns import ANY_ITEM, Index, Pattern, Step, names_of, parse
+from driftd.model.patterns import ANY_ITEM, Hot, Index, Pattern, Step, names_of, parse
 from driftd.model.report import ChangeClass, ChangeKind
 
 Level: TypeAlias = Literal["critical", "high", "medium", "low", "info"]
@@ -155,6 +155,9 @@ class SeverityRules:
         self.objects = tuple((one, tuple(map(_kind, one.kinds))) for one in objects)
         self._index = lru_cache(maxsize=1 << 10)(self._speaking)
         self._candidates = lru_cache(maxsize=1 << 14)(self._find)
+        self._hot = lru_cache(maxsize=1 << 10)(self._worse)
+        self._hot_guarded = lru_cache(maxsize=1 << 10)(self._guard_names)
+        self._first = self.rules[0].rule.id if self.rules else ""
         self._guarded = lru_cache(maxsize=1 << 14)(self._guards)
 
     def _speaking(self, kind: str, group: str | None) -> Index:
@@ -178,6 +181,19 @@ class SeverityRules:
         """Whether a rule that is `guarded` speaks of a place, whatever the change."""
         return self._guarded(kind, names)
 
+    def guards_inside(self, kind: str, names: tuple[str, ...], value: Any) -> bool:
+        """Whether a value at a place has a guarded place inside."""
+        found = _inside(names, value, self._hot_guarded(kind))
+        return any(self._guarded(kind, names_of(place)) for place, _ in found)
+
+    def _guard_names(self, kind: str) -> Hot:
+        return Hot.of(
+            pattern
+            for one in self.rules
+            if one.rule.guarded and (not one.kinds or _is_one_of(one.kinds, kind, None))
+            for pattern in (one.patterns or (None,))
+        )
+
     def critical_reason(self, kind: str, names: tuple[str, ...]) -> str:
         """The reason of the rule that may make some change at a place critical; else empty."""
         for one in self._candidates(kind, None, names):
@@ -190,16 +206,29 @@ class SeverityRules:
     def rate(self, one: Difference) -> Rated:
         """Level and reason of a change: its own, or that of the worst place inside a value."""
         worst = self._at(one)
-        inside = one.desired if one.change is ChangeKind.MISSING else one.live
-        for place, value in _inside(one.place, inside):
+        if worst.rule == self._first and not self.rules[0].patterns:
+            return worst  # it decides every place inside too
+        absent = one.change is ChangeKind.MISSING
+        hot = self._hot(one.kind, one.group, worst.level)
+        for place, value in _inside(one.place, one.desired if absent else one.live, hot):
             if worst.level == ORDER[0]:
                 break
-            absent = one.change is ChangeKind.MISSING
             desired, live = (value, UNSET) if absent else (UNSET, value)
             found = self._at(one._replace(place=place, desired=desired, live=live))
             if ORDER.index(found.level) < ORDER.index(worst.level):
                 worst = found
         return worst
+
+    def _worse(self, kind: str, group: str | None, level: Level) -> Hot:
+        """Which places inside a value may be worse than a level."""
+        limit = ORDER.index(level)
+        return Hot.of(
+            pattern
+            for one in self.rules
+            if ORDER.index(one.rule.level) < limit
+            and (not one.kinds or _is_one_of(one.kinds, kind, group))
+            for pattern in (one.patterns or (None,))
+        )
 
     def _at(self, one: Difference) -> Rated:
         keyed = any(not isinstance(step, str) for step in one.place)
@@ -230,17 +259,24 @@ def _is_one_of(kinds: Iterable[tuple[str, str]], kind: str, group: str | None) -
     )
 
 
-def _inside(place: tuple[Step, ...], value: Any) -> Iterator[tuple[tuple[Step, ...], Any]]:
-    """Every place inside a value, with what is there."""
+def _inside(
+    place: tuple[Step, ...], value: Any, hot: Hot, *, below: bool | None = None
+) -> Iterator[tuple[tuple[Step, ...], Any]]:
+    """The places inside a value that may matter, with what is there."""
+    if below is None:
+        below = any(hot.reaches(name) for name in names_of(place))
     if isinstance(value, dict):
-        below: Iterable[tuple[str, Any]] = value.items()
+        members: Iterable[tuple[str, Any]] = value.items()
     elif isinstance(value, list):
-        below = ((ANY_ITEM, one) for one in value)
+        members = ((ANY_ITEM, one) for one in value)
     else:
         return
-    for name, inner in below:
-        yield (*place, name), inner
-        yield from _inside((*place, name), inner)
+    for name, inner in members:
+        reached = below or hot.reaches(name)
+        if reached or name in hot.last:
+            yield (*place, name), inner
+        if isinstance(inner, (dict, list)):
+            yield from _inside((*place, name), inner, hot, below=reached)
 
 
 def _passes(when: When, desired: Any, live: Any) -> bool:

@@ -9,6 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from msgspec import UNSET
 
 from driftd.errors import ConfigError
@@ -19,6 +21,7 @@ from driftd.model.severities import (
     Difference,
     Rated,
     SeverityRules,
+    _inside,
     read,
     shipped,
     shipped_file,
@@ -251,3 +254,79 @@ def test_one_file() -> None:
     assert '"config/severity.yaml" = "driftd/model/data/severity.yaml"' in (
         root / "pyproject.toml"
     ).read_text("utf-8")
+
+
+NAMES = st.sampled_from(
+    ["spec", "template", "metadata", "containers", "volumes", "hostPath", "image", "env", "value",
+     "securityContext", "privileged", "hostNetwork", "data", "rules", "replicas", "type", "odd",
+     "annotations", "labels", "webhooks", "conversion", "ports", "hostPort"]
+)  # fmt: skip
+VALUES = st.recursive(
+    st.sampled_from(["x", 0, True, None]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=4),
+    max_leaves=10,
+)
+KINDS = st.sampled_from(
+    [("Deployment", "apps"), ("ConfigMap", ""), ("Service", ""), ("Widget", "example.com"),
+     ("ClusterRole", "rbac.authorization.k8s.io"), ("NetworkPolicy", "networking.k8s.io"),
+     ("MutatingWebhookConfiguration", "admissionregistration.k8s.io")]
+)  # fmt: skip
+
+
+def every_place(place: tuple[str, ...], value: Any) -> list[tuple[tuple[str, ...], Any]]:
+    """All places inside a value, none left out."""
+    if isinstance(value, dict):
+        members = list(value.items())
+    else:
+        members = [(ANY_ITEM, one) for one in value] if isinstance(value, list) else []
+    return [
+        found
+        for name, inner in members
+        for found in (((*place, name), inner), *every_place((*place, name), inner))
+    ]
+
+
+@settings(max_examples=300, deadline=None)
+@given(KINDS, st.lists(NAMES, min_size=1, max_size=3), VALUES, st.sampled_from(ChangeClass))
+def test_a_struct_is_as_bad_as_the_worst_place_inside(
+    kind: tuple[str, str], place: list[str], value: Any, change_class: ChangeClass
+) -> None:
+    """The search by names finds what asking of every single place finds; so does the guard."""
+    rules, at = shipped(), tuple(place)
+    one = Difference(*kind, at, ChangeKind.ADDED, change_class, UNSET, value)
+    inside = every_place(at, value)
+    levels = [rules.rate(one._replace(live=UNSET)).level]
+    levels += [
+        rules.rate(
+            one._replace(place=where, live=leaf if not isinstance(leaf, (dict, list)) else 1)
+        ).level
+        for where, leaf in inside
+    ]
+    assert rules.rate(one).level == min(levels, key=ORDER.index)
+    guarded = any(rules.guards(kind[0], where) for where, _ in inside)
+    assert rules.guards_inside(kind[0], at, value) is guarded
+
+
+def test_a_large_value_is_searched_quickly() -> None:
+    """A definition of thousands of fields costs milliseconds, not seconds."""
+
+    def schema(depth: int) -> dict[str, Any]:
+        if depth == 0:
+            return {"type": "string", "description": "text"}
+        return {"properties": {f"field{depth}{i}": schema(depth - 1) for i in range(6)}}
+
+    versions = [{"name": "v1", "schema": {"openAPIV3Schema": schema(5)}}]
+    one = Difference(
+        "CustomResourceDefinition",
+        "apiextensions.k8s.io",
+        ("spec", "versions"),
+        ChangeKind.MODIFIED,
+        ChangeClass.DECLARED,
+        [],
+        versions,
+    )
+    hot = shipped()._hot(one.kind, one.group, "high")
+    assert not hot.always
+    looked_at = list(_inside(one.place, versions, hot))
+    assert len(looked_at) < 20 < len(every_place(one.place, versions))
+    assert shipped().rate(one).level == "high"
