@@ -21,6 +21,8 @@ from driftd.model.resource import Json
 
 _KEPT_BESIDE: Final = frozenset({("v1.Toleration", "tolerationSeconds")})
 """Kept fields that are valid only beside others, so that trying them alone shows nothing."""
+_KEPT_SOMETIMES: Final = frozenset({("v1.ServiceSpec", "sessionAffinityConfig")})
+"""Fields that a sibling makes the server drop, whatever they hold."""
 
 
 @lru_cache(maxsize=1)
@@ -44,7 +46,7 @@ def is_kept(node: Node, field: str) -> bool:
     if not node.native:
         return True
     name = (short(node.ref), field)
-    return name in table()["kept"] or name in _KEPT_BESIDE
+    return (name in table()["kept"] and name not in _KEPT_SOMETIMES) or name in _KEPT_BESIDE
 
 
 def tells(node: Node, field: str) -> bool:
