@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections import Counter
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from driftd.cli import calls, completing, options
-
-if TYPE_CHECKING:
-    from driftd.controller.doctor import DoctorReport
 
 
 @click.command(
@@ -33,7 +28,7 @@ def doctor_command(names: tuple[str, ...], output: str, **flags: Any) -> int:
 
     Exit codes: 0 all well, or warnings alone; 2 something failed.
     """
-    from driftd.cli import formats
+    from driftd.cli import diagnosis, formats
     from driftd.cli.progress import Narrator
     from driftd.cli.terminal import printable
 
@@ -47,24 +42,5 @@ def doctor_command(names: tuple[str, ...], output: str, **flags: Any) -> int:
     elif output == "yaml":
         formats.write_yaml(report)
     else:
-        sys.stdout.writelines(printable(line) + "\n" for line in _lines(report))
+        sys.stdout.writelines(printable(line) + "\n" for line in diagnosis.lines(report))
     return 0 if report.ok else 2
-
-
-def _lines(report: DoctorReport) -> Iterator[str]:
-    width = max((len(check.area) for check in report.checks), default=0)
-    areas = dict.fromkeys(check.area for check in report.checks)
-    for area in areas:
-        for check in report.checks:
-            if check.area != area:
-                continue
-            yield f"{check.status:<4}  {area:<{width}}  {check.message}"
-            if check.remedy:
-                yield f"{'':<4}  {'':<{width}}  to do: {check.remedy}"
-    counts = Counter(check.status for check in report.checks)
-    yield ""
-    if report.ok:
-        warned = f" ({counts['warn']} to look at)" if counts["warn"] else ""
-        yield f"exit 0: everything that a check needs is there{warned}"
-    else:
-        yield f"exit 2: {counts['fail']} to mend, {counts['warn']} to look at"
