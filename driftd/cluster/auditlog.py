@@ -10,6 +10,7 @@ import gzip
 import zlib
 from collections.abc import Iterator
 from functools import partial
+from io import SEEK_END, BufferedReader
 from pathlib import Path
 from typing import IO, Final, cast
 
@@ -22,6 +23,10 @@ LONGEST: Final = 16 << 20
 """Bytes of the longest event; longer ones are skipped. API servers take objects of 3 MB."""
 _GZIP: Final = b"\x1f\x8b"
 _CHUNK: Final = 1 << 20
+_DISORDER: Final = 600.0
+"""Seconds by which events of a log may be out of order."""
+_TRIED: Final = 50
+"""Lines that are looked at for an event."""
 _FIRST_LINE: Final = frozenset({b"{", b"[", b"[{"})
 """How a document begins that is spread over lines."""
 
@@ -52,7 +57,7 @@ class AuditLog:
         """
         try:
             with self._opened() as stream:
-                for one in self._seen(stream):
+                for one in self._seen(stream, since):
                     self.events += 1
                     if self.earliest is None or one.time < self.earliest:
                         self.earliest = one.time
@@ -74,14 +79,20 @@ class AuditLog:
         plain.close()
         return cast("IO[bytes]", gzip.open(self.path, "rb"))
 
-    def _seen(self, stream: IO[bytes]) -> Iterator[Seen]:
+    def _seen(self, stream: IO[bytes], since: float | None) -> Iterator[Seen]:
         first = stream.readline(LONGEST)
         stream.seek(0)
         unfinished = len(first) == LONGEST and not first.endswith(b"\n")
         if unfinished or first.strip() in _FIRST_LINE:
             yield from self._document(stream)
-        else:
-            yield from self._lines(stream)
+            return
+        start = 0
+        if since is not None and isinstance(stream, BufferedReader):
+            start = _start_of(stream, since - _DISORDER)
+            self.earliest = since if start else None
+        yield from self._lines(stream)
+        if start and self.broken:
+            self.first_broken += _lines_before(stream, start)
 
     def _lines(self, stream: IO[bytes]) -> Iterator[Seen]:
         number = 0
@@ -116,6 +127,49 @@ class AuditLog:
     def _is_broken(self, line: int) -> None:
         self.broken += 1
         self.first_broken = self.first_broken or line
+
+
+def _start_of(stream: BufferedReader, since: float) -> int:
+    """Go to a line before which all events are older than `since`; its place in the file.
+
+    The events of a log are nearly in order, so a few looks into the file find the place.
+    """
+    low, high = 0, stream.seek(0, SEEK_END)
+    while high - low > _CHUNK:
+        middle = (low + high) // 2
+        stream.seek(middle)
+        stream.readline(LONGEST)
+        time = _next_time(stream)
+        if time is None or time >= since:
+            high = middle
+        else:
+            low = middle
+    stream.seek(low)
+    if low:
+        stream.readline(LONGEST)
+    return stream.tell()
+
+
+def _next_time(stream: IO[bytes]) -> float | None:
+    """When the next event was; None if there is none in the next lines."""
+    for _ in range(_TRIED):
+        try:
+            for one in _of_line(stream.readline(LONGEST)):
+                return one.time
+        except (ValueError, KeyError, TypeError, AttributeError):
+            continue
+    return None
+
+
+def _lines_before(stream: IO[bytes], end: int) -> int:
+    """How many lines end before a place."""
+    stream.seek(0)
+    count = 0
+    while end > 0:
+        piece = stream.read(min(_CHUNK, end))
+        count += piece.count(b"\n")
+        end -= len(piece)
+    return count
 
 
 def _of_line(line: bytes) -> Iterator[Seen]:

@@ -150,7 +150,7 @@ def _subjects(looked: Looked) -> Iterator[tuple[ResourceKey, Subject]]:
         return
     deployers = frozenset(looked.report.deployers) | looked.deployers
     for resource in looked.report.resources:
-        if not resource.changes and resource.status not in _SEARCHED:
+        if not resource.changes and not is_searched(resource):
             continue
         served = discovery.served(resource.group, resource.version, resource.kind)
         if served is None:
@@ -167,6 +167,11 @@ def _subjects(looked: Looked) -> Iterator[tuple[ResourceKey, Subject]]:
                 deployers=deployers,
             ),
         )
+
+
+def is_searched(resource: ResourceReport) -> bool:
+    """Whether the object itself has an author: who deleted it, or created it."""
+    return resource.status in _SEARCHED
 
 
 def _key(resource: ResourceReport) -> ResourceKey:
@@ -220,7 +225,7 @@ def _with_authors(
     resource: ResourceReport, found: _Found, deploy: Mapping[str, tuple[str, str]]
 ) -> ResourceReport:
     search = found.search
-    if resource.status in _SEARCHED:
+    if is_searched(resource):
         missing = resource.status is ResourceStatus.MISSING
         who = search.deleted_by() if missing else search.created_by()
         if who is not None:

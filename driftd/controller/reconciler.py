@@ -22,6 +22,7 @@ from driftd.controller.ignoring import SharedRules
 from driftd.controller.options import CheckOptions
 from driftd.controller.rendered import RenderMemory
 from driftd.controller.severities import StandingSeverities
+from driftd.controller.standing_audit import StandingAudit
 from driftd.controller.sweep import SweepClusters
 from driftd.controller.workspace import Workspace
 from driftd.errors import Forbidden
@@ -60,6 +61,7 @@ class Reconciler:
     _clusters: SweepClusters = field(init=False)
     _acceptance: StandingAcceptance = field(init=False)
     _severities: StandingSeverities = field(init=False)
+    _audit: StandingAudit = field(init=False)
     _shared_rules: SharedRules = field(default_factory=SharedRules)
     _declared: Declared | None = None
     _read: tuple[str, ...] = ()
@@ -71,6 +73,7 @@ class Reconciler:
         self._acceptance = StandingAcceptance.of(self.settings)
         own = self.settings.severity
         self._severities = StandingSeverities(Path(own) if own else None)
+        self._audit = StandingAudit(self.settings)
         self.workspace = replace(
             self.workspace,
             memory=self.store,
@@ -194,7 +197,12 @@ class Reconciler:
         if entry.target is not None and _outdated(looked):
             self._clusters.forget(entry.target)
             looked = await self._look_once(entry)
-        return looked
+        return await self._audit.attributed(
+            looked,
+            (one.cluster for one in self._entries.values()),
+            now=self.clock.now().timestamp(),
+            tell=lambda text: get_logger("driftd.controller").warning("audit log", problem=text),
+        )
 
     async def _look_once(self, entry: Entry) -> Looked:
         assert self._declared is not None  # noqa: S101 - reconcile has checked it

@@ -10,7 +10,14 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from driftd.clock import rfc3339
-from driftd.model.report import API_VERSION, ApplicationStatus, ReportCondition, WireStruct
+from driftd.model.audit import acting_as
+from driftd.model.report import (
+    API_VERSION,
+    ApplicationStatus,
+    Change,
+    ReportCondition,
+    WireStruct,
+)
 from driftd.store.types import Drift, OutboxMessage, StateChange, Transition
 
 DRIFT_LIMIT = 100
@@ -30,6 +37,8 @@ class MessageDrift(WireStruct, frozen=True, kw_only=True, omit_defaults=True):
     change_class: str | UnsetType = msgspec.field(name="class", default=UNSET)
     desired: Any = UNSET
     live: Any = UNSET
+    user: str | UnsetType = UNSET
+    """The person, where an audit log proves who it was."""
     manager: str | UnsetType = UNSET
     operation: str | UnsetType = UNSET
     time: str | UnsetType = UNSET
@@ -134,8 +143,16 @@ def _drift(drift: Drift) -> MessageDrift:
         change_class=change.change_class.value,
         desired=change.desired,
         live=change.live,
+        user=_user(change),
         manager=change.manager,
         operation=change.operation,
         time=change.time,
         severity=change.severity,
     )
+
+
+def _user(change: Change) -> str | UnsetType:
+    told = change.attribution
+    if told is UNSET or "user" not in told:
+        return UNSET
+    return acting_as(told["user"], told.get("impersonatedUser", ""))

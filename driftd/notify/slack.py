@@ -99,7 +99,8 @@ def _line(drift: MessageDrift) -> str:
     if not isinstance(drift.path, str):
         words = {"Missing": "is missing in the cluster", "Extra": "is not in Git"}
         return f"• {what} {words.get(drift.change, drift.change)}"
-    who = f" by {_escape(_plain(drift.manager))}" if isinstance(drift.manager, str) else ""
+    author = drift.manager if drift.user is UNSET else drift.user
+    who = f" by {_escape(_plain(author))}" if isinstance(author, str) else ""
     when = f" at {_escape(_plain(drift.time))}" if isinstance(drift.time, str) else ""
     path = _escape(_shortened(_plain(drift.path)))
     change = f"{_value(drift.desired)} → {_value(drift.live)}"

@@ -144,6 +144,15 @@ class Healing(SettingsStruct, frozen=True, kw_only=True):
     rules: tuple[HealingRule, ...] = ()
 
 
+class AuditLogFile(SettingsStruct, frozen=True, kw_only=True):
+    """An audit log that names the people behind changes."""
+
+    file: str
+    """A path; `*` in its last part names rotated files too."""
+    cluster: str = ""
+    """Whose log it is, as reports name clusters; may be left out where there is one."""
+
+
 class Server(SettingsStruct, frozen=True, kw_only=True):
     """The HTTP server for probes and metrics."""
 
@@ -187,6 +196,10 @@ class Settings(SettingsStruct, frozen=True, kw_only=True):
     """File of severity rules that come before the shipped ones, read anew at each sweep."""
     hash_key_file: str = ""
     """File with the key that values in baselines are hashed with."""
+    audit_logs: tuple[AuditLogFile, ...] = ()
+    """Read when a change is new."""
+    audit_window: Duration = Duration("24h")
+    """Age of the oldest audit events that count; `0s` means all."""
     server: Server = Server()
     sandbox: Sandbox = Sandbox()
     log: Log = Log()

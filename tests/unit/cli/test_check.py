@@ -293,3 +293,42 @@ def test_names_tell_warnings_as_warnings(driftd, look, sample, level):
     stderr = driftd("check", "-o", "name").stderr
     assert f"{level}: Told: two sets make it" in stderr
     assert "error: Told" not in stderr
+
+
+def test_audit_logs(driftd, look, tmp_path):
+    """`--audit-log` takes a file, with the cluster that it is of, or several by environment."""
+    from driftd.controller.options import AuditSource
+
+    plain, odd = tmp_path / "audit.log", tmp_path / "a=b.log"
+    for file in (plain, odd):
+        file.write_text("")
+    driftd("check", f"--audit-log=production={plain}", f"--audit-log={odd}", "--audit-window=24h")
+    assert look.options["audit_logs"] == (AuditSource(plain, "production"), AuditSource(odd))
+    assert look.options["audit_window"] == 86_400
+    driftd("check", env={"DRIFTD_AUDIT_LOG": f"one={plain} two={plain}"})
+    assert [one.cluster for one in look.options["audit_logs"]] == ["one", "two"]
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ("absent.log", "'absent.log' is not a file"),
+        ("production=absent.log", "'absent.log' is not a file"),
+        ("=absent.log", "'=absent.log' is not FILE or CLUSTER=FILE"),
+    ],
+)
+def test_audit_logs_that_are_not_there(driftd, look, value, told):
+    """A log that does not exist is a usage error that names it, before anything is read."""
+    done = driftd("check", f"--audit-log={value}")
+    assert done.exit_code == 2
+    assert told in done.stderr
+    assert look.options is None
+
+
+def test_previews_have_no_authors(driftd, tmp_path):
+    """A preview shows no drift, so an audit log beside it is a usage error."""
+    file = tmp_path / "audit.log"
+    file.write_text("")
+    done = driftd("check", "--preview", f"--audit-log={file}")
+    assert done.exit_code == 2
+    assert "--audit-log is about drift" in done.stderr

@@ -86,6 +86,29 @@ def test_window(tmp_path: Path) -> None:
     assert log.earliest == 1772366400.75
 
 
+def test_a_window_of_a_long_log(tmp_path: Path) -> None:
+    """Of a long log only the end is read; a broken line there has its number in the whole file."""
+    lines = [
+        text(
+            event(
+                auditID=f"id-{number}",
+                stageTimestamp=f"2026-03-01T{number // 600:02}:{number // 10 % 60:02}:00Z",
+                annotations={"x": "y" * 200},
+            )
+        )
+        for number in range(12_000)
+    ]
+    lines[11_950] = "{"
+    path = tmp_path / "audit.log"
+    since = 1772366400.0 + 7.5 * 3600  # half past seven in the evening
+    log, found = read(path, "".join(f"{one}\n" for one in lines).encode(), since)
+    assert found[0] == "id-11700"
+    assert (len(found), log.broken, log.first_broken) == (299, 1, 11_951)
+    assert log.earliest is not None
+    assert log.earliest <= since
+    assert log.events < 4_000
+
+
 def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     """Twenty megabytes are read in less than five, as lines and as one document."""
     line = text(event(requestObject={"data": {"x": "y" * 20_000}})).encode()

@@ -45,6 +45,16 @@ def test_a_message_carries_application_counts_and_values():
     ]
 
 
+def test_a_person_is_named():
+    """Where an audit log proves it, the person is told beside the field manager."""
+    known = {"user": "system:serviceaccount:ci:robot", "impersonatedUser": "bob"}
+    proved = change("/x", manager="kubectl", confidence="audit", attribution=known)
+    open_ = change("/y", manager="kubectl", attribution={"candidates": [known]})
+    first, second = build(drifted(proved, open_)).drifts
+    assert (first.user, first.manager) == ("service account ci/robot as bob", "kubectl")
+    assert second.user is msgspec.UNSET
+
+
 def test_a_missing_object_has_no_path_and_no_values():
     """Whole objects are named without a field."""
     look = report(resource("gone", status=ResourceStatus.MISSING))

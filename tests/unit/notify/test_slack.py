@@ -48,6 +48,13 @@ def test_drift_shows_application_cluster_paths_values_and_who():
     ) in body(found)
 
 
+def test_a_person_wins_over_the_field_manager():
+    """The person that an audit log proves is told, with Slack's control characters defused."""
+    known = {"user": "<@U0>alice"}
+    proved = change("/x", manager="kubectl", confidence="audit", attribution=known)
+    assert "by &lt;@U0&gt;alice" in body(message(resource("web", proved)))
+
+
 def test_only_five_drifts_are_shown_and_the_rest_counted():
     """A message stays short whatever happened."""
     found = message(resource("web", *(change(f"/spec/a{i}") for i in range(12))))

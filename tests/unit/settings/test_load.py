@@ -13,6 +13,7 @@ from driftd.errors import ConfigError
 from driftd.settings.load import environment_name, keys, load, read_secret, store_dsn
 from driftd.settings.quantity import Duration, Size
 from driftd.settings.types import (
+    AuditLogFile,
     Credentials,
     HealingRule,
     Repository,
@@ -37,7 +38,7 @@ def examples() -> str:
     """The shipped file with its example entries switched on."""
     text = re.sub(r"(?m)^#(?= )(?=  )(.*)$", r"\1", SHIPPED.read_text(encoding="utf-8"))
     return re.sub(
-        r"(?m)^(\s*(?:repositories|webhooks|slack|rules|baselines|suppressions)): \[\]$",
+        r"(?m)^(\s*(?:repositories|webhooks|slack|rules|baselines|suppressions|auditLogs)): \[\]$",
         r"\1:",
         text,
     ).replace("destinations: {}", "destinations:")
@@ -74,7 +75,10 @@ def test_shipped_examples_show_every_field_of_list_entries_and_are_valid(tmp_pat
     assert settings.baselines == ("/etc/driftd/accepted/drift-baseline.yaml",)
     assert settings.suppressions == ("/etc/driftd/accepted/suppressions.yaml",)
     assert settings.clusters.destinations == {"https://staging-cluster-api.example.com": "staging"}
-    for kind in (Repository, Credentials, Webhook, Slack, HealingRule):
+    assert settings.audit_logs == (
+        AuditLogFile(file="/var/log/kubernetes/audit*.log", cluster="production"),
+    )
+    for kind in (Repository, Credentials, Webhook, Slack, HealingRule, AuditLogFile):
         for field in msgspec.structs.fields(kind):
             assert re.search(rf"(?m)^[\s-]*{field.encode_name}:", text), field.encode_name
 
