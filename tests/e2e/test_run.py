@@ -287,6 +287,33 @@ def test_schemas_are_fetched_once(fleet: Fleet, settings: dict[str, Any], tmp_pa
     assert [path for path in again if path.startswith("/openapi/v3/")] == []
 
 
+def test_an_oracle_is_asked_once(fleet: Fleet, settings: dict[str, Any], tmp_path: Path) -> None:
+    """Sweeps use the answers of the ones before; only dry runs are sent, and nothing changes."""
+    settings["clusters"]["oracle"] = "post"
+    marks = fleet.marks()
+    with Daemon(tmp_path, settings, fleet.home) as daemon:
+        daemon.wait_ready()
+        first = fleet.calls(marks)
+        assert writes(first) == []
+        asked = Counter(
+            event["requestURI"].partition("?")[0]
+            for event in first
+            if event["user"]["username"] == HEALER and "dryRun=All" in event["requestURI"]
+        )
+        places = {f"/apis/apps/v1/namespaces/{app}/deployments" for app in ("shop", "kept")} | {
+            f"/api/v1/namespaces/{app}/configmaps" for app in ("shop", "kept")
+        }
+        assert asked == dict.fromkeys(places, 1)
+        marks = fleet.marks()
+        daemon.wait_looks(SWEEPS)
+        again = [
+            event["requestURI"]
+            for event in fleet.calls(marks)
+            if event["user"]["username"] == HEALER and "dryRun=All" in event["requestURI"]
+        ]
+        assert again == []
+
+
 def test_the_server_answers(fleet: Fleet, settings: dict[str, Any], tmp_path: Path) -> None:
     """Probes answer from the start and after the first sweep, metrics count what was seen."""
     with Daemon(tmp_path, settings, fleet.home) as daemon:
