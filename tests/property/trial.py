@@ -90,6 +90,11 @@ class Trial:
         return "undeclared: default changed" if leaf.after else "undeclared: default removed"
 
 
+def base_of(seed: int) -> Json:
+    """The base object that a seed chooses."""
+    return random.Random(seed).choice(labs.objects())  # noqa: S311 - reproducible, not secret
+
+
 def prepared(seed: int, lab: Lab) -> Trial:
     """A random object that differs from its base as Git's authors may write it, not deployed."""
     rng = random.Random(seed)  # noqa: S311 - reproducible, not secret
