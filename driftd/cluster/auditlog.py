@@ -40,6 +40,8 @@ class AuditLog:
         """Audit events seen, those of reads too."""
         self.earliest: float | None = None
         """When the first of them was, in seconds since the epoch."""
+        self.latest: float | None = None
+        """When the last of them was."""
         self.broken = 0
         """Lines or values that could not be read."""
         self.first_broken = 0
@@ -61,6 +63,8 @@ class AuditLog:
                     self.events += 1
                     if self.earliest is None or one.time < self.earliest:
                         self.earliest = one.time
+                    if self.latest is None or one.time > self.latest:
+                        self.latest = one.time
                     write = one.write
                     if write is not None and (since is None or write.completed >= since):
                         yield write

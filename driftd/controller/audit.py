@@ -19,7 +19,7 @@ from msgspec import UNSET
 from driftd.cluster.auditlog import AuditLog
 from driftd.controller.options import AuditSource, CheckOptions
 from driftd.controller.workspace import Progress
-from driftd.diff.audit import Search, Subject, applied, hands, owns_nothing_else, seconds
+from driftd.diff.audit import Search, Span, Subject, applied, hands, owns_nothing_else, seconds
 from driftd.errors import ConfigError
 from driftd.model.audit import AuditedObject, AuditedWrite
 from driftd.model.condition import Condition, Severity
@@ -35,10 +35,10 @@ _SEARCHED = frozenset({ResourceStatus.MISSING, ResourceStatus.EXTRA})
 
 @dataclass(slots=True)
 class _Found:
-    """The search for one object of one application, and when its log begins."""
+    """The search for one object of one application, and what its log covers."""
 
     search: Search
-    begins: float | None = None
+    span: Span = field(default_factory=Span)
 
 
 @dataclass(slots=True)
@@ -86,11 +86,11 @@ async def attributed(
             told.append(_warning(f"{paths[0]} is of {name}, and no application is there"))
             continue
         progress(f"reading the audit log of {name}")
-        begins, problems = await asyncio.to_thread(_read, clusters[name], paths, since)
+        span, problems = await asyncio.to_thread(_read, clusters[name], paths, since)
         told += problems
         for found in clusters[name].found.values():
-            found.begins = begins
-    return [_applied(number, one, clusters) for number, one in enumerate(looks)], told
+            found.span = span
+    return [_applied(number, one, clusters, now) for number, one in enumerate(looks)], told
 
 
 def sources_of(logs: Iterable[AuditSource], clusters: Iterable[str]) -> dict[str, list[Path]]:
@@ -113,9 +113,10 @@ def sources_of(logs: Iterable[AuditSource], clusters: Iterable[str]) -> dict[str
 
 def _read(
     cluster: _Cluster, paths: Sequence[Path], since: float | None
-) -> tuple[float | None, list[Condition]]:
-    """Offer every write of some files; when they begin, and what is wrong with them."""
+) -> tuple[Span, list[Condition]]:
+    """Offer every write of some files; what they cover, and what is wrong with them."""
     begins: list[float] = []
+    ends: list[float] = []
     told: list[Condition] = []
     for path in paths:
         log = AuditLog(path)
@@ -123,8 +124,10 @@ def _read(
             cluster.offer(write)
         if log.earliest is not None:
             begins.append(log.earliest if since is None else max(since, log.earliest))
+        if log.latest is not None:
+            ends.append(log.latest)
         told += _problems(log)
-    return min(begins, default=None), told
+    return Span(min(begins, default=None), max(ends, default=None)), told
 
 
 def _problems(log: AuditLog) -> Iterator[Condition]:
@@ -207,7 +210,7 @@ def _owner_of(change: Change) -> tuple[str, ...]:
     return tuple("" if one is UNSET else str(one) for one in known)
 
 
-def _applied(number: int, looked: Looked, clusters: Mapping[str, _Cluster]) -> Looked:
+def _applied(number: int, looked: Looked, clusters: Mapping[str, _Cluster], now: float) -> Looked:
     """A look with what was found of its objects' authors."""
     cluster = clusters[looked.desired.entry.cluster]
     deploy = hands(found.search for found in cluster.found.values())
@@ -215,14 +218,14 @@ def _applied(number: int, looked: Looked, clusters: Mapping[str, _Cluster]) -> L
     for resource in looked.report.resources:
         found = cluster.found.get((number, _key(resource)))
         if found is not None:
-            resource = _with_authors(resource, found, deploy)
+            resource = _with_authors(resource, found, deploy, now)
         resources.append(resource)
     report = msgspec.structs.replace(looked.report, resources=tuple(resources))
     return replace(looked, report=report)
 
 
 def _with_authors(
-    resource: ResourceReport, found: _Found, deploy: Mapping[str, tuple[str, str]]
+    resource: ResourceReport, found: _Found, deploy: Mapping[str, tuple[str, str]], now: float
 ) -> ResourceReport:
     search = found.search
     if is_searched(resource):
@@ -232,6 +235,6 @@ def _with_authors(
             resource = msgspec.structs.replace(resource, attribution=who)
     if not resource.changes:
         return resource
-    answers = search.answers(deploy, found.begins)
+    answers = search.answers(deploy, found.span, now=now)
     changes = tuple(map(applied, resource.changes, answers))
     return msgspec.structs.replace(resource, changes=changes)

@@ -50,7 +50,8 @@ class StandingAudit:
         facts = dict(_facts(looked))
         known = {f: one for f, one in self._known.get(name, {}).items() if f in facts}
         tried = {f: count for f, count in self._tried.get(name, {}).items() if f in facts}
-        if any(fact not in known and tried.get(fact, 0) < _TRIES for fact in facts):
+        settled = {fact for fact, one in known.items() if _is_certain(one)}
+        if any(fact not in settled and tried.get(fact, 0) < _TRIES for fact in facts):
             found = await self._read(looked, clusters, now, tell)
             for fact, one in _facts(found):
                 tried[fact] = tried.get(fact, 0) + 1
@@ -110,6 +111,10 @@ def _fact(change: Change) -> _Fact:
     known = (change.ssa_path, change.path, change.manager, change.operation, change.time)
     told = tuple("" if one is UNSET else str(one) for one in known)
     return (str(change.kind), *told, repr(change.live))
+
+
+def _is_certain(one: Change | ResourceReport) -> bool:
+    return one.attribution is not UNSET and "user" in one.attribution
 
 
 def _has_author(one: Change | ResourceReport) -> bool:

@@ -25,6 +25,8 @@ CANDIDATES: Final = 5
 """Candidates that are told."""
 SLACK: Final = 2.0
 """Seconds by which the times of entries and of audit events may disagree."""
+_LAG: Final = 60.0
+"""Seconds that a log may lag behind the look and still count as whole."""
 _KEPT: Final = 2_000
 """Writes of one object that are remembered, the latest ones."""
 _UNTRACED: Final = frozenset({ChangeKind.MISSING, ChangeKind.REORDERED})
@@ -44,6 +46,13 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
     alone: frozenset[int] = frozenset()
     """Numbers of the changes whose manager owns nothing else."""
     deployers: frozenset[str] = frozenset()
+
+
+class Span(msgspec.Struct, frozen=True):
+    """From when to when a log has all events, in seconds since the epoch; None if unknown."""
+
+    begins: float | None = None
+    ends: float | None = None
 
 
 class _Kept(msgspec.Struct, frozen=True):
@@ -77,18 +86,23 @@ class Search:
         """The writes that were offered and are remembered."""
         return (kept.write for kept in self._kept)
 
-    def answers(self, hands: Mapping[str, Person], begins: float | None) -> list[_Answer | None]:
+    def answers(
+        self, hands: Mapping[str, Person], span: Span, *, now: float
+    ) -> list[_Answer | None]:
         """Who made each change, in their order; None where the log does not tell.
 
-        `hands` is who deploys under each deployer's name, `begins` when the log begins.
+        `hands` is who deploys under each deployer's name, `span` what the log covers, `now` when
+        the look was, in seconds since the epoch.
         """
         kept = sorted(self._kept, key=lambda one: one.write.completed)
         created = self.subject.created
         if created is not None:
             kept = [one for one in kept if one.write.completed >= created - SLACK]
-        start = None if begins is None else max(begins, self._forgotten)
+        if span.begins is not None:
+            span = msgspec.structs.replace(span, begins=max(span.begins, self._forgotten))
+        asked = _Asked(self.subject, tuple(kept), hands, span, now)
         return [
-            _Question(self.subject, number, self._places[number], kept, hands, start).answer()
+            _Question(asked, number, self._places[number]).answer()
             for number in range(len(self.subject.changes))
         ]
 
@@ -123,24 +137,27 @@ class _Answer(msgspec.Struct, frozen=True):
     certain: bool
 
 
+class _Asked(msgspec.Struct, frozen=True):
+    """What the questions about one object share."""
+
+    subject: Subject
+    kept: tuple[_Kept, ...]
+    hands: Mapping[str, Person]
+    span: Span
+    now: float
+
+
 class _Question:
     """Who made one change, among the writes to its object."""
 
-    def __init__(
-        self,
-        subject: Subject,
-        number: int,
-        place: Place,
-        kept: Sequence[_Kept],
-        hands: Mapping[str, Person],
-        begins: float | None,
-    ) -> None:
+    def __init__(self, asked: _Asked, number: int, place: Place) -> None:
+        subject = asked.subject
         self._change = subject.changes[number]
         self._number = number
         self._place = place
-        self._kept = kept
-        self._hands = hands
-        self._begins = begins
+        self._kept = asked.kept
+        self._hands = asked.hands
+        self._span = asked.span
         self._deployers = subject.deployers
         self._alone = number in subject.alone
         self._created = subject.created
@@ -149,8 +166,12 @@ class _Question:
         self._operation = change.operation if isinstance(change.operation, str) else ""
         self._through = change.subresource if isinstance(change.subresource, str) else ""
         self._time = seconds(change.time) if isinstance(change.time, str) else None
+        self._unseen = False
+        """Whether the write that the entry tells of is not in the log."""
         between = change.attribution if isinstance(change.attribution, dict) else {}
         self._after = seconds(between.get("after", ""))
+        before = seconds(between.get("before", ""))
+        self._before = asked.now if before is None else before
         self._traced = bool(self._manager and change.kind not in _UNTRACED and self._after is None)
 
     def answer(self) -> _Answer | None:
@@ -160,9 +181,9 @@ class _Question:
         if self._traced:
             run, certain = self._traced_run(run)
         else:
-            certain = self._reaches_back() or self._last_deployment is not None
+            certain = self._is_whole()
         proved = [one for one in run if one.touches[self._number] is Touch.AS_LIVE]
-        if proved:
+        if proved and not self._unseen:
             # What came later repeats it, or the log cannot say that it did not.
             run, certain = proved[:1], True
         writes = [one.write for one in run]
@@ -242,6 +263,7 @@ class _Question:
             # An apply states all its fields at once. What a deployer wrote before was Git's.
             others = [one for one in at_entry if not self._is_deployment(one.write)]
             chosen = others if spoken_for and others else at_entry
+            self._unseen = not chosen
             return (chosen, True) if chosen else (run, False)
         return run, bool(at_entry) and self._reaches_back()
 
@@ -250,8 +272,15 @@ class _Question:
 
     def _reaches_back(self) -> bool:
         """Whether the log holds everything since the object was created or seen without."""
-        since = self._after if self._after is not None else self._created
-        return since is not None and self._begins is not None and self._begins <= since + SLACK
+        since, begins = self._after if self._after is not None else self._created, self._span.begins
+        return since is not None and begins is not None and begins <= since + SLACK
+
+    def _is_whole(self) -> bool:
+        """Whether the log holds everything in which a change without trace can have come."""
+        ends = self._span.ends
+        if ends is None or ends < self._before - _LAG:
+            return False
+        return self._reaches_back() or self._last_deployment is not None
 
     def _is_deployment(self, write: AuditedWrite) -> bool:
         return write.manager in self._deployers and self._hands.get(write.manager) == write.person

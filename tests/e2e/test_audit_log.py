@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.e2e.audited_changes import MANIFESTS, SCENARIOS, Target, deploy, prepare
+from tests.e2e.audited_changes import (
+    MANIFESTS,
+    SCENARIOS,
+    Scenario,
+    Target,
+    deploy,
+    prepare,
+)
+from tests.e2e.daemon import Daemon
 from tests.e2e.looking import related
+from tests.e2e.receivers import SECRET, receivers
 from tests.e2e.site import CONTEXT, URL, Seen, Site, application
 from tests.testbed.cluster import ControlPlane
 from tests.testbed.gitrepo import GitRepo
@@ -55,11 +66,9 @@ def audited(
         for one in SCENARIOS:
             text = MANIFESTS[one.kind].replace("NAME", one.name)
             repo.write(f"apps/shop/{one.kind}-{one.name}.yaml", text)
-            deploy(Target(cluster, one.kind, NAMESPACE, one.name))
         repo.commit("Declare the shop")
-        for one in SCENARIOS:
-            for step in one.steps:
-                step(Target(cluster, one.kind, NAMESPACE, one.name))
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(partial(_happens, cluster), SCENARIOS))
         config = write_kubeconfig(
             folder / "kubeconfig", [cluster.access("detector", context=CONTEXT)]
         )
@@ -74,6 +83,14 @@ def audited(
         seen = site.check(f"--audit-log={cluster.audit_log}")
         assert seen.exit_code == 1, seen.stderr
         yield Audited(request.param, site, seen)
+
+
+def _happens(cluster: ControlPlane, scenario: Scenario) -> None:
+    """Deploy the object of a scenario, and change it."""
+    target = Target(cluster, scenario.kind, NAMESPACE, scenario.name)
+    deploy(target)
+    for step in scenario.steps:
+        step(target)
 
 
 def told(audited: Audited, name: str, path: str) -> tuple[str, list[str]]:
@@ -156,6 +173,38 @@ def _authors(seen: Seen) -> list[Any]:
         for resource in found["resources"]
         for change in resource["changes"]
     ]
+
+
+def test_a_daemon_tells_people(audited: Audited, tmp_path: Path) -> None:
+    """The daemon's first message names the person of each drift that one person made."""
+    site = audited.site
+    (tmp_path / "secret").write_text(SECRET)
+    settings = {
+        "repositories": [{"path": str(site.repo.path)}],
+        "clusters": {
+            "kubeconfig": str(site.kubeconfig),
+            "destinations": {"https://kubernetes.default.svc": CONTEXT},
+        },
+        "store": {"dsn": f"sqlite:///{tmp_path / 'driftd.db'}"},
+        "auditLogs": [{"file": f"{audited.log.parent}/audit*.log"}],
+    }
+    with receivers() as got:
+        webhook = {"url": f"{got.url}/hook", "secretFile": str(tmp_path / "secret")}
+        settings["notifications"] = {"webhooks": [webhook]}
+        with Daemon(tmp_path, settings, site.home) as daemon:
+            daemon.wait(lambda: got.webhook, "the message")
+        (message,) = got.webhook
+    made = {one.name: one for one in SCENARIOS}
+    told = [one for one in message["drifts"] if "user" in one]
+    assert len(told) >= 10
+    for drift in told:
+        people = {_account(user) for user in made[drift["name"]].made.values()}
+        assert drift["user"] in people
+
+
+def _account(user: str) -> str:
+    _, _, name = user.partition("system:serviceaccount:")
+    return f"service account {name.replace(':', '/')}" if name else user
 
 
 def test_windows(audited: Audited) -> None:

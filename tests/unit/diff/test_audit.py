@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from driftd.diff.audit import Search, Subject, applied, hands, owns_nothing_else
+from driftd.diff.audit import Search, Span, Subject, applied, hands, owns_nothing_else
 from driftd.model.audit import AuditedObject, AuditedWrite
 from driftd.model.report import Change, ChangeClass, ChangeKind
 
@@ -77,10 +77,11 @@ def asked(
     change: Change,
     *writes: AuditedWrite,
     begins: float | None = 0,
+    ends: float | None = 290,
     created: float | None = 0,
     alone: bool = False,
 ) -> Change:
-    """The change with what the log says; the object was created and the log begins at noon."""
+    """The change with what the log says; five minutes after noon, when all of it began."""
     search = Search(
         Subject(
             target=WEB,
@@ -92,8 +93,8 @@ def asked(
     )
     for one in writes:
         search.offer(one)
-    since = None if begins is None else NOON + begins
-    (answer,) = search.answers(hands([search]), since)
+    span = Span(*(None if one is None else NOON + one for one in (begins, ends)))
+    (answer,) = search.answers(hands([search]), span, now=NOON + 300)
     return applied(change, answer)
 
 
@@ -256,6 +257,24 @@ def test_a_removal_within_a_window() -> None:
     assert found.attribution
     assert found.attribution["after"] == at(100)
     assert candidates(asked(change, *writes, begins=120)) == ["bob"]
+
+
+def test_a_log_that_ends_too_early() -> None:
+    """A log that ends before the look, or before the first look without, leaves removals open."""
+    writes = [deployment(10), write("alice", 30)]
+    assert candidates(asked(removal(), *writes, ends=200)) == ["alice"]
+    window: Any = {"after": at(20), "before": at(210)}
+    assert name_of(asked(removal(attribution=window), *writes, ends=200)) == "alice"
+    gone = {"metadata": {"labels": {"team": None}}}
+    assert name_of(asked(removal(), write("alice", 30, body=gone), ends=40)) == "alice"
+
+
+def test_an_apply_that_is_not_in_the_log() -> None:
+    """Who applied the same before is not the author where the entry's own write is missing."""
+    five = {"spec": {"replicas": 5}}
+    change = replicas(60, operation="Apply", manager="tool")
+    found = asked(change, write("alice", 20, manager="tool", body=five))
+    assert candidates(found) == ["alice"]
 
 
 def test_a_removal_by_body() -> None:
