@@ -336,6 +336,7 @@ class _ClusterLook:
         # Other applications' verdicts must not wait for a long one.
         await asyncio.sleep(0)
         conditions = (*desired.conditions, *asked, *told, *(past.conditions if past else ()))
+            complete=desired.complete,
         report = application_report(desired, resources, conditions, verdict.deployers)
         if past is None:
             return report, verdict, None

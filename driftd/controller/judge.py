@@ -30,11 +30,13 @@ async def judge(
     *,
     shared: Sequence[NamedIgnore] = (),
     severities: SeverityRules | None = None,
+    complete: bool = True,
 ) -> tuple[list[ResourceReport], list[Condition]]:
     """Attach severity and the ignoring rule to every change; rules that failed are conditions.
 
     `shared` are rules of all applications, from `argocd-cm`. `severities` are an operator's rules
-    above the shipped ones.
+    above the shipped ones. `complete` says that everything that Git declares is known: only then
+    a rule can be of no use.
     """
     rules = rules_of(application, shared)
     ignoring = Ignoring(rules, sandbox, application.spec.project or "default")
@@ -51,7 +53,9 @@ async def judge(
         if status is not ResourceStatus.OUT_OF_SYNC or resource.reason is UNSET:
             status = status_of(changes)
         judged.append(msgspec.structs.replace(resource, changes=changes, status=status))
-    told = rule_conditions(rules, ignoring.found, resources, origin=application.origin)
+    told = rule_conditions(
+        rules, ignoring.found, resources, origin=application.origin, complete=complete
+    )
     return judged, told
 
 

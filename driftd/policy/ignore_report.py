@@ -60,18 +60,20 @@ def rule_conditions(
     resources: Sequence[ResourceReport] = (),
     *,
     origin: str = "",
+    complete: bool = True,
 ) -> list[Condition]:
     """A condition for each rule that failed, matched nothing, gives a position or hides something
     critical (invariant 6).
 
-    `resources` are all objects of the application, `origin` is where its rules are written.
+    `resources` are all objects of the application, if it is `complete`: else nothing is said to
+    be of no use. `origin` is where its rules are written.
     """
     told: list[Condition] = []
     for rule in rules:
         where = f"{origin}: {rule.name}" if origin and not rule.shared else rule.name
         if rule.expression in found.failures and rule.expression:
             told.append(_failed(where, rule, *found.failures[rule.expression]))
-        elif rule.name not in found.used and not rule.shared:
+        elif complete and rule.name not in found.used and not rule.shared:
             told += _unused(where, rule, resources)
         if rule.name in found.positions:
             told.append(_by_position(where, rule, found.positions[rule.name]))

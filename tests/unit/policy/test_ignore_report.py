@@ -44,6 +44,7 @@ def test_what_was_not_seen_is_not_unused() -> None:
     made = rules(jsonPointers=["/spec/a"])
     for status in (ResourceStatus.UNKNOWN, ResourceStatus.NOT_CHECKED):
         assert rule_conditions(made, Findings(), [resource(status)]) == []
+    assert rule_conditions(made, Findings(), [resource()], complete=False) == []
     (told,) = rule_conditions(made, Findings(), [resource()])
     assert (told.type, str(told.severity)) == ("IgnoreRuleUnused", "info")
 
