@@ -304,7 +304,8 @@ class _ClusterLook:
     ) -> tuple[ApplicationReport, Verdict, ApplicationMemory | None]:
         application, target = desired.entry.application, desired.entry.target
         past = await recalled(self.workspace.memory, target, application) if target else None
-        verdict = Verdict(desired, shared, past=past)
+        unchanged = self.workspace.unchanged
+        verdict = Verdict(desired, shared, past=past, unchanged=unchanged)
         resources = verdict.resources()
         revisions = past.synced_revisions(application) if past else application.synced_revisions
         behind = revisions not in ((), desired.revisions)

@@ -24,6 +24,7 @@ from driftd.controller.rendered import RenderMemory
 from driftd.controller.severities import StandingSeverities
 from driftd.controller.standing_audit import StandingAudit
 from driftd.controller.sweep import SweepClusters
+from driftd.controller.unchanged import Unchanged
 from driftd.controller.workspace import Workspace
 from driftd.errors import Forbidden
 from driftd.model.condition import Severity
@@ -77,6 +78,7 @@ class Reconciler:
         self.workspace = replace(
             self.workspace,
             memory=self.store,
+            unchanged=Unchanged(),
             clusters=self._clusters,
             rendered=RenderMemory(),
             severities=self._severities.rules,

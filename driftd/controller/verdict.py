@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import orjson
 from msgspec import UNSET, UnsetType
 
@@ -13,6 +14,7 @@ from driftd.cluster.reader import Listing
 from driftd.controller.desired import Desired
 from driftd.controller.memory import Past
 from driftd.controller.observed import ClusterView, Observation, Tracked
+from driftd.controller.unchanged import Clean, Unchanged
 from driftd.diff.compare import DEPLOYERS, Comparison, Context, compare
 from driftd.diff.history import History, Moment
 from driftd.diff.mask import Sealer
@@ -108,11 +110,14 @@ class Verdict:
         look: Look,
         synced: Mapping[ResourceKey, Manifest] | None = None,
         past: Past | None = None,
+        unchanged: Unchanged | None = None,
     ) -> None:
         self._desired = desired
         self._look = look
         self._synced = synced or {}
         self._past = past
+        self._unchanged = unchanged
+        self._surroundings: dict[str, bytes] = {}
         application = desired.entry.application
         self.context = Context(
             deployers=deployers_of(application),
@@ -168,6 +173,9 @@ class Verdict:
             failure = observation.schema_problems.get(gvk.api_version)
             text = failure.message if failure else "the cluster publishes no schema for the kind"
             return self._report(manifest, ResourceStatus.UNKNOWN, text, live=live)
+        mark = self._mark(manifest, live)
+        if self._stands_still(key, live, mark):
+            return self._report(manifest, ResourceStatus.SYNCED, "", live=live)
         body = orjson.loads(live.body)
         before = self._synced.get(key)
         result = compare(
@@ -185,7 +193,53 @@ class Verdict:
         self.deployers |= result.deployers
         for (path, kind), seal in result.seals.items():
             self.seals[key, path, kind] = seal
-        return self._compared(manifest, live, body, result)
+        report = self._compared(manifest, live, body, result)
+        if self._unchanged is not None:
+            if report.status is ResourceStatus.SYNCED and not report.changes:
+                self._unchanged.keep(*self._place, key, Clean(mark, result.deployers))
+            else:
+                self._unchanged.drop(*self._place, key)
+        return report
+
+    @property
+    def _place(self) -> tuple[str, str]:
+        """The cluster and the application, as what stands still is remembered by."""
+        entry = self._desired.entry
+        return entry.cluster, entry.application.qualified_name
+
+    def _mark(self, manifest: Manifest, live: LiveObject) -> bytes:
+        """The digest of all that the comparison of an object reads; empty if nobody asks."""
+        if self._unchanged is None:
+            return b""
+        version = manifest.gvk.api_version
+        if version not in self._surroundings:
+            self._surroundings[version] = self._unchanged.surroundings(
+                self.context,
+                self._look.observation.schema_hashes.get(version, ""),
+                self._look.view.version,
+            )
+        return self._unchanged.mark(manifest, live, self._surroundings[version])
+
+    def _stands_still(self, key: ResourceKey, live: LiveObject, mark: bytes) -> bool:
+        """Whether the last look found the object clean, and all that it read is the same.
+
+        Then this look finds it clean too; its history goes on with this look's time.
+        """
+        if self._unchanged is None:
+            return False
+        clean = self._unchanged.find(*self._place, key, mark)
+        if clean is None:
+            return False
+        if self._past is not None:
+            history = self._past.histories.get(key)
+            if history is None or history.look is None:
+                return False
+            seen = msgspec.structs.replace(
+                history.look, at=self._look.observed_at, resource_version=live.resource_version
+            )
+            self.histories[key] = msgspec.structs.replace(history, look=seen)
+        self.deployers |= clean.deployers
+        return True
 
     def _moment(self, gvk: GVK) -> Moment:
         hashes = self._look.observation.schema_hashes

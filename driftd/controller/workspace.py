@@ -13,6 +13,7 @@ from driftd.cluster.kubeconfig import KubeContext
 from driftd.cluster.oracle import Oracle
 from driftd.cluster.reader import ClusterReader
 from driftd.controller.rendered import RenderMemory
+from driftd.controller.unchanged import Unchanged
 from driftd.diff.schema import SchemaSet
 from driftd.model.severities import SeverityRules
 from driftd.sandbox.pool import SandboxPool
@@ -94,6 +95,8 @@ class Workspace:
     """Renderings that later looks use again; None where there is one look."""
     memory: Memory | None = None
     """What earlier looks left behind; None where a look stands alone."""
+    unchanged: Unchanged | None = None
+    """The objects that the last look found clean; None compares everything anew."""
     open_oracle: OpenOracle | None = None
     """How to ask clusters by dry runs; None where nobody has opted in."""
     oracles: OracleMemory | None = None

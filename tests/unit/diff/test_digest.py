@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from driftd.diff.digest import SIZE, view_digest
+from driftd.diff.digest import SIZE, ownership_digest, view_digest
 
 OBJECT: dict[str, Any] = {
     "apiVersion": "apps/v1",
@@ -104,3 +104,18 @@ def test_bodies_that_are_no_object(body: bytes) -> None:
     """What is no object has no digest."""
     with pytest.raises(ValueError):  # noqa: PT011 - msgspec's messages are its own
         view_digest(body)
+
+
+def test_who_wrote_is_a_digest_of_its_own() -> None:
+    """Another writer, set or time changes it; whoever writes the status alone does not."""
+
+    def owned(*entries: dict[str, Any]) -> bytes:
+        return ownership_digest(orjson.dumps(changed(("metadata", "managedFields"), [*entries])))
+
+    argo = {"manager": "argocd-controller", "operation": "Apply", "time": "t", "fieldsV1": {}}
+    status = {"manager": "kube-controller-manager", "subresource": "status", "time": "1"}
+    assert owned(argo) == owned(argo, status) == owned(argo, {**status, "time": "2"})
+    for other in ({"manager": "alice"}, {"time": "u"}, {"fieldsV1": {"f:a": {}}}):
+        assert owned({**argo, **other}) != owned(argo)
+    assert owned({**argo, "subresource": "scale"}) != owned()
+    assert ownership_digest(orjson.dumps({"metadata": {}})) == owned()

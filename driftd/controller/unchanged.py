@@ -1,0 +1,104 @@
+"""Objects that the last look found clean: a look that finds them the same compares them no more.
+
+Kept in memory alone. A daemon that starts anew compares everything once.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from hashlib import blake2b
+from typing import Final
+
+import msgspec
+
+from driftd.diff.compare import Context
+from driftd.diff.digest import SIZE, ownership_digest, view_digest
+from driftd.diff.trusted import Facts
+from driftd.model.resource import LiveObject, Manifest, ResourceKey
+
+LIMIT: Final = 500_000
+"""Objects that are remembered; the longest unseen are forgotten first."""
+
+
+class Clean(msgspec.Struct, frozen=True):
+    """What a comparison without any change left behind."""
+
+    mark: bytes
+    """The digest of everything that the comparison read."""
+    deployers: frozenset[str]
+
+
+class Unchanged:
+    """The clean objects of all clusters and applications."""
+
+    def __init__(self, limit: int = LIMIT) -> None:
+        self._limit = limit
+        self._clean: OrderedDict[tuple[str, str, ResourceKey], Clean] = OrderedDict()
+        self._facts: Facts | None = None
+        self._facts_mark = b""
+
+    def __len__(self) -> int:
+        return len(self._clean)
+
+    def surroundings(self, context: Context, schema: str, kubernetes: str) -> bytes:
+        """The digest of what a comparison reads besides the two objects.
+
+        `schema` is the hash of the kind's schema, `kubernetes` the server's version, which
+        chooses the default table.
+        """
+        if context.facts is not self._facts:  # the same for all applications of a cluster
+            self._facts = context.facts
+            self._facts_mark = _digest(repr(context.facts).encode())
+        parts = (
+            sorted(context.deployers),
+            context.strict,
+            context.instance_label,
+            sorted(context.instances),
+            context.synced_here,
+            context.sealer is None,
+            schema,
+            kubernetes,
+        )
+        return _digest(self._facts_mark + repr(parts).encode())
+
+    def mark(self, manifest: Manifest, live: LiveObject, surroundings: bytes) -> bytes:
+        """The digest of everything that the comparison of an object reads.
+
+        Raises ValueError for a body that is no object.
+        """
+        return _digest(
+            b"".join(
+                (
+                    surroundings,
+                    _digest(manifest.body),
+                    view_digest(live.body),
+                    ownership_digest(live.body),
+                    live.uid.encode(),
+                )
+            )
+        )
+
+    def find(self, cluster: str, application: str, key: ResourceKey, mark: bytes) -> Clean | None:
+        """What the last look left behind of the object, if all that it read is the same."""
+        place = (cluster, application, key)
+        clean = self._clean.get(place)
+        if clean is None or clean.mark != mark:
+            return None
+        self._clean.move_to_end(place)
+        return clean
+
+    def keep(self, cluster: str, application: str, key: ResourceKey, clean: Clean) -> None:
+        """Remember an object that was found clean."""
+        place = (cluster, application, key)
+        self._clean[place] = clean
+        self._clean.move_to_end(place)
+        if len(self._clean) > self._limit:
+            self._clean.popitem(last=False)
+
+    def drop(self, cluster: str, application: str, key: ResourceKey) -> None:
+        """Forget an object that is not clean."""
+        self._clean.pop((cluster, application, key), None)
+
+
+def _digest(data: bytes) -> bytes:
+    return blake2b(data, digest_size=SIZE).digest()
