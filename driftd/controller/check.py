@@ -21,6 +21,7 @@ from driftd.controller.baselines import load_acceptance
 from driftd.controller.declared import Declared, Entry, declare, refuse_unmatched
 from driftd.controller.desired import Desired, desired_state, synced_state
 from driftd.controller.emptiness import empty_clusters
+from driftd.controller.facts import unexplained
 from driftd.controller.judge import judge
 from driftd.controller.memory import left, open_state, recalled, save_state
 from driftd.controller.observed import ClusterView, Observation, observe, view_cluster
@@ -336,7 +337,10 @@ class _ClusterLook:
         resources = await with_places(self.workspace, desired, resources, urls=self.declared.urls)
         # Other applications' verdicts must not wait for a long one.
         await asyncio.sleep(0)
-        conditions = (*desired.conditions, *asked, *told, *(past.conditions if past else ()))
+        unseen = unexplained(shared.observation.fact_problems, resources)
+        conditions = (
+            *desired.conditions, *asked, *told, *unseen, *(past.conditions if past else ()),
+        )  # fmt: skip
             complete=desired.complete,
         report = application_report(desired, resources, conditions, verdict.deployers)
         if past is None:

@@ -23,9 +23,10 @@ from driftd.cluster.reader import (
     ObjectMeta,
     OpenApiDocument,
 )
+from driftd.controller.facts import read_facts
 from driftd.controller.workspace import SchemaMemory
+from driftd.diff.facts import Facts
 from driftd.diff.schema import SchemaSet
-from driftd.diff.trusted import Bounds, Facts
 from driftd.errors import ClusterError
 from driftd.model.flux import mark_of as flux_mark
 from driftd.model.resource import GVK, LiveObject, Manifest, ResourceKey
@@ -33,8 +34,6 @@ from driftd.model.resource import GVK, LiveObject, Manifest, ResourceKey
 TRACKING_ID = "argocd.argoproj.io/tracking-id"
 _TRACKING_BYTES = TRACKING_ID.encode()
 _FLUX_BYTES = b".toolkit.fluxcd.io/namespace"
-_SCALED_KINDS = frozenset({("apps", "Deployment"), ("apps", "StatefulSet"), ("apps", "ReplicaSet")})
-_AUTOSCALER = GVK("autoscaling", "v2", "HorizontalPodAutoscaler")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +83,8 @@ class Observation:
     """By group version."""
     schema_problems: Mapping[str, ClusterError]
     facts: Facts = field(default_factory=Facts)
+    fact_problems: Mapping[str, ClusterError] = field(default_factory=dict)
+    """Kinds that explain what controllers write and cannot be read."""
 
 
 async def view_cluster(reader: ClusterReader) -> ClusterView:
@@ -111,27 +112,22 @@ async def observe(
     """
     discovery = view.discovery
     wanted: dict[ApiResource, set[tuple[str, str]]] = {}
+    declared: set[ResourceKey] = set()
     for manifest in manifests:
         key = manifest.key
+        declared.add(key)
         resource = discovery and discovery.served(key.group, manifest.version, key.kind)
         if resource:
             wanted.setdefault(resource, set()).add((key.namespace, key.name))
-    autoscaler = _autoscaler(discovery, wanted)
 
     async def read(resource: ApiResource) -> Listing:
         return await _list(view.reader, resource, wanted[resource], applications)
 
-    async def scale() -> Listing | None:
-        if autoscaler is None:
-            return None
-        namespaces = {ns for r, keys in wanted.items() if _is_scaled(r) for ns, _ in keys}
-        return await view.reader.list(autoscaler, _places(namespaces))
-
     versions = sorted({resource.group_version for resource in wanted})
-    listings, schemas, scaled = await asyncio.gather(
+    listings, schemas, (facts, fact_problems) = await asyncio.gather(
         gather_isolated(read, wanted, limit=limit, isolate=ClusterError),
         _schemas(view, versions, limit, target, memory),
-        scale(),
+        read_facts(view.reader, discovery, wanted, declared, limit=limit),
     )
     by_kind: dict[GVK, Listing] = {}
     live: dict[tuple[GVK, str, str], LiveObject] = {}
@@ -149,7 +145,8 @@ async def observe(
         schemas=schemas.compiled,
         schema_hashes=schemas.hashes,
         schema_problems=schemas.problems,
-        facts=Facts(autoscaled=_bounds(scaled)),
+        facts=facts,
+        fact_problems=fact_problems,
     )
 
 
@@ -254,32 +251,3 @@ async def _list(
 def _places(namespaces: set[str]) -> set[str] | None:
     """The namespaces to look into; the reader chooses between many lists and one."""
     return namespaces or None
-
-
-def _is_scaled(resource: ApiResource) -> bool:
-    return (resource.group, resource.kind) in _SCALED_KINDS
-
-
-def _autoscaler(
-    discovery: Discovery | None, wanted: Mapping[ApiResource, set[tuple[str, str]]]
-) -> ApiResource | None:
-    """Where autoscalers are read, if any declared object can be scaled."""
-    if discovery is None or not any(_is_scaled(resource) for resource in wanted):
-        return None
-    return discovery.served(_AUTOSCALER.group, _AUTOSCALER.version, _AUTOSCALER.kind)
-
-
-def _bounds(listing: Listing | None) -> dict[ResourceKey, Bounds]:
-    """The bounds of every scale target; a failed list explains nothing and hides nothing."""
-    found: dict[ResourceKey, Bounds] = {}
-    for live in listing.objects if listing else ():
-        spec = orjson.loads(live.body).get("spec", {})
-        target = spec.get("scaleTargetRef", {})
-        gvk = GVK.parse(target.get("apiVersion", ""), target.get("kind", ""))
-        key = ResourceKey(gvk.group, gvk.kind, live.key.namespace, target.get("name", ""))
-        found[key] = Bounds(
-            minimum=spec.get("minReplicas", 1),
-            maximum=spec.get("maxReplicas", 1),
-            name=live.key.name,
-        )
-    return found

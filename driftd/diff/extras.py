@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 from driftd.diff import defaults, trusted, zeros
 from driftd.diff.attribute import sole_writer
+from driftd.diff.facts import Facts
 from driftd.diff.finding import Finding
 from driftd.diff.owners import (
     UNKNOWN_MANAGERS,
@@ -48,7 +49,7 @@ class Subject:
     desired: dict[str, Any]
     live: dict[str, Any]
     entries: tuple[Entry, ...]
-    facts: trusted.Facts
+    facts: Facts
     created: str | None = None
     """The object's creationTimestamp."""
     strict: bool = False
@@ -337,15 +338,10 @@ class Extras:
         subject = self.subject
         kind = subject.key.kind
         critical = places.is_critical(kind, place) or places.holds_critical(kind, place, live)
-        if place == _REPLICAS and subject.key in subject.facts.autoscaled:
-            bounds = subject.facts.autoscaled[subject.key]
-            if type(live) is int and bounds.minimum <= live <= bounds.maximum:
-                self.excuse(
-                    path,
-                    f"HorizontalPodAutoscaler {bounds.name} scales the object between "
-                    f"{bounds.minimum} and {bounds.maximum}",
-                )
-                return []
+        why = trusted.scaling(subject, live) if place == _REPLICAS else None
+        if why is not None:
+            self.excuse(path, why)
+            return []
         recall = subject.recall
         if recall is not None and recall.was_declared(path, live):
             return [_once_declared(path, live, [])]

@@ -1,138 +1,171 @@
 """Trusted controllers as data: writes that a healthy cluster makes to declared objects.
 
-An entry names manager, operation, subresource, kind and path, never a manager alone
-(a manager's name is chosen by the client), and may ask for a relation that must hold.
+A rule names manager, operation, subresource, group, kind and path, never a manager alone (a
+manager's name is chosen by the client), and may ask for evidence: that something in the cluster
+names the object, that the value has a form, and that a relation to Git holds.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Sequence
 from functools import lru_cache
 from importlib import resources
-from typing import Any, Final, Protocol
+from typing import Final
 
 import msgspec
 
+from driftd.diff.facts import Bounds as Bounds
+from driftd.diff.facts import Facts as Facts
+from driftd.diff.finding import ABSENT
 from driftd.diff.owners import Entry
+from driftd.diff.relations import RELATIONS, Asked, Except, Judged, Same, equal_except
 from driftd.model import places
-from driftd.model.resource import ResourceKey
+from driftd.model.resource import Json
 
-REPLICA_RELATION: Final = "autoscaled"
-"""Live replicas lie within the bounds of an autoscaler that targets the object."""
-AGGREGATED_RELATION: Final = "aggregated"
-"""Git gives the role an aggregation rule, so its rules are computed."""
-ACCOUNT_RELATION: Final = "account-token"
-"""Git asks for a service account's token: a Secret of that type, which is filled for it."""
-CA_REQUESTED_RELATION: Final = "ca-requested"
-"""Git asks by an annotation that a certificate authority be filled in."""
-CA_LEFT_OUT_RELATION: Final = "ca-left-out"
-"""Every webhook in Git is a service of the cluster without a certificate authority."""
-_CA_ANNOTATIONS: Final = frozenset(
-    {
-        "cert-manager.io/inject-apiserver-ca",
-        "cert-manager.io/inject-ca-from",
-        "cert-manager.io/inject-ca-from-secret",
-        "service.beta.openshift.io/inject-cabundle",
-    }
-)
-
-_NO_CA: Final = "Cg=="
-"""An encoded line end: what generators write where a certificate authority will be."""
+_ANY: Final = "*"
 
 
-class Bounds(msgspec.Struct, frozen=True):
-    """What a HorizontalPodAutoscaler allows for its target's replicas."""
-
-    minimum: int
-    maximum: int
-    name: str
-
-
-class Facts(msgspec.Struct, frozen=True):
-    """What the comparison may know about the cluster beyond the two objects."""
-
-    autoscaled: Mapping[ResourceKey, Bounds] = {}
-    """Scale targets by key."""
-
-
-class Trust(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Trust(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     """One trusted write."""
 
     managers: tuple[str, ...]
     """None at all: the API server itself writes here, and nobody owns what it writes."""
-    path: tuple[str, ...]
+    objects: tuple[str, ...]
+    """`group/Kind`, the group left out for the core one; `*` is any."""
+    paths: tuple[tuple[str, ...], ...]
     """Names from the root, list steps as `*`; a last `**` matches everything below."""
     reason: str
-    operation: str = "Update"
-    subresource: str = ""
-    group: str | None = None
-    kind: str | None = None
+    operations: tuple[str, ...] = ("Update",)
+    subresources: tuple[str, ...] = ("",)
+    name: str | None = None
+    """The object's name, where only one object is meant."""
+    values: str | None = None
+    """A regular expression that the whole value must match, if it is a string."""
+    named: str | None = None
+    """The role in which something in the cluster must name the object (`Facts.named`)."""
+    namer: bool = False
+    """Whether the value must be the name of what names the object."""
     relation: str | None = None
+    """What must hold between Git, live and the cluster: a key of `relations.RELATIONS`."""
+    excepted: tuple[Except, ...] = msgspec.field(default=(), name="except")
+    """In an atomic list: the fields that are the controller's; all others must be as in Git."""
+
+    @property
+    def needs_evidence(self) -> bool:
+        """Whether more is asked for than who wrote and where."""
+        return bool(self.relation or self.named or self.excepted)
+
+
+class Controller(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A controller, and what is known about its writes."""
+
+    controller: str
+    evidence: str
+    """Where the names of managers and fields are known from."""
+    writes: tuple[Trust, ...]
 
 
 @lru_cache(maxsize=1)
-def rules() -> tuple[Trust, ...]:
+def controllers() -> tuple[Controller, ...]:
     """The shipped table, `data/trusted.json`."""
     text = resources.files("driftd.diff").joinpath("data/trusted.json").read_text("utf-8")
-    return tuple(msgspec.convert(rule, Trust) for rule in json.loads(text)["trusted"])
+    return tuple(msgspec.convert(one, Controller) for one in json.loads(text)["trusted"])
 
 
-class Judged(Protocol):
-    """The object under comparison, as far as trust depends on it."""
-
-    @property
-    def key(self) -> ResourceKey:
-        """Its identity."""
-        ...
-
-    @property
-    def desired(self) -> dict[str, Any]:
-        """What Git declares."""
-        ...
-
-    @property
-    def facts(self) -> Facts:
-        """What else is known about the cluster."""
-        ...
+def rules() -> tuple[Trust, ...]:
+    """Every rule of every controller."""
+    return tuple(rule for one in controllers() for rule in one.writes)
 
 
-def trusted_write(entry: Entry, subject: Judged, path: Sequence[str], value: Any) -> str | None:
-    """Why this write by `entry` is expected, or None if nothing says it is."""
-    for rule in rules():
+@lru_cache(maxsize=512)
+def _rules_of(group: str, kind: str) -> tuple[Trust, ...]:
+    own = f"{group}/{kind}" if group else kind
+    return tuple(rule for rule in rules() if own in rule.objects or _ANY in rule.objects)
+
+
+def trusted_write(
+    entry: Entry,
+    subject: Judged,
+    path: Sequence[str],
+    live: Json,
+    desired: Json = ABSENT,
+    same: Same | None = None,
+) -> str | None:
+    """Why this write by `entry` is expected, or None if nothing says it is.
+
+    `desired` is what Git declares at the place; `same` compares the rest of an atomic list.
+    """
+    asked: Asked | None = None
+    for rule in _rules_of(subject.key.group, subject.key.kind):
         if (
             entry.manager in rule.managers
-            and entry.operation == rule.operation
-            and entry.subresource == rule.subresource
-            and rule.group in (None, subject.key.group)
-            and rule.kind in (None, subject.key.kind)
-            and _matches(rule.path, path)
-            and _holds(rule.relation, subject, value)
+            and entry.operation in rule.operations
+            and entry.subresource in rule.subresources
+            and _covers(rule, subject, path)
         ):
-            return rule.reason
+            asked = asked or Asked(subject, live, desired, same)
+            why = _why(rule, asked)
+            if why is not None:
+                return why
     return None
 
 
 def expected_value(
-    subject: Judged, path: Sequence[str], value: Any, *, by_anybody: bool
+    subject: Judged,
+    path: Sequence[str],
+    live: Json,
+    *,
+    by_anybody: bool,
+    desired: Json = ABSENT,
+    same: Same | None = None,
 ) -> str | None:
     """Why a value that nobody can be named for is expected, or None if nothing says it is.
 
     The API server writes some places itself and owns none. With `by_anybody` the names of the
     managers are lost (`before-first-apply`, or no managedFields at all): then a rule holds
-    whoever wrote, outside metadata only if it has a relation, and at a critical place never.
+    whoever wrote, outside metadata only if it asks for evidence, and at a critical place never.
     """
+    found = [
+        rule
+        for rule in _rules_of(subject.key.group, subject.key.kind)
+        if (not rule.managers or by_anybody) and _covers(rule, subject, path)
+    ]
+    if not found:
+        return None
     lost = by_anybody and not places.is_critical(subject.key.kind, path)
-    for rule in rules():
-        if (
-            rule.group in (None, subject.key.group)
-            and rule.kind in (None, subject.key.kind)
-            and _matches(rule.path, path)
-            and (not rule.managers or (lost and (rule.relation or path[0] == "metadata")))
-            and _holds(rule.relation, subject, value)
-        ):
-            return rule.reason
+    asked = Asked(subject, live, desired, same)
+    for rule in found:
+        if not rule.managers or (lost and (rule.needs_evidence or path[0] == "metadata")):
+            why = _why(rule, asked)
+            if why is not None:
+                return why
     return None
+
+
+def scaling(subject: Judged, count: Json) -> str | None:
+    """Which autoscaler explains a number of replicas that nobody owns, or None if none does."""
+    bounds = subject.facts.scaler(subject.key, count)
+    return str(bounds) if bounds is not None else None
+
+
+def weighs(entry: Entry, subject: Judged, path: Sequence[str]) -> bool:
+    """Whether the manager may write parts of the atomic list at a place, and so owns all of it.
+
+    Then its name on the list says nothing about who changed the other parts.
+    """
+    return any(
+        rule.excepted and entry.manager in rule.managers and _covers(rule, subject, path)
+        for rule in _rules_of(subject.key.group, subject.key.kind)
+    )
+
+
+def _covers(rule: Trust, subject: Judged, path: Sequence[str]) -> bool:
+    return any(_matches(pattern, path) for pattern in rule.paths) and rule.name in (
+        None,
+        subject.key.name,
+    )
 
 
 def _matches(pattern: Sequence[str], path: Sequence[str]) -> bool:
@@ -142,36 +175,27 @@ def _matches(pattern: Sequence[str], path: Sequence[str]) -> bool:
     return tuple(pattern) == tuple(path)
 
 
-def _holds(relation: str | None, subject: Judged, value: Any) -> bool:
-    if relation is None:
-        return True
-    if relation == AGGREGATED_RELATION:
-        return bool(subject.desired.get("aggregationRule"))
-    if relation == ACCOUNT_RELATION:
-        return subject.desired.get("type") == "kubernetes.io/service-account-token"
-    if relation == CA_REQUESTED_RELATION:
-        annotations = subject.desired.get("metadata", {}).get("annotations") or {}
-        return not _CA_ANNOTATIONS.isdisjoint(annotations)
-    if relation == CA_LEFT_OUT_RELATION:
-        return _leaves_ca_out(subject.desired)
-    if relation == REPLICA_RELATION:
-        bounds = subject.facts.autoscaled.get(subject.key)
-        return (
-            bounds is not None and type(value) is int and bounds.minimum <= value <= bounds.maximum
-        )
-    return False
+def _why(rule: Trust, asked: Asked) -> str | None:
+    """The reason of a rule with what its evidence is; None if something that it asks is not so."""
+    namers: tuple[str, ...] = ()
+    if rule.named is not None:
+        namers = asked.subject.facts.named.get((rule.named, asked.subject.key), ())
+        if not namers:
+            return None
+    if rule.namer and asked.live not in [namer.partition(" ")[2] for namer in namers]:
+        return None
+    if rule.values is not None and not _fits(rule.values, asked.live):
+        return None
+    if rule.excepted and not equal_except(asked, rule.excepted):
+        return None
+    found: str | None = ""
+    if rule.relation is not None:
+        found = RELATIONS[rule.relation](asked)
+        if found is None:
+            return None
+    detail = "; ".join(part for part in (", ".join(namers), found) if part)
+    return f"{rule.reason}: {detail}" if detail else rule.reason
 
 
-def _leaves_ca_out(desired: dict[str, Any]) -> bool:
-    """Whether Git's webhooks are services that nobody could verify without a CA filled in."""
-    hooks = desired.get("webhooks")
-    clients = [
-        hook.get("clientConfig") if isinstance(hook, dict) else None
-        for hook in (hooks if isinstance(hooks, list) else ())
-    ]
-    return bool(clients) and all(
-        isinstance(client, dict)
-        and bool(client.get("service"))
-        and client.get("caBundle") in (None, "", _NO_CA)
-        for client in clients
-    )
+def _fits(pattern: str, value: Json) -> bool:
+    return isinstance(value, str) and re.fullmatch(pattern, value) is not None

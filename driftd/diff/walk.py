@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from driftd.diff import defaults, scalars, trusted, zeros
+from driftd.diff import defaults, relations, scalars, trusted, zeros
 from driftd.diff.extras import Excuses, Extras, Subject, is_custom
 from driftd.diff.finding import Finding
 from driftd.diff.owners import (
@@ -195,7 +195,14 @@ class _Walk:
                 return self._declared(
                     Finding(ChangeKind.REORDERED, ChangeClass.DECLARED, path, desired, live), owners
                 )
-        return self._modified(desired, live, owners, path)
+
+        def same(one: Json, other: Json) -> bool:
+            return len(one) == len(other) and all(
+                self._same_element(d, v, node.item, owners, path)
+                for d, v in zip(one, other, strict=True)
+            )
+
+        return self._modified(desired, live, owners, path, same)
 
     def _same_element(
         self, desired: Json, live: Json, node: Node, owners: Owners, path: Path
@@ -254,13 +261,25 @@ class _Walk:
             reason="same items in another order",
         )
 
-    def _modified(self, desired: Json, live: Json, owners: Owners, path: Path) -> list[Finding]:
+    def _modified(
+        self,
+        desired: Json,
+        live: Json,
+        owners: Owners,
+        path: Path,
+        same: relations.Same | None = None,
+    ) -> list[Finding]:
         return self._declared(
-            Finding(ChangeKind.MODIFIED, ChangeClass.DECLARED, path, desired, live), owners
+            Finding(ChangeKind.MODIFIED, ChangeClass.DECLARED, path, desired, live), owners, same
         )
 
-    def _declared(self, finding: Finding, owners: Owners) -> list[Finding]:
-        """A declared difference with its owners, unless a trusted relation explains it."""
+    def _declared(
+        self, finding: Finding, owners: Owners, same: relations.Same | None = None
+    ) -> list[Finding]:
+        """A declared difference with its owners, unless a trusted relation explains it.
+
+        `same` compares the rest of an atomic list of which a controller may write parts.
+        """
         place = names(finding.path)
         # Whoever sent `stringData` keeps it in his record when others write the key since.
         entries: list[Entry] = [
@@ -271,11 +290,14 @@ class _Walk:
         finding.owners = entries
         finding.reason = finding.reason or "Git says otherwise"
         foreign = [entry for entry in entries if not entry.deployer]
-        whys = [
-            trusted.trusted_write(entry, self.subject, place, finding.live) for entry in foreign
-        ]
+        both = (finding.live, finding.desired)
+        whys = [trusted.trusted_write(entry, self.subject, place, *both, same) for entry in foreign]
         if self.subject.provenance_lost:
-            whys = [trusted.expected_value(self.subject, place, finding.live, by_anybody=True)]
+            whys = [
+                trusted.expected_value(
+                    self.subject, place, both[0], by_anybody=True, desired=both[1], same=same
+                )
+            ]
         for why in whys:
             if why is not None and len(whys) == 1:
                 if defaults.is_empty(finding.desired):
@@ -283,7 +305,21 @@ class _Walk:
                     return []  # Git leaves the field to the controller
                 finding.change_class = ChangeClass.REVIEW
                 finding.reason = f"{why}; declared in Git too: two writers, remove it from Git"
+                if same is not None:
+                    finding.reason = f"{why}; everything else in the list is as in Git"
+                return [finding]
+        if same is not None:
+            self._doubt(finding, foreign, place)
         return [finding]
+
+    def _doubt(self, finding: Finding, foreign: list[Entry], place: tuple[str, ...]) -> None:
+        """Say that the owner of an atomic list of which it writes parts need not be the author."""
+        parts = [e.manager for e in foreign if trusted.weighs(e, self.subject, place)]
+        if parts and len(parts) == len(foreign):
+            finding.reason = (
+                f"the list differs from Git in more than what {parts[0]} writes; whoever changed "
+                "it earlier lost his record to that manager's last write"
+            )
 
 
 def _is_hollow(value: Json) -> bool:

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from driftd.diff.owners import Entry
+from driftd.diff.relations import RELATIONS
 from driftd.diff.trusted import Bounds, Facts, expected_value, rules, trusted_write
 from driftd.model.resource import ResourceKey
 
@@ -142,8 +143,19 @@ def test_lost_managers_excuse_a_place_but_never_a_critical_one() -> None:
 
 
 def test_no_shipped_rule_trusts_a_name_alone() -> None:
-    """Every rule names a path below the root, and all but the scale one a kind."""
+    """Every rule names a path below the root and its kinds; only scaling is of any kind."""
     for rule in rules():
-        assert len(rule.path) > 1
+        assert rule.paths
+        assert all(len(path) > 1 or rule.needs_evidence for path in rule.paths)
         assert rule.reason
-        assert rule.kind is not None or rule.relation == "autoscaled"
+        assert "*" not in rule.objects or rule.relation in ("autoscaled", "event-scaled")
+        assert rule.relation is None or rule.relation in RELATIONS
+        assert not rule.namer or rule.named
+
+
+def test_outside_metadata_a_third_partys_write_needs_evidence() -> None:
+    """Whoever is no part of Kubernetes is trusted outside metadata by a relation alone."""
+    own = {"kube-controller-manager", "kube-scheduler", "clusterrole-aggregation-controller"}
+    for rule in rules():
+        if any(path[0] != "metadata" for path in rule.paths) and not own & set(rule.managers):
+            assert rule.needs_evidence, rule
