@@ -22,6 +22,7 @@ from driftd.cluster.kubeconfig import OTHER_FILE, Kubeconfig, load_kubeconfig
 from driftd.cluster.registry import ClusterRegistry
 from driftd.cluster.transport import EXEC_TIMEOUT, TransportOptions
 from driftd.controller import check as controller
+from driftd.controller.bearings import NEXT_STEPS
 from driftd.controller.declared import Declared, declare, refuse_unmatched
 from driftd.controller.desired import Desired
 from driftd.controller.options import CheckOptions
@@ -30,6 +31,7 @@ from driftd.controller.workspace import OpenOracle, OracleMemory, Progress, Work
 from driftd.errors import ConfigError, SourceError
 from driftd.model.report import DriftReport
 from driftd.sandbox.pool import SandboxPool
+from driftd.source.git import NO_REPOSITORY
 from driftd.source.mirror import GitCredential, GitMirror
 from driftd.source.repositories import Home, Repositories, Repository
 from driftd.source.url import identity
@@ -379,10 +381,13 @@ async def _repositories(options: CheckOptions, hub: Hub | None) -> Repositories:
         return await Repositories.open(
             [checkout, *flags], worktree=options.worktree, head=options.revision or "HEAD"
         )
-    except SourceError:
+    except SourceError as error:
         # With a hub the Applications are known without a checkout; their sources may be mapped.
         if hub is None or options.repo is not None:
-            raise
+            if error.reason != NO_REPOSITORY:
+                raise
+            text = f"{error}, so no applications of Argo CD or Flux can be read from it"
+            raise SourceError(text, hint=NEXT_STEPS, reason=NO_REPOSITORY) from error
         return await Repositories.open(flags, worktree=options.worktree)
 
 

@@ -18,6 +18,7 @@ from driftd.cluster.destinations import ClusterTarget
 from driftd.cluster.oracle import DryRun
 from driftd.controller.audit import attributed
 from driftd.controller.baselines import load_acceptance
+from driftd.controller.bearings import nothing_judged
 from driftd.controller.declared import Declared, Entry, declare, refuse_unmatched
 from driftd.controller.desired import Desired, desired_state, synced_state
 from driftd.controller.emptiness import empty_clusters
@@ -97,6 +98,8 @@ async def checked(
     empty = empty_clusters(
         zip(declared.entries, reports, strict=True), workspace.contexts, options.cluster_map
     )
+    if workspace.hub is None and not options.applications:
+        empty += nothing_judged([entry.application for entry in declared.entries], reports)
     report = drift_report(
         reports,
         (*empty, *declared.conditions, *unused, *told, *audited, *saved),
@@ -333,6 +336,7 @@ class _ClusterLook:
             self.workspace.sandbox,
             shared=self.declared.customizations.ignore,
             severities=self.workspace.severities,
+            complete=desired.complete,
         )
         resources = await with_places(self.workspace, desired, resources, urls=self.declared.urls)
         # Other applications' verdicts must not wait for a long one.
@@ -341,7 +345,6 @@ class _ClusterLook:
         conditions = (
             *desired.conditions, *asked, *told, *unseen, *(past.conditions if past else ()),
         )  # fmt: skip
-            complete=desired.complete,
         report = application_report(desired, resources, conditions, verdict.deployers)
         if past is None:
             return report, verdict, None

@@ -13,12 +13,13 @@ from driftd.cluster.destinations import (
     normalise_server,
     resolve,
 )
+from driftd.controller.bearings import none_declared
 from driftd.controller.customizations import read_customizations
 from driftd.controller.flux import declare_flux
 from driftd.controller.nested import read_catalogs
 from driftd.controller.options import CheckOptions
 from driftd.controller.workspace import Progress, Workspace
-from driftd.errors import ConfigError, DriftdError, SourceError
+from driftd.errors import ConfigError, DriftdError
 from driftd.model.application import Application, Destination
 from driftd.model.choices import listed
 from driftd.model.condition import Condition, Severity
@@ -93,11 +94,11 @@ async def declare(workspace: Workspace, options: CheckOptions, progress: Progres
     conditions += flux.conditions
     chosen = [app for app in applications if options.chooses(app)]
     unmatched = options.unmatched(applications)
+    if not applications and not conditions:
+        raise await none_declared(workspace)
     # Of several names, too, one that nothing has is a slip: what is left out must not pass as seen.
     if unmatched or (not chosen and options.namespace):
         raise _none_chosen(options, unmatched, applications, conditions)
-    if not applications and not conditions:
-        raise _none_declared(workspace)
     entries = tuple(_entry(app, projects, workspace, options, progress) for app in chosen)
     return Declared(
         entries=entries,
@@ -173,8 +174,8 @@ def _entry(
         if error.reason != "InvalidDestination" or (destination.name and not destination.server):
             text = error.message
             if workspace.kubeconfig_problem and error.reason != "InvalidDestination":
-                wanted = destination.server or destination.name
-                text = f"destination {wanted} has no context: {workspace.kubeconfig_problem}"
+                # The same words for every destination, so that one cause is told once.
+                text = f"no destination has a context: {workspace.kubeconfig_problem}"
             invalid = error.reason == "InvalidDestination"
             kind = "InvalidSpecError" if invalid else "ClusterConfigurationError"
             conditions.append(Condition(kind, text))
@@ -186,18 +187,6 @@ def _entry(
         target=target,
         destination=destination,
         conditions=tuple(conditions),
-    )
-
-
-def _none_declared(workspace: Workspace) -> SourceError:
-    # Files that nobody has committed yet are the likeliest reason, and their note comes too late.
-    notes = "; ".join(workspace.repositories.notes)
-    where = f" in {workspace.repositories.primary.name}" if workspace.repositories.primary else ""
-    return SourceError(
-        f"no Argo CD Application is declared{where}, and no Kustomization of Flux"
-        + (f" ({notes})" if notes else ""),
-        hint="name the repository that holds the Application manifests with --repo, or read live "
-        "ones with --hub CONTEXT",
     )
 
 

@@ -21,6 +21,7 @@ from driftd.cluster.discovery import display_name
 from driftd.cluster.hub import Hub
 from driftd.cluster.kubeconfig import OTHER_FILE, Kubeconfig
 from driftd.cluster.reader import ApiResource, Discovery
+from driftd.controller.bearings import NEXT_STEPS, found_in
 from driftd.controller.declared import Declared, Entry, declare
 from driftd.controller.desired import Desired, desired_state
 from driftd.controller.emptiness import place_of, presence_of, remedy
@@ -195,10 +196,15 @@ class Doctor:
         rendered = 0
         for target, entries in by_target.items():
             rendered += await self._cluster(workspace, declared, target, entries, probe)
+        applications = [entry.application for entry in declared.entries]
+        where = f" in {found_in(applications)}" if applications and workspace.hub is None else ""
+        lost = applications and not rendered and workspace.hub is None
         self._say(
             "repository",
-            "ok",
-            f"{counted(len(declared.entries), 'application')}, {rendered} rendered without errors",
+            "warn" if lost else "ok",
+            f"{counted(len(applications), 'application')}{where}, {rendered} rendered without "
+            "errors",
+            f"if these are not yours, {NEXT_STEPS}" if lost else "",
         )
         for note in workspace.repositories.notes:
             self._say("repository", "warn", note)

@@ -30,6 +30,8 @@ from driftd.source.revision import (
 )
 from driftd.source.url import printable
 
+NO_REPOSITORY = "NoRepository"
+"""The reason of the error about a folder that lies in no repository."""
 _KEPT_TREES = 4
 
 
@@ -68,6 +70,7 @@ class GitRepository:
         raise SourceError(
             f"{printable(shown)} is not in a Git repository",
             hint="run inside a checkout, or give one with --repo",
+            reason=NO_REPOSITORY,
         )
 
     @property

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from driftd.controller.bearings import NEXT_STEPS
 from tests.e2e.broken import GOOD, assert_broken
 from tests.e2e.site import (
     URL,
@@ -72,12 +73,14 @@ def test_no_exit_code(site: Site) -> None:
 def test_no_repository(site: Site, tmp_path: Path) -> None:
     """Outside every checkout the folder is named, and that one has to be given."""
     flags = ("check", f"--kubeconfig={site.kubeconfig}")
-    hint = "run inside a checkout, or give one with --repo"
     empty = tmp_path / "empty"
     empty.mkdir()
-    says = f"{empty} is not in a Git repository"
-    assert_fatal(site, *flags, cwd=empty, says=says, hint=hint)
-    assert_fatal(site, *flags, f"--repo={empty}", says=says, hint=hint)
+    says = (
+        f"{empty} is not in a Git repository, so no applications of Argo CD or Flux can be read "
+        "from it"
+    )
+    assert_fatal(site, *flags, cwd=empty, says=says, hint=NEXT_STEPS)
+    assert_fatal(site, *flags, f"--repo={empty}", says=says, hint=NEXT_STEPS)
 
 
 def test_repository_that_does_not_exist(site: Site) -> None:
@@ -95,7 +98,7 @@ def test_repository_without_applications(site: Site) -> None:
     seen = site.check()
     assert seen.exit_code == 2
     assert "no Argo CD Application is declared in " in seen.stderr
-    assert "name the repository that holds the Application manifests with --repo" in seen.stderr
+    assert seen.stderr.endswith(f"; {NEXT_STEPS}\n")
 
 
 def test_wrong_revision(site: Site) -> None:

@@ -69,5 +69,5 @@ def test_what_is_wrong_is_told_with_its_remedy(site: Site) -> None:
     seen = site.run("doctor", f"--kubeconfig={site.home / 'none'}", cwd=site.home)
     assert seen.exit_code == 2
     assert "not in a Git repository" in seen.stdout
-    assert "to do: run inside a checkout" in seen.stdout
+    assert "to do: cd to the repository" in seen.stdout
     assert "exit 2" in seen.stdout

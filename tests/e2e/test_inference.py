@@ -350,7 +350,7 @@ def case(arrange: Arrange, *says: str) -> Any:
 
 
 FAILURES = [
-    case(no_kubeconfig, "kubernetes.default.svc has no context: there is no kubeconfig",
+    case(no_kubeconfig, "no destination has a context: there is no kubeconfig",
          "home/.kube/config)", "; name the right one with --kubeconfig"),
     case(empty_kubeconfig, "empty) has no contexts; name the right one with --kubeconfig"),
     case(broken_kubeconfig, "broken is not valid YAML (line 3)", "--kubeconfig"),
@@ -364,8 +364,10 @@ FAILURES = [
     case(other_repository, "repository https://git.example.com/team/other.git",
          f"(remotes of the checkout: {URL})",
          "--repo https://git.example.com/team/other.git=PATH"),
-    case(no_git, "gitops is not in a Git repository; run inside a checkout, or give one"),
-    case(no_applications, "no Argo CD Application is declared in", "--repo", "--hub CONTEXT"),
+    case(no_git, "gitops is not in a Git repository, so no applications", "; cd to the repository",
+         "--repo PATH", "--hub CONTEXT"),
+    case(no_applications, "no Argo CD Application is declared in", "files were looked through",
+         "; cd to the repository", "--repo PATH", "--hub CONTEXT"),
     case(uncommitted, "no Argo CD Application is declared in",
          "uncommitted files in", "--worktree reads them"),
     case(no_commits, "gitops: the repository has no commit yet", "--worktree"),

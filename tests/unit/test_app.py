@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from driftd import app
+from driftd.controller.bearings import NEXT_STEPS
 from driftd.controller.options import CheckOptions
 from driftd.errors import ConfigError, SourceError
 from tests.testbed.gitrepo import GitRepo
@@ -68,7 +69,7 @@ async def test_render_without_kubeconfig(repo: GitRepo) -> None:
     assert [one.key.name for one in found.manifests] == ["settings"]
     assert found.conditions == ()
     (note,) = [text for text in notes if text.startswith("note: shop: ")]
-    assert "destination one has no context" in note
+    assert "no destination has a context" in note
     assert "kubeconfig" in note
 
 
@@ -78,8 +79,9 @@ async def test_the_current_folder_is_named_in_full(
     """Without `--repo` the error names the folder, not a dot."""
     (tmp_path / "empty").mkdir()
     monkeypatch.chdir(tmp_path / "empty")
-    with pytest.raises(SourceError, match=f"{tmp_path}/empty is not in a Git repository"):
+    with pytest.raises(SourceError, match=f"{tmp_path}/empty is not in a Git repository") as caught:
         await app.catalog(CheckOptions(), progress=told)
+    assert caught.value.hint == NEXT_STEPS
 
 
 @pytest.mark.parametrize("option", ["context", "hub"])

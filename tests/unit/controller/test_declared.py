@@ -82,7 +82,7 @@ async def test_a_kubeconfig_problem_is_part_of_the_reason(world: World) -> None:
     workspace = replace(world.workspace, contexts=(), kubeconfig_problem="~/.kube/config is absent")
     declared = await declare(workspace, CheckOptions(), world.progress)
     message = declared.entries[0].conditions[0].message
-    assert message.endswith("has no context: ~/.kube/config is absent")
+    assert message == "no destination has a context: ~/.kube/config is absent"
 
 
 async def test_a_destination_without_cluster_is_told_once(world: World) -> None:
