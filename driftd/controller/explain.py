@@ -135,13 +135,8 @@ async def explain(
     refuse_unmatched(options, progress, declared)
     if not question.application:
         declared, question = _split(declared, question)
-    if len(declared.entries) > 1:
-        names = ", ".join(entry.application.qualified_name for entry in declared.entries)
-        raise ConfigError(
-            f"{question.application} names {len(declared.entries)} applications",
-            hint=f"choose one of: {names}",
-        )
-    (judged,) = await look(
+    _refuse_several(declared, question)
+    looks = await look(
         workspace,
         declared,
         options,
@@ -150,9 +145,8 @@ async def explain(
         keep=True,
         sealer=acceptance.sealer,
     )
-    now = clock.now()
-    (judged,), told = await attributed([judged], options, now=now.timestamp(), progress=progress)
-    today = now.date()
+    judged, told = await _with_author(looks, options, clock, progress)
+    today = clock.now().date()
     accepted = acceptance.apply(judged.report, judged.seals, today, Used())
     looked = replace(judged, report=accepted)
     resource = find_resource(question.resource, looked)
@@ -179,8 +173,26 @@ async def explain(
             )
         ),
         healing=_healing(looked, key),
-        conditions=(*looked.report.conditions, *published(told)),
+        conditions=(*looked.report.conditions, *told),
     )
+
+
+def _refuse_several(declared: Declared, question: Question) -> None:
+    if len(declared.entries) > 1:
+        names = ", ".join(entry.application.qualified_name for entry in declared.entries)
+        raise ConfigError(
+            f"{question.application} names {len(declared.entries)} applications",
+            hint=f"choose one of: {names}",
+        )
+
+
+async def _with_author(
+    looks: Sequence[Looked], options: CheckOptions, clock: Clock, progress: Progress
+) -> tuple[Looked, tuple[ReportCondition, ...]]:
+    """The one look with what audit logs say, and what is wrong with these."""
+    now = clock.now().timestamp()
+    (judged,), told = await attributed(looks, options, now=now, progress=progress)
+    return judged, published(told)
 
 
 def _split(declared: Declared, question: Question) -> tuple[Declared, Question]:
