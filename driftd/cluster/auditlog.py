@@ -21,6 +21,15 @@ from driftd.model.audit import AuditedWrite
 
 LONGEST: Final = 16 << 20
 """Bytes of the longest event; longer ones are skipped. API servers take objects of 3 MB."""
+_BROKEN: Final = (
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+)
+"""What reading a value raises that is no audit event, whatever is wrong with it."""
 _GZIP: Final = b"\x1f\x8b"
 _CHUNK: Final = 1 << 20
 _DISORDER: Final = 600.0
@@ -112,7 +121,7 @@ class AuditLog:
                 continue
             try:
                 yield from _of_line(line)
-            except (ValueError, KeyError, TypeError, AttributeError):
+            except _BROKEN:
                 if whole:  # an unfinished last line is just being written
                     self._is_broken(number)
 
@@ -122,7 +131,7 @@ class AuditLog:
             for line, value in values(chunks, longest=LONGEST):
                 try:
                     yield from seen(value)
-                except (ValueError, KeyError, TypeError, AttributeError):
+                except _BROKEN:
                     self._is_broken(line)
         except TooLong as error:
             self._is_broken(error.line)
@@ -160,7 +169,7 @@ def _next_time(stream: IO[bytes]) -> float | None:
         try:
             for one in _of_line(stream.readline(LONGEST)):
                 return one.time
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except _BROKEN:
             continue
     return None
 

@@ -76,9 +76,12 @@ def touch(place: Place, verb: str, body: bytes, *, scaled: bool = False) -> Touc
     if not body:
         return Touch.MAYBE
     try:
-        value = orjson.loads(body)
-    except ValueError:
+        return _does(place, verb, orjson.loads(body), scaled=scaled)
+    except (ValueError, RecursionError):
         return Touch.MAYBE
+
+
+def _does(place: Place, verb: str, value: Json, *, scaled: bool) -> Touch:
     if isinstance(value, dict) and "@type" in value and isinstance(value.get("value"), list):
         value = value["value"]  # how Google's entries hold a JSON patch
     if isinstance(value, list):

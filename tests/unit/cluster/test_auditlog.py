@@ -63,6 +63,28 @@ def test_broken_lines(tmp_path: Path) -> None:
     assert (log.broken, log.first_broken) == (2, 5)
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"kind":"Event","apiVersion":"audit.k8s.io/v1","requestObject":' + "[" * 100_000,
+        "[" * 100_000,
+        '{"items":' * 50_000,
+        text(event(user="alice")),
+        text(event(requestObject={"metadata": 7}, objectRef={"resource": 7})),
+        text(event(stageTimestamp="9999-99-99T00:00:00Z")),
+        text(event(responseStatus=[])),
+        text(gke(status="x")),
+        text({"protoPayload": {"methodName": "io.k8s.core.v1.x.get"}, "timestamp": None}),
+    ],
+    ids=lambda line: line[:60],
+)
+def test_hostile_lines(tmp_path: Path, line: str) -> None:
+    """Nesting without end and members of other types are broken lines; the rest is read."""
+    log, found = read(tmp_path / "audit.log", f"{line}\n".encode() + LINES)
+    assert len(found) == 3
+    assert (log.broken, log.first_broken) == (1, 1)
+
+
 def test_a_line_that_is_being_written(tmp_path: Path) -> None:
     """The unfinished last line of a log in use is no error."""
     log, found = read(tmp_path / "audit.log", LINES + text(event())[:80].encode())

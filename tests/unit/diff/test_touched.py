@@ -163,7 +163,10 @@ def test_scale_speaks_of_replicas_alone() -> None:
     assert touch(Place.of(LABEL), "update", scale, scaled=True) is Touch.NOTHING
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"7", b'"x"', b"[7, null]", b'{"spec": 7}'])
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"7", b'"x"', b"[7, null]", b'{"spec": 7}', b"[" * 9_000, b'{"a":' * 9_000],
+)
 def test_any_body_is_survived(body: bytes) -> None:
     """No body, broken ones and senseless ones are answered, never raised."""
     assert touch(Place.of(IMAGE), "patch", body) in Touch
