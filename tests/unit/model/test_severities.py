@@ -133,7 +133,8 @@ def test_critical_rules_of_the_design_are_guarded() -> None:
     assert guarded >= {
         "cloud-identity", "pod-security-admission", "service-account", "rbac", "admission",
         "service-traffic", "host-network", "host-pid", "host-ipc", "privileged", "capabilities",
-        "security-context", "host-path", "volumes", "image", "command", "containers",
+        "security-context", "network-policy", "crd-conversion", "host-path", "volumes", "image",
+        "command", "containers",
     }  # fmt: skip
 
 
