@@ -110,7 +110,7 @@ class Extras:
         if explained is defaults.Explained.STRUCT:
             self.excuse(path, "the API server makes the struct; each field in it is judged")
             return self._below(live, child, owners, path)
-        if self._is_allocated(name, live, parent, owners):
+        if self._is_allocated(name, live, parent, owners) and not self._is_forged(owners, path):
             self.excuse(path, "the cluster chooses the value, so Git cannot know it")
             return []
         if isinstance(live, dict):
@@ -159,6 +159,13 @@ class Extras:
             for entry, _ in owners
         )
 
+    def _is_forged(self, owners: Owners, path: Path) -> bool:
+        """Whether a deployer's name came to the value since Git and cluster agreed."""
+        recall = self.subject.recall
+        if recall is None or not any(entry.deployer for entry, _ in owners):
+            return False
+        return recall.forged(path) is not None
+
     def _are_token_secrets(self, live: Json) -> bool:
         """Whether the list names what controllers make for the account, after its name."""
         account = self.subject.key.name
@@ -170,14 +177,16 @@ class Extras:
     def _is_creator(self, entry: Entry) -> bool:
         """Whether the entry is that of a creator who is no deployer.
 
-        Somebody else may write within the second in which a deployer creates the object.
+        Somebody else may write within the second in which the object is created: a deployer is
+        the creator then, else whoever wrote most.
         """
         created = self.subject.created
-        return (
-            created is not None
-            and entry.time == created
-            and not any(e.deployer and e.time == created for e in self.subject.entries)
-        )
+        if created is None or entry.time != created:
+            return False
+        then = [one for one in self.subject.entries if one.time == created]
+        if any(one.deployer for one in then):
+            return False
+        return entry is max(then, key=lambda one: len(repr(one.fields)))
 
     def _struct(
         self, name: str, live: dict[str, Any], parent: Node, owners: Owners, path: Path

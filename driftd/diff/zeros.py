@@ -22,7 +22,7 @@ from driftd.model.resource import Json
 _KEPT_BESIDE: Final = frozenset({("v1.Toleration", "tolerationSeconds")})
 """Kept fields that are valid only beside others, so that trying them alone shows nothing."""
 _KEPT_SOMETIMES: Final = frozenset({("v1.ServiceSpec", "sessionAffinityConfig")})
-"""Fields that a sibling makes the server drop, whatever they hold."""
+"""Fields that a sibling makes the server drop, whatever structs they hold."""
 
 
 @lru_cache(maxsize=1)
@@ -47,6 +47,11 @@ def is_kept(node: Node, field: str) -> bool:
         return True
     name = (short(node.ref), field)
     return (name in table()["kept"] and name not in _KEPT_SOMETIMES) or name in _KEPT_BESIDE
+
+
+def goes_with_sibling(node: Node, field: str) -> bool:
+    """Whether the server drops what `field` holds as long as a sibling does not ask for it."""
+    return node.native and (short(node.ref), field) in _KEPT_SOMETIMES
 
 
 def tells(node: Node, field: str) -> bool:

@@ -50,6 +50,8 @@ def holds(stored: Json, declared: Json) -> bool:
     if isinstance(declared, list):
         there = stored if isinstance(stored, list) else []
         return len(there) >= len(declared) and all(map(holds, there, declared))
+    if isinstance(declared, str) and "made-up" in declared:
+        return stored == declared  # some names the server replaces
     return not declared or stored is not None
 
 
