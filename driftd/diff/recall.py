@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from driftd.diff import mask, scalars
+from driftd.diff import mask
 from driftd.diff.attribute import Attribution, sole_writer
 from driftd.diff.finding import Finding
 from driftd.diff.formerly import Formerly
@@ -24,7 +24,6 @@ from driftd.diff.history import (
     Look,
     Moment,
     Told,
-    digest,
     entry_digests,
     equal,
     located,
@@ -102,7 +101,7 @@ class Recall:
         `sent` gives what the last client-side apply sent; at the first look at an object without
         usable owners it stands for what Git had declared before.
         """
-        self._desired = digest(scalars.canonical(wanted))
+        self._desired = self._digester.whole(wanted)
         history = self._history
         if history is None or history.look is None or history.look.desired != self._desired:
             self._formerly.take(wanted, view, node, sent if self._nameless() else None)

@@ -310,3 +310,28 @@ def test_a_look_that_differs_is_not_settled() -> None:
         assert found.history is not None
         assert found.history.look is not None
         assert len(found.history.look.open) == 1
+
+
+def test_without_a_key_no_history_depends_on_a_secret() -> None:
+    """What is left of a Secret is byte for byte the same whatever its values are."""
+
+    def left(value: str, extra: str, sealer: Sealer | None) -> bytes:
+        body = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": "login", "namespace": "shop"},
+            "data": {"a": value},
+        }
+        later = {**body, "data": {}}
+        live = with_data(applied(body), 1, hook=extra)
+        first = seen(body, live, sealer=sealer)
+        second = seen(later, with_data(live, 2, new=extra), first.history, NOW, sealer=sealer)
+        assert {c.path for c in second.changes} == {"/data/a", "/data/hook", "/data/new"}
+        assert first.history is not None
+        assert second.history is not None
+        return encode(first.history) + encode(second.history)
+
+    keyed = Sealer(b"k" * 32)
+    assert left("YQ==", "Yg==", None) == left("Yw==", "ZA==", None)
+    assert left("YQ==", "Yg==", keyed) != left("Yw==", "Yg==", keyed)
+    assert left("YQ==", "Yg==", keyed) != left("YQ==", "ZA==", keyed)
