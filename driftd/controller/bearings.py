@@ -89,8 +89,9 @@ def found_in(applications: Iterable[Application]) -> str:
     places = {_place(group): sum(counts[one] for one in group) for group in _grouped(files)}
     places |= {origin: counts[origin] for origin in counts if _GENERATED.match(origin)}
     ordered = sorted(places.items(), key=lambda item: -item[1])
+    alone = len(ordered) == 1
     told = [
-        place if place in files and number == 1 else f"{place} ({number})"
+        place if alone or (place in files and number == 1) else f"{place} ({number})"
         for place, number in ordered[:_PLACES]
     ]
     more = sum(number for _, number in ordered[_PLACES:])

@@ -162,7 +162,7 @@ def remedy(
     where = (
         f"available contexts: {listed(others)}"
         if others
-        else "there is no other context, --kubeconfig names another file"
+        else "in a kubeconfig that has it, --kubeconfig: this one has no other context"
     )
     named = f"{', '.join(flags[:_FLAGS])}{rest}"
     return f"is it the right cluster? If not, name the right one with {named} ({where})"

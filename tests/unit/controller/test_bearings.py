@@ -45,10 +45,10 @@ def told(report: DriftReport) -> list[str]:
     ("origins", "words"),
     [
         (["argocd/shop.yaml"], "argocd/shop.yaml"),
-        (["apps.yaml", "apps.yaml"], "apps.yaml (2)"),
+        (["apps.yaml", "apps.yaml"], "apps.yaml"),
         (["b/x.yaml", "a/x.yaml"], "a/x.yaml, b/x.yaml"),
-        ([f"argocd/{n}.yaml" for n in range(4)], "argocd (4)"),
-        ([f"{n}.yaml" for n in range(4)], "the top folder (4)"),
+        ([f"argocd/{n}.yaml" for n in range(4)], "argocd"),
+        ([f"{n}.yaml" for n in range(4)], "the top folder"),
         (
             [f"tests/fixtures/{part}/{n}/app.yaml" for part in "ab" for n in range(5)],
             "tests/fixtures/a (5), tests/fixtures/b (5)",

@@ -129,4 +129,4 @@ async def test_flag_of_the_own_cluster(
 def test_the_only_context() -> None:
     """Where no other context is, another kubeconfig is the remedy."""
     target = ClusterTarget(TargetKind.CONTEXT, "one")
-    assert "--kubeconfig names another file" in remedy(target, [], CONTEXTS[:1], {})
+    assert "this one has no other context" in remedy(target, [], CONTEXTS[:1], {})
