@@ -100,7 +100,7 @@ async def read_facts(
         for live in listing.objects:
             try:
                 source.read(known, orjson.loads(live.body), declared)
-            except (TypeError, AttributeError, ValueError):
+            except (KeyError, TypeError, AttributeError, ValueError):
                 continue  # a shape that the kind does not have explains nothing
     return Facts(known.autoscaled, known.event_scaled, known.named), problems
 
