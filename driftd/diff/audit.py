@@ -283,7 +283,8 @@ class _Question:
         return self._reaches_back() or self._last_deployment is not None
 
     def _is_deployment(self, write: AuditedWrite) -> bool:
-        return write.manager in self._deployers and self._hands.get(write.manager) == write.person
+        name = _hand(write, self._deployers)
+        return bool(name) and self._hands.get(name) == write.person
 
     @cached_property
     def _last_deployment(self) -> float | None:
@@ -307,17 +308,25 @@ def hands(searches: Iterable[Search]) -> dict[str, Person]:
     first: dict[tuple[str, Person], float] = {}
     for search in searches:
         names = search.subject.deployers
-        found = {(one.manager, one.person) for one in search.writers() if one.manager in names}
-        for name, person in found:
+        wrote = [(name, one) for one in search.writers() if (name := _hand(one, names))]
+        for name, person in {(name, one.person) for name, one in wrote}:
             written.setdefault(name, Counter())[person] += 1
-        for one in search.writers():
-            if one.manager in names:
-                key = (one.manager, one.person)
-                first[key] = min(first.get(key, one.completed), one.completed)
+        for name, one in wrote:
+            key = (name, one.person)
+            first[key] = min(first.get(key, one.completed), one.completed)
     return {
         name: max(counts, key=lambda one: (counts[one], -first[name, one]))
         for name, counts in written.items()
     }
+
+
+def _hand(write: AuditedWrite, deployers: frozenset[str]) -> str:
+    """The deployer's name under which a write was made; empty if it was none's.
+
+    Where only the user agent is known, kubectl may be any of its commands.
+    """
+    vague = not write.manager_known and write.manager == "kubectl"
+    return write.manager if write.manager in deployers and not vague else ""
 
 
 def applied(change: Change, answer: _Answer | None) -> Change:

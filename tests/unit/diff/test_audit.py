@@ -367,6 +367,16 @@ def test_who_deploys() -> None:
     assert hands([alone]) == {"argocd-controller": (ENGINE, "")}
 
 
+def test_kubectl_without_its_command_deploys_nothing() -> None:
+    """Where only the user agent is known, a removal by kubectl is no deployment."""
+    vague: Any = {"manager": "kubectl", "manager_known": False, "manager_named": False}
+    search = Search(Subject(target=WEB, deployers=DEPLOYERS | {"kubectl"}))
+    search.offer(write("alice", 10, **vague))
+    assert hands([search]) == {}
+    search.offer(write("alice", 20, manager="kubectl"))
+    assert hands([search]) == {"kubectl": ("alice", "")}
+
+
 def test_what_an_entry_owns() -> None:
     """An entry owns nothing else if all of its places lie at or below the one."""
     fields = {"f:spec": {"f:containers": {'k:{"name":"a/b"}': {".": {}, "f:image": {}}}}}
