@@ -273,8 +273,8 @@ _BASELINE_FLAGS = (
         multiple=True,
         type=click.Path(dir_okay=False, path_type=Path),
         metavar="FILE",
-        help="Do not count changes at places that this file names; critical ones count all the "
-        "same. Repeatable.",
+        help="Do not count changes at places, and objects, that this file names; what is critical "
+        "counts all the same unless the file says otherwise. Repeatable.",
     ),
     flag(
         "--hash-key-file",
