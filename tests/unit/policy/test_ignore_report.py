@@ -120,3 +120,21 @@ def test_expressions_are_told_on_one_line() -> None:
     found = Findings(failures={".a\n  | .b[": ("unexpected end", "")})
     (told,) = rule_conditions(made, found, [resource()])
     assert "`.a | .b[` failed: unexpected end" in told.message
+
+
+def test_critical_objects_that_an_annotation_lets_stay() -> None:
+    """Of Extra objects with Argo CD's compare option the critical ones are told, with a count."""
+    by = "argocd.argoproj.io/compare-options: IgnoreExtraneous"
+    robot = resource(ResourceStatus.EXTRA, kind="ServiceAccount", group="", name="robot")
+    found = Findings()
+    for severity, ignored_by in (("critical", by), ("medium", by), ("critical", msgspec.UNSET)):
+        made = msgspec.structs.replace(robot, severity=severity, ignored_by=ignored_by)
+        found.kept(msgspec.structs.replace(made, severity_reason="an identity"))
+    (told,) = rule_conditions([], found, [robot])
+    assert (told.type, str(told.severity)) == ("IgnoreRuleHidesCritical", "warning")
+    assert told.message == (
+        "the compare option IgnoreExtraneous hides a critical object: ServiceAccount shop/robot "
+        "(an identity); declare it in Git, or remove the annotation"
+    )
+    found.kept(msgspec.structs.replace(robot, severity="critical", ignored_by=by))
+    assert "(an identity) and 1 more;" in rule_conditions([], found, [robot])[0].message
