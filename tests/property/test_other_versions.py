@@ -129,3 +129,58 @@ def test_deployer_at_another_version(lab: Lab) -> None:
     lab.apply(newer, "argocd-controller")
     assert lab.look(newer).changes == ()
     assert lab.look(desired).changes == ()
+
+
+def two_versions(lab: Lab) -> Any:
+    """A kind of two versions, of which the older one lacks a field, and an applied object."""
+    name = f"n{next(_numbers)}"
+    group = f"{name}.example.com"
+
+    def version(number: int, **fields: Any) -> Any:
+        spec = {"type": "object", "properties": {"a": {"type": "string"}, **fields}}
+        schema = {"openAPIV3Schema": {"type": "object", "properties": {"spec": spec}}}
+        return {"name": f"v{number}", "served": True, "storage": number == 2, "schema": schema}
+
+    definition = {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"pools.{group}"},
+        "spec": {
+            "group": group,
+            "scope": "Namespaced",
+            "names": {"kind": "Pool", "plural": "pools"},
+            "versions": [version(1), version(2, hostNetwork={"type": "boolean"})],
+        },
+    }
+    lab.cluster.call("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", definition)
+    for number in (1, 2):
+        lab.cluster.wait_for(
+            f"/openapi/v3/apis/{group}/v{number}",
+            lambda document: any("Pool" in key for key in document["components"]["schemas"]),
+        )
+    desired = {
+        "apiVersion": f"{group}/v1",
+        "kind": "Pool",
+        "metadata": {"name": name},
+        "spec": {"a": "1"},
+    }
+    lab.apply(desired, "argocd-controller")
+    return desired
+
+
+def test_field_that_gits_version_drops(lab: Lab) -> None:
+    """The limit: a custom field of the other version alone is nowhere to be seen at Git's.
+
+    The API server cannot say at Git's version who wrote it, and drops all managedFields.
+    """
+    desired = two_versions(lab)
+    assert lab.look(desired).changes == ()
+    newer = {**desired, "apiVersion": desired["apiVersion"].replace("/v1", "/v2")}
+    lab.patch(newer, [{"op": "add", "path": "/spec/hostNetwork", "value": True}], "mallory")
+    assert lab.live(newer)["spec"] == {"a": "1", "hostNetwork": True}
+    live = lab.live(desired)
+    assert live["spec"] == {"a": "1"}
+    assert "managedFields" not in live["metadata"]
+    assert lab.look(desired).changes == ()
+    (change,) = lab.look({**newer, "spec": desired["spec"]}).changes
+    assert (change.change_class, change.path) == ("undeclared", "/spec/hostNetwork")
