@@ -20,6 +20,7 @@ from tests.e2e.audited_changes import (
     Scenario,
     Target,
     deploy,
+    kubectl,
     prepare,
 )
 from tests.e2e.daemon import Daemon
@@ -272,3 +273,16 @@ def test_bodies_are_never_told(audited: Audited) -> None:
     assert "requestObject" not in text
     assert "last-applied-configuration" not in text
     assert "web:x" not in text  # sent by alice, and replaced by bob
+
+
+def test_history_narrows_the_window(audited: Audited, tmp_path: Path) -> None:
+    """With the looks before and after a removal only who wrote between them can have made it."""
+    flags = (f"--audit-log={audited.log}", f"--state={tmp_path / 'state.db'}")
+    audited.site.check(*flags)
+    target = Target(audited.site.cluster, "deployment", NAMESPACE, "two-fields")
+    kubectl("carol", "label", "@", "team-")(target)
+    named = replace(audited, seen=audited.site.check(*flags))
+    assert told(named, "two-fields", "/metadata/labels/team") == ("carol", [])
+    changes = named.resource("two-fields")["changes"]
+    (removal,) = (one for one in changes if one["path"] == "/metadata/labels/team")
+    assert removal["attribution"]["after"] <= removal["attribution"]["time"]
