@@ -91,8 +91,8 @@ class Told(msgspec.Struct, frozen=True, omit_defaults=True):
     operation: str = ""
     subresource: str = ""
     time: str | None = None
-    unsent: bool = False
-    """Whether a deployer's name stands for it and Git had declared nothing new."""
+    forged: bool = False
+    """Whether it was written under a deployer's name while no deployer had a reason to write."""
 
 
 class History(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -105,7 +105,7 @@ class History(msgspec.Struct, frozen=True, omit_defaults=True):
     """What Git declared once and live still holds: place to value."""
     look: Look | None = None
     told: dict[str, Told] = {}
-    """By kind of change and place."""
+    """By kind of change and place; `vanished` for what a webhook had added."""
     key_mark: int = HIDDEN
     """Which key the values of secrets were digested with."""
 

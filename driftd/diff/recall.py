@@ -38,6 +38,7 @@ from driftd.model.resource import Json, ResourceKey
 
 _SECONDS: Final = len("2026-01-02T03:04:05")
 _UNSETTLED: Final = DRIFT_CLASSES | {ChangeClass.PENDING}
+_VANISHED: Final = "vanished "
 _UNTRACED: Final = frozenset({ChangeKind.MISSING, ChangeKind.REORDERED})
 
 
@@ -193,27 +194,27 @@ class Recall:
         """When an extra under a deployer's name came, if Git declared nothing like it."""
         told = self._told.get(f"{ChangeKind.ADDED} {ssa_path(path)}")
         if told is not None:
-            return told if told.unsent else None
+            return told if told.forged else None
         before = self._before
         if before is None or self._untouched:
             return None
         if before.desired != self._desired or ssa_path(path) in self._formerly.former:
             return None
-        return msgspec.structs.replace(self._told_now(before), unsent=True)
+        return msgspec.structs.replace(self._told_now(before), forged=True)
 
     def refuses_rewriting(self, path: Path, live: Json) -> Told | None:
         """When another value came under a deployer's name, if no deployer had a reason to write."""
         place = ssa_path(path)
         told = self._told.get(f"{ChangeKind.MODIFIED} {place}")
         if told is not None:
-            return told if told.unsent else None
+            return told if told.forged else None
         before = self._before
         if before is None or self._untouched or self._had_reason(before):
             return None
         old = before.rewritten.get(place_digest(place))
         if old is not None and equal(old, self._digester.value(place, names(path), live)):
             return None
-        return msgspec.structs.replace(self._told_now(before), unsent=True)
+        return msgspec.structs.replace(self._told_now(before), forged=True)
 
     def _told_now(self, last: Look) -> Told:
         return Told(after=last.at, before=self._moment.now)
@@ -256,17 +257,14 @@ class Recall:
         """
         if self._before is None or (self.deployer_wrote and self._had_reason(self._before)):
             return []
-        prefix = f"{ChangeKind.MISSING} "
         gone: dict[str, Told] = {
-            key.removeprefix(prefix): told
+            key.removeprefix(_VANISHED): told
             for key, told in self._told.items()
-            if key.startswith(prefix) and told.unsent
+            if key.startswith(_VANISHED)
         }
         if not self._untouched:
             for place in self._before.injected:
-                gone.setdefault(
-                    place, msgspec.structs.replace(self._told_now(self._before), unsent=True)
-                )
+                gone.setdefault(place, self._told_now(self._before))
         together: dict[str, Path] = {}
         for place, told in gone.items():
             path, there = located(self._raw, place)
@@ -275,7 +273,8 @@ class Recall:
             if there == len(path) or _has(wanted, place) or any(_related(f, top) for f in findings):
                 continue
             together[ssa_path(top)] = top
-            self._noted_told[f"{prefix}{place}"] = told
+            self._noted_told[_VANISHED + place] = told
+            self._noted_told.setdefault(f"{ChangeKind.MISSING} {ssa_path(top)}", told)
         return [_removed(self._key, path) for path in together.values()]
 
     def trace(self, findings: Iterable[Finding]) -> None:
@@ -285,7 +284,7 @@ class Recall:
             if finding.owners or finding.change_class not in DRIFT_CLASSES:
                 continue
             key = f"{finding.kind} {ssa_path(finding.path)}"
-            told = self._noted_told.get(key) or self._told.get(key)
+            told = self._told.get(key) or self._noted_told.get(key)
             if told is None and last is not None and self._is_since(last, finding):
                 told = self._told_now(last)
             if told is None:

@@ -47,7 +47,7 @@ FULL = History(
         rewritten={10: 11},
         untraced=(12,),
     ),
-    told={"added f:data/f:c": Told(after="a", before="b", manager="bob", unsent=True)},
+    told={"added f:data/f:c": Told(after="a", before="b", manager="bob", forged=True)},
     key_mark=77,
 )
 

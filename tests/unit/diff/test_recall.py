@@ -230,6 +230,22 @@ def test_what_vanished_together_is_told_together() -> None:
         first = found
 
 
+def test_writer_of_what_vanished_stays_the_same() -> None:
+    """Who wrote between the two looks is named at every later look, whoever writes then."""
+    body = config_map(a="1")
+    live = of(applied(body), 1)
+    first = seen(body, with_data(live, 1, hook="1"))
+    bob = of(applied(body, entry("bob", {"f:metadata": {}}, time=NOW)), 2)
+    second = seen(body, bob, first.history, NOW)
+    eve = entry("eve", {"f:metadata": {}}, time=NOW)
+    both = of(applied(body, entry("bob", {"f:metadata": {}}, time=NOW), eve), 3)
+    third = seen(body, both, second.history, "2026-03-01T12:00:00Z")
+    for found in (second, third):
+        (change,) = found.changes
+        assert (change.kind, change.manager, change.confidence) == ("missing", "bob", "likely")
+        assert change.attribution == {"after": BEFORE, "before": NOW}
+
+
 def test_git_declares_what_was_injected() -> None:
     """What Git declares now is Git's: its absence is told once, as declared."""
     body, later = config_map(a="1"), config_map(a="1", hook="1")
