@@ -13,7 +13,7 @@ from typing import Any
 import click
 import msgspec
 
-from driftd.cli import severity_page, topic_pages
+from driftd.cli import severity_page, topic_pages, trusted_page
 from driftd.cli.main import COMMANDS, driftd
 from driftd.model.preview import PreviewReport
 from driftd.model.report import DiffReport, DriftReport
@@ -36,7 +36,11 @@ def files() -> dict[str, str]:
     """Every generated file: its name and its text."""
     pages = {name: _schema_text(document) for name, document in _SCHEMAS.items()}
     topics = {f"topics/{name}.md": topic_pages.source(name) for name in topic_pages.TOPICS}
-    return pages | topics | {"cli.md": _cli_page(), "severity.md": severity_page.text()}
+    rules = {
+        "severity.md": severity_page.text(),
+        "trusted-controllers.md": trusted_page.text(),
+    }
+    return pages | topics | rules | {"cli.md": _cli_page()}
 
 
 def schema_of(document: type[Document]) -> dict[str, Any]:
