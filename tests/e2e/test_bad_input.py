@@ -150,7 +150,7 @@ def test_unknown_repository(site: Site) -> None:
         ),
         pytest.param(
             {"Chart.yaml": CHART, "values.yaml": "{}\n", "templates/map.yaml": TEMPLATE},
-            ["apps/broken/Chart.yaml", "broken/templates/map.yaml:6", "colour is needed"],
+            ["apps/broken/templates/map.yaml: ", "broken/templates/map.yaml:6", "colour is needed"],
             id="helm-template",
         ),
         pytest.param(
