@@ -20,6 +20,10 @@ _RAW: Final = msgspec.Raw(b"")
 _NAME_BYTES: Final = 128
 """The API server cuts the name that it makes of a user agent."""
 _PREFIX: Final = b'{"kind":"Event","apiVersion":"audit.k8s.io/'
+_AGENT: Final = 256
+"""Characters of a user agent that are kept: it is whatever the client says."""
+_ADDRESSES: Final = 8
+"""Addresses that are kept; all but the last are what the client says in its headers."""
 _BODIES: Final = frozenset({"create", "update", "patch"})
 
 
@@ -199,8 +203,8 @@ def _write(event: Event, received: float, completed: float) -> AuditedWrite | No
         user=user.username,
         groups=tuple((acted or user).groups or ()),
         impersonated_user=acted.username if acted else "",
-        user_agent=event.user_agent,
-        source_ips=tuple(event.source_ips or ()),
+        user_agent=event.user_agent[:_AGENT],
+        source_ips=_addresses(event.source_ips or []),
         audit_id=event.audit_id,
         received=received,
         completed=completed,
@@ -208,6 +212,12 @@ def _write(event: Event, received: float, completed: float) -> AuditedWrite | No
         manager_named=bool(named),
         body=_body(event.verb, event.request_object),
     )
+
+
+def _addresses(told: list[str]) -> tuple[str, ...]:
+    """The addresses of a request, of many the first ones and the connection's own."""
+    kept = told if len(told) <= _ADDRESSES else [*told[: _ADDRESSES - 1], told[-1]]
+    return tuple(kept)
 
 
 def _is_dry(event: Event) -> bool:
@@ -273,7 +283,7 @@ def _google(outer: _Outer) -> Iterator[Seen]:
             subresource=target.subresource,
             verb=verb,
             user=told.authentication_info.principal_email if told.authentication_info else "",
-            user_agent=agent,
+            user_agent=agent[:_AGENT],
             source_ips=(address,) if address else (),
             audit_id=_operation.decode(outer.operation).id if outer.operation else "",
             received=time,

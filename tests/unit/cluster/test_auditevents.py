@@ -115,6 +115,14 @@ def test_bodies_are_kept_for_what_sets_fields() -> None:
     assert writes(event(verb="delete", requestObject={"kind": "DeleteOptions"}))[0].body == b""
 
 
+def test_what_clients_say_is_cut() -> None:
+    """What clients say fills no memory, and hides no address: the connection's own is the last."""
+    said = ["192.0.2.7"] * 10_000
+    (write,) = writes(event(userAgent="x" * 100_000, sourceIPs=[*said, "198.51.100.9"]))
+    assert len(write.user_agent) == 256
+    assert write.source_ips == (*said[:7], "198.51.100.9")
+
+
 def test_event_list() -> None:
     """An EventList and a JSON array hold events."""
     document = {"kind": "EventList", "apiVersion": "audit.k8s.io/v1", "items": [event(), event()]}
