@@ -294,6 +294,23 @@ async def test_migrations_lead_to_the_declared_schema(store):
         assert await connection.run_sync(difference) == []
 
 
+async def test_a_database_of_the_first_release_is_migrated(dsn):
+    """What was recorded before looks left anything behind stays, and the next look remembers."""
+    store = await SqlStore.open(dsn)
+    await store.record(DRIFTED, START, quiet)
+    async with store._writer.begin() as connection:
+        await connection.execute(text("DROP TABLE memories"))
+        await connection.execute(text("ALTER TABLE applications DROP COLUMN clean_revisions"))
+        await connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+    await store.close()
+    store = await SqlStore.open(dsn)
+    assert await store.recall("https://one", NAME) == left()
+    found = await store.record(DRIFTED, after(60), quiet, memory=left("abc", web=b"1"))
+    assert (found.transition, found.opened) == (Transition.NONE, ())
+    assert await store.recall("https://one", NAME) == left("abc", web=b"1")
+    await store.close()
+
+
 async def test_a_database_of_a_newer_driftd_is_refused(dsn):
     """An unknown schema revision is an error with a remedy, not a guess."""
     store = await SqlStore.open(dsn)
