@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import orjson
+from msgspec import UNSET
 
 from driftd.aio import gather_isolated
 from driftd.cluster.reader import ApiResource, ClusterReader, Discovery, Listing
@@ -23,6 +24,8 @@ from driftd.model.resource import GVK, ResourceKey
 UNSEEN: Final = "ControllersUnseen"
 """The condition of an application that has changes which something unreadable might explain."""
 
+_REPLICAS: Final = "/spec/replicas"
+_SCALERS: Final = frozenset({"keda", "kube-controller-manager"})
 _APPS: Final = frozenset({("apps", kind) for kind in ("Deployment", "ReplicaSet", "StatefulSet")})
 _SCALED: Final = _APPS | {("argoproj.io", "Rollout")}
 _GATEWAY: Final = "gateway.networking.k8s.io"
@@ -111,12 +114,15 @@ def unexplained(
     """What to tell of an application with drift that something unreadable might explain."""
     if not problems:
         return []
-    writers = {
-        change.manager
-        for resource in resources
-        for change in resource.changes
-        if change.change_class in (ChangeClass.DECLARED, ChangeClass.UNDECLARED)
-    }
+    writers: set[str] = set()
+    for resource in resources:
+        for change in resource.changes:
+            if change.change_class not in (ChangeClass.DECLARED, ChangeClass.UNDECLARED):
+                continue
+            if change.manager is not UNSET:
+                writers.add(change.manager)
+            elif change.path == _REPLICAS:  # who writes through /scale may own nothing
+                writers |= _SCALERS
     return [
         Condition(
             UNSEEN,

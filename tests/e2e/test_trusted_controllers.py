@@ -8,6 +8,7 @@ are the control plane's own controllers.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -159,7 +160,7 @@ def looks(full_cluster: ControlPlane, tmp_path_factory: pytest.TempPathFactory) 
     cluster.wait_for(
         f"/api/v1/namespaces/{NAMESPACE}/endpoints/web-stable", lambda one: _is_filled(one)
     )
-    seen = {"clean": site.check("--show", "all")}
+    seen = {"clean": site.check("--show", "all"), "refused": _refused(site, folder)}
     controllers.write(
         "mallory", ROUTE, ("add", "/spec/http/1/mirror", {"host": "evil.example.com"})
     )
@@ -185,10 +186,30 @@ def _site(cluster: ControlPlane, folder: Path) -> Site:
     repo.write("apps/all/all.yaml", text(_declared()))
     repo.write("argocd/all.yaml", application("all", NAMESPACE))
     repo.commit()
-    kubeconfig = write_kubeconfig(folder / "kubeconfig", [cluster.access("admin")])
     home = folder / "home"
     home.mkdir()
+    kubeconfig = write_kubeconfig(folder / "kubeconfig", [cluster.access("detector")])
     return Site(repo=repo, cluster=cluster, namespace="", kubeconfig=kubeconfig, home=home)
+
+
+def _refused(site: Site, folder: Path) -> Seen:
+    """What driftd says to somebody who may not read ScaledObjects."""
+    cluster, user = site.cluster, "without-keda"
+    groups = sorted({"", "apps", "autoscaling", "argoproj.io", "discovery.k8s.io",
+                     "gateway.networking.k8s.io", "networking.istio.io"})  # fmt: skip
+    role = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRole",
+        "metadata": {"name": user},
+        "rules": [{"apiGroups": groups, "resources": ["*"], "verbs": ["get", "list"]}],
+    }
+    cluster.kubectl("apply", "-f", "-", input=text([role]))
+    cluster.kubectl("create", "serviceaccount", user, "-n", NAMESPACE)
+    cluster.kubectl("create", "clusterrolebinding", user, f"--clusterrole={user}",
+                    f"--serviceaccount={NAMESPACE}:{user}")  # fmt: skip
+    cluster.add_user(user, cluster.service_account_token(NAMESPACE, user))
+    kubeconfig = write_kubeconfig(folder / user, [cluster.access(user)])
+    return replace(site, kubeconfig=kubeconfig).check("--show", "all")
 
 
 def _told(seen: Seen, *classes: str) -> dict[str, Any]:
@@ -239,3 +260,14 @@ def test_without_evidence_nothing_is_trusted(looks: dict[str, Seen]) -> None:
         "DestinationRule web /spec/subsets",
         f"Service web-stable /spec/selector/{HASH}",
     } <= set(told)
+
+
+def test_evidence_that_cannot_be_read_excuses_nothing(looks: dict[str, Seen]) -> None:
+    """403 on ScaledObjects: scaling to none is drift then, and a condition says why; no more."""
+    assert list(_told(looks["refused"], "declared", "undeclared")) == [
+        "Deployment orders /spec/replicas"
+    ]
+    (told,) = looks["refused"].conditions("all")
+    assert told.startswith("ControllersUnseen: ScaledObject objects cannot be read (")
+    assert "scaledobjects.keda.sh in namespace trusted" in told
+    assert looks["clean"].conditions("all") == []

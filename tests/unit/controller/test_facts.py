@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
+from msgspec import UNSET
 
 from driftd.cluster.reader import ApiResource, Discovery
 from driftd.controller.facts import UNSEEN, read_facts, unexplained
@@ -164,7 +165,7 @@ def test_a_refused_kind_explains_nothing_and_is_told() -> None:
     assert facts == Facts()
     assert list(problems) == ["ScaledObject"]
 
-    def drifted(manager: str, change_class: ChangeClass) -> ResourceReport:
+    def drifted(manager: Any, change_class: ChangeClass) -> ResourceReport:
         change = Change(kind=ChangeKind.ADDED, change_class=change_class, path="/spec/replicas",
                         ssa_path="", manager=manager)  # fmt: skip
         return ResourceReport(group="apps", version="v1", kind="Deployment", namespace="shop",
@@ -177,6 +178,7 @@ def test_a_refused_kind_explains_nothing_and_is_told() -> None:
     assert unexplained(problems, [drifted("keda", ChangeClass.REVIEW)]) == []
     assert unexplained(problems, [drifted("mallory", ChangeClass.UNDECLARED)]) == []
     assert unexplained({}, [drifted("keda", ChangeClass.UNDECLARED)]) == []
+    assert unexplained(problems, [drifted(UNSET, ChangeClass.UNDECLARED)]) == [told]
 
 
 def test_an_object_without_its_shape_explains_nothing() -> None:
