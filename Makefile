@@ -95,11 +95,21 @@ lock: ## Lock the versions in requirements/ anew (needs uv), by hash and without
 	  $$compile --group $$group -c requirements/dev.txt -o requirements/$$group.txt; \
 	done
 
+# Control planes of these minors are built for the proof alone (half an hour each, once).
+OLDER_MINORS := 1.34 1.35
+MINOR_TESTS := $(addprefix tests/property/test_,default_table.py untouched.py random_mutations.py)
 .PHONY: prove
 prove: worker testbed ## Long runs: random changes, then speed and memory beside kubectl
-	PROPERTY_MUTATIONS=2400 $(PYTEST) tests/property -q -s -p no:xdist
+	EVASIONS=all EMPTIES=all $(PYTEST) tests/property -q -s -p no:xdist
+	$(BIN)/python -m tests.property.score --trials 3000 --peers
+	$(BIN)/python -m tests.testbed.binaries $(OLDER_MINORS)
+	for minor in $(OLDER_MINORS); do \
+	  DRIFTD_TESTBED_KUBERNETES=$$minor PROPERTY_MUTATIONS=300 $(PYTEST) $(MINOR_TESTS) -q -s -p no:xdist \
+	  || exit; \
+	done
 	LIVED_IN_WAYS=all $(PYTEST) tests/e2e/test_lived_in.py -q
 	EXAMPLE_ENVIRONMENTS=all $(PYTEST) tests/integration/test_example_repository.py -q
+	AUDIT_LEVELS=all $(PYTEST) tests/e2e/test_audit_log.py -q
 	DETECTION_WAYS=all $(PYTEST) tests/e2e/test_detection.py -q
 	$(BIN)/python -m tests.perf.cli_start
 	$(BIN)/python -m tests.perf.compare
