@@ -159,9 +159,12 @@ def run_daemon(
     `files` names more files of the keys `baseline` and `suppressions` (several each) than the
     settings do, and another one of `severity`. Raises DriftdError.
     """
+    from driftd.model import sensitive
     from driftd.settings.load import load
 
-    return asyncio.run(_run(_with_files(load(settings_path), files or {}), once=once))
+    settings = _with_files(load(settings_path), files or {})
+    sensitive.use(settings.sensitive)
+    return asyncio.run(_run(settings, once=once))
 
 
 def _with_files(settings: Settings, files: Mapping[str, Any]) -> Settings:

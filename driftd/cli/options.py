@@ -197,7 +197,28 @@ _RUN_FLAGS = (
         help="Requests that one cluster gets at the same time, at most.",
     ),
 )
+
+
+def _hide(_context: click.Context, _flag: click.Parameter, entries: tuple[str, ...]) -> None:
+    from driftd.errors import ConfigError
+    from driftd.model import sensitive
+
+    try:
+        sensitive.use(entries)
+    except ConfigError as error:
+        raise click.BadParameter(error.message) from None
+
+
 _OUTPUT_FLAGS = (
+    flag(
+        "--sensitive",
+        multiple=True,
+        metavar="KIND:PATH",
+        callback=_hide,
+        expose_value=False,
+        help="Mask values at this place too, as those of Secrets: ConfigMap:data.password, "
+        "GROUP/KIND:PATH, globs allowed. Repeatable.",
+    ),
     flag("--no-color", is_flag=True, help="No colours (NO_COLOR works too)."),
     flag("-q", "--quiet", is_flag=True, help="No notes and no progress on standard error."),
     flag("-v", "--verbose", is_flag=True, help="Progress on standard error, a line for each step."),

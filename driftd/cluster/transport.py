@@ -22,6 +22,7 @@ from driftd.clock import Clock, SystemClock
 from driftd.cluster.access import ClusterAccess
 from driftd.cluster.connection import Connection, connect
 from driftd.errors import ClusterError, ConfigError, Forbidden, NotServed, Unauthorized, Unreachable
+from driftd.model import sensitive
 
 if TYPE_CHECKING:
     import aiohttp
@@ -176,12 +177,19 @@ class Transport:
             await self._wait(pause)
         if 200 <= response.status < 300 or response.status in answers:
             return response
-        raise self.refusal(response, doing, retry_after=retry_after)
+        raise self.refusal(response, doing, retry_after=retry_after, sent=body)
 
-    def refusal(self, response: Response, doing: str, *, retry_after: str = "") -> ClusterError:
-        """The error for a response that is not what was asked for."""
+    def refusal(
+        self, response: Response, doing: str, *, retry_after: str = "", sent: bytes | None = None
+    ) -> ClusterError:
+        """The error for a response that is not what was asked for.
+
+        Servers and webhooks quote what they refuse: sensitive values of the object that was
+        `sent` are taken out of their words.
+        """
         status = ApiStatus.of(response)
-        text = " ".join(status.message.split())[:300] or f"HTTP status {response.status}"
+        said = sensitive.scrubbed(" ".join(status.message.split()), _secrets(sent))
+        text = said[:300] or f"HTTP status {response.status}"
         if _PLAIN_HTTP in response.body:
             text = "the server speaks HTTPS alone"
         user = _FORBIDDEN.search(status.message) if response.status == 403 else None
@@ -307,6 +315,15 @@ class Transport:
         if status == 429 or (status >= 500 and retry_after):
             return parse_retry_after(retry_after, self._clock.now())
         return None
+
+
+def _secrets(sent: bytes | None) -> list[str]:
+    """The sensitive values of an object that was sent."""
+    try:
+        document = msgspec.json.decode(sent) if sent else None
+    except msgspec.DecodeError:
+        return []
+    return sensitive.in_force().values(document) if isinstance(document, dict) else []
 
 
 async def _exchange(

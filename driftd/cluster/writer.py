@@ -73,7 +73,7 @@ class KubeWriter:
             answers=(409, 422, *(_REFUSALS if _is_secret(resource) else ())),
         )
         if response.status >= 400:
-            raise self._rejected(resource, response, doing)
+            raise self._rejected(resource, response, doing, body)
         try:
             item = listing.decode_item(response.body)
         except msgspec.MsgspecError as error:
@@ -83,7 +83,9 @@ class KubeWriter:
             ) from error
         return listing.live_object(resource, item, response.body)
 
-    def _rejected(self, resource: ApiResource, response: Response, doing: str) -> ClusterError:
+    def _rejected(
+        self, resource: ApiResource, response: Response, doing: str, sent: bytes
+    ) -> ClusterError:
         if _is_secret(resource):
             status = ApiStatus.of(response)
             reason = status.reason or (
@@ -92,7 +94,7 @@ class KubeWriter:
             return ClusterError(
                 f"{self._transport.access.label}: cannot {doing}: {reason}", reason=reason
             )
-        return self._transport.refusal(response, doing)
+        return self._transport.refusal(response, doing, sent=sent)
 
 
 def _is_secret(resource: ApiResource) -> bool:

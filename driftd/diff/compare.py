@@ -135,7 +135,7 @@ def _seals(
     return {
         (place, str(one.kind)): sealer.seal(key, place, str(one.kind), one.desired, one.live)
         for one in findings
-        if mask.is_sensitive(key, names(one.path))
+        if mask.holds_sensitive(key, one.path, one.desired, one.live) or _was_sensitive(one, key)
         for place in [ssa_path(one.path)]
     }
 
@@ -281,9 +281,7 @@ def _overlap(one: list[str], other: list[str]) -> bool:
 
 def change(finding: Finding, key: ResourceKey) -> Change:
     """The published form of a finding: paths, masked values, attribution."""
-    place = names(finding.path)
-    desired = mask.shown(key, place, finding.desired)
-    live = mask.shown(key, place, finding.live)
+    desired, live = _shown(finding, key)
     live_path = pointer(finding.path, live=True)
     desired_path = pointer(finding.renamed_from or finding.path, live=False)
     if finding.kind is ChangeKind.MISSING or live_path is None:
@@ -297,7 +295,7 @@ def change(finding: Finding, key: ResourceKey) -> Change:
         change_class=finding.change_class,
         path=path,
         desired_path=UNSET if desired_path is None or desired is ABSENT else desired_path,
-        ssa_path=ssa_path(finding.path),
+        ssa_path=ssa_path(mask.told_path(key, finding.path)),
         desired=UNSET if desired is ABSENT else desired,
         live=UNSET if live is ABSENT else live,
         manager=who.manager if who else UNSET,
@@ -308,6 +306,22 @@ def change(finding: Finding, key: ResourceKey) -> Change:
         attribution={"after": between[0], "before": between[1]} if between else UNSET,
         reason=finding.reason or UNSET,
     )
+
+
+def _shown(finding: Finding, key: ResourceKey) -> tuple[Json, Json]:
+    """Both values as they may be published; a new name does not make a secret public."""
+    if _was_sensitive(finding, key):
+        both = (finding.desired, finding.live)
+        desired, live = (value if value is ABSENT else mask.MASKED for value in both)
+        return desired, live
+    path = finding.path
+    return mask.shown(key, path, finding.desired), mask.shown(key, path, finding.live)
+
+
+def _was_sensitive(finding: Finding, key: ResourceKey) -> bool:
+    """Whether the place had a sensitive name before somebody renamed it."""
+    former = finding.renamed_from
+    return former is not None and mask.is_sensitive(key, former)
 
 
 def _above(path: Path) -> str:

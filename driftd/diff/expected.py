@@ -17,10 +17,10 @@ from msgspec import UNSET
 from driftd.diff import defaults, mask, scalars
 from driftd.diff.finding import ABSENT
 from driftd.diff.owners import item_key, value_key
-from driftd.diff.paths import Item, Path, names, pointer, ssa_path
+from driftd.diff.paths import Item, Path, pointer, ssa_path
 from driftd.diff.prepare import desired_view, live_view
 from driftd.diff.schema import Node, Shape
-from driftd.model import places
+from driftd.model import patterns, places
 from driftd.model.report import Change, ChangeClass, ChangeKind
 from driftd.model.resource import Json, ResourceKey
 
@@ -81,7 +81,8 @@ def _explained(change: Change, views: Sides, node: Node, said: str, *, whole: bo
     same = live is not ABSENT and scalars.identical(made, live)
     kind = views.key.kind
     critical = places.is_critical(kind, place) or places.holds_critical(kind, place, live)
-    shown = mask.shown(views.key, place, made)
+    keyed = patterns.place_of(str(change.ssa_path))
+    shown = mask.shown_at(views.key, keyed, made)
     if change.kind in _DECLARED and change.change_class is ChangeClass.DECLARED:
         if same and not critical:
             return msgspec.structs.replace(
@@ -111,7 +112,7 @@ def _lacking(path: Path, value: Json, key: ResourceKey, said: str) -> Change:
         change_class=ChangeClass.INJECTED,
         path=pointer(path, live=False) or "",
         ssa_path=ssa_path(path),
-        expected=mask.shown(key, names(path), value),
+        expected=mask.shown(key, path, value),
         reason=f"{said} adds it, and live lacks it; whether it ever was there nobody knows",
     )
 

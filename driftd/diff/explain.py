@@ -14,7 +14,7 @@ from driftd.diff.compare import Context, subject_of
 from driftd.diff.extras import Excuses, Subject
 from driftd.diff.finding import ABSENT
 from driftd.diff.owners import Entry, Owners, at_field, at_item, entries, item_key, roots, value_key
-from driftd.diff.paths import Item, Path, Step, names, pointer, ssa_path
+from driftd.diff.paths import Item, Path, Step, pointer, ssa_path
 from driftd.diff.prepare import desired_view
 from driftd.diff.schema import ANY_NODE, Node, Shape
 from driftd.diff.walk import deduced_keys, walk
@@ -107,15 +107,14 @@ class Inspection:
         return at
 
     def _place(self, at: _At) -> Place:
-        place = names(at.path)
         path = pointer(at.path, live=True) or pointer(at.path, live=False) or ""
         if at.live is ABSENT:
             path = pointer(at.path, live=False) or path
         return Place(
             path=path,
-            ssa_path=ssa_path(at.path),
-            desired=mask.shown(self._key, place, at.desired),
-            live=mask.shown(self._key, place, at.live),
+            ssa_path=ssa_path(mask.told_path(self._key, at.path)),
+            desired=mask.shown(self._key, at.path, at.desired),
+            live=mask.shown(self._key, at.path, at.live),
             owners=tuple(dict.fromkeys(entry for entry, _ in at.owners)),
             evidence=tuple(self._evidence(at)),
         )

@@ -22,6 +22,7 @@ from driftd.diff.paths import Item, Path, escape
 from driftd.diff.schema import Node, Scalar, Shape
 from driftd.errors import StateError
 from driftd.model.resource import Json, ResourceKey
+from driftd.model.sensitive import Place
 
 FORMAT: Final = 1
 """The version of the encoded form; another one is refused, never guessed at."""
@@ -165,34 +166,56 @@ def equal(one: int, other: int) -> bool:
 class Digester:
     """Makes the digests of one object's values; those of secrets need a key."""
 
-    __slots__ = ("_key", "_sealer", "key_mark")
+    __slots__ = ("_key", "_sealed", "_sealer", "_touched", "mark_of_key")
 
     def __init__(self, key: ResourceKey, sealer: mask.Sealer | None) -> None:
         self._key = key
         self._sealer = sealer
-        self.key_mark = HIDDEN
+        self._sealed = False
+        self._touched = mask.may_hold_sensitive(key)
+        self.mark_of_key = HIDDEN
         """Stands for the key, and gives nothing of it away."""
-        if sealer is not None and mask.is_sensitive(key, ("data",)):
+        if sealer is not None and self._touched:
             nobody = ResourceKey("", "", "", "")
-            self.key_mark = digest(sealer.seal(nobody, "", "key", ABSENT, ABSENT).encode())
+            self.mark_of_key = digest(sealer.seal(nobody, "", "key", ABSENT, ABSENT).encode())
+
+    @property
+    def key_mark(self) -> int:
+        """The mark of the key if a value was digested with it, else `HIDDEN`."""
+        return self.mark_of_key if self._sealed else HIDDEN
 
     def value(self, place: str, names: Sequence[str], value: Json) -> int:
         """The digest of a value at `place`; `names` are the place's, list steps as `*`."""
-        if not mask.is_sensitive(self._key, names):
-            return digest(scalars.canonical(value))
-        if self._sealer is None:
-            return HIDDEN
-        sealed = self._sealer.seal(self._key, place, "history", ABSENT, value)
-        return digest(sealed.encode())
+        # The names alone tell cheaply of nearly all places that they are not sensitive.
+        if (
+            self._touched
+            and mask.is_sensitive(self._key, names)
+            and mask.is_sensitive_place(self._key, place)
+        ):
+            return self._secret(place, value)
+        if self._touched and isinstance(value, dict | list):
+            return digest(scalars.canonical(self._hidden((*names,), value)))
+        return digest(scalars.canonical(value))
 
     def whole(self, view: Mapping[str, Any]) -> int:
         """The digest of a whole prepared object, its secret values as `value` gives them."""
-        data = view.get("data")
-        if isinstance(data, dict) and mask.is_sensitive(self._key, ("data",)):
-            hidden = {name: self.value(f"f:data/f:{escape(name)}", ("data", name), value)
-                      for name, value in data.items()}  # fmt: skip
-            view = {**view, "data": hidden}
-        return digest(scalars.canonical(view))
+        return digest(scalars.canonical(self._hidden((), view) if self._touched else view))
+
+    def _hidden(self, path: Place, value: Json) -> Json:
+        """A copy with digests of all that is sensitive in it."""
+        return mask.replaced(
+            self._key,
+            path,
+            value,
+            lambda at, one: self._secret(msgspec.json.encode(at).decode(), one),
+        )
+
+    def _secret(self, place: str, value: Json) -> int:
+        if self._sealer is None:
+            return HIDDEN
+        self._sealed = True
+        sealed = self._sealer.seal(self._key, place, "history", ABSENT, value)
+        return digest(sealed.encode())
 
 
 def entry_digests(entries: Iterable[Entry]) -> tuple[EntryDigest, ...]:

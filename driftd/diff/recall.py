@@ -63,7 +63,7 @@ class Recall:
         self._uid = str(metadata.get("uid", ""))
         self._version = str(metadata.get("resourceVersion", ""))
         self._api_version = str(live.get("apiVersion", ""))
-        self._history = history and _readable(history, self._digester.key_mark)
+        self._history = history and _readable(history, self._digester.mark_of_key)
         same = self._history is not None and self._history.uid == self._uid
         look = self._history.look if self._history is not None and same else None
         self._last = look
@@ -350,7 +350,7 @@ class Recall:
 
 def _readable(history: History, key_mark: int) -> History:
     """The history, without secret values that another key had digested."""
-    if history.key_mark == key_mark:
+    if history.key_mark in (HIDDEN, key_mark):
         return history
     look = history.look and msgspec.structs.replace(
         history.look,

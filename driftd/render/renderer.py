@@ -15,6 +15,7 @@ from driftd.model.application import Application, ApplicationSource
 from driftd.model.condition import Condition, Severity
 from driftd.model.resource import Manifest, ResourceKey
 from driftd.model.tree import ResolvedSource, Tree
+from driftd.render import secrets
 from driftd.render.flux import hook_annotations, left_alone
 from driftd.render.hooks import HOOKS
 from driftd.render.lines import document_lines
@@ -129,7 +130,14 @@ class _Renderer:
         try:
             return await self._render(source, place)
         except DriftdError as error:
-            return _SourceResult(conditions=(_error(place + error.message),))
+            return _SourceResult(
+                conditions=(_error(place + self._scrubbed(source, error.message)),)
+            )
+
+    def _scrubbed(self, source: ResolvedSource, text: str) -> str:
+        """A renderer's words: templates quote the values that they fail at."""
+        trees = (source.tree, *(ref.tree for ref in self._refs.values()))
+        return secrets.scrubbed(text, trees, source_document(self._app, source))
 
     async def _render(self, source: ResolvedSource, place: str) -> _SourceResult:
         checked_source_path(source.source, source.tree)
@@ -155,8 +163,10 @@ class _Renderer:
             api_versions=self._api_versions,
             flux=self._app.flux.render if self._app.flux else None,
         )
-        told = [_error(f"{place}{text}; it is left out") for text in result.errors]
-        told += [Condition("RenderWarning", place + w, Severity.WARNING) for w in result.warnings]
+        errors = [self._scrubbed(source, text) for text in result.errors]
+        warnings = [self._scrubbed(source, text) for text in result.warnings]
+        told = [_error(f"{place}{text}; it is left out") for text in errors]
+        told += [Condition("RenderWarning", place + w, Severity.WARNING) for w in warnings]
         return _SourceResult(
             result.type,
             _documents(source, result),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from driftd.cli import calls, completing, formats, options
+from driftd.model import sensitive
 
 if TYPE_CHECKING:
     from driftd.model.resource import Manifest
@@ -25,7 +26,8 @@ def render_command(application: str, output: str, **flags: Any) -> int:
 
     Hooks are included, although they are never compared.
 
-    Values of Secrets are masked, so that a pipeline's log never holds one.
+    Values of Secrets, and at places that --sensitive names, are masked, so that a pipeline's log
+    never holds one.
     """
     from driftd.cli import conditions
     from driftd.cli.progress import Narrator
@@ -62,19 +64,16 @@ def _document(manifest: Manifest) -> dict[str, Any]:
     import orjson
 
     document: dict[str, Any] = orjson.loads(manifest.body)
-    if manifest.key.group == "" and manifest.key.kind == "Secret":
-        _mask(document)
-    return document
-
-
-def _mask(secret: dict[str, Any]) -> None:
-    for field in ("data", "stringData"):
-        values = secret.get(field)
-        if isinstance(values, dict):
-            secret[field] = dict.fromkeys(values, "«masked»")
-    annotations = (secret.get("metadata") or {}).get("annotations")
+    annotations = (document.get("metadata") or {}).get("annotations")
     if isinstance(annotations, dict):
-        annotations.pop("kubectl.kubernetes.io/last-applied-configuration", None)
+        annotations.pop(sensitive.LAST_APPLIED, None)
+    key = manifest.key
+    masked: dict[str, Any] = sensitive.in_force().replaced(key.group, key.kind, (), document, _mask)
+    return masked
+
+
+def _mask(_place: Any, value: Any) -> Any:
+    return dict.fromkeys(value, sensitive.MASK) if isinstance(value, dict) else sensitive.MASK
 
 
 def _name(manifest: Manifest) -> str:

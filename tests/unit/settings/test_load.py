@@ -38,7 +38,8 @@ def examples() -> str:
     """The shipped file with its example entries switched on."""
     text = re.sub(r"(?m)^#(?= )(?=  )(.*)$", r"\1", SHIPPED.read_text(encoding="utf-8"))
     return re.sub(
-        r"(?m)^(\s*(?:repositories|webhooks|slack|rules|baselines|suppressions|auditLogs)): \[\]$",
+        r"(?m)^(\s*(?:repositories|webhooks|slack|rules|baselines|suppressions|sensitive|auditLogs))"
+        r": \[\]$",
         r"\1:",
         text,
     ).replace("destinations: {}", "destinations:")
@@ -74,6 +75,10 @@ def test_shipped_examples_show_every_field_of_list_entries_and_are_valid(tmp_pat
     assert settings.healing.rules == (HealingRule(applications=("development-*",), rung=Rung.HEAL),)
     assert settings.baselines == ("/etc/driftd/accepted/drift-baseline.yaml",)
     assert settings.suppressions == ("/etc/driftd/accepted/suppressions.yaml",)
+    assert settings.sensitive == (
+        "ConfigMap:data.password",
+        "db.example.com/Database:spec.**.password",
+    )
     assert settings.clusters.destinations == {"https://staging-cluster-api.example.com": "staging"}
     assert settings.audit_logs == (
         AuditLogFile(file="/var/log/kubernetes/audit*.log", cluster="production"),

@@ -1,0 +1,211 @@
+"""Which places of which objects hold values that nobody may see: Secrets, and what people list.
+
+One `Sensitive` decides for a whole process. Were it handed from call to call, whoever forgot it
+would publish a password; so it is asked for with `in_force` and set once, at the start.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
+from functools import lru_cache
+from typing import Any, Final, NamedTuple, TypeAlias
+from urllib.parse import quote, quote_plus
+
+from driftd.errors import ConfigError
+from driftd.model import patterns
+from driftd.model.patterns import Item, Pattern, Step
+
+LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
+MASK: Final = "«masked»"
+"""What stands in texts where a value stood."""
+Place: TypeAlias = tuple[Step, ...]
+_SHORT: Final = 4
+_SHAPE: Final = "write GROUP/KIND:PATH or KIND:PATH, as in ConfigMap:data.password"
+_NAMES: Final = ("*PASSWORD*", "*PASSWD*", "*SECRET*", "*TOKEN*", "*API_KEY*", "*PRIVATE_KEY*")
+SHIPPED: Final = tuple(
+    f"*/*:**.env[name={glob}].value" for name in _NAMES for glob in (name, name.lower())
+)
+"""Literal values of environment variables with such names, in containers of any kind."""
+
+
+class Rule(NamedTuple):
+    """Places of some kinds: the pattern's and all below."""
+
+    group: str
+    kind: str
+    pattern: Pattern
+
+    def covers(self, place: Sequence[Step]) -> bool:
+        """Whether a place is the pattern's or lies below it."""
+        literal = self.pattern.literal
+        if literal and literal not in place:
+            return False
+        return any(self.pattern.matches(place[:end]) for end in range(len(place), 0, -1))
+
+
+class Sensitive:
+    """Decides of each place whether its value may be shown."""
+
+    def __init__(self, rules: Iterable[Rule] = ()) -> None:
+        self._rules = tuple(rules)
+        self._of_kind = lru_cache(maxsize=512)(self._chosen)
+
+    @classmethod
+    def of(cls, entries: Sequence[str]) -> Sensitive:
+        """What Secrets hold, what is shipped and what `entries` list.
+
+        Raises:
+            ConfigError: an entry is none; it is named with its position.
+        """
+        listed = [parse(entry, number) for number, entry in enumerate(entries, 1)]
+        return cls([*map(parse, SHIPPED), *listed])
+
+    def covers(self, group: str, kind: str, place: Sequence[Step]) -> bool:
+        """Whether the value at `place` must not be shown; an item of unknown keys fits any."""
+        if LAST_APPLIED in place:
+            return True
+        if group == "" and kind == "Secret" and place[:1] in (("data",), ("stringData",)):
+            return True
+        return any(rule.covers(place) for rule in self._of_kind(group, kind))
+
+    def touches(self, group: str, kind: str) -> bool:
+        """Whether objects of a kind may have a sensitive place."""
+        return (group == "" and kind == "Secret") or bool(self._of_kind(group, kind))
+
+    def values(self, document: Mapping[str, Any]) -> list[str]:
+        """Every text at a sensitive place of an object, for those who scrub foreign texts."""
+        found: list[str] = []
+
+        def take(_place: Place, value: Any) -> None:
+            found.extend(_leaves(value))
+
+        self.replaced(*kind_of(document), (), document, take)
+        return found
+
+    def replaced(
+        self, group: str, kind: str, place: Place, value: Any, instead: Callable[[Place, Any], Any]
+    ) -> Any:
+        """A copy of a value at `place` with something else for all that is sensitive in it."""
+        if not self.touches(group, kind) and LAST_APPLIED not in place:
+            return value
+        return self._replaced(group, kind, place, value, instead)
+
+    def _replaced(
+        self, group: str, kind: str, place: Place, value: Any, instead: Callable[[Place, Any], Any]
+    ) -> Any:
+        if place and self.covers(group, kind, place):
+            return instead(place, value)
+        if isinstance(value, dict):
+            return {
+                name: self._replaced(group, kind, (*place, name), one, instead)
+                for name, one in value.items()
+            }
+        if isinstance(value, list):
+            return [self._replaced(group, kind, (*place, item(one)), one, instead) for one in value]
+        return value
+
+    def _chosen(self, group: str, kind: str) -> tuple[Rule, ...]:
+        return tuple(
+            rule
+            for rule in self._rules
+            if fnmatchcase(group, rule.group) and fnmatchcase(kind, rule.kind)
+        )
+
+
+def kind_of(document: Mapping[str, Any]) -> tuple[str, str]:
+    """Group and kind of an object."""
+    group = str(document.get("apiVersion", "")).rpartition("/")[0]
+    return group, str(document.get("kind", ""))
+
+
+def scrubbed(text: str, values: Iterable[str]) -> str:
+    """A foreign text without the values: as they are, and as base64, URLs, JSON or hex have them.
+
+    Short ones go where they stand as words of their own, lest they take letters out of words.
+    """
+    forms = {form for value in values if value.strip() for form in _forms(value.strip())}
+    for form in sorted(forms, key=len, reverse=True):
+        if len(form) < _SHORT:
+            text = re.sub(rf"(?<!\w){re.escape(form)}(?!\w)", MASK, text)
+        else:
+            text = text.replace(form, MASK)
+    return text
+
+
+def _forms(value: str) -> Iterator[str]:
+    yield value
+    yield " ".join(value.split())  # as messages of one line have it
+    yield json.dumps(value)[1:-1]
+    yield json.dumps(value, ensure_ascii=False)[1:-1]
+    yield quote(value, safe="")
+    yield quote_plus(value)
+    data = value.encode("utf-8", "surrogatepass")
+    yield data.hex()
+    if len(data) >= _SHORT:
+        # Inside a longer text the base64 of a value begins at one of three places.
+        for offset in range(3):
+            text = base64.b64encode(bytes(offset) + data).decode()
+            start = -(-offset * 8 // 6)
+            yield text[start : (offset + len(data)) * 8 // 6]
+        yield base64.b64encode(data).decode()
+    try:
+        decoded = base64.b64decode(value, validate=True).decode()
+    except ValueError:
+        return
+    if len(decoded) >= _SHORT:
+        yield decoded
+
+
+def _leaves(value: Any) -> Iterator[str]:
+    if isinstance(value, dict | list):
+        for one in value.values() if isinstance(value, dict) else value:
+            yield from _leaves(one)
+    elif value is not None and not isinstance(value, bool):
+        yield str(value)
+
+
+def item(value: Any) -> Item:
+    """The step to a list item, with everything that its keys could be."""
+    if isinstance(value, dict):
+        return Item({name: str(one) for name, one in value.items() if isinstance(one, str | int)})
+    return Item(value=str(value))
+
+
+def parse(entry: str, number: int = 0) -> Rule:
+    """Read `ConfigMap:data.password` or `*.example.com/Database:spec.**.password`.
+
+    Raises ConfigError that names the entry, and its position if given.
+    """
+    named = f"sensitive entry {number} {entry!r}" if number else f"sensitive entry {entry!r}"
+    kinds, colon, path = entry.partition(":")
+    group, _, kind = kinds.rpartition("/")
+    if not colon or not kind or not path:
+        raise ConfigError(f"{named} names no kind or no path", hint=_SHAPE)
+    try:
+        pattern = patterns.parse(path)
+    except ValueError as error:
+        raise ConfigError(f"{named}: {error}", hint=_SHAPE) from None
+    if pattern.parts[0] == patterns.Name("metadata") and len(pattern.parts) <= 2:
+        raise ConfigError(
+            f"{named} would hide what an object is called",
+            hint="name single labels or annotations",
+        )
+    return Rule(group, kind, pattern)
+
+
+_in_force = Sensitive.of(())
+
+
+def in_force() -> Sensitive:
+    """What this process hides."""
+    return _in_force
+
+
+def use(entries: Sequence[str]) -> None:
+    """Hide the listed places too, in the whole process, from now on. Raises ConfigError."""
+    global _in_force
+    _in_force = Sensitive.of(entries)

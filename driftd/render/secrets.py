@@ -1,0 +1,93 @@
+"""Values that a source's files hold as secrets, so that no error text of a renderer quotes one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from driftd.model import sensitive
+from driftd.model.tree import Tree
+
+_LARGEST: Final = 1 << 20
+_WORTH_A_LOOK: Final = re.compile(rb"(?i)passw|secret|token|api_?key|private_?key")
+_NAME: Final = re.compile(
+    r"(?i)(?:password|passwd|secret|token|api_?key|private_?key)(?!.*(?:name|ref)$)"
+)
+_NAMED: Final = re.compile(
+    r"""(?im)^[\s\-"']*(?!existingSecret\b|[\w.\-]*(?:name|ref)\b)[\w.\-]*(?:password|passwd|secret|token|api_?key|private_?key)[\w.\-]*"""
+    r"""["']?[ \t]*[:=][ \t]*(?P<value>\S.*?)[ \t]*$"""
+)
+"""A line that gives something with such a name a value: YAML, properties, `key=value`."""
+_SECRET: Final = re.compile(r"(?m)^kind:[ \t]*[\"']?Secret\b|^secretGenerator:")
+_ENTRY: Final = re.compile(
+    r"""(?m)^[\s\-"']*(?!(?:name|namespace|kind|type|apiVersion)\b)[\w.\-]+["']?"""
+    r"""[ \t]*[:=][ \t]*(?P<value>\S.*?)[ \t]*$"""
+)
+_PUBLIC: Final = frozenset({"v1", "Secret", "Opaque", "|", "|-", ">", ">-", "{}", "[]"})
+
+
+def scrubbed(text: str, trees: Iterable[Tree], source: Mapping[str, Any]) -> str:
+    """An error text of a renderer without the secret values of the source and its files."""
+    found = set(_of_text(_flat(source)))
+    for data in (data for tree in trees for data in tree.files.values()):
+        if len(data) <= _LARGEST and _WORTH_A_LOOK.search(data):
+            content = bytes(data).decode(errors="replace")
+            found.update(_of_text(content), _of_documents(content))
+    return sensitive.scrubbed(text, (value for value in found if len(value) > 1))
+
+
+def _of_documents(text: str) -> Iterator[str]:
+    """Of files in YAML or JSON; what is neither, as a template, tells nothing here."""
+    import yaml
+
+    try:
+        for document in yaml.safe_load_all(text):
+            yield from (value for name, value in _named(document, "") if _NAME.search(name))
+            if isinstance(document, dict):
+                yield from sensitive.in_force().values(document)
+                yield from _generated(document.get("secretGenerator"))
+    except (yaml.YAMLError, RecursionError, ValueError):
+        return
+
+
+def _generated(generators: Any) -> Iterator[str]:
+    for generator in generators if isinstance(generators, list) else ():
+        for literal in (generator.get("literals") if isinstance(generator, dict) else None) or ():
+            yield str(literal)
+            yield str(literal).partition("=")[2]
+
+
+def _of_text(text: str) -> Iterator[str]:
+    pattern = _ENTRY if _SECRET.search(text) else _NAMED
+    for match in pattern.finditer(text):
+        value = match["value"].split(" #")[0].strip().strip("\"'")
+        if value not in _PUBLIC and "{{" not in value:
+            yield value
+
+
+def _flat(source: Mapping[str, Any]) -> str:
+    """What an Application gives to its renderer, one value a line."""
+    helm = source.get("helm")
+    if not isinstance(helm, dict):
+        return ""
+    lines = [str(helm.get("values") or "")]
+    lines += [f"{name}: {value}" for name, value in _named(helm.get("valuesObject"), "")]
+    for one in helm.get("parameters") or ():
+        if isinstance(one, dict):
+            lines.append(f"{one.get('name')}: {one.get('value')}")
+    return "\n".join(lines)
+
+
+def _named(value: Any, name: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict):
+        for key, one in value.items():
+            yield from _named(one, str(key))
+    elif isinstance(value, list):
+        for one in value:
+            yield from _named(one, name)
+    elif value is not None:
+        text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+        yield name, text

@@ -1,0 +1,82 @@
+"""Which places are sensitive, and texts without their values."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from urllib.parse import quote
+
+import pytest
+
+from driftd.errors import ConfigError
+from driftd.model import sensitive
+from driftd.model.patterns import Item
+from driftd.model.sensitive import Sensitive
+
+ENV = ("spec", "template", "spec", "containers", Item({"name": "web"}), "env")
+
+
+@pytest.fixture(autouse=True)
+def nothing_listed() -> Iterator[None]:
+    """What is shipped is in force again after each test."""
+    yield
+    sensitive.use(())
+
+
+@pytest.mark.parametrize("name", ["DB_PASSWORD", "token", "AWS_SECRET_KEY", "PASSWORD_1"])
+def test_environment_values_by_name(name: str) -> None:
+    """The literal value of a variable called like a secret is masked, its name and source not."""
+    rules = Sensitive.of(())
+    item = Item({"name": name})
+    assert rules.covers("apps", "Deployment", (*ENV, item, "value"))
+    assert not rules.covers("apps", "Deployment", (*ENV, item, "name"))
+    assert not rules.covers("apps", "Deployment", (*ENV, item, "valueFrom", "secretKeyRef", "key"))
+    assert not rules.covers("apps", "Deployment", (*ENV, Item({"name": "COLOUR"}), "value"))
+
+
+def test_listed_places_and_all_below() -> None:
+    """An entry covers the places that it names in objects of its kinds, and what is inside."""
+    rules = Sensitive.of(["ConfigMap:data.login*", "*.example.com/Database:spec.**.auth"])
+    assert rules.covers("", "ConfigMap", ("data", "login.json"))
+    assert not rules.covers("", "ConfigMap", ("data", "colour"))
+    assert not rules.covers("apps", "ConfigMap", ("data", "login"))
+    assert rules.covers("db.example.com", "Database", ("spec", "users", "auth", "password"))
+    assert not rules.covers("db.example.com", "Database", ("spec", "users"))
+
+
+@pytest.mark.parametrize(
+    ("entry", "why"),
+    [
+        ("ConfigMap", "names no kind or no path"),
+        (":data.x", "names no kind or no path"),
+        ("ConfigMap:", "names no kind or no path"),
+        ("ConfigMap:data..x", "is no path from position"),
+        ("ConfigMap:data[0]", "name a list item by its keys"),
+        ("ConfigMap:metadata", "would hide what an object is called"),
+    ],
+)
+def test_bad_entries(entry: str, why: str) -> None:
+    """An error names the entry with its position, what is wrong, and what to write."""
+    with pytest.raises(ConfigError, match="sensitive entry 2") as caught:
+        Sensitive.of(["ConfigMap:data.x", entry])
+    assert why in str(caught.value)
+    assert repr(entry) in str(caught.value)
+    assert caught.value.hint
+
+
+def test_scrubbed_in_all_forms() -> None:
+    """A value goes raw, as base64 at each alignment, for URLs, in JSON and as hex."""
+    value = 'p"ss /wörd+1'
+    plain = base64.b64encode(value.encode()).decode()
+    inside = [base64.b64encode(b"x" * n + value.encode() + b"yy").decode() for n in range(4)]
+    forms = [value, plain, quote(value, safe=""), json.dumps(value), value.encode().hex(), *inside]
+    core = base64.b64encode(value.encode()).decode()[4:10]
+    for form in forms:
+        told = sensitive.scrubbed(f"refused: {form} is wrong", [value])
+        assert sensitive.MASK in told, form
+        assert core not in told
+        assert value not in told
+    assert sensitive.scrubbed("got &value{Value:5} of 15", ["5"]) == (
+        "got &value{Value:«masked»} of 15"
+    )
