@@ -5,16 +5,21 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from driftd.diff import mask
 from driftd.diff.compare import Context, compare
 from driftd.diff.finding import ABSENT
+from driftd.diff.history import Moment
+from driftd.diff.paths import Item, ssa_path
 from driftd.diff.prepare import LAST_APPLIED
+from driftd.model import sensitive
 from driftd.model.resource import ResourceKey
 from tests.unit.diff.objects import applied, changes, config_map, entry
 
@@ -134,3 +139,58 @@ def test_other_kinds_show_their_values() -> None:
     """The values of a ConfigMap are published."""
     (change,) = changes(config_map(a="1"), applied(config_map(a="2")))
     assert (change.desired, change.live) == ("1", "2")
+
+
+@pytest.fixture
+def listed() -> Iterator[None]:
+    """A key of ConfigMaps is listed as sensitive, for one test."""
+    sensitive.use(["ConfigMap:data.login"])
+    yield
+    sensitive.use(())
+
+
+@pytest.mark.usefixtures("listed")
+def test_listed_places_are_masked_sealed_and_not_remembered() -> None:
+    """A listed value is published masked, sealed with the key, and in no digest without one."""
+    key = ResourceKey("", "ConfigMap", "shop", "settings")
+    desired = config_map(login=f"{MARK}-git", open="blue")
+    live = applied(config_map(login=f"{MARK}-live", open="red"))
+    sealed = compare(key, desired, live, None, Context(sealer=mask.Sealer(HASH_KEY)))
+    by_path = {change.path: change for change in sealed.changes}
+    assert by_path["/data/login"].live == {"masked": True}
+    assert by_path["/data/open"].live == "red"
+    assert [place for place, _ in sealed.seals] == ["f:data/f:login"]
+    looks = [
+        compare(key, one, live, None, Context(), moment=Moment(now="2026-01-01T00:00:00Z"))
+        for one in (desired, config_map(login="other", open="blue"))
+    ]
+    assert looks[0].history == looks[1].history
+    assert MARK not in msgspec.json.encode(sealed.changes).decode()
+
+
+def test_values_inside_of_a_struct_are_masked() -> None:
+    """An injected container is shown, but for the values of variables called like secrets."""
+    key = ResourceKey("apps", "Deployment", "shop", "web")
+    env = [{"name": "DB_PASSWORD", "value": MARK}, {"name": "COLOUR", "value": "red"}]
+    path = ("spec", "template", "spec", "containers")
+    shown = mask.shown(key, path, [{"name": "spy", "env": env}])
+    assert shown == [
+        {
+            "name": "spy",
+            "env": [
+                {"name": "DB_PASSWORD", "value": {"masked": True}},
+                {"name": "COLOUR", "value": "red"},
+            ],
+        }
+    ]
+
+
+def test_a_member_of_a_sensitive_set_is_not_its_own_name() -> None:
+    """The path of a set's item, which is its value, is published without it."""
+    sensitive.use(["example.com/Door:spec.codes"])
+    try:
+        key = ResourceKey("example.com", "Door", "shop", "front")
+        path = ("spec", "codes", Item(f'v:"{MARK}"', None, 0))
+        assert ssa_path(mask.told_path(key, path)) == 'f:spec/f:codes/v:"masked"'
+    finally:
+        sensitive.use(())
