@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
@@ -81,6 +82,10 @@ class Pattern(NamedTuple):
 
     def matches(self, place: Sequence[Step]) -> bool:
         """Whether the pattern fits a place exactly; `x.**` fits `x` and all below."""
+        last = self.parts[-1]
+        # Most places end otherwise; then nothing before the end needs to be looked at.
+        if not isinstance(last, Deep) and not (place and _fits(last, place[-1])):
+            return False
         return _matches(self.parts, place, 0, 0)
 
 
@@ -219,6 +224,13 @@ def _fits(part: Name | Keys, step: Step) -> bool:
     return part.value == "*" or (not step.keys and _is_like(step.value, part.value))
 
 
+def fits(part: Name | Keys, steps: Sequence[Step]) -> bool:
+    """Whether there is a step and a part of a pattern fits it."""
+    return bool(steps) and _fits(part, steps[0])
+
+
+@lru_cache(maxsize=8192)
+@lru_cache(maxsize=4096)
 def _is_like(text: str, glob: str) -> bool:
     return fnmatchcase(text, glob.replace("[", "[[]"))
 

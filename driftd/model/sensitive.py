@@ -39,12 +39,37 @@ class Rule(NamedTuple):
     kind: str
     pattern: Pattern
 
-    def covers(self, place: Sequence[Step]) -> bool:
-        """Whether a place is the pattern's or lies below it."""
-        literal = self.pattern.literal
-        if literal and literal not in place:
+    def fits(self, place: Sequence[Step]) -> bool:
+        """Whether a place is just the pattern's."""
+        parts = self.pattern.parts
+        # Most places fail at the item that the last name lies in, which is cheap to see.
+        above = parts[-2] if len(parts) > 1 else None
+        if isinstance(above, patterns.Keys) and not patterns.fits(above, place[-2:-1]):
             return False
-        return any(self.pattern.matches(place[:end]) for end in range(len(place), 0, -1))
+        return self.pattern.matches(place)
+
+
+class _OfKind:
+    """The rules of one kind, by the name that their places end with."""
+
+    def __init__(self, rules: Iterable[Rule]) -> None:
+        self._ending: dict[str, list[Rule]] = {}
+        self._others: list[Rule] = []
+        for rule in rules:
+            last = rule.pattern.parts[-1]
+            if isinstance(last, patterns.Name) and not set(last.glob) & set("*?"):
+                self._ending.setdefault(last.glob, []).append(rule)
+            else:
+                self._others.append(rule)
+
+    def __bool__(self) -> bool:
+        return bool(self._ending or self._others)
+
+    def fits(self, place: Sequence[Step]) -> bool:
+        """Whether a place is one of a rule's."""
+        last = place[-1]
+        rules = self._ending.get(last, ()) if isinstance(last, str) else ()
+        return any(rule.fits(place) for rule in (*rules, *self._others))
 
 
 class Sensitive:
@@ -70,7 +95,8 @@ class Sensitive:
             return True
         if group == "" and kind == "Secret" and place[:1] in (("data",), ("stringData",)):
             return True
-        return any(rule.covers(place) for rule in self._of_kind(group, kind))
+        rules = self._of_kind(group, kind)
+        return any(rules.fits(place[:end]) for end in range(len(place), 0, -1))
 
     def touches(self, group: str, kind: str) -> bool:
         """Whether objects of a kind may have a sensitive place."""
@@ -92,24 +118,37 @@ class Sensitive:
         """A copy of a value at `place` with something else for all that is sensitive in it."""
         if not self.touches(group, kind) and LAST_APPLIED not in place:
             return value
-        return self._replaced(group, kind, place, value, instead)
-
-    def _replaced(
-        self, group: str, kind: str, place: Place, value: Any, instead: Callable[[Place, Any], Any]
-    ) -> Any:
         if place and self.covers(group, kind, place):
             return instead(place, value)
-        if isinstance(value, dict):
-            return {
-                name: self._replaced(group, kind, (*place, name), one, instead)
-                for name, one in value.items()
-            }
-        if isinstance(value, list):
-            return [self._replaced(group, kind, (*place, item(one)), one, instead) for one in value]
-        return value
+        secret = group == "" and kind == "Secret"
+        return self._inside(self._of_kind(group, kind), secret, place, value, instead)
 
-    def _chosen(self, group: str, kind: str) -> tuple[Rule, ...]:
-        return tuple(
+    def _inside(
+        self,
+        rules: _OfKind,
+        secret: bool,
+        place: Place,
+        value: Any,
+        instead: Callable[[Place, Any], Any],
+    ) -> Any:
+        """As `replaced`, below a place that is not sensitive itself."""
+        if not isinstance(value, dict | list):
+            return value
+        steps = value.items() if isinstance(value, dict) else ((item(one), one) for one in value)
+        copied = []
+        for step, one in steps:
+            below = (*place, step)
+            hidden = step == LAST_APPLIED or (
+                secret and not place and step in ("data", "stringData")
+            )
+            if hidden or rules.fits(below):
+                copied.append((step, instead(below, one)))
+            else:
+                copied.append((step, self._inside(rules, secret, below, one, instead)))
+        return dict(copied) if isinstance(value, dict) else [one for _, one in copied]
+
+    def _chosen(self, group: str, kind: str) -> _OfKind:
+        return _OfKind(
             rule
             for rule in self._rules
             if fnmatchcase(group, rule.group) and fnmatchcase(kind, rule.kind)

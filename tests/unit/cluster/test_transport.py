@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
@@ -68,6 +69,23 @@ async def test_refusals_are_translated(
     assert text == f"cluster test ({server.url}): cannot list widgets: no, not you"
     assert caught.value.reason == reason
     assert len(server.requests) == 1
+
+
+async def test_refusals_quote_no_sensitive_value(server, transport, replies) -> None:
+    """What a webhook quotes of a sensitive value that was sent is masked, and the rest is not."""
+    env = [{"name": "DB_PASSWORD", "value": "hunter22"}, {"name": "COLOUR", "value": "red"}]
+    spec = {"containers": [{"name": "web", "env": env}]}
+    body = json.dumps({"apiVersion": "v1", "kind": "Pod", "spec": spec}).encode()
+    server.on("/x", replies.refusal(422, "Invalid", "DB_PASSWORD=hunter22 of COLOUR=red"))
+    with pytest.raises(ClusterError) as caught:
+        await transport.send(
+            "POST",
+            "/x",
+            doing="create pods",
+            headers={"Content-Type": "application/yaml"},
+            body=body,
+        )
+    assert str(caught.value).endswith("DB_PASSWORD=«masked» of COLOUR=red")
 
 
 async def test_unauthorized_names_the_credential_not_its_value(server, transport, replies) -> None:
