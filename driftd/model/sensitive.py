@@ -39,6 +39,13 @@ class Rule(NamedTuple):
     kind: str
     pattern: Pattern
 
+    def may_fit_item(self, name: str) -> bool:
+        """Whether the last item of a place may be called so."""
+        above = self.pattern.parts[-2] if len(self.pattern.parts) > 1 else None
+        if not isinstance(above, patterns.Keys) or [key for key, _ in above.keys] != ["name"]:
+            return True
+        return patterns.fits(above, [Item({"name": name})])
+
     def fits(self, place: Sequence[Step]) -> bool:
         """Whether a place is just the pattern's."""
         parts = self.pattern.parts
@@ -55,6 +62,7 @@ class _OfKind:
     def __init__(self, rules: Iterable[Rule]) -> None:
         self._ending: dict[str, list[Rule]] = {}
         self._others: list[Rule] = []
+        self._candidates = lru_cache(maxsize=4096)(self._of_item)
         for rule in rules:
             last = rule.pattern.parts[-1]
             if isinstance(last, patterns.Name) and not set(last.glob) & set("*?"):
@@ -68,8 +76,18 @@ class _OfKind:
     def fits(self, place: Sequence[Step]) -> bool:
         """Whether a place is one of a rule's."""
         last = place[-1]
-        rules = self._ending.get(last, ()) if isinstance(last, str) else ()
+        rules: Sequence[Rule] = ()
+        if isinstance(last, str) and last in self._ending:
+            above = place[-2] if len(place) > 1 else ""
+            # Names of items come again and again: which rules may fit them is known then.
+            name = above.keys.get("name") if isinstance(above, Item) else None
+            rules = self._ending[last] if name is None else self._candidates(last, name)
+        if not rules and not self._others:
+            return False
         return any(rule.fits(place) for rule in (*rules, *self._others))
+
+    def _of_item(self, last: str, name: str) -> list[Rule]:
+        return [rule for rule in self._ending[last] if rule.may_fit_item(name)]
 
 
 class Sensitive:
