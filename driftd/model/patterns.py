@@ -230,7 +230,6 @@ def fits(part: Name | Keys, steps: Sequence[Step]) -> bool:
 
 
 @lru_cache(maxsize=8192)
-@lru_cache(maxsize=4096)
 def _is_like(text: str, glob: str) -> bool:
     return fnmatchcase(text, glob.replace("[", "[[]"))
 
