@@ -132,7 +132,7 @@ async def read_documents(tree: Tree, sandbox: SandboxPool) -> Documents:
             value = msgspec.json.decode(found.object)
             if slip := misspelt.slip(value):
                 text = f"{found.file}, document {found.index + 1}: {_named(value)}: {slip}"
-                conditions.append(Condition("UnknownDocument", text, Severity.WARNING))
+                conditions.append(Condition("UnknownDocument", text))
             documents += [Document(found.file, found.index, item) for item in argo_objects(value)]
     return Documents(tree, tuple(documents), tuple(conditions))
 

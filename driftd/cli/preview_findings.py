@@ -117,7 +117,10 @@ def _summary(applications: Sequence[ApplicationPreview]) -> str:
             told.append(f"{recreations} to recreate")
         if rollouts:
             told.append(counted(rollouts, "rollout"))
-        parts.append(f"{total}: {', '.join(told)}")
+        if len(told) == 1:
+            parts.append(f"{total} {told[0].partition(' ')[2]}")
+        else:
+            parts.append(f"{total}: {', '.join(told)}")
     return "; ".join(parts)
 
 

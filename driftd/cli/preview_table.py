@@ -13,6 +13,7 @@ from driftd.cli import values
 from driftd.cli.exit_code import DRIFT, ERROR, of_report
 from driftd.cli.findings import one_line
 from driftd.cli.terminal import printable
+from driftd.model.condition import Severity
 from driftd.model.preview import (
     Action,
     ApplicationAction,
@@ -164,7 +165,8 @@ class _Table:
             text = Text.assemble(
                 (printable(condition.type), "yellow"), ": ", one_line(condition.message)
             )
-            self._line(Text("! ", "yellow"), text, indent=indent)
+            mark = "! " if condition.severity is Severity.ERROR else "* "
+            self._line(Text(mark, "yellow"), text, indent=indent)
 
     def _line(self, lead: Text | None = None, body: Text | None = None, *, indent: int = 0) -> None:
         """One paragraph: `lead` in its own column, `body` wrapped beside it."""

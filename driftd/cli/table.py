@@ -15,6 +15,7 @@ from driftd.cli.exit_code import meaning
 from driftd.cli.field_changes import SECTION_TITLES, change_lines
 from driftd.cli.terminal import printable
 from driftd.cli.values import shorten
+from driftd.model.condition import Severity
 from driftd.model.counts import counted
 from driftd.model.report import (
     DRIFT_STATUSES,
@@ -265,7 +266,8 @@ class _Table:
         for condition in conditions:
             message = printable(" ".join(condition.message.split()))
             text = Text.assemble((printable(condition.type), "yellow"), ": ", message)
-            self._line(Text("! ", "yellow"), text, indent=indent)
+            mark = "! " if condition.severity is Severity.ERROR else "* "
+            self._line(Text(mark, "yellow"), text, indent=indent)
 
     def _resources(
         self,

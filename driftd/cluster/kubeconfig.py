@@ -70,7 +70,7 @@ class Kubeconfig(msgspec.Struct, frozen=True):
                 return context
         raise ConfigError(
             f"context {wanted!r} does not exist in kubeconfig ({where})",
-            hint=available(self.contexts, wanted),
+            hint=_near(wanted, self.contexts) + available(self.contexts, wanted),
         )
 
     def require(self, name: str, flag: str) -> None:
@@ -79,11 +79,10 @@ class Kubeconfig(msgspec.Struct, frozen=True):
             raise ConfigError(f"{flag}: {self.problem}", hint=OTHER_FILE)
         if any(one.name == name for one in self.contexts):
             return
-        near = get_close_matches(name, [one.name for one in self.contexts], n=1)
         raise ConfigError(
             f"{flag}: there is no context {name!r} in kubeconfig ({', '.join(self.files)})",
             reason="UnknownCluster",
-            hint=(f"did you mean {near[0]}? " if near else "") + available(self.contexts, name),
+            hint=_near(name, self.contexts) + available(self.contexts, name),
         )
 
     @property
@@ -239,3 +238,9 @@ def _absolute(kind: str, entry: dict[str, Any], file: Path) -> dict[str, Any]:
     if isinstance(plugin, dict) and os.sep in str(plugin.get("command") or ""):
         result["exec"] = {**plugin, "command": str(folder / str(plugin["command"]))}
     return result
+
+
+def _near(name: str, contexts: Iterable[KubeContext]) -> str:
+    """`did you mean prod-eu1? `, if a context has nearly that name."""
+    near = get_close_matches(name, [one.name for one in contexts], n=1)
+    return f"did you mean {near[0]}? " if near else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 
 from driftd.cluster.access import IN_CLUSTER_NAME
 from driftd.cluster.destinations import (
@@ -225,9 +226,11 @@ def unmatched_clusters(options: CheckOptions, *declared: Declared) -> Iterator[t
         meant = {wanted, normalise_server(wanted)}
         if known.isdisjoint(meant) and not (own and wanted == IN_CLUSTER_NAME):
             names = listed(sorted(known), wanted) or "none"
+            near = get_close_matches(wanted, sorted(known), n=1)
             yield (
                 f"--cluster {wanted}={context} matches no destination",
-                f"destinations of the applications are: {names}",
+                (f"did you mean {near[0]}? " if near else "")
+                + f"destinations of the applications are: {names}",
             )
 
 

@@ -13,6 +13,8 @@ from datetime import datetime
 from importlib import metadata
 from typing import Literal, Protocol, TypeVar
 
+import orjson
+
 from driftd import __version__
 from driftd.aio import gather_isolated
 from driftd.clock import Clock
@@ -198,13 +200,14 @@ class Doctor:
             rendered += await self._cluster(workspace, declared, target, entries, probe)
         applications = [entry.application for entry in declared.entries]
         where = f" in {found_in(applications)}" if applications and workspace.hub is None else ""
-        lost = applications and not rendered and workspace.hub is None
+        lost = not rendered and workspace.hub is None
+        whose = "these are not yours" if applications else "this is the wrong folder"
         self._say(
             "repository",
             "warn" if lost else "ok",
             f"{counted(len(applications), 'application')}{where}, {rendered} rendered without "
             "errors",
-            f"if these are not yours, {NEXT_STEPS}" if lost else "",
+            f"if {whose}, {NEXT_STEPS}" if lost else "",
         )
         for note in workspace.repositories.notes:
             self._say("repository", "warn", note)
@@ -238,6 +241,7 @@ class Doctor:
                 self._say(area, "warn", f"{version} does not answer: {why}", remedy)
             asked = probe(target)
             await self._clocks(area, asked)
+            self._served(area, desired, view.discovery)
             await self._permissions(area, asked, _needed(desired, view.discovery))
             await self._presence(area, workspace, target, entries, view, desired)
         return sum(one.complete for one in desired)
@@ -281,6 +285,18 @@ class Doctor:
             self._say(area, "warn", text, "synchronise the clocks; ages in reports are off by it")
         else:
             self._say(area, "ok", "its clock agrees with this machine's")
+
+    def _served(self, area: str, desired: Iterable[Desired], discovery: Discovery) -> None:
+        """Kinds that Git declares and the cluster does not have: a check cannot judge them."""
+        unserved = _unserved(desired, discovery)
+        if unserved:
+            self._say(
+                area,
+                "fail",
+                f"{counted(len(unserved), 'declared kind')} not served: {_listing(unserved)}",
+                "install what defines them, correct apiVersion and kind in Git, or name the right "
+                "cluster with --context or --cluster",
+            )
 
     async def _permissions(
         self, area: str, probe: Probe, needed: Mapping[ApiResource, set[str]]
@@ -378,6 +394,26 @@ def _needed(desired: Iterable[Desired], discovery: Discovery) -> dict[ApiResourc
             if kind is not None and kind.listable:
                 needed[kind].add(key.namespace if kind.namespaced else "")
     return needed
+
+
+def _unserved(desired: Iterable[Desired], discovery: Discovery) -> list[str]:
+    """Every declared kind that the cluster neither serves nor gets from a declared definition."""
+    manifests = [manifest for one in desired for manifest in one.manifests]
+    defined = {
+        (spec.get("group"), (spec.get("names") or {}).get("kind"))
+        for manifest in manifests
+        if manifest.key.kind == "CustomResourceDefinition"
+        for spec in [orjson.loads(manifest.body).get("spec") or {}]
+    }
+    return sorted(
+        {
+            f"{manifest.gvk.api_version} {manifest.key.kind}"
+            for manifest in manifests
+            if (manifest.key.group, manifest.key.kind) not in defined
+            and not discovery.failure(manifest.key.group, manifest.version)
+            and discovery.served(manifest.key.group, manifest.version, manifest.key.kind) is None
+        }
+    )
 
 
 def _numbers(version: str) -> tuple[int, ...]:

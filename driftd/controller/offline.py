@@ -313,7 +313,8 @@ def _no_schema(kinds: Iterable[str]) -> ReportCondition:
     return ReportCondition(
         type="SchemaMissing",
         severity=Severity.WARNING,
-        message=f"no schema for {', '.join(sorted(kinds))}; list items are matched as "
-        "managedFields names them, and other spellings of a quantity or time count as different; "
-        "give one by --schema (kubectl get --raw /openapi/v3/apis/GROUP/VERSION)",
+        message=f"no schema for {', '.join(sorted(kinds))}: what the API server fills in by itself "
+        "counts as drift, list items are matched as managedFields names them, and other spellings "
+        "of a quantity or time count as different; give one by --schema "
+        "(kubectl get --raw /openapi/v3/apis/GROUP/VERSION)",
     )

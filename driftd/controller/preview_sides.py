@@ -12,7 +12,7 @@ from driftd.controller.workspace import Progress, Workspace
 from driftd.errors import ConfigError
 from driftd.model.counts import counted
 from driftd.model.preview import PreviewRevision
-from driftd.source.git import GitRepository
+from driftd.source.git import GitRepository, is_expression
 from driftd.source.revision import short_name
 
 WORK_TREE = "work tree"
@@ -53,14 +53,15 @@ async def choose_sides(
         progress(f"note: compared against {target}, the default branch of origin; --against "
                  "names another")  # fmt: skip
     name = options.revision or "HEAD"
-    tip = await repository.resolve(name)
+    tip = await repository.ancestor(name)
     base = await _base(repository, tip, target, progress)
     branch = short_name(target).removeprefix("origin/")
     if not await repository.is_branch(branch):
         branch = default
     followers = frozenset({branch} - {""})
     before = workspace.repositories.at(base, followers=followers)
-    after = workspace.repositories.at(name, worktree=options.worktree, followers=followers)
+    head = tip if is_expression(name) else name
+    after = workspace.repositories.at(head, worktree=options.worktree, followers=followers)
     commit, shown = tip, name
     if options.worktree:
         commit, shown = (await after.homes())[0][0].revision, WORK_TREE
@@ -80,7 +81,7 @@ async def choose_sides(
 
 async def _base(repository: GitRepository, tip: str, target: str, progress: Progress) -> str:
     """Where the change left the branch that it is merged into."""
-    other = await repository.resolve(target)
+    other = await repository.ancestor(target)
     base = await repository.merge_base(tip, other)
     if not base:
         progress(

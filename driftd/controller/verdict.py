@@ -10,6 +10,7 @@ import msgspec
 import orjson
 from msgspec import UNSET, UnsetType
 
+from driftd.applicationset import misspelt
 from driftd.cluster.reader import Listing
 from driftd.controller.desired import Desired
 from driftd.controller.memory import Past
@@ -289,7 +290,10 @@ class Verdict:
         if definition is not None:
             return self._undefined(manifest, definition)
         remedy = "install its CustomResourceDefinition, or correct apiVersion and kind in Git"
-        if gvk.group == "argoproj.io":
+        meant = misspelt.slip({"apiVersion": gvk.api_version, "kind": gvk.kind})
+        if meant:
+            remedy = f"{meant} What it would declare is not looked at"
+        elif gvk.group == "argoproj.io":
             remedy = (
                 "is this the cluster that Argo CD runs in? --context or --cluster names another"
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import re
 import stat
 from pathlib import Path
 
@@ -33,6 +34,9 @@ from driftd.source.url import printable
 NO_REPOSITORY = "NoRepository"
 """The reason of the error about a folder that lies in no repository."""
 _KEPT_TREES = 4
+
+_ANCESTOR = re.compile(r"(?P<name>[^~^]+)(?P<steps>(?:[~^]\d{0,4}){1,9})\Z")
+"""A revision and the way back from it: `main~2`, `HEAD^`."""
 
 
 class GitRepository:
@@ -97,6 +101,17 @@ class GitRepository:
         if is_short_id(revision):
             return await self._commit(revision, revision)
         raise unknown_revision(self.name, revision, await self._refs())
+
+    async def ancestor(self, expression: str) -> str:
+        """The commit id of a revision as people type it: also `main~2`, `HEAD^`.
+
+        Applications cannot name such a revision, so `resolve` does not read it. Raises as that.
+        """
+        found = _ANCESTOR.match(expression)
+        if found is None:
+            return await self.resolve(expression)
+        start = await self.resolve(found["name"])
+        return await self._commit(f"{start}{found['steps']}", expression)
 
     async def _commit(self, name: str, revision: str) -> str:
         try:
@@ -309,3 +324,8 @@ def _is_real_folder(top: Path, folder: str, known: dict[str, bool]) -> bool:
             _is_real_folder(top, parent, known) and full.is_dir() and not full.is_symlink()
         )
     return known[folder]
+
+
+def is_expression(revision: str) -> bool:
+    """Whether a revision is the way back from another one, which only people write."""
+    return _ANCESTOR.match(revision) is not None

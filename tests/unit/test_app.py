@@ -113,7 +113,7 @@ async def test_a_cluster_flag_without_destination(repo: GitRepo, tmp_path: Path)
     options = CheckOptions(repo=repo.path, kubeconfig=file, cluster_map={"onne": "two"})
     with pytest.raises(ConfigError, match="--cluster onne=two matches no destination") as caught:
         await app.catalog(options, progress=told)
-    assert caught.value.hint == "destinations of the applications are: one"
+    assert caught.value.hint == "did you mean one? destinations of the applications are: one"
 
 
 @pytest.mark.parametrize("option", ["kubeconfig", "context", "hub"])

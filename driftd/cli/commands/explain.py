@@ -108,6 +108,11 @@ def asked(application: str, resource: str, path: str) -> tuple[str, str, str]:
         application = rest.strip()
     elif status in set(ResourceStatus):
         application, resource, path = resource, path, ""
+    if resource and "/" not in resource and resource[0].isalpha() and not _is_place(path or "-"):
+        resource, path = f"{resource}/{path}", ""  # as tables have it: Service shop/web
+    kind, _, name = resource.partition(" ")
+    if name and "/" not in kind:
+        resource = f"{kind}/{name.strip()}"
     if resource and not (application.count("/") > 1 and _is_place(resource)):
         return application, resource, path
     if application.count("/") < 2:
@@ -173,7 +178,10 @@ def _reason(resource: ResourceReport) -> str:
 
 
 def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}" + ("" if text.endswith(".") else ".")
+    word = text.partition(" ")[0]
+    if not set(word) & set("./"):  # the name of a field or an annotation stays as it is
+        text = text[:1].upper() + text[1:]
+    return text + ("" if text.endswith(".") else ".")
 
 
 def _origin(resource: ResourceReport) -> str:

@@ -283,11 +283,11 @@ async def test_the_example_repository(sandbox: SandboxPool, tmp_path: Path) -> N
 
 
 async def test_a_misspelt_kind_is_told(sandbox: SandboxPool) -> None:
-    """A document that Argo CD would not see is a warning with its file and place."""
+    """A document that Argo CD would not see is an error with its file and place."""
     text = "apiVersion: argoproj.io/v1alpha1\nkind: Aplication\nmetadata: {name: web}\n"
     catalog = await discover(Tree("t", {"apps/web.yaml": text.encode()}), sandbox)
     (condition,) = catalog.conditions
-    assert condition.severity is Severity.WARNING
+    assert condition.severity is Severity.ERROR
     assert condition.message == (
         "apps/web.yaml, document 1: Aplication web: kind 'Aplication' is none of Argo CD's: "
         "is Application meant?"

@@ -49,11 +49,14 @@ LINE = "shop/deployment.apps/shop/web"
         ((LINE, "/spec/replicas"), ("", LINE, "/spec/replicas")),
         ((LINE, "containers[name=a/b].image"), ("", LINE, "containers[name=a/b].image")),
         (("shop", "deploy/web", "spec"), ("shop", "deploy/web", "spec")),
+        (("shop", "Service", "shop/web"), ("shop", "Service/shop/web", "")),
+        (("shop", "Service shop/web"), ("shop", "Service/shop/web", "")),
+        (("shop", "Service shop/web", "spec.type"), ("shop", "Service/shop/web", "spec.type")),
         (("argocd/prod/shop", "deploy/web"), ("argocd/prod/shop", "deploy/web", "")),
     ],
 )
 def test_a_line_of_names_can_be_pasted(words, meant):
-    """A line of `-o name` is read as it is, quoted or not, and a place may follow it."""
+    """A line of `-o name`, or an object as tables have it, quoted or not; a place may follow."""
     assert asked(*words, *[""] * (3 - len(words))) == meant
 
 

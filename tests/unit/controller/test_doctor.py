@@ -148,6 +148,21 @@ async def test_a_release_without_a_default_table_is_told(world: World) -> None:
     assert remedy
 
 
+async def test_a_kind_that_is_not_served_fails(world: World) -> None:
+    """A check could not judge it, so all is not well: the kind is named, with what to do."""
+    world.repo.write(
+        "apps/shop/gateway.yaml",
+        "apiVersion: gateway.example.com/v1\nkind: Gateway\nmetadata: {name: g}\n",
+    )
+    world.repo.commit()
+    ((area, message, remedy),) = told(await examine(world, Probe()), "fail")
+    assert (area, message) == (
+        "cluster one",
+        "1 declared kind not served: gateway.example.com/v1 Gateway",
+    )
+    assert "--context" in remedy
+
+
 async def test_a_cluster_without_anything_is_asked_about(world: World) -> None:
     """A cluster that has none of the declared objects is one warning with the flag to settle it."""
     world.declare("third")

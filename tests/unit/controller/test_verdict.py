@@ -177,6 +177,15 @@ async def test_another_version_is_served(cluster: MemoryCluster) -> None:
     assert "it serves policy/v1: change apiVersion in Git" in str(found["budget"].reason)
 
 
+async def test_a_misspelt_kind_of_argo_cd(cluster: MemoryCluster) -> None:
+    """A rendered `Aplication` is no sign of a wrong cluster: what is meant is named."""
+    slip = {**BUDGET, "apiVersion": "argoproj.io/v1alpha1", "kind": "Aplication"}
+    found = await judged(cluster, desired(slip))
+    assert found["budget"].status is ResourceStatus.UNKNOWN
+    assert "is Application meant?" in str(found["budget"].reason)
+    assert "--context" not in str(found["budget"].reason)
+
+
 async def test_a_definition_declared_beside_its_objects(cluster: MemoryCluster) -> None:
     """Objects whose definition Git declares too, not yet installed, are Missing like it."""
     definition = {

@@ -54,6 +54,22 @@ async def test_reads_files_links_and_submodules(repo: GitRepo) -> None:
     assert tree.id == repo.git("rev-parse", "HEAD^{tree}").strip()
 
 
+async def test_the_way_back_from_a_revision(repo: GitRepo) -> None:
+    """People may write `main~1` and `HEAD^`; an application's revision is no such expression."""
+    first = repo.head
+    repo.write("count", "1")
+    second = repo.commit("Count")
+    source = GitRepository.open(repo.path)
+    for expression in ("main~1", "HEAD^", "HEAD~", "HEAD^1", "main~0~1", second[:8] + "~1"):
+        assert await source.ancestor(expression) == first, expression
+    assert await source.ancestor("main") == second
+    for wrong in ("main~7", "^main", "HEAD^{tree}", "HEAD~1:a", "main..HEAD"):
+        with pytest.raises(SourceError):
+            await source.ancestor(wrong)
+    with pytest.raises(SourceError):
+        await source.resolve("HEAD~1")
+
+
 async def test_resolves_in_the_order_of_precedence(repo: GitRepo) -> None:
     """A name is a tag before a remote branch before a local branch, then a commit id."""
     commits = [repo.head]
