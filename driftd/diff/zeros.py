@@ -64,6 +64,6 @@ def tells(node: Node, field: str) -> bool:
 
 def says_nothing(node: Node, field: str, value: Json) -> bool:
     """Whether the value that Git declares at `field` of a struct leaves it to the server."""
-    if not node.native or (value != "" and (value != 0 or isinstance(value, bool))):
+    if not node.native or (value not in ("", 0) and value != []) or isinstance(value, bool):
         return False
     return (short(node.ref), field) in table()["unset"]

@@ -76,13 +76,18 @@ class Empties:
             stored = at(back, site.place)
             if is_same(stored, empty):
                 self.kept.add(name)
-                status, back = self._lab.cluster.request("POST", path, put(body, site.place, None))
-                if status == 201 and is_same(at(back, site.place), empty):
+                if is_same(self._unsent(body, site, path), empty):
                     self.printed.add(name)
             elif isinstance(stored, dict) and empty == {}:
-                self.kept.add(name)  # filled with defaults, which go when the struct goes
-            elif stored is not None and type(empty) in (str, int):
+                if self._unsent(body, site, path) is None:
+                    self.kept.add(name)  # filled with defaults, which go when the struct goes
+            elif stored is not None and type(empty) in (str, int, list):
                 self.unset.add(name)
+
+    def _unsent(self, body: Json, site: Site, path: str) -> Json:
+        """What the server stores at a place where nothing was sent."""
+        status, back = self._lab.cluster.request("POST", path, put(body, site.place, None))
+        return at(back, site.place) if status == 201 else None
 
     def table(self) -> dict[str, dict[str, list[str]]]:
         """What was seen, by component."""

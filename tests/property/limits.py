@@ -19,6 +19,7 @@ DERIVED = {
     "sessionAffinityConfig",
     "hostPort",
     "nodePort",
+    "healthCheckNodePort",
     "emptyDir",
 }
 """Fields whose value the server takes from a sibling, or allocates because of it."""

@@ -49,7 +49,7 @@ class Score:
         """One trial."""
         try:
             trial = prepared(seed, lab)
-            complaints = examined(lab, trial)
+            complaints = examined(lab, trial, asked if peers else None)
         except ApiError:
             self.counts["not deployable"] += 1  # a former release that cannot be left again
             return
@@ -59,8 +59,6 @@ class Score:
         if CLEAN in complaints:
             self._complain(CLEAN, trial)
             return
-        if trial.truth and peers:
-            trial.peers = asked(lab, trial)
         self._count(trial, complaints)
         for what in complaints:
             self._complain(what, trial)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -128,8 +128,10 @@ def deployed(lab: Lab, trial: Trial) -> Remembered:
     return looks
 
 
-def examined(lab: Lab, trial: Trial) -> list[str]:
-    """Run one trial; the kinds of complaint about it."""
+def examined(
+    lab: Lab, trial: Trial, ask: Callable[[Lab, Trial], dict[str, str]] | None = None
+) -> list[str]:
+    """Run one trial; the kinds of complaint about it. `ask` asks others about the change."""
     rng = random.Random(trial.seed + 7)  # noqa: S311 - reproducible, not secret
     looks = deployed(lab, trial)
     if trial.found:
@@ -141,6 +143,8 @@ def examined(lab: Lab, trial: Trial) -> list[str]:
     trial.found = looks.look(trial.desired).changes
     trial.alone = looks.alone(trial.desired)
     complaints = list(judged(trial))
+    if trial.truth and ask is not None:
+        trial.peers = ask(lab, trial)
     return complaints + ([] if complaints else taken_back(looks, trial))
 
 
