@@ -207,8 +207,14 @@ class Digester:
             self._key,
             path,
             value,
-            lambda at, one: self._secret(msgspec.json.encode(at).decode(), one),
+            self._told_of,
         )
+
+    def _told_of(self, at: Place, value: Json) -> Json:
+        """What stands for a sensitive value; the names in it are no secret and stay."""
+        if isinstance(value, dict):
+            return {name: self._told_of((*at, name), one) for name, one in value.items()}
+        return self._secret(msgspec.json.encode(at).decode(), value)
 
     def _secret(self, place: str, value: Json) -> int:
         if self._sealer is None:
