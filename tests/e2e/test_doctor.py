@@ -52,11 +52,11 @@ def test_healthy(site: Site) -> None:
 def test_what_is_wrong_is_told_with_its_remedy(site: Site) -> None:
     """A user without rights, and then no repository at all: failures that say what to do."""
     accounts = f"/api/v1/namespaces/{site.namespace}/serviceaccounts"
-    site.cluster.call("POST", accounts, {"metadata": {"name": "nobody"}})
-    token = site.cluster.service_account_token(site.namespace, "nobody")
-    site.cluster.add_user("nobody", token)
+    site.cluster.call("POST", accounts, {"metadata": {"name": "doctored"}})
+    token = site.cluster.service_account_token(site.namespace, "doctored")
+    site.cluster.add_user("doctored", token)
     config = write_kubeconfig(
-        site.home / "nobody", [site.cluster.access("nobody", context=CONTEXT)]
+        site.home / "doctored", [site.cluster.access("doctored", context=CONTEXT)]
     )
     seen = site.run("doctor", f"--kubeconfig={config}", "-o", "json")
     assert seen.exit_code == 2
