@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from driftd.diff import defaults
-from tests.property.trial import CLEAN, FOUND, INVERSE, PATHS, Trial
+from tests.property.trial import CLEAN, FOUND, INVERSE, MANAGER, PATHS, Trial
 from tests.property.truth import related, value_at
 
 DERIVED = {
@@ -120,6 +120,11 @@ def _is_some_default(pointer: str, value: Any) -> bool:
     )
 
 
+def _author_at_another_version(trial: Trial, what: str) -> bool:
+    """Who wrote through another version owns that version's fields, which are none of Git's."""
+    return what == MANAGER and trial.way == "other version"
+
+
 Predicate = Callable[[Trial, str], bool]
 LIMITS: dict[str, Predicate] = {
     "a server-made value was removed": _only_server_values_removed,
@@ -130,6 +135,7 @@ LIMITS: dict[str, Predicate] = {
     "a set was reordered": _set_reordered,
     "left by a former release": _left_by_a_release,
     "tolerations admitted again": _tolerations_admitted_again,
+    "an author at another version": _author_at_another_version,
 }
 """The second argument is the complaint (`CLEAN`, `FOUND`, `PATHS`, `MANAGER`, `INVERSE`)."""
 
