@@ -28,6 +28,7 @@ ELSEWHERE = {
     r"docker (build|run)": "tests/packaging",
     r"driftd demo": "tests/unit/demo",
     r"python -m tests\.perf\.peers": "tests/perf/peers.py",
+    r"python -m tests\.property\.score": "tests/property/test_random_mutations.py",
 }  # fmt: skip
 """Commands that are too long or too large to run here, and what tests them."""
 ILLUSTRATIONS = ("mermaid", "json", "text", "diff", "")
