@@ -6,6 +6,7 @@ Kept in memory alone. A daemon that starts anew compares everything once.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Final
 
@@ -98,6 +99,46 @@ class Unchanged:
     def drop(self, cluster: str, application: str, key: ResourceKey) -> None:
         """Forget an object that is not clean."""
         self._clean.pop((cluster, application, key), None)
+
+
+class Standing:
+    """What stands still of one application, for one look."""
+
+    def __init__(
+        self,
+        unchanged: Unchanged,
+        place: tuple[str, str],
+        context: Context,
+        schema_hashes: Mapping[str, str],
+        kubernetes: str,
+    ) -> None:
+        """`place` is the cluster and the application; `schema_hashes` are by group version."""
+        self._unchanged = unchanged
+        self._place = place
+        self._context = context
+        self._hashes = schema_hashes
+        self._kubernetes = kubernetes
+        self._surroundings: dict[str, bytes] = {}
+
+    def mark(self, manifest: Manifest, live: LiveObject) -> bytes:
+        """The digest of all that the comparison of an object reads. Raises ValueError."""
+        version = manifest.gvk.api_version
+        if version not in self._surroundings:
+            self._surroundings[version] = self._unchanged.surroundings(
+                self._context, self._hashes.get(version, ""), self._kubernetes
+            )
+        return self._unchanged.mark(manifest, live, self._surroundings[version])
+
+    def clean(self, key: ResourceKey, mark: bytes) -> Clean | None:
+        """What the last look left behind of the object, if all that it read is the same."""
+        return self._unchanged.find(*self._place, key, mark)
+
+    def remember(self, key: ResourceKey, clean: Clean | None) -> None:
+        """Keep what was found clean; forget the object if it was not."""
+        if clean is None:
+            self._unchanged.drop(*self._place, key)
+        else:
+            self._unchanged.keep(*self._place, key, clean)
 
 
 def _digest(data: bytes) -> bytes:

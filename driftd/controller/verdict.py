@@ -15,7 +15,7 @@ from driftd.cluster.reader import Listing
 from driftd.controller.desired import Desired
 from driftd.controller.memory import Past
 from driftd.controller.observed import ClusterView, Observation, Tracked
-from driftd.controller.unchanged import Clean, Unchanged
+from driftd.controller.unchanged import Clean, Standing, Unchanged
 from driftd.diff.compare import DEPLOYERS, Comparison, Context, compare
 from driftd.diff.history import History, Moment
 from driftd.diff.mask import Sealer
@@ -117,8 +117,6 @@ class Verdict:
         self._look = look
         self._synced = synced or {}
         self._past = past
-        self._unchanged = unchanged
-        self._surroundings: dict[str, bytes] = {}
         application = desired.entry.application
         self.context = Context(
             deployers=deployers_of(application),
@@ -129,6 +127,11 @@ class Verdict:
             and application.synced_revisions == desired.revisions,
             sealer=look.sealer,
         )
+        self._standing = None
+        if unchanged is not None:
+            place = desired.entry.cluster, application.qualified_name
+            hashes = look.observation.schema_hashes
+            self._standing = Standing(unchanged, place, self.context, hashes, look.view.version)
         self._repositories = tuple(public(s.repo_url) for s in application.spec.all_sources)
         self.deployers: set[str] = set()
         self.live: dict[ResourceKey, LiveObject] = {}
@@ -174,7 +177,7 @@ class Verdict:
             failure = observation.schema_problems.get(gvk.api_version)
             text = failure.message if failure else "the cluster publishes no schema for the kind"
             return self._report(manifest, ResourceStatus.UNKNOWN, text, live=live)
-        mark = self._mark(manifest, live)
+        mark = self._standing.mark(manifest, live) if self._standing else b""
         if self._stands_still(key, live, mark):
             return self._report(manifest, ResourceStatus.SYNCED, "", live=live)
         body = orjson.loads(live.body)
@@ -195,40 +198,17 @@ class Verdict:
         for (path, kind), seal in result.seals.items():
             self.seals[key, path, kind] = seal
         report = self._compared(manifest, live, body, result)
-        if self._unchanged is not None:
-            if report.status is ResourceStatus.SYNCED and not report.changes:
-                self._unchanged.keep(*self._place, key, Clean(mark, result.deployers))
-            else:
-                self._unchanged.drop(*self._place, key)
+        if self._standing is not None:
+            clean = report.status is ResourceStatus.SYNCED and not report.changes
+            self._standing.remember(key, Clean(mark, result.deployers) if clean else None)
         return report
-
-    @property
-    def _place(self) -> tuple[str, str]:
-        """The cluster and the application, as what stands still is remembered by."""
-        entry = self._desired.entry
-        return entry.cluster, entry.application.qualified_name
-
-    def _mark(self, manifest: Manifest, live: LiveObject) -> bytes:
-        """The digest of all that the comparison of an object reads; empty if nobody asks."""
-        if self._unchanged is None:
-            return b""
-        version = manifest.gvk.api_version
-        if version not in self._surroundings:
-            self._surroundings[version] = self._unchanged.surroundings(
-                self.context,
-                self._look.observation.schema_hashes.get(version, ""),
-                self._look.view.version,
-            )
-        return self._unchanged.mark(manifest, live, self._surroundings[version])
 
     def _stands_still(self, key: ResourceKey, live: LiveObject, mark: bytes) -> bool:
         """Whether the last look found the object clean, and all that it read is the same.
 
         Then this look finds it clean too; its history goes on with this look's time.
         """
-        if self._unchanged is None:
-            return False
-        clean = self._unchanged.find(*self._place, key, mark)
+        clean = self._standing.clean(key, mark) if self._standing else None
         if clean is None:
             return False
         if self._past is not None:

@@ -374,7 +374,7 @@ FAILURES = [
     case(syntax_error, "argocd/bad.yaml, document 1", "line 3"),
     case(misspelt_application, "no application matches stedy; declared are: steady, changed"),
     case(misspelt_context, "context 'barex' does not exist in kubeconfig",
-         "; available contexts: bare"),
+         "; did you mean bare? available contexts: bare"),
     case(misspelt_hub, "context 'barex' does not exist in kubeconfig"),
     case(misspelt_cluster, "kubernetes.default.svc=nope: there is no context 'nope' in kubeconfig",
          "; available contexts: bare"),

@@ -48,7 +48,7 @@ def test_a_cluster_without_anything(site: Site) -> None:
     assert [one["status"] for one in seen.report["applications"]] == ["OutOfSync"] * 4
 
     table = " ".join(site.run("check", *flags).stdout.split())
-    assert table.count(f"! ClusterLooksEmpty: {question} {place}") == 1
+    assert table.count(f"* ClusterLooksEmpty: {question} {place}") == 1
 
     doctor = site.run("doctor", *flags)
     assert doctor.exit_code == 0, doctor.stdout
