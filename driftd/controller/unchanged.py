@@ -14,7 +14,7 @@ import msgspec
 
 from driftd.diff.compare import Context
 from driftd.diff.digest import SIZE, ownership_digest, view_digest
-from driftd.diff.trusted import Facts
+from driftd.diff.facts import Facts
 from driftd.model.resource import LiveObject, Manifest, ResourceKey
 
 LIMIT: Final = 500_000

@@ -12,6 +12,7 @@ from msgspec import UNSET
 from driftd.diff import mask
 from driftd.diff.attribute import attribute
 from driftd.diff.extras import Subject
+from driftd.diff.facts import Facts
 from driftd.diff.fields import confirmed
 from driftd.diff.finding import ABSENT, Finding
 from driftd.diff.history import History, Moment
@@ -20,7 +21,6 @@ from driftd.diff.paths import Path, names, pointer, ssa_path, ssa_segments
 from driftd.diff.prepare import LAST_APPLIED, desired_view, last_applied_view, live_view
 from driftd.diff.recall import Recall
 from driftd.diff.schema import ANY_NODE, Node
-from driftd.diff.trusted import Facts
 from driftd.diff.walk import walk
 from driftd.model import places
 from driftd.model.report import Change, ChangeClass, ChangeKind

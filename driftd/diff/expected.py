@@ -80,7 +80,7 @@ def _explained(change: Change, views: Sides, node: Node, said: str, *, whole: bo
         return change  # it would not be there, or the cluster would choose another value each time
     same = live is not ABSENT and scalars.identical(made, live)
     kind = views.key.kind
-    critical = places.is_critical(kind, place) or places.holds_critical(kind, place, live)
+    critical = places.gives_power(kind, place, live)
     keyed = patterns.place_of(str(change.ssa_path))
     shown = mask.shown_at(views.key, keyed, made)
     if change.kind in _DECLARED and change.change_class is ChangeClass.DECLARED:

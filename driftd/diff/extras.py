@@ -132,7 +132,7 @@ class Extras:
             owners,
             path,
             collection=parent.shape is Shape.MAP,
-            kept=parent.shape is Shape.STRUCT and zeros.tells(parent, name),
+            kept=zeros.tells(parent, name),
         )
 
     def item(self, live: Json, owners: Owners, path: Path) -> list[Finding]:
@@ -196,9 +196,7 @@ class Extras:
             # An empty struct that nobody owns is the server's; one that somebody set can mean
             # "everything" (a NetworkPolicy peer's namespaceSelector, catalogue row 35), and so
             # does one that the server would keep, whose owner may have wiped his entry.
-            kept = defaults.short(child.ref) == "v1.LabelSelector" or (
-                parent.shape is Shape.STRUCT and zeros.tells(parent, name)
-            )
+            kept = defaults.short(child.ref) == "v1.LabelSelector" or (zeros.tells(parent, name))
             if owners or kept:
                 return self._leaf(live, owners, path, collection=False, kept=kept)
             self.excuse(path, "an empty struct that nobody owns")
@@ -327,7 +325,7 @@ class Extras:
         recall, kind = self.subject.recall, self.subject.key.kind
         if recall is None or self.subject.strict or not recall.known(path, live):
             return False
-        critical = places.is_critical(kind, place) or places.holds_critical(kind, place, live)
+        critical = places.gives_power(kind, place, live)
         return not critical and place != _REPLICAS
 
     def _injected(self, path: Path, live: Json) -> Finding:
@@ -346,7 +344,7 @@ class Extras:
     ) -> list[Finding]:
         subject = self.subject
         kind = subject.key.kind
-        critical = places.is_critical(kind, place) or places.holds_critical(kind, place, live)
+        critical = places.gives_power(kind, place, live)
         why = trusted.scaling(subject, live) if place == _REPLICAS else None
         if why is not None:
             self.excuse(path, why)
@@ -416,7 +414,7 @@ class Extras:
         self, place: tuple[str, ...], live: Json, foreign: list[Entry]
     ) -> ChangeClass:
         kind, subject = self.subject.key.kind, self.subject
-        if places.is_critical(kind, place) or places.holds_critical(kind, place, live):
+        if places.gives_power(kind, place, live):
             return ChangeClass.UNDECLARED
         if places.is_review(place) and not _is_converted(subject.key, place):
             return ChangeClass.REVIEW

@@ -16,8 +16,6 @@ from typing import Final
 
 import msgspec
 
-from driftd.diff.facts import Bounds as Bounds
-from driftd.diff.facts import Facts as Facts
 from driftd.diff.finding import ABSENT
 from driftd.diff.owners import Entry
 from driftd.diff.relations import RELATIONS, Asked, Except, Judged, Same, equal_except

@@ -229,8 +229,6 @@ class _Walk:
             # and what looks like a struct of empty values may be a map.
             native = node is ANY_NODE and not is_custom(self.subject.key.group)
             return native and (not isinstance(value, dict) or _is_hollow(value))
-        if zeros.goes_with_sibling(node, name):
-            return True
         if zeros.is_kept(node, name):
             return False
         if not isinstance(value, dict):

@@ -16,13 +16,11 @@ from importlib import resources
 from typing import Final
 
 from driftd.diff.defaults import short
-from driftd.diff.schema import Node
+from driftd.diff.schema import Node, Shape
 from driftd.model.resource import Json
 
 _KEPT_BESIDE: Final = frozenset({("v1.Toleration", "tolerationSeconds")})
 """Kept fields that are valid only beside others, so that trying them alone shows nothing."""
-_KEPT_SOMETIMES: Final = frozenset({("v1.ServiceSpec", "sessionAffinityConfig")})
-"""Fields that a sibling makes the server drop, whatever structs they hold."""
 
 
 @lru_cache(maxsize=1)
@@ -46,12 +44,7 @@ def is_kept(node: Node, field: str) -> bool:
     if not node.native:
         return True
     name = (short(node.ref), field)
-    return (name in table()["kept"] and name not in _KEPT_SOMETIMES) or name in _KEPT_BESIDE
-
-
-def goes_with_sibling(node: Node, field: str) -> bool:
-    """Whether the server drops what `field` holds as long as a sibling does not ask for it."""
-    return node.native and (short(node.ref), field) in _KEPT_SOMETIMES
+    return name in table()["kept"] or name in _KEPT_BESIDE
 
 
 def tells(node: Node, field: str) -> bool:
@@ -59,7 +52,11 @@ def tells(node: Node, field: str) -> bool:
 
     A kept one that the server does not print of itself.
     """
-    return is_kept(node, field) and (short(node.ref), field) not in table()["printed"]
+    return (
+        node.shape is Shape.STRUCT
+        and is_kept(node, field)
+        and (short(node.ref), field) not in table()["printed"]
+    )
 
 
 def says_nothing(node: Node, field: str, value: Json) -> bool:

@@ -49,3 +49,8 @@ def is_review(path: Sequence[str]) -> bool:
     if path[0] == "metadata":
         return True
     return path[-1] == RESTART_STAMP
+
+
+def gives_power(kind: str, path: Sequence[str], value: Any) -> bool:
+    """Whether a value at a place is critical: by the place, or by what it holds."""
+    return is_critical(kind, path) or holds_critical(kind, path, value)

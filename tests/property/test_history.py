@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from driftd.diff.facts import Bounds, Facts
 from driftd.diff.mask import Sealer
-from driftd.diff.trusted import Bounds, Facts
 from driftd.model.report import UNSET
 from driftd.model.resource import ResourceKey
 from tests.property.lab import LAST_APPLIED, MANAGERS, MODES, Lab, Mode, named, objects

@@ -17,9 +17,9 @@ from typing import Any
 import yaml
 
 from driftd.diff.compare import Context
+from driftd.diff.facts import Bounds, Facts
 from driftd.diff.owners import item_key, value_key
 from driftd.diff.schema import ANY_NODE, Node, SchemaSet, Shape
-from driftd.diff.trusted import Bounds, Facts
 from driftd.model.resource import GVK, ResourceKey
 from tests.cases.openapi import subset
 from tests.testbed.jsonpatch import patched

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from driftd.diff.compare import Context, compare
-from driftd.diff.trusted import Bounds, Facts
+from driftd.diff.facts import Bounds, Facts
 from driftd.model.report import UNSET
 from tests.unit.diff.objects import (
     CREATED,

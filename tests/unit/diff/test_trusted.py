@@ -7,9 +7,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from driftd.diff.facts import Bounds, Facts
 from driftd.diff.owners import Entry
 from driftd.diff.relations import RELATIONS
-from driftd.diff.trusted import Bounds, Facts, expected_value, rules, trusted_write
+from driftd.diff.trusted import expected_value, rules, trusted_write
 from driftd.model.resource import ResourceKey
 
 WEB = ResourceKey("apps", "Deployment", "shop", "web")

@@ -57,3 +57,16 @@ def test_allocated_port(manager: str, drift: bool) -> None:
         live["metadata"]["managedFields"].append(entry(manager, fields))
     path = "/spec/ports/0/nodePort"
     assert told(changes(service, live)) == ([("modified", "declared", path)] if drift else [])
+
+
+def test_a_struct_that_the_server_drops() -> None:
+    """A Service without session affinity keeps no settings of it, however empty they are."""
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "web", "namespace": "shop"},
+        "spec": {"ports": [{"port": 80}], "sessionAffinityConfig": {"clientIP": {}}},
+    }
+    live = applied(service)
+    del live["spec"]["sessionAffinityConfig"]
+    assert changes(service, live) == ()
