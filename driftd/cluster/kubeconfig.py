@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import msgspec
 
 from driftd.cluster.access import ClusterAccess
 from driftd.errors import ConfigError
-from driftd.model.choices import listed
+from driftd.model.choices import listed, nearest
 
 DEFAULT_PATH = Path(".kube") / "config"
 PATH_FIELDS = {
@@ -70,20 +69,24 @@ class Kubeconfig(msgspec.Struct, frozen=True):
                 return context
         raise ConfigError(
             f"context {wanted!r} does not exist in kubeconfig ({where})",
-            hint=_near(wanted, self.contexts) + available(self.contexts, wanted),
+            hint=nearest(self._names, wanted) + available(self.contexts, wanted),
         )
 
     def require(self, name: str, flag: str) -> None:
         """Raise ConfigError unless there is a context `name`; `flag` is what asks for it."""
         if self.problem:
             raise ConfigError(f"{flag}: {self.problem}", hint=OTHER_FILE)
-        if any(one.name == name for one in self.contexts):
+        if name in self._names:
             return
         raise ConfigError(
             f"{flag}: there is no context {name!r} in kubeconfig ({', '.join(self.files)})",
             reason="UnknownCluster",
-            hint=_near(name, self.contexts) + available(self.contexts, name),
+            hint=nearest(self._names, name) + available(self.contexts, name),
         )
+
+    @property
+    def _names(self) -> list[str]:
+        return [context.name for context in self.contexts]
 
     @property
     def problem(self) -> str:
@@ -238,9 +241,3 @@ def _absolute(kind: str, entry: dict[str, Any], file: Path) -> dict[str, Any]:
     if isinstance(plugin, dict) and os.sep in str(plugin.get("command") or ""):
         result["exec"] = {**plugin, "command": str(folder / str(plugin["command"]))}
     return result
-
-
-def _near(name: str, contexts: Iterable[KubeContext]) -> str:
-    """`did you mean prod-eu1? `, if a context has nearly that name."""
-    near = get_close_matches(name, [one.name for one in contexts], n=1)
-    return f"did you mean {near[0]}? " if near else ""

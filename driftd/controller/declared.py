@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 
 from driftd.cluster.access import IN_CLUSTER_NAME
 from driftd.cluster.destinations import (
@@ -22,7 +21,7 @@ from driftd.controller.options import CheckOptions
 from driftd.controller.workspace import Progress, Workspace
 from driftd.errors import ConfigError, DriftdError
 from driftd.model.application import Application, Destination
-from driftd.model.choices import listed
+from driftd.model.choices import listed, nearest
 from driftd.model.condition import Condition, Severity
 from driftd.model.project import PERMISSIVE, AppProject
 from driftd.policy.customizations import Customizations
@@ -226,11 +225,9 @@ def unmatched_clusters(options: CheckOptions, *declared: Declared) -> Iterator[t
         meant = {wanted, normalise_server(wanted)}
         if known.isdisjoint(meant) and not (own and wanted == IN_CLUSTER_NAME):
             names = listed(sorted(known), wanted) or "none"
-            near = get_close_matches(wanted, sorted(known), n=1)
             yield (
                 f"--cluster {wanted}={context} matches no destination",
-                (f"did you mean {near[0]}? " if near else "")
-                + f"destinations of the applications are: {names}",
+                f"{nearest(sorted(known), wanted)}destinations of the applications are: {names}",
             )
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
+import orjson
 
 from driftd.cluster.reader import Discovery
 from driftd.controller.declared import Entry
@@ -144,3 +145,14 @@ async def _render(
     )
     revisions = tuple(source.revision for source in resolution.sources)
     return rendered, revisions, list(resolution.conditions)
+
+
+def definitions(manifests: Iterable[Manifest]) -> dict[tuple[str, str], Manifest]:
+    """The CustomResourceDefinitions among manifests, by the group and kind that they define."""
+    found: dict[tuple[str, str], Manifest] = {}
+    for manifest in manifests:
+        if manifest.key.kind == "CustomResourceDefinition":
+            spec = orjson.loads(manifest.body).get("spec") or {}
+            kind = str((spec.get("names") or {}).get("kind"))
+            found.setdefault((str(spec.get("group")), kind), manifest)
+    return found

@@ -13,8 +13,6 @@ from datetime import datetime
 from importlib import metadata
 from typing import Literal, Protocol, TypeVar
 
-import orjson
-
 from driftd import __version__
 from driftd.aio import gather_isolated
 from driftd.clock import Clock
@@ -25,7 +23,7 @@ from driftd.cluster.kubeconfig import OTHER_FILE, Kubeconfig
 from driftd.cluster.reader import ApiResource, Discovery
 from driftd.controller.bearings import NEXT_STEPS, found_in
 from driftd.controller.declared import Declared, Entry, declare
-from driftd.controller.desired import Desired, desired_state
+from driftd.controller.desired import Desired, definitions, desired_state
 from driftd.controller.emptiness import place_of, presence_of, remedy
 from driftd.controller.observed import ClusterView, view_cluster
 from driftd.controller.options import CheckOptions
@@ -399,12 +397,7 @@ def _needed(desired: Iterable[Desired], discovery: Discovery) -> dict[ApiResourc
 def _unserved(desired: Iterable[Desired], discovery: Discovery) -> list[str]:
     """Every declared kind that the cluster neither serves nor gets from a declared definition."""
     manifests = [manifest for one in desired for manifest in one.manifests]
-    defined = {
-        (spec.get("group"), (spec.get("names") or {}).get("kind"))
-        for manifest in manifests
-        if manifest.key.kind == "CustomResourceDefinition"
-        for spec in [orjson.loads(manifest.body).get("spec") or {}]
-    }
+    defined = definitions(manifests)
     return sorted(
         {
             f"{manifest.gvk.api_version} {manifest.key.kind}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -12,7 +13,7 @@ from msgspec import UNSET, UnsetType
 
 from driftd.applicationset import misspelt
 from driftd.cluster.reader import Listing
-from driftd.controller.desired import Desired
+from driftd.controller.desired import Desired, definitions
 from driftd.controller.memory import Past
 from driftd.controller.observed import ClusterView, Observation, Tracked
 from driftd.controller.unchanged import Clean, Standing, Unchanged
@@ -266,7 +267,7 @@ class Verdict:
                 f"it serves {other.group_version}: change apiVersion in Git"
             )
             return self._report(manifest, ResourceStatus.UNKNOWN, text)
-        definition = self._definition(gvk)
+        definition = self._definitions.get((gvk.group, gvk.kind))
         if definition is not None:
             return self._undefined(manifest, definition)
         remedy = "install its CustomResourceDefinition, or correct apiVersion and kind in Git"
@@ -280,16 +281,9 @@ class Verdict:
         text = f"the cluster does not serve {gvk.api_version} {key.kind}; {remedy}"
         return self._report(manifest, ResourceStatus.UNKNOWN, text)
 
-    def _definition(self, gvk: GVK) -> Manifest | None:
-        """The CustomResourceDefinition of a kind, if the application declares it."""
-        for manifest in self._desired.manifests:
-            if manifest.key.kind != "CustomResourceDefinition":
-                continue
-            spec = orjson.loads(manifest.body).get("spec") or {}
-            names = spec.get("names") or {}
-            if spec.get("group") == gvk.group and names.get("kind") == gvk.kind:
-                return manifest
-        return None
+    @cached_property
+    def _definitions(self) -> dict[tuple[str, str], Manifest]:
+        return definitions(self._desired.manifests)
 
     def _undefined(self, manifest: Manifest, definition: Manifest) -> ResourceReport:
         """An object whose kind is not served: Missing only if its definition is seen to be."""

@@ -51,12 +51,9 @@ def help_command(ctx: click.Context, topic: str | None) -> int:
 
 
 def _unknown(topic: str) -> ConfigError:
-    import difflib
-
     from driftd.cli.main import COMMANDS
     from driftd.cli.topic_pages import TOPICS
+    from driftd.model.choices import nearest
 
-    names = [*TOPICS, *COMMANDS]
-    near = difflib.get_close_matches(topic.lower(), names, n=1)
-    hint = (f"did you mean {near[0]}? " if near else "") + f"topics: {', '.join(TOPICS)}"
+    hint = f"{nearest([*TOPICS, *COMMANDS], topic.lower())}topics: {', '.join(TOPICS)}"
     return ConfigError(f"there is no help topic {topic!r}", hint=hint)
