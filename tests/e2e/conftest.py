@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.site import URL, Site, deploy, plant
+from tests.e2e.site import Site, planted
 from tests.testbed.cluster import ControlPlane
 from tests.testbed.gitrepo import GitRepo
 
@@ -17,12 +17,7 @@ def good_applications(
     api_server: ControlPlane, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[str, GitRepo]:
     """A namespace with the good applications, and the repository that declares them."""
-    namespace = api_server.create_namespace("bad-input")
-    repo = GitRepo(tmp_path_factory.mktemp("bad-input") / "gitops")
-    repo.set_remote(URL)
-    plant(repo, namespace)
-    deploy(api_server, namespace)
-    return namespace, repo
+    return planted(api_server, tmp_path_factory.mktemp("bad-input"), "bad-input")
 
 
 @pytest.fixture

@@ -127,6 +127,16 @@ def plant(repo: GitRepo, namespace: str) -> None:
     repo.commit("Declare the good applications")
 
 
+def planted(cluster: ControlPlane, folder: Path, prefix: str) -> tuple[str, GitRepo]:
+    """A fresh namespace with the good applications, and the repository that declares them."""
+    namespace = cluster.create_namespace(prefix)
+    repo = GitRepo(folder / "gitops")
+    repo.set_remote(URL)
+    plant(repo, namespace)
+    deploy(cluster, namespace)
+    return namespace, repo
+
+
 def deploy(cluster: ControlPlane, namespace: str) -> None:
     """Deploy the good applications and change one object by hand."""
     for path in ("apps/steady/configmap.yaml", "apps/changed/configmap.yaml"):

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.site import URL, Seen, Site, application, deploy, plant
+from tests.e2e.site import URL, Seen, Site, application, planted
 from tests.testbed.cluster import ControlPlane
 from tests.testbed.gitrepo import GitRepo
 from tests.testbed.kubeconfig import write_kubeconfig
@@ -410,12 +410,7 @@ def ground(
     api_server: ControlPlane, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[str, GitRepo]:
     """A namespace with the good applications, and the repository that declares them."""
-    namespace = api_server.create_namespace("inference")
-    repo = GitRepo(tmp_path_factory.mktemp("inference") / "gitops")
-    repo.set_remote(URL)
-    plant(repo, namespace)
-    deploy(api_server, namespace)
-    return namespace, repo
+    return planted(api_server, tmp_path_factory.mktemp("inference"), "inference")
 
 
 @pytest.fixture

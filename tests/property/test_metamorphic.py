@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests.property.histories import merged
 from tests.property.lab import Lab
 from tests.property.trial import Trial, base_of, change, deployed, prepared
 from tests.testbed.client import ApiError
@@ -82,15 +83,6 @@ def _as_string_data(body: Json, _: random.Random) -> Json:
     return told
 
 
-def _with_defaults(body: Json, live: Json) -> Json:
-    """Git's object with every field that the server filled in beside declared ones."""
-    if isinstance(body, dict) and isinstance(live, dict):
-        return {**live, **{name: _with_defaults(v, live.get(name)) for name, v in body.items()}}
-    if isinstance(body, list) and isinstance(live, list) and len(body) == len(live):
-        return [_with_defaults(*pair) for pair in zip(body, live, strict=True)]
-    return body
-
-
 SAME: dict[str, Callable[[Json, random.Random], Json]] = {
     "other order": _shuffled,
     "other quantities": _other_quantities,
@@ -138,7 +130,7 @@ def test_the_same_said_otherwise(lab: Lab) -> None:
 def test_defaults_in_git(lab: Lab) -> None:
     """Git may write down every default: the object stays clean."""
     for trial in trials(lab, SEED + 10_000):
-        full = _with_defaults(trial.desired, lab.live(trial.desired))
+        full = merged(lab.live(trial.desired), trial.desired)
         full["metadata"] = trial.desired["metadata"]
         assert told(lab, full) == set(), str(trial)
 
