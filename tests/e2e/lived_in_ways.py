@@ -154,7 +154,7 @@ class Hand:
         )
         if done.returncode != 0:
             raise RuntimeError(f"helm {verb[0]} exited {done.returncode}: {done.stderr}")
-        self.present = release.objects
+        self._deployed(release)
 
     def forget_managers(self) -> None:
         """Leave the objects as clusters from before `managedFields` have them."""
@@ -179,7 +179,14 @@ class Hand:
         for name, one in self.present.items():
             if name not in release.objects:
                 self.cluster.call("DELETE", self.api.path(target(one, self.cluster)))
+        self._deployed(release)
+
+    def _deployed(self, release: Release) -> None:
+        """The release is there, with its claims bound: only a bound claim's request may change."""
         self.present = release.objects
+        for one in release.objects.values():
+            if one["kind"] == "PersistentVolumeClaim":
+                self.cluster.wait_for(self.api.path(target(one, self.cluster)), _bound)
 
     def _kubectl(self, verb: str, documents: list[Json], *flags: str) -> None:
         self.cluster.kubectl(verb, *flags, "-f", "-", input=text(documents), timeout=120)
@@ -194,6 +201,10 @@ def _usable(document: Json) -> bool:
         return True
     conditions = document.get("status", {}).get("conditions") or ()
     return any(one["type"] == "Established" and one["status"] == "True" for one in conditions)
+
+
+def _bound(document: Json) -> bool:
+    return document.get("status", {}).get("phase") == "Bound"
 
 
 def chart_files(way: str, release: Release) -> Mapping[str, str]:
