@@ -24,7 +24,6 @@ from driftd.cluster.transport import EXEC_TIMEOUT, TransportOptions
 from driftd.controller import check as controller
 from driftd.controller.bearings import NEXT_STEPS
 from driftd.controller.declared import Declared, declare, refuse_unmatched
-from driftd.controller.desired import Desired
 from driftd.controller.options import CheckOptions
 from driftd.controller.severities import load_severities
 from driftd.controller.workspace import OpenOracle, OracleMemory, Progress, Workspace
@@ -43,6 +42,7 @@ if TYPE_CHECKING:
 
     from driftd.controller.doctor import DoctorReport
     from driftd.controller.explain import Explanation, Question
+    from driftd.controller.manifests import Shown
     from driftd.controller.reconciler import ReadHub
     from driftd.controller.summary import SweepSummary
     from driftd.model.preview import PreviewReport
@@ -137,10 +137,16 @@ async def doctor(options: CheckOptions, *, progress: Progress, clock: Clock) -> 
     return work.report()
 
 
-async def render(options: CheckOptions, *, progress: Progress) -> list[Desired]:
-    """What Git declares for the chosen applications."""
+async def render(
+    options: CheckOptions, *, progress: Progress, kube_version: str = "", trace: bool = False
+) -> list[Shown]:
+    """What Git declares for the chosen applications, with the files behind it if `trace`."""
+    from driftd.controller.manifests import manifests
+
     async with open_workspace(options, progress) as workspace:
-        return await controller.render(workspace, options, progress=progress)
+        return await manifests(
+            workspace, options, progress=progress, kube_version=kube_version, trace=trace
+        )
 
 
 async def catalog(options: CheckOptions, *, progress: Progress) -> Declared:

@@ -18,9 +18,9 @@ Result = TypeVar("Result")
 if TYPE_CHECKING:
     from driftd.cli.progress import Narrator
     from driftd.controller.declared import Declared
-    from driftd.controller.desired import Desired
     from driftd.controller.doctor import DoctorReport
     from driftd.controller.explain import Explanation
+    from driftd.controller.manifests import Shown
     from driftd.controller.summary import SweepSummary
     from driftd.model.preview import PreviewReport
     from driftd.model.report import DiffReport, DriftReport
@@ -92,12 +92,15 @@ def doctor(options: Mapping[str, Any], narrator: Narrator) -> DoctorReport:
     return _run(app.doctor(CheckOptions(**options), progress=narrator, clock=SystemClock()))
 
 
-def render(options: Mapping[str, Any], narrator: Narrator) -> Sequence[Desired]:
-    """What Git declares for the chosen applications."""
+def render(
+    options: Mapping[str, Any], narrator: Narrator, *, kube_version: str, trace: bool
+) -> Sequence[Shown]:
+    """What Git declares for the chosen applications, with the files behind it if `trace`."""
     from driftd import app
     from driftd.controller.options import CheckOptions
 
-    return _run(app.render(CheckOptions(**options), progress=narrator))
+    chosen = CheckOptions(**options)
+    return _run(app.render(chosen, progress=narrator, kube_version=kube_version, trace=trace))
 
 
 def catalog(options: Mapping[str, Any], narrator: Narrator) -> Declared:

@@ -390,37 +390,3 @@ def summarise(applications: Sequence[ApplicationReport]) -> Summary:
         resources=dict(sorted(resources.items())),
         changes=dict(sorted(changes.items())),
     )
-
-
-async def render(
-    workspace: Workspace, options: CheckOptions, *, progress: Progress
-) -> list[Desired]:
-    """What Git declares for the chosen applications, rendered for their clusters."""
-    declared = await declare(workspace, options, progress)
-    refuse_unmatched(options, progress, declared)
-    rendered = []
-    for entry in declared.entries:
-        view: ClusterView | None = None
-        if entry.target is not None:
-            try:
-                view = await view_cluster(workspace.clusters.open(entry.target))
-            except ConfigError:
-                view = None
-        if view is not None and view.problem is not None:
-            progress(f"note: rendered without the cluster's APIs: {view.problem}")
-        if entry.target is None:
-            # Manifests need no cluster; what is wrong with the destination is no failure here.
-            for condition in entry.conditions:
-                progress(f"note: {entry.application.name}: {condition.message}")
-            entry = replace(entry, conditions=())
-        rendered.append(
-            await desired_state(
-                workspace,
-                entry,
-                view.discovery if view else None,
-                urls=declared.urls,
-                kube_version=view.version if view else "",
-                forced=True,
-            )
-        )
-    return rendered

@@ -66,8 +66,8 @@ async def test_render_without_kubeconfig(repo: GitRepo) -> None:
     """Rendering needs no cluster: without any kubeconfig there are the objects, and a note why."""
     notes: list[str] = []
     (found,) = await app.render(CheckOptions(repo=repo.path), progress=notes.append)
-    assert [one.key.name for one in found.manifests] == ["settings"]
-    assert found.conditions == ()
+    assert [one.key.name for one in found.desired.manifests] == ["settings"]
+    assert found.desired.conditions == ()
     (note,) = [text for text in notes if text.startswith("note: shop: ")]
     assert "no destination has a context" in note
     assert "kubeconfig" in note

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,22 +12,52 @@ from driftd.cli import calls, completing, formats, options
 from driftd.model import sensitive
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from driftd.controller.manifests import Shown
     from driftd.model.resource import Manifest
+
+_VERSION = re.compile(r"v?(\d+\.\d+(?:\.\d+)?)")
+
+
+def _version(_context: click.Context, _flag: click.Parameter, value: str | None) -> str:
+    if not value:
+        return ""
+    found = _VERSION.fullmatch(value)
+    if found is None:
+        raise click.BadParameter(f"{value!r} is not a version such as 1.35 or v1.35.2")
+    return f"v{found[1]}" if found[1].count(".") == 2 else f"v{found[1]}.0"
 
 
 @click.command("render", short_help="Print an application's manifests as Git declares them.")
 @click.argument("application", metavar="APP", shell_complete=completing.application_names)
+@options.flag(
+    "--trace/--no-trace",
+    default=False,
+    help="Also tell, for each object, the source and the lines of Git that set its fields: base, "
+    "overlay, patch. Of a chart the template alone is known.",
+)
+@options.flag(
+    "--kube-version",
+    metavar="VERSION",
+    callback=_version,
+    help="The Kubernetes version that charts are told, instead of the cluster's.",
+)
 @options.repository_flags
 @options.cluster_flags
 @options.output_format("yaml", "json", "name")
 @options.output_flags
-def render_command(application: str, output: str, **flags: Any) -> int:
+def render_command(
+    application: str, output: str, *, trace: bool, kube_version: str, **flags: Any
+) -> int:
     """Print the manifests of APP (a name or glob) as its sources render them, namespaces resolved.
 
-    Hooks are included, although they are never compared.
+    Hooks are included and marked, although they are never compared.
 
     Values of Secrets, and at places that --sensitive names, are masked, so that a pipeline's log
     never holds one.
+
+    Exit codes: 0 everything rendered; 2 something did not, or an error happened.
     """
     from driftd.cli import conditions
     from driftd.cli.progress import Narrator
@@ -35,35 +65,127 @@ def render_command(application: str, output: str, **flags: Any) -> int:
     chosen = options.look_options(flags, names=(application,))
     narrator = Narrator(quiet=flags["quiet"], verbose=flags["verbose"])
     try:
-        rendered = calls.render(chosen, narrator)
+        shown = calls.render(chosen, narrator, kube_version=kube_version, trace=trace)
     finally:
         narrator.close()
-    manifests = [item for one in rendered for item in (*one.manifests, *one.not_compared)]
     if output == "name":
-        sys.stdout.writelines(f"{_name(manifest)}\n" for manifest in manifests)
+        _write_names(shown, trace=trace)
     elif output == "json":
-        items = [_document(manifest) for manifest in manifests]
-        formats.write_json({"apiVersion": "v1", "kind": "List", "items": items})
+        _write_list(shown, trace=trace)
     else:
-        _write_stream(manifests)
+        _write_stream(shown, trace=trace)
     return conditions.tell(
-        (one.entry.application.name, condition) for one in rendered for condition in one.conditions
+        (one.desired.entry.application.name, condition)
+        for one in shown
+        for condition in one.desired.conditions
     )
 
 
-def _write_stream(manifests: Sequence[Manifest]) -> None:
+def _objects(shown: Sequence[Shown]) -> Iterator[tuple[Shown, Manifest, str]]:
+    """Every object with its application and why it is never compared (empty if it is)."""
+    from driftd.controller.manifests import why_not_compared
+
+    for one in shown:
+        for manifest in one.desired.manifests:
+            yield one, manifest, manifest.unchecked.reason if manifest.unchecked else ""
+        for manifest in one.desired.not_compared:
+            yield one, manifest, why_not_compared(manifest)
+
+
+def _write_names(shown: Sequence[Shown], *, trace: bool) -> None:
+    for _, manifest, _ in _objects(shown):
+        place = f"  {_file(manifest)}" if trace and manifest.origin.file else ""
+        sys.stdout.write(f"{_name(manifest)}{place}\n")
+
+
+def _write_list(shown: Sequence[Shown], *, trace: bool) -> None:
+    from driftd.source.url import printable
+
+    if not trace:
+        items = [_document(manifest) for _, manifest, _ in _objects(shown)]
+        formats.write_json({"apiVersion": "v1", "kind": "List", "items": items})
+        return
+    traced = []
+    for one, manifest, reason in _objects(shown):
+        item: dict[str, Any] = {"application": one.desired.entry.application.name}
+        source = one.sources.get(manifest.origin.source)
+        if source is not None:
+            item["source"] = {
+                "index": manifest.origin.source,
+                "repoURL": printable(source.repo_url),
+                "revision": source.revision,
+                "path": source.path,
+            }
+        origin = manifest.origin
+        if origin.file:
+            item["origin"] = {"file": origin.file} | ({"line": origin.line} if origin.line else {})
+        places = one.places.get(manifest.key, ())
+        item["setBy"] = [{"file": place.file, "line": place.line} for place in places]
+        if reason:
+            item["notCompared"] = reason
+        traced.append({**item, "object": _document(manifest)})
+    formats.write_json({"apiVersion": "driftd.io/v1", "kind": "RenderTrace", "items": traced})
+
+
+def _write_stream(shown: Sequence[Shown], *, trace: bool) -> None:
     from driftd.cli.terminal import printable
 
-    for manifest in manifests:
-        origin = manifest.origin.file
-        sys.stdout.write(f"---\n# Source: {printable(origin)}\n" if origin else "---\n")
+    for one, manifest, reason in _objects(shown):
+        comments = [f"Source: {_file(manifest, line=trace)}"] if manifest.origin.file else []
+        if trace:
+            comments += _traced(one, manifest)
+        if reason:
+            comments.append(f"Not compared: {reason}")
+        sys.stdout.write("---\n")
+        sys.stdout.writelines(f"# {printable(text)}\n" for text in comments)
         formats.write_yaml(_document(manifest))
+
+
+def _traced(one: Shown, manifest: Manifest) -> Iterator[str]:
+    from driftd.source.url import printable
+
+    source = one.sources.get(manifest.origin.source)
+    if source is not None:
+        number = f" {manifest.origin.source + 1}" if len(one.sources) > 1 else ""
+        yield (
+            f"Application source{number}: {source.path} of {printable(source.repo_url)} at "
+            f"{_short(source.revision)}"
+        )
+    files: dict[str, list[int]] = {}
+    for place in one.places.get(manifest.key, ()):
+        files.setdefault(place.file, []).append(place.line)
+    for file, lines in files.items():
+        yield f"Set by: {file}:{_ranges(lines)}"
+
+
+def _short(revision: str) -> str:
+    commit, dash, rest = revision.partition("-")
+    return f"{commit[:12]}{dash}{rest}"
+
+
+def _ranges(lines: Sequence[int]) -> str:
+    """Sorted line numbers as people write them: `3-7,12`."""
+    runs: list[list[int]] = []
+    for line in lines:
+        if runs and line == runs[-1][-1] + 1:
+            runs[-1][1:] = [line]
+        else:
+            runs.append([line])
+    return ",".join("-".join(map(str, run)) for run in runs)
+
+
+def _file(manifest: Manifest, *, line: bool = True) -> str:
+    origin = manifest.origin
+    return f"{origin.file}:{origin.line}" if line and origin.line else origin.file
 
 
 def _document(manifest: Manifest) -> dict[str, Any]:
     import orjson
 
-    document: dict[str, Any] = orjson.loads(manifest.body)
+    body: dict[str, Any] = orjson.loads(manifest.body)
+    # The manifest is canonical, its keys sorted; people look for these first.
+    first = ("apiVersion", "kind", "metadata")
+    document = dict(sorted(body.items(), key=lambda item: (item[0] not in first, item[0])))
     annotations = (document.get("metadata") or {}).get("annotations")
     if isinstance(annotations, dict):
         annotations.pop(sensitive.LAST_APPLIED, None)

@@ -9,20 +9,24 @@ import yaml
 from driftd.cli import calls
 from driftd.controller.declared import Entry
 from driftd.controller.desired import Desired
+from driftd.controller.manifests import Shown, TracedSource
 from driftd.model.application import Application, ApplicationSpec, Destination
 from driftd.model.condition import Condition
 from driftd.model.resource import Manifest, Origin, ResourceKey
+from driftd.sandbox.results import Place
 
 
-def _manifest(kind, name, body, *, group="", file="", namespace="team"):
+def _manifest(kind, name, body, *, group="", file="", namespace="team", hook=""):
     document = {
         "apiVersion": f"{group}/v1" if group else "v1",
         "kind": kind,
         "metadata": {"name": name, "namespace": namespace},
         **body,
     }
+    if hook:
+        document["metadata"]["annotations"] = {"argocd.argoproj.io/hook": hook}
     key = ResourceKey(group=group, kind=kind, namespace=namespace, name=name)
-    origin = Origin(source=0, file=file)
+    origin = Origin(source=0, file=file, line=7 if file else 0)
     return Manifest(key=key, version="v1", body=orjson.dumps(document), origin=origin)
 
 
@@ -36,8 +40,8 @@ def rendered(monkeypatch):
     """What the application `app1` renders to; the application asked for is recorded."""
     asked = []
 
-    def render(options, narrator):
-        asked.append(options["applications"])
+    def render(options, narrator, *, kube_version, trace):
+        asked.append(kube_version or options["applications"])
         manifests = (
             _manifest("ConfigMap", "settings", {"data": {"level": "yes"}}, file="apps/app1/c.yaml"),
             _manifest(
@@ -47,11 +51,21 @@ def rendered(monkeypatch):
             ),
             _manifest("Deployment", "app1", {"spec": {"replicas": 2}}, group="apps"),
         )
-        hook = _manifest("Job", "migrate", {}, group="batch")
+        hook = _manifest("Job", "migrate", {}, group="batch", hook="PreSync")
         problem = () if options["revision"] != "broken" else (Condition("RenderError", "no chart"),)
-        return [
-            Desired(entry=_entry(), manifests=manifests, not_compared=(hook,), conditions=problem)
-        ]
+        desired = Desired(
+            entry=_entry(), manifests=manifests, not_compared=(hook,), conditions=problem
+        )
+        if not trace:
+            return [Shown(desired=desired, sources={}, places={})]
+        source = TracedSource(
+            repo_url="https://bot:hunter2@git.example/gitops.git",
+            revision="ab" * 20,
+            path="apps/app1",
+        )
+        lines = (("apps/app1/c.yaml", 8), ("apps/app1/c.yaml", 9), ("apps/app1/c.yaml", 12))
+        places = tuple(Place(file, line) for file, line in (*lines, ("overlay/patch.yaml", 3)))
+        return [Shown(desired=desired, sources={0: source}, places={manifests[0].key: places})]
 
     monkeypatch.setattr(calls, "render", render)
     return asked
@@ -109,3 +123,42 @@ def test_problems_are_told(driftd):
     assert result.exit_code == 2
     assert result.stderr == "error: app1: RenderError: no chart\n"
     assert "configmap/team/settings" in result.stdout
+
+
+def test_trace(driftd, golden):
+    """`--trace` tells the source, the lines that set fields, and no credential of the URL."""
+    result = driftd("render", "app1", "--trace")
+    assert "hunter2" not in result.stdout
+    assert len(list(yaml.safe_load_all(result.stdout))) == 4
+    golden.check("render-trace.txt", result.stdout)
+
+
+def test_trace_as_json(driftd):
+    """`--trace -o json` is a list of objects with their origin; hooks say why they do not count."""
+    document = json.loads(driftd("render", "app1", "--trace", "-o", "json").stdout)
+    assert document["kind"] == "RenderTrace"
+    first, *_, hook = document["items"]
+    assert first["origin"] == {"file": "apps/app1/c.yaml", "line": 7}
+    assert first["setBy"][-1] == {"file": "overlay/patch.yaml", "line": 3}
+    assert "hunter2" not in json.dumps(document)
+    assert (hook["notCompared"], hook["object"]["kind"]) == ("hook PreSync", "Job")
+
+
+def test_trace_of_names(driftd):
+    """`--trace -o name` adds the file and line where the object is declared."""
+    lines = driftd("render", "app1", "--trace", "-o", "name").stdout.splitlines()
+    assert lines[:2] == ["configmap/team/settings  apps/app1/c.yaml:7", "secret/team/database"]
+
+
+@pytest.mark.parametrize(("given", "told"), [("1.31", "v1.31.0"), ("v1.31.4", "v1.31.4")])
+def test_kube_version(driftd, rendered, given, told):
+    """`--kube-version` reaches the renderer as charts know versions."""
+    assert driftd("render", "app1", "--kube-version", given).exit_code == 0
+    assert rendered == [told]
+
+
+def test_kube_version_must_be_one(driftd, rendered):
+    """What is no version is a usage error that shows one."""
+    result = driftd("render", "app1", "--kube-version", "latest")
+    assert (result.exit_code, rendered) == (2, [])
+    assert "is not a version such as 1.35" in result.stderr
