@@ -10,8 +10,9 @@ import pytest
 
 from driftd.cluster.hub import Hub
 from driftd.controller import check as module
-from driftd.controller.check import check, render
+from driftd.controller.check import check
 from driftd.controller.declared import declare
+from driftd.controller.manifests import manifests
 from driftd.controller.options import CheckOptions
 from driftd.errors import ConfigError, Unreachable
 from driftd.model.condition import Condition
@@ -223,7 +224,8 @@ async def test_render_needs_no_cluster(world: World) -> None:
     """A preview renders without the cluster, and says that it did."""
     world.clusters.one.down = Unreachable("cluster one: timed out")
     world.workspace.repositories.forget()
-    found = await render(world.workspace, CheckOptions(), progress=world.progress)
+    shown = await manifests(world.workspace, CheckOptions(), progress=world.progress)
+    found = [one.desired for one in shown]
     assert [one.manifests[0].key.name for one in found] == ["kept", "shop"]
     assert "note: rendered without the cluster's APIs: cluster one: timed out" in world.told
 
