@@ -29,7 +29,11 @@ from driftd.controller.severities import load_severities
 from driftd.controller.workspace import OpenOracle, OracleMemory, Progress, Workspace
 from driftd.errors import ConfigError, SourceError
 from driftd.model.report import DriftReport
+from driftd.model.repository import AccessTable
 from driftd.sandbox.pool import SandboxPool
+from driftd.settings.access import access_table, load_access
+from driftd.source.charts import Charts
+from driftd.source.egress import Egress
 from driftd.source.git import NO_REPOSITORY
 from driftd.source.mirror import GitCredential, GitMirror
 from driftd.source.repositories import Home, Repositories, Repository
@@ -60,7 +64,8 @@ async def open_workspace(options: CheckOptions, progress: Progress) -> AsyncIter
         kubeconfig, problem = _with_flags(options)
         registry = await stack.enter_async_context(_registry(options))
         hub = await _hub(options, kubeconfig, registry, progress)
-        repositories = await _repositories(options, hub)
+        charts = await _charts(stack, sandbox, _access(options, hub))
+        repositories = await _repositories(options, hub, charts)
         opened = _workspace(repositories, sandbox, registry, kubeconfig, problem, hub)
         yield replace(opened, severities=severities, open_oracle=_oracle(options, registry))
 
@@ -128,7 +133,8 @@ async def doctor(options: CheckOptions, *, progress: Progress, clock: Clock) -> 
         work.kubeconfig(kubeconfig, problem, in_cluster=in_cluster_access() is not None)
         hub = await work.attempt_async("hub", _hub(options, kubeconfig, registry, progress))
         work.hub(hub)
-        repositories = await work.attempt_async("repository", _repositories(options, hub))
+        charts = await _charts(stack, sandbox, _access(options, hub))
+        repositories = await work.attempt_async("repository", _repositories(options, hub, charts))
         if repositories is not None:
             workspace = _workspace(repositories, sandbox, registry, kubeconfig, problem, hub)
             await work.applications(
@@ -252,7 +258,8 @@ async def _daemon_workspace(
         registry = await stack.enter_async_context(_registry(options))
         hub = await _hub(options, kubeconfig, registry, lambda _text: None)
         mirrors = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="driftd-mirrors-")))
-        repositories = await _daemon_repositories(settings, mirrors)
+        charts = await _charts(stack, sandbox, _daemon_access(settings, hub))
+        repositories = await _daemon_repositories(settings, mirrors, charts)
         opened = _workspace(repositories, sandbox, registry, kubeconfig, problem, hub)
         asked = _oracle(options, registry)
         yield replace(opened, open_oracle=asked, oracles=OracleMemory()), registry
@@ -383,12 +390,28 @@ def _hub_reader(options: CheckOptions, registry: ClusterRegistry) -> ReadHub:
     return read
 
 
-async def _repositories(options: CheckOptions, hub: Hub | None) -> Repositories:
+async def _charts(stack: AsyncExitStack, sandbox: SandboxPool, access: AccessTable) -> Charts:
+    """What fetches charts and artifacts; its connections are closed with `stack`."""
+    egress = Egress()
+    stack.push_async_callback(egress.close)
+    return Charts(sandbox, egress, access)
+
+
+def _access(options: CheckOptions, hub: Hub | None) -> AccessTable:
+    """What is known of repositories: the operator's own words before those of the hub."""
+    own = load_access(options.access_file) if options.access_file else AccessTable()
+    return own.joined(hub.access) if hub is not None else own
+
+
+async def _repositories(options: CheckOptions, hub: Hub | None, charts: Charts) -> Repositories:
     flags = [f"{url}={path}" for url, path in options.repo_map.items()]
     checkout = str(options.repo or Path.cwd())
     try:
         return await Repositories.open(
-            [checkout, *flags], worktree=options.worktree, head=options.revision or "HEAD"
+            [checkout, *flags],
+            worktree=options.worktree,
+            head=options.revision or "HEAD",
+            charts=charts,
         )
     except SourceError as error:
         # With a hub the Applications are known without a checkout; their sources may be mapped.
@@ -397,10 +420,15 @@ async def _repositories(options: CheckOptions, hub: Hub | None) -> Repositories:
                 raise
             text = f"{error}, so no applications of Argo CD or Flux can be read from it"
             raise SourceError(text, hint=NEXT_STEPS, reason=NO_REPOSITORY) from error
-        return await Repositories.open(flags, worktree=options.worktree)
+        return await Repositories.open(flags, worktree=options.worktree, charts=charts)
 
 
-async def _daemon_repositories(settings: Settings, mirrors: Path) -> Repositories:
+def _daemon_access(settings: Settings, hub: Hub | None) -> AccessTable:
+    own = access_table(settings.repository_access)
+    return own.joined(hub.access) if hub is not None else own
+
+
+async def _daemon_repositories(settings: Settings, mirrors: Path, charts: Charts) -> Repositories:
     """The repositories of the settings: checkouts as they lie there, URLs through mirrors."""
     credentials = {identity(one.url): one.credentials for one in settings.repositories if one.url}
 
@@ -412,7 +440,9 @@ async def _daemon_repositories(settings: Settings, mirrors: Path) -> Repositorie
     homes = [
         Home(path=one.path, url=one.url, revision=one.revision) for one in settings.repositories
     ]
-    return await Repositories.open(flags, mirror=mirror if remote else None, homes=homes)
+    return await Repositories.open(
+        flags, mirror=mirror if remote else None, homes=homes, charts=charts
+    )
 
 
 def _credential(settings: Credentials | None) -> GitCredential | None:

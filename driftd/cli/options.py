@@ -134,6 +134,13 @@ _REPOSITORY_FLAGS = (
         help="Commit, tag or branch to read instead of the checkout's HEAD.",
     ),
     flag(
+        "--access-file",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        metavar="FILE",
+        help="Settings file whose repositoryAccess says how private repositories of Git, Helm "
+        "and OCI are reached.",
+    ),
+    flag(
         "--worktree/--no-worktree",
         default=False,
         help="Read the files as they are on disk, uncommitted changes included.",
@@ -418,6 +425,7 @@ def look_options(flags: Mapping[str, Any], *, names: tuple[str, ...] = ()) -> di
         "repo_map": repo_map,
         "revision": flags["revision"],
         "worktree": flags["worktree"],
+        "access_file": flags["access_file"],
         "kubeconfig": flags["kubeconfig"],
         "context": flags["context"],
         "cluster_map": clusters,

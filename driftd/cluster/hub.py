@@ -20,6 +20,7 @@ from driftd.model.application import Application, ApplicationSpec, without_nulls
 from driftd.model.condition import Condition, Severity
 from driftd.model.flux import FluxObject
 from driftd.model.project import AppProject, AppProjectSpec
+from driftd.model.repository import AccessTable
 from driftd.model.resource import LiveObject
 
 DEFAULT_NAMESPACE = "argocd"
@@ -57,6 +58,8 @@ class Hub(msgspec.Struct, frozen=True):
     tracking: Tracking = Tracking()
     conditions: tuple[Condition, ...] = ()
     """What could not be read, one condition for each part or document."""
+    access: AccessTable = AccessTable()
+    """How Argo CD reaches repositories: its repository Secrets, host keys and certificates."""
     flux: tuple[FluxObject, ...] = ()
     """What the cluster's Flux works with: Kustomizations, HelmReleases and their sources."""
 

@@ -40,6 +40,53 @@ class Repository(SettingsStruct, frozen=True, kw_only=True):
     credentials: Credentials = Credentials()
 
 
+class GitHubAppLogin(SettingsStruct, frozen=True, kw_only=True):
+    """A GitHub App that is installed where the repository lies."""
+
+    app_id: str
+    private_key_file: str
+    installation_id: str = ""
+    """Empty: asked of GitHub for the repository."""
+    base_url: str = ""
+    """The API's address of GitHub Enterprise."""
+
+
+class RepositoryLogin(SettingsStruct, frozen=True, kw_only=True):
+    """A repository of Git, Helm or OCI, or all whose URL begins so; files hold the secrets."""
+
+    url: str
+    type: Literal["git", "helm", "oci"] = "git"
+    template: bool = False
+    """The URL is the beginning of those of many repositories."""
+    name: str = ""
+    """What dependencies of charts call a Helm repository: `@name`."""
+    project: str = ""
+    """The only project that may use it; empty for every one."""
+    username: str = ""
+    password_file: str = ""
+    bearer_token_file: str = ""
+    ssh_key_file: str = ""
+    known_hosts_file: str = ""
+    ca_file: str = ""
+    client_certificate_file: str = ""
+    client_key_file: str = ""
+    github_app: GitHubAppLogin | None = None
+    insecure: bool = False
+    """Verify neither certificates nor host keys."""
+    plain_http: bool = False
+    """Ask this OCI registry without TLS."""
+    oci: bool = False
+    """The charts of this Helm repository lie in an OCI registry."""
+    lfs: bool = False
+    """Read what pointers of Git LFS point to."""
+    submodules: bool = False
+    """Read submodules too."""
+    paths: tuple[str, ...] = ()
+    """The only folders of a Git repository that are read."""
+    proxy: str = ""
+    no_proxy: str = ""
+
+
 class Clusters(SettingsStruct, frozen=True, kw_only=True):
     """How destinations of Applications become connections."""
 
@@ -182,6 +229,8 @@ class Settings(SettingsStruct, frozen=True, kw_only=True):
     """All settings of `driftd run`."""
 
     repositories: tuple[Repository, ...] = ()
+    repository_access: tuple[RepositoryLogin, ...] = ()
+    """How repositories of Git, Helm and OCI are reached that sources name."""
     clusters: Clusters = Clusters()
     applications: ApplicationSelection = ApplicationSelection()
     sweep: Sweep = Sweep()

@@ -18,6 +18,7 @@ from driftd.errors import DriftdError, SourceError
 from driftd.model.application import Application, ApplicationSource
 from driftd.model.condition import Condition, Severity
 from driftd.model.tree import ResolvedSource, Tree
+from driftd.source.charts import Charts, is_remote_chart
 from driftd.source.git import GitRepository
 from driftd.source.objects import CommitInfo
 from driftd.source.revision import short_name
@@ -131,12 +132,7 @@ def parse_repo_flags(flags: Sequence[str]) -> tuple[list[str], dict[str, str]]:
 def git_urls(applications: Iterable[Application]) -> frozenset[str]:
     """The repoURLs of all Git sources of all applications."""
     sources = (s for app in applications for s in app.spec.all_sources)
-    return frozenset(s.repo_url for s in sources if s.repo_url and not is_chart(s))
-
-
-def is_chart(source: ApplicationSource) -> bool:
-    """Whether a source is a chart of a Helm or OCI repository instead of files in Git."""
-    return bool(source.chart) or source.repo_url.startswith("oci://")
+    return frozenset(s.repo_url for s in sources if s.repo_url and not is_remote_chart(s))
 
 
 def _is_path_of(text: str, path: str) -> bool:
@@ -192,8 +188,13 @@ class Repositories:
         head: str = "HEAD",
         homes: Sequence[Home] = (),
         followers: frozenset[str] | None = None,
+        charts: Charts | None = None,
     ) -> None:
-        """Use `Repositories.open`; `mirror` makes the repository of a remote URL."""
+        """Use `Repositories.open`; `mirror` makes the repository of a remote URL.
+
+        `charts` fetches what lies in Helm and OCI repositories; None: nothing does.
+        """
+        self._charts = charts
         self._followers = followers
         self.table = table
         self._homes = tuple(homes)
@@ -215,6 +216,7 @@ class Repositories:
         mirror: Callable[[str], Repository] | None = None,
         head: str = "HEAD",
         homes: Sequence[Home] = (),
+        charts: Charts | None = None,
     ) -> Repositories:
         """From the values of `--repo`; with `mirror`, unknown URLs are fetched.
 
@@ -228,7 +230,15 @@ class Repositories:
         remotes = await asyncio.gather(*(c.remotes() for c in checkouts))
         known = [Checkout(c.name, tuple(urls)) for c, urls in zip(checkouts, remotes, strict=True)]
         table = RepositoryMap(checkouts=tuple(known), pairs=pairs, remote=mirror is not None)
-        return cls(checkouts, table, worktree=worktree, mirror=mirror, head=head, homes=homes)
+        return cls(
+            checkouts,
+            table,
+            worktree=worktree,
+            mirror=mirror,
+            head=head,
+            homes=homes,
+            charts=charts,
+        )
 
     @property
     def primary(self) -> GitRepository | None:
@@ -250,6 +260,7 @@ class Repositories:
             head=head,
             homes=self._homes,
             followers=followers,
+            charts=self._charts,
         )
         fresh._local, fresh._remote = self._local, self._remote
         fresh._primary = self._primary
@@ -270,6 +281,8 @@ class Repositories:
         """Start a new look: revisions resolve again. Trees of unchanged commits stay cached."""
         self._readings.clear()
         self._notes.clear()
+        if self._charts is not None:
+            self._charts.forget()
 
     async def homes(self) -> tuple[list[Reading], list[SourceError]]:
         """The files of every repository that declares Applications, and why others have none.
@@ -316,7 +329,10 @@ class Repositories:
         urls = frozenset(all_urls)
         sources = app.spec.all_sources
         results = await asyncio.gather(
-            *(self._resolve_source(number, source, urls) for number, source in enumerate(sources)),
+            *(
+                self._resolve_source(number, source, urls, app.spec.project)
+                for number, source in enumerate(sources)
+            ),
             return_exceptions=True,
         )
         resolved: list[ResolvedSource] = []
@@ -347,16 +363,34 @@ class Repositories:
         return self._remote[key]
 
     async def _resolve_source(
-        self, index: int, source: ApplicationSource, urls: frozenset[str]
+        self, index: int, source: ApplicationSource, urls: frozenset[str], project: str
     ) -> ResolvedSource:
-        if is_chart(source):
+        if is_remote_chart(source):
+            reading = await self._chart(source, project)
+        else:
+            reading = await self._files(source, urls)
+        tree = reading.tree
+        if self._charts is not None and not (source.ref and not source.path and not source.chart):
+            tree = await self._charts.complete(tree, source, project)
+        return ResolvedSource(
+            source=source,
+            tree=tree,
+            revision=reading.revision,
+            repo_url=source.repo_url,
+            index=index,
+        )
+
+    async def _chart(self, source: ApplicationSource, project: str) -> Reading:
+        if self._charts is None:
             chart = source.chart or source.path or "an OCI artifact"
             raise SourceError(
-                f"chart {printable(chart)} of {printable(source.repo_url)}: "
-                "remote charts are not supported yet",
+                f"chart {printable(chart)} of {printable(source.repo_url)} is not fetched here",
                 hint="vendor the chart into the Git repository",
                 reason="UnsupportedSource",
             )
+        return Reading(*await self._charts.read(source, project))
+
+    async def _files(self, source: ApplicationSource, urls: frozenset[str]) -> Reading:
         if not source.repo_url:
             raise SourceError("the source has no repoURL", hint="set spec.source.repoURL")
         repository = await self.repository(source.repo_url, urls)
@@ -364,13 +398,7 @@ class Repositories:
         reading = await self._read(repository, wanted)
         if repository is self._primary and not self.follows(repository, wanted):
             self._note_pinned(wanted, reading)
-        return ResolvedSource(
-            source=source,
-            tree=reading.tree,
-            revision=reading.revision,
-            repo_url=source.repo_url,
-            index=index,
-        )
+        return reading
 
     def _note_pinned(self, wanted: str, reading: Reading) -> None:
         """Say that a flag does not reach a source that pins its own revision."""

@@ -171,6 +171,7 @@ def main(minors: list[str]) -> int:
         for minor in minors or [MINOR]:
             binaries = ensure(minor)
         helm()
+        program("registry", _SOURCES / "registry")
     except BuildFailed as error:
         _say(str(error))
         return 1

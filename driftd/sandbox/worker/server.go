@@ -117,6 +117,12 @@ func (s *server) dispatch(req *request) (result []byte, err error) {
 		return s.locate(req.Params)
 	case "jq":
 		return evaluateJQ(req.Params)
+	case "chart-entry":
+		return s.chartEntry(req.Params)
+	case "select-version":
+		return selectVersions(req.Params)
+	case "chart-needs":
+		return s.chartNeeds(req.Params)
 	case "probe":
 		return json.Marshal(probe())
 	}

@@ -18,6 +18,7 @@ from driftd.model.report import DiffReport, DriftReport, ReportCondition
 def test_flags_become_options(driftd, look, tmp_path):
     """Every flag of the look arrives in the controller's options."""
     (tmp_path / "charts").mkdir()
+    (tmp_path / "access.yaml").touch()
     driftd(
         "check",
         "app1",
@@ -41,6 +42,8 @@ def test_flags_become_options(driftd, look, tmp_path):
         "team-a",
         "--revision",
         "v1",
+        "--access-file",
+        str(tmp_path / "access.yaml"),
         "--kubeconfig",
         "k.yaml",
         "--context",
@@ -55,6 +58,7 @@ def test_flags_become_options(driftd, look, tmp_path):
         "repo_map": {"https://git.example.com/charts?a=b": tmp_path / "charts"},
         "revision": "v1",
         "worktree": False,
+        "access_file": tmp_path / "access.yaml",
         "kubeconfig": Path("k.yaml"),
         "context": "ctx",
         "cluster_map": {"https://staging.example.com": "stage", "dev": "kind-dev"},

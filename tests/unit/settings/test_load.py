@@ -15,8 +15,10 @@ from driftd.settings.quantity import Duration, Size
 from driftd.settings.types import (
     AuditLogFile,
     Credentials,
+    GitHubAppLogin,
     HealingRule,
     Repository,
+    RepositoryLogin,
     Rung,
     Settings,
     Slack,
@@ -38,7 +40,8 @@ def examples() -> str:
     """The shipped file with its example entries switched on."""
     text = re.sub(r"(?m)^#(?= )(?=  )(.*)$", r"\1", SHIPPED.read_text(encoding="utf-8"))
     return re.sub(
-        r"(?m)^(\s*(?:repositories|webhooks|slack|rules|baselines|suppressions|sensitive|auditLogs))"
+        r"(?m)^(\s*(?:repositories|webhooks|slack|rules|baselines|suppressions|sensitive|auditLogs"
+        r"|repositoryAccess))"
         r": \[\]$",
         r"\1:",
         text,
@@ -83,7 +86,17 @@ def test_shipped_examples_show_every_field_of_list_entries_and_are_valid(tmp_pat
     assert settings.audit_logs == (
         AuditLogFile(file="/var/log/kubernetes/audit*.log", cluster="production"),
     )
-    for kind in (Repository, Credentials, Webhook, Slack, HealingRule, AuditLogFile):
+    assert [one.type for one in settings.repository_access] == ["helm", "git"]
+    for kind in (
+        Repository,
+        Credentials,
+        RepositoryLogin,
+        GitHubAppLogin,
+        Webhook,
+        Slack,
+        HealingRule,
+        AuditLogFile,
+    ):
         for field in msgspec.structs.fields(kind):
             assert re.search(rf"(?m)^[\s-]*{field.encode_name}:", text), field.encode_name
 

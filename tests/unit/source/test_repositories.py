@@ -125,7 +125,7 @@ async def test_one_bad_source_leaves_the_others(repo: GitRepo) -> None:
     assert [s.index for s in found.sources] == [0]
     messages = [c.message for c in found.conditions]
     assert "source 2: chart redis" in messages[0]
-    assert "remote charts are not supported yet" in messages[0]
+    assert "is not fetched here" in messages[0]
     assert "source 3: " in messages[1]
     assert "'nope' does not exist" in messages[1]
     assert {c.severity for c in found.conditions} == {Severity.ERROR}
