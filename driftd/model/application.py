@@ -105,6 +105,8 @@ class DirectorySource(ArgoStruct, frozen=True, kw_only=True):
     include: str = ""
     exclude: str = ""
     jsonnet: JsonnetOptions = JsonnetOptions()
+    disable_extension_filter: bool = False
+    """Take files of any name for manifests."""
 
 
 class ApplicationSource(ArgoStruct, frozen=True, kw_only=True):

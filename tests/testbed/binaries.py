@@ -31,6 +31,7 @@ PROGRAMS = (
 )
 
 _SOURCES = Path(__file__).resolve().parent.parent / "controlplane"
+_UPSTREAM = _SOURCES / "upstream"
 # Read when the module is imported: tests run with a HOME of their own later on.
 _ENVIRONMENT = dict(os.environ)
 _CACHE_HOME = Path(_ENVIRONMENT.get("XDG_CACHE_HOME") or Path.home() / ".cache")
@@ -84,9 +85,27 @@ def ensure(minor: str = MINOR) -> Binaries:
 def helm() -> Path:
     """The real helm binary, of the version that the sandbox worker links; built when missing.
 
-    Only tests that deploy charts as people do need it. Raises `BuildFailed`.
+    Raises `BuildFailed`.
     """
     return program("helm", _SOURCES / "helm", "helm.sh/helm/v4/cmd/helm")
+
+
+def kustomize() -> Path:
+    """The real kustomize binary, of the version that the sandbox worker links.
+
+    Raises `BuildFailed`, as its two neighbours do.
+    """
+    return program("kustomize", _UPSTREAM, "sigs.k8s.io/kustomize/kustomize/v5")
+
+
+def jsonnet() -> Path:
+    """The real jsonnet binary, of the version that the sandbox worker links."""
+    return program("jsonnet", _UPSTREAM, "github.com/google/go-jsonnet/cmd/jsonnet")
+
+
+def yaml_reader() -> Path:
+    """A program that says how Kubernetes' own libraries read texts of YAML."""
+    return program("upstream", _UPSTREAM)
 
 
 def program(name: str, sources: Path, package: str = ".") -> Path:
@@ -170,7 +189,8 @@ def main(minors: list[str]) -> int:
     try:
         for minor in minors or [MINOR]:
             binaries = ensure(minor)
-        helm()
+        for build in (helm, kustomize, jsonnet, yaml_reader):
+            build()
         program("registry", _SOURCES / "registry")
     except BuildFailed as error:
         _say(str(error))

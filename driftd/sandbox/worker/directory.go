@@ -80,7 +80,9 @@ func manifestFiles(t *tree, dir string, options *directorySource) ([]manifestFil
 	}
 	err = t.walk(dir, &walker{
 		enter: func(string) bool { return options.Recurse },
-		wants: func(name string) bool { return manifestPattern.MatchString(path.Base(name)) },
+		wants: func(name string) bool {
+			return options.DisableExtensionFilter || manifestPattern.MatchString(path.Base(name))
+		},
 		visit: visit,
 	})
 	return files, err

@@ -19,6 +19,7 @@ import (
 	"helm.sh/helm/v4/pkg/ignore"
 	release "helm.sh/helm/v4/pkg/release/v1"
 	releaseutil "helm.sh/helm/v4/pkg/release/v1/util"
+	k8sversion "k8s.io/apimachinery/pkg/util/version"
 )
 
 const (
@@ -38,15 +39,21 @@ func (s *server) renderHelm(p *renderParams, t *tree) (*rendering, error) {
 	if source == nil {
 		source = &helmSource{}
 	}
+	if version := source.Version; version != "" && version != "v3" {
+		return nil, fail(codeInvalidSource, "", "source.helm.version %s: Argo CD has no such Helm; leave it out", version)
+	}
 	loaded, err := loadChart(t, dir, 0)
 	if err != nil {
 		return nil, err
+	}
+	file := path.Join(dir, chartFile)
+	if kind := loaded.Metadata.Type; kind != "" && kind != "application" {
+		return nil, fail(codeHelm, file, "%s: a chart of type %s cannot be installed", file, kind)
 	}
 	values, err := s.helmValues(p, source, t)
 	if err != nil {
 		return nil, err
 	}
-	file := path.Join(dir, chartFile)
 	if err := chartutil.ProcessDependencies(loaded, values); err != nil {
 		return nil, fail(codeHelm, file, "%s: dependencies: %s", file, err)
 	}
@@ -93,6 +100,9 @@ func templateChart(p *renderParams, source *helmSource, loaded *chart.Chart, val
 		Namespace: firstOf(source.Namespace, p.Application.DestinationNamespace, defaultNamespace),
 		Revision:  1,
 		IsInstall: true,
+	}
+	if err := chartutil.ValidateReleaseName(options.Name); err != nil {
+		return nil, fmt.Errorf("release name %q: %w", options.Name, err)
 	}
 	input, err := util.ToRenderValuesWithSchemaValidation(loaded, values, options, capabilities, source.SkipSchemaValidation)
 	if err != nil {
@@ -141,11 +151,19 @@ func firstOf(values ...string) string {
 func helmCapabilities(p *renderParams, source *helmSource) (*common.Capabilities, error) {
 	capabilities := common.DefaultCapabilities.Copy()
 	if wanted := firstOf(source.KubeVersion, p.KubeVersion); wanted != "" {
-		version, err := common.ParseKubeVersion(wanted)
+		if p.Flux == nil {
+			// Argo CD hands on the numbers alone, without what a vendor adds.
+			plain, err := k8sversion.ParseGeneric(wanted)
+			if err != nil {
+				return nil, fmt.Errorf("invalid kubeVersion %q: %w", wanted, err)
+			}
+			wanted = plain.String()
+		}
+		parsed, err := common.ParseKubeVersion(wanted)
 		if err != nil {
 			return nil, fmt.Errorf("invalid kubeVersion %q: %w", wanted, err)
 		}
-		capabilities.KubeVersion = *version
+		capabilities.KubeVersion = *parsed
 	}
 	apiVersions := source.APIVersions
 	if len(apiVersions) == 0 {

@@ -3,14 +3,15 @@ package main
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/google/go-jsonnet"
 	utiljson "k8s.io/apimachinery/pkg/util/json"
 )
 
-// treeImporter gives Jsonnet the files of one tree: beside the importing file, then in the
-// application's directory, then in the libraries. There is no other place.
+// treeImporter gives Jsonnet the files of one tree: beside the importing file, then in dirs from
+// the last to the first, as Jsonnet's own importer does. There is no other place.
 type treeImporter struct {
 	tree *tree
 	dirs []string
@@ -21,8 +22,8 @@ func (i *treeImporter) Import(importedFrom, importedPath string) (jsonnet.Conten
 	if path.IsAbs(importedPath) {
 		return jsonnet.Contents{}, "", fmt.Errorf("import %q: absolute paths lie outside of the repository", importedPath)
 	}
-	places := append([]string{path.Dir(importedFrom)}, i.dirs...)
-	for _, dir := range places {
+	places := append(slices.Clone(i.dirs), path.Dir(importedFrom))
+	for _, dir := range slices.Backward(places) {
 		name := dir + "/" + importedPath
 		real, err := i.tree.resolve(name)
 		if err != nil {

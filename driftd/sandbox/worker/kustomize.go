@@ -2,6 +2,7 @@ package main
 
 import (
 	"path"
+	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -22,6 +23,9 @@ func renderKustomize(p *renderParams, t *tree) (*rendering, error) {
 	}
 	result := &rendering{}
 	if p.Source.Kustomize != nil {
+		if version := p.Source.Kustomize.Version; version != "" {
+			result.warn("source.kustomize.version %s: rendered with Kustomize %s, the only one here", version, kustomizeVersion())
+		}
 		if err := editKustomization(p.Source.Kustomize, newBuildEnvironment(p), files, name, result); err != nil {
 			return nil, err
 		}
@@ -35,6 +39,18 @@ func renderKustomize(p *renderParams, t *tree) (*rendering, error) {
 		return nil, fail(codeUnsupported, "", "build option reorder=%q is neither none nor legacy", p.BuildOptions.Reorder)
 	}
 	return result, buildKustomization(files, dir, name, options, result)
+}
+
+// kustomizeVersion is the version of the Kustomize that is linked into this program.
+func kustomizeVersion() string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, dependency := range info.Deps {
+			if dependency.Path == "sigs.k8s.io/kustomize/kustomize/v5" {
+				return dependency.Version
+			}
+		}
+	}
+	return "v5"
 }
 
 // buildKustomization runs `kustomize build` on a directory and adds its objects to the result.

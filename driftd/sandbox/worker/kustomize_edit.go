@@ -150,7 +150,7 @@ func kustomizeEdit(files *treeFS, name string, arguments []string) error {
 }
 
 // addPatches appends to the patches of the kustomization, as Argo CD does by rewriting it.
-func addPatches(files *treeFS, name string, patches []any) error {
+func addPatches(files *treeFS, name string, patches []kustomizePatch) error {
 	file := path.Join(files.cwd, name)
 	data, err := files.ReadFile(name)
 	if err != nil {
@@ -164,7 +164,10 @@ func addPatches(files *treeFS, name string, patches []any) error {
 	if !ok && kustomization["patches"] != nil {
 		return fail(codeKustomize, file, "%s: patches is no list", file)
 	}
-	kustomization["patches"] = append(existing, patches...)
+	for _, patch := range patches {
+		existing = append(existing, patch)
+	}
+	kustomization["patches"] = existing
 	if data, err = yaml.Marshal(kustomization); err != nil {
 		return err
 	}

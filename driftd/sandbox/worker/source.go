@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"path"
+	"slices"
 	"strings"
 
 	"sigs.k8s.io/yaml"
@@ -71,6 +72,7 @@ type helmSource struct {
 	Namespace               string          `json:"namespace"`
 	KubeVersion             string          `json:"kubeVersion"`
 	APIVersions             []string        `json:"apiVersions"`
+	Version                 string          `json:"version"`
 }
 
 type kustomizeSource struct {
@@ -86,9 +88,31 @@ type kustomizeSource struct {
 	CommonAnnotationsEnvsubst bool              `json:"commonAnnotationsEnvsubst"`
 	ForceCommonAnnotations    bool              `json:"forceCommonAnnotations"`
 	Namespace                 string            `json:"namespace"`
-	Patches                   []any             `json:"patches"`
+	Patches                   []kustomizePatch  `json:"patches"`
 	Components                []string          `json:"components"`
 	IgnoreMissingComponents   bool              `json:"ignoreMissingComponents"`
+	Version                   string            `json:"version"`
+	KubeVersion               string            `json:"kubeVersion"`
+	APIVersions               []string          `json:"apiVersions"`
+}
+
+// kustomizePatch is a patch as Argo CD's Application has it; what else is written there, is not
+// handed on.
+type kustomizePatch struct {
+	Path    string           `json:"path,omitempty"`
+	Patch   string           `json:"patch,omitempty"`
+	Target  *kustomizeTarget `json:"target,omitempty"`
+	Options map[string]bool  `json:"options,omitempty"`
+}
+
+type kustomizeTarget struct {
+	Group              string `json:"group,omitempty"`
+	Version            string `json:"version,omitempty"`
+	Kind               string `json:"kind,omitempty"`
+	Name               string `json:"name,omitempty"`
+	Namespace          string `json:"namespace,omitempty"`
+	AnnotationSelector string `json:"annotationSelector,omitempty"`
+	LabelSelector      string `json:"labelSelector,omitempty"`
 }
 
 // replicaSource has a count that Argo CD accepts as a number or as text.
@@ -102,6 +126,8 @@ type directorySource struct {
 	Include string        `json:"include"`
 	Exclude string        `json:"exclude"`
 	Jsonnet jsonnetSource `json:"jsonnet"`
+	// DisableExtensionFilter takes files of any name for manifests.
+	DisableExtensionFilter bool `json:"disableExtensionFilter"`
 }
 
 type jsonnetSource struct {
@@ -114,7 +140,8 @@ type jsonnetSource struct {
 func present(raw json.RawMessage) bool { return len(raw) > 0 && string(raw) != "null" }
 
 // loadSource decodes the source and merges the overrides that Argo CD reads from the
-// repository: .argocd-source.yaml, then .argocd-source-<application>.yaml.
+// repository: .argocd-source.yaml, then .argocd-source-<application>.yaml. As there, what an
+// override removes stays: the merged source is decoded over the one before.
 func (p *renderParams) loadSource(t *tree) error {
 	if err := json.Unmarshal(p.RawSource, &p.Source); err != nil {
 		return fail(codeInvalidSource, "", "invalid source: %s", err)
@@ -145,7 +172,6 @@ func (p *renderParams) loadSource(t *tree) error {
 			return fail(codeInvalidSource, file, "%s: %s", file, err)
 		}
 	}
-	p.Source = applicationSource{}
 	if err := json.Unmarshal(raw, &p.Source); err != nil {
 		return fail(codeInvalidSource, "", "invalid source after overrides in the repository: %s", err)
 	}
@@ -220,15 +246,27 @@ func (p *renderParams) sourceType(t *tree) (string, error) {
 	case len(explicit) == 1:
 		return explicit[0], nil
 	}
-	if _, err := t.read(path.Join(p.dir(), "Chart.yaml")); err == nil {
-		return typeHelm, nil
+	return detectedType(t, p.dir()), nil
+}
+
+// detectedType goes through the names of a directory as Argo CD does: in lexical order, and the
+// last one that speaks for a tool decides.
+func detectedType(t *tree, dir string) string {
+	found := typeDirectory
+	real, err := t.resolve(dir)
+	if err != nil {
+		return found
 	}
-	for _, name := range kustomizationNames {
-		if _, err := t.read(path.Join(p.dir(), name)); err == nil {
-			return typeKustomize, nil
+	for _, name := range t.dirs[real] {
+		switch {
+		case t.isDir(path.Join(dir, name)):
+		case strings.HasSuffix(name, chartFile):
+			found = typeHelm
+		case slices.Contains(kustomizationNames, name):
+			found = typeKustomize
 		}
 	}
-	return typeDirectory, nil
+	return found
 }
 
 // dir is the application's directory in the tree, "" for the root.

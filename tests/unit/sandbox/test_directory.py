@@ -231,7 +231,7 @@ async def test_missing_library_is_named(render: Any) -> None:
         (
             {"Chart.yaml": "name: a\nversion: 1.0.0\n", "kustomization.yaml": "namePrefix: a\n"},
             {"path": ""},
-            "Helm",
+            "Kustomize",
         ),
         (
             {"Chart.yaml": "name: a\nversion: 1.0.0\n", "kustomization.yaml": "namePrefix: a\n"},
@@ -246,7 +246,7 @@ async def test_missing_library_is_named(render: Any) -> None:
     ],
 )
 async def test_detection(render: Any, files: Any, source: Any, expected: str) -> None:
-    """An explicit block decides; else Chart.yaml, else a kustomization, else plain files."""
+    """An explicit block decides; else a kustomization, else Chart.yaml, else plain files."""
     assert (await render(files, source)).type == expected
 
 

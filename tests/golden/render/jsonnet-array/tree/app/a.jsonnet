@@ -1,0 +1,1 @@
+[{ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'n%d' % i } } for i in std.range(1, 3)] + [{ apiVersion: 'v1', kind: 'List', items: [{ apiVersion: 'v1', kind: 'Secret', metadata: { name: 's' } }] }]

@@ -1,0 +1,1 @@
+local own = import 'both.libsonnet'; { config(name, text): { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: name }, data: { text: text, own: own } } }

@@ -1,0 +1,2 @@
+local v = import 'v.libsonnet';
+{ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'a' }, data: { v: v } }
