@@ -252,6 +252,7 @@ async def _daemon_workspace(
                 size=settings.sandbox.workers,
                 max_rss=settings.sandbox.memory.bytes,
                 require_isolation=settings.sandbox.require_isolation,
+                timeout=settings.sandbox.timeout.seconds,
             )
         )
         kubeconfig, problem = _kubeconfig(options)

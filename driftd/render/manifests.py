@@ -20,6 +20,16 @@ Scopes = Callable[[str, str], bool | None]
 """Group and kind to: namespaced, cluster-scoped (False), or not known (None)."""
 
 _MAX_LIST_DEPTH = 5
+_SAME_OBJECTS = {
+    ("extensions", "DaemonSet"): "apps",
+    ("extensions", "Deployment"): "apps",
+    ("extensions", "ReplicaSet"): "apps",
+    ("extensions", "Ingress"): "networking.k8s.io",
+    ("extensions", "NetworkPolicy"): "networking.k8s.io",
+    ("extensions", "PodSecurityPolicy"): "policy",
+    ("", "Event"): "events.k8s.io",
+}
+"""Kinds that the API server keeps once and serves in two groups: the group that counts here."""
 _API_VERSION = re.compile(r"(?:[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?/)?[a-z][a-z0-9]{0,62}\Z")
 _KIND = re.compile(r"[A-Za-z][A-Za-z0-9]{0,62}\Z")
 _NAMESPACE = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\Z")
@@ -96,6 +106,7 @@ def process(
     compared: dict[ResourceKey, Manifest] = {}
     not_compared: list[Manifest] = []
     places: dict[ResourceKey, str] = {}
+    stored: dict[ResourceKey, ResourceKey] = {}
     repeated: dict[ResourceKey, list[str]] = {}
     # One decoded object at a time: keeping thousands would only feed the garbage collector.
     for item in _objects(documents, conditions):
@@ -108,15 +119,23 @@ def process(
             not_compared.append(manifest)
             continue
         key = manifest.key
-        if key in compared:
-            repeated.setdefault(key, [places[key]]).append(str(item))
-            del compared[key]
+        if (earlier := stored.get(one := _stored(key))) is not None:
+            places_of = repeated.pop(earlier, [places[earlier]])
+            repeated[key] = [*places_of, str(item)]
+            del compared[earlier]
         compared[key] = manifest
+        stored[one] = key
         places[key] = str(item)
     conditions.extend(_repetitions(repeated))
     return Processed(
         tuple(compared.values()), tuple(not_compared), frozenset(repeated), tuple(conditions)
     )
+
+
+def _stored(key: ResourceKey) -> ResourceKey:
+    """The object that a key means, whichever group it is named in."""
+    group = _SAME_OBJECTS.get((key.group, key.kind))
+    return key if group is None else msgspec.structs.replace(key, group=group)
 
 
 def _repetitions(repeated: dict[ResourceKey, list[str]]) -> Iterator[Condition]:

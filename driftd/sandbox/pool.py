@@ -66,8 +66,11 @@ class SandboxPool:
         binary: Path | None = None,
         max_rss: int = MAX_RSS,
         require_isolation: bool = False,
+        timeout: float = DEFAULT_TIMEOUT,
     ) -> None:
+        """`timeout` is how many seconds a request may take that sets no limit of its own."""
         self._binary = binary
+        self._timeout = timeout
         self._max_rss = max_rss
         self._require_isolation = require_isolation
         self._slots = asyncio.Semaphore(size)
@@ -109,13 +112,14 @@ class SandboxPool:
         *,
         project: str,
         trees: Sequence[Tree] = (),
-        timeout: float = DEFAULT_TIMEOUT,  # noqa: ASYNC109 - the worker is killed at it
+        timeout: float | None = None,  # noqa: ASYNC109 - the worker is killed at it
     ) -> msgspec.Raw:
         """The raw result of one operation on behalf of a project.
 
         `timeout` (seconds) is for each message to the worker. Raises `RenderError` with the
         worker's code as `reason`, or `SandboxError` if the worker was lost.
         """
+        timeout = self._timeout if timeout is None else timeout
         async with self._slots:
             worker = await self._take(project)
             try:
@@ -171,7 +175,7 @@ class SandboxPool:
         paths: Sequence[str],
         *,
         project: str,
-        timeout: float = DEFAULT_TIMEOUT,  # noqa: ASYNC109
+        timeout: float | None = None,  # noqa: ASYNC109
     ) -> ParseResult:
         """Every YAML and JSON document of these files of a tree.
 
@@ -208,7 +212,7 @@ class SandboxPool:
         refs: Mapping[str, Tree] | None = None,
         reorder: str = "none",
         flux: Mapping[str, Any] | None = None,
-        timeout: float = DEFAULT_TIMEOUT,  # noqa: ASYNC109
+        timeout: float | None = None,  # noqa: ASYNC109
     ) -> RenderResult:
         """The manifests of one source at one revision, as Argo CD would generate them.
 
@@ -246,7 +250,7 @@ class SandboxPool:
         *,
         application: RenderApplication,
         flux: Mapping[str, Any] | None = None,
-        timeout: float = DEFAULT_TIMEOUT,  # noqa: ASYNC109
+        timeout: float | None = None,  # noqa: ASYNC109
     ) -> LocateResult:
         """Which lines of Git set some fields of what `render` made of the same source.
 
@@ -271,7 +275,7 @@ class SandboxPool:
         objects: Sequence[Any],
         *,
         project: str,
-        timeout: float = DEFAULT_TIMEOUT,  # noqa: ASYNC109
+        timeout: float | None = None,  # noqa: ASYNC109
     ) -> JqResult:
         """The paths that each jq expression selects in each object (JSON values or `Raw`)."""
         params = {"expressions": list(expressions), "objects": list(objects)}

@@ -22,6 +22,8 @@ type kustomizeScan struct {
 	// usesAnnotations says that a patch or replacement addresses annotations by path, so
 	// that annotations of our own could change its outcome.
 	usesAnnotations bool
+	// objects counts the documents of all resources: Kustomize compares each with all others.
+	objects int
 }
 
 // pathFields are the parts of a kustomization that may name something to load.
@@ -88,6 +90,9 @@ func (s *kustomizeScan) directory(dir string, depth int) error {
 		if err := fields.refuseRemote(file); err != nil {
 			return err
 		}
+		if err := s.readable(real, &fields); err != nil {
+			return err
+		}
 		return s.follow(real, &fields, depth)
 	}
 	return nil
@@ -97,6 +102,38 @@ func (s *kustomizeScan) note(data []byte) {
 	if bytes.Contains(data, []byte("metadata/annotations")) || bytes.Contains(data, []byte("metadata.annotations")) {
 		s.usesAnnotations = true
 	}
+}
+
+// readable refuses files that Kustomize would read as YAML and that are made to be expensive: it
+// has no limits of its own.
+func (s *kustomizeScan) readable(dir string, fields *pathFields) error {
+	for _, entry := range fields.entries() {
+		if strings.HasSuffix(entry.field, "Generator.files") || strings.Contains(entry.field, "Generator.env") ||
+			entry.value == "" || strings.Contains(entry.value, "\n") {
+			continue
+		}
+		data, err := s.files.ReadFile(path.Join(mountPoint, dir, entry.value))
+		if err != nil {
+			continue
+		}
+		file := path.Join(dir, entry.value)
+		if len(data) > maxAppBytes {
+			return fail(codeLimit, file, "%s has %d bytes, more than %d", file, len(data), maxAppBytes)
+		}
+		parts := splitDocuments(data)
+		for _, part := range parts {
+			if err := scanYAML(part.text); err != nil {
+				return fail(codeLimit, file, "%s: %s", file, err)
+			}
+		}
+		if entry.field != "resources" && entry.field != "bases" {
+			continue
+		}
+		if s.objects += len(parts) - 1; s.objects > maxObjects {
+			return fail(codeLimit, file, "%s: more than %d objects in the application", file, maxObjects)
+		}
+	}
+	return nil
 }
 
 // follow scans bases, and the text of what may address annotations.

@@ -92,7 +92,7 @@ func decodeFile(file string, data []byte) (documents []document, errors, warning
 	}
 	if trimmed := bytes.TrimSpace(data); len(trimmed) > 0 && trimmed[0] == '{' {
 		if documents, problem := decodeJSONStream(file, trimmed); problem == nil {
-			return documents, nil, nil
+			return documents, nil, repeatedJSONKeys(file, trimmed)
 		} else if strings.HasSuffix(file, ".json") || json.Valid(trimmed) {
 			return documents, append(errors, *problem), nil
 		}
@@ -230,6 +230,10 @@ func scanYAML(text []byte) error {
 	if bytes.IndexByte(text, '&') >= 0 && bytes.IndexByte(text, '*') >= 0 && anchorPattern.Match(text) {
 		if found := aliasPattern.FindAllIndex(text, maxAliases+1); len(found) > maxAliases {
 			return fmt.Errorf("more than %d aliases", maxAliases)
+		} else if len(found) > 0 {
+			if err := checkAliases(text); err != nil {
+				return err
+			}
 		}
 	}
 	depth, deepest := 0, 0
