@@ -15,12 +15,19 @@ import msgspec
 from driftd.cluster.clustersecret import LABEL, HubCluster, parse_cluster_secret
 from driftd.cluster.fluxobjects import read_flux
 from driftd.cluster.reader import ApiResource, ClusterReader, Listing, ObjectMeta
+from driftd.cluster.reposecret import (
+    REPOSITORY,
+    TEMPLATE,
+    host_certificates,
+    host_keys,
+    parse_repository_secret,
+)
 from driftd.errors import ClusterError, ConfigError
 from driftd.model.application import Application, ApplicationSpec, without_nulls
 from driftd.model.condition import Condition, Severity
 from driftd.model.flux import FluxObject
 from driftd.model.project import AppProject, AppProjectSpec
-from driftd.model.repository import AccessTable
+from driftd.model.repository import AccessTable, RepositoryAccess
 from driftd.model.resource import LiveObject
 
 DEFAULT_NAMESPACE = "argocd"
@@ -34,6 +41,8 @@ PROJECTS = ApiResource(
 )
 SECRETS = ApiResource("", "v1", "Secret", "secrets", True, ("get", "list"))
 CONFIG_MAPS = ApiResource("", "v1", "ConfigMap", "configmaps", True, ("get", "list"))
+
+_SECRETS = ("cluster", REPOSITORY, TEMPLATE)
 
 Parsed = TypeVar("Parsed")
 
@@ -83,39 +92,75 @@ async def read_hub(
     def in_namespaces(meta: ObjectMeta) -> bool:
         return wanted is None or meta.namespace in wanted
 
-    tracking, applications, projects, secrets, flux = await asyncio.gather(
+    tracking, trust, applications, projects, secrets, flux = await asyncio.gather(
         _tracking(reader, namespace),
+        _trust(reader, namespace),
         reader.list(APPLICATIONS, application_namespaces, in_namespaces),
         reader.list(PROJECTS, [namespace]),
-        reader.list(SECRETS, [namespace], label_selector=f"{LABEL}=cluster"),
+        reader.list(SECRETS, [namespace], label_selector=f"{LABEL} in ({', '.join(_SECRETS)})"),
         read_flux(reader, name),
     )
-    conditions = list(tracking[1])
+    conditions = [*tracking[1], *trust[1]]
     origin = f"hub {name}"
     if flux.objects and not flux.beside_argo_cd:
         return Hub(name=name, flux=flux.objects, conditions=flux.conditions)
     conditions += flux.conditions
+    apps = _parse_all(
+        applications,
+        "Applications",
+        lambda live: parse_application(live.body, origin=origin, tracking=tracking[0].method),
+        conditions,
+    )
+    known = _parse_all(
+        projects, "AppProjects", lambda live: parse_project(live.body, origin), conditions
+    )
+    found = _parse_all(
+        secrets,
+        "repository and cluster Secrets",
+        lambda live: _parse_secret(live, allow_exec=allow_exec),
+        conditions,
+    )
+    entries = tuple(one for one in found if isinstance(one, RepositoryAccess))
     return Hub(
         name=name,
-        applications=_parse_all(
-            applications,
-            "Applications",
-            lambda live: parse_application(live.body, origin=origin, tracking=tracking[0].method),
-            conditions,
-        ),
-        projects=_parse_all(
-            projects, "AppProjects", lambda live: parse_project(live.body, origin), conditions
-        ),
-        clusters=_parse_all(
-            secrets,
-            "cluster Secrets",
-            lambda live: parse_cluster_secret(live.body, allow_exec=allow_exec),
-            conditions,
-        ),
+        applications=apps,
+        projects=known,
+        clusters=tuple(one for one in found if isinstance(one, HubCluster)),
+        access=msgspec.structs.replace(trust[0], entries=entries),
         tracking=tracking[0],
         conditions=tuple(conditions),
         flux=flux.objects,
     )
+
+
+def _parse_secret(live: LiveObject, *, allow_exec: bool) -> HubCluster | RepositoryAccess:
+    kind = msgspec.json.decode(live.body, type=_Labelled).metadata.labels.get(LABEL, "")
+    if kind in {REPOSITORY, TEMPLATE}:
+        return parse_repository_secret(live.body, template=kind == TEMPLATE)
+    return parse_cluster_secret(live.body, allow_exec=allow_exec)
+
+
+async def _trust(
+    reader: ClusterReader, namespace: str
+) -> tuple[AccessTable, tuple[Condition, ...]]:
+    """Host keys and certificates that Argo CD trusts; both ConfigMaps may be absent."""
+    found: list[dict[str, str]] = []
+    conditions: list[Condition] = []
+    for name in ("argocd-ssh-known-hosts-cm", "argocd-tls-certs-cm"):
+        data: dict[str, str] = {}
+        try:
+            live = await reader.get(CONFIG_MAPS, namespace, name)
+            if live is not None:
+                document = without_nulls(msgspec.json.decode(live.body))
+                data = msgspec.convert(document, _ConfigMap).data
+        except (ClusterError, msgspec.MsgspecError) as error:
+            why = error.message if isinstance(error, ClusterError) else str(error)
+            text = f"the hub's {name} is not known, repositories are verified without it: {why}"
+            conditions.append(Condition("HubReadError", text, Severity.WARNING))
+        found.append(data)
+    keys, certificates = found
+    table = AccessTable(known_hosts=host_keys(keys), certificates=host_certificates(certificates))
+    return table, tuple(conditions)
 
 
 def _parse_all(
@@ -169,6 +214,14 @@ async def _tracking(
 
 class _ConfigMap(msgspec.Struct, frozen=True):
     data: dict[str, str] = {}
+
+
+class _Labels(msgspec.Struct, frozen=True):
+    labels: dict[str, str] = {}
+
+
+class _Labelled(msgspec.Struct, frozen=True):
+    metadata: _Labels = _Labels()
 
 
 class _Revisions(msgspec.Struct, frozen=True):

@@ -18,7 +18,8 @@ from driftd.model.condition import Severity
 APPLICATIONS = "/apis/argoproj.io/v1alpha1/applications"
 PROJECTS = "/apis/argoproj.io/v1alpha1/namespaces/argocd/appprojects"
 SECRETS = "/api/v1/namespaces/argocd/secrets"
-CONFIG = "/api/v1/namespaces/argocd/configmaps/argocd-cm"
+CONFIG_MAPS = "/api/v1/namespaces/argocd/configmaps"
+CONFIG = f"{CONFIG_MAPS}/argocd-cm"
 
 
 def application(status: dict[str, Any] | None = None, **spec: Any) -> dict[str, Any]:
@@ -123,6 +124,9 @@ async def reader(server, waits, replies) -> AsyncIterator[KubeCluster]:
     for path in (APPLICATIONS, PROJECTS, SECRETS):
         server.on(path, replies.answer({"metadata": {}, "items": []}))
     server.on(CONFIG, replies.answer({"kind": "ConfigMap", "metadata": {"name": "argocd-cm"}}))
+    for name in ("argocd-ssh-known-hosts-cm", "argocd-tls-certs-cm"):
+        gone = {"kind": "Status", "reason": "NotFound", "details": {"name": name}}
+        server.on(f"{CONFIG_MAPS}/{name}", replies.answer(gone, 404))
     async with KubeCluster(Transport(server.access, wait=waits)) as cluster:
         yield cluster
 
@@ -134,7 +138,50 @@ async def test_empty_hub_has_the_defaults(server, reader) -> None:
     assert hub.tracking.method == "annotation"
     assert hub.tracking.instance_label == "app.kubernetes.io/instance"
     (query,) = server.queries(SECRETS)
-    assert query["labelSelector"] == "argocd.argoproj.io/secret-type=cluster"
+    assert query["labelSelector"] == (
+        "argocd.argoproj.io/secret-type in (cluster, repository, repo-creds)"
+    )
+
+
+async def test_repositories_of_a_hub(server, reader, replies) -> None:
+    """Repository Secrets, templates, host keys and certificates are told apart from clusters."""
+
+    def secret(name: str, kind: str, **fields: str) -> dict[str, Any]:
+        return {
+            "metadata": {
+                "name": name,
+                "namespace": "argocd",
+                "labels": {"argocd.argoproj.io/secret-type": kind},
+            },
+            "data": {key: base64.b64encode(text.encode()).decode() for key, text in fields.items()},
+        }
+
+    items = [
+        secret("c", "cluster", server="https://a"),
+        secret("r", "repository", url="https://charts.example.com", type="helm", password="x"),
+        secret("t", "repo-creds", url="https://git.example.com", username="bot"),
+        secret("bad", "repository", type="git"),
+    ]
+    server.on(SECRETS, replies.answer({"metadata": {}, "items": items}))
+    pem = "-----BEGIN CERTIFICATE-----"
+    for name, data in (
+        ("argocd-ssh-known-hosts-cm", {"ssh_known_hosts": "git.example.com ssh-ed25519 AAAA"}),
+        ("argocd-tls-certs-cm", {"Git.example.com": pem}),
+    ):
+        found = {"kind": "ConfigMap", "metadata": {"name": name}, "data": data}
+        server.on(f"{CONFIG_MAPS}/{name}", replies.answer(found))
+    hub = await read_hub(reader, "h")
+    assert [one.server for one in hub.clusters] == ["https://a"]
+    assert [(one.url, one.type, one.template) for one in hub.access.entries] == [
+        ("https://charts.example.com", "helm", False),
+        ("https://git.example.com", "git", True),
+    ]
+    assert hub.access.known_hosts == "git.example.com ssh-ed25519 AAAA"
+    assert hub.access.certificates == {"git.example.com": pem}
+    (condition,) = hub.conditions
+    assert condition.message == (
+        "repository Secret argocd/bad: url is missing; Argo CD needs it too"
+    )
 
 
 async def test_tracking_settings(server, reader, replies) -> None:
