@@ -76,6 +76,24 @@ def trusted_certificate(table: AccessTable, url: str) -> str:
     return table.certificates.get(_host(url), "")
 
 
+def named_origins(table: AccessTable) -> frozenset[str]:
+    """Scheme, host and port of everything that the operator named, templates left out."""
+    found: set[str] = set()
+    for one in table.entries:
+        urls = [one.url] if not one.template else []
+        if one.github_app is not None and one.github_app.base_url:
+            urls.append(one.github_app.base_url)
+        for url in urls:
+            bare = url.removeprefix("oci://")
+            spellings = [bare] if "://" in bare else [f"https://{bare}", f"http://{bare}"]
+            for spelling in spellings:
+                try:
+                    found.add(origin_of(spelling))
+                except SourceError:
+                    continue  # ssh, or no URL at all
+    return frozenset(found)
+
+
 def _template(entries: list[RepositoryAccess], url: str, kind: Kind) -> RepositoryAccess | None:
     wanted, origin = _prefix_form(url, kind)
     fitting = []
@@ -161,7 +179,6 @@ def reach_of(url: str, access: RepositoryAccess | None, certificate: str = "") -
         origin,
         authorization=authorization(access),
         ssl=tls_context(access) if origin.startswith("https:") else None,
-        named=not access.template,
         proxy=access.proxy,
         no_proxy=access.no_proxy,
     )

@@ -21,7 +21,7 @@ from driftd.model.application import ApplicationSource
 from driftd.model.repository import AccessTable, RepositoryAccess
 from driftd.model.tree import Tree
 from driftd.sandbox.pool import SandboxPool
-from driftd.source.access import find_access, reach_of, trusted_certificate
+from driftd.source.access import find_access, named_origins, reach_of, trusted_certificate
 from driftd.source.archive import ArchiveLimits, unpack, without_top
 from driftd.source.egress import Egress
 from driftd.source.helmrepo import ChartVersion, HelmRepository, sendable
@@ -84,15 +84,20 @@ class Charts:
         table: AccessTable | None = None,
         limits: ArchiveLimits | None = None,
     ) -> None:
-        self.table = table or AccessTable()
         self._sandbox = sandbox
         self._egress = egress
+        self.use(table or AccessTable())
         self._limits = limits or ArchiveLimits()
         self._helm: dict[_Key, HelmRepository] = {}
         self._oci: dict[_Key, OciRepository] = {}
         self._under_way: dict[tuple[Any, ...], asyncio.Task[Packed]] = {}
         self._kept: OrderedDict[tuple[Any, ...], Packed] = OrderedDict()
         self._kept_bytes = 0
+
+    def use(self, table: AccessTable) -> None:
+        """Reach repositories as this table says from now on."""
+        self.table = table
+        self._egress.named = named_origins(table)
 
     def forget(self) -> None:
         """Start a new look: ranges and tags resolve again. Pinned versions stay as they are."""

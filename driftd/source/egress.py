@@ -47,8 +47,6 @@ class Reach:
     authorization: str = field(default="", repr=False)
     ssl: ssl.SSLContext | None = field(default=None, repr=False)
     """Trust and client certificate for the origin; None for the system's trust."""
-    named: bool = False
-    """The operator named this repository, so it may lie on this machine."""
     proxy: str = field(default="", repr=False)
     no_proxy: str = ""
 
@@ -88,8 +86,8 @@ class Egress:
         """`wait` is how pauses between attempts are spent."""
         self._wait = wait
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
-        self.requests = 0
-        """Requests sent, for measurements."""
+        self.named: frozenset[str] = frozenset()
+        """Origins that the operator named: these may lie on this machine."""
 
     async def close(self) -> None:
         """Close all connections."""
@@ -182,13 +180,12 @@ class Egress:
         elif reach.authorization:
             sent.setdefault("Authorization", reach.authorization)
         proxy = _proxy(url, reach if own else Reach(""))
-        free = (own and reach.named) or bool(proxy)
+        named = origin_of(url) in self.named
         host = urlsplit(url).hostname or ""
-        if not (own and reach.named) and refused_address(host):
+        if not named and refused_address(host):
             raise _refused(what, host)
-        self.requests += 1
         try:
-            async with self._session(free=free).request(
+            async with self._session(free=named or bool(proxy)).request(
                 method,
                 url,
                 headers=sent,
@@ -226,7 +223,7 @@ class Egress:
             raise _unreachable(what, f"{_host(url)}: {_words(error)}") from None
 
     def _session(self, *, free: bool) -> aiohttp.ClientSession:
-        """The client for repositories that the operator named (`free`), or for all others."""
+        """The client for what the operator named, and proxies (`free`), or for all others."""
         import aiohttp
 
         if free not in self._sessions:

@@ -233,9 +233,7 @@ class OciRepository:
 
     def _anonymous(self) -> Reach:
         one = self._reach
-        return Reach(
-            one.origin, ssl=one.ssl, named=one.named, proxy=one.proxy, no_proxy=one.no_proxy
-        )
+        return Reach(one.origin, ssl=one.ssl, proxy=one.proxy, no_proxy=one.no_proxy)
 
     async def _logged_in(self, challenge: str, what: str) -> str:
         """The header that answers a challenge: the credential itself, or a token for it."""
@@ -270,7 +268,6 @@ class OciRepository:
             origin,
             authorization=self._reach.authorization,
             ssl=self._reach.ssl if own else None,
-            named=self._reach.named and own,
             proxy=self._reach.proxy,
             no_proxy=self._reach.no_proxy,
         )
