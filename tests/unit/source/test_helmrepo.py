@@ -7,7 +7,7 @@ import base64
 import gzip
 import hashlib
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,6 @@ from tests.testbed.webserver import (
     WebServer,
     behind_login,
     folder_of,
-    make_tls,
 )
 
 BASIC = "Basic " + base64.b64encode(b"bot:hunter2").decode()
@@ -45,31 +44,6 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     testbed.package(folder, "web-extra", "7.0.0", into=published)
     testbed.index(published)
     return published
-
-
-@pytest.fixture(scope="module")
-def tls(tmp_path_factory: pytest.TempPathFactory) -> Tls:
-    """An authority and what it signed."""
-    return make_tls(tmp_path_factory.mktemp("tls"))
-
-
-@pytest.fixture
-async def sandbox() -> AsyncIterator[SandboxPool]:
-    """Workers that read indexes and charts."""
-    async with SandboxPool(size=1) as pool:
-        yield pool
-
-
-@pytest.fixture
-async def egress() -> AsyncIterator[Egress]:
-    """The HTTP client; pauses between attempts are not waited for."""
-
-    async def at_once(_seconds: float) -> None:
-        await asyncio.sleep(0)
-
-    client = Egress(wait=at_once)
-    yield client
-    await client.close()
 
 
 @pytest.fixture
