@@ -13,7 +13,14 @@ from driftd.model.condition import Condition
 from driftd.model.report import ApplicationReport, Change, ResourceReport
 from driftd.model.resource import LiveObject, Manifest, ResourceKey
 from driftd.policy.customizations import NamedIgnore
-from driftd.policy.ignore import JqAnswer, Rule, Subject, expressions_for, ignored
+from driftd.policy.ignore import (
+    JqAnswer,
+    Rule,
+    Subject,
+    expressions_for,
+    ignored,
+    unstable_rules,
+)
 from driftd.policy.ignore_report import Findings, label, unused_shared, used_names
 from driftd.policy.removal import Pointer, positions
 from driftd.sandbox.pool import SandboxPool
@@ -45,6 +52,7 @@ class Ignoring:
         """The changes of an object, those that rules ignore marked with their names."""
         key = ResourceKey(resource.group, resource.kind, resource.namespace, resource.name)
         covering = [rule for rule in self.rules if rule.covers(key)]
+        covering += unstable_rules(desired) if desired is not None else ()
         if not covering:
             return changes
         sides = {

@@ -77,6 +77,9 @@ class Manifest(msgspec.Struct, frozen=True):
     origin: Origin
     unchecked: Unchecked | None = None
     """Set if the object is declared, but its content is not compared."""
+    unstable: tuple[str, ...] = ()
+    """JSON pointers of what differs with each rendering (random values, the time): there Git says
+    nothing that live could be held to, and the object is never healed."""
 
     @property
     def gvk(self) -> GVK:

@@ -18,7 +18,7 @@ from msgspec import UNSET
 
 from driftd.model.application import Application, IgnoreDifference
 from driftd.model.report import Change, ChangeKind
-from driftd.model.resource import ResourceKey
+from driftd.model.resource import Manifest, ResourceKey
 from driftd.policy.customizations import NamedIgnore
 from driftd.policy.project import glob_match
 from driftd.policy.removal import Pointer, consists_of, has, is_masked, without
@@ -115,6 +115,20 @@ def _rules(name: str, target: IgnoreDifference, *, shared: bool) -> Iterator[Rul
     for index, manager in enumerate(target.managed_fields_managers):
         place = f"{name}.managedFieldsManagers[{index}]"
         yield Rule(place, target, manager=manager, shared=shared)
+
+
+UNSTABLE = "non-deterministic rendering"
+"""The name of the rules that hold for places at which no two renderings agree."""
+
+
+def unstable_rules(manifest: Manifest) -> Iterator[Rule]:
+    """Rules for the places of an object that differ with each rendering."""
+    key = manifest.key
+    target = IgnoreDifference(
+        group=key.group, kind=key.kind, name=key.name, namespace=key.namespace
+    )
+    for pointer in manifest.unstable:
+        yield Rule(UNSTABLE, target, pointer=tokens(pointer), shared=True)
 
 
 def expressions_for(rules: Iterable[Rule], key: ResourceKey) -> tuple[str, ...]:

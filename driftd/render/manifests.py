@@ -20,6 +20,7 @@ Scopes = Callable[[str, str], bool | None]
 """Group and kind to: namespaced, cluster-scoped (False), or not known (None)."""
 
 _MAX_LIST_DEPTH = 5
+_SHOWN_PLACES = 5
 _SAME_OBJECTS = {
     ("extensions", "DaemonSet"): "apps",
     ("extensions", "Deployment"): "apps",
@@ -49,6 +50,8 @@ class RenderedDocument(msgspec.Struct, frozen=True):
     """The line (from 1) of the file on which the document begins; 0 where it is not known."""
     undecided: str = ""
     """Why the content is not known in full; empty if it is."""
+    unstable: tuple[str, ...] = ()
+    """JSON pointers of what differs with each rendering."""
 
 
 class Processed(msgspec.Struct, frozen=True):
@@ -251,7 +254,30 @@ def _manifest(
     document = item.document
     origin = Origin(document.source, document.file, document.line, document.index)
     doubt = Unchecked(document.undecided, unknown=True) if document.undecided else None
-    return Manifest(key, version, body, origin, doubt)
+    if "" in document.unstable:
+        doubt = Unchecked("it is rendered under another name each time", existence=False)
+    return Manifest(key, version, body, origin, doubt, _own_places(item, conditions))
+
+
+def _own_places(item: _Placed, conditions: list[Condition]) -> tuple[str, ...]:
+    """The unstable places of an object, which a condition names."""
+    below = "".join(f"/{part}" for part in item.path.replace("[", ".").replace("]", "").split("."))
+    prefix = below if item.path else ""
+    document = item.document
+    places = [one for one in document.unstable if not one or one.startswith(prefix)]
+    if not places:
+        return ()
+    shown = ", ".join(place or "the whole object" for place in places[:_SHOWN_PLACES])
+    more = f" and {len(places) - _SHOWN_PLACES} more" if len(places) > _SHOWN_PLACES else ""
+    conditions.append(
+        Condition(
+            "NonDeterministicRender",
+            f"{item}: the rendering is non-deterministic, {shown}{more} is another one each time: "
+            "it is not told as drift, and the object is not healed; give it a value in Git",
+            Severity.WARNING,
+        )
+    )
+    return tuple(place[len(prefix) :] for place in places)
 
 
 def _type(value: dict[str, Json]) -> tuple[str, str, str]:

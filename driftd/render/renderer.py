@@ -178,7 +178,7 @@ def _documents(source: ResolvedSource, result: RenderResult) -> tuple[RenderedDo
     """The documents of a result; those of plain manifests with the lines that they begin on."""
     lines: dict[str, tuple[int, ...]] = {}
     documents = []
-    for item in result.documents:
+    for position, item in enumerate(result.documents):
         line = 0
         data = source.tree.files.get(item.file)
         if result.type == "Directory" and data and item.file.endswith(_PLAIN_SUFFIXES):
@@ -194,6 +194,7 @@ def _documents(source: ResolvedSource, result: RenderResult) -> tuple[RenderedDo
                 bytes(item.object),
                 line,
                 result.undecided.get(item.index, ""),
+                result.unstable.get(position, ()),
             )
         )
     return tuple(documents)

@@ -80,6 +80,9 @@ class RenderResult(SandboxResult, frozen=True):
     """Files and documents that are wrong and left out; the others are there."""
     undecided: dict[int, str] = {}
     """By a document's index, why its content is not known in full (Flux's variables)."""
+    unstable: dict[int, tuple[str, ...]] = {}
+    """By a document's index, JSON pointers of what differs with each rendering; an empty one says
+    that the object itself is another one each time."""
 
 
 class JqOutcome(SandboxResult, frozen=True):

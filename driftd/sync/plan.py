@@ -158,6 +158,8 @@ def _decide(
         return Skipped(key, "its manifest is not at hand")
     if key in repeated:
         return Skipped(key, "it is declared more than once")
+    if manifest.unstable:
+        return Skipped(key, "it is rendered otherwise each time")
     body = msgspec.json.decode(manifest.body)
     if _annotations(body).get(HEAL_ANNOTATION) == "never":
         return Skipped(key, f"its manifest says {HEAL_ANNOTATION}: never")

@@ -108,7 +108,7 @@ func templateChart(p *renderParams, source *helmSource, loaded *chart.Chart, val
 	if err != nil {
 		return nil, err
 	}
-	texts, err := engine.Engine{}.Render(loaded, input)
+	texts, err := engine.Engine{CustomTemplateFuncs: p.unstable.functions()}.Render(loaded, input)
 	if err != nil {
 		return nil, err
 	}

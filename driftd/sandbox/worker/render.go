@@ -16,6 +16,8 @@ type rendering struct {
 	warnings []string
 	// undecided says, by the index of a document, why its content is not known in full.
 	undecided map[int]string
+	// unstable says, by the index of a document, which places differ with each rendering.
+	unstable map[int][]string
 }
 
 // refuse notes that something is left out because it is wrong; one such note is enough for a
@@ -58,6 +60,9 @@ func (s *server) render(params json.RawMessage) ([]byte, error) {
 	if err := checkSize(result.documents); err != nil {
 		return nil, err
 	}
+	if err := s.markUnstable(&p, t, result); err != nil {
+		return nil, err
+	}
 	return encodeRendering(kind, result), nil
 }
 
@@ -94,6 +99,9 @@ func encodeRendering(kind string, result *rendering) []byte {
 	writeField(&buffer, "warnings", result.warnings)
 	if len(result.undecided) > 0 {
 		writeField(&buffer, "undecided", result.undecided)
+	}
+	if len(result.unstable) > 0 {
+		writeField(&buffer, "unstable", result.unstable)
 	}
 	buffer.WriteByte('}')
 	return buffer.Bytes()

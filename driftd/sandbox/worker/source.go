@@ -27,6 +27,8 @@ type renderParams struct {
 	BuildOptions buildOptions      `json:"buildOptions"`
 	Flux         *fluxParams       `json:"flux"`
 	Source       applicationSource `json:"-"`
+	// unstable knows whether a template called what differs each time.
+	unstable unstableFunctions
 }
 
 type refTree struct {

@@ -12,8 +12,17 @@ from hypothesis import strategies as st
 from driftd.diff.paths import pointer
 from driftd.model.application import Application, ApplicationSpec
 from driftd.model.report import UNSET, Change, ChangeClass, ChangeKind
-from driftd.model.resource import ResourceKey
-from driftd.policy.ignore import JqAnswer, Subject, expressions_for, ignored, rules_of, tokens
+from driftd.model.resource import Manifest, Origin, ResourceKey
+from driftd.policy.ignore import (
+    UNSTABLE,
+    JqAnswer,
+    Subject,
+    expressions_for,
+    ignored,
+    rules_of,
+    tokens,
+    unstable_rules,
+)
 
 WEB = ResourceKey("apps", "Deployment", "shop", "web")
 
@@ -189,3 +198,14 @@ def test_an_item_whose_key_has_a_default() -> None:
     assert found.positions == {"spec.ignoreDifferences[0].jsonPointers[0]": key}
     other = {"spec": {"ports": [{"port": 81}, {"port": 80}]}}
     assert ignored(rules, WEB, [made], Subject(desired=other)).used == frozenset()
+
+
+def test_unstable_places_hide_what_differs_there() -> None:
+    """A change at or below an unstable place is marked, one beside it or of another object not."""
+    manifest = Manifest(WEB, "v1", b"{}", Origin(0, "a.yaml"), unstable=("/data/password",))
+    rules = tuple(unstable_rules(manifest))
+    changes = [change("/data/password"), change("/data/passwords"), change("/data")]
+    found = ignored(rules, WEB, changes, Subject())
+    assert [one.ignored_by for one in found.changes] == [UNSTABLE, UNSET, UNSET]
+    other = ResourceKey("apps", "Deployment", "shop", "other")
+    assert ignored(rules, other, changes, Subject()).used == frozenset()

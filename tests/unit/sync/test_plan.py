@@ -297,3 +297,10 @@ def test_nothing_is_written_to_an_application_of_flux(kind):
         (),
         f"Flux manages this application as a {kind}; let it reconcile",
     )
+
+
+def test_what_is_rendered_otherwise_each_time_is_not_healed():
+    """Healing would write another random value at every look."""
+    unstable = msgspec.structs.replace(WEB, unstable=("/spec/seed",))
+    found = planned(resource("web", REPLICAS), manifests=[unstable])
+    assert (found.tasks, reasons(found)) == ((), {"web": "it is rendered otherwise each time"})
