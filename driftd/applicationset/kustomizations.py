@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Iterable
 
 import msgspec
@@ -14,6 +15,10 @@ from driftd.model.tree import Tree
 from driftd.sandbox.pool import SandboxPool
 
 _FIELDS = ("resources", "bases", "components")
+_ITEM = re.compile(
+    r"(?:^|[\[,])[ \t]*(?:-[ \t]+)?(?:path:[ \t]+)?[\"']?([^\s\"',\[\]#]+)", re.MULTILINE
+)
+"""What may be an item of a list, in a file that cannot be parsed."""
 
 
 class Kustomizations:
@@ -58,7 +63,17 @@ async def read_kustomizations(
         for document in parsed.documents:
             folder = posixpath.dirname(document.file)
             named[folder] = _named(folder, msgspec.json.decode(document.object))
+        for failure in parsed.errors:
+            folder = posixpath.dirname(failure.file)
+            found = _mentioned(folder, tree.files[failure.file])
+            named[folder] = tuple(one for one in found if one in tree.files or one in named)
     return Kustomizations(named)
+
+
+def _mentioned(folder: str, content: bytes) -> list[str]:
+    """What a kustomization that cannot be parsed may take in: everything like an item of a list."""
+    items = _ITEM.findall(content.decode("utf-8", "replace"))
+    return _paths(folder, items)
 
 
 def _named(folder: str, value: Json) -> tuple[str, ...]:
@@ -69,9 +84,14 @@ def _named(folder: str, value: Json) -> tuple[str, ...]:
     for field in _FIELDS:
         listed = value.get(field)
         entries += listed if isinstance(listed, list) else []
+    return tuple(_paths(folder, entries))
+
+
+def _paths(folder: str, entries: Iterable[Json]) -> list[str]:
+    """Entries of a kustomization that name no address, as paths of the tree."""
     paths = (
         posixpath.normpath(posixpath.join(folder, entry))
         for entry in entries
         if isinstance(entry, str) and "://" not in entry and "\n" not in entry
     )
-    return tuple("" if path == "." else path for path in paths)
+    return ["" if path == "." else path for path in paths]

@@ -7,7 +7,8 @@ it renders of them joins the catalog, again and again until nothing new appears.
 * A file that a rendered kustomization takes in counts as rendered, never as it stands: a base
   whose name an overlay changes is no Application. So does a file rendered from a directory.
 * An Application alone does not remove the document that declares it, unless it renders itself.
-* When a source cannot be rendered, a condition names it, and its files count as they stand.
+* When a source cannot be rendered, a condition names it. Its files count as they stand, except
+  those that a kustomization takes in: what it would have made of them is not known.
 """
 
 from __future__ import annotations
@@ -41,6 +42,9 @@ from driftd.source.repositories import Reading, git_urls
 
 MAX_DEPTH = 10
 """Levels of Applications that render Applications."""
+
+_NAMED = 3
+"""Files that a condition names."""
 
 _File = tuple[str, str]
 """A tree's id and a path in it."""
@@ -182,10 +186,15 @@ class _Roots:
                 documents.append(Document(file, 0, value, app.name))
                 if file:
                     files.add((trees[manifest.origin.source].id, file))
+        lost: set[str] = set()
         for one in declaring:
-            if rendered.types[one.index] == "Kustomize":
-                files |= await self._taken_in(one)
-        return _Nest(app, tuple(documents), frozenset(files), _problems(app, rendered))
+            kind = rendered.types[one.index]
+            if kind == "Kustomize" or (not kind and _may_be_overlay(one.source)):
+                taken = await self._taken_in(one)
+                files |= taken
+                if not kind:
+                    lost |= {file for _, file in taken} & (await self._contents(one.tree)).marked
+        return _Nest(app, tuple(documents), frozenset(files), _problems(app, rendered, lost))
 
     async def _may_declare(self, source: ResolvedSource) -> bool:
         """Whether a file that a source may render mentions a kind of Argo CD's."""
@@ -230,6 +239,11 @@ def _mentions(path: str, data: bytes) -> bool:
     return b"argoproj.io" in data and (b"Application" in data or b"AppProject" in data)
 
 
+def _may_be_overlay(source: ApplicationSource) -> bool:
+    """Whether Argo CD would build a folder with a kustomization by it: nothing says otherwise."""
+    return not (source.directory or source.helm or source.plugin is not None)
+
+
 def _folder(source: ResolvedSource) -> str:
     path = posixpath.normpath(source.source.path or ".")
     return "" if path == "." else path
@@ -241,16 +255,24 @@ def _argo_objects(manifest: Manifest) -> list[dict[str, object]]:
     return argo_objects(orjson.loads(manifest.body))
 
 
-def _problems(app: Application, rendered: Rendered) -> tuple[Condition, ...]:
-    """One condition for everything that kept an application from being rendered in full."""
+def _problems(app: Application, rendered: Rendered, lost: Iterable[str]) -> tuple[Condition, ...]:
+    """One condition for everything that kept an application from being rendered in full.
+
+    `lost` are files whose Applications are not known, since their overlay was not rendered.
+    """
     errors = [c.message for c in rendered.conditions if c.severity is Severity.ERROR]
     if not errors:
         return ()
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    text = (
-        f"Application {app.name} declares Applications and cannot be rendered in full, so that "
-        f"some of them may be missing: {errors[0]}{more}"
+    files = sorted(lost)
+    rest = f" and {len(files) - _NAMED} more" if len(files) > _NAMED else ""
+    what = (
+        f"cannot be rendered, so that those that it makes of {', '.join(files[:_NAMED])}{rest} "
+        "are Unknown and not listed"
+        if files
+        else "cannot be rendered in full, so that some of them may be missing"
     )
+    text = f"Application {app.name} declares Applications and {what}: {errors[0]}{more}"
     return (Condition("ComparisonError", text),)
 
 

@@ -202,20 +202,57 @@ spec:
 
 
 async def test_a_root_that_cannot_be_rendered_is_named(bench: Bench) -> None:
-    """The condition names root and reason; its documents and all others count as they stand."""
+    """The condition names root, reason and lost files; only documents of others count."""
     bench.app("root.json", "root", "broken")
     bench.app("broken/web.json", "web", "apps/web")
     bench.app("other.json", "other", "apps/other")
     bench.repo.write("broken/kustomization.yaml", "resources: [web.json, absent.yaml]\n")
     catalog = await bench.catalog()
-    assert origins(catalog) == {
-        "other": "other.json",
-        "root": "root.json",
-        "web": "broken/web.json",
-    }
+    assert origins(catalog) == {"other": "other.json", "root": "root.json"}
     (condition,) = catalog.conditions
-    assert condition.message.startswith("Application root declares Applications and cannot be ")
+    assert condition.message.startswith(
+        "Application root declares Applications and cannot be rendered, so that those that it "
+        "makes of broken/web.json are Unknown and not listed: "
+    )
     assert "absent.yaml" in condition.message
+
+
+@pytest.mark.parametrize(
+    "overlay",
+    [
+        "resources:\n- ../base\nnamePrefix: prod-\npatches:\n- path: web.yaml\n",
+        "resources:\n- ../base\nnamePrefix: [prod-\n",
+        "resources: [../base, absent.yaml]\n\tnamePrefix: prod-\n",
+    ],
+)
+async def test_the_base_of_an_overlay_that_fails_is_no_application(
+    bench: Bench, overlay: str
+) -> None:
+    """Misspelt kinds below a patch, or YAML that does not parse: no base is taken as it stands."""
+    bench.app("root.json", "root", "prod")
+    bench.app("base/web.json", "web", "apps/web")
+    misspelt = (bench.repo.path / "base/web.json").read_text().replace("Appli", "Apli")
+    bench.repo.write("base/web.json", misspelt)
+    bench.app("base/api.json", "api", "apps/api")
+    bench.repo.write("base/kustomization.yaml", "resources: [web.json, api.json]\n")
+    patch = (
+        "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata: {name: web}\n"
+        "spec: {source: {path: apps/prod}}\n"
+    )
+    bench.repo.write("prod/web.yaml", patch)
+    bench.repo.write("prod/kustomization.yaml", overlay)
+    catalog = await bench.catalog()
+    assert "api" not in origins(catalog)
+    told = [one.message for one in catalog.conditions if "base/api.json" in one.message]
+    assert ["are Unknown and not listed: " in text for text in told] == [True]
+
+
+async def test_a_directory_with_a_broken_file_keeps_the_others(bench: Bench) -> None:
+    """Only overlays change what they take in: files of a folder count as they stand."""
+    bench.app("root.json", "root", "apps")
+    bench.app("apps/web.json", "web", "apps/web")
+    bench.repo.write("apps/broken.json", "{")
+    assert set(origins(await bench.catalog())) == {"root", "web"}
 
 
 async def test_endless_renaming_is_bounded(bench: Bench) -> None:
