@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 _NAMED = 3
 """Applications that are named where several share a problem."""
 _APPLICATION = "application "
+_EMPTY = "ClusterLooksEmpty"
 
 
 class _Finding(NamedTuple):
@@ -39,7 +40,12 @@ def lines(report: DoctorReport) -> Iterator[str]:
                 yield f"{'':<4}  {'':<{width}}  to do: {one.remedy}"
     counts = Counter(one.status for one in found)
     yield ""
-    if report.ok:
+    doubtful = list(dict.fromkeys(one.area for one in report.checks if one.condition == _EMPTY))
+    if report.ok and doubtful:
+        look = "looks like the wrong one" if len(doubtful) == 1 else "look like the wrong ones"
+        warned = f"({counts['warn']} to look at)"
+        yield f"exit 0: nothing failed, but {_listed(doubtful)} {look} {warned}"
+    elif report.ok:
         warned = f" ({counts['warn']} to look at)" if counts["warn"] else ""
         yield f"exit 0: everything that a check needs is there{warned}"
     else:

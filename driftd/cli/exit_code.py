@@ -41,12 +41,21 @@ def of_report(*, complete: bool, drift: bool, report_drift: bool = True) -> int:
     return NO_DRIFT if code == DRIFT and not report_drift else code
 
 
-def meaning(*, complete: bool, drift: bool, report_drift: bool = True, unchecked: str = "") -> str:
+def meaning(
+    *,
+    complete: bool,
+    drift: bool,
+    report_drift: bool = True,
+    unchecked: str = "",
+    looks_empty: bool = False,
+) -> str:
     """One line that tells a person what the exit code of a report says.
 
-    `unchecked` is what was left out of the comparison and why, empty if nothing was.
+    `unchecked` is what was left out of the comparison and why, empty if nothing was;
+    `looks_empty` says that a condition takes a cluster for the wrong one.
     """
     code = of_report(complete=complete, drift=drift, report_drift=report_drift)
+    doubt = "; is it the right cluster? (ClusterLooksEmpty above)" if looks_empty else ""
     if code == ERROR:
         text = _MEANING[ERROR] + (", beside the drift that was found" if drift else "")
     elif drift:
@@ -55,7 +64,7 @@ def meaning(*, complete: bool, drift: bool, report_drift: bool = True, unchecked
         text = f"no drift; everything was checked but {unchecked}"
     else:
         text = _MEANING[NO_DRIFT]
-    return f"exit {code}: {text}"
+    return f"exit {code}: {text}{doubt}"
 
 
 def run(command: Callable[[], object]) -> int:

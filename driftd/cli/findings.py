@@ -263,3 +263,8 @@ def names_of(resources: list[ResourceReport], limit: int = 4) -> str:
 def one_line(text: str) -> str:
     """`text` without line breaks and without characters that could steer a terminal."""
     return printable(" ".join(text.split()))
+
+
+def looks_empty(conditions: Iterable[ReportCondition]) -> bool:
+    """Whether a condition takes a cluster for the wrong one."""
+    return any(one.type == "ClusterLooksEmpty" for one in conditions)

@@ -70,6 +70,7 @@ def plain(
         drift=has_drift(tuple(resources)),
         report_drift=report_drift,
         unchecked=unchecked.sentence(resources),
+        looks_empty=findings.looks_empty(report.conditions),
     )
     yield code[0].upper() + code[1:].replace("marked ! above", "a condition above")
 

@@ -92,7 +92,7 @@ class _Table:
         self._counts(resources)
         self._conditions(report.conditions, indent=0)
         self._applications(order.applications(report.applications))
-        self._ending(complete=report.complete, resources=resources)
+        self._ending(complete=report.complete, resources=resources, conditions=report.conditions)
 
     def _applications(self, applications: Sequence[ApplicationReport]) -> None:
         """Each application, those of one blindness together, those without news in one line."""
@@ -369,13 +369,20 @@ class _Table:
         if facts:
             self._line(Text(printable(" · ".join(facts)), "dim"), indent=indent)
 
-    def _ending(self, *, complete: bool, resources: Sequence[ResourceReport]) -> None:
+    def _ending(
+        self,
+        *,
+        complete: bool,
+        resources: Sequence[ResourceReport],
+        conditions: Sequence[ReportCondition] = (),
+    ) -> None:
         drift = has_drift(tuple(resources))
         text = meaning(
             complete=complete,
             drift=drift,
             report_drift=self.view.report_drift,
             unchecked=unchecked.sentence(resources),
+            looks_empty=findings.looks_empty(conditions),
         )
         self._line()
         self._line(Text(text, "bold"))

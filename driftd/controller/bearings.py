@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from driftd.controller.workspace import Workspace
 from driftd.errors import SourceError
 from driftd.model.application import Application
+from driftd.model.choices import listed
 from driftd.model.condition import Condition, Severity
 from driftd.model.counts import counted
 from driftd.model.report import ApplicationReport, ApplicationStatus, ResourceStatus
@@ -57,18 +58,44 @@ def _looked_through(files: int) -> str:
 
 
 def nothing_judged(
-    applications: Sequence[Application], reports: Sequence[ApplicationReport]
+    applications: Sequence[Application],
+    reports: Sequence[ApplicationReport],
+    contexts: Sequence[str] = (),
 ) -> list[Condition]:
     """A warning where nothing at all could be judged of several applications: are they the right
     ones? It names the files that declare them.
+
+    `contexts` are those of the kubeconfig, if none of them is known to be any of their clusters:
+    then it is more likely that of other clusters.
     """
     if len(reports) < 2 or not all(map(_is_blind, reports)):
         return []
     text = (
         f"nothing could be judged of the {len(reports)} applications, which were found in "
-        f"{found_in(applications)}; if these are not yours, {NEXT_STEPS}"
+        f"{found_in(applications)}; "
     )
+    if contexts:
+        text += f"{other_kubeconfig(applications, contexts)}; or, "
+    text += f"if these are not yours, {NEXT_STEPS}"
     return [Condition(NOTHING_JUDGED, text, Severity.WARNING)]
+
+
+def other_kubeconfig(applications: Iterable[Application], contexts: Sequence[str]) -> str:
+    """That the kubeconfig does not look like one for these applications, and the flags."""
+    destinations = (one.spec.destination for one in applications)
+    wanted = list(dict.fromkeys(one.server or one.name for one in destinations))
+    rest = f" (and {len(wanted) - 1} more)" if len(wanted) > 1 else ""
+    which = (
+        f"its only context {contexts[0]} is not known to be"
+        if len(contexts) == 1
+        else f"none of its contexts ({listed(contexts)}) is known to be"
+    )
+    return (
+        f"this kubeconfig does not look like the one for this repository: {which} "
+        f"{wanted[0]}{rest}; "
+        "choose another kubeconfig with --kubeconfig FILE, or, if it is the right one, name the "
+        f"context with --cluster {wanted[0]}=CONTEXT"
+    )
 
 
 def _is_blind(report: ApplicationReport) -> bool:

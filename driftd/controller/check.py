@@ -19,7 +19,13 @@ from driftd.cluster.oracle import DryRun
 from driftd.controller.audit import attributed
 from driftd.controller.baselines import load_acceptance
 from driftd.controller.bearings import nothing_judged
-from driftd.controller.declared import Declared, Entry, declare, refuse_unmatched
+from driftd.controller.declared import (
+    Declared,
+    Entry,
+    declare,
+    refuse_unmatched,
+    unfit_contexts,
+)
 from driftd.controller.desired import Desired, desired_state, synced_state
 from driftd.controller.emptiness import empty_clusters
 from driftd.controller.facts import unexplained
@@ -99,7 +105,11 @@ async def checked(
         zip(declared.entries, reports, strict=True), workspace.contexts, options.cluster_map
     )
     if workspace.hub is None and not options.applications:
-        empty += nothing_judged([entry.application for entry in declared.entries], reports)
+        empty += nothing_judged(
+            [entry.application for entry in declared.entries],
+            reports,
+            unfit_contexts(workspace, declared),
+        )
     report = drift_report(
         reports,
         (*empty, *declared.conditions, *unused, *told, *audited, *saved),

@@ -205,6 +205,13 @@ def _none_chosen(
     return ConfigError(f"no application matches {wanted}", hint=f"declared are: {names}{unread}")
 
 
+def unfit_contexts(workspace: Workspace, declared: Declared) -> tuple[str, ...]:
+    """The contexts of the kubeconfig where none is known to be the cluster of any application."""
+    if any(entry.target is not None for entry in declared.entries):
+        return ()
+    return tuple(context.name for context in workspace.contexts)
+
+
 def refuse_unmatched(options: CheckOptions, progress: Progress, *declared: Declared) -> None:
     """Raise ConfigError for a `--cluster` that means no destination of any application.
 

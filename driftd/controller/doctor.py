@@ -6,6 +6,7 @@ Every problem is a finding; nothing is written anywhere. Objects are looked for,
 from __future__ import annotations
 
 import platform
+import re
 import sys
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -15,16 +16,17 @@ from typing import Literal, Protocol, TypeVar
 
 from driftd import __version__
 from driftd.aio import gather_isolated
+from driftd.applicationset import misspelt
 from driftd.clock import Clock
 from driftd.cluster.destinations import ClusterTarget
 from driftd.cluster.discovery import display_name
 from driftd.cluster.hub import Hub
 from driftd.cluster.kubeconfig import OTHER_FILE, Kubeconfig
 from driftd.cluster.reader import ApiResource, Discovery
-from driftd.controller.bearings import NEXT_STEPS, found_in
-from driftd.controller.declared import Declared, Entry, declare
+from driftd.controller.bearings import NEXT_STEPS, found_in, other_kubeconfig
+from driftd.controller.declared import Declared, Entry, declare, unfit_contexts
 from driftd.controller.desired import Desired, definitions, desired_state
-from driftd.controller.emptiness import place_of, presence_of, remedy
+from driftd.controller.emptiness import LOOKS_EMPTY, place_of, presence_of, remedy
 from driftd.controller.observed import ClusterView, view_cluster
 from driftd.controller.options import CheckOptions
 from driftd.controller.workspace import Progress, Workspace
@@ -33,6 +35,7 @@ from driftd.errors import ClusterError, DriftdError, Forbidden, described
 from driftd.model.condition import Condition, Severity
 from driftd.model.counts import counted
 from driftd.model.report import API_VERSION, WireStruct
+from driftd.model.resource import Manifest
 from driftd.sandbox.pool import SandboxPool
 from driftd.source.process import MINIMUM_GIT, git_version
 
@@ -40,6 +43,13 @@ MINIMUM_PYTHON = (3, 11)
 CLOCK_TOLERANCE = 5.0
 """Seconds between the own clock and a cluster's at which ages in reports mislead."""
 LIBRARIES = ("aiohttp", "deepdiff", "kubernetes_asyncio", "msgspec", "orjson", "pyyaml")
+_RENDERED = re.compile(r"^(?:source \S+: |Application \S+ declares Applications and cannot be )")
+"""How conditions begin that quote a renderer."""
+_STEP = re.compile(
+    r"(?:add|check|choose|correct|give|install|keep|make|name|remove|rename|render|run|set|split|use|"
+    r"vendor|write) "
+)
+"""How a remedy of driftd's own begins."""
 _PROBES = 8
 _NAMED = 5
 
@@ -56,6 +66,8 @@ class DoctorCheck(WireStruct, frozen=True, kw_only=True):
     message: str
     remedy: str = ""
     """What to do; empty where nothing needs to be done."""
+    condition: str = ""
+    """The type of the condition that a report would have of it, of `ClusterLooksEmpty` alone."""
 
 
 class DoctorReport(WireStruct, frozen=True, kw_only=True):
@@ -199,6 +211,10 @@ class Doctor:
         applications = [entry.application for entry in declared.entries]
         where = f" in {found_in(applications)}" if applications and workspace.hub is None else ""
         lost = not rendered and workspace.hub is None
+        unfit = unfit_contexts(workspace, declared) if applications else ()
+        if unfit:
+            message, _, step = other_kubeconfig(applications, unfit).partition("; ")
+            self._say("kubeconfig", "fail", message, step)
         whose = "these are not yours" if applications else "this is the wrong folder"
         self._say(
             "repository",
@@ -286,7 +302,16 @@ class Doctor:
 
     def _served(self, area: str, desired: Iterable[Desired], discovery: Discovery) -> None:
         """Kinds that Git declares and the cluster does not have: a check cannot judge them."""
-        unserved = _unserved(desired, discovery)
+        unserved = []
+        for name, manifest in _unserved(desired, discovery).items():
+            gvk, file = manifest.gvk, manifest.origin.file
+            meant = misspelt.slip({"apiVersion": gvk.api_version, "kind": gvk.kind})
+            if meant:
+                place = f"{file}: " if file else ""
+                text = f"{place}{name} {manifest.key.name}: {meant}"
+                self._say(area, "fail", text, f"correct it in {file or 'Git'}")
+            else:
+                unserved.append(name)
         if unserved:
             self._say(
                 area,
@@ -337,7 +362,7 @@ class Doctor:
         if presence.looks_empty:
             place = place_of(target, workspace.contexts)
             hint = remedy(target, entries, workspace.contexts, self._options.cluster_map)
-            self._say(area, "warn", f"{presence.words} from {place}", hint)
+            self._say(area, "warn", f"{presence.words} from {place}", hint, LOOKS_EMPTY)
         elif presence.looked_for:
             there = presence.looked_for - presence.missing
             self._say(
@@ -363,15 +388,19 @@ class Doctor:
             if condition.severity is Severity.INFO:
                 continue
             status: Status = "fail" if condition.severity is Severity.ERROR else "warn"
-            # A condition's message ends with its remedy.
-            message, _, remedy = condition.message.partition("; ")
-            self._say(area, status, message, remedy)
+            self._say(area, status, *_with_step(area, condition.message))
 
     def _problem(self, area: str, error: DriftdError) -> None:
         self._say(area, "fail", str(error), error.hint)
 
-    def _say(self, area: str, status: Status, message: str, remedy: str = "") -> None:
-        self._checks.append(DoctorCheck(area=area, status=status, message=message, remedy=remedy))
+    def _say(
+        self, area: str, status: Status, message: str, remedy: str = "", condition: str = ""
+    ) -> None:
+        self._checks.append(
+            DoctorCheck(
+                area=area, status=status, message=message, remedy=remedy, condition=condition
+            )
+        )
 
     def _quiet(self, text: str) -> None:
         """Notes of mappings are findings here."""
@@ -394,19 +423,39 @@ def _needed(desired: Iterable[Desired], discovery: Discovery) -> dict[ApiResourc
     return needed
 
 
-def _unserved(desired: Iterable[Desired], discovery: Discovery) -> list[str]:
-    """Every declared kind that the cluster neither serves nor gets from a declared definition."""
+def _unserved(desired: Iterable[Desired], discovery: Discovery) -> dict[str, Manifest]:
+    """Declared kinds that the cluster neither serves nor gets from a declared definition.
+
+    Each one, in the order of names, with one of its manifests.
+    """
     manifests = [manifest for one in desired for manifest in one.manifests]
     defined = definitions(manifests)
-    return sorted(
-        {
-            f"{manifest.gvk.api_version} {manifest.key.kind}"
-            for manifest in manifests
-            if (manifest.key.group, manifest.key.kind) not in defined
-            and not discovery.failure(manifest.key.group, manifest.version)
-            and discovery.served(manifest.key.group, manifest.version, manifest.key.kind) is None
-        }
-    )
+    found = {
+        f"{manifest.gvk.api_version} {manifest.key.kind}": manifest
+        for manifest in manifests
+        if (manifest.key.group, manifest.key.kind) not in defined
+        and not discovery.failure(manifest.key.group, manifest.version)
+        and discovery.served(manifest.key.group, manifest.version, manifest.key.kind) is None
+    }
+    return dict(sorted(found.items()))
+
+
+def _with_step(area: str, text: str) -> tuple[str, str]:
+    """What a condition says, and what to do.
+
+    Its message may end with the remedy. But renderers have semicolons in their own words, which
+    are no step: what they say stays whole.
+    """
+    if _RENDERED.search(text):
+        name = area.removeprefix("application ")
+        again = f"; driftd render {name} shows whether it renders" if name != area else ""
+        words = text.partition("; it is left out")[0]
+        _, _, last = words.rpartition("; ")
+        if not _STEP.match(last):
+            return text, f"correct that in Git{again}"
+        return text.removesuffix(f"; {last}"), last
+    message, _, remedy = text.partition("; ")
+    return message, remedy
 
 
 def _numbers(version: str) -> tuple[int, ...]:

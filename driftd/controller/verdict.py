@@ -273,7 +273,8 @@ class Verdict:
         remedy = "install its CustomResourceDefinition, or correct apiVersion and kind in Git"
         meant = misspelt.slip({"apiVersion": gvk.api_version, "kind": gvk.kind})
         if meant:
-            remedy = f"{meant} What it would declare is not looked at"
+            file = f"{manifest.origin.file}: " if manifest.origin.file else ""
+            remedy = f"{file}{meant} What it would declare is not looked at"
         elif gvk.group == "argoproj.io":
             remedy = (
                 "is this the cluster that Argo CD runs in? --context or --cluster names another"

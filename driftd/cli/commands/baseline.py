@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,8 @@ _VALUE = 60
 """Characters of a value in a comment."""
 _NAMED = 10
 """Findings left out for one reason that are listed by name."""
+_TOLD = 3
+"""Findings left out that the last note names."""
 _REASONS = 3
 """Reasons why nothing was judged that are told."""
 _NOTHING = "Nothing was found that a baseline could accept"
@@ -97,12 +99,38 @@ def baseline_command(
         _write(file, text)
     narrator.note(
         f"{counted(len(baseline.entries), 'finding')} written, {len(left_out)} left out"
+        f"{_told(report, left_out)}"
         if baseline.entries or left_out
         else f"{_NOTHING}: the baseline has no entries"
     )
     if not report.complete:
         narrator.note("something could not be judged; driftd check says what")
     return 0 if report.complete else 2
+
+
+def _told(report: DriftReport, left_out: Sequence[LeftOut]) -> str:
+    """Which findings were left out and why, a few of them by name."""
+    from driftd.cli.field_path import readable
+
+    places = {
+        (app.name, _label(one), change.path): readable(change, group=one.group, kind=one.kind)
+        for app in report.applications
+        for one in app.resources
+        for change in one.changes
+    }
+    named = [
+        f"{one.application} {one.resource} "
+        f"{places.get((one.application, one.resource, one.path), one.path)}".rstrip()
+        + f" ({one.reason})"
+        for one in left_out[:_TOLD]
+    ]
+    if len(left_out) > _TOLD:
+        named.append(f"and {len(left_out) - _TOLD} more")
+    return f": {'; '.join(named)}" if named else ""
+
+
+def _label(resource: ResourceReport) -> str:
+    return f"{resource.kind} {resource.namespace}/{resource.name}".replace(" /", " ")
 
 
 def _write(file: Path, text: str) -> None:

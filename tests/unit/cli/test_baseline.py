@@ -57,3 +57,12 @@ def test_expires_is_a_number_of_days(driftd):
     """The help says that it is days and not a date."""
     text = " ".join(driftd("baseline", "--help").stdout.split())
     assert "Number of days, counted from today (UTC), that the entries hold" in text
+
+
+def test_what_is_left_out_is_named_with_the_reason(driftd, seen, sample):
+    """The last note names the first findings that no baseline may hold, and why."""
+    result = driftd("baseline")
+    _, left_out = captured(seen.report.applications, expires=date(2030, 6, 30))
+    first = left_out[0]
+    assert f"{len(left_out)} left out: {first.application} {first.resource} " in result.stderr
+    assert f" ({first.reason})" in result.stderr

@@ -68,3 +68,14 @@ def test_findings_of_one_area_stand_together() -> None:
         "",
         "exit 0: everything that a check needs is there (1 to look at)",
     ]
+
+
+def test_a_cluster_that_looks_wrong_is_no_all_clear() -> None:
+    """The last line names the cluster instead of saying that everything is there."""
+    doubt = DoctorCheck(
+        area="cluster one", status="warn", message="3 of 3", condition="ClusterLooksEmpty"
+    )
+    assert printed(doubt)[-1] == (
+        "exit 0: nothing failed, but cluster one looks like the wrong one (1 to look at)"
+    )
+    assert "everything that a check needs is there" in printed(check("git", "", status="warn"))[-1]

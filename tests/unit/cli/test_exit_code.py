@@ -118,3 +118,12 @@ def test_broken_pipe_is_quiet(repeats):
     finally:
         os.close(writer)
     assert (done.returncode, done.stderr) == (141, b"")
+
+
+def test_the_last_line_repeats_the_doubt_about_a_cluster():
+    """Where a cluster looks like the wrong one, what the exit code says is a question."""
+    from driftd.cli.exit_code import meaning
+
+    line = meaning(complete=True, drift=True, looks_empty=True)
+    assert line == "exit 1: drift found; is it the right cluster? (ClusterLooksEmpty above)"
+    assert meaning(complete=True, drift=True) == "exit 1: drift found"

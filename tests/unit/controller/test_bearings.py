@@ -140,3 +140,13 @@ async def test_doctor_names_the_files(world: World) -> None:
     world.workspace.repositories.forget()
     told_now = f"if these are not yours, {NEXT_STEPS}"
     assert await line() == ("warn", f"{places}, 0 rendered without errors", told_now)
+
+
+async def test_a_kubeconfig_of_other_clusters_is_doubted_first(world: World) -> None:
+    """The first hint of a check is --kubeconfig where no context is any application's cluster."""
+    for name in ("shop", "kept"):
+        world.declare(name, cluster="elsewhere")
+    (text,) = told(await checked(world))
+    assert "this kubeconfig does not look like the one for this repository" in text
+    assert text.index("--kubeconfig FILE") < text.index("--cluster elsewhere=CONTEXT")
+    assert text.index("--cluster elsewhere=CONTEXT") < text.index("cd to the repository")

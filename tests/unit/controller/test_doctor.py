@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from driftd.cluster.reader import ApiResource
-from driftd.controller.doctor import Doctor, DoctorCheck
+from driftd.controller.doctor import Doctor, DoctorCheck, _with_step
 from driftd.controller.options import CheckOptions
 from driftd.errors import ClusterError, Forbidden, Unreachable
 from tests.unit.controller.conftest import World
@@ -189,3 +189,48 @@ async def test_present_objects_are_counted(world: World) -> None:
     checks = await examine(world, Probe())
     assert told(checks, "warn") == []
     assert not any("that are there" in message for _, message, _ in told(checks, "ok"))
+
+
+async def test_a_misspelt_kind_that_is_rendered_names_file_and_kind(world: World) -> None:
+    """What was probably meant is told with the file, apart from kinds that are not installed."""
+    world.repo.write(
+        "apps/shop/child.yaml",
+        "apiVersion: argoproj.io/v1alpha1\nkind: Aplication\nmetadata: {name: child}\n",
+    )
+    world.repo.commit()
+    found = [one for one in told(await examine(world, Probe()), "fail") if one[0] == "cluster one"]
+    ((_, message, remedy),) = found
+    assert message.startswith("apps/shop/child.yaml: argoproj.io/v1alpha1 Aplication child: ")
+    assert "is Application meant?" in message
+    assert remedy == "correct it in apps/shop/child.yaml"
+
+
+@pytest.mark.parametrize(
+    ("text", "step"),
+    [
+        ("source a: k.yaml: no matches; failed to find unique target", "correct that in Git; "),
+        ("source a: plugins are not supported; render to plain manifests", "render to plain"),
+        ("no cluster is known; say which one; there are two", "say which one; there are two"),
+    ],
+)
+def test_the_words_of_a_renderer_are_no_step(text: str, step: str) -> None:
+    """Of a message only a remedy is what to do; a renderer's own semicolons stay in the text."""
+    message, remedy = _with_step("application shop", text)
+    assert remedy.startswith(step)
+    assert "failed to find" not in remedy
+    assert "failed to find" not in text or message == text
+
+
+async def test_a_kubeconfig_of_other_clusters(world: World) -> None:
+    """Where no context is known for any application, the kubeconfig is doubted first."""
+    for name in ("shop", "kept"):
+        world.declare(name, cluster="elsewhere")
+    world.repo.commit()
+    checks = await examine(world, Probe())
+    area, message, remedy = told(checks, "fail")[-1]
+    assert (area, "does not look like the one for this repository" in message) == (
+        "kubeconfig", True,
+    )  # fmt: skip
+    assert remedy.startswith("choose another kubeconfig with --kubeconfig FILE")
+    areas = [one.area for one in checks if one.status != "ok"]
+    assert areas.index("kubeconfig") < areas.index("repository")
