@@ -6,14 +6,16 @@ of its repositories. The expected objects are made anew by the real programs on 
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
+import pytest_asyncio
 
 from driftd.applicationset.documents import application
 from driftd.model.condition import Severity
@@ -101,7 +103,16 @@ def _tree(name: str, folder: Path) -> Tree:
     return Tree(name, files, links)
 
 
-async def _render(case: Case, trees: Mapping[tuple[str, str], Tree]) -> Rendered:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def sandbox() -> AsyncIterator[SandboxPool]:
+    """One worker for all cases."""
+    async with SandboxPool(size=1) as pool:
+        yield pool
+
+
+async def _render(
+    case: Case, trees: Mapping[tuple[str, str], Tree], sandbox: SandboxPool
+) -> Rendered:
     app = application(case.application, "case.yaml")
     sources = [
         ResolvedSource(
@@ -115,15 +126,14 @@ async def _render(case: Case, trees: Mapping[tuple[str, str], Tree]) -> Rendered
             zip(app.spec.all_sources, case.sources, strict=True)
         )
     ]
-    async with SandboxPool(size=1) as sandbox:
-        return await render_application(
-            app,
-            sources,
-            sandbox,
-            lambda _group, kind: kind not in CLUSTER_SCOPED,
-            kube_version=case.kube_version,
-            api_versions=case.api_versions,
-        )
+    return await render_application(
+        app,
+        sources,
+        sandbox,
+        lambda _group, kind: kind not in CLUSTER_SCOPED,
+        kube_version=case.kube_version,
+        api_versions=case.api_versions,
+    )
 
 
 def _canonical(value: dict[str, Any], namespace: str) -> bytes:
@@ -152,14 +162,18 @@ def _messages(rendered: Rendered, severity: Severity) -> str:
     return "\n".join(c.message for c in rendered.conditions if c.severity is severity)
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("name", UPSTREAM)
 async def test_renders_as_upstream(
-    name: str, upstream: dict[str, Outcome], trees: Mapping[tuple[str, str], Tree]
+    name: str,
+    upstream: dict[str, Outcome],
+    trees: Mapping[tuple[str, str], Tree],
+    sandbox: SandboxPool,
 ) -> None:
     """Every object has the content that upstream gives it; where upstream fails, driftd does."""
     case = CASES[name]
     expected = upstream[name]
-    rendered = await _render(case, trees)
+    rendered = await _render(case, trees, sandbox)
     errors = _messages(rendered, Severity.ERROR)
     if isinstance(expected, UpstreamFailed):
         assert case.spec.get("fails"), f"upstream fails: {expected}"
@@ -179,13 +193,32 @@ async def test_renders_as_upstream(
         assert warnings == ""
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("name", REFUSED)
-async def test_refuses(name: str, trees: Mapping[tuple[str, str], Tree]) -> None:
+async def test_refuses(
+    name: str, trees: Mapping[tuple[str, str], Tree], sandbox: SandboxPool
+) -> None:
     """What would have to be fetched or run is refused with the reason; nothing is rendered."""
     case = CASES[name]
-    rendered = await _render(case, trees)
+    rendered = await _render(case, trees, sandbox)
     assert case.spec["refused"] in _messages(rendered, Severity.ERROR)
     assert not rendered.complete
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_order_does_not_matter(
+    trees: Mapping[tuple[str, str], Tree], sandbox: SandboxPool
+) -> None:
+    """What one worker rendered before changes nothing: no case leaves anything behind."""
+
+    async def all_of(names: list[str]) -> dict[str, tuple[bytes, ...]]:
+        rendered = {name: await _render(CASES[name], trees, sandbox) for name in names}
+        return {name: tuple(m.body for m in one.manifests) for name, one in rendered.items()}
+
+    shuffled = sorted(CASES, key=lambda name: hashlib.sha256(name.encode()).digest())
+    once = await all_of(shuffled)
+    assert await all_of(shuffled[::-1]) == once
+    assert sum(map(len, once.values())) > 100
 
 
 def test_corpus_is_whole() -> None:

@@ -90,6 +90,21 @@ def helm() -> Path:
     return program("helm", _SOURCES / "helm", "helm.sh/helm/v4/cmd/helm")
 
 
+def helm_module() -> Path:
+    """The folder of the sources of that Helm, with its own test data. Raises `BuildFailed`."""
+    go = shutil.which("go", path=_ENVIRONMENT.get("PATH"))
+    if go is None:
+        raise BuildFailed("the test bed needs the Go toolchain: no `go` on PATH")
+    command = [go, "list", "-mod=readonly", "-m", "-f", "{{.Dir}}", "helm.sh/helm/v4"]
+    done = subprocess.run(
+        command, cwd=_SOURCES / "helm", env={**_ENVIRONMENT, "GOWORK": "off"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode != 0 or not done.stdout.strip():
+        raise BuildFailed(f"the sources of Helm are not there:\n{done.stderr[-2000:]}")
+    return Path(done.stdout.strip())
+
+
 def kustomize() -> Path:
     """The real kustomize binary, of the version that the sandbox worker links.
 

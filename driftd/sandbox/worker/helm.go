@@ -209,6 +209,9 @@ func loadChart(t *tree, dir string, nesting int) (*chart.Chart, error) {
 	if err != nil {
 		return nil, fail(codeHelm, file, "%s: %s", file, err)
 	}
+	if version := loaded.Metadata.APIVersion; version != chart.APIVersionV1 && version != chart.APIVersionV2 {
+		return nil, fail(codeHelm, file, "%s: apiVersion %s is none that Helm renders", file, version)
+	}
 	for _, dependency := range loaded.Metadata.Dependencies {
 		if err := ensureDependency(t, dir, loaded, dependency, nesting); err != nil {
 			return nil, err

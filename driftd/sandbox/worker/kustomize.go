@@ -9,6 +9,7 @@ import (
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/api/resource"
 	"sigs.k8s.io/kustomize/api/types"
+	"sigs.k8s.io/kustomize/kyaml/openapi"
 	"sigs.k8s.io/yaml"
 )
 
@@ -58,6 +59,11 @@ func buildKustomization(files *treeFS, dir, name string, options *krusty.Options
 	scan := &kustomizeScan{files: files, seen: map[string]bool{}}
 	if err := scan.directory(dir, 0); err != nil {
 		return err
+	}
+	if scan.setsSchema {
+		// As in a process of its own: nothing of the schema that is loaded, and none left behind.
+		openapi.ResetOpenAPI()
+		defer openapi.ResetOpenAPI()
 	}
 	attributed, wanted := false, false
 	if !scan.usesAnnotations {

@@ -24,6 +24,9 @@ type kustomizeScan struct {
 	usesAnnotations bool
 	// objects counts the documents of all resources: Kustomize compares each with all others.
 	objects int
+	// setsSchema says that a kustomization chooses a schema, which Kustomize keeps for all
+	// that the process builds from then on.
+	setsSchema bool
 }
 
 // pathFields are the parts of a kustomization that may name something to load.
@@ -86,6 +89,9 @@ func (s *kustomizeScan) directory(dir string, depth int) error {
 		var fields pathFields
 		if err := yaml.Unmarshal(data, &fields); err != nil {
 			return nil
+		}
+		if len(fields.OpenAPI) > 0 {
+			s.setsSchema = true
 		}
 		if err := fields.refuseRemote(file); err != nil {
 			return err

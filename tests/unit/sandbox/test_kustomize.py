@@ -293,3 +293,25 @@ async def test_reorder_is_a_closed_choice(render: Any) -> None:
     assert [o["kind"] for o in sorted_] == ["Namespace", "Service"]
     with pytest.raises(RenderError, match="reorder"):
         await render(files, {}, reorder="--enable-exec")
+
+
+async def test_a_schema_stays_with_its_application(render: Any) -> None:
+    """A custom schema is used by its own kustomization alone, not by what is rendered next."""
+    patch = (
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\n"
+        "spec: {template: {spec: {containers: [{name: web, args: [a]}]}}}\n"
+    )
+    files = BASE | {
+        "prod/kustomization.yaml": "resources: [../base]\npatches: [{path: patch.yaml}]\n",
+        "prod/patch.yaml": patch,
+    }
+    custom = {
+        **files,
+        "prod/kustomization.yaml": files["prod/kustomization.yaml"]
+        + "openapi: {path: schema.json}\n",
+        "prod/schema.json": '{"definitions": {}}',
+    }
+    merged = {"name": "web", "image": "registry/web:1", "args": ["a"]}
+    for tree, expected in ((files, merged), (custom, {"name": "web", "args": ["a"]})) * 2:
+        (deployment,) = objects(await render(tree, {"path": "prod"}))
+        assert deployment["spec"]["template"]["spec"]["containers"] == [expected]
