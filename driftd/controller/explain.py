@@ -18,6 +18,7 @@ from driftd.controller.declared import Declared, Entry, declare, refuse_unmatche
 from driftd.controller.explain_entries import EntryExplanation, explained
 from driftd.controller.kind_names import names_kind
 from driftd.controller.memory import open_state
+from driftd.controller.next_steps import next_steps
 from driftd.controller.options import CheckOptions
 from driftd.controller.verdict import Verdict
 from driftd.controller.workspace import Progress, Workspace
@@ -111,6 +112,8 @@ class Explanation(WireStruct, frozen=True, kw_only=True):
     """Entries of the given baseline and suppression files that speak of the object."""
     healing: str
     """What `driftd run` would do if its rung `heal` were open for the application."""
+    next_steps: tuple[str, ...] = ()
+    """What a person can do about the object; empty without drift."""
     conditions: tuple[ReportCondition, ...] = ()
 
 
@@ -173,6 +176,7 @@ async def explain(
             )
         ),
         healing=_healing(looked, key),
+        next_steps=next_steps(application, looked.report, resource, clock.now()),
         conditions=(*looked.report.conditions, *told),
     )
 

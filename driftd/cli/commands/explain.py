@@ -171,6 +171,10 @@ def sentences(found: Explanation, *, asked: bool) -> Iterator[str]:
     for entry in found.entries:
         yield from _entry(entry, found.resource)
     yield f"Healing, where a rule allows it, would do: {found.healing}"
+    if found.next_steps:
+        yield ""
+        yield "What to do next:"
+        yield from (f"  {step}" for step in found.next_steps)
 
 
 def _reason(resource: ResourceReport) -> str:

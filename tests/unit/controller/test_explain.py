@@ -118,3 +118,16 @@ async def test_a_line_of_names_is_split_by_what_is_declared(world: World) -> Non
             clock=Clock(),
         )
     assert caught.value.hint.startswith("declared are: ")
+
+
+async def test_next_steps_of_drift(world: World) -> None:
+    """Drift has steps: put back, keep in Git, accept, ignore; an object without drift has none."""
+    assert (await ask(world, "configmap/shop")).next_steps == ()
+    world.declare("shop", syncPolicy={"automated": {"selfHeal": True}})
+    world.repo.commit()
+    world.paint("shop", "red")
+    steps = (await ask(world, "configmap/shop")).next_steps
+    assert any(step.startswith("put it back: ") for step in steps)
+    assert any(step.startswith("or keep it: commit the live value to apps/shop/") for step in steps)
+    assert "or accept it for a while: driftd baseline shop --file FILE" in steps
+    assert steps[-1] == "or ignore the place: driftd help suppressions"

@@ -1,0 +1,116 @@
+"""What a person can do about a drifted object: put it back, keep it, accept it, ignore it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from msgspec import UNSET
+
+from driftd.model.application import Application
+from driftd.model.report import ApplicationReport, Change, ChangeClass, ResourceReport
+from driftd.sync.plan import ENGINES
+
+SELF_HEAL_SECONDS = 300.0
+"""Seconds after which Argo CD's self-healing, were it to work, would have put a change back."""
+_ARGO_NAMESPACE = "argocd"
+
+
+def next_steps(
+    application: Application, report: ApplicationReport, resource: ResourceReport, now: datetime
+) -> tuple[str, ...]:
+    """The steps for an object, first what is to be known of self-healing; none without drift."""
+    if not resource.is_drift:
+        return ()
+    drift = [change for change in resource.changes if change.is_drift]
+    return (
+        *_unhealed(application, report, drift, now),
+        *_put_back(application, report, resource, drift),
+        *_keep(resource, drift),
+        *_accept(application, resource, drift),
+    )
+
+
+def _unhealed(
+    application: Application, report: ApplicationReport, drift: list[Change], now: datetime
+) -> Iterator[str]:
+    automated = application.spec.sync_policy.automated if application.flux is None else None
+    if automated is None or automated.enabled is False or not automated.self_heal:
+        return
+    ages = [
+        (now - datetime.fromisoformat(str(change.time)).astimezone(UTC)).total_seconds()
+        for change in drift
+        if change.time is not UNSET
+        and change.change_class is ChangeClass.DECLARED
+        and change.manager not in report.deployers
+    ]
+    if ages and max(ages) >= SELF_HEAL_SECONDS:
+        yield (
+            f"selfHeal is on, and the change is {max(ages) / 60:.0f} min old: Argo CD does not run "
+            f"for it, does not see it, or fails to sync: argocd app get {_named(application)}"
+        )
+
+
+def _put_back(
+    application: Application,
+    report: ApplicationReport,
+    resource: ResourceReport,
+    drift: list[Change],
+) -> Iterator[str]:
+    engines = {ENGINES[name] for name in report.deployers if name in ENGINES}
+    flux = application.flux
+    if resource.status == "Extra":
+        yield f"remove it: kubectl delete {_object(resource)}{_context(report)}"
+        return
+    if flux is not None:
+        how = f"flux reconcile {flux.kind.lower()} {flux.object_name} -n {application.namespace}"
+    elif "Argo CD" in engines:
+        place = f"{resource.namespace}/" if resource.namespace else ""
+        target = f"{resource.group}:{resource.kind}:{place}{resource.name}"
+        how = f"argocd app sync {_named(application)} --resource {target}"
+    else:
+        how = f"driftd render {application.name} | kubectl apply{_context(report)} -f -"
+    if resource.status == "Missing" or any(c.change_class is ChangeClass.DECLARED for c in drift):
+        yield f"put it back: {how}"
+    if any(change.change_class is ChangeClass.UNDECLARED for change in drift):
+        yield (
+            "an apply leaves what Git is silent about: remove that by "
+            f"kubectl edit {_object(resource)}{_context(report)}"
+        )
+
+
+def _keep(resource: ResourceReport, drift: list[Change]) -> Iterator[str]:
+    places = [one.origin for one in drift if one.origin is not UNSET]
+    if resource.origin is not UNSET:
+        places.append(resource.origin)
+    if not places or resource.status in ("Extra", "Missing"):
+        return
+    line = "" if places[0].line is UNSET else f":{places[0].line}"
+    yield f"or keep it: commit the live value to {places[0].file}{line}"
+
+
+def _accept(
+    application: Application, resource: ResourceReport, drift: list[Change]
+) -> Iterator[str]:
+    critical = [one.severity == "critical" for one in drift] or [resource.severity == "critical"]
+    if all(critical):
+        yield "or accept it: not by a baseline, which holds no critical finding"
+    else:
+        yield f"or accept it for a while: driftd baseline {application.name} --file FILE"
+    yield "or ignore the place: driftd help suppressions"
+
+
+def _named(application: Application) -> str:
+    if application.namespace == _ARGO_NAMESPACE:
+        return application.name
+    return application.qualified_name
+
+
+def _object(resource: ResourceReport) -> str:
+    group = f".{resource.version}.{resource.group}" if resource.group else ""
+    where = f" -n {resource.namespace}" if resource.namespace else ""
+    return f"{resource.kind.lower()}{group}/{resource.name}{where}"
+
+
+def _context(report: ApplicationReport) -> str:
+    return f" --context {report.cluster}" if report.cluster else ""
