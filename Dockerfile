@@ -43,10 +43,10 @@ COPY deploy/sbom.sh deploy/
 RUN deploy/sbom.sh /opt/driftd/bin/python /sbom
 
 FROM ${PYTHON_IMAGE}
-# The distribution's current git and ssh are wanted, security updates included.
+# The distribution's current git, gpgv and ssh are wanted, security updates included.
 # hadolint ignore=DL3008
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends ca-certificates git openssh-client \
+    && apt-get install --yes --no-install-recommends ca-certificates git gpgv openssh-client \
     && rm -rf /var/lib/apt/lists/* \
     && groupadd --gid 65532 driftd \
     && useradd --uid 65532 --gid 65532 --no-log-init --home-dir /var/lib/driftd --create-home driftd

@@ -12,10 +12,12 @@ help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 .PHONY: system
-system: ## Check the machine: git, Python with venv (root on Debian: installed), Go
+system: ## Check the machine: git, gpg, ssh, Python with venv (root on Debian: installed), Go
 	@command -v go >/dev/null || { echo "Go 1.26 or later must be on PATH" >&2; exit 1; }; \
 	missing=""; \
 	command -v git >/dev/null || missing="$$missing git"; \
+	command -v gpg >/dev/null && command -v gpgv >/dev/null || missing="$$missing gnupg gpgv"; \
+	command -v ssh-keygen >/dev/null || missing="$$missing openssh-client"; \
 	$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || missing="$$missing python3-venv"; \
 	if [ -z "$$missing" ]; then exit 0; fi; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \

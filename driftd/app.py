@@ -24,6 +24,7 @@ from driftd.cluster.transport import EXEC_TIMEOUT, TransportOptions
 from driftd.controller import check as controller
 from driftd.controller.bearings import NEXT_STEPS
 from driftd.controller.declared import Declared, declare, refuse_unmatched
+from driftd.controller.integrity import Integrity
 from driftd.controller.options import CheckOptions
 from driftd.controller.severities import load_severities
 from driftd.controller.workspace import OpenOracle, OracleMemory, Progress, Workspace
@@ -66,7 +67,7 @@ async def open_workspace(options: CheckOptions, progress: Progress) -> AsyncIter
         hub = await _hub(options, kubeconfig, registry, progress)
         charts = await _charts(stack, sandbox, _access(options, hub))
         repositories = await _repositories(options, hub, charts)
-        opened = _workspace(repositories, sandbox, registry, kubeconfig, problem, hub)
+        opened = _workspace(options, repositories, sandbox, registry, kubeconfig, problem, hub)
         yield replace(opened, severities=severities, open_oracle=_oracle(options, registry))
 
 
@@ -136,7 +137,9 @@ async def doctor(options: CheckOptions, *, progress: Progress, clock: Clock) -> 
         charts = await _charts(stack, sandbox, _access(options, hub))
         repositories = await work.attempt_async("repository", _repositories(options, hub, charts))
         if repositories is not None:
-            workspace = _workspace(repositories, sandbox, registry, kubeconfig, problem, hub)
+            workspace = _workspace(
+                options, repositories, sandbox, registry, kubeconfig, problem, hub
+            )
             await work.applications(
                 workspace, lambda target: ClusterProbe(registry.open(target).transport)
             )
@@ -261,7 +264,7 @@ async def _daemon_workspace(
         mirrors = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="driftd-mirrors-")))
         charts = await _charts(stack, sandbox, _daemon_access(settings, hub))
         repositories = await _daemon_repositories(settings, mirrors, charts)
-        opened = _workspace(repositories, sandbox, registry, kubeconfig, problem, hub)
+        opened = _workspace(options, repositories, sandbox, registry, kubeconfig, problem, hub)
         asked = _oracle(options, registry)
         yield replace(opened, open_oracle=asked, oracles=OracleMemory()), registry
 
@@ -277,6 +280,7 @@ def _look_options(settings: Settings) -> CheckOptions:
         timeout=clusters.timeout.seconds,
         concurrency=clusters.concurrency,
         oracle=clusters.oracle,
+        keyring=Path(settings.keyring) if settings.keyring else None,
     )
 
 
@@ -328,6 +332,7 @@ def _registry(options: CheckOptions) -> ClusterRegistry:
 
 
 def _workspace(
+    options: CheckOptions,
     repositories: Repositories,
     sandbox: SandboxPool,
     registry: ClusterRegistry,
@@ -344,6 +349,7 @@ def _workspace(
         kubeconfig_problem=problem or _no_context(kubeconfig),
         in_cluster=in_cluster_access() is not None,
         hub=hub,
+        integrity=Integrity(options.keyring),
     )
 
 

@@ -68,6 +68,12 @@ class SourceError(DriftdError):
     reason = "SourceError"
 
 
+class VerificationError(DriftdError):
+    """Whether a revision is signed as its project demands cannot be told, or it is not."""
+
+    reason = "VerificationError"
+
+
 class RenderError(DriftdError):
     """A source does not render to valid manifests."""
 

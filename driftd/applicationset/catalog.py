@@ -35,7 +35,7 @@ class Catalog(msgspec.Struct, frozen=True):
     applications: tuple[Application, ...]
     """Sorted by name; each qualified name once."""
     projects: dict[str, AppProject]
-    """By name; `default` is always there."""
+    """By name; `default` is there unless its document cannot be used."""
     conditions: tuple[Condition, ...]
     """Documents that could not be used, and names that collide."""
 
@@ -214,6 +214,7 @@ class _Builder:
         self._applications: dict[str, tuple[Application, Document]] = {}
         self._generated: dict[str, Application] = {}
         self._projects: dict[str, tuple[AppProject, Document]] = {}
+        self._unread: set[str] = set()
         self._conditions = list(conditions)
 
     def problem(self, message: str) -> None:
@@ -236,6 +237,9 @@ class _Builder:
                 self._note_duplicate(kind, found.name, self._projects, document)
                 self._projects[found.name] = (found, document)
         except InvalidDocument as error:
+            if kind == "AppProject":
+                metadata = document.value.get("metadata")
+                self._unread.add(str(metadata.get("name") if isinstance(metadata, dict) else ""))
             self.problem(f"{document}: {_named(document.value)}: {error}")
 
     def _note_duplicate(
@@ -284,7 +288,8 @@ class _Builder:
         """Everything collected."""
         apps = [app for app, _ in self._applications.values()] + list(self._generated.values())
         projects = {name: found for name, (found, _) in self._projects.items()}
-        projects.setdefault("default", PERMISSIVE)
+        if PERMISSIVE.name not in self._unread:  # what it forbids is not known: not nothing
+            projects.setdefault(PERMISSIVE.name, PERMISSIVE)
         return Catalog(
             tuple(sorted(apps, key=lambda app: (app.name, app.namespace))),
             projects,

@@ -145,6 +145,13 @@ _REPOSITORY_FLAGS = (
         default=False,
         help="Read the files as they are on disk, uncommitted changes included.",
     ),
+    flag(
+        "--keyring",
+        type=click.Path(file_okay=False, path_type=Path),
+        metavar="FOLDER",
+        help="Public keys (GPG: *.asc, *.gpg; SSH: allowed_signers) for the signatures of commits "
+        "and tags that AppProjects demand, beside those of the hub.",
+    ),
 )
 _CLUSTER_FLAGS = (
     flag(
@@ -239,7 +246,7 @@ def _all(flags: tuple[Callable[[Any], Any], ...], command: Command) -> Command:
 
 
 def repository_flags(command: Command) -> Command:
-    """`--repo`, `--revision`, `--worktree`."""
+    """`--repo`, `--revision`, `--worktree`, `--keyring`."""
     return _all(_REPOSITORY_FLAGS, command)
 
 
@@ -426,6 +433,7 @@ def look_options(flags: Mapping[str, Any], *, names: tuple[str, ...] = ()) -> di
         "revision": flags["revision"],
         "worktree": flags["worktree"],
         "access_file": flags["access_file"],
+        "keyring": flags["keyring"],
         "kubeconfig": flags["kubeconfig"],
         "context": flags["context"],
         "cluster_map": clusters,

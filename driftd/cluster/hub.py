@@ -41,6 +41,8 @@ PROJECTS = ApiResource(
 )
 SECRETS = ApiResource("", "v1", "Secret", "secrets", True, ("get", "list"))
 CONFIG_MAPS = ApiResource("", "v1", "ConfigMap", "configmaps", True, ("get", "list"))
+GPG_KEYS = "argocd-gpg-keys-cm"
+"""The ConfigMap that holds the public keys that Argo CD trusts."""
 
 _SECRETS = ("cluster", REPOSITORY, TEMPLATE)
 
@@ -69,6 +71,10 @@ class Hub(msgspec.Struct, frozen=True):
     """What could not be read, one condition for each part or document."""
     access: AccessTable = AccessTable()
     """How Argo CD reaches repositories: its repository Secrets, host keys and certificates."""
+    gpg_keys: dict[str, str] = {}
+    """`argocd-gpg-keys-cm`: key id to armoured public key; read only where a project asks."""
+    gpg_problem: str = ""
+    """Why these keys are not known."""
     flux: tuple[FluxObject, ...] = ()
     """What the cluster's Flux works with: Kustomizations, HelmReleases and their sources."""
 
@@ -121,6 +127,7 @@ async def read_hub(
         conditions,
     )
     entries = tuple(one for one in found if isinstance(one, RepositoryAccess))
+    gpg_keys, gpg_problem = await _gpg_keys(reader, namespace, known)
     return Hub(
         name=name,
         applications=apps,
@@ -129,6 +136,8 @@ async def read_hub(
         access=msgspec.structs.replace(trust[0], entries=entries),
         tracking=tracking[0],
         conditions=tuple(conditions),
+        gpg_keys=gpg_keys,
+        gpg_problem=gpg_problem,
         flux=flux.objects,
     )
 
@@ -210,6 +219,25 @@ async def _tracking(
         return Tracking(instance_label=label), (Condition("HubReadError", text),)
     settings = {key: text for key, text in data.items() if key.startswith("resource.")}
     return Tracking(method, label, settings), ()
+
+
+async def _gpg_keys(
+    reader: ClusterReader, namespace: str, projects: Collection[AppProject]
+) -> tuple[dict[str, str], str]:
+    """Argo CD's GPG keys, if a project demands signatures, or why they are not known."""
+    specs = [project.spec for project in projects]
+    if not any(spec.source_integrity or spec.signature_keys for spec in specs):
+        return {}, ""
+    try:
+        live = await reader.get(CONFIG_MAPS, namespace, GPG_KEYS)
+        if live is None:
+            return {}, f"there is no ConfigMap {namespace}/{GPG_KEYS} on the hub"
+        found = msgspec.convert(without_nulls(msgspec.json.decode(live.body)), _ConfigMap)
+    except ClusterError as error:
+        return {}, f"the hub's {GPG_KEYS} is not known: {error.message}"
+    except msgspec.MsgspecError as error:
+        return {}, f"{GPG_KEYS} on the hub: {error}"
+    return found.data, ""
 
 
 class _ConfigMap(msgspec.Struct, frozen=True):

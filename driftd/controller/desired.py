@@ -10,14 +10,19 @@ import orjson
 
 from driftd.cluster.reader import Discovery
 from driftd.controller.declared import Entry
+from driftd.controller.integrity import REFUSED
 from driftd.controller.rendered import rendering, scopes_of
 from driftd.controller.workspace import Workspace
 from driftd.model.application import Application
 from driftd.model.condition import Condition, Severity
+from driftd.model.project import AppProject
 from driftd.model.resource import Manifest, ResourceKey
 from driftd.policy.customizations import Customizations
 from driftd.policy.project import check_manifests
 from driftd.render.renderer import Rendered
+
+UNRENDERED = Rendered(manifests=(), not_compared=(), conditions=(), types=())
+"""What becomes of sources that are not rendered at all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +62,7 @@ async def desired_state(
     if entry.blocked and not forced:
         return Desired(entry=entry, conditions=entry.conditions)
     rendered, revisions, conditions = await _render(
-        workspace, entry.application, discovery, urls, kube_version
+        workspace, entry.application, discovery, urls, kube_version, entry.project
     )
     conditions = [*entry.conditions, *conditions, *rendered.conditions]
     manifests = rendered.manifests
@@ -125,7 +130,8 @@ async def synced_state(
     )
     spec = msgspec.structs.replace(application.spec, source=None, sources=pinned)
     before = msgspec.structs.replace(application, spec=spec, raw={})
-    rendered, _, conditions = await _render(workspace, before, discovery, urls, kube_version)
+    # Argo CD has synced these revisions; whether they are signed is a matter of the new ones.
+    rendered, _, conditions = await _render(workspace, before, discovery, urls, kube_version, None)
     if conditions or not rendered.complete:
         return None
     return {manifest.key: manifest for manifest in rendered.manifests}
@@ -137,14 +143,31 @@ async def _render(
     discovery: Discovery | None,
     urls: frozenset[str],
     kube_version: str,
+    project: AppProject | None,
 ) -> tuple[Rendered, tuple[str, ...], Sequence[Condition]]:
+    """What the sources render, their revisions and what is to be told.
+
+    Nothing is rendered of an application with a source that is not signed as `project` demands.
+    """
     resolution = await workspace.repositories.resolve(application, urls)
+    revisions = tuple(source.revision for source in resolution.sources)
+    conditions = list(resolution.conditions)
+    if project is not None:
+        conditions += await workspace.integrity.conditions(
+            application,
+            project,
+            resolution.sources,
+            repositories=workspace.repositories,
+            hub=workspace.hub,
+            urls=urls,
+        )
+        if any(one.type == REFUSED for one in conditions):
+            return UNRENDERED, revisions, conditions
     render = rendering if workspace.rendered is None else workspace.rendered.render
     rendered = await render(
         application, resolution.sources, workspace.sandbox, discovery, kube_version
     )
-    revisions = tuple(source.revision for source in resolution.sources)
-    return rendered, revisions, list(resolution.conditions)
+    return rendered, revisions, conditions
 
 
 def definitions(manifests: Iterable[Manifest]) -> dict[tuple[str, str], Manifest]:

@@ -31,10 +31,12 @@ from driftd.applicationset.catalog import (
 )
 from driftd.applicationset.inputs import Inputs
 from driftd.applicationset.kustomizations import Kustomizations, read_kustomizations
+from driftd.controller.integrity import REFUSED
 from driftd.controller.workspace import Workspace
 from driftd.errors import SourceError
 from driftd.model.application import Application, ApplicationSource, ApplicationSpec
 from driftd.model.condition import Condition, Severity
+from driftd.model.project import AppProject
 from driftd.model.resource import Json, Manifest
 from driftd.model.tree import ResolvedSource, Tree
 from driftd.render.renderer import Rendered, render_application
@@ -77,7 +79,7 @@ async def read_catalogs(workspace: Workspace, readings: Sequence[Reading]) -> li
             for home, inner in zip(homes, nests, strict=True)
         ]
         urls = git_urls(app for catalog in catalogs for app in catalog.applications)
-        found = [await roots.nests(catalog.applications, urls) for catalog in catalogs]
+        found = [await roots.nests(catalog, urls) for catalog in catalogs]
         keys = [tuple(nest) for nest in found]
         nests = [list(nest.values()) for nest in found]
         if keys == (known or [()] * len(homes)):
@@ -152,31 +154,34 @@ class _Roots:
     _known: dict[str, _Nest | None] = field(default_factory=dict)
     _trees: dict[str, _Contents] = field(default_factory=dict)
 
-    async def nests(
-        self, applications: Iterable[Application], urls: frozenset[str]
-    ) -> dict[str, _Nest]:
+    async def nests(self, catalog: Catalog, urls: frozenset[str]) -> dict[str, _Nest]:
         """What the applications render of Argo CD's kinds, by a digest of the application."""
         found: dict[str, _Nest] = {}
         # By project, since a worker of the sandbox is never shared between projects.
-        for app in sorted(applications, key=lambda app: app.spec.project):
-            key = _digest(app)
+        for app in sorted(catalog.applications, key=lambda app: app.spec.project):
+            project = catalog.project_of(app)
+            key = _digest(app, project)
             if key not in self._known:
-                self._known[key] = await self._nest(app, urls)
+                self._known[key] = await self._nest(app, project, urls)
             nest = self._known[key]
             if nest is not None:
                 found[key] = nest
         return found
 
-    async def _nest(self, app: Application, urls: frozenset[str]) -> _Nest | None:
+    async def _nest(
+        self, app: Application, project: AppProject | None, urls: frozenset[str]
+    ) -> _Nest | None:
         resolution = await self._workspace.repositories.resolve(app, urls)
         declaring = [one for one in resolution.sources if await self._may_declare(one)]
         if not declaring:
             return None
         # What else the application has is rendered for itself; here it would only cost time.
         lending = [one for one in resolution.sources if one.source.ref and one not in declaring]
-        rendered = await render_application(
-            app, [*declaring, *lending], self._workspace.sandbox, lambda _group, _kind: None
-        )
+        rendered = await self._refused(app, project, resolution.sources, urls)
+        if rendered is None:
+            rendered = await render_application(
+                app, [*declaring, *lending], self._workspace.sandbox, lambda _group, _kind: None
+            )
         documents: list[Document] = []
         files: set[_File] = set()
         trees = {one.index: one.tree for one in declaring}
@@ -195,6 +200,25 @@ class _Roots:
                 if not kind:
                     lost |= {file for _, file in taken} & (await self._contents(one.tree)).marked
         return _Nest(app, tuple(documents), frozenset(files), _problems(app, rendered, lost))
+
+    async def _refused(
+        self,
+        app: Application,
+        project: AppProject | None,
+        sources: Sequence[ResolvedSource],
+        urls: frozenset[str],
+    ) -> Rendered | None:
+        """What counts of sources that are not signed as the project demands: nothing."""
+        if project is None or app.flux is not None:
+            return None
+        workspace = self._workspace
+        told = await workspace.integrity.conditions(
+            app, project, sources,
+            repositories=workspace.repositories, hub=workspace.hub, urls=urls,
+        )  # fmt: skip
+        refused = tuple(one for one in told if one.type == REFUSED)
+        types = ("",) * len(app.spec.all_sources)
+        return Rendered((), (), refused, types) if refused else None
 
     async def _may_declare(self, source: ResolvedSource) -> bool:
         """Whether a file that a source may render mentions a kind of Argo CD's."""
@@ -276,7 +300,8 @@ def _problems(app: Application, rendered: Rendered, lost: Iterable[str]) -> tupl
     return (Condition("ComparisonError", text),)
 
 
-def _digest(app: Application) -> str:
+def _digest(app: Application, project: AppProject | None) -> str:
     """Names everything that the rendering of an application depends on, beside the trees."""
-    body = (app.qualified_name, msgspec.to_builtins(app.spec), app.raw.get("spec"))
+    demanded = project and msgspec.to_builtins(project.spec)
+    body = (app.qualified_name, msgspec.to_builtins(app.spec), app.raw.get("spec"), demanded)
     return hashlib.sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).hexdigest()

@@ -59,6 +59,8 @@ class CheckOptions:
     """Holds the key that the values of baselines are hashed with."""
     oracle: str = ""
     """The dry run by which clusters are asked (`post`, `put` or `apply`); empty for none."""
+    keyring: Path | None = None
+    """Folder of public keys that signed commits and tags are checked with."""
     state: Path | None = None
     """The file through which looks know of the looks before them."""
     audit_logs: tuple[AuditSource, ...] = ()

@@ -12,6 +12,7 @@ from driftd.cluster.hub import Hub
 from driftd.cluster.kubeconfig import KubeContext
 from driftd.cluster.oracle import Oracle
 from driftd.cluster.reader import ClusterReader
+from driftd.controller.integrity import Integrity
 from driftd.controller.rendered import RenderMemory
 from driftd.controller.unchanged import Unchanged
 from driftd.diff.schema import SchemaSet
@@ -101,3 +102,5 @@ class Workspace:
     """How to ask clusters by dry runs; None where nobody has opted in."""
     oracles: OracleMemory | None = None
     """Answers that later looks use again; None where there is one look."""
+    integrity: Integrity = field(default_factory=Integrity)
+    """Verifies the signatures that projects demand."""

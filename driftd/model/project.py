@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 import msgspec
 
 from driftd.model.application import ArgoStruct, Destination
@@ -15,6 +17,62 @@ class GroupKind(ArgoStruct, frozen=True, kw_only=True):
     name: str = ""
 
 
+class SignatureKey(ArgoStruct, frozen=True, kw_only=True):
+    """One entry of `spec.signatureKeys`."""
+
+    key_id: str = msgspec.field(name="keyID", default="")
+
+
+class IntegrityRepo(ArgoStruct, frozen=True, kw_only=True):
+    """Which repositories a policy is about: a glob, with a leading `!` those it is not about."""
+
+    url: str = ""
+
+
+class IntegrityGpg(ArgoStruct, frozen=True, kw_only=True):
+    """How commits must be signed; `mode` is `none`, `head` or `strict`."""
+
+    mode: str = ""
+    keys: tuple[str, ...] = ()
+
+
+class IntegrityPolicy(ArgoStruct, frozen=True, kw_only=True):
+    """One entry of `spec.sourceIntegrity.git.policies`."""
+
+    repos: tuple[IntegrityRepo, ...] = ()
+    gpg: IntegrityGpg | None = None
+
+
+class GitIntegrity(ArgoStruct, frozen=True, kw_only=True):
+    """`spec.sourceIntegrity.git`."""
+
+    policies: tuple[IntegrityPolicy, ...] = ()
+
+
+class SourceIntegrity(ArgoStruct, frozen=True, kw_only=True):
+    """`spec.sourceIntegrity`; where it is set, `signatureKeys` do not count."""
+
+    git: GitIntegrity | None = None
+
+
+class SignatureMode(StrEnum):
+    """How much of a revision must be signed."""
+
+    HEAD = "head"
+    """Its commit, or its tag where it is an annotated tag."""
+    STRICT = "strict"
+    """That, and every commit back to the last that is sealed."""
+
+
+class SignatureDemand(msgspec.Struct, frozen=True, kw_only=True):
+    """What a project demands of the revisions of a repository."""
+
+    project: str
+    mode: SignatureMode
+    keys: tuple[str, ...]
+    """Key ids of 16 digits, fingerprints, `SHA256:…` of SSH keys; others match nothing."""
+
+
 class AppProjectSpec(ArgoStruct, frozen=True, kw_only=True):
     """`spec` of an AppProject; `None` lists differ from empty ones as in Argo CD."""
 
@@ -25,6 +83,8 @@ class AppProjectSpec(ArgoStruct, frozen=True, kw_only=True):
     cluster_resource_blacklist: tuple[GroupKind, ...] = ()
     namespace_resource_whitelist: tuple[GroupKind, ...] | None = None
     namespace_resource_blacklist: tuple[GroupKind, ...] = ()
+    signature_keys: tuple[SignatureKey, ...] = ()
+    source_integrity: SourceIntegrity | None = None
 
 
 class AppProject(msgspec.Struct, frozen=True, kw_only=True):

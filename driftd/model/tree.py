@@ -34,3 +34,5 @@ class ResolvedSource(msgspec.Struct, frozen=True, kw_only=True):
     """As the Application writes it."""
     index: int = 0
     """Position among the Application's sources."""
+    git_tree: str = ""
+    """Id of the commit's own tree, to which `tree` may add the charts that it depends on."""

@@ -243,6 +243,8 @@ class Settings(SettingsStruct, frozen=True, kw_only=True):
     """Files of places whose changes are not told, read anew at each sweep."""
     severity: str = ""
     """File of severity rules that come before the shipped ones, read anew at each sweep."""
+    keyring: str = ""
+    """Folder of public keys for the signatures that AppProjects demand, read at each look."""
     sensitive: tuple[str, ...] = ()
     """Places whose values are masked as those of Secrets are: `GROUP/KIND:PATH` with globs."""
     hash_key_file: str = ""

@@ -7,9 +7,11 @@ import hashlib
 import os
 import re
 import stat
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from driftd.errors import SourceError
+from driftd.model.gitobject import AnnotatedTag, GitObject
 from driftd.model.tree import Tree
 from driftd.source.objects import (
     CommitInfo,
@@ -23,7 +25,9 @@ from driftd.source.objects import (
 )
 from driftd.source.paths import checked_path
 from driftd.source.process import MIB, Git, GitFailed, OutputLimit
+from driftd.source.raw import list_ancestors, read_objects
 from driftd.source.revision import (
+    TAGS,
     checked_revision,
     is_short_id,
     ref_candidates,
@@ -192,6 +196,28 @@ class GitRepository:
         if not is_object_id(sha):
             raise SourceError(f"{self.name}: {printable(sha)!r} is not a full commit id")
         return await read_commit(self._git, sha)
+
+    async def annotated_tag(self, revision: str) -> AnnotatedTag | None:
+        """The annotated tag that a revision names; None where it names something else."""
+        revision = revision or "HEAD"
+        if revision == "HEAD" or is_object_id(revision) or is_expression(revision):
+            return None
+        candidates = ref_candidates(checked_revision(revision, self.name))
+        found = await self._refs(*candidates)
+        ref = next((one for one in candidates if one in found), "")
+        if not ref.startswith(TAGS):
+            return None
+        kind = await self._git.run("cat-file", "-t", found[ref])
+        name = ref.removeprefix(TAGS)
+        return AnnotatedTag(name, found[ref]) if kind.strip() == b"tag" else None
+
+    async def objects(self, ids: Sequence[str]) -> Mapping[str, GitObject]:
+        """Some objects by their full ids, as stored; those that are not there are left out."""
+        return await read_objects(self._git, ids)
+
+    async def ancestors(self, sha: str, limit: int) -> Sequence[str]:
+        """Commits from `sha` back, each before all of its parents, at most `limit`."""
+        return await list_ancestors(self._git, sha, limit)
 
     async def remotes(self) -> list[str]:
         """The URLs of the repository's remotes, `origin` first."""

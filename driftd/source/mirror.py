@@ -8,17 +8,19 @@ import hashlib
 import os
 import shlex
 import shutil
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
 from driftd.errors import Disposition, SourceError
+from driftd.model.gitobject import AnnotatedTag, GitObject
 from driftd.model.tree import Tree
 from driftd.source.objects import CommitInfo, TreeLimits, is_object_id, read_commit, read_tree
 from driftd.source.process import MIB, Git, GitFailed, OutputLimit
-from driftd.source.revision import checked_revision, is_short_id, unknown_revision
+from driftd.source.raw import list_ancestors, read_objects
+from driftd.source.revision import TAGS, checked_revision, is_short_id, unknown_revision
 from driftd.source.url import RepositoryURL, parse, printable
 
 _KEPT_TREES = 4
@@ -125,6 +127,35 @@ class GitMirror:
         """Author, date and subject of a commit, fetched if need be."""
         return await self._with_commit(sha, lambda sha: read_commit(self._reader, sha))
 
+    async def annotated_tag(self, revision: str) -> AnnotatedTag | None:
+        """The annotated tag that a revision names, fetched; None where it names something else."""
+        revision = revision or "HEAD"
+        if revision == "HEAD" or is_object_id(revision):
+            return None
+        candidates = (revision,) if revision.startswith("refs/") else (f"{TAGS}{revision}",)
+        ref = candidates[0]
+        # Annotated tags alone are advertised a second time, with what they point to.
+        found = await self._advertised(ref, f"{ref}^{{}}")
+        if not ref.startswith(TAGS) or f"{ref}^{{}}" not in found or ref not in found:
+            return None
+        async with self._busy:
+            await self._fetch(found[ref], f"refs/driftd-tags/{found[ref]}", depth=1)
+        return AnnotatedTag(ref.removeprefix(TAGS), found[ref])
+
+    async def objects(self, ids: Sequence[str]) -> Mapping[str, GitObject]:
+        """Some objects that were fetched, as stored; those that are not there are left out."""
+        async with self._busy:
+            return await read_objects(self._reader, ids)
+
+    async def ancestors(self, sha: str, limit: int) -> Sequence[str]:
+        """Commits from `sha` back, each before all of its parents, at most `limit`.
+
+        The history is fetched without files, as far as the server can leave them out.
+        """
+        async with self._busy:
+            await self._fetch(sha, f"refs/driftd/{sha}", depth=limit, filtered="tree:0")
+            return await list_ancestors(self._reader, sha, limit)
+
     async def _tree(self, sha: str) -> Tree:
         if sha not in self._trees:
             tree = await read_tree(self._reader, sha, self._limits.tree)
@@ -154,11 +185,20 @@ class GitMirror:
         kept = f"refs/driftd/{sha}"
         if await self._reader.run("for-each-ref", "--format=%(objectname)", "--", kept):
             return
+        await self._fetch(sha, kept, depth=1)
+        kind = await self._reader.run("cat-file", "-t", sha)
+        if kind.strip() != b"commit":
+            await self._reader.run("update-ref", "-d", kept)
+            raise SourceError(f"{self.name}: {sha} is not a commit", reason="UnknownRevision")
+
+    async def _fetch(self, oid: str, kept: str, *, depth: int, filtered: str = "") -> None:
+        """Fetch one object with `depth` commits, under a ref; what is aborted is thrown away."""
+        chosen = filtered or f"blob:limit={self._limits.tree.size}"
         try:
             await self._network.run(
                 "fetch", "--quiet", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head",
-                "--depth=1", f"--filter=blob:limit={self._limits.tree.size}", "--end-of-options",
-                self._url.url, f"+{sha}:{kept}",
+                f"--depth={depth}", f"--filter={chosen}", "--end-of-options",
+                self._url.url, f"+{oid}:{kept}",
                 timeout=self._limits.timeout, watch=self._over_quota,
             )  # fmt: skip
         except GitFailed as error:
@@ -169,10 +209,6 @@ class GitMirror:
         if reason := await asyncio.to_thread(self._over_quota):
             await self._discard()
             raise SourceError(f"{self.name}: {reason}", reason="LimitExceeded")
-        kind = await self._reader.run("cat-file", "-t", sha)
-        if kind.strip() != b"commit":
-            await self._reader.run("update-ref", "-d", kept)
-            raise SourceError(f"{self.name}: {sha} is not a commit", reason="UnknownRevision")
 
     async def _advertised(self, *patterns: str) -> dict[str, str]:
         """What the remote's refs point to: those of exactly these names, else all."""

@@ -7,7 +7,7 @@ out. `Repositories` does the reading, each revision and tree once per look.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -17,6 +17,7 @@ from driftd.aio import gather_isolated
 from driftd.errors import DriftdError, SourceError
 from driftd.model.application import Application, ApplicationSource
 from driftd.model.condition import Condition, Severity
+from driftd.model.gitobject import AnnotatedTag, GitObject
 from driftd.model.tree import ResolvedSource, Tree
 from driftd.source.charts import Charts, is_remote_chart
 from driftd.source.git import GitRepository
@@ -46,6 +47,18 @@ class Repository(Protocol):
 
     async def commit_info(self, sha: str) -> CommitInfo:
         """Author, date and subject of a commit."""
+        ...
+
+    async def annotated_tag(self, revision: str) -> AnnotatedTag | None:
+        """The annotated tag that a revision names; None where it names something else."""
+        ...
+
+    async def objects(self, ids: Sequence[str]) -> Mapping[str, GitObject]:
+        """Some objects as they are stored; those that are not there are left out."""
+        ...
+
+    async def ancestors(self, sha: str, limit: int) -> Sequence[str]:
+        """Commits from `sha` back, each before all of its parents, at most `limit`."""
         ...
 
 
@@ -362,6 +375,19 @@ class Repositories:
             self._remote[key] = self._mirror(repo_url)
         return self._remote[key]
 
+    async def named(
+        self, source: ResolvedSource, all_urls: Iterable[str]
+    ) -> tuple[Repository, AnnotatedTag | None]:
+        """The repository of a source, and the annotated tag that its revision names, if it does.
+
+        Raises `SourceError`.
+        """
+        repository = await self.repository(source.repo_url, all_urls)
+        revision = source.source.target_revision or "HEAD"
+        if self.follows(repository, revision):
+            revision = self._head
+        return repository, await repository.annotated_tag(revision)
+
     async def _resolve_source(
         self, index: int, source: ApplicationSource, urls: frozenset[str], project: str
     ) -> ResolvedSource:
@@ -378,6 +404,7 @@ class Repositories:
             revision=reading.revision,
             repo_url=source.repo_url,
             index=index,
+            git_tree="" if is_remote_chart(source) else reading.tree.id,
         )
 
     async def _chart(self, source: ApplicationSource, project: str) -> Reading:

@@ -9,6 +9,9 @@ from collections.abc import Iterable
 from driftd.errors import SourceError
 from driftd.source.url import printable
 
+TAGS = "refs/tags/"
+"""What the names of tags begin with."""
+
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//")
 _RANGE = re.compile(r"[*^~<>=|]|\bx\b|\s-\s")
 _SHORT_ID = re.compile(r"[0-9a-f]{4,63}\Z")
@@ -51,7 +54,7 @@ def ref_candidates(revision: str) -> tuple[str, ...]:
     if revision.startswith("refs/"):
         return (revision,)
     return (
-        f"refs/tags/{revision}",
+        f"{TAGS}{revision}",
         f"refs/remotes/origin/{revision}",
         f"refs/heads/{revision}",
         f"refs/remotes/{revision}",

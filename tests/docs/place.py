@@ -28,6 +28,7 @@ from tests.testbed.flux import serve_flux_kinds
 from tests.testbed.gitrepo import GitRepo
 from tests.testbed.kubeconfig import Access, write_kubeconfig
 from tests.testbed.processes import wait_until
+from tests.testbed.signing import SshKey
 
 ROOT = Path(__file__).parents[2]
 CONTEXTS = ("production", "hub-context", "my-staging-context", "my-context", "staging", "CONTEXT")
@@ -188,6 +189,7 @@ def make(folder: Path, cluster: ControlPlane, receiver: str, *, flux: bool = Fal
     other.commit()
     home = folder / "home"
     (home / ".kube").mkdir(parents=True)
+    _signer(repo, home)
     access = cluster.access("admin")
     kubeconfig = write_kubeconfig(
         home / ".kube" / "config",
@@ -223,6 +225,19 @@ def make(folder: Path, cluster: ControlPlane, receiver: str, *, flux: bool = Fal
         "CI_MERGE_REQUEST_IID": "7",
     }
     return Place(work, environment, port)
+
+
+def _signer(repo: GitRepo, home: Path) -> None:
+    """Somebody who signs commits with an SSH key."""
+    key = SshKey(home / ".ssh", "id_ed25519")
+    (home / ".gnupg").mkdir(mode=0o700)
+    for name, value in {
+        "user.name": "Alice",
+        "user.email": "alice@example.com",
+        "user.signingKey": str(key.path),
+        "gpg.format": "ssh",
+    }.items():
+        repo.git("config", name, value)
 
 
 def _publish(repo: GitRepo, origin: Path) -> None:

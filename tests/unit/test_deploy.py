@@ -89,7 +89,7 @@ def test_the_image_installs_only_locked_packages():
 
 
 def test_the_last_stage_has_git_and_ssh_but_no_compiler():
-    """Fetching needs git and ssh; Go stays in the build stage."""
+    """Fetching needs git and ssh, signatures gpgv; Go stays in the build stage."""
     last = DOCKERFILE[DOCKERFILE.rindex("\nFROM ") :]
-    assert {"git", "openssh-client", "ca-certificates"} <= set(last.split())
+    assert {"git", "gpgv", "openssh-client", "ca-certificates"} <= set(last.split())
     assert "/usr/local/go" not in last

@@ -198,6 +198,18 @@ async def test_projects_and_the_default(sandbox: SandboxPool) -> None:
     assert catalog.project_of(c) is None
 
 
+async def test_a_broken_default_project_permits_nothing(sandbox: SandboxPool) -> None:
+    """What an unreadable `default` forbids is not known, so it is not taken for the open one."""
+    broken = (
+        "apiVersion: argoproj.io/v1alpha1\nkind: AppProject\nmetadata: {name: default}\n"
+        "spec: {sourceIntegrity: {git: {policies: strict}}}\n"
+    )
+    catalog = await _discover(sandbox, {"a.yaml": _app("free"), "p.yaml": broken})
+    (app,) = catalog.applications
+    assert catalog.project_of(app) is None
+    assert any("sourceIntegrity" in one.message for one in catalog.conditions)
+
+
 async def test_a_set_generates_and_loses_to_an_application(sandbox: SandboxPool) -> None:
     """A generated name that an Application has is a warning on the set; the Application stays."""
     generator = "{list: {elements: [{name: taken}, {name: free}]}}"

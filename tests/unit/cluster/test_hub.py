@@ -278,3 +278,45 @@ async def test_applications_of_some_namespaces(server, reader, replies) -> None:
     assert len(server.queries(APPLICATIONS)) == 1
     for hub in (few, many):
         assert [app.qualified_name for app in hub.applications] == ["team-a/shop"]
+
+
+GPG_KEYS = "/api/v1/namespaces/argocd/configmaps/argocd-gpg-keys-cm"
+
+
+def signing_project(**spec: Any) -> dict[str, Any]:
+    """An AppProject as the API server serves it."""
+    return {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "AppProject",
+        "metadata": {"name": "team", "namespace": "argocd"},
+        "spec": spec,
+    }
+
+
+async def test_keys_are_read_only_where_a_project_asks(server, reader, replies) -> None:
+    """argocd-gpg-keys-cm is asked for once some project demands signatures, and not before."""
+    keys = {"metadata": {"name": "argocd-gpg-keys-cm"}, "data": {"AB": "armoured"}}
+    server.on(GPG_KEYS, replies.answer(keys))
+    hub = await read_hub(reader, "h")
+    assert (hub.gpg_keys, server.queries(GPG_KEYS)) == ({}, [])
+    demanding = signing_project(signatureKeys=[{"keyID": "D56C4FCA57A46444"}])
+    server.on(PROJECTS, replies.answer({"metadata": {}, "items": [demanding]}))
+    hub = await read_hub(reader, "h")
+    assert (hub.gpg_keys, hub.gpg_problem) == ({"AB": "armoured"}, "")
+
+
+async def test_unreadable_keys_are_told_not_taken_for_none(server, reader, replies) -> None:
+    """Why the keys are not known goes with the hub, for the verdicts that need them."""
+    policy = {"repos": [{"url": "*"}], "gpg": {"mode": "strict", "keys": ["A" * 16]}}
+    demanding = signing_project(sourceIntegrity={"git": {"policies": [policy]}})
+    server.on(PROJECTS, replies.answer({"metadata": {}, "items": [demanding]}))
+    server.on(GPG_KEYS, replies.refusal(403, "Forbidden", "no keys"))
+    hub = await read_hub(reader, "h")
+    assert hub.gpg_keys == {}
+    assert "argocd-gpg-keys-cm is not known" in hub.gpg_problem
+    (project,) = hub.projects
+    assert project.spec.source_integrity is not None
+    status = {"reason": "NotFound", "message": "no", "details": {"name": "argocd-gpg-keys-cm"}}
+    server.on(GPG_KEYS, replies.answer(status, 404))
+    hub = await read_hub(reader, "h")
+    assert hub.gpg_problem == "there is no ConfigMap argocd/argocd-gpg-keys-cm on the hub"

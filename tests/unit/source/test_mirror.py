@@ -225,3 +225,26 @@ def test_a_credential_does_not_print_itself() -> None:
     """Neither repr nor str of a credential has its password."""
     login = GitCredential(username="bot", password="hunter2")
     assert "hunter2" not in f"{login!r} {login}"
+
+
+async def test_signed_objects_and_history_are_fetched_on_demand(
+    server: GitServer, upstream: GitRepo, tmp_path: Path
+) -> None:
+    """A mirror has one commit; annotated tags and the history come when they are asked for."""
+    upstream.git("tag", "--annotate", "--message=Two", "v2")
+    upstream.git("tag", "light")
+    oid = upstream.git("rev-parse", "v2").strip()
+    history = upstream.git("rev-list", "HEAD").split()
+    assert len(history) > 1
+    mirror = _mirror(server, tmp_path)
+    sha = await mirror.resolve("v2")
+    await mirror.tree(sha)
+    assert set(await mirror.objects(history)) == {sha}
+    tag = await mirror.annotated_tag("v2")
+    assert tag is not None
+    assert (tag.name, tag.id) == ("v2", oid)
+    assert (await mirror.objects([oid]))[oid].kind == "tag"
+    for name in ("HEAD", "main", "light", "none", sha):
+        assert await mirror.annotated_tag(name) is None
+    assert await mirror.ancestors(sha, 100) == history
+    assert set(await mirror.objects(history)) == set(history)

@@ -1,0 +1,1 @@
+"""Whether commits and tags carry good signatures by known keys."""
