@@ -18,6 +18,7 @@ TOPICS = {
     "baseline": "Accepting today's findings for a while.",
     "suppressions": "Accepting a place, whatever its value.",
     "state": "What looks remember of the looks before them.",
+    "signatures": "Revisions that must be signed.",
     "preview": "What merging a change does.",
     "flux": "Kustomizations and HelmReleases.",
     "notifications": "Slack and webhooks.",

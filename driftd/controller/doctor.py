@@ -26,6 +26,7 @@ from driftd.cluster.reader import ApiResource, Discovery
 from driftd.controller.bearings import NEXT_STEPS, found_in, other_kubeconfig
 from driftd.controller.declared import Declared, Entry, declare, unfit_contexts
 from driftd.controller.desired import Desired, definitions, desired_state
+from driftd.controller.doctor_signatures import signing_problems
 from driftd.controller.emptiness import LOOKS_EMPTY, place_of, presence_of, remedy
 from driftd.controller.observed import ClusterView, view_cluster
 from driftd.controller.options import CheckOptions
@@ -205,6 +206,11 @@ class Doctor:
             if entry.target is not None:
                 by_target[entry.target].append(entry)
             self._conditions(f"application {entry.application.name}", entry.conditions)
+        signing, lacking = await signing_problems(workspace, declared.entries)
+        for problem in lacking:
+            self._problem("signatures", problem)
+        if signing and not lacking:
+            self._say("signatures", "ok", signing)
         rendered = 0
         for target, entries in by_target.items():
             rendered += await self._cluster(workspace, declared, target, entries, probe)

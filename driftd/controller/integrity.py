@@ -99,11 +99,10 @@ class Integrity:
             f"{place}revision {_short(source.revision)} is not signed as project {project.name} "
             f"demands (mode {demand.mode}): {'; '.join(problems)}"
         )
-        return Condition(REFUSED, "; ".join([text, *self._remarks(project, source, demand)]))
+        remarks = self._remarks(project, demand)
+        return Condition(REFUSED, "; ".join([text, *remarks, "see driftd help signatures"]))
 
-    def _remarks(
-        self, project: AppProject, source: ResolvedSource, demand: SignatureDemand
-    ) -> Iterable[str]:
+    def _remarks(self, project: AppProject, demand: SignatureDemand) -> Iterable[str]:
         """What may explain a refusal: keys that match nothing, that are lacking or unreadable."""
         if not demand.keys:
             yield f"no key that project {project.name} lists can be used"
@@ -118,14 +117,19 @@ class Integrity:
             where = f" (looked in {', '.join(keys.places)})" if keys.places else ""
             yield f"no public key is known{where}: name a folder of them with --keyring"
 
-    async def _read_keys(self, hub: Hub | None) -> None:
-        """The keys as they are now; with others, earlier findings count no more."""
+    async def keys(self, hub: Hub | None) -> KeySet:
+        """The public keys as they are now. Raises `VerificationError` without the folder."""
         keys = KeySet()
         if hub is not None:
             problems = (hub.gpg_problem,) if hub.gpg_problem else ()
             keys = keys_of_map(hub.gpg_keys, GPG_KEYS).joined(KeySet(problems=problems))
         if self.keyring is not None:
             keys = keys.joined(await asyncio.to_thread(read_folder, self.keyring))
+        return keys
+
+    async def _read_keys(self, hub: Hub | None) -> None:
+        """Take the keys as they are now; with others, earlier findings count no more."""
+        keys = await self.keys(hub)
         if keys != self._verifier.keys:
             self._verifier = Verifier(keys, monotonic=self.monotonic)
             self._answers.clear()

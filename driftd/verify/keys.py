@@ -9,13 +9,16 @@ from pathlib import Path
 import msgspec
 
 from driftd.errors import VerificationError
-from driftd.verify.openpgp import Malformed, public_keys
+from driftd.model.counts import counted
+from driftd.verify.openpgp import Malformed, packets, public_keys
 
 ALLOWED_SIGNERS = "allowed_signers"
 """The file of a keyring folder that lists SSH keys, as ssh-keygen reads it."""
 REVOKED_KEYS = "revoked_keys"
 """The file of a keyring folder that lists SSH keys, or a KRL, that are good no longer."""
 _SUFFIXES = frozenset({".asc", ".gpg", ".pgp", ".key", ".pub"})
+_PRIMARY = 6
+"""The tag of a packet that holds a primary public key."""
 _LARGEST = 4 << 20
 _FILES = 500
 
@@ -39,6 +42,14 @@ class KeySet(msgspec.Struct, frozen=True):
         for part in (self.openpgp, self.allowed_signers, self.revoked):
             found.update(len(part).to_bytes(8) + part)
         return found.digest()
+
+    @property
+    def told(self) -> str:
+        """How many keys there are, for people."""
+        gpg = sum(tag == _PRIMARY for tag, _ in packets(self.openpgp))
+        lines = (line.strip() for line in self.allowed_signers.splitlines())
+        ssh = sum(bool(line) and not line.startswith(b"#") for line in lines)
+        return f"{counted(gpg, 'GPG key')} and {counted(ssh, 'SSH key')}"
 
     def joined(self, other: KeySet) -> KeySet:
         """The keys of both."""

@@ -196,6 +196,6 @@ def tool_missing(program: str) -> VerificationError:
     )
 
 
-def missing_tools() -> list[str]:
-    """The tools that are not on PATH."""
-    return [name for name in PACKAGES if shutil.which(name) is None]
+def missing_tools() -> list[VerificationError]:
+    """What is to be said of each tool that is not on PATH."""
+    return [tool_missing(name) for name in PACKAGES if shutil.which(name) is None]

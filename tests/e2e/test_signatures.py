@@ -103,7 +103,9 @@ def test_unsigned_revision_is_unknown_and_others_are_judged(signed: Signed) -> N
     (told,) = seen.conditions("signed")
     assert told.startswith("SourceIntegrityError: revision ")
     assert "is not signed as project team demands (mode head): commit " in told
-    assert told.endswith("by Platform Team <platform@example.com> is not signed")
+    assert told.endswith(
+        "by Platform Team <platform@example.com> is not signed; see driftd help signatures"
+    )
     assert seen.applications["steady"]["status"] == "Synced"
     assert seen.applications["changed"]["status"] == "OutOfSync"
 
@@ -155,6 +157,22 @@ def test_ssh_keys_by_fingerprint(signed: Signed) -> None:
     signed.demand("head", signed.carol.fingerprint)
     signed.repo.ssh_commit("Signed", signed.carol)
     assert signed.check().exit_code == 0
+
+
+def test_doctor_says_what_verification_needs(signed: Signed) -> None:
+    """Doctor counts the keys where a project demands signatures, and fails without any."""
+    signed.demand("head", signed.alice)
+    signed.repo.signed_commit("Signed", signed.home, signed.alice)
+    flags = ("signed", f"--kubeconfig={signed.site.kubeconfig}")
+    seen = signed.site.run("doctor", *flags, f"--keyring={signed.keyring}")
+    assert seen.exit_code == 0, seen.stdout
+    assert "project team demands signed revisions" in seen.stdout
+    assert "2 GPG keys and 1 SSH key" in seen.stdout
+    seen = signed.site.run("doctor", *flags)
+    assert seen.exit_code == 2
+    assert "no public key is known here" in seen.stdout
+    seen = signed.site.run("doctor", "steady", f"--kubeconfig={signed.site.kubeconfig}")
+    assert "signatures" not in seen.stdout
 
 
 def test_signature_keys(signed: Signed) -> None:

@@ -133,7 +133,7 @@ async def test_keys_of_the_hub_count_too(asking: Asking, home: GpgHome) -> None:
     assert await asking.ask(project(bob), hub=hub) == ()
     blind = Hub(name="hub", gpg_problem="the hub's argocd-gpg-keys-cm is not known: forbidden")
     (told,) = await asking.ask(project(bob), hub=blind)
-    assert told.message.endswith("the hub's argocd-gpg-keys-cm is not known: forbidden")
+    assert "; the hub's argocd-gpg-keys-cm is not known: forbidden; " in told.message
 
 
 async def test_each_source_has_its_answer(asking: Asking, home: GpgHome) -> None:
