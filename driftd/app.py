@@ -29,6 +29,7 @@ from driftd.controller.options import CheckOptions
 from driftd.controller.severities import load_severities
 from driftd.controller.workspace import OpenOracle, OracleMemory, Progress, Workspace
 from driftd.errors import ConfigError, SourceError
+from driftd.model.project import SignatureDemand, SignatureMode
 from driftd.model.report import DriftReport
 from driftd.model.repository import AccessTable
 from driftd.sandbox.pool import SandboxPool
@@ -53,7 +54,7 @@ if TYPE_CHECKING:
     from driftd.model.preview import PreviewReport
     from driftd.notify.notifier import Notifier
     from driftd.policy.baseline import Baseline, LeftOut
-    from driftd.settings.types import Credentials, Settings
+    from driftd.settings.types import Credentials, RepositorySignatures, Settings
 
 
 @asynccontextmanager
@@ -445,11 +446,18 @@ async def _daemon_repositories(settings: Settings, mirrors: Path, charts: Charts
     flags = [one.path for one in settings.repositories if one.path]
     remote = any(one.url for one in settings.repositories)
     homes = [
-        Home(path=one.path, url=one.url, revision=one.revision) for one in settings.repositories
+        Home(path=one.path, url=one.url, revision=one.revision, demand=_demand(one.signatures))
+        for one in settings.repositories
     ]
     return await Repositories.open(
         flags, mirror=mirror if remote else None, homes=homes, charts=charts
     )
+
+
+def _demand(settings: RepositorySignatures) -> SignatureDemand | None:
+    if not settings.mode:
+        return None
+    return SignatureDemand(project="", mode=SignatureMode(settings.mode), keys=settings.keys)
 
 
 def _credential(settings: Credentials | None) -> GitCredential | None:

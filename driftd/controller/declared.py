@@ -16,6 +16,7 @@ from driftd.cluster.destinations import (
 from driftd.controller.bearings import none_declared
 from driftd.controller.customizations import read_customizations
 from driftd.controller.flux import declare_flux
+from driftd.controller.homes import trusted_homes
 from driftd.controller.nested import read_catalogs
 from driftd.controller.options import CheckOptions
 from driftd.controller.workspace import Progress, Workspace
@@ -119,8 +120,7 @@ async def _catalog(
     """
     applications: dict[str, Application] = {}
     projects: dict[str, AppProject] = {}
-    readings, failures = await workspace.repositories.homes()
-    conditions = [Condition("ComparisonError", failure.message) for failure in failures]
+    readings, conditions = await trusted_homes(workspace)
     for catalog in await read_catalogs(workspace, readings):
         conditions += catalog.conditions
         for name, project in catalog.projects.items():

@@ -11,6 +11,7 @@ from driftd.cluster.access import IN_CLUSTER_NAME
 from driftd.cluster.destinations import IN_CLUSTER_SERVER, ClusterTarget, TargetKind
 from driftd.cluster.kubeconfig import KubeContext
 from driftd.cluster.reader import ApiResource
+from driftd.controller.homes import trusted_homes
 from driftd.controller.options import CheckOptions
 from driftd.controller.workspace import Progress, Workspace
 from driftd.errors import ClusterError, ConfigError, NotServed, SourceError
@@ -60,7 +61,7 @@ async def declare_flux(
     if workspace.hub is not None:
         found = await _of_hub(workspace, workspace.hub.flux)
         return FluxDeclared(told_apart(found, names))
-    readings, _ = await workspace.repositories.homes()
+    readings, _ = await trusted_homes(workspace)
     applications: list[Application] = []
     conditions: list[Condition] = []
     elsewhere: list[Application] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,11 +12,13 @@ from driftd.cluster.hub import GPG_KEYS, Hub
 from driftd.errors import DriftdError
 from driftd.model.application import Application
 from driftd.model.condition import Condition, Severity
+from driftd.model.gitobject import AnnotatedTag
 from driftd.model.project import AppProject, SignatureDemand
 from driftd.model.tree import ResolvedSource
 from driftd.policy.integrity import demands_signatures, signature_demand, unusable_keys
 from driftd.source.charts import is_remote_chart
-from driftd.source.repositories import Repositories
+from driftd.source.repositories import Reading, Repositories, Repository
+from driftd.source.url import printable
 from driftd.verify.keys import KeySet, keys_of_map, read_folder
 from driftd.verify.revision import RevisionCheck
 from driftd.verify.verifier import KEPT_SECONDS, Verifier
@@ -28,6 +30,9 @@ NOT_GIT = "SourceIntegrityNote"
 _KEPT = 10_000
 
 _Question = tuple[str, str, str, str, SignatureDemand]
+"""URL, revision as written, commit, tree, demand."""
+_Named = Callable[[], Awaitable[tuple[Repository, AnnotatedTag | None]]]
+"""Finds the repository, and the annotated tag that the revision names."""
 
 
 @dataclass(slots=True)
@@ -71,6 +76,23 @@ class Integrity:
         ]
         return tuple(one for one in told if one is not None)
 
+    async def home(
+        self, reading: Reading, *, repositories: Repositories, hub: Hub | None
+    ) -> Condition | None:
+        """Why what a repository declares does not count; None where its settings are met."""
+        home = reading.home
+        demand = home.demand if home is not None else None
+        if home is None or demand is None:
+            return None
+        asked = (home.url or home.path, home.revision, reading.revision, reading.tree.id, demand)
+        place = f"repository {printable(home.url or home.path)}: "
+        try:
+            await self._read_keys(hub)
+            problems = await self._answer(asked, lambda: repositories.named_home(home))
+        except DriftdError as error:
+            return _unverifiable(place, reading.revision, error)
+        return self._refusal(place, demand, reading.revision, problems, demand.keys)
+
     async def _source(
         self,
         application: Application,
@@ -91,25 +113,36 @@ class Integrity:
             await self._read_keys(hub)
             problems = await self._problems(source, demand, repositories, urls)
         except DriftdError as error:
-            text = f"{place}revision {_short(source.revision)} cannot be verified: {error.message}"
-            return Condition(REFUSED, text)
+            return _unverifiable(place, source.revision, error)
+        return self._refusal(place, demand, source.revision, problems, _written(project))
+
+    def _refusal(
+        self,
+        place: str,
+        demand: SignatureDemand,
+        revision: str,
+        problems: Sequence[str],
+        written: Iterable[str],
+    ) -> Condition | None:
+        """The condition for what is wrong with a revision; None where nothing is."""
         if not problems:
             return None
+        whose = f"project {demand.project} demands" if demand.project else "the settings demand"
         text = (
-            f"{place}revision {_short(source.revision)} is not signed as project {project.name} "
-            f"demands (mode {demand.mode}): {'; '.join(problems)}"
+            f"{place}revision {_short(revision)} is not signed as {whose} (mode {demand.mode}): "
+            f"{'; '.join(problems)}"
         )
-        remarks = self._remarks(project, demand)
+        remarks = self._remarks(demand, written)
         return Condition(REFUSED, "; ".join([text, *remarks, "see driftd help signatures"]))
 
-    def _remarks(self, project: AppProject, demand: SignatureDemand) -> Iterable[str]:
+    def _remarks(self, demand: SignatureDemand, written: Iterable[str]) -> Iterable[str]:
         """What may explain a refusal: keys that match nothing, that are lacking or unreadable."""
         if not demand.keys:
-            yield f"no key that project {project.name} lists can be used"
-        for key in unusable_keys(_written(project)):
+            yield "none of the keys that are listed can be used"
+        for key in unusable_keys(written):
             yield (
-                f"project {project.name} lists {key[:60]!a}, which is no key id of 16 digits, "
-                "fingerprint, or SHA256:… of an SSH key"
+                f"{key[:60]!a} is listed, which is no key id of 16 digits, fingerprint, or "
+                "SHA256:… of an SSH key"
             )
         keys = self._verifier.keys
         yield from keys.problems
@@ -146,25 +179,27 @@ class Integrity:
             return ("files as they lie on disk are signed by nobody: leave --worktree out",)
         revision = source.source.target_revision or "HEAD"
         asked = (source.repo_url, revision, source.revision, source.git_tree, demand)
+        return await self._answer(asked, lambda: repositories.named(source, urls))
+
+    async def _answer(self, asked: _Question, named: _Named) -> tuple[str, ...]:
+        """What is wrong with a revision, asked once by many."""
         kept = self._answers.get(asked)
         if kept is None or self.monotonic() - kept[0] > KEPT_SECONDS or _failed(kept[1]):
-            check = self._check(source, demand, repositories, urls)
-            kept = (self.monotonic(), asyncio.create_task(check))
+            kept = (self.monotonic(), asyncio.create_task(self._check(asked, named)))
             if len(self._answers) >= _KEPT:
                 self._answers.clear()
             self._answers[asked] = kept
         return await asyncio.shield(kept[1])
 
-    async def _check(
-        self,
-        source: ResolvedSource,
-        demand: SignatureDemand,
-        repositories: Repositories,
-        urls: frozenset[str],
-    ) -> tuple[str, ...]:
-        repository, tag = await repositories.named(source, urls)
-        check = RevisionCheck(repository, self._verifier, demand)
-        return await check.problems(source.revision, source.git_tree, tag)
+    async def _check(self, asked: _Question, named: _Named) -> tuple[str, ...]:
+        _, _, commit, tree, demand = asked
+        repository, tag = await named()
+        return await RevisionCheck(repository, self._verifier, demand).problems(commit, tree, tag)
+
+
+def _unverifiable(place: str, revision: str, error: DriftdError) -> Condition:
+    text = f"{place}revision {_short(revision)} cannot be verified: {error.message}"
+    return Condition(REFUSED, text)
 
 
 def _failed(task: asyncio.Task[tuple[str, ...]]) -> bool:

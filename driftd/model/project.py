@@ -65,9 +65,10 @@ class SignatureMode(StrEnum):
 
 
 class SignatureDemand(msgspec.Struct, frozen=True, kw_only=True):
-    """What a project demands of the revisions of a repository."""
+    """What a project, or an operator, demands of the revisions of a repository."""
 
     project: str
+    """Empty where the operator's settings demand it."""
     mode: SignatureMode
     keys: tuple[str, ...]
     """Key ids of 16 digits, fingerprints, `SHA256:…` of SSH keys; others match nothing."""

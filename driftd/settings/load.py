@@ -241,6 +241,8 @@ def _problems(settings: Settings) -> Iterator[str]:
             yield f"{at} needs either url or path"
         if _has_password(repository.url):
             yield f"{at}.url holds a password; put it into a file named by credentials.passwordFile"
+        if repository.signatures.mode and not repository.signatures.keys:
+            yield f"{at}.signatures needs keys: those that may sign"
     if _has_password(settings.store.dsn):
         yield "store.dsn holds a password; put the DSN into a file named by store.dsnFile"
     counts = {

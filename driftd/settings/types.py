@@ -28,6 +28,15 @@ class Credentials(SettingsStruct, frozen=True, kw_only=True):
     known_hosts_file: str = ""
 
 
+class RepositorySignatures(SettingsStruct, frozen=True, kw_only=True):
+    """How the revisions must be signed whose Applications and projects count."""
+
+    mode: Literal["", "head", "strict"] = ""
+    """Empty: not at all."""
+    keys: tuple[str, ...] = ()
+    """Ids of 16 digits, fingerprints, or `SHA256:…` of SSH keys; the keys lie in `keyring`."""
+
+
 class Repository(SettingsStruct, frozen=True, kw_only=True):
     """A repository that holds Applications or their sources: `url`, or `path` of a checkout."""
 
@@ -38,6 +47,7 @@ class Repository(SettingsStruct, frozen=True, kw_only=True):
     poll_interval: Duration = Duration("3m")
     """How often the revision is resolved anew; `0s` resolves only at sweeps."""
     credentials: Credentials = Credentials()
+    signatures: RepositorySignatures = RepositorySignatures()
 
 
 class GitHubAppLogin(SettingsStruct, frozen=True, kw_only=True):

@@ -18,6 +18,7 @@ from driftd.errors import DriftdError, SourceError
 from driftd.model.application import Application, ApplicationSource
 from driftd.model.condition import Condition, Severity
 from driftd.model.gitobject import AnnotatedTag, GitObject
+from driftd.model.project import SignatureDemand
 from driftd.model.tree import ResolvedSource, Tree
 from driftd.source.charts import Charts, is_remote_chart
 from driftd.source.git import GitRepository
@@ -168,6 +169,8 @@ class Home(msgspec.Struct, frozen=True, kw_only=True):
     path: str = ""
     url: str = ""
     revision: str = "HEAD"
+    demand: SignatureDemand | None = None
+    """How a revision must be signed whose Applications and projects count."""
 
 
 class Reading(msgspec.Struct, frozen=True):
@@ -176,6 +179,8 @@ class Reading(msgspec.Struct, frozen=True):
     tree: Tree
     revision: str
     """A commit's full id, `<id>-dirty` for a work tree with changes."""
+    home: Home | None = None
+    """What was asked for, where Applications are looked for."""
 
 
 class Resolution(msgspec.Struct, frozen=True):
@@ -326,11 +331,18 @@ class Repositories:
         return readings, failures
 
     async def _home(self, home: Home) -> Reading:
+        reading = await self._read(await self._of_home(home), home.revision)
+        return msgspec.structs.replace(reading, home=home)
+
+    async def _of_home(self, home: Home) -> Repository:
         if home.path:
-            repository: Repository = self._checkout(home.path)
-        else:
-            repository = await self.repository(home.url, [home.url])
-        return await self._read(repository, home.revision)
+            return self._checkout(home.path)
+        return await self.repository(home.url, [home.url])
+
+    async def named_home(self, home: Home) -> tuple[Repository, AnnotatedTag | None]:
+        """As `named`, of a repository in which Applications are looked for."""
+        repository = await self._of_home(home)
+        return repository, await repository.annotated_tag(home.revision)
 
     def _checkout(self, path: str) -> GitRepository:
         """The opened repository at a path, however it is written."""

@@ -272,6 +272,45 @@ def test_daemon_heals_nothing_at_an_unsigned_revision(signed: Signed, tmp_path: 
         daemon.wait(lambda: colour() == "evil", "the signed revision to be applied")
 
 
+def test_daemon_takes_no_declaration_from_an_unsigned_revision(
+    signed: Signed, tmp_path: Path
+) -> None:
+    """Who can push, but not sign, opens nothing: Applications and projects stay as they were."""
+    site = signed.site
+    signed.demand("head", signed.alice)
+    signed.repo.write("apps/signed/configmap.yaml", config_map("signed", colour="blue"))
+    signed.repo.signed_commit("Signed", signed.home, signed.alice)
+    signatures = {"mode": "head", "keys": [signed.alice]}
+    settings = {
+        "repositories": [{"path": str(signed.repo.path), "signatures": signatures}],
+        "clusters": {"kubeconfig": str(site.cluster.kubeconfig("admin"))},
+        "applications": {"include": ["signed", "intruder"]},
+        "healing": {"rules": [{"applications": ["*"], "rung": "heal"}]},
+        "keyring": str(signed.keyring),
+        "sandbox": {"requireIsolation": False},
+        "sweep": {"interval": "2s", "jitter": "0s"},
+        "store": {"dsn": f"sqlite:///{tmp_path / 'state.db'}"},
+    }
+    folder = tmp_path / "daemon"
+    folder.mkdir()
+    path = f"/api/v1/namespaces/{site.namespace}/configmaps/intruder"
+    with Daemon(folder, settings, site.home) as daemon:
+        daemon.wait_ready()
+        assert daemon.metric('driftd_applications{status="Synced"}') == 1
+        signed.repo.write("apps/intruder/configmap.yaml", config_map("intruder", colour="evil"))
+        healed = {"automated": {"selfHeal": True}}
+        signed.repo.write(
+            "argocd/intruder.yaml", application("intruder", site.namespace, syncPolicy=healed)
+        )
+        signed.repo.commit("Unsigned")
+        daemon.wait(lambda: "the settings demand" in daemon.log.read_text(), "the refusal")
+        daemon.wait_looks(2)
+        assert site.cluster.request("GET", path)[0] == 404
+        signed.repo.signed_commit("Signed", signed.home, signed.alice)
+        daemon.wait(lambda: site.cluster.request("GET", path)[0] == 200, "the signed intruder")
+    site.cluster.call("DELETE", path)
+
+
 NAMESPACE = "signatures-argocd"
 
 

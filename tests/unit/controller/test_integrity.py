@@ -168,7 +168,7 @@ async def test_useless_keys_are_told(asking: Asking, home: GpgHome, keys: tuple[
     """A policy without usable keys refuses everything, and says that it lists none."""
     asking.repo.signed_commit("Signed", home, home.fingerprint("Alice"))
     (told,) = await asking.ask(project(*keys))
-    assert "no key that project team lists can be used" in told.message
+    assert "none of the keys that are listed can be used" in told.message
     assert all(repr(key) in told.message for key in keys)
 
 

@@ -159,6 +159,14 @@ def test_environment_names_are_unique():
         ("sweep: [", ["line 1 is not valid YAML"]),
         ("log:\n  level: info\n  level: debug", ["line 3 sets log.level a second time"]),
         ("repositories: [{revision: HEAD}]", ["repositories[0] needs either url or path"]),
+        (
+            "repositories: [{path: a, signatures: {mode: strict}}]",
+            ["repositories[0].signatures needs keys"],
+        ),
+        (
+            "repositories: [{path: a, signatures: {mode: all}}]",
+            ["repositories[0].signatures.mode", "all"],
+        ),
         ("server: {listen: nowhere}", ["server.listen must be ADDRESS:PORT"]),
         (
             "notifications: {slack: [{urlFile: a}, {urlFile: b}]}",
