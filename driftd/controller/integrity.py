@@ -37,7 +37,7 @@ _Named = Callable[[], Awaitable[tuple[Repository, AnnotatedTag | None]]]
 
 @dataclass(slots=True)
 class Integrity:
-    """Verifies revisions; what was found holds for some minutes and the same keys."""
+    """Verifies revisions; what was found holds for an hour and the same keys."""
 
     keyring: Path | None = None
     """Folder of public keys beside those of the hub."""

@@ -264,7 +264,7 @@ async def test_long_history_needs_a_seal(
 
 
 async def test_histories_are_verified_once(repo: SignedRepo, people: People, judge: Judge) -> None:
-    """A proven history ends the walk like a seal; after some minutes it is verified anew."""
+    """A proven history ends the walk like a seal; after an hour it is verified anew."""
     for number in range(4):
         repo.signed_commit(f"Signed {number}", people.home, people.alice)
     assert await judge.strict() == ()
