@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -51,10 +51,12 @@ if TYPE_CHECKING:
     from driftd.controller.manifests import Shown
     from driftd.controller.reconciler import ReadHub
     from driftd.controller.summary import SweepSummary
+    from driftd.controller.watching import Wake, Watching
     from driftd.model.preview import PreviewReport
     from driftd.notify.notifier import Notifier
     from driftd.policy.baseline import Baseline, LeftOut
     from driftd.settings.types import Credentials, RepositorySignatures, Settings
+    from driftd.telemetry.metrics import Metrics
 
 
 @asynccontextmanager
@@ -238,11 +240,32 @@ async def _run(settings: Settings, *, once: bool) -> SweepSummary | None:
             clock=clock,
             read_hub=_hub_reader(options, clusters) if options.hub else None,
         )
-        daemon = Daemon(reconciler, store, dispatcher, settings, swept=readiness.first_sweep_done)
+        daemon = Daemon(
+            reconciler,
+            store,
+            dispatcher,
+            settings,
+            swept=readiness.first_sweep_done,
+            watch=_watch(settings, clusters, metrics),
+        )
         if once:
             return await daemon.once()
         await daemon.run(stop)
     return None
+
+
+def _watch(
+    settings: Settings, clusters: ClusterRegistry, metrics: Metrics
+) -> Callable[[Wake], Watching] | None:
+    """How clusters are watched between sweeps; None where the settings leave it to these."""
+    import time
+
+    from driftd.controller.pace import Pace
+    from driftd.controller.watching import Watching
+
+    if not settings.clusters.watch:
+        return None
+    return lambda wake: Watching(clusters, wake, metrics, pace=Pace(time.monotonic))
 
 
 @asynccontextmanager

@@ -153,6 +153,12 @@ class KubeCluster:
                 return everywhere
         return await self._list_each(resource, sorted(wanted), select, label_selector)
 
+    async def list_place(
+        self, resource: ApiResource, namespace: str = "", select: Select | None = None
+    ) -> Listing:
+        """One list alone, of a namespace or of the whole cluster, with its resourceVersion."""
+        return await self._list_one(resource, namespace, select, "")
+
     async def _list_each(
         self,
         resource: ApiResource,

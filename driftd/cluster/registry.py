@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
+import msgspec
+
 from driftd.cluster.access import ClusterAccess, in_cluster_access
 from driftd.cluster.clustersecret import HubCluster
 from driftd.cluster.destinations import ClusterTarget, TargetKind
@@ -16,6 +18,8 @@ from driftd.cluster.transport import Transport, TransportOptions
 from driftd.errors import ConfigError
 
 LoadKubeconfig = Callable[[], Kubeconfig]
+WATCHES = 1000
+"""Watches of one cluster at the same time; each holds a connection."""
 
 
 class ClusterRegistry:
@@ -32,6 +36,7 @@ class ClusterRegistry:
         self._hub_clusters = {(c.name, c.server): c for c in hub_clusters}
         self._options = options
         self._open: dict[ClusterTarget, KubeCluster] = {}
+        self._watched: dict[ClusterTarget, KubeCluster] = {}
 
     def add_hub_clusters(self, hub_clusters: Sequence[HubCluster]) -> None:
         """Make the clusters of a hub known, which was itself opened from here."""
@@ -43,11 +48,27 @@ class ClusterRegistry:
         It connects at its first request, so only a wrong description fails here
         (ConfigError); an unreachable server or a refused credential fails there.
         """
-        cluster = self._open.get(target)
+        return self._opened(self._open, target, self._options)
+
+    def watched(self, target: ClusterTarget) -> KubeCluster:
+        """The cluster of `target` over connections of its own: a watch holds one all the time.
+
+        Else many watches would leave none for looks. Raises ConfigError as `open`.
+        """
+        options = msgspec.structs.replace(self._options or TransportOptions(), concurrency=WATCHES)
+        return self._opened(self._watched, target, options)
+
+    def _opened(
+        self,
+        clusters: dict[ClusterTarget, KubeCluster],
+        target: ClusterTarget,
+        options: TransportOptions | None,
+    ) -> KubeCluster:
+        cluster = clusters.get(target)
         if cluster is None:
             access, reload = self._access(target)
-            cluster = KubeCluster(Transport(access, options=self._options, reload=reload))
-            self._open[target] = cluster
+            cluster = KubeCluster(Transport(access, options=options, reload=reload))
+            clusters[target] = cluster
         return cluster
 
     def _access(
@@ -74,7 +95,8 @@ class ClusterRegistry:
 
     async def close(self) -> None:
         """Close every cluster."""
-        clusters, self._open = list(self._open.values()), {}
+        clusters = [*self._open.values(), *self._watched.values()]
+        self._open, self._watched = {}, {}
         await asyncio.gather(*(cluster.close() for cluster in clusters))
 
     async def __aenter__(self) -> Self:

@@ -10,7 +10,8 @@ import errno
 import os
 import re
 import ssl
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
@@ -275,9 +276,52 @@ class Transport:
         timeout = aiohttp.ClientTimeout(
             total=self._options.timeout, sock_connect=self._options.connect_timeout
         )
-        try:
+        with self._translated(doing, self._options.timeout):
             async with connection as api:
                 return await _exchange(api, method, path, query, headers, body, timeout)
+
+    @asynccontextmanager
+    async def stream(
+        self, path: str, *, doing: str, query: Mapping[str, str], idle: float
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
+        """GET `path` and give its body in pieces, as they arrive; `doing` as in `get`.
+
+        Nothing limits how long it takes, but after `idle` seconds without a byte it is
+        Unreachable. A 401 loads the credential again, once; a 429 is raised after the time that
+        the server asked for. Other statuses than 200 raise ClusterError at once.
+        """
+        import aiohttp
+
+        timeout = aiohttp.ClientTimeout(
+            total=None, sock_connect=self._options.connect_timeout, sock_read=idle
+        )
+        renewed = False
+        while True:
+            connection = await self._open()
+            with self._translated(doing, idle):
+                async with connection as api:
+                    answer = await _answer(api, "GET", path, query, None, None, timeout)
+                    async with answer:
+                        if answer.status == 200:
+                            yield answer.content.iter_any()
+                            return
+                        response, retry_after = await _read(answer)
+            if response.status == 401 and not renewed and self._can_renew(connection):
+                renewed = True
+                await self._renew(connection)
+                continue
+            pause = self._pause(response.status, retry_after)
+            if pause is not None:
+                await self._wait(min(pause, self._options.max_wait))
+            raise self.refusal(response, doing, retry_after=retry_after)
+
+    @contextmanager
+    def _translated(self, doing: str, seconds: float) -> Iterator[None]:
+        """Failures of a connection as driftd's errors; `seconds` is the limit of waiting."""
+        import aiohttp
+
+        try:
+            yield
         except aiohttp.InvalidURL as error:
             raise self._unreachable(doing, "the server's address is not valid", "") from error
         except (ssl.SSLCertVerificationError, aiohttp.ClientConnectorCertificateError) as error:
@@ -286,7 +330,7 @@ class Transport:
             hint = f"the client certificate or the address in {self.access.origin} is not accepted"
             raise self._unreachable(doing, "the TLS handshake failed", hint) from error
         except TimeoutError as error:
-            limit = f"no answer within {self._options.timeout:g} s"
+            limit = f"no answer within {seconds:g} s"
             raise self._unreachable(doing, limit, "is the server up, is a VPN needed?") from error
         except aiohttp.ClientPayloadError as error:
             raise self._unreachable(doing, "the answer broke off", "") from error
@@ -335,7 +379,22 @@ async def _exchange(
     body: bytes | None,
     limits: aiohttp.ClientTimeout,
 ) -> tuple[Response, str]:
-    answer = await api.call_api(
+    answer = await _answer(api, method, path, query, headers, body, limits)
+    async with answer:
+        return await _read(answer)
+
+
+async def _answer(
+    api: ApiClient,
+    method: str,
+    path: str,
+    query: Mapping[str, str] | None,
+    headers: Mapping[str, str] | None,
+    body: bytes | None,
+    limits: aiohttp.ClientTimeout,
+) -> aiohttp.ClientResponse:
+    """The head of an answer; whoever gets it releases it."""
+    answer: aiohttp.ClientResponse = await api.call_api(
         path,
         method,
         query_params=list(query.items()) if query else [],
@@ -346,14 +405,18 @@ async def _exchange(
         _request_timeout=limits,
     )
     vars(api).pop("last_response", None)  # else it keeps the last body in memory
-    async with answer:
-        response = Response(
-            answer.status,
-            answer.headers.get("Content-Type", ""),
-            await answer.read(),
-            str(answer.url),
-            answer.headers.get("Date", ""),
-        )
+    return answer
+
+
+async def _read(answer: aiohttp.ClientResponse) -> tuple[Response, str]:
+    """An answer to its end, and its `Retry-After`."""
+    response = Response(
+        answer.status,
+        answer.headers.get("Content-Type", ""),
+        await answer.read(),
+        str(answer.url),
+        answer.headers.get("Date", ""),
+    )
     return response, answer.headers.get("Retry-After", "")
 
 

@@ -13,6 +13,7 @@ from driftd.controller.queue import NameQueue, QueueClosed
 from driftd.controller.reconciler import Reconciler
 from driftd.controller.schedule import Schedule
 from driftd.controller.summary import SweepSummary
+from driftd.controller.watching import Wake, Watching
 from driftd.errors import DriftdError, described
 from driftd.notify.dispatch import Dispatcher
 from driftd.settings.quantity import Duration
@@ -41,13 +42,18 @@ class Daemon:
         settings: Settings,
         *,
         swept: Callable[[], None] = lambda: None,
+        watch: Callable[[Wake], Watching] | None = None,
     ) -> None:
-        """`swept` is called once every application of the first sweep has been looked at."""
+        """`swept` is called once every application of the first sweep has been looked at.
+
+        `watch` makes what watches the clusters between sweeps; None leaves it to the sweeps.
+        """
         self._reconciler = reconciler
         self._store = store
         self._dispatcher = dispatcher
         self._settings = settings
         self._swept = swept
+        self._watch = watch
         self._queue = NameQueue()
         self._proving: set[str] = set()
         self._failed = 0
@@ -81,14 +87,25 @@ class Daemon:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._work()) for _ in range(sweep.workers)]
             tasks.append(group.create_task(self._first_sweep()))
+            watcher = self._watcher(group)
             schedule.start()
             await stop.wait()
             schedule.stop()
+            if watcher is not None:
+                watcher.cancel()
             await self._queue.close()
             _, late = await asyncio.wait(tasks, timeout=GRACE)
             for task in late:
                 task.cancel()
         await self._deliver()
+
+    def _watcher(self, group: asyncio.TaskGroup) -> asyncio.Task[None] | None:
+        """Begin to watch what the looks from now on see."""
+        if self._watch is None:
+            return None
+        watching = self._watch(self._queue.add)
+        self._reconciler.watching = watching
+        return group.create_task(watching.run())
 
     async def once(self) -> SweepSummary:
         """One sweep over every application, its messages delivered; what it came to."""

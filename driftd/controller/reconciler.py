@@ -25,6 +25,7 @@ from driftd.controller.severities import StandingSeverities
 from driftd.controller.standing_audit import StandingAudit
 from driftd.controller.sweep import SweepClusters
 from driftd.controller.unchanged import Unchanged
+from driftd.controller.watching import Watching
 from driftd.controller.workspace import Workspace
 from driftd.errors import Forbidden
 from driftd.model.condition import Severity
@@ -57,6 +58,8 @@ class Reconciler:
     clock: Clock
     read_hub: ReadHub | None = None
     """Reads the hub anew at each sweep; None without one."""
+    watching: Watching | None = None
+    """Learns what each look saw, to ask for the next one as soon as that changes."""
     writes: Counter[str] = field(default_factory=Counter)
     """Objects that healing tried to write since the start, by outcome."""
     _clusters: SweepClusters = field(init=False)
@@ -115,6 +118,8 @@ class Reconciler:
             self._entries = found
             await self._forget_others()
         self.metrics.known(self._entries)
+        if self.watching is not None:
+            self.watching.only(self._entries)
         self._read_accepted(declared.names)
         self._read_severities()
         for condition in self._shared_rules.useless(
@@ -171,6 +176,8 @@ class Reconciler:
             return False
         started = time.monotonic()
         looked = await self._look(entry)
+        if self.watching is not None:
+            self.watching.looked(name, looked)
         self._shared_rules.looked(looked.report)
         planned = self._plan(entry, looked)
         result = await self._act(planned, looked)

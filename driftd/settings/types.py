@@ -110,6 +110,8 @@ class Clusters(SettingsStruct, frozen=True, kw_only=True):
     """Limit of one request to an API server."""
     concurrency: int = 8
     """Requests in flight per cluster."""
+    watch: bool = True
+    """Watch the declared kinds, so that drift is seen at once and not by the next sweep."""
     oracle: Literal["", "post", "put", "apply"] = ""
     """Dry run by which clusters are asked what they would make of Git's manifests; empty: none.
 

@@ -53,6 +53,12 @@ class Metrics:
             ["result"],
             registry=self.registry,
         )
+        self._watches = Gauge(
+            "driftd_watches",
+            "Watches of a cluster, by whether they run",
+            ["cluster", "state"],
+            registry=self.registry,
+        )
         self._notifications = Counter(
             "driftd_notifications",
             "Delivery attempts, by receiver and result",
@@ -92,6 +98,11 @@ class Metrics:
     def heal(self, result: str) -> None:
         """A write to a managed object ended: `applied`, `dry-run` or `failed`."""
         self._heals.labels(result).inc()
+
+    def watches(self, cluster: str, running: int, failing: int) -> None:
+        """So many watches of a cluster run, and so many do not."""
+        self._watches.labels(cluster, "running").set(running)
+        self._watches.labels(cluster, "failing").set(failing)
 
     def notification(self, receiver: str, result: str) -> None:
         """A delivery attempt ended: `sent`, `failed` or `undeliverable`."""

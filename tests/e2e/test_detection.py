@@ -127,7 +127,8 @@ def rendered(
     documents: dict[tuple[str, ...], Any] = {}
     targets: list[Target] = []
     jsonnet: dict[str, str] = {}
-    for one in asyncio.run(render(options, progress=lambda _: None)):
+    for shown in asyncio.run(render(options, progress=lambda _: None)):
+        one = shown.desired
         application = one.entry.application
         for manifest in one.manifests:
             key = manifest.key

@@ -212,6 +212,34 @@ def test_a_change_by_hand_is_told_once(
     assert len(got.webhook) == len(got.slack) == 2
 
 
+def test_a_change_is_seen_between_sweeps(
+    fleet: Fleet, got: Receivers, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    """Watches see an edit, its end, a deletion and a creation with an hour to the next sweep."""
+    settings["sweep"] = {"interval": "1h", "jitter": "0s"}
+    path = "/api/v1/namespaces/lab/configmaps/settings"
+    with Daemon(tmp_path, settings, fleet.home) as daemon:
+        daemon.wait_ready()
+        running = 'driftd_watches{cluster="development",state="running"}'
+        daemon.wait(lambda: daemon.metric(running) == 2, "watches of ConfigMaps and Deployments")
+        fleet.paint("lab", "red")
+        daemon.wait(lambda: len(got.of("lab")) == 1, "the drift")
+        fleet.paint("lab", "blue")
+        daemon.wait(lambda: len(got.of("lab")) == 2, "the recovery")
+        made = fleet.cluster("lab").call("GET", path)
+        fleet.cluster("lab").call("DELETE", path, user="alice")
+        daemon.wait(lambda: len(got.of("lab")) == 3, "the missing object")
+        again = {key: made[key] for key in ("apiVersion", "kind", "data")}
+        again["metadata"] = {"name": "settings"}
+        fleet.cluster("lab").call("POST", path.rpartition("/")[0], again)
+        daemon.wait(lambda: len(got.of("lab")) == 4, "the object that is there again")
+        looks = daemon.metric("driftd_look_duration_seconds_count")
+        assert daemon.metric('driftd_watches{cluster="development",state="failing"}') == 0
+    types = [one["type"] for one in got.of("lab")]
+    assert types == ["drifted", "recovered", "drifted", "recovered"]
+    assert looks <= 3 * len(PLACES) + 8
+
+
 def test_a_restart_tells_nothing_again(
     fleet: Fleet, got: Receivers, settings: dict[str, Any], tmp_path: Path
 ) -> None:

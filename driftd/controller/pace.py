@@ -1,0 +1,71 @@
+"""How soon an application may be looked at again because something changed.
+
+The first change is looked at at once. Something that changes all the time (a fight of two
+controllers, a counter in an annotation) is looked at less and less often, and at its own expense
+alone. Pure: time is an argument of the constructor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+SHORTEST: Final = 0.05
+"""Seconds between two looks at first."""
+LONGEST: Final = 30.0
+CALM: Final = 10.0
+"""After so many times the pause without a change, an application counts as calm again."""
+
+
+@dataclass(slots=True)
+class _Turn:
+    pause: float
+    last: float
+    """When a look was asked for last."""
+    waiting: bool = False
+
+
+class Pace:
+    """Answers when a look that is asked for may begin."""
+
+    def __init__(
+        self,
+        monotonic: Callable[[], float],
+        *,
+        shortest: float = SHORTEST,
+        longest: float = LONGEST,
+    ) -> None:
+        """`monotonic` gives the time in seconds."""
+        self._now = monotonic
+        self._shortest = shortest
+        self._longest = longest
+        self._turns: dict[str, _Turn] = {}
+
+    def ask(self, name: str) -> float | None:
+        """Seconds until the look may begin; None if one is waiting that will do."""
+        now = self._now()
+        turn = self._turns.get(name)
+        if turn is None or now - turn.last >= CALM * turn.pause:
+            self._turns[name] = _Turn(self._shortest, now)
+            return 0.0
+        if turn.waiting:
+            return None
+        turn.pause = min(2 * turn.pause, self._longest)
+        wait = turn.last + turn.pause - now
+        if wait <= 0:
+            turn.last = now
+            return 0.0
+        turn.waiting = True
+        return wait
+
+    def due(self, name: str) -> None:
+        """The look that was waiting begins now."""
+        turn = self._turns.get(name)
+        if turn is not None:
+            turn.waiting = False
+            turn.last = self._now()
+
+    def forget(self, name: str) -> None:
+        """The application is no longer of interest."""
+        self._turns.pop(name, None)

@@ -1,0 +1,323 @@
+"""Watches what the last looks saw, and asks for another look as soon as it differs.
+
+Nothing is judged here. For each object of interest the digest of what the last look saw is kept;
+whatever a watch or its list shows otherwise puts the application's name on the queue. So it does
+not matter in which order looks and events come: a change between them is a difference too. An
+event that is missed costs time alone, as sweeps look without any watch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, Protocol, TypeAlias
+
+from driftd.aio import Sleep, sleep
+from driftd.cluster.destinations import ClusterTarget
+from driftd.cluster.kube import DIRECT_NAMESPACES, KubeCluster
+from driftd.cluster.listing import decode_item
+from driftd.cluster.reader import ApiResource, Listing, ObjectMeta
+from driftd.cluster.watch import Reflector, Sink
+from driftd.controller.check import Looked
+from driftd.controller.observed import TRACKING_ID
+from driftd.controller.pace import Pace
+from driftd.diff.digest import ownership_digest, view_digest
+from driftd.errors import ClusterError, ConfigError, Forbidden
+from driftd.model.resource import LiveObject, ResourceKey
+from driftd.telemetry.logs import get_logger
+
+Digest: TypeAlias = bytes
+ABSENT: Final[Digest] = b""
+UNREADABLE: Final[Digest] = b"?"
+PLAN_PAUSE: Final = 0.2
+"""Seconds in which changed interests are gathered before watches start or end."""
+
+Wake: TypeAlias = Callable[[str], Awaitable[None]]
+"""Asks for a look at an application, by its name (`namespace/name`)."""
+
+
+class Watchable(Protocol):
+    """Opens clusters over connections for watches."""
+
+    def watched(self, target: ClusterTarget) -> KubeCluster:
+        """The cluster of `target`. Raises ConfigError."""
+        ...
+
+
+class Meter(Protocol):
+    """What is counted of watches."""
+
+    def watches(self, cluster: str, running: int, failing: int) -> None:
+        """So many watches of a cluster run, and so many do not."""
+        ...
+
+
+def digest(body: bytes) -> Digest:
+    """What of a served object decides its verdict, and who wrote it."""
+    try:
+        return view_digest(body) + ownership_digest(body)
+    except ValueError:
+        return UNREADABLE
+
+
+@dataclass(slots=True)
+class _Kind:
+    """What is of interest of one kind on one cluster."""
+
+    resource: ApiResource
+    seen: dict[ResourceKey, Digest] = field(default_factory=dict)
+    """As the last look saw each object; a key that no look could see is not in it."""
+    names: dict[ResourceKey, set[str]] = field(default_factory=lambda: defaultdict(set))
+    """The applications that each object is of interest to."""
+    narrow: bool = False
+    """Whether only single namespaces may be listed."""
+
+    def places(self) -> set[str]:
+        """Where to watch: single namespaces, or everything (the empty name)."""
+        spaces = {key.namespace for key in self.names}
+        if not self.resource.namespaced or "" in spaces:
+            return {""} if spaces else set()
+        return spaces if self.narrow or len(spaces) <= DIRECT_NAMESPACES else {""}
+
+
+class Watching:
+    """The watches of all clusters, for as long as `run` runs."""
+
+    def __init__(
+        self, clusters: Watchable, wake: Wake, meter: Meter, *, pace: Pace, wait: Sleep = sleep
+    ) -> None:
+        """`wake` asks for a look at an application; `pace` says when it may be asked for again."""
+        self._clusters = clusters
+        self._wake = wake
+        self._meter = meter
+        self._pace = pace
+        self._wait = wait
+        self._kinds: dict[tuple[ClusterTarget, ApiResource], _Kind] = {}
+        self._of: dict[str, set[tuple[ClusterTarget, ApiResource, ResourceKey]]] = {}
+        self._tasks: dict[tuple[ClusterTarget, ApiResource, str], asyncio.Task[None]] = {}
+        self._failing: dict[ClusterTarget, dict[tuple[ApiResource, str], str]] = {}
+        self._changed = asyncio.Event()
+
+    async def run(self) -> None:
+        """Start and end watches as interests change, until cancelled."""
+        try:
+            while True:
+                await self._changed.wait()
+                await self._wait(PLAN_PAUSE)
+                self._changed.clear()
+                await self._plan()
+        finally:
+            await self._end(self._tasks)
+
+    def looked(self, name: str, looked: Looked) -> None:
+        """Take over what a look at an application saw; what it could not see stays as it was."""
+        view, shared, target = looked.view, looked.shared, looked.desired.entry.target
+        if target is None or shared is None or view is None or view.discovery is None:
+            return
+        found: set[tuple[ClusterTarget, ApiResource, ResourceKey]] = set()
+        observation = shared.observation
+
+        def take(resource: ApiResource, key: ResourceKey, state: Digest | None) -> None:
+            found.add((target, resource, key))
+            kind = self._kinds.setdefault((target, resource), _Kind(resource))
+            kind.names[key].add(name)
+            if state is not None:
+                kind.seen[key] = state
+
+        for (gvk, _, _), live in observation.live.items():
+            resource = view.discovery.served(gvk.group, gvk.version, gvk.kind)
+            if resource is not None:
+                take(resource, live.key, digest(live.body))
+        for manifest in looked.desired.manifests:
+            key, gvk = manifest.key, manifest.gvk
+            resource = view.discovery.served(gvk.group, gvk.version, gvk.kind)
+            if resource is None or (gvk, key.namespace, key.name) in observation.live:
+                continue
+            listing = observation.listings.get(gvk)
+            absent = listing is not None and listing.covers(key.namespace)
+            take(resource, key, ABSENT if absent else None)
+        self._release(name, self._of.get(name, set()) - found)
+        self._of[name] = found
+        self._changed.set()
+
+    def only(self, names: Iterable[str]) -> None:
+        """Forget applications other than these."""
+        for name in self._of.keys() - set(names):
+            self._release(name, self._of.pop(name))
+            self._pace.forget(name)
+            self._changed.set()
+
+    def _release(
+        self, name: str, places: Iterable[tuple[ClusterTarget, ApiResource, ResourceKey]]
+    ) -> None:
+        for target, resource, key in places:
+            kind = self._kinds[target, resource]
+            kind.names[key].discard(name)
+            if not kind.names[key]:
+                del kind.names[key]
+                kind.seen.pop(key, None)
+            if not kind.names:
+                del self._kinds[target, resource]
+
+    def places(self) -> set[tuple[ClusterTarget, ApiResource, str]]:
+        """What is to be watched: kinds, each in a namespace or everywhere (the empty name)."""
+        return {
+            (target, resource, place)
+            for (target, resource), kind in self._kinds.items()
+            if "watch" in resource.verbs
+            for place in kind.places()
+        }
+
+    def sink(self, target: ClusterTarget, resource: ApiResource, place: str) -> Sink:
+        """What a reflector of a kind at a place tells what it sees."""
+        return _Sink(self, target, resource, place)
+
+    async def _plan(self) -> None:
+        wanted = self.places()
+        stale = {key: task for key, task in self._tasks.items() if key not in wanted}
+        await self._end(stale)
+        for target, resource, place in wanted - self._tasks.keys():
+            try:
+                cluster = self._clusters.watched(target)
+            except ConfigError:
+                continue  # every look at it says so
+            sink = self.sink(target, resource, place)
+            reflector = Reflector(cluster, resource, place, sink, wait=self._wait)
+            self._tasks[target, resource, place] = asyncio.create_task(reflector.run())
+        for target in {target for target, _, _ in self._tasks} | self._failing.keys():
+            self._measure(target)
+
+    async def _end(
+        self, tasks: Mapping[tuple[ClusterTarget, ApiResource, str], asyncio.Task[None]]
+    ) -> None:
+        ended = list(tasks.items())
+        for (target, resource, place), task in ended:
+            task.cancel()
+            self._tasks.pop((target, resource, place), None)
+            self._failing.get(target, {}).pop((resource, place), None)
+        await asyncio.gather(*(task for _, task in ended), return_exceptions=True)
+
+    def kind(self, target: ClusterTarget, resource: ApiResource) -> _Kind | None:
+        """What is of interest of a kind, if anything is."""
+        return self._kinds.get((target, resource))
+
+    def known(self, owner: str) -> set[str]:
+        """The applications (`namespace/name`) that a tracking mark's owner may mean."""
+        return {name for name in self._of if owner in (name, name.partition("/")[2])}
+
+    async def wake(self, names: Iterable[str]) -> None:
+        """Ask for looks, each application's at its pace."""
+        for name in names:
+            pause = self._pace.ask(name)
+            if pause is None:
+                continue  # a look that is asked for already will see this too
+            if pause == 0:
+                await self._wake(name)
+            else:
+                self._later(name, pause)
+
+    def _later(self, name: str, pause: float) -> None:
+        asyncio.get_running_loop().call_later(pause, lambda: asyncio.ensure_future(self._due(name)))
+
+    async def _due(self, name: str) -> None:
+        self._pace.due(name)
+        if name in self._of:
+            await self._wake(name)
+
+    def state(
+        self, target: ClusterTarget, resource: ApiResource, place: str, error: ClusterError | None
+    ) -> None:
+        """A watch runs, or does not: told when that changes."""
+        failing = self._failing.setdefault(target, {})
+        before = failing.get((resource, place), "")
+        if error is None:
+            failing.pop((resource, place), None)
+        else:
+            failing[resource, place] = error.reason
+        kind = self.kind(target, resource)
+        if isinstance(error, Forbidden) and place == "" and resource.namespaced and kind:
+            kind.narrow = True
+            self._changed.set()
+        log = get_logger("driftd.controller")
+        if error is not None and error.reason != before:
+            log.warning(
+                "watch does not run",
+                cluster=target.name,
+                kind=resource.kind,
+                namespace=place,
+                reason=error.reason,
+                problem=error.message,
+            )
+        elif error is None and before:
+            log.info("watch runs again", cluster=target.name, kind=resource.kind, namespace=place)
+        self._measure(target)
+
+    def _measure(self, target: ClusterTarget) -> None:
+        failing = len(self._failing.get(target, {}))
+        running = sum(1 for key in self._tasks if key[0] == target) - failing
+        self._meter.watches(target.name, max(running, 0), failing)
+
+
+class _Sink:
+    """Compares what one reflector sees with what looks saw."""
+
+    def __init__(
+        self, watching: Watching, target: ClusterTarget, resource: ApiResource, place: str
+    ) -> None:
+        self._watching = watching
+        self._target = target
+        self._resource = resource
+        self._place = place
+
+    def _key(self, meta: ObjectMeta) -> ResourceKey:
+        return ResourceKey(self._resource.group, self._resource.kind, meta.namespace, meta.name)
+
+    def wants(self, meta: ObjectMeta) -> bool:
+        """Declared objects, those that looks saw, and what carries a known tracking mark."""
+        kind = self._watching.kind(self._target, self._resource)
+        if kind is None:
+            return False
+        return self._key(meta) in kind.names or bool(self._owners(meta))
+
+    def _owners(self, meta: ObjectMeta) -> set[str]:
+        mark = meta.annotations.get(TRACKING_ID)
+        return self._watching.known(mark.partition(":")[0]) if mark else set()
+
+    async def listed(self, listing: Listing) -> None:
+        """Whatever differs from what looks saw wakes; what was not listed is not there."""
+        kind = self._watching.kind(self._target, self._resource)
+        if kind is None:
+            return
+        there = {live.key: digest(live.body) for live in listing.objects}
+        names: set[str] = set()
+        for key, state in there.items():
+            if kind.seen.get(key) != state:
+                names |= kind.names.get(key, set())
+        for key, owners in kind.names.items():
+            here = self._place in ("", key.namespace)
+            if here and key not in there and kind.seen.get(key) != ABSENT:
+                names |= owners
+        await self._watching.wake(names)
+
+    async def changed(self, live: LiveObject) -> None:
+        """An object that a look saw otherwise wakes; a new one with a mark wakes its owner."""
+        kind = self._watching.kind(self._target, self._resource)
+        if kind is None or kind.seen.get(live.key) == digest(live.body):
+            return
+        names = kind.names.get(live.key)
+        await self._watching.wake(names or self._marked(live))
+
+    def _marked(self, live: LiveObject) -> set[str]:
+        return self._owners(decode_item(live.body).metadata)
+
+    async def gone(self, key: ResourceKey) -> None:
+        """The end of an object that a look saw wakes."""
+        kind = self._watching.kind(self._target, self._resource)
+        if kind is not None and kind.seen.get(key, ABSENT) != ABSENT:
+            await self._watching.wake(kind.names.get(key, set()))
+
+    async def state(self, error: ClusterError | None) -> None:
+        """Passed on."""
+        self._watching.state(self._target, self._resource, self._place, error)

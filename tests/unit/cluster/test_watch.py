@@ -1,0 +1,242 @@
+"""List and watch when the stream is cut, falls silent, expires or is refused."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from driftd.cluster.kube import KubeCluster
+from driftd.cluster.reader import Listing, ObjectMeta
+from driftd.cluster.transport import Transport, TransportOptions
+from driftd.cluster.watch import HOPELESS_PAUSE, LONGEST_PAUSE, Reflector
+from driftd.errors import ClusterError
+from driftd.model.resource import LiveObject, ResourceKey
+
+LIST = "/api/v1/configmaps"
+EVERY = 1 if os.environ.get("WATCH_CUTS") == "all" else 11
+"""Bytes between two cuts; `make prove` cuts at every byte."""
+
+
+def event(kind: str, name: str, version: int, value: str = "") -> bytes:
+    """One line of a watch."""
+    meta = {"name": name, "namespace": "n", "resourceVersion": str(version)}
+    return json.dumps({"type": kind, "object": {"metadata": meta, "data": {"v": value}}}).encode()
+
+
+HISTORY = (
+    (8, event("ADDED", "b", 8, "one")),
+    (9, event("MODIFIED", "a", 9, "two")),
+    (10, event("DELETED", "b", 10)),
+    (11, event("ADDED", "ü", 11, "schön")),
+)
+"""What happens after the list at 7, in which there is `a` alone."""
+
+
+class Known:
+    """What a sink was told, as a state; `done` is set at a state that is waited for."""
+
+    def __init__(self, until: Any) -> None:
+        self.values: dict[str, str] = {}
+        self.ever: list[dict[str, str]] = []
+        self.errors: list[str] = []
+        self.lists = 0
+        self.done = asyncio.Event()
+        self._until = until
+
+    def wants(self, _meta: ObjectMeta) -> bool:
+        return True
+
+    async def listed(self, listing: Listing) -> None:
+        self.lists += 1
+        self.values = {one.key.name: value(one) for one in listing.objects}
+        self._told()
+
+    async def changed(self, live: LiveObject) -> None:
+        self.values[live.key.name] = value(live)
+        self._told()
+
+    async def gone(self, key: ResourceKey) -> None:
+        self.values.pop(key.name)
+        self._told()
+
+    async def state(self, error: ClusterError | None) -> None:
+        self.errors.append(error.reason if error else "")
+        self._told()
+
+    def _told(self) -> None:
+        self.ever.append(dict(self.values))
+        if self._until(self):
+            self.done.set()
+
+
+def value(live: LiveObject) -> str:
+    """The one value of a ConfigMap."""
+    return str(json.loads(live.body).get("data", {}).get("v", ""))
+
+
+END = {"a": "two", "ü": "schön"}
+
+
+@pytest.fixture
+async def cluster(server, waits) -> AsyncIterator[KubeCluster]:
+    """The scripted server as a cluster."""
+    transport = Transport(server.access, options=TransportOptions(timeout=5), wait=waits)
+    async with KubeCluster(transport) as made:
+        yield made
+
+
+async def follow(cluster, config_maps, pauses, until) -> Known:
+    """Run a reflector until a state of what it told."""
+
+    async def wait(seconds: float) -> None:
+        pauses.seconds.append(seconds)
+        await asyncio.sleep(0)
+
+    known = Known(until)
+    reflector = Reflector(
+        cluster, config_maps, "", known, wait=wait, chance=lambda _low, high: high
+    )
+    task = asyncio.create_task(reflector.run())
+    try:
+        async with asyncio.timeout(20):
+            await known.done.wait()
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    return known
+
+
+def stream(server, replies, *cuts: int | None):
+    """Serve list and watch; the watches end after so many bytes, the last one (None) does not."""
+    left = list(cuts)
+
+    async def serve(request: web.Request) -> web.StreamResponse:
+        if "watch" not in request.query:
+            return replies.page(["a"])
+        since = int(request.query["resourceVersion"])
+        body = b"".join(line + b"\n" for version, line in HISTORY if version > since)
+        cut = left.pop(0) if left else None
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(body if cut is None else body[:cut])
+        if cut is None:
+            await asyncio.Event().wait()
+        elif request.transport is not None:
+            request.transport.close()  # no end of the body: the connection breaks
+        return response
+
+    server.on(LIST, serve)
+
+
+async def test_a_stream_cut_at_any_byte_loses_nothing(server, cluster, config_maps, replies, waits):
+    """Wherever the connection breaks, the state in the end is whole, with one list alone."""
+    whole = sum(len(line) + 1 for _, line in HISTORY)
+    for cut in range(0, whole + 1, EVERY):
+        stream(server, replies, cut, None)
+        known = await follow(cluster, config_maps, waits, lambda one: one.values == END)
+        assert known.lists == 1, cut
+        assert {"b"} <= set().union(*known.ever), cut
+        assert all(set(state) <= {"a", "b", "ü"} for state in known.ever), cut
+
+
+async def test_a_watch_begins_where_the_list_ended(server, cluster, config_maps, replies, waits):
+    """The first watch asks from the list's version on, with bookmarks and an end."""
+    stream(server, replies, None)
+    await follow(cluster, config_maps, waits, lambda one: one.values == END)
+    first, second = server.queries(LIST)
+    assert "watch" not in first
+    assert (second["watch"], second["allowWatchBookmarks"]) == ("true", "true")
+    assert second["resourceVersion"] == "7"
+    assert 290 <= int(second["timeoutSeconds"]) <= 590
+
+
+async def test_a_bookmark_moves_the_point_of_return(server, cluster, config_maps, replies, waits):
+    """After a bookmark a broken watch is resumed from it, and nobody is told of it."""
+    line = json.dumps({"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "42"}}})
+
+    async def bookmark(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(line.encode() + b"\n")
+        return response
+
+    async def silent(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await asyncio.Event().wait()
+        return response
+
+    server.on(LIST, replies.page(["a"]), bookmark, silent)
+    known = await follow(
+        cluster, config_maps, waits, lambda _: len(server.queries(LIST)) == 3 or _.errors[1:]
+    )
+    assert server.queries(LIST)[2]["resourceVersion"] == "42"
+    assert known.values == {"a": ""}
+
+
+@pytest.mark.parametrize("inside", [True, False])
+async def test_an_expired_version_lists_anew(
+    server, cluster, config_maps, replies, waits, inside
+) -> None:
+    """410, as an answer or in the stream: everything is listed anew, at first without a pause."""
+    status = {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old"}
+
+    async def expired(request: web.Request) -> web.StreamResponse:
+        line = json.dumps({"type": "ERROR", "object": status})
+        return web.Response(body=line.encode() + b"\n")
+
+    refused = expired if inside else replies.refusal(410, "Expired", "too old")
+    pages = [replies.page([name]) for name in "abc"]
+    server.on(LIST, pages[0], refused, pages[1], refused, pages[2], refused)
+    known = await follow(cluster, config_maps, waits, lambda one: one.lists >= 3)
+    assert known.values == {"c": ""}
+    assert [set(one) for one in known.ever[:3]] == [{"a"}, {"a"}, {"b"}]
+    assert waits.seconds[:1] == [0.8]
+
+
+async def test_a_list_that_fails_tells_nothing_of_objects(
+    server, cluster, config_maps, replies, waits
+) -> None:
+    """Objects of a list that broke off are not told, so none of the others seems to be gone."""
+    first = replies.page(["a", "b"], token="t1")
+    server.on(LIST, first, replies.refusal(500, "InternalError", "no"))
+    known = await follow(cluster, config_maps, waits, lambda one: len(one.errors) == 8)
+    assert known.lists == 0
+    assert set(known.errors) == {"InternalError"}
+    assert waits.seconds == sorted(waits.seconds)
+    assert waits.seconds[-1] == LONGEST_PAUSE
+
+
+async def test_what_is_forbidden_is_asked_seldom(
+    server, cluster, config_maps, replies, waits
+) -> None:
+    """403 is no reason to hammer the server."""
+    server.on(LIST, replies.refusal(403, "Forbidden", 'User "x" cannot list'))
+    known = await follow(cluster, config_maps, waits, lambda one: len(one.errors) == 3)
+    assert set(known.errors) == {"Forbidden"}
+    assert set(waits.seconds) == {HOPELESS_PAUSE}
+
+
+async def test_too_many_requests_waits_and_lists_nothing_anew(
+    server, cluster, config_maps, replies, waits
+) -> None:
+    """429 on a watch is obeyed, and the watch is resumed where it stood."""
+    busy = replies.refusal(429, "TooManyRequests", "later", Retry_After="7")
+    server.on(LIST, replies.page(["a"]), busy)
+    known = await follow(cluster, config_maps, waits, lambda one: len(one.errors) == 4)
+    assert known.lists == 1
+    assert 7.0 in waits.seconds
+    assert {one["resourceVersion"] for one in server.queries(LIST)[1:]} == {"7"}
+
+
+async def test_garbage_lists_anew(server, cluster, config_maps, replies, waits) -> None:
+    """A line that is no event makes nothing up: the state is read again."""
+    server.on(LIST, replies.page(["a"]), web.Response(body=b"<html>\n"), replies.page(["b"]))
+    known = await follow(cluster, config_maps, waits, lambda one: one.lists == 2)
+    assert known.values == {"b": ""}
