@@ -17,6 +17,7 @@ from driftd.controller.declared import Declared, Entry, declare, refuse_unmatche
 from driftd.controller.desired import desired_state
 from driftd.controller.observed import ClusterView, observe, view_cluster
 from driftd.controller.options import CheckOptions
+from driftd.controller.preview_fate import unseen
 from driftd.controller.preview_objects import Pair, Touched, application_preview, touched
 from driftd.controller.preview_sides import Side, choose_sides
 from driftd.controller.verdict import Look
@@ -35,6 +36,9 @@ from driftd.policy.project import check_application
 
 _RENDERS = 4
 _NAMED = 5
+_PERHAPS_NEW = (
+    "declared by the change; it may have been declared at the base, not all of which could be read"
+)
 Where = ClusterTarget | str
 """A cluster, or the text of a destination that no cluster is known for."""
 
@@ -148,10 +152,22 @@ class _Preview:
             if before is None or after is None or _where(before) == _where(after):
                 entry = after or before
                 if entry is not None:
-                    yield _where(entry), Pair(before, after)
+                    yield _where(entry), self._pair(before, after)
                 continue
             yield _where(before), Pair(before, None, f"it goes to {_label(after)} instead")
             yield _where(after), Pair(None, after, f"it comes from {_label(before)}")
+
+    def _pair(self, before: Entry | None, after: Entry | None) -> Pair:
+        """An application of one place. One that a side cannot show is not gone, nor surely new."""
+        pair = Pair(before, after)
+        if after is None and before is not None:
+            hidden = unseen(before, self.new)
+            if hidden is not None:
+                pair.unseen = True
+                pair.failed(hidden)
+        elif before is None and self.old.names is None:
+            pair.reason = _PERHAPS_NEW
+        return pair
 
     async def unreached(self, pairs: Iterable[Pair]) -> str:
         """A note of the applications that the change cannot reach: pinned, or of elsewhere."""
@@ -184,9 +200,9 @@ class _Preview:
 
     async def cluster(self, where: Where, pairs: Sequence[Pair]) -> list[ApplicationPreview]:
         """The applications of one cluster that change."""
-        moving = [pair for pair in pairs if not await self._same_inputs(pair)]
+        moving = [p for p in pairs if not p.unseen and not await self._same_inputs(p)]
         if not moving:
-            return [_unchanged(pair) for pair in pairs]
+            return [_untouched(pair) for pair in pairs]
         view = await self._view(where)
         rendered = await gather_isolated(
             lambda pair: self._rendered(pair, view), moving, limit=_RENDERS
@@ -211,7 +227,7 @@ class _Preview:
             for pair in done
         ]
         unchanged = [pair for pair in pairs if pair not in moving]
-        return applications + [_unchanged(pair) for pair in unchanged]
+        return applications + [_untouched(pair) for pair in unchanged]
 
     async def _same_inputs(self, pair: Pair) -> bool:
         """Whether an application is declared and built from the same on both sides.
@@ -319,8 +335,9 @@ def _judgeable(entry: Entry) -> Entry:
     return replace(entry, conditions=tuple(conditions))
 
 
-def _unchanged(pair: Pair) -> ApplicationPreview:
-    return pair.report(ApplicationAction.UNCHANGED)
+def _untouched(pair: Pair) -> ApplicationPreview:
+    """An application that was not rendered: it stays as it is, or that cannot be seen."""
+    return pair.report(ApplicationAction.UNKNOWN if pair.unseen else ApplicationAction.UNCHANGED)
 
 
 def _report(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import orjson
 
-from driftd.controller.declared import Entry
+from driftd.controller.declared import Declared, Entry
+from driftd.model.condition import Condition, Severity
 from driftd.model.resource import Manifest
 
 _FINALIZER = "resources-finalizer.argocd.argoproj.io"
@@ -38,6 +39,22 @@ def survives(
     if automated is None or not automated.prune:
         return True, "it stays until somebody prunes it: syncPolicy.automated.prune is off"
     return False, "syncPolicy.automated.prune deletes it"
+
+
+def unseen(entry: Entry, change: Declared) -> Condition | None:
+    """Why it is not known whether a change still declares an application of the base.
+
+    None where everything that the change declares is known: then it does not. What cannot be
+    read or rendered hides applications, as an app of apps that fails hides its children.
+    """
+    if change.names is not None:
+        return None
+    errors = [c.message for c in change.conditions if c.severity is Severity.ERROR]
+    # The child of an app of apps is told why that one fails, before all other errors.
+    root = f"{entry.application.origin.partition(' (')[0]} "
+    errors.sort(key=lambda message: not message.startswith(root))
+    why = errors[0] if errors else "not all of its Applications were read"
+    return Condition("ComparisonError", f"whether the change still declares it is not known: {why}")
 
 
 def outlives(entry: Entry) -> tuple[bool, str]:

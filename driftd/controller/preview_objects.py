@@ -70,6 +70,8 @@ class Pair:
     old: Desired | None = None
     new: Desired | None = None
     failures: list[Condition] = field(default_factory=list)
+    unseen: bool = False
+    """Whether it is not known that the change no longer declares it; `failures` says why."""
 
     @property
     def entry(self) -> Entry:

@@ -147,6 +147,71 @@ def test_what_does_not_render_makes_exit_code_2(site: Site) -> None:
     assert objects(seen, "two")["two"]["action"] == "change"
 
 
+@pytest.fixture
+def nested(site: Site) -> Site:
+    """Beside them an app of apps whose overlay prefixes its children, which delete on removal."""
+    site.repo.git("checkout", "--quiet", "main")
+    for name in ("red", "green"):
+        child = json.loads(application(name, "shop"))
+        child["metadata"]["finalizers"] = ["resources-finalizer.argocd.argoproj.io"]
+        site.repo.write(f"children/base/{name}.yaml", json.dumps(child))
+        site.repo.write(f"apps/{name}/{name}.yaml", config_map(name, colour=name))
+    site.repo.write("children/base/kustomization.yaml", "resources: [red.yaml, green.yaml]\n")
+    site.repo.write("children/prod/kustomization.yaml", "resources: [../base]\nnamePrefix: prod-\n")
+    root = application("root", "shop", source={"repoURL": URL, "path": "children/prod"})
+    site.repo.write("argocd/root.yaml", root)
+    site.repo.commit("Base with children")
+    site.repo.git("checkout", "--quiet", "-B", "change")
+    return site
+
+
+def test_applications_that_the_change_hides_are_unknown_not_removed(nested: Site) -> None:
+    """Children of an overlay that no longer renders are Unknown, and none of their objects goes."""
+    nested.repo.write("children/prod/kustomization.yaml", "resources: [../base, gone.yaml]\n")
+    nested.repo.write("apps/two/two.yaml", config_map("two", colour="red"))
+    nested.repo.commit("Break the overlay")
+    seen = preview(nested)
+    assert seen.exit_code == 2, seen.stderr
+    assert seen.report["complete"] is False
+    children = {name: seen.applications[name] for name in ("prod-red", "prod-green")}
+    for child in children.values():
+        assert (child["action"], child["resources"]) == ("unknown", [])
+        (condition,) = child["conditions"]
+        assert "is not known: Application root declares Applications" in condition["message"]
+        assert "gone.yaml" in condition["message"]
+    assert objects(seen, "two")["two"]["action"] == "change"
+    assert "delete" not in seen.report["summary"]["resources"]
+    table = preview(nested, output="table").stdout
+    assert "removed" not in table
+    assert "deleted" not in table
+
+
+def test_applications_that_the_base_hides_are_not_called_new_for_certain(nested: Site) -> None:
+    """Where the base's overlay does not render, what the change brings may have been there."""
+    nested.repo.git("checkout", "--quiet", "main")
+    nested.repo.write("children/prod/kustomization.yaml", "resources: [../base, gone.yaml]\n")
+    nested.repo.commit("Break the overlay")
+    nested.repo.git("checkout", "--quiet", "-B", "change")
+    nested.repo.write(
+        "children/prod/kustomization.yaml", "resources: [../base]\nnamePrefix: prod-\n"
+    )
+    nested.repo.commit("Mend the overlay")
+    seen = preview(nested)
+    assert seen.exit_code == 2, seen.stderr
+    assert "may have been declared at the base" in seen.applications["prod-red"]["reason"]
+
+
+def test_children_that_are_removed_are_removed(nested: Site) -> None:
+    """Where everything renders, a child that the overlay no longer takes in goes."""
+    nested.repo.write("children/base/kustomization.yaml", "resources: [green.yaml]\n")
+    nested.repo.remove("children/base/red.yaml")
+    nested.repo.commit("Remove a child")
+    seen = preview(nested)
+    assert seen.exit_code == 1, seen.stderr
+    assert seen.applications["prod-red"]["action"] == "delete"
+    assert objects(seen, "prod-red")["red"]["action"] == "delete"
+
+
 def test_an_unknown_base_is_asked_for(site: Site) -> None:
     """Without a remote the branch that is merged into has to be named."""
     seen = site.run("check", "--preview")
