@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -17,8 +17,14 @@ from driftd.model.report import DiffReport, DriftReport, ResourceReport, Resourc
 _QUIET = frozenset({ResourceStatus.SYNCED, ResourceStatus.NOT_CHECKED, ResourceStatus.PENDING})
 
 
-def write_report(report: DriftReport | DiffReport, flags: Mapping[str, Any]) -> None:
-    """`report` as `--output`, `--show`, `--no-exit-code` and `--no-color` in `flags` say."""
+def write_report(
+    report: DriftReport | DiffReport, flags: Mapping[str, Any], *, following: Sequence[str] = ()
+) -> None:
+    """`report` as `--output`, `--show`, `--no-exit-code` and `--no-color` in `flags` say.
+
+    `following` are the words of the command that people may go on with; only formats for people
+    have it.
+    """
     if flags["output"] not in {"table", "wide", "plain", "name"}:
         as_utf8()
     if flags["output"] == "json":
@@ -32,7 +38,8 @@ def write_report(report: DriftReport | DiffReport, flags: Mapping[str, Any]) -> 
         from driftd.cli.terminal import in_ascii
 
         show = frozenset(flags["show"])
-        for line in plain(report, show=show, report_drift=not flags["no_exit_code"]):
+        report_drift = not flags["no_exit_code"]
+        for line in plain(report, show=show, report_drift=report_drift, following=following):
             sys.stdout.write(f"{in_ascii(line)}\n")
     elif flags["output"] == "junit":
         from driftd.cli.junit import junit
@@ -51,7 +58,7 @@ def write_report(report: DriftReport | DiffReport, flags: Mapping[str, Any]) -> 
 
         sys.stdout.write(markdown(report))
     else:
-        _write_table(report, flags)
+        _write_table(report, flags, following)
 
 
 def as_utf8() -> None:
@@ -60,7 +67,9 @@ def as_utf8() -> None:
         sys.stdout.reconfigure(encoding="utf-8")
 
 
-def _write_table(report: DriftReport | DiffReport, flags: Mapping[str, Any]) -> None:
+def _write_table(
+    report: DriftReport | DiffReport, flags: Mapping[str, Any], following: Sequence[str]
+) -> None:
     from driftd.cli.order import OPTIONAL_SECTIONS
     from driftd.cli.table import View, print_diff, print_report
     from driftd.cli.terminal import console_for
@@ -70,6 +79,7 @@ def _write_table(report: DriftReport | DiffReport, flags: Mapping[str, Any]) -> 
         names=set(flags["show"]) >= set(OPTIONAL_SECTIONS),
         wide=flags["output"] == "wide",
         report_drift=not flags["no_exit_code"],
+        following=tuple(following),
     )
     console = console_for(sys.stdout, color=not flags["no_color"])
     if isinstance(report, DriftReport):

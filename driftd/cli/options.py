@@ -213,7 +213,7 @@ _RUN_FLAGS = (
 )
 
 
-def _hide(_context: click.Context, _flag: click.Parameter, entries: tuple[str, ...]) -> None:
+def _hide(context: click.Context, _flag: click.Parameter, entries: tuple[str, ...]) -> None:
     from driftd.errors import ConfigError
     from driftd.model import sensitive
 
@@ -221,6 +221,7 @@ def _hide(_context: click.Context, _flag: click.Parameter, entries: tuple[str, .
         sensitive.use(entries)
     except ConfigError as error:
         raise click.BadParameter(error.message) from None
+    context.meta["driftd.sensitive"] = entries
 
 
 _OUTPUT_FLAGS = (

@@ -11,6 +11,7 @@ from driftd.cli import findings, order, unchecked, values
 from driftd.cli.authors import author_of
 from driftd.cli.exit_code import meaning
 from driftd.cli.field_changes import SECTION_TITLES, place_of
+from driftd.cli.next_command import LEAD
 from driftd.cli.terminal import printable
 from driftd.clock import SystemClock, rfc3339
 from driftd.model.report import (
@@ -29,9 +30,16 @@ _WIDTH = 200
 
 
 def plain(
-    report: DriftReport | DiffReport, *, show: frozenset[str], report_drift: bool = True
+    report: DriftReport | DiffReport,
+    *,
+    show: frozenset[str],
+    report_drift: bool = True,
+    following: Sequence[str] = (),
 ) -> Iterator[str]:
-    """The lines of a report: the summary, every finding, what the exit code says."""
+    """The lines of a report: the summary, every finding, what the exit code says.
+
+    `following` are the words of the command to go on with.
+    """
     drifted = isinstance(report, DriftReport)
     now = report.generated_at if isinstance(report, DriftReport) else rfc3339(SystemClock().now())
     resources = [one for group in findings.groups(report) for one in group.resources]
@@ -65,6 +73,8 @@ def plain(
     for cluster, count in sorted(synced.items()):
         yield f"Synced applications on cluster {printable(cluster)}: {count}"
     yield from _unchecked(unchecked.of_groups(unseen), whole=whole)
+    if following:
+        yield f"{LEAD[:1].upper()}{LEAD[1:]}{' '.join(following)}"
     code = meaning(
         complete=report.complete,
         drift=has_drift(tuple(resources)),

@@ -13,6 +13,7 @@ from rich.text import Text
 from driftd.cli import findings, order, unchecked
 from driftd.cli.exit_code import meaning
 from driftd.cli.field_changes import SECTION_TITLES, change_lines
+from driftd.cli.next_command import folded
 from driftd.cli.terminal import printable
 from driftd.cli.values import shorten
 from driftd.model.condition import Severity
@@ -68,6 +69,8 @@ class View:
     """Raw pointers, whole values, evidence and every name."""
     report_drift: bool = True
     """False with `--no-exit-code`."""
+    following: tuple[str, ...] = ()
+    """The words of the command to go on with."""
 
 
 def print_report(console: Console, report: DriftReport, view: View) -> None:
@@ -385,6 +388,9 @@ class _Table:
             looks_empty=findings.looks_empty(conditions),
         )
         self._line()
+        if self.view.following:
+            for line in folded(self.view.following, self.console.width):
+                self._write(Text(line))
         self._line(Text(text, "bold"))
 
     def _line(self, lead: Text | None = None, body: Text | None = None, *, indent: int = 0) -> None:

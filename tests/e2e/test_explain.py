@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,19 @@ def test_drift_is_explained(site: Site) -> None:
     assert (
         "Healing, where a rule allows it, would do: nothing: the Application does not ask" in text
     )
+
+
+def test_what_check_ends_with_can_be_pasted(site: Site) -> None:
+    """The command that a table ends with explains its first finding, with the flags of the look."""
+    table = site.check(output="table").stdout.replace("\\\n", " ")
+    (line,) = [one for one in table.splitlines() if one.startswith("what to do: ")]
+    program, *words = shlex.split(line.removeprefix("what to do: "))
+    assert program == "driftd"
+    assert words[-2:] == ["web", "deployment/web"]
+    seen = site.run(*words)
+    assert seen.exit_code == 0, seen.stderr
+    assert "hostNetwork" in seen.stdout
+    assert "What to do next:" in seen.stdout
 
 
 def test_places_that_are_no_drift_say_why(site: Site) -> None:

@@ -53,6 +53,7 @@ def check_command(names: tuple[str, ...], app: tuple[str, ...], **flags: Any) ->
     --preview: 0 merging changes nothing; 1 it changes something; 2 as before.
     """
     from driftd.cli import exit_code, formats
+    from driftd.cli.next_command import next_command
     from driftd.cli.progress import Narrator
     from driftd.model.report import has_drift
 
@@ -69,7 +70,9 @@ def check_command(names: tuple[str, ...], app: tuple[str, ...], **flags: Any) ->
     finally:
         narrator.close()
     _note_deployers(report, narrator)
-    formats.write_report(report, flags)
+    quiet = flags["quiet"] or flags["output"] not in {"table", "wide", "plain"}
+    following = () if quiet else next_command(report, click.get_current_context())
+    formats.write_report(report, flags, following=following)
     return exit_code.of_report(
         complete=report.complete,
         drift=any(has_drift(application.resources) for application in report.applications),

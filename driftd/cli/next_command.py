@@ -1,0 +1,92 @@
+"""The command to paste after a look that found drift: `driftd explain` of the first finding."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import click
+from click.core import ParameterSource
+from msgspec import UNSET
+
+from driftd.cli import order
+from driftd.cli.terminal import printable
+from driftd.model.report import ApplicationReport, DriftReport, ResourceReport
+
+LEAD = "what to do: "
+_INDENT = 4
+_OWN = frozenset({"output", "no_color", "quiet", "verbose"})
+"""Flags that say how a command prints, which each command is told for itself."""
+
+
+def next_command(report: DriftReport, context: click.Context) -> tuple[str, ...]:
+    """The words of the command that explains the worst finding, each quoted for a shell.
+
+    It has those flags of the look's command line that decide what an explanation sees. Empty
+    where nothing has drifted.
+    """
+    from driftd.cli.commands.explain import explain_command
+
+    for app in order.applications(report.applications):
+        for resource in order.resources(app.resources):
+            if resource.is_drift and resource.ignored_by is UNSET:
+                names = (_application(app, report, context), _object(resource, app))
+                # What Git declares may begin like a flag.
+                guard = ("--",) if any(name.startswith("-") for name in names) else ()
+                words = (*_given(context, explain_command), *guard, *names)
+                return ("driftd", "explain", *(printable(shlex.quote(word)) for word in words))
+    return ()
+
+
+def folded(words: Sequence[str], width: int) -> Iterator[str]:
+    """A command in lines of at most `width` columns, joined as a shell joins them."""
+    line = LEAD.rstrip()
+    for word in words:
+        if len(line) + len(word) + 3 > width and line != LEAD.rstrip():
+            yield f"{line} \\"
+            line = " " * _INDENT + word
+        else:
+            line = f"{line} {word}"
+    yield line
+
+
+def _application(app: ApplicationReport, report: DriftReport, context: click.Context) -> str:
+    """The name alone where it was enough for the look."""
+    asked = (*context.params.get("names", ()), *context.params.get("app", ()))
+    repeated = Counter(one.name for one in report.applications)[app.name] > 1
+    if app.namespace and (repeated or any("/" in pattern for pattern in asked)):
+        return f"{app.namespace}/{app.name}"
+    return app.name
+
+
+def _object(resource: ResourceReport, app: ApplicationReport) -> str:
+    """`KIND[.GROUP]/[NAMESPACE/]NAME`: as short as no other object of the application has it."""
+    same = [
+        one
+        for one in app.resources
+        if one.name == resource.name and one.kind.lower() == resource.kind.lower()
+    ]
+    kind = resource.kind.lower()
+    if resource.group and any(one.group != resource.group for one in same):
+        kind = f"{kind}.{resource.group}"
+    elsewhere = any(one.namespace != resource.namespace for one in same)
+    place = f"{resource.namespace}/" if resource.namespace and elsewhere else ""
+    return f"{kind}/{place}{resource.name}"
+
+
+def _given(context: click.Context, command: click.Command) -> Iterator[str]:
+    """The flags of the command line that another command has too, as they were given."""
+    for option in command.params:
+        name = option.name or ""
+        if not isinstance(option, click.Option) or name in _OWN:
+            continue
+        if context.get_parameter_source(name) is not ParameterSource.COMMANDLINE:
+            continue
+        flag = next(one for one in option.opts if one.startswith("--"))
+        value = context.params.get(name, context.meta.get(f"driftd.{name}"))
+        for one in value if isinstance(value, tuple) else (value,):
+            if one is True:
+                yield flag
+            elif one not in (None, False):
+                yield from (flag, f"{one:g}s" if isinstance(one, float) else str(one))
