@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -28,10 +29,12 @@ from driftd.controller.integrity import Integrity
 from driftd.controller.options import CheckOptions
 from driftd.controller.severities import load_severities
 from driftd.controller.workspace import OpenOracle, OracleMemory, Progress, Workspace
-from driftd.errors import ConfigError, SourceError
+from driftd.errors import ConfigError, SandboxError, SourceError
 from driftd.model.project import SignatureDemand, SignatureMode
 from driftd.model.report import DriftReport
 from driftd.model.repository import AccessTable
+from driftd.render.cache import LIMIT, RenderCache, user_folder
+from driftd.sandbox.binary import worker_identity
 from driftd.sandbox.pool import SandboxPool
 from driftd.settings.access import access_table, load_access
 from driftd.source.charts import Charts
@@ -59,12 +62,16 @@ if TYPE_CHECKING:
     from driftd.telemetry.metrics import Metrics
 
 
+RENDER_CACHE = "DRIFTD_RENDER_CACHE"
+"""Environment variable that names the folder of renderings for one look, or says `off`."""
+
+
 @asynccontextmanager
 async def open_workspace(options: CheckOptions, progress: Progress) -> AsyncIterator[Workspace]:
     """Everything that a look needs, opened as the options say and closed at the end."""
     severities = load_severities(options.severity)
     async with AsyncExitStack() as stack:
-        sandbox = await stack.enter_async_context(SandboxPool())
+        sandbox = await stack.enter_async_context(SandboxPool(renderings=_user_renderings()))
         kubeconfig, problem = _with_flags(options)
         registry = await stack.enter_async_context(_registry(options))
         hub = await _hub(options, kubeconfig, registry, progress)
@@ -129,7 +136,7 @@ async def doctor(options: CheckOptions, *, progress: Progress, clock: Clock) -> 
     from driftd.controller.doctor import Doctor
 
     async with AsyncExitStack() as stack:
-        sandbox = await stack.enter_async_context(SandboxPool())
+        sandbox = await stack.enter_async_context(SandboxPool(renderings=_user_renderings()))
         work = Doctor(options, clock, progress)
         await work.machine(sandbox)
         kubeconfig, problem = work.attempt("kubeconfig", lambda: _with_flags(options)) or (None, "")
@@ -274,12 +281,15 @@ async def _daemon_workspace(
 ) -> AsyncIterator[tuple[Workspace, ClusterRegistry]]:
     """What the daemon looks with; opened once, used by every look."""
     async with AsyncExitStack() as stack:
+        own = tempfile.TemporaryDirectory(prefix="driftd-renders-")
+        folder = Path(settings.sandbox.cache or stack.enter_context(own))
         sandbox = await stack.enter_async_context(
             SandboxPool(
                 size=settings.sandbox.workers,
                 max_rss=settings.sandbox.memory.bytes,
                 require_isolation=settings.sandbox.require_isolation,
                 timeout=settings.sandbox.timeout.seconds,
+                renderings=_renderings(folder, settings.sandbox.cache_size.bytes),
             )
         )
         kubeconfig, problem = _kubeconfig(options)
@@ -291,6 +301,22 @@ async def _daemon_workspace(
         opened = _workspace(options, repositories, sandbox, registry, kubeconfig, problem, hub)
         asked = _oracle(options, registry)
         yield replace(opened, open_oracle=asked, oracles=OracleMemory()), registry
+
+
+def _user_renderings() -> RenderCache | None:
+    """The renderings of this user's looks; `DRIFTD_RENDER_CACHE` names another folder, or `off`."""
+    wanted = os.environ.get(RENDER_CACHE, "")
+    if wanted == "off":
+        return None
+    return _renderings(Path(wanted) if wanted else user_folder(os.environ), LIMIT)
+
+
+def _renderings(folder: Path, limit: int) -> RenderCache | None:
+    try:
+        return RenderCache(folder, worker=worker_identity(), limit=limit)
+    except SandboxError:
+        # Each application says that there is no worker.
+        return None
 
 
 def _look_options(settings: Settings) -> CheckOptions:

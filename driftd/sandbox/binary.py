@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import os
 from pathlib import Path
 
 from driftd.errors import SandboxError
-from driftd.sandbox.build import BINARY, source_hash
+from driftd.sandbox.build import BINARY, source_hash, stamp
 from driftd.sandbox.protocol import PROTOCOL
 from driftd.sandbox.results import Hello
 
@@ -25,6 +26,21 @@ def find_worker() -> Path:
         what = f"{OVERRIDE}={override}" if override else str(path)
         raise SandboxError(f"the sandbox worker is missing: {what}", hint=REMEDY)
     return path
+
+
+def worker_identity() -> str:
+    """Names the worker: two with the same name render the same.
+
+    It is the hash of its sources, which beside a build lies in a file; else that of the binary.
+    """
+    path = find_worker()
+    try:
+        if path == BINARY and (told := stamp(path).read_text().strip()):
+            return told
+    except OSError:
+        pass
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "blake2b").hexdigest()
 
 
 _current_hash = functools.cache(source_hash)

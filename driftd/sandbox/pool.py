@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import msgspec
 
@@ -51,6 +51,31 @@ class Wanted(msgspec.Struct, frozen=True):
     """`managedFields` notation, segments joined by `/` and escaped as in RFC 6901."""
 
 
+class RenderQuestion(msgspec.Struct, frozen=True):
+    """Everything that decides a rendering, the worker aside."""
+
+    tree: Tree
+    refs: Mapping[str, Tree]
+    """The trees of sources with `ref`, by its name."""
+    revision: str
+    params: Mapping[str, Any]
+    """The parameters of the worker's `render`."""
+
+    def roles(self) -> list[tuple[str, Tree]]:
+        """Each tree with the name of its reference, which is empty for the source's own."""
+        return [("", self.tree), *sorted(self.refs.items(), key=lambda one: one[0])]
+
+
+class Renderings(Protocol):
+    """Keeps renderings."""
+
+    async def render(
+        self, question: RenderQuestion, make: Callable[[], Awaitable[msgspec.Raw]]
+    ) -> RenderResult:
+        """A rendering that is kept, else the one that `make` gives."""
+        ...
+
+
 class SandboxPool:
     """Answers requests with at most `size` worker processes; an async context manager.
 
@@ -67,8 +92,13 @@ class SandboxPool:
         max_rss: int = MAX_RSS,
         require_isolation: bool = False,
         timeout: float = DEFAULT_TIMEOUT,
+        renderings: Renderings | None = None,
     ) -> None:
-        """`timeout` is how many seconds a request may take that sets no limit of its own."""
+        """`timeout` is how many seconds a request may take that sets no limit of its own.
+
+        Without `renderings` everything is rendered anew.
+        """
+        self._renderings = renderings
         self._binary = binary
         self._timeout = timeout
         self._max_rss = max_rss
@@ -233,14 +263,19 @@ class SandboxPool:
             "buildOptions": {"reorder": reorder},
             "flux": flux,
         }
-        raw = await self.call(
-            "render",
-            params,
-            project=application.project,
-            trees=(tree, *refs.values()),
-            timeout=timeout,
-        )
-        return _RENDERED.decode(raw)
+
+        async def make() -> msgspec.Raw:
+            return await self.call(
+                "render",
+                params,
+                project=application.project,
+                trees=(tree, *refs.values()),
+                timeout=timeout,
+            )
+
+        if self._renderings is None:
+            return _RENDERED.decode(await make())
+        return await self._renderings.render(RenderQuestion(tree, refs, revision, params), make)
 
     async def locate(
         self,

@@ -83,6 +83,11 @@ class RenderResult(SandboxResult, frozen=True):
     unstable: dict[int, tuple[str, ...]] = {}
     """By a document's index, JSON pointers of what differs with each rendering; an empty one says
     that the object itself is another one each time."""
+    reads: dict[str, tuple[str, ...]] = {}
+    """By the name of a `ref` (empty: the source's own tree), every place that decided the
+    rendering: `p:PATH` what is there, `l:PATH` a folder's names, `a:` the names of all files."""
+    revision_read: bool = True
+    """Whether the revision itself decided it too."""
 
 
 class JqOutcome(SandboxResult, frozen=True):

@@ -1,12 +1,18 @@
 package main
 
-import "os"
+import (
+	"os"
+	"strings"
+)
 
 // buildEnvironment is what Argo CD calls the build environment of an application.
-type buildEnvironment map[string]string
+type buildEnvironment struct {
+	values       map[string]string
+	revisionRead *bool
+}
 
 func newBuildEnvironment(p *renderParams) buildEnvironment {
-	return buildEnvironment{
+	return buildEnvironment{revisionRead: &p.revisionRead, values: map[string]string{
 		"ARGOCD_APP_NAME":                   p.Application.Name,
 		"ARGOCD_APP_NAMESPACE":              p.Application.DestinationNamespace,
 		"ARGOCD_APP_PROJECT_NAME":           p.Application.Project,
@@ -16,7 +22,7 @@ func newBuildEnvironment(p *renderParams) buildEnvironment {
 		"ARGOCD_APP_SOURCE_PATH":            p.Source.Path,
 		"ARGOCD_APP_SOURCE_REPO_URL":        p.RepoURL,
 		"ARGOCD_APP_SOURCE_TARGET_REVISION": p.Source.TargetRevision,
-	}
+	}}
 }
 
 // substitute replaces $NAME and ${NAME}. An unknown name becomes nothing and "$$" becomes
@@ -26,6 +32,9 @@ func (e buildEnvironment) substitute(text string) string {
 		if name == "$" {
 			return "$"
 		}
-		return e[name]
+		if strings.HasPrefix(name, "ARGOCD_APP_REVISION") {
+			*e.revisionRead = true
+		}
+		return e.values[name]
 	})
 }

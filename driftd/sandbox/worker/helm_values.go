@@ -164,7 +164,7 @@ func globFiles(t *tree, pattern, declared string) ([]manifestFile, error) {
 		return nil, fail(codeInvalidSource, "", "value file %s: invalid pattern: %s", declared, err)
 	}
 	var names []string
-	for name := range t.files {
+	for name := range t.all() {
 		if compiled.Match(name) {
 			names = append(names, name)
 		}
@@ -175,7 +175,8 @@ func globFiles(t *tree, pattern, declared string) ([]manifestFile, error) {
 	sort.Strings(names)
 	files := make([]manifestFile, len(names))
 	for i, name := range names {
-		files[i] = manifestFile{name, t.files[name]}
+		data, _ := t.content(name)
+		files[i] = manifestFile{name, data}
 	}
 	return files, nil
 }

@@ -100,7 +100,7 @@ func kustomizationFile(files *treeFS, dir string) (string, error) {
 	var found []string
 	for _, name := range kustomizationNames {
 		if real, err := files.real(name); err == nil {
-			if _, isFile := files.tree.files[real]; isFile {
+			if _, isFile := files.tree.content(real); isFile {
 				found = append(found, name)
 			}
 		}

@@ -18,6 +18,9 @@ type rendering struct {
 	undecided map[int]string
 	// unstable says, by the index of a document, which places differ with each rendering.
 	unstable map[int][]string
+	// reads and revisionRead are all that decided the rendering beside its parameters.
+	reads        map[string][]string
+	revisionRead bool
 }
 
 // refuse notes that something is left out because it is wrong; one such note is enough for a
@@ -37,10 +40,11 @@ func (s *server) render(params json.RawMessage) ([]byte, error) {
 	if err := json.Unmarshal(params, &p); err != nil {
 		return nil, fail(codeBadRequest, "", "invalid parameters: %s", err)
 	}
-	t, err := s.trees.get(p.Tree)
+	trees, err := s.watched(&p)
 	if err != nil {
 		return nil, err
 	}
+	t := trees[""]
 	if err := p.loadSource(t); err != nil {
 		return nil, err
 	}
@@ -63,6 +67,7 @@ func (s *server) render(params json.RawMessage) ([]byte, error) {
 	if err := s.markUnstable(&p, t, result); err != nil {
 		return nil, err
 	}
+	result.reads, result.revisionRead = readsOf(trees), p.revisionRead
 	return encodeRendering(kind, result), nil
 }
 
@@ -103,6 +108,8 @@ func encodeRendering(kind string, result *rendering) []byte {
 	if len(result.unstable) > 0 {
 		writeField(&buffer, "unstable", result.unstable)
 	}
+	writeField(&buffer, "reads", result.reads)
+	writeField(&buffer, "revisionRead", result.revisionRead)
 	buffer.WriteByte('}')
 	return buffer.Bytes()
 }

@@ -27,6 +27,8 @@ type renderParams struct {
 	BuildOptions buildOptions      `json:"buildOptions"`
 	Flux         *fluxParams       `json:"flux"`
 	Source       applicationSource `json:"-"`
+	// revisionRead says whether the revision itself went into the rendering.
+	revisionRead bool
 	// unstable knows whether a template called what differs each time.
 	unstable unstableFunctions
 }
@@ -259,7 +261,7 @@ func detectedType(t *tree, dir string) string {
 	if err != nil {
 		return found
 	}
-	for _, name := range t.dirs[real] {
+	for _, name := range t.names(real) {
 		switch {
 		case t.isDir(path.Join(dir, name)):
 		case strings.HasSuffix(name, chartFile):

@@ -14,6 +14,8 @@ type tree struct {
 	// dirs lists the names in each directory, sorted; the root is "".
 	dirs map[string][]string
 	size int
+	// reads notes what is looked at while a rendering runs.
+	reads reads
 }
 
 func newTree(id string, files map[string][]byte, links map[string]string) (*tree, error) {
@@ -82,6 +84,7 @@ func (t *tree) resolve(name string) (string, error) {
 			continue
 		}
 		next := path.Join(current, part)
+		t.reads.note("p", next)
 		target, isLink := t.links[next]
 		if !isLink {
 			if !t.exists(next) {
@@ -127,7 +130,7 @@ func (t *tree) read(name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	data, ok := t.files[real]
+	data, ok := t.content(real)
 	if !ok {
 		return nil, fail(codePathMissing, name, "%s is a directory, not a file", name)
 	}
@@ -159,7 +162,7 @@ func (t *tree) walkDepth(dir string, depth int, w *walker) error {
 	if err != nil {
 		return err
 	}
-	for _, base := range t.dirs[real] {
+	for _, base := range t.names(real) {
 		if err := t.step(path.Join(dir, base), path.Join(real, base), depth, w); err != nil {
 			return err
 		}
@@ -184,10 +187,11 @@ func (t *tree) step(name, real string, depth int, w *walker) error {
 			return nil
 		}
 	}
-	if data, isFile := t.files[real]; isFile {
+	if _, isFile := t.files[real]; isFile {
 		if !w.wants(name) {
 			return nil
 		}
+		data, _ := t.content(real)
 		return w.visit(name, data)
 	}
 	if !w.enter(name) {

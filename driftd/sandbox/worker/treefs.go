@@ -81,7 +81,7 @@ func (f *treeFS) ReadDir(name string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	return f.tree.dirs[real], nil
+	return f.tree.names(real), nil
 }
 
 func (f *treeFS) CleanedAbs(name string) (filesys.ConfirmedDir, string, error) {

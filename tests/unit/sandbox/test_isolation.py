@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from driftd.sandbox.build import SOURCES
 from driftd.sandbox.pool import SandboxPool
 from driftd.sandbox.results import Isolation
 
@@ -63,3 +65,18 @@ def test_isolation_is_incomplete_without_seccomp() -> None:
     """Landlock alone does not count as complete: it does not stop processes."""
     walls = Isolation(landlock=True, seccomp=False, no_new_privs=True, rlimits=True)
     assert not walls.complete
+
+
+def test_trees_are_read_through_what_notes_it() -> None:
+    """Only the tree's own code touches its maps: what is read unseen, a cache would not know."""
+    direct = re.compile(r"\.(files|links|dirs)\[|range [\w.]*\.(files|links)\b")
+    allowed = {
+        "tree.go",
+        "reads.go",
+        # A copy of a tree with one file more; the directory of a path that was resolved.
+        "flux_kustomize.go",
+        "treefs.go",
+    }
+    for source in sorted(SOURCES.glob("*.go")):
+        if source.name not in allowed:
+            assert not direct.search(source.read_text()), source.name
