@@ -15,6 +15,7 @@ from driftd.model.application import ApplicationSource
 from driftd.model.tree import Tree
 from driftd.sandbox.binary import find_worker
 from driftd.sandbox.results import Hello, JqResult, LocateResult, ParseResult, RenderResult
+from driftd.sandbox.turns import Turns
 from driftd.sandbox.worker import Worker
 
 DEFAULT_TIMEOUT = 30.0
@@ -103,7 +104,7 @@ class SandboxPool:
         self._timeout = timeout
         self._max_rss = max_rss
         self._require_isolation = require_isolation
-        self._slots = asyncio.Semaphore(size)
+        self._turns = Turns(size)
         self._size = size
         self._idle: list[Worker] = []
         self._running = 0
@@ -130,7 +131,7 @@ class SandboxPool:
         """What the workers are: engine versions and isolation. Starts one if none runs."""
         for worker in self._idle:
             return worker.hello
-        async with self._slots:
+        async with self._turns.turn(None):
             worker = await self._take(None)
             await self._give_back(worker)
             return worker.hello
@@ -150,7 +151,7 @@ class SandboxPool:
         worker's code as `reason`, or `SandboxError` if the worker was lost.
         """
         timeout = self._timeout if timeout is None else timeout
-        async with self._slots:
+        async with self._turns.turn(project):
             worker = await self._take(project)
             try:
                 await worker.put_trees(trees, timeout=timeout)

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -187,3 +188,22 @@ async def test_isolation_can_be_required(tree: MakeTree) -> None:
     """A pool that requires isolation works here, where the kernel offers it."""
     async with SandboxPool(size=1, require_isolation=True) as pool:
         assert await render(pool, tree(FINE)) == 1
+
+
+async def test_many_projects_share_few_processes(
+    tree: MakeTree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sixty requests of five projects in turn start a worker per project, not per request."""
+    started = []
+    start = Worker.start
+
+    async def counted(binary: Path, *, max_rss: int) -> Worker:
+        started.append(1)
+        return await start(binary, max_rss=max_rss)
+
+    monkeypatch.setattr(Worker, "start", counted)
+    made = tree(FINE)
+    async with SandboxPool(size=1) as pool:
+        names = [f"p{number % 5}" for number in range(60)]
+        await asyncio.gather(*(render(pool, made, project=name) for name in names))
+    assert len(started) == 5
