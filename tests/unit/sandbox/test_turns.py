@@ -41,9 +41,9 @@ async def test_a_project_goes_on() -> None:
 
 
 async def test_nobody_waits_for_ever() -> None:
-    """Without patience the one who waits longest is next."""
-    served = await Line(Turns(1, patience=-1)).serve("a1", "b1", "a2", "b2")
-    assert served == ["a1", "b1", "a2", "b2"]
+    """When a project's time is over, the longest waiting caller of another one is next."""
+    served = await Line(Turns(1, patience=-1)).serve("a1", "a2", "b1", "c1", "b2")
+    assert served == ["a1", "b1", "a2", "c1", "b2"]
 
 
 async def test_as_many_as_there_are_places() -> None:
@@ -78,10 +78,10 @@ async def test_a_turn_that_comes_too_late_is_passed_on() -> None:
     gone = asyncio.create_task(turns._begin("b"))
     last = asyncio.create_task(turns._begin("c"))
     await asyncio.sleep(0)
-    turns._end("a")
+    turns._end("a", 0)
     gone.cancel()
     await last
     with pytest.raises(asyncio.CancelledError):
         await gone
-    turns._end("c")
+    turns._end("c", 0)
     assert turns._free == 1
