@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Hashable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -17,6 +19,8 @@ MOST_COMMITS = 2_000
 """Commits that strict mode looks at; a longer history needs a seal."""
 _LISTED = 20_000
 _BATCH = 250
+_AHEAD = 16
+"""Commits whose signatures are checked side by side."""
 _TAG_DEPTH = 5
 _TOLD = 5
 """Commits that are told by name."""
@@ -113,35 +117,66 @@ class RevisionCheck:
         if self.verifier.is_proven((tip.id, key)):
             return
         order = await self.reader.ancestors(tip.id, _LISTED)
-        wanted, vouched, looked = {tip.id}, set[str](), 0
+        walk = _Walk(wanted={tip.id})
         for start in range(0, len(order), _BATCH):
             batch = order[start : start + _BATCH]
             found = await self.reader.objects(batch)
-            for oid in batch:
-                if oid not in wanted and oid not in vouched:
-                    continue
-                if oid not in found:
-                    continue
-                signed = read_object(found[oid])
-                wanted.discard(oid)
-                if oid in vouched:
-                    vouched.update(signed.parents)
-                    continue
-                looked += 1
-                if looked > MOST_COMMITS:
-                    raise _too_long()
-                good = await self._judge(signed, f"commit {oid[:12]}")
-                if good and (signed.sealed or self.verifier.is_proven((oid, key))):
-                    vouched.update(signed.parents)
-                else:
-                    wanted.update(signed.parents)
-            wanted -= vouched
-            if not wanted:
+            for number, oid in enumerate(batch):
+                if number % _AHEAD == 0:
+                    await self._ahead(batch[number : number + _AHEAD], found, walk)
+                if oid in found and walk.reaches(oid):
+                    await self._step(found[oid], walk, key)
+            walk.wanted -= walk.vouched
+            if not walk.wanted:
                 break
-        if wanted:
-            raise _cut_off(next(iter(wanted)), len(order))
+        if walk.wanted:
+            raise _cut_off(next(iter(walk.wanted)), len(order))
         if not self._wrong:
             self.verifier.prove((tip.id, key))
+
+    async def _step(self, found: GitObject, walk: _Walk, key: Hashable) -> None:
+        """Judge one commit of the history, or pass on what vouches for it."""
+        walk.wanted.discard(found.id)
+        if found.id in walk.vouched:
+            with suppress(VerificationError):  # however odd, somebody has vouched for it
+                walk.vouched.update(read_object(found).parents)
+            return
+        signed = read_object(found)
+        walk.looked += 1
+        if walk.looked > MOST_COMMITS:
+            raise _too_long()
+        good = await self._judge(signed, f"commit {found.id[:12]}")
+        if good and (signed.sealed or self.verifier.is_proven((found.id, key))):
+            walk.vouched.update(signed.parents)
+        else:
+            walk.wanted.update(signed.parents)
+
+    async def _ahead(self, ids: Sequence[str], found: Mapping[str, GitObject], walk: _Walk) -> None:
+        """Have a few signatures checked side by side; most of them are asked for one by one."""
+        if walk.wanted.isdisjoint(ids):
+            return
+
+        async def check(oid: str) -> None:
+            with suppress(VerificationError):  # told where the commit counts
+                await self.verifier.finding(read_object(found[oid]))
+
+        wanted = [oid for oid in ids if oid in found and oid not in walk.vouched]
+        await asyncio.gather(*(check(oid) for oid in wanted))
+
+
+@dataclass(slots=True)
+class _Walk:
+    """How far a history has been looked at."""
+
+    wanted: set[str]
+    """Commits that must be signed."""
+    vouched: set[str] = field(default_factory=set)
+    """Commits that a seal below vouches for."""
+    looked: int = 0
+
+    def reaches(self, oid: str) -> bool:
+        """Whether a commit belongs to what was seen so far."""
+        return oid in self.wanted or oid in self.vouched
 
 
 def _too_long() -> VerificationError:

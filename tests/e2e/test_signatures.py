@@ -272,6 +272,7 @@ def test_daemon_heals_nothing_at_an_unsigned_revision(signed: Signed, tmp_path: 
         daemon.wait(lambda: colour() == "evil", "the signed revision to be applied")
 
 
+@pytest.mark.full
 def test_daemon_takes_no_declaration_from_an_unsigned_revision(
     signed: Signed, tmp_path: Path
 ) -> None:

@@ -237,6 +237,20 @@ async def test_tag_that_moved(repo: SignedRepo, people: People) -> None:
         await check.problems(second, tree, AnnotatedTag("v1", oid))
 
 
+async def test_odd_commits_before_a_seal(repo: SignedRepo, people: People, judge: Judge) -> None:
+    """What a seal vouches for need not be well-formed; what it does not vouch for must be."""
+    repo.commit("Root")
+    data = repo.git("cat-file", "commit", "HEAD").encode()
+    odd = data.replace(b"\nauthor ", f"\nparent {repo.head}\nauthor ".encode(), 1)
+    odd = odd.replace(b"\n\nRoot", b"\ngpgsig one\ngpgsig two\n\nOdd")
+    repo.git("update-ref", "refs/heads/main", repo.raw("commit", odd))
+    repo.signed_commit("Signed", people.home, people.alice)
+    with pytest.raises(VerificationError, match="more than one signature"):
+        await judge.strict()
+    repo.signed_commit("Seal", people.home, people.alice, trailer=SEAL)
+    assert await judge.strict() == ()
+
+
 async def test_shallow_clone_is_told(repo: SignedRepo, people: People, tmp_path: Path) -> None:
     """In mode strict a history that is cut off is not taken for a whole one."""
     for number in range(3):
