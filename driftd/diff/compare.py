@@ -18,7 +18,13 @@ from driftd.diff.finding import ABSENT, Finding
 from driftd.diff.history import History, Moment
 from driftd.diff.owners import Entry, elsewhere, entries
 from driftd.diff.paths import Path, names, pointer, ssa_path, ssa_segments
-from driftd.diff.prepare import LAST_APPLIED, desired_view, last_applied_view, live_view
+from driftd.diff.prepare import (
+    LAST_APPLIED,
+    desired_view,
+    last_applied_view,
+    live_view,
+    removed_labels,
+)
 from driftd.diff.recall import Recall
 from driftd.diff.schema import ANY_NODE, Node
 from driftd.diff.walk import walk
@@ -108,6 +114,8 @@ def compare(
         _mark_rewritten(findings, subject, wanted, live, context)
         if synced is not None:
             _mark_pending(findings, key, synced, live, root, found_entries, context)
+    if key.kind == "Job":
+        findings += [_without_label(name) for name in removed_labels(live, wanted)]
     if recall is not None:
         findings += recall.vanished(findings, wanted)
         recall.trace(findings)
@@ -209,6 +217,15 @@ def _is_forged(finding: Finding, recall: Recall | None) -> bool:
         f"written under a deployer's name after {told.after}, though Git has not changed"
     )
     return True
+
+
+def _without_label(name: str) -> Finding:
+    return Finding(
+        ChangeKind.MISSING,
+        ChangeClass.REVIEW,
+        ("metadata", "labels", name),
+        reason="the API server gave the Job this label with others that are still there",
+    )
 
 
 def _explain_unknown_fields(findings: list[Finding], root: Node) -> None:

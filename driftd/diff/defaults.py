@@ -14,6 +14,8 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from driftd.diff import podresources, scalars
+from driftd.diff.paths import Path
+from driftd.diff.placed import FILLED_IN, NOT_AGAIN
 from driftd.diff.schema import Node
 from driftd.diff.tables import table
 from driftd.model.resource import Json
@@ -46,11 +48,17 @@ class Explained(Enum):
 
 
 def explain(
-    node: Node, field: str, live: Json, desired_parent: Struct, live_parent: Struct
+    node: Node,
+    field: str,
+    live: Json,
+    desired_parent: Struct,
+    live_parent: Struct,
+    path: Path = ("spec",),
 ) -> Explained:
     """Whether `live` is what a server fills in at `field` of a struct described by `node`.
 
     `desired_parent` and `live_parent` are the struct on both sides; conditional defaults read them.
+    `path` is where the struct is: some defaults are for an object's own spec alone.
     """
     if field in node.defaults and scalars.identical(node.defaults[field], live):
         return Explained.WHOLE
@@ -58,6 +66,8 @@ def explain(
         return Explained.NOT
     row = _rows(node.ref, node.kubernetes).get(field)
     if row is None:
+        return Explained.NOT
+    if row.placed is not None and not row.placed(live, path):
         return Explained.NOT
     if row.rule is not None:
         return Explained.WHOLE if row.rule(live, desired_parent, live_parent) else Explained.NOT
@@ -90,12 +100,18 @@ def is_allocated(node: Node, field: str) -> bool:
     return node.native and field in ALLOCATED.get(short(node.ref), ())
 
 
+def is_made_once(node: Node, field: str) -> bool:
+    """Whether the server makes the struct at `field` with the object, and not again later."""
+    return node.native and (short(node.ref), field) in NOT_AGAIN
+
+
 class _Row(NamedTuple):
     """What is known about the default of one field."""
 
     values: tuple[Json, ...]
     is_struct: bool
     rule: Callable[[Json, Struct, Struct], bool] | None
+    placed: Callable[[Json, Path], bool] | None
 
 
 @lru_cache(maxsize=8192)
@@ -107,12 +123,13 @@ def _rows(ref: str, kubernetes: str) -> Mapping[str, _Row]:
             tuple(json.loads(text) for text in known if text != STRUCT_MARK),
             STRUCT_MARK in known,
             None,
+            FILLED_IN.get((component, field)),
         )
         for field, known in table(kubernetes).get(component, {}).items()
     }
     for (owner, field), rule in CONDITIONAL.items():
         if owner == component:
-            rows[field] = _Row((), False, rule)
+            rows[field] = _Row((), False, rule, FILLED_IN.get((component, field)))
     return rows
 
 
@@ -130,6 +147,7 @@ ALLOCATED: Final[Mapping[str, frozenset[str]]] = {
     "v1.CertificateSigningRequestSpec": frozenset({"username", "uid", "groups", "extra"}),
 }
 """Fields whose value the cluster allocates (catalogue rows 14-16, 19, 20)."""
+ALLOCATED_NAMES: Final = frozenset().union(*ALLOCATED.values())
 
 
 def _image_pull_policy(live: Json, desired: Struct, _live_parent: Struct) -> bool:

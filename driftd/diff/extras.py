@@ -21,6 +21,7 @@ from driftd.diff.owners import (
     at_field,
     at_item,
     item_key,
+    repeats,
     value_key,
 )
 from driftd.diff.paths import Item, Path, names
@@ -36,6 +37,10 @@ _FINALIZERS = ("metadata", "finalizers")
 _CONVERTED = "autoscaling.alpha.kubernetes.io/"
 _BOUND_BY_CONTROLLER = frozenset({"volumeName", "claimRef"})
 """Allocated fields that a controller writes in its own name, so that they have an owner."""
+_BOUND = "pv.kubernetes.io/bind-completed"
+"""What the controller that binds a claim puts on it beside the volume's name."""
+_AT_CREATION = frozenset({"storageClassName"})
+"""Allocated fields that admission fills in when the object is created, and nothing later."""
 
 Excuses: TypeAlias = "dict[Path, str]"
 """Why an undeclared place is no finding, by place; filled in for those who ask for it."""
@@ -97,7 +102,7 @@ class Extras:
             return []
         explained = defaults.Explained.NOT
         if parent.shape is Shape.STRUCT:
-            explained = defaults.explain(parent, name, live, *parents)
+            explained = defaults.explain(parent, name, live, *parents, path)
             if explained is defaults.Explained.WHOLE and (
                 name != "hostPort" or _on_host_network(self.subject.live)
             ):
@@ -109,9 +114,13 @@ class Extras:
         path = (*path, name)
         if explained is defaults.Explained.STRUCT:
             self.excuse(path, "the API server makes the struct; each field in it is judged")
+            if self.subject.recall is not None and defaults.is_made_once(parent, name):
+                self.subject.recall.note_injected(path, live)  # missed when somebody removes it
             return self._below(live, child, owners, path)
-        if self._is_allocated(name, live, parent, owners) and not self._is_forged(owners, path):
+        if self._is_allocated(name, live, parent, owners, path):
             self.excuse(path, "the cluster chooses the value, so Git cannot know it")
+            if self.subject.recall is not None:
+                self.subject.recall.note_chosen(path, live)
             return []
         if isinstance(live, dict):
             return self._struct(name, live, parent, owners, path)
@@ -144,27 +153,65 @@ class Extras:
             return []
         return self._leaf(live, owners, path, collection=True)
 
-    def _is_allocated(self, name: str, live: Json, parent: Node, owners: Owners) -> bool:
+    def _is_allocated(
+        self, name: str, live: Json, parent: Node, owners: Owners, path: Path
+    ) -> bool:
         """Whether the cluster chose the value: by the place, the value and who wrote it."""
         if not live or not defaults.is_allocated(parent, name):
             return False
-        if name == "secrets" and not self._are_token_secrets(live):
+        recall = self.subject.recall
+        if recall is not None and recall.is_chosen(path, live):
+            return True
+        if not self._may_be_chosen(name, live, owners, path) or self._came(owners, path, live):
             return False
-        if name in _BOUND_BY_CONTROLLER and not owners and not self.subject.provenance_lost:
-            return False
-        if name in ("nodeName", "priority") and self.subject.key.kind != "Pod":
-            return False  # the cluster places and ranks Pods, never the template of one
         return all(
             entry.deployer or entry.manager in UNKNOWN_MANAGERS or self._is_creator(entry)
             for entry, _ in owners
         )
 
-    def _is_forged(self, owners: Owners, path: Path) -> bool:
-        """Whether a deployer's name came to the value since Git and cluster agreed."""
+    def without_repeaters(self, name: str, live: Json, owners: Owners, path: Path) -> Owners:
+        """The owners of a struct that count for a field that Git leaves to the cluster.
+
+        Another tool that applies the same takes the field over, with the value that it finds.
+        """
         recall = self.subject.recall
-        if recall is None or not any(entry.deployer for entry, _ in owners):
+        if recall is not None and recall.is_chosen((*path, name), live) is False:
+            return owners
+        found = self.subject.entries
+        return [one for one in owners if not repeats(one[0], found, defaults.ALLOCATED_NAMES)]
+
+    def _may_be_chosen(self, name: str, live: Json, owners: Owners, path: Path) -> bool:
+        """Whether the value is one that the cluster chooses in such a place."""
+        subject = self.subject
+        if name == "secrets":
+            return self._are_token_secrets(live)
+        if name in _BOUND_BY_CONTROLLER:
+            if not owners and not subject.provenance_lost:
+                return False
+            if name == "claimRef":
+                return isinstance(live, dict) and bool(live.get("uid"))
+            annotations = subject.live.get("metadata", {}).get("annotations") or {}
+            return _BOUND in annotations
+        if name == "storageClassName":
+            return len(path) == len(("spec", name))  # admission asks no template
+        # The cluster places and ranks Pods, never the template of one.
+        return name not in ("nodeName", "priority") or subject.key.kind == "Pod"
+
+    def _came(self, owners: Owners, path: Path, live: Json) -> bool:
+        """Whether the value came since an earlier look, though no deployer had a reason to write.
+
+        Under a deployer's name, or without any owner in place of the value that the cluster had
+        chosen, or where it chooses at creation alone.
+        """
+        recall = self.subject.recall
+        if recall is None:
             return False
-        return recall.forged(path) is not None
+        if owners:
+            deployed = any(entry.deployer for entry, _ in owners)
+            return deployed and recall.forged(path) is not None
+        if recall.is_chosen(path, live) is None and path[-1] not in _AT_CREATION:
+            return False
+        return recall.appeared(path, live) is not None
 
     def _are_token_secrets(self, live: Json) -> bool:
         """Whether the list names what controllers make for the account, after its name."""

@@ -78,6 +78,8 @@ class Look(msgspec.Struct, frozen=True, omit_defaults=True):
     """Declared values that the cluster stored otherwise."""
     untraced: tuple[int, ...] = ()
     """Differences without owners: what was there then did not come since."""
+    chosen: dict[int, int] = {}
+    """Values that the cluster chose: place to value."""
 
 
 class Told(msgspec.Struct, frozen=True, omit_defaults=True):

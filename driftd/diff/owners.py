@@ -6,7 +6,7 @@ the entry and its sub-set there. Nothing is merged or copied.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
@@ -122,6 +122,27 @@ def _lacks(value: Json, member: str, fields: dict[str, Any]) -> bool:
 
 def _has(item: dict[str, Any], keys: dict[str, Json]) -> bool:
     return all(item.get(name) == value for name, value in keys.items())
+
+
+def repeats(entry: Entry, found: Sequence[Entry], but: Collection[str]) -> bool:
+    """Whether an entry is another tool's apply of just what a deployer has applied.
+
+    Fields named in `but` may be the entry's alone.
+    """
+    return (
+        entry.applied
+        and not entry.deployer
+        and any(
+            one.deployer and one.applied and _within(entry.fields, one.fields, but) for one in found
+        )
+    )
+
+
+def _within(fields: dict[str, Any], other: dict[str, Any], but: Collection[str]) -> bool:
+    return all(
+        member[2:] in but or (member in other and _within(below, other[member], but))
+        for member, below in fields.items()
+    )
 
 
 def roots(found: Sequence[Entry]) -> list[Owner]:

@@ -243,6 +243,29 @@ def _drop_job_labels(view: dict[str, Any], job: dict[str, Any]) -> None:
     view["spec"] = {**spec, "template": {**template, "metadata": inner}}
 
 
+def removed_labels(body: dict[str, Any], desired: dict[str, Any]) -> list[str]:
+    """The labels that the API server gave a Job, and that somebody has removed from it.
+
+    A Job without labels gets all those of its template, which cannot be changed: a part of the
+    generated ones alone is no server's work.
+    """
+    metadata = body.get("metadata") or {}
+    place: Any = body
+    for name in ("spec", "template", "metadata", "labels"):
+        place = place.get(name) if isinstance(place, dict) else None
+    labels = metadata.get("labels")
+    if body.get("kind") != "Job" or not (isinstance(place, dict) and isinstance(labels, dict)):
+        return []
+    wanted = desired.get("metadata", {}).get("labels") or {}
+    made = [
+        name
+        for name, value in place.items()
+        if name not in wanted and _is_job_label(name, value, metadata)
+    ]
+    gone = [name for name in made if name not in labels]
+    return gone if len(gone) < len(made) else []
+
+
 def _is_tool_label(name: str, value: Any, body: dict[str, Any], instance_label: str | None) -> bool:
     if name == "kubernetes.io/metadata.name":
         return body.get("kind") == "Namespace" and value == body.get("metadata", {}).get("name")

@@ -88,6 +88,7 @@ class Recall:
         self._noted_owned: dict[int, int] = {}
         self._noted_former: dict[str, int] = {}
         self._noted_rewritten: dict[int, int] = {}
+        self._noted_chosen: dict[int, int] = {}
         self._noted_told: dict[str, Told] = {}
 
     def open(
@@ -202,6 +203,16 @@ class Recall:
             return None
         return msgspec.structs.replace(self._told_now(before), forged=True)
 
+    def is_chosen(self, path: Path, live: Json) -> bool | None:
+        """Whether the value is the one that the cluster had chosen; None if none is known."""
+        if self._before is None:
+            return None
+        place = ssa_path(path)
+        old = self._before.chosen.get(place_digest(place))
+        if old is None:
+            return None
+        return equal(old, self._digester.value(place, names(path), live))
+
     def refuses_rewriting(self, path: Path, live: Json) -> Told | None:
         """When another value came under a deployer's name, if no deployer had a reason to write."""
         place = ssa_path(path)
@@ -242,6 +253,11 @@ class Recall:
         """A declared value that the cluster stores otherwise."""
         place = ssa_path(path)
         self._noted_rewritten[place_digest(place)] = self._digester.value(place, names(path), live)
+
+    def note_chosen(self, path: Path, live: Json) -> None:
+        """A value that the cluster chose."""
+        place = ssa_path(path)
+        self._noted_chosen[place_digest(place)] = self._digester.value(place, names(path), live)
 
     def note_told(self, kind: ChangeKind, path: Path, told: Told) -> None:
         """A difference that stays told while it is there."""
@@ -321,8 +337,10 @@ class Recall:
 
     def updated(self, findings: Sequence[Finding]) -> History:
         """What the next look gets."""
-        unsettled = (one for one in findings if one.change_class in _UNSETTLED)
+        unsettled = tuple(_identity(one) for one in findings if one.change_class in _UNSETTLED)
         last = self._last
+        # What somebody has changed may be set back to what the cluster had chosen.
+        chosen = {**self._before.chosen} if self._before is not None and unsettled else {}
         entries = (
             last.entries if last is not None and self._untouched else entry_digests(self._entries)
         )
@@ -336,12 +354,13 @@ class Recall:
                 api_version=self._api_version,
                 schema_hash=self._moment.schema_hash,
                 desired=self._desired,
-                open=tuple(map(_identity, unsettled)),
+                open=unsettled,
                 entries=entries,
                 untraced=tuple(_identity(finding) for finding in findings if not finding.owners),
                 injected=self._noted_injected,
                 owned=self._noted_owned,
                 rewritten=self._noted_rewritten,
+                chosen={**chosen, **self._noted_chosen},
             ),
             told=self._noted_told,
             key_mark=self._digester.key_mark,
@@ -357,6 +376,7 @@ def _readable(history: History, key_mark: int) -> History:
         injected=_hidden(history.look.injected),
         owned=dict.fromkeys(history.look.owned, HIDDEN),
         rewritten=dict.fromkeys(history.look.rewritten, HIDDEN),
+        chosen=dict.fromkeys(history.look.chosen, HIDDEN),
     )
     return msgspec.structs.replace(
         history,

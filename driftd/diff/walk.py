@@ -94,6 +94,8 @@ class _Walk:
             return False
         desired = {member: inner for member, inner in parents[0].items() if member != name}
         live = parents[1]
+        if defaults.is_allocated(node, name):
+            owners = self.extras.without_repeaters(name, live[name], owners, path)
         return not self.extras.field(name, live[name], node, (desired, live), owners, path)
 
     def value(

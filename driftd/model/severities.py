@@ -18,7 +18,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from driftd.errors import ConfigError
-from driftd.model.patterns import ANY_ITEM, Hot, Index, Pattern, Step, names_of, parse
+from driftd.model.patterns import ANY_ITEM, Hot, Index, Item, Pattern, Step, names_of, parse
 from driftd.model.report import ChangeClass, ChangeKind
 
 Level: TypeAlias = Literal["critical", "high", "medium", "low", "info"]
@@ -127,6 +127,11 @@ class CompiledRule(NamedTuple):
         keyed = any(one.keyed for one in self.patterns)
         return not keyed or any(one.matches(place) for one in self.patterns)
 
+    def speaks_of(self, names: Sequence[str]) -> bool:
+        """Whether names alone tell that a pattern fits, which fits if keys are not looked at."""
+        keyed = any(one.keyed for one in self.patterns)
+        return not keyed or any(not one.keyed and one.matches(names) for one in self.patterns)
+
     def holds(self, one: Difference) -> bool:
         """Whether change, class and values fit; kind and place are taken as seen."""
         rule = self.rule
@@ -175,16 +180,32 @@ class SeverityRules:
         return tuple(self.rules[number] for number in self._index(kind, group).fitting(names))
 
     def _guards(self, kind: str, names: tuple[str, ...]) -> bool:
-        return any(one.rule.guarded for one in self._candidates(kind, None, names))
+        return any(
+            one.rule.guarded and one.speaks_of(names) for one in self._candidates(kind, None, names)
+        )
 
     def guards(self, kind: str, names: tuple[str, ...]) -> bool:
-        """Whether a rule that is `guarded` speaks of a place, whatever the change."""
+        """Whether a rule that is `guarded` speaks of a place, whatever the change.
+
+        Of list items only their place is known here: what asks for their keys does not count.
+        """
         return self._guarded(kind, names)
 
     def guards_inside(self, kind: str, names: tuple[str, ...], value: Any) -> bool:
-        """Whether a value at a place has a guarded place inside."""
-        found = _inside(names, value, self._hot_guarded(kind))
-        return any(self._guarded(kind, names_of(place)) for place, _ in found)
+        """Whether a value at a place has a guarded place inside, or is a guarded list item."""
+        found = [place for place, _ in _inside(names, value, self._hot_guarded(kind))]
+        if names and names[-1] == ANY_ITEM:
+            found.append((*names[:-1], _item(value)))
+        return any(
+            self._guarded(kind, names_of(place)) or self._guards_item(kind, place)
+            for place in found
+        )
+
+    def _guards_item(self, kind: str, place: tuple[Step, ...]) -> bool:
+        return isinstance(place[-1], Item) and any(
+            one.rule.guarded and one.fits(place)
+            for one in self._candidates(kind, None, names_of(place))
+        )
 
     def _guard_names(self, kind: str) -> Hot:
         return Hot.of(
@@ -266,17 +287,26 @@ def _inside(
     if below is None:
         below = any(hot.reaches(name) for name in names_of(place))
     if isinstance(value, dict):
-        members: Iterable[tuple[str, Any]] = value.items()
+        members: Iterable[tuple[Step, Any]] = value.items()
     elif isinstance(value, list):
-        members = ((ANY_ITEM, one) for one in value)
+        members = ((_item(one), one) for one in value)
     else:
         return
-    for name, inner in members:
+    for step, inner in members:
+        name = step if isinstance(step, str) else ANY_ITEM
         reached = below or hot.reaches(name)
         if reached or name in hot.last:
-            yield (*place, name), inner
+            yield (*place, step), inner
         if isinstance(inner, (dict, list)):
-            yield from _inside((*place, name), inner, hot, below=reached)
+            yield from _inside((*place, step), inner, hot, below=reached)
+
+
+def _item(value: Any) -> Step:
+    """The step to a list item, by all that may be a key of it; `ANY_ITEM` for what has none."""
+    if not isinstance(value, dict):
+        return ANY_ITEM
+    keys = {name: one for name, one in value.items() if isinstance(one, str)}
+    return Item(keys) if keys else ANY_ITEM
 
 
 def _passes(when: When, desired: Any, live: Any) -> bool:

@@ -1,6 +1,6 @@
 """Run many trials and count: misses, false alarms, paths, managers, and what others saw.
 
-    python -m tests.property.score [--trials 3000] [--seed 1] [--peers]
+    python -m tests.property.score [--trials 3000] [--seed 1] [--peers] [--covered]
 
 Prints two tables. Every complaint that no written limit covers is printed with its seed.
 """
@@ -39,6 +39,8 @@ class Score:
     counts: Counter[str] = field(default_factory=Counter)
     limits: Counter[str] = field(default_factory=Counter)
     complaints: list[str] = field(default_factory=list)
+    covered: list[str] = field(default_factory=list)
+    """The trials that a written limit covers, each with its name."""
     states: set[str] = field(default_factory=set)
     """The distinct clean states: kind, body and history."""
     kinds: set[str] = field(default_factory=set)
@@ -69,6 +71,7 @@ class Score:
             self.complaints.append(f"{what}: {trial}")
         else:
             self.limits[name] += 1
+            self.covered.append(f"{name}, {what}: {trial}")
 
     def _count(self, trial: Trial, complaints: list[str]) -> None:
         if not trial.truth:
@@ -133,7 +136,8 @@ def _state(trial: Trial) -> str:
 @click.option("--trials", default=3000, show_default=True)
 @click.option("--seed", default=1, show_default=True)
 @click.option("--peers/--no-peers", default=False, help="Ask the other tools too.")
-def main(trials: int, seed: int, *, peers: bool) -> None:
+@click.option("--covered/--no-covered", default=False, help="Print what limits cover as well.")
+def main(trials: int, seed: int, *, peers: bool, covered: bool) -> None:
     """Count what random changes show."""
     score = Score()
     with ControlPlane("score") as cluster:
@@ -141,7 +145,7 @@ def main(trials: int, seed: int, *, peers: bool) -> None:
         lab.install_widgets()
         for number in range(seed, seed + trials):
             score.run(lab, number, peers=peers)
-    for complaint in score.complaints:
+    for complaint in [*score.complaints, *(score.covered if covered else ())]:
         click.echo(complaint + "\n")
     click.echo(score)
     click.echo("\n" + score.table())

@@ -1,6 +1,7 @@
 """Ways to hide who made a change, at places of all kinds: with history each change is found.
 
-What a look without history misses at the same moment is held too: nothing that is critical.
+What a look without history misses at the same moment is held too: nothing at a guarded place, and
+no more than 15 % of all.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ ARGO = "argocd-controller"
 MINER = {"name": "miner", "image": "registry.example/miner:1"}
 _numbers = itertools.count()
 
-CRITICAL = {
+GUARDED = {
     "host network": ("Deployment", f"{POD}/hostNetwork", True),
     "host processes": ("Deployment", f"{POD}/hostPID", True),
     "miner": ("Deployment", f"{POD}/containers/-", MINER),
@@ -42,12 +43,12 @@ CRITICAL = {
                      "privileged"),
     "cloud identity": ("ConfigMap", "/metadata/annotations",
                        {"iam.gke.io/gcp-service-account": "admin@project"}),
-}  # fmt: skip
-PLAIN = {
     "variable": ("Deployment", f"{FIRST}/env/-", {"name": "LD_PRELOAD", "value": "/x.so"}),
     "name server": ("Deployment", f"{POD}/dnsConfig", {"nameservers": ["192.0.2.9"]}),
     "host alias": ("Deployment", f"{POD}/hostAliases",
                    [{"ip": "192.0.2.9", "hostnames": ["registry.example"]}]),
+}  # fmt: skip
+PLAIN = {
     "pod label": ("Deployment", "/spec/template/metadata/labels/role", "admin"),
     "pod port": ("Deployment", f"{FIRST}/ports/-", {"containerPort": 4444}),
     "scheduler": ("ReplicaSet", f"{POD}/schedulerName", "evil"),
@@ -56,7 +57,7 @@ PLAIN = {
     "settings": ("ConfigMap", "/data/evil", "1"),
     "credential": ("Secret", "/data/evil", "MQ=="),
 }  # fmt: skip
-PLACES = {**CRITICAL, **PLAIN}
+PLACES = {**GUARDED, **PLAIN}
 
 
 def drop_own_entry(lab: Lab, desired: Any, change: Any) -> None:
@@ -149,15 +150,21 @@ def tried(lab: Lab, way: Way, case: str) -> tuple[bool, bool]:
 
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
 def test_hidden_author(lab: Lab, way: Way) -> None:
-    """Every change is found with history, look after look; critical ones without it too."""
+    """Every change is found with history, look after look; at guarded places without it too."""
     outcomes = {case: tried(lab, way, case) for case in PLACES}
     assert [case for case, (found, _) in outcomes.items() if not found] == []
     evaded = {case for case, (_, alone) in outcomes.items() if not alone}
-    assert evaded & CRITICAL.keys() == set()
+    assert evaded & GUARDED.keys() == set()
     assert evaded == (PLAIN.keys() if way in UNTOLD else WIPED if way is wipe_all else set())
+
+
+def test_share_that_a_single_look_misses() -> None:
+    """What is pinned above as missed without history is at most 15 % of all that is tried."""
+    missed = len(UNTOLD) * len(PLAIN) + len(WIPED)
+    assert missed / (len(WAYS) * len(PLACES)) <= 0.15
 
 
 UNTOLD = (drop_own_entry, deployers_empty_entry)
 """Ways that leave a single look nothing but an unowned extra, as a webhook leaves it."""
-WIPED = {"name server", "scheduler", "toleration"}
+WIPED = {"scheduler", "toleration"}
 """What a single look takes for a webhook's when nothing has an owner any more."""

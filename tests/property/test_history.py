@@ -223,7 +223,9 @@ def test_string_data_left_behind(lab: Lab, keyed: bool) -> None:
 
 HIDDEN = {
     "host network": ("Deployment", f"{POD}/hostNetwork", True, "undeclared"),
-    "variable": ("Deployment", f"{POD}/containers/0/env/-", {"name": "LD_PRELOAD", "value": "/x"},
+    "library": ("Deployment", f"{POD}/containers/0/env/-", {"name": "LD_PRELOAD", "value": "/x"},
+                "undeclared"),
+    "variable": ("Deployment", f"{POD}/containers/0/env/-", {"name": "LOG", "value": "debug"},
                  "injected"),
     "priority": ("Deployment", f"{POD}/dnsConfig", TUNED, "injected"),
     "pod label": ("Deployment", "/spec/template/metadata/labels/role", "admin", "injected"),

@@ -6,7 +6,16 @@ from typing import Any
 
 import pytest
 
-from driftd.diff.owners import at_field, at_item, elsewhere, entries, item_key, roots, value_key
+from driftd.diff.owners import (
+    at_field,
+    at_item,
+    elsewhere,
+    entries,
+    item_key,
+    repeats,
+    roots,
+    value_key,
+)
 
 DEPLOYERS = frozenset({"argocd-controller", "kubectl"})
 
@@ -110,3 +119,27 @@ def test_places_of_another_version(fields: dict[str, Any], lacks: bool) -> None:
     assert [one.manager for one in elsewhere(found, body)] == (["alice"] if lacks else [])
     assert elsewhere(found, {**body, "apiVersion": "g/v2"}) == []
     assert elsewhere(entries(body, frozenset({"alice"})), body) == []
+
+
+@pytest.mark.parametrize(
+    ("operation", "fields", "expected"),
+    [
+        ("Apply", {"f:a": {}, "f:b": {"f:c": {}}}, True),
+        ("Apply", {"f:a": {}}, True),
+        ("Apply", {"f:b": {"f:c": {}, "f:port": {}}}, True),
+        ("Apply", {"f:b": {"f:c": {}, "f:other": {}}}, False),
+        ("Apply", {"f:z": {"f:port": {}}}, False),
+        ("Update", {"f:a": {}}, False),
+    ],
+)
+def test_second_applier(operation: str, fields: dict[str, Any], expected: bool) -> None:
+    """Who applies nothing but what a deployer applies repeats it, but for the named fields."""
+    found = entries(
+        live(
+            entry("argocd-controller", {"f:a": {}, "f:b": {"f:c": {}}}, operation="Apply"),
+            entry("kubectl", {"f:a": {}, "f:b": {"f:c": {}, "f:other": {}}}),
+            entry("fleet-agent", fields, operation=operation),
+        ),
+        DEPLOYERS,
+    )
+    assert [repeats(one, found, {"port"}) for one in found] == [False, False, expected]

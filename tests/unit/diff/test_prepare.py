@@ -11,7 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftd.diff.prepare import LAST_APPLIED, desired_view, last_applied_view, live_view
+from driftd.diff.prepare import (
+    LAST_APPLIED,
+    desired_view,
+    last_applied_view,
+    live_view,
+    removed_labels,
+)
 
 TEXTS = st.dictionaries(st.text(min_size=1, max_size=5), st.text(max_size=8), max_size=4)
 
@@ -134,6 +140,30 @@ def test_generated_labels_of_a_job() -> None:
     assert view["spec"]["template"] == {"metadata": {"labels": {"app": "a"}}, "spec": {}}
     job["metadata"]["labels"]["job-name"] = "other"
     assert live_view(job, {})["metadata"] == {"labels": {"job-name": "other"}}
+
+
+@pytest.mark.parametrize(
+    ("labels", "wanted", "gone"),
+    [
+        ({"job-name": "x"}, {}, ["controller-uid"]),
+        ({"job-name": "x", "controller-uid": "u"}, {}, []),
+        ({"team": "x"}, {}, []),
+        ({}, {}, []),
+        ({"job-name": "x"}, {"controller-uid": "u"}, []),
+        ({"job-name": "x"}, {"job-name": "x"}, []),
+    ],
+)
+def test_removed_labels_of_a_job(
+    labels: dict[str, str], wanted: dict[str, str], gone: list[str]
+) -> None:
+    """Some of the generated labels are gone; all of them, and those of Git, tell nothing."""
+    job = body("Job", "batch/v1")
+    job["metadata"] |= {"uid": "u", "labels": labels}
+    made = {"controller-uid": "u", "job-name": "x", "app": "a"}
+    job["spec"] = {"template": {"metadata": {"labels": made}, "spec": {}}}
+    desired: dict[str, Any] = {"metadata": {"labels": wanted}}
+    assert removed_labels(job, desired) == gone
+    assert removed_labels({**job, "kind": "Deployment"}, desired) == []
 
 
 TOKEN = {

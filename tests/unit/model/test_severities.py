@@ -200,6 +200,19 @@ def test_own_objects() -> None:
     assert rules.object_reason("Extra", "", "Namespace") != ""
 
 
+def test_guarded_items_of_a_list() -> None:
+    """A variable that loads code is guarded by its name, alone, in its list and in a struct."""
+    container = ("spec", "template", "spec", "containers", ANY_ITEM)
+    names = (*container, "env", ANY_ITEM)
+    loads, says = {"name": "LD_PRELOAD", "value": "x"}, {"name": "LOG", "value": "x"}
+    assert not shipped().guards("Deployment", names)
+    for item, guarded in ((loads, True), (says, False)):
+        assert shipped().guards_inside("Deployment", names, item) is guarded
+        assert shipped().guards_inside("Deployment", names[:-1], [says, item]) is guarded
+        assert shipped().guards_inside("Widget", ("spec",), {"env": [item]}) is guarded
+    assert not shipped().guards_inside("Deployment", names[:-1], ["LD_PRELOAD"])
+
+
 def test_own_rules_excuse_nothing() -> None:
     """What ownership excuses stays as shipped, however low an own rule puts a place."""
     names = ("spec", "template", "spec", "hostNetwork")
