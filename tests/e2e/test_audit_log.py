@@ -135,9 +135,9 @@ def left_open(audited: Audited, name: str, path: str) -> bool:
     people = {
         event["user"]["username"]
         for event in map(json.loads, audited.log.read_text().splitlines())
-        if event["objectRef"].get("name") == name
+        if event["verb"] in WRITE_VERBS
+        and event.get("objectRef", {}).get("name") == name
         and event["objectRef"].get("namespace") == NAMESPACE
-        and event["verb"] in WRITE_VERBS
         and event["responseStatus"]["code"] < 300
         and "dryRun" not in event["requestURI"]
         and event["user"]["username"] != ENGINE
