@@ -41,6 +41,7 @@ from driftd.source.charts import Charts
 from driftd.source.egress import Egress
 from driftd.source.git import NO_REPOSITORY
 from driftd.source.mirror import GitCredential, GitMirror
+from driftd.source.remote_bases import RemoteBase, RemoteBases
 from driftd.source.repositories import Home, Repositories, Repository
 from driftd.source.url import identity
 
@@ -58,7 +59,7 @@ if TYPE_CHECKING:
     from driftd.model.preview import PreviewReport
     from driftd.notify.notifier import Notifier
     from driftd.policy.baseline import Baseline, LeftOut
-    from driftd.settings.types import Credentials, RepositorySignatures, Settings
+    from driftd.settings.types import Credentials, RemoteBaseFile, RepositorySignatures, Settings
     from driftd.telemetry.metrics import Metrics
 
 
@@ -77,6 +78,7 @@ async def open_workspace(options: CheckOptions, progress: Progress) -> AsyncIter
         hub = await _hub(options, kubeconfig, registry, progress)
         charts = await _charts(stack, sandbox, _access(options, hub))
         repositories = await _repositories(options, hub, charts)
+        repositories.bases = _bases(stack, _own_bases(options))
         opened = _workspace(options, repositories, sandbox, registry, kubeconfig, problem, hub)
         yield replace(opened, severities=severities, open_oracle=_oracle(options, registry))
 
@@ -147,6 +149,7 @@ async def doctor(options: CheckOptions, *, progress: Progress, clock: Clock) -> 
         charts = await _charts(stack, sandbox, _access(options, hub))
         repositories = await work.attempt_async("repository", _repositories(options, hub, charts))
         if repositories is not None:
+            repositories.bases = _bases(stack, _own_bases(options))
             workspace = _workspace(
                 options, repositories, sandbox, registry, kubeconfig, problem, hub
             )
@@ -298,6 +301,7 @@ async def _daemon_workspace(
         mirrors = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="driftd-mirrors-")))
         charts = await _charts(stack, sandbox, _daemon_access(settings, hub))
         repositories = await _daemon_repositories(settings, mirrors, charts)
+        repositories.bases = _bases(stack, settings.remote_bases)
         opened = _workspace(options, repositories, sandbox, registry, kubeconfig, problem, hub)
         asked = _oracle(options, registry)
         yield replace(opened, open_oracle=asked, oracles=OracleMemory()), registry
@@ -452,6 +456,22 @@ async def _charts(stack: AsyncExitStack, sandbox: SandboxPool, access: AccessTab
     egress = Egress()
     stack.push_async_callback(egress.close)
     return Charts(sandbox, egress, access)
+
+
+def _own_bases(options: CheckOptions) -> tuple[RemoteBaseFile, ...]:
+    """The remote bases that the access file of a look allows."""
+    from driftd.settings.load import load
+
+    return load(options.access_file).remote_bases if options.access_file else ()
+
+
+def _bases(stack: AsyncExitStack, files: tuple[RemoteBaseFile, ...]) -> RemoteBases | None:
+    """What fetches remote bases; None where none is allowed. Raises ConfigError."""
+    if not files:
+        return None
+    egress = Egress()
+    stack.push_async_callback(egress.close)
+    return RemoteBases([RemoteBase(one.url, one.sha256) for one in files], egress)
 
 
 def _access(options: CheckOptions, hub: Hub | None) -> AccessTable:

@@ -21,6 +21,8 @@ class Tree(msgspec.Struct, frozen=True):
     """Symbolic links: path to target text, unresolved."""
     submodules: tuple[str, ...] = ()
     """Paths of submodules; driftd never reads them."""
+    remotes: dict[str, str] = {}
+    """Remote bases that were fetched: URL, as kustomizations write it, to a folder of `files`."""
 
 
 class ResolvedSource(msgspec.Struct, frozen=True, kw_only=True):

@@ -34,7 +34,7 @@ _CAUSE = re.compile(rb"^(fatal error: .*|panic: .*|runtime: .*|SIG[A-Z]+: .*)$",
 
 HINTS = {
     "dependency-missing": "vendor it with `helm dependency build`",
-    "remote-resource": "keep a copy in the repository",
+    "remote-resource": "keep a copy in the repository, or allow it with remoteBases",
 }
 
 
@@ -104,7 +104,12 @@ class Worker:
         for tree in trees:
             if tree.id in self._trees:
                 continue
-            params = {"tree": tree.id, "files": tree.files, "links": tree.links}
+            params = {
+                "tree": tree.id,
+                "files": tree.files,
+                "links": tree.links,
+                "remotes": tree.remotes,
+            }
             raw = await self.request("put_tree", params, timeout=timeout)
             self._trees = frozenset(msgspec.json.decode(raw, type=HeldTrees).trees)
         if any(tree.id not in self._trees for tree in trees):

@@ -97,6 +97,15 @@ class RepositoryLogin(SettingsStruct, frozen=True, kw_only=True):
     no_proxy: str = ""
 
 
+class RemoteBaseFile(SettingsStruct, frozen=True, kw_only=True):
+    """A file that kustomizations may name by its URL; it is fetched, and must be this one."""
+
+    url: str
+    """As the kustomization writes it; https only."""
+    sha256: str
+    """Digest of the file, 64 hex digits."""
+
+
 class Clusters(SettingsStruct, frozen=True, kw_only=True):
     """How destinations of Applications become connections."""
 
@@ -247,6 +256,8 @@ class Settings(SettingsStruct, frozen=True, kw_only=True):
     repositories: tuple[Repository, ...] = ()
     repository_access: tuple[RepositoryLogin, ...] = ()
     """How repositories of Git, Helm and OCI are reached that sources name."""
+    remote_bases: tuple[RemoteBaseFile, ...] = ()
+    """Remote bases of kustomizations that are fetched; all others are refused."""
     clusters: Clusters = Clusters()
     applications: ApplicationSelection = ApplicationSelection()
     sweep: Sweep = Sweep()

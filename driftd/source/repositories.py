@@ -23,6 +23,7 @@ from driftd.model.tree import ResolvedSource, Tree
 from driftd.source.charts import Charts, is_remote_chart
 from driftd.source.git import GitRepository
 from driftd.source.objects import CommitInfo
+from driftd.source.remote_bases import RemoteBases
 from driftd.source.revision import short_name
 from driftd.source.url import identity, parse, printable
 
@@ -213,6 +214,8 @@ class Repositories:
         `charts` fetches what lies in Helm and OCI repositories; None: nothing does.
         """
         self._charts = charts
+        self.bases: RemoteBases | None = None
+        """The remote bases of kustomizations that may be fetched; None: none may."""
         self._followers = followers
         self.table = table
         self._homes = tuple(homes)
@@ -280,6 +283,7 @@ class Repositories:
             followers=followers,
             charts=self._charts,
         )
+        fresh.bases = self.bases
         fresh._local, fresh._remote = self._local, self._remote
         fresh._primary = self._primary
         return fresh
@@ -473,6 +477,14 @@ class Repositories:
         return await asyncio.shield(self._readings[key])
 
     async def _read_now(self, repository: Repository, revision: str) -> Reading:
+        reading = await self._read_own(repository, revision)
+        if self.bases is None:
+            return reading
+        tree, problems = await self.bases.added(reading.tree)
+        self._notes.update(dict.fromkeys(problems))
+        return msgspec.structs.replace(reading, tree=tree)
+
+    async def _read_own(self, repository: Repository, revision: str) -> Reading:
         if isinstance(repository, GitRepository) and not repository.bare:
             if self._worktree and revision in {"HEAD", await repository.branch()}:
                 return Reading(*await repository.work_tree())

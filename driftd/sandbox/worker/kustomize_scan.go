@@ -93,6 +93,11 @@ func (s *kustomizeScan) directory(dir string, depth int) error {
 		if len(fields.OpenAPI) > 0 {
 			s.setsSchema = true
 		}
+		if len(s.files.tree.remotes) > 0 {
+			if err := s.useFetched(real, file, &fields); err != nil {
+				return err
+			}
+		}
 		if err := fields.refuseRemote(file); err != nil {
 			return err
 		}
@@ -108,6 +113,45 @@ func (s *kustomizeScan) note(data []byte) {
 	if bytes.Contains(data, []byte("metadata/annotations")) || bytes.Contains(data, []byte("metadata.annotations")) {
 		s.usesAnnotations = true
 	}
+}
+
+// useFetched puts directories of the tree in place of the remote bases that were fetched.
+func (s *kustomizeScan) useFetched(dir, file string, fields *pathFields) error {
+	replaced := map[string]string{}
+	for _, list := range [][]string{fields.Resources, fields.Bases} {
+		for i, name := range list {
+			if folder, fetched := s.files.tree.remotes[name]; fetched {
+				list[i] = strings.Repeat("../", len(strings.Split(dir, "/"))) + folder
+				if dir == "" {
+					list[i] = folder
+				}
+				replaced[name] = list[i]
+			}
+		}
+	}
+	if len(replaced) == 0 {
+		return nil
+	}
+	data, err := s.files.ReadFile(path.Join(mountPoint, file))
+	if err != nil {
+		return err
+	}
+	var kustomization map[string]any
+	if err := yaml.UnmarshalStrict(data, &kustomization); err != nil {
+		return fail(codeKustomize, file, "%s: %s", file, err)
+	}
+	for _, field := range []string{"resources", "bases"} {
+		list, _ := kustomization[field].([]any)
+		for i, item := range list {
+			if name, ok := item.(string); ok && replaced[name] != "" {
+				list[i] = replaced[name]
+			}
+		}
+	}
+	if data, err = yaml.Marshal(kustomization); err != nil {
+		return fail(codeKustomize, file, "%s: %s", file, err)
+	}
+	return s.files.WriteFile(path.Join(mountPoint, file), data)
 }
 
 // readable refuses files that Kustomize would read as YAML and that are made to be expensive: it
@@ -222,7 +266,7 @@ func (f *pathFields) entries() []entry {
 func (f *pathFields) refuseRemote(file string) error {
 	for _, entry := range f.entries() {
 		if isRemote(entry.value) {
-			return fail(codeRemote, file, "%s: %s: %s is remote and is not fetched; keep a copy in the repository",
+			return fail(codeRemote, file, "%s: %s: %s is remote and is not fetched; keep a copy in the repository, or allow it with remoteBases",
 				file, entry.field, entry.value)
 		}
 	}

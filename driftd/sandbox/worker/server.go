@@ -175,6 +175,8 @@ func (s *server) putTree(params json.RawMessage) ([]byte, error) {
 		Tree  string            `json:"tree"`
 		Files map[string][]byte `json:"files"`
 		Links map[string]string `json:"links"`
+		// Remotes are fetched bases: a URL and the directory that stands for it.
+		Remotes map[string]string `json:"remotes"`
 	}
 	if err := json.Unmarshal(params, &p); err != nil {
 		return nil, fail(codeBadRequest, "", "invalid tree: %s", err)
@@ -183,6 +185,7 @@ func (s *server) putTree(params json.RawMessage) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	t.remotes = p.Remotes
 	s.trees.put(t)
 	return json.Marshal(map[string]any{"trees": s.trees.order})
 }

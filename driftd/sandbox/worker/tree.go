@@ -14,6 +14,8 @@ type tree struct {
 	// dirs lists the names in each directory, sorted; the root is "".
 	dirs map[string][]string
 	size int
+	// remotes are fetched bases: the URL that a kustomization writes, and the directory for it.
+	remotes map[string]string
 	// reads notes what is looked at while a rendering runs.
 	reads reads
 }
