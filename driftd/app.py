@@ -489,6 +489,7 @@ async def _repositories(options: CheckOptions, hub: Hub | None, charts: Charts) 
             worktree=options.worktree,
             head=options.revision or "HEAD",
             charts=charts,
+            beside=options.files,
         )
     except SourceError as error:
         # With a hub the Applications are known without a checkout; their sources may be mapped.
@@ -497,7 +498,9 @@ async def _repositories(options: CheckOptions, hub: Hub | None, charts: Charts) 
                 raise
             text = f"{error}, so no applications of Argo CD or Flux can be read from it"
             raise SourceError(text, hint=NEXT_STEPS, reason=NO_REPOSITORY) from error
-        return await Repositories.open(flags, worktree=options.worktree, charts=charts)
+        return await Repositories.open(
+            flags, worktree=options.worktree, charts=charts, beside=options.files
+        )
 
 
 def _daemon_access(settings: Settings, hub: Hub | None) -> AccessTable:

@@ -68,6 +68,16 @@ class CheckOptions:
     audit_window: float | None = None
     """Seconds of them that count, back from now; None for all."""
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files and folders of the choices, which are read as they lie on disk."""
+        logs = (one.path for one in self.audit_logs)
+        found = (
+            *self.baselines, *self.suppressions, *logs, self.severity, self.access_file,
+            self.hash_key_file, self.keyring, self.state, self.kubeconfig,
+        )  # fmt: skip
+        return tuple(path for path in found if path is not None)
+
     def chooses(self, application: Application) -> bool:
         """Whether the look includes an application."""
         if not self._in_namespace(application):

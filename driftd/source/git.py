@@ -7,7 +7,7 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from driftd.errors import SourceError
@@ -231,14 +231,19 @@ class GitRepository:
         remotes = [(key != "remote.origin.url", url) for key, _, url in pairs if url]
         return [url for _, url in sorted(remotes, key=lambda pair: pair[0])]
 
-    async def uncommitted(self) -> bool:
-        """Whether the checkout has changed or untracked files that a commit would not have."""
-        if self.bare:
+    async def uncommitted(self, beside: Iterable[Path] = ()) -> bool:
+        """Whether the checkout has changed or untracked files that a commit would not have.
+
+        Files and folders of `beside` do not count, wherever they lie.
+        """
+        top = self._git.work_tree
+        if top is None:
             return False
+        left_out = [f":(exclude,top,literal){path}" for path in _inside(top, beside)]
         try:
             output = await self._git.run(
                 "status", "--porcelain", "-z", "--no-renames", "--ignore-submodules=all",
-                "--untracked-files=normal",
+                "--untracked-files=normal", "--", *((":(top)", *left_out) if left_out else ()),
                 enough=lambda chunk: bool(chunk), config=await self._filters_off(),
             )  # fmt: skip
         except OutputLimit:
@@ -276,6 +281,15 @@ class GitRepository:
             return {}
         keys = [key for key in output.decode("utf-8", "replace").split("\0") if key]
         return {key: "false" if key.endswith(".required") else "" for key in keys}
+
+
+def _inside(top: Path, paths: Iterable[Path]) -> Iterator[str]:
+    """Those of some paths that lie in a folder, as seen from it; links, and what they lead to."""
+    for path in paths:
+        named = path.expanduser().absolute()
+        for place in dict.fromkeys((named.parent.resolve() / named.name, named.resolve())):
+            if place != top and place.is_relative_to(top):
+                yield place.relative_to(top).as_posix()
 
 
 def _is_bare(folder: Path) -> bool:

@@ -208,11 +208,13 @@ class Repositories:
         homes: Sequence[Home] = (),
         followers: frozenset[str] | None = None,
         charts: Charts | None = None,
+        beside: Sequence[Path] = (),
     ) -> None:
         """Use `Repositories.open`; `mirror` makes the repository of a remote URL.
 
         `charts` fetches what lies in Helm and OCI repositories; None: nothing does.
         """
+        self._beside = tuple(beside)
         self._charts = charts
         self.bases: RemoteBases | None = None
         """The remote bases of kustomizations that may be fetched; None: none may."""
@@ -238,11 +240,13 @@ class Repositories:
         head: str = "HEAD",
         homes: Sequence[Home] = (),
         charts: Charts | None = None,
+        beside: Sequence[Path] = (),
     ) -> Repositories:
         """From the values of `--repo`; with `mirror`, unknown URLs are fetched.
 
         `head` is what `HEAD` of the first checkout means; `homes` are the repositories that
-        Applications are looked for in (default: the first checkout).
+        Applications are looked for in (default: the first checkout). Files of `beside` are read
+        as they lie on disk: of them it does not matter whether they are committed.
 
         Raises `SourceError` when a path is no repository.
         """
@@ -259,6 +263,7 @@ class Repositories:
             head=head,
             homes=homes,
             charts=charts,
+            beside=beside,
         )
 
     @property
@@ -282,6 +287,7 @@ class Repositories:
             homes=self._homes,
             followers=followers,
             charts=self._charts,
+            beside=self._beside,
         )
         fresh.bases = self.bases
         fresh._local, fresh._remote = self._local, self._remote
@@ -488,11 +494,11 @@ class Repositories:
         if isinstance(repository, GitRepository) and not repository.bare:
             if self._worktree and revision in {"HEAD", await repository.branch()}:
                 return Reading(*await repository.work_tree())
-            if revision == "HEAD" and not self._worktree and await repository.uncommitted():
-                self._notes[
-                    f"uncommitted files in {repository.name} are ignored; --worktree reads them"
-                ] = None
             if revision == "HEAD":
+                if not self._worktree and await repository.uncommitted(self._beside):
+                    self._notes[
+                        f"uncommitted files in {repository.name} are ignored; --worktree reads them"
+                    ] = None
                 await self._note_branch(repository)
         sha = await repository.resolve(revision)
         return Reading(await repository.tree(sha), sha)

@@ -88,6 +88,16 @@ def test_accepted_until_it_changes(site: Site) -> None:
     assert any("BaselineEntryUnused" in told and "#2" in told for told in seen.conditions())
 
 
+def test_a_baseline_that_is_not_committed_yet(site: Site) -> None:
+    """It is read from the checkout as it lies there, so that no note calls it ignored."""
+    written = baseline(site)
+    site.repo.write("ci/accepted.yaml", written.read_text())
+    seen = site.check("--baseline=ci/accepted.yaml")
+    assert seen.exit_code == 0, seen.stderr
+    assert "uncommitted files" not in seen.stderr
+    assert "uncommitted files" in site.check().stderr
+
+
 def test_expired_entries_are_told_and_hide_nothing(site: Site) -> None:
     """After its last day an entry is a condition, and its finding is drift again."""
     file = baseline(site)

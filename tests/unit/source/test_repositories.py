@@ -142,6 +142,37 @@ async def test_uncommitted_files_are_ignored_with_a_note(repo: GitRepo) -> None:
     assert notes_as_conditions(repositories.notes)[0].severity is Severity.INFO
 
 
+async def test_files_that_are_read_from_disk_are_no_uncommitted_ones(
+    repo: GitRepo, tmp_path: Path
+) -> None:
+    """Files and folders that flags name do not count, as long as nothing else is uncommitted."""
+    repo.write("ci/accepted [x].yaml", "given")
+    repo.write("ci/keys/one.asc", "given")
+    (repo.path / "link.yaml").symlink_to("ci/accepted [x].yaml")
+    elsewhere = tmp_path / "elsewhere.yaml"
+    elsewhere.touch()
+    beside = [repo.path / "ci" / "keys", repo.path / "app" / ".." / "link.yaml", elsewhere]
+
+    async def notes() -> list[str]:
+        repositories = await Repositories.open([str(repo.path / "app")], beside=beside)
+        again = repositories.at("HEAD")
+        await repositories.homes()
+        await again.homes()
+        return [*repositories.notes, *again.notes]
+
+    assert await notes() == []
+    repo.write("ci/accepted x.yaml", "not given, though a pattern would take it in")
+    assert [note.partition(" in ")[0] for note in await notes()] == ["uncommitted files"] * 2
+
+
+async def test_the_checkout_itself_is_never_left_out(repo: GitRepo) -> None:
+    """A flag that names the whole checkout hides no uncommitted file."""
+    repo.write("app/one.yaml", "uncommitted")
+    repositories = await Repositories.open([str(repo.path)], beside=[repo.path])
+    await repositories.homes()
+    assert len(repositories.notes) == 1
+
+
 async def test_another_branch_than_the_default_one(repo: GitRepo) -> None:
     """A checkout of a feature branch is not what the clusters follow: a note says so."""
     repo.git("update-ref", "refs/remotes/origin/main", "HEAD")
