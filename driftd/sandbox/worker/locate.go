@@ -108,7 +108,7 @@ func parseNodes(data []byte) []located {
 		}
 		var document yaml.Node
 		one := located{line: part.line}
-		if scanYAML(part.text) == nil && yaml.Unmarshal(part.text, &document) == nil && len(document.Content) == 1 {
+		if part.wrong == "" && scanYAML(part.text) == nil && yaml.Unmarshal(part.text, &document) == nil && len(document.Content) == 1 {
 			one.root = document.Content[0]
 		}
 		found = append(found, one)

@@ -31,40 +31,39 @@ type problem struct {
 type chunk struct {
 	text []byte
 	line int
+	// wrong says why Kubernetes reads no document here.
+	wrong string
 }
 
-// splitDocuments cuts a YAML stream at its document markers, so that an error in one
-// document leaves the others readable. YAML forbids the markers inside every scalar.
+// splitDocuments cuts a YAML stream at the lines that begin with "---", as Kubernetes does, so
+// that an error in one document leaves the others readable. YAML forbids such lines inside
+// every scalar that is indented.
 func splitDocuments(data []byte) []chunk {
 	var chunks []chunk
-	start, startLine, line := 0, 0, 0
+	begun := chunk{}
+	start, line := 0, 0
 	for position := 0; position < len(data); line++ {
 		end := bytes.IndexByte(data[position:], '\n')
 		next := len(data)
 		if end >= 0 {
 			next = position + end + 1
 		}
-		if text := data[position:next]; isMarker(text) {
-			chunks = append(chunks, chunk{text: data[start:position], line: startLine})
-			// What follows "---" on its line belongs to the document; "..." has nothing after it.
-			start, startLine = position+3, line
-			if text[0] == '.' {
-				start, startLine = next, line+1
+		if rest, isMarker := bytes.CutPrefix(data[position:next], []byte("---")); isMarker {
+			begun.text = data[start:position]
+			chunks = append(chunks, begun)
+			start, begun = next, chunk{line: line + 1}
+			if rest = bytes.TrimSpace(rest); len(rest) > 0 && rest[0] != '#' {
+				start, begun = position+3, chunk{line: line}
+				begun.wrong = fmt.Sprintf("line %d: words after the --- that separates documents", line+1)
 			}
 		}
 		position = next
 	}
-	return append(chunks, chunk{text: data[start:], line: startLine})
+	begun.text = data[start:]
+	return append(chunks, begun)
 }
 
-func isMarker(line []byte) bool {
-	if !bytes.HasPrefix(line, []byte("---")) && !bytes.HasPrefix(line, []byte("...")) {
-		return false
-	}
-	return len(line) == 3 || line[3] == ' ' || line[3] == '\t' || line[3] == '\n' || line[3] == '\r'
-}
-
-// isBlank says whether a chunk holds nothing but comments, blank lines and directives.
+// isBlank says whether a chunk holds nothing but comments and blank lines.
 func isBlank(text []byte) bool {
 	for len(text) > 0 {
 		line := text
@@ -74,11 +73,26 @@ func isBlank(text []byte) bool {
 			text = nil
 		}
 		line = bytes.TrimSpace(line)
-		if len(line) > 0 && line[0] != '#' && line[0] != '%' {
+		if len(line) > 0 && line[0] != '#' {
 			return false
 		}
 	}
 	return true
+}
+
+// endPattern finds the end of a document, after which Kubernetes reads nothing up to a "---".
+var endPattern = regexp.MustCompile(`(?m)^\.\.\.(?:[ \t\r]|$).*$`)
+
+// unread says that a document ends before its text does, empty if it does not.
+func unread(text []byte) string {
+	if !bytes.Contains(text, []byte("...")) {
+		return ""
+	}
+	if end := endPattern.FindIndex(text); end != nil && !isBlank(text[end[1]:]) {
+		line := 1 + bytes.Count(text[:end[0]], []byte("\n"))
+		return fmt.Sprintf("line %d: what follows ... is not read, since no --- begins a document there", line)
+	}
+	return ""
 }
 
 // decodeFile reads every document of a YAML or JSON file.
@@ -106,7 +120,15 @@ func decodeFile(file string, data []byte) (documents []document, errors, warning
 			errors = append(errors, problem{file, index, fmt.Sprintf("more than %d documents", maxObjects)})
 			break
 		}
+		if part.wrong != "" {
+			errors = append(errors, problem{file, index, part.wrong})
+			index++
+			continue
+		}
 		raw, warning, err := yamlToJSON(part.text)
+		if warning == "" {
+			warning = unread(part.text)
+		}
 		switch {
 		case err != nil:
 			errors = append(errors, problem{file, index, shorten(shiftLines(err.Error(), part.line))})

@@ -46,13 +46,33 @@ async def test_documents_of_several_files(pool: SandboxPool, tree: MakeTree) -> 
     assert result.errors == ()
 
 
-@pytest.mark.parametrize("marker", ["--- # comment", "---   ", "---\r", "--- !!map"])
+@pytest.mark.parametrize("marker", ["--- # comment", "---   ", "---\r", "---\t"])
 async def test_document_markers_with_company(
     pool: SandboxPool, tree: MakeTree, marker: str
 ) -> None:
-    """A marker with a comment, spaces, CR or a tag separates documents too."""
+    """A marker with a comment, spaces, a tab or CR separates documents too."""
     result = await parse(pool, tree({"a.yaml": f"x: 1\n{marker}\nx: 2\n"}))
     assert values(result) == [{"x": 1}, {"x": 2}]
+
+
+@pytest.mark.parametrize("marker", ["--- !!map", "--- {y: 1}", "----", "---x"])
+async def test_words_after_a_marker_are_refused(
+    pool: SandboxPool, tree: MakeTree, marker: str
+) -> None:
+    """As Kubernetes reads no document there, it is an error with its line; the others are there."""
+    result = await parse(pool, tree({"a.yaml": f"x: 1\n{marker}\nx: 2\n---\nx: 3\n"}))
+    assert values(result) == [{"x": 1}, {"x": 3}]
+    (error,) = result.errors
+    assert (error.index, error.message[:6]) == (1, "line 2")
+
+
+async def test_what_follows_an_end_marker_is_told(pool: SandboxPool, tree: MakeTree) -> None:
+    """Kubernetes reads nothing between ... and the next ---; what stands there is a warning."""
+    files = {"a.yaml": "x: 1\n...\n# note\n---\nx: 2\n...\nx: 3\n---\nx: 4\n"}
+    result = await parse(pool, tree(files))
+    assert values(result) == [{"x": 1}, {"x": 2}, {"x": 4}]
+    (warning,) = result.warnings
+    assert (warning.index, warning.message[:6]) == (1, "line 6")
 
 
 async def test_markers_inside_a_block_scalar_do_not_separate(
