@@ -91,13 +91,13 @@ async def test_lines_of_plain_manifests(sandbox: SandboxPool) -> None:
     first, second, third = (CONFIG.replace("NAME", name) for name in "abc")
     item = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "d"}}
     wrapped = f"apiVersion: v1\nkind: List\nitems: [{json.dumps(item)}]\n"
-    text = f"# licence\n---\n# nothing\n---\n{first}---\n{second}...\n{third}---\n{wrapped}"
+    text = f"# licence\n---\n# nothing\n---\n{first}---\n{second}...\n---\n{third}---\n{wrapped}"
     rendered = await _render(sandbox, _app({"path": "raw"}), _tree("lines", {"raw/all.yaml": text}))
     found = {m.key.name: m.origin.line for m in rendered.manifests}
     lines = text.splitlines()
     assert set(found) == {"a", "b", "c", "d"}
     assert {lines[line - 1] for line in found.values()} == {"apiVersion: v1"}
-    assert [line for _, line in sorted(found.items())] == [5, 10, 15, 20]
+    assert [line for _, line in sorted(found.items())] == [5, 10, 16, 21]
 
 
 async def test_no_line_where_the_file_is_a_base(sandbox: SandboxPool) -> None:
