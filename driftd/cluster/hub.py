@@ -55,7 +55,7 @@ class Tracking(msgspec.Struct, frozen=True):
     method: str = TRACKING_METHODS[0]
     instance_label: str = DEFAULT_INSTANCE_LABEL
     settings: dict[str, str] = {}
-    """The `resource.*` keys as they are written: YAML of users."""
+    """The `resource.*` and `kustomize.*` keys as they are written by users."""
 
 
 class Hub(msgspec.Struct, frozen=True):
@@ -217,7 +217,8 @@ async def _tracking(
     if method not in TRACKING_METHODS:
         text = f"argocd-cm: unknown application.resourceTrackingMethod {method!r}"
         return Tracking(instance_label=label), (Condition("HubReadError", text),)
-    settings = {key: text for key, text in data.items() if key.startswith("resource.")}
+    prefixes = ("resource.", "kustomize.")
+    settings = {key: text for key, text in data.items() if key.startswith(prefixes)}
     return Tracking(method, label, settings), ()
 
 

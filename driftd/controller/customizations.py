@@ -18,6 +18,7 @@ from driftd.policy.customizations import (
     NamedIgnore,
     ResourceFilter,
 )
+from driftd.render.build_options import KEY as BUILD_OPTIONS
 from driftd.sandbox.pool import SandboxPool
 
 PREFIX = "resource."
@@ -70,6 +71,11 @@ async def read_customizations(config: Mapping[str, str], sandbox: SandboxPool) -
         known_types=tuple(_known_types(types, conditions)),
         exclusions=_filters(values, "resource.exclusions", conditions),
         inclusions=_filters(values, "resource.inclusions", conditions),
+        build_options={
+            key.removeprefix(BUILD_OPTIONS).removeprefix("."): text
+            for key, text in config.items()
+            if key == BUILD_OPTIONS or key.startswith(f"{BUILD_OPTIONS}.")
+        },
         active=True,
         conditions=tuple(conditions),
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+import msgspec
+
 from driftd.cluster.access import IN_CLUSTER_NAME
 from driftd.cluster.destinations import (
     IN_CLUSTER_SERVER,
@@ -82,7 +84,10 @@ async def declare(workspace: Workspace, options: CheckOptions, progress: Progres
             workspace.hub.tracking.settings, workspace.sandbox
         )
         conditions += customizations.conditions
-        applications = workspace.hub.applications
+        applications = tuple(
+            msgspec.structs.replace(app, build_options=customizations.build_options)
+            for app in workspace.hub.applications
+        )
         projects = {project.name: project for project in workspace.hub.projects}
         projects.setdefault("default", PERMISSIVE)
         conditions += workspace.hub.conditions

@@ -204,6 +204,8 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
     tracking: str = "annotation"
     """Argo CD's tracking method: `annotation`, `annotation+label` or `label`."""
     raw: dict[str, Any] = {}
+    build_options: dict[str, str] = {}
+    """`kustomize.buildOptions` of Argo CD, by the version that they are for; mostly under ``."""
     flux: FluxSpec | None = None
     """Set for the Kustomizations and HelmReleases of Flux; None for Argo CD's Applications."""
 

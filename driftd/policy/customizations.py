@@ -65,6 +65,8 @@ class Customizations(msgspec.Struct, frozen=True, kw_only=True):
     inclusions: tuple[ResourceFilter, ...] = ()
     active: bool = False
     """Whether a hub was read; without one Argo CD's own exclusions are not assumed."""
+    build_options: dict[str, str] = {}
+    """`kustomize.buildOptions`, by the version that they are for; under `` for all others."""
     conditions: tuple[Condition, ...] = ()
 
     def excludes(self, group: str, kind: str, server: str) -> bool:

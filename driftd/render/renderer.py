@@ -16,6 +16,7 @@ from driftd.model.condition import Condition, Severity
 from driftd.model.resource import Manifest, ResourceKey
 from driftd.model.tree import ResolvedSource, Tree
 from driftd.render import secrets
+from driftd.render.build_options import build_options
 from driftd.render.flux import hook_annotations, left_alone
 from driftd.render.hooks import HOOKS
 from driftd.render.lines import document_lines
@@ -161,6 +162,9 @@ class _Renderer:
             repo_url=source.repo_url,
             kube_version=self._kube_version,
             api_versions=self._api_versions,
+            build_options=msgspec.to_builtins(
+                build_options(self._app.build_options, source.source.kustomize)
+            ),
             flux=self._app.flux.render if self._app.flux else None,
         )
         errors = [self._scrubbed(source, text) for text in result.errors]

@@ -241,7 +241,7 @@ class SandboxPool:
         kube_version: str = "",
         api_versions: Sequence[str] = (),
         refs: Mapping[str, Tree] | None = None,
-        reorder: str = "none",
+        build_options: Mapping[str, Any] | None = None,
         flux: Mapping[str, Any] | None = None,
         timeout: float | None = None,  # noqa: ASYNC109
     ) -> RenderResult:
@@ -261,7 +261,7 @@ class SandboxPool:
             "repoURL": repo_url,
             "kubeVersion": kube_version,
             "apiVersions": list(api_versions),
-            "buildOptions": {"reorder": reorder},
+            "buildOptions": build_options or {},
             "flux": flux,
         }
 

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import orjson
 import pytest
 import pytest_asyncio
@@ -114,6 +115,8 @@ async def _render(
     case: Case, trees: Mapping[tuple[str, str], Tree], sandbox: SandboxPool
 ) -> Rendered:
     app = application(case.application, "case.yaml")
+    if options := case.spec.get("buildOptions"):
+        app = msgspec.structs.replace(app, build_options={"": options})
     sources = [
         ResolvedSource(
             source=source,

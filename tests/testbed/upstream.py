@@ -67,7 +67,11 @@ class Case:
         return {
             "apiVersion": "argoproj.io/v1alpha1",
             "kind": "Application",
-            "metadata": {"name": self.spec.get("name", "shop"), "namespace": "argocd"},
+            "metadata": {
+                "name": self.spec.get("name", "shop"),
+                "namespace": "argocd",
+                "annotations": self.spec.get("annotations", {}),
+            },
             "spec": {
                 "project": "team",
                 "destination": {

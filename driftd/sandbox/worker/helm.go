@@ -39,7 +39,7 @@ func (s *server) renderHelm(p *renderParams, t *tree) (*rendering, error) {
 	if source == nil {
 		source = &helmSource{}
 	}
-	if version := source.Version; version != "" && version != "v3" {
+	if version := source.Version; version != "" && version != "v3" && version != "v4" {
 		return nil, fail(codeInvalidSource, "", "source.helm.version %s: Argo CD has no such Helm; leave it out", version)
 	}
 	loaded, err := loadChart(t, dir, 0)

@@ -31,15 +31,31 @@ func renderKustomize(p *renderParams, t *tree) (*rendering, error) {
 			return nil, err
 		}
 	}
+	options, err := p.BuildOptions.forKustomize()
+	if err != nil {
+		return nil, err
+	}
+	return result, buildKustomization(files, dir, name, options, result)
+}
+
+func (b *buildOptions) forKustomize() (*krusty.Options, error) {
 	options := krusty.MakeDefaultOptions()
-	switch p.BuildOptions.Reorder {
+	options.AddManagedbyLabel = b.ManagedByLabel
+	switch b.Reorder {
 	case "", "none":
 	case "legacy":
 		options.Reorder = krusty.ReorderOptionLegacy
 	default:
-		return nil, fail(codeUnsupported, "", "build option reorder=%q is neither none nor legacy", p.BuildOptions.Reorder)
+		return nil, fail(codeUnsupported, "", "build option reorder=%q is neither none nor legacy", b.Reorder)
 	}
-	return result, buildKustomization(files, dir, name, options, result)
+	switch b.LoadRestrictor {
+	case "", "rootOnly":
+	case "none":
+		options.LoadRestrictions = types.LoadRestrictionsNone
+	default:
+		return nil, fail(codeUnsupported, "", "build option loadRestrictor=%q is neither rootOnly nor none", b.LoadRestrictor)
+	}
+	return options, nil
 }
 
 // kustomizeVersion is the version of the Kustomize that is linked into this program.

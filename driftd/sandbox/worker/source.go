@@ -41,6 +41,9 @@ type refTree struct {
 type buildOptions struct {
 	// Reorder is "none" or "legacy".
 	Reorder string `json:"reorder"`
+	// LoadRestrictor is "rootOnly" or "none"; also without, nothing outside of the tree is there.
+	LoadRestrictor string `json:"loadRestrictor"`
+	ManagedByLabel bool   `json:"managedByLabel"`
 }
 
 type applicationSource struct {
@@ -156,7 +159,13 @@ func (p *renderParams) loadSource(t *tree) error {
 	declared := p.Source
 	names := []string{".argocd-source.yaml"}
 	if p.Application.Name != "" {
-		names = append(names, ".argocd-source-"+p.Application.Name+".yaml")
+		own := ".argocd-source-" + p.Application.Name + ".yaml"
+		// The name of an application outside of Argo CD's namespace has its namespace in front.
+		qualified := ".argocd-source-" + p.Application.Namespace + "_" + p.Application.Name + ".yaml"
+		if _, err := t.read(path.Join(strings.Trim(declared.Path, "/"), qualified)); err == nil {
+			own = qualified
+		}
+		names = append(names, own)
 	}
 	raw := p.RawSource
 	for _, name := range names {

@@ -189,6 +189,8 @@ async def test_tracking_settings(server, reader, replies) -> None:
     data = {
         "application.resourceTrackingMethod": "annotation+label",
         "application.instanceLabelKey": "example.com/app",
+        "kustomize.buildOptions": "--enable-helm",
+        "url": "https://argocd.example.com",
     }
     config = {"kind": "ConfigMap", "metadata": {"name": "argocd-cm"}, "data": data}
     server.on(CONFIG, replies.answer(config))
@@ -197,6 +199,7 @@ async def test_tracking_settings(server, reader, replies) -> None:
         "annotation+label",
         "example.com/app",
     )
+    assert hub.tracking.settings == {"kustomize.buildOptions": "--enable-helm"}
     data["application.resourceTrackingMethod"] = "magic"
     server.on(CONFIG, replies.answer(config))
     hub = await read_hub(reader, "h")

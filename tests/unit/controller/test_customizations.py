@@ -67,6 +67,19 @@ async def test_known_type_fields_in_both_forms() -> None:
     assert "knownTypeFields.g.example_Bad" in told.message
 
 
+async def test_build_options_by_version() -> None:
+    """Options of `kustomize build` are kept as written, by the version that they are for."""
+    config = {
+        "kustomize.buildOptions": "--enable-helm",
+        "kustomize.buildOptions.v4.5.7": "--reorder none",
+        "kustomize.path.v4.5.7": "/somewhere",
+    }
+    async with SandboxPool(size=1) as sandbox:
+        found = await read_customizations(config, sandbox)
+    assert found.build_options == {"": "--enable-helm", "v4.5.7": "--reorder none"}
+    assert found.conditions == ()
+
+
 async def test_no_settings_need_no_worker() -> None:
     """Without keys nothing is asked of the sandbox."""
     async with SandboxPool(size=1) as sandbox:

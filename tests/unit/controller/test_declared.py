@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from driftd.cluster.hub import Hub
+from driftd.cluster.hub import Hub, Tracking
 from driftd.controller.declared import declare
 from driftd.controller.options import CheckOptions
 from driftd.errors import ConfigError, SourceError
@@ -124,6 +124,15 @@ async def test_a_hub_takes_the_place_of_the_repository(world: World) -> None:
     declared = await declare(workspace, CheckOptions(), world.progress)
     assert [one.application.name for one in declared.entries] == ["live"]
     assert declared.entries[0].project is PERMISSIVE
+
+
+async def test_a_hub_says_how_kustomize_builds(world: World) -> None:
+    """`kustomize.buildOptions` of argocd-cm count for every Application of the hub."""
+    tracking = Tracking(settings={"kustomize.buildOptions": "--enable-helm"})
+    hub = Hub("one", applications=(application(name="live"),), tracking=tracking)
+    workspace = replace(world.workspace, hub=hub)
+    declared = await declare(workspace, CheckOptions(), world.progress)
+    assert declared.entries[0].application.build_options == {"": "--enable-helm"}
 
 
 async def test_two_repositories_declare_one_name(world: World, tmp_path: Path) -> None:

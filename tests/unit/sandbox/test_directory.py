@@ -277,6 +277,11 @@ async def test_overrides_in_the_repository(render: Any) -> None:
     }
     result = await render(files, {"path": "app"})
     assert [o["metadata"]["name"] for o in objects(result)] == ["a", "c", "d", "e"]
+    # In a namespace that is not Argo CD's own, the file is called after both.
+    files["app/.argocd-source-argocd_shop.yaml"] = "directory: {exclude: 'c*'}\n"
+    names = [o["metadata"]["name"] for o in objects(await render(files, {"path": "app"}))]
+    assert "b" in names
+    assert "c" not in names
 
 
 async def test_duplicate_keys_are_warnings(render: Any) -> None:

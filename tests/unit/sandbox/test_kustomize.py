@@ -288,11 +288,11 @@ async def test_reorder_is_a_closed_choice(render: Any) -> None:
         "apiVersion: v1\nkind: Namespace\nmetadata: {name: b}\n",
     }
     kept = objects(await render(files, {}))
-    sorted_ = objects(await render(files, {}, reorder="legacy"))
+    sorted_ = objects(await render(files, {}, build_options={"reorder": "legacy"}))
     assert [o["kind"] for o in kept] == ["Service", "Namespace"]
     assert [o["kind"] for o in sorted_] == ["Namespace", "Service"]
     with pytest.raises(RenderError, match="reorder"):
-        await render(files, {}, reorder="--enable-exec")
+        await render(files, {}, build_options={"reorder": "--enable-exec"})
 
 
 async def test_a_schema_stays_with_its_application(render: Any) -> None:
@@ -315,3 +315,16 @@ async def test_a_schema_stays_with_its_application(render: Any) -> None:
     for tree, expected in ((files, merged), (custom, {"name": "web", "args": ["a"]})) * 2:
         (deployment,) = objects(await render(tree, {"path": "prod"}))
         assert deployment["spec"]["template"]["spec"]["containers"] == [expected]
+
+
+async def test_load_restrictor_none_stays_inside_of_the_tree(render: Any) -> None:
+    """Without the restriction files of the whole repository are read, and none outside of it."""
+    files = BASE | {"prod/kustomization.yaml": "resources: [../base/deployment.yaml]\n"}
+    options = {"loadRestrictor": "none"}
+    (deployment,) = objects(await render(files, {"path": "prod"}, build_options=options))
+    assert deployment["metadata"]["name"] == "web"
+    outside = BASE | {"prod/kustomization.yaml": "resources: [../../../etc/passwd]\n"}
+    with pytest.raises(RenderError):
+        await render(outside, {"path": "prod"}, build_options=options)
+    with pytest.raises(RenderError, match="loadRestrictor"):
+        await render(files, {"path": "prod"}, build_options={"loadRestrictor": "some"})
