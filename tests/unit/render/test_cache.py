@@ -104,7 +104,9 @@ INPUTS: dict[str, dict[str, Any]] = {
     "version of Kubernetes": {"kube_version": "1.30.0"},
     "served APIs": {"api_versions": ("monitoring.coreos.com/v1",)},
     "reference": {"refs": {"config": make_tree({"a": "b"})}},
-    "order": {"reorder": "legacy"},
+    "order": {"build_options": {"reorder": "legacy"}},
+    "restriction": {"build_options": {"loadRestrictor": "none"}},
+    "label": {"build_options": {"managedByLabel": True}},
 }
 
 
@@ -143,7 +145,7 @@ async def test_the_worker_counts(
         "repoURL": "",
         "kubeVersion": "",
         "apiVersions": [],
-        "buildOptions": {"reorder": "none"},
+        "buildOptions": {},
         "flux": None,
     }
     await other.render(RenderQuestion(tree, {}, REVISION, params), make)
