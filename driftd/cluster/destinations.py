@@ -43,6 +43,13 @@ class ClusterMapping(msgspec.Struct, frozen=True):
     """How it was mapped, for people: every mapping made is printed."""
 
 
+def is_own_cluster(destination: Destination) -> bool:
+    """Whether a destination is the cluster that Argo CD runs in, which any context may be."""
+    if destination.server:
+        return normalise_server(destination.server) == IN_CLUSTER_SERVER
+    return destination.name == IN_CLUSTER_NAME
+
+
 def normalise_server(server: str) -> str:
     """A server address in one spelling: case of scheme and host, default port, last slash."""
     parts = urlsplit(server.strip())
@@ -68,6 +75,7 @@ def resolve(
     current_context: str = "",
     in_cluster: bool = False,
     hub_context: str = "",
+    unfit: bool = False,
 ) -> ClusterMapping:
     """Map a destination to a cluster, in this order.
 
@@ -77,12 +85,15 @@ def resolve(
     `in-cluster`) is `own_context` (`--context`), else the own cluster inside a Pod, else
     the hub, else the only context.
 
+    `unfit` says that no context is known for any other destination either: then the remedy
+    doubts the kubeconfig first.
+
     Raises ConfigError (reason `UnknownCluster` or `InvalidDestination`) with the remedy.
     """
     by_name = {context.name: context for context in contexts}
     wanted = _wanted(destination)
     server = normalise_server(destination.server) if destination.server else ""
-    own = server == IN_CLUSTER_SERVER or (not server and destination.name == IN_CLUSTER_NAME)
+    own = is_own_cluster(destination)
 
     override = _override(wanted, server, own, overrides)
     if override is not None:
@@ -102,7 +113,7 @@ def resolve(
     else:
         mapping = _by_context_name(destination.name, by_name)
     if mapping is None:
-        raise _unknown(wanted, by_name)
+        raise _unknown(wanted, by_name, unfit=unfit)
     return mapping
 
 
@@ -206,11 +217,20 @@ def _target(context: KubeContext) -> ClusterTarget:
     return ClusterTarget(TargetKind.CONTEXT, context.name, context.server)
 
 
-def _unknown(wanted: str, by_name: Mapping[str, KubeContext]) -> ConfigError:
+def _unknown(wanted: str, by_name: Mapping[str, KubeContext], *, unfit: bool) -> ConfigError:
+    hint = _by_cluster_flag(wanted, by_name)
+    if unfit and by_name:
+        hint = f"{other_kubeconfig_flags(wanted)}; {_available(by_name, wanted)}"
     return ConfigError(
-        f"no cluster is known for destination {wanted}",
-        reason="UnknownCluster",
-        hint=_by_cluster_flag(wanted, by_name),
+        f"no cluster is known for destination {wanted}", reason="UnknownCluster", hint=hint
+    )
+
+
+def other_kubeconfig_flags(wanted: str) -> str:
+    """The remedy where a kubeconfig does not look like the one for a repository."""
+    return (
+        "choose another kubeconfig with --kubeconfig FILE, or, if it is the right one, name the "
+        f"context with --cluster {wanted}=CONTEXT"
     )
 
 

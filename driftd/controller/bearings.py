@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from driftd.cluster.destinations import other_kubeconfig_flags
 from driftd.controller.workspace import Workspace
 from driftd.errors import SourceError
 from driftd.model.application import Application
@@ -92,9 +93,7 @@ def other_kubeconfig(applications: Iterable[Application], contexts: Sequence[str
     )
     return (
         f"this kubeconfig does not look like the one for this repository: {which} "
-        f"{wanted[0]}{rest}; "
-        "choose another kubeconfig with --kubeconfig FILE, or, if it is the right one, name the "
-        f"context with --cluster {wanted[0]}=CONTEXT"
+        f"{wanted[0]}{rest}; {other_kubeconfig_flags(wanted[0])}"
     )
 
 

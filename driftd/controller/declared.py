@@ -10,8 +10,10 @@ import msgspec
 from driftd.cluster.access import IN_CLUSTER_NAME
 from driftd.cluster.destinations import (
     IN_CLUSTER_SERVER,
+    ClusterMapping,
     ClusterTarget,
     TargetKind,
+    is_own_cluster,
     normalise_server,
     resolve,
 )
@@ -105,7 +107,10 @@ async def declare(workspace: Workspace, options: CheckOptions, progress: Progres
     # Of several names, too, one that nothing has is a slip: what is left out must not pass as seen.
     if unmatched or (not chosen and options.namespace):
         raise _none_chosen(options, unmatched, applications, conditions)
-    entries = tuple(_entry(app, projects, workspace, options, progress) for app in chosen)
+    unfit = not any(_may_fit(app, workspace, options) for app in applications)
+    entries = tuple(
+        _entry(app, projects, workspace, options, progress, unfit=unfit) for app in chosen
+    )
     return Declared(
         entries=entries,
         conditions=tuple(conditions),
@@ -148,31 +153,23 @@ def _entry(
     workspace: Workspace,
     options: CheckOptions,
     progress: Progress,
+    *,
+    unfit: bool,
 ) -> Entry:
     flux = application.flux
     project = PERMISSIVE if flux else projects.get(application.spec.project or "default")
     destination = application.spec.destination
     conditions: list[Condition] = [*flux.conditions] if flux else []
     target: ClusterTarget | None = None
-    found = {destination.name: flux.context} if flux and flux.context else {}
     try:
-        mapping = resolve(
-            destination,
-            overrides={**found, **options.cluster_map},
-            own_context=options.context or "",
-            hub_clusters=workspace.hub.clusters if workspace.hub else (),
-            contexts=workspace.contexts,
-            current_context=workspace.current_context,
-            in_cluster=workspace.in_cluster,
-            hub_context=options.hub or "",
-        )
+        mapping = _mapping(application, workspace, options, unfit=unfit)
         target = mapping.target
         if target.kind is TargetKind.HUB_CLUSTER:
             # Projects may permit by either; the hub knows both.
             destination = Destination(
                 server=target.server, name=target.name, namespace=destination.namespace
             )
-        if not found:  # of these the note has been told, once for all
+        if not (flux and flux.context):  # of these the note has been told, once for all
             progress(f"note: destination {mapping.note}")
     except ConfigError as error:
         # What is wrong with the destination as such, the check of the spec says too.
@@ -195,6 +192,37 @@ def _entry(
     )
 
 
+def _mapping(
+    application: Application, workspace: Workspace, options: CheckOptions, *, unfit: bool = False
+) -> ClusterMapping:
+    """The cluster of an application. Raises ConfigError as `resolve` does."""
+    flux = application.flux
+    destination = application.spec.destination
+    found = {destination.name: flux.context} if flux and flux.context else {}
+    return resolve(
+        destination,
+        overrides={**found, **options.cluster_map},
+        own_context=options.context or "",
+        hub_clusters=workspace.hub.clusters if workspace.hub else (),
+        contexts=workspace.contexts,
+        current_context=workspace.current_context,
+        in_cluster=workspace.in_cluster,
+        hub_context=options.hub or "",
+        unfit=unfit,
+    )
+
+
+def _may_fit(application: Application, workspace: Workspace, options: CheckOptions) -> bool:
+    """Whether a cluster is known for an application, or any context may be its cluster."""
+    if is_own_cluster(application.spec.destination):
+        return True
+    try:
+        _mapping(application, workspace, options)
+    except ConfigError:
+        return False
+    return True
+
+
 def _none_chosen(
     options: CheckOptions,
     unmatched: tuple[str, ...],
@@ -211,9 +239,13 @@ def _none_chosen(
 
 
 def unfit_contexts(workspace: Workspace, declared: Declared) -> tuple[str, ...]:
-    """The contexts of the kubeconfig where none is known to be the cluster of any application."""
-    if any(entry.target is not None for entry in declared.entries):
-        return ()
+    """The contexts of the kubeconfig where none is known to be the cluster of any application.
+
+    Argo CD's own cluster may be any of them: which one has to be said, and the file is not doubted.
+    """
+    for entry in declared.entries:
+        if entry.target is not None or is_own_cluster(entry.application.spec.destination):
+            return ()
     return tuple(context.name for context in workspace.contexts)
 
 

@@ -150,6 +150,26 @@ def test_unknown_cluster(destination: dict[str, str]) -> None:
     assert "nowhere=CONTEXT" in caught.value.hint
 
 
+@pytest.mark.parametrize("destination", [{"server": "https://nowhere"}, {"name": "nowhere"}])
+def test_unknown_cluster_of_an_unfit_kubeconfig(destination: dict[str, str]) -> None:
+    """Where no destination has a context, another kubeconfig is named before the flag."""
+    with pytest.raises(ConfigError, match="no cluster is known") as caught:
+        mapped(**destination, unfit=True)
+    hint = caught.value.hint
+    assert hint.startswith("choose another kubeconfig with --kubeconfig FILE, or, if it is the ")
+    assert "nowhere=CONTEXT; available contexts: prod, stage" in hint
+    with pytest.raises(ConfigError) as caught:
+        mapped(**destination, unfit=True, contexts=())
+    assert "choose another" not in caught.value.hint
+
+
+def test_the_own_cluster_may_be_any_context() -> None:
+    """Argo CD's own cluster does not make a kubeconfig doubtful: which one it is has to be said."""
+    with pytest.raises(ConfigError) as caught:
+        mapped(server=OWN, unfit=True)
+    assert caught.value.hint.startswith(f"say which one with --cluster {OWN}=CONTEXT")
+
+
 def test_without_any_context() -> None:
     """An empty kubeconfig is said to be one."""
     with pytest.raises(ConfigError) as caught:

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from driftd.cluster.hub import Hub, Tracking
-from driftd.controller.declared import declare
+from driftd.cluster.kubeconfig import KubeContext
+from driftd.controller.bearings import other_kubeconfig
+from driftd.controller.declared import declare, unfit_contexts
 from driftd.controller.options import CheckOptions
 from driftd.errors import ConfigError, SourceError
 from driftd.model.project import PERMISSIVE
@@ -75,6 +77,45 @@ async def test_an_unknown_cluster_blocks_its_application(world: World) -> None:
     (condition,) = shop.conditions
     assert condition.type == "ClusterConfigurationError"
     assert "no cluster is known for destination nowhere" in condition.message
+
+
+async def test_where_no_context_fits_the_kubeconfig_is_doubted_first(world: World) -> None:
+    """The words of each application are those of the whole: another file, then the flag."""
+    for name in ("shop", "kept"):
+        world.declare(name, "nowhere")
+    world.repo.commit()
+    declared = await declare(world.workspace, CheckOptions(applications=("shop",)), world.progress)
+    (condition,) = declared.entries[0].conditions
+    flags = (
+        "choose another kubeconfig with --kubeconfig FILE, or, if it is the right one, name the "
+        "context with --cluster nowhere=CONTEXT"
+    )
+    assert f"no cluster is known for destination nowhere; {flags}; " in condition.message
+    contexts = unfit_contexts(world.workspace, declared)
+    assert other_kubeconfig([declared.entries[0].application], contexts).endswith(flags)
+
+
+async def test_one_fitting_application_keeps_the_kubeconfig(world: World) -> None:
+    """Where a context fits an application, be it not chosen, the flag alone is the remedy."""
+    world.declare("shop", "nowhere")
+    world.repo.commit()
+    declared = await declare(world.workspace, CheckOptions(applications=("shop",)), world.progress)
+    (condition,) = declared.entries[0].conditions
+    assert "say which one with --cluster nowhere=CONTEXT" in condition.message
+
+
+async def test_the_own_cluster_is_no_reason_to_doubt_the_kubeconfig(world: World) -> None:
+    """Of several contexts any may be Argo CD's own cluster: which one, not which file, is asked."""
+    for name in ("shop", "kept"):
+        world.declare(name, destination={"server": "https://kubernetes.default.svc"})
+    world.repo.commit()
+    contexts = tuple(KubeContext(name, name, f"https://{name}") for name in ("a", "b"))
+    workspace = replace(world.workspace, contexts=contexts)
+    declared = await declare(workspace, CheckOptions(), world.progress)
+    assert {entry.target for entry in declared.entries} == {None}
+    assert unfit_contexts(workspace, declared) == ()
+    for entry in declared.entries:
+        assert "say which one with --cluster" in entry.conditions[0].message
 
 
 async def test_a_kubeconfig_problem_is_part_of_the_reason(world: World) -> None:
