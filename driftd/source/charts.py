@@ -142,9 +142,11 @@ class Charts:
         place = posixpath.join(needs.folder, "charts")
         for one in needs.needs:
             packed = await self._dependency(one, needs.folder, project, passes=passes)
-            file = f"{one.name}-{packed.revision}.tgz"
+            content = hashlib.sha256(packed.data).hexdigest()
+            version = packed.revision if _EXACT.match(packed.revision) else content[:12]
+            file = f"{one.name}-{version}.tgz"
             added[posixpath.join(place, file)] = packed.data
-            digest.update(hashlib.sha256(packed.data).digest())
+            digest.update(content.encode())
         return msgspec.structs.replace(
             tree,
             id=f"{tree.id}+charts:{digest.hexdigest()[:32]}",
@@ -156,7 +158,11 @@ class Charts:
         what = f"{file}: dependency {printable(one.name)} {printable(one.version)}"
         url = self._dependency_url(one, what, project)
         if not _CHART_NAME.match(one.name) or "/" in one.name:
-            raise SourceError(f"{what}: it is no name of a chart", reason="DependencyMissing")
+            raise SourceError(
+                f"{what}: that is no name of a chart",
+                hint="correct it",
+                reason="DependencyMissing",
+            )
         try:
             return await self._fetch(url, one.name, one.version, project, passes=passes)
         except SourceError as error:
