@@ -36,14 +36,12 @@ from driftd.model.repository import AccessTable
 from driftd.render.cache import LIMIT, RenderCache, user_folder
 from driftd.sandbox.binary import worker_identity
 from driftd.sandbox.pool import SandboxPool
-from driftd.settings.access import access_table, load_access
-from driftd.source.charts import Charts
+from driftd.settings.access import DaemonAccess, load_access
 from driftd.source.egress import Egress
+from driftd.source.fetching import Fetching, open_fetching
 from driftd.source.git import NO_REPOSITORY
-from driftd.source.mirror import GitCredential, GitMirror
 from driftd.source.remote_bases import RemoteBase, RemoteBases
-from driftd.source.repositories import Home, Repositories, Repository
-from driftd.source.url import identity
+from driftd.source.repositories import Home, Repositories
 
 if TYPE_CHECKING:
     from datetime import date
@@ -59,7 +57,7 @@ if TYPE_CHECKING:
     from driftd.model.preview import PreviewReport
     from driftd.notify.notifier import Notifier
     from driftd.policy.baseline import Baseline, LeftOut
-    from driftd.settings.types import Credentials, RemoteBaseFile, RepositorySignatures, Settings
+    from driftd.settings.types import RemoteBaseFile, RepositorySignatures, Settings
     from driftd.telemetry.metrics import Metrics
 
 
@@ -76,8 +74,10 @@ async def open_workspace(options: CheckOptions, progress: Progress) -> AsyncIter
         kubeconfig, problem = _with_flags(options)
         registry = await stack.enter_async_context(_registry(options))
         hub = await _hub(options, kubeconfig, registry, progress)
-        charts = await _charts(stack, sandbox, _access(options, hub))
-        repositories = await _repositories(options, hub, charts)
+        fetching = await stack.enter_async_context(
+            open_fetching(sandbox, SystemClock(), _access(options, hub))
+        )
+        repositories = await _repositories(options, hub, fetching)
         repositories.bases = _bases(stack, _own_bases(options))
         opened = _workspace(options, repositories, sandbox, registry, kubeconfig, problem, hub)
         yield replace(opened, severities=severities, open_oracle=_oracle(options, registry))
@@ -146,8 +146,10 @@ async def doctor(options: CheckOptions, *, progress: Progress, clock: Clock) -> 
         work.kubeconfig(kubeconfig, problem, in_cluster=in_cluster_access() is not None)
         hub = await work.attempt_async("hub", _hub(options, kubeconfig, registry, progress))
         work.hub(hub)
-        charts = await _charts(stack, sandbox, _access(options, hub))
-        repositories = await work.attempt_async("repository", _repositories(options, hub, charts))
+        fetching = await stack.enter_async_context(
+            open_fetching(sandbox, SystemClock(), _access(options, hub))
+        )
+        repositories = await work.attempt_async("repository", _repositories(options, hub, fetching))
         if repositories is not None:
             repositories.bases = _bases(stack, _own_bases(options))
             workspace = _workspace(
@@ -238,7 +240,9 @@ async def _run(settings: Settings, *, once: bool) -> SweepSummary | None:
         dispatcher = Dispatcher(store, notifiers, settings.notifications, clock, metrics)
         await stack.enter_async_context(Server(settings.server.listen, metrics, readiness))
         options = _look_options(settings)
-        workspace, clusters = await stack.enter_async_context(_daemon_workspace(settings, options))
+        workspace, clusters, access = await stack.enter_async_context(
+            _daemon_workspace(settings, options)
+        )
         reconciler = Reconciler(
             workspace=workspace,
             options=options,
@@ -248,7 +252,7 @@ async def _run(settings: Settings, *, once: bool) -> SweepSummary | None:
             open_writer=lambda target: KubeWriter(clusters.open(target).transport),
             metrics=metrics,
             clock=clock,
-            read_hub=_hub_reader(options, clusters) if options.hub else None,
+            read_hub=_hub_reader(options, clusters, access) if options.hub else None,
         )
         daemon = Daemon(
             reconciler,
@@ -281,7 +285,7 @@ def _watch(
 @asynccontextmanager
 async def _daemon_workspace(
     settings: Settings, options: CheckOptions
-) -> AsyncIterator[tuple[Workspace, ClusterRegistry]]:
+) -> AsyncIterator[tuple[Workspace, ClusterRegistry, DaemonAccess]]:
     """What the daemon looks with; opened once, used by every look."""
     async with AsyncExitStack() as stack:
         own = tempfile.TemporaryDirectory(prefix="driftd-renders-")
@@ -298,13 +302,16 @@ async def _daemon_workspace(
         kubeconfig, problem = _kubeconfig(options)
         registry = await stack.enter_async_context(_registry(options))
         hub = await _hub(options, kubeconfig, registry, lambda _text: None)
-        mirrors = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="driftd-mirrors-")))
-        charts = await _charts(stack, sandbox, _daemon_access(settings, hub))
-        repositories = await _daemon_repositories(settings, mirrors, charts)
+        access = DaemonAccess(settings, hub.access if hub is not None else None)
+        fetching = await stack.enter_async_context(
+            open_fetching(sandbox, SystemClock(), access.table())
+        )
+        access.use = fetching.use
+        repositories = await _daemon_repositories(settings, fetching, access)
         repositories.bases = _bases(stack, settings.remote_bases)
         opened = _workspace(options, repositories, sandbox, registry, kubeconfig, problem, hub)
         asked = _oracle(options, registry)
-        yield replace(opened, open_oracle=asked, oracles=OracleMemory()), registry
+        yield replace(opened, open_oracle=asked, oracles=OracleMemory()), registry, access
 
 
 def _user_renderings() -> RenderCache | None:
@@ -438,7 +445,7 @@ async def _hub(
     return hub
 
 
-def _hub_reader(options: CheckOptions, registry: ClusterRegistry) -> ReadHub:
+def _hub_reader(options: CheckOptions, registry: ClusterRegistry, access: DaemonAccess) -> ReadHub:
     """Reads the hub of the options each time it is called."""
 
     async def read() -> Hub:
@@ -446,16 +453,11 @@ def _hub_reader(options: CheckOptions, registry: ClusterRegistry) -> ReadHub:
         hub = await _hub(options, kubeconfig, registry, lambda _text: None)
         if hub is None:
             raise ConfigError(f"there is no kubeconfig to read the hub {options.hub} through")
+        access.hub = hub.access
+        access.renew()
         return hub
 
     return read
-
-
-async def _charts(stack: AsyncExitStack, sandbox: SandboxPool, access: AccessTable) -> Charts:
-    """What fetches charts and artifacts; its connections are closed with `stack`."""
-    egress = Egress()
-    stack.push_async_callback(egress.close)
-    return Charts(sandbox, egress, access)
 
 
 def _own_bases(options: CheckOptions) -> tuple[RemoteBaseFile, ...]:
@@ -480,15 +482,17 @@ def _access(options: CheckOptions, hub: Hub | None) -> AccessTable:
     return own.joined(hub.access) if hub is not None else own
 
 
-async def _repositories(options: CheckOptions, hub: Hub | None, charts: Charts) -> Repositories:
+async def _repositories(options: CheckOptions, hub: Hub | None, fetching: Fetching) -> Repositories:
     flags = [f"{url}={path}" for url, path in options.repo_map.items()]
     checkout = str(options.repo or Path.cwd())
+    mirror = fetching.remotes.mirror if options.fetch else None
     try:
         return await Repositories.open(
             [checkout, *flags],
             worktree=options.worktree,
             head=options.revision or "HEAD",
-            charts=charts,
+            mirror=mirror,
+            charts=fetching.charts,
             beside=options.files,
         )
     except SourceError as error:
@@ -499,30 +503,30 @@ async def _repositories(options: CheckOptions, hub: Hub | None, charts: Charts) 
             text = f"{error}, so no applications of Argo CD or Flux can be read from it"
             raise SourceError(text, hint=NEXT_STEPS, reason=NO_REPOSITORY) from error
         return await Repositories.open(
-            flags, worktree=options.worktree, charts=charts, beside=options.files
+            flags,
+            worktree=options.worktree,
+            mirror=mirror,
+            charts=fetching.charts,
+            beside=options.files,
         )
 
 
-def _daemon_access(settings: Settings, hub: Hub | None) -> AccessTable:
-    own = access_table(settings.repository_access)
-    return own.joined(hub.access) if hub is not None else own
-
-
-async def _daemon_repositories(settings: Settings, mirrors: Path, charts: Charts) -> Repositories:
+async def _daemon_repositories(
+    settings: Settings, fetching: Fetching, access: DaemonAccess
+) -> Repositories:
     """The repositories of the settings: checkouts as they lie there, URLs through mirrors."""
-    credentials = {identity(one.url): one.credentials for one in settings.repositories if one.url}
-
-    def mirror(url: str) -> Repository:
-        return GitMirror(url, mirrors, credential=_credential(credentials.get(identity(url))))
-
     flags = [one.path for one in settings.repositories if one.path]
-    remote = any(one.url for one in settings.repositories)
+    remote = any(one.url for one in settings.repositories) or access.hub is not None
     homes = [
         Home(path=one.path, url=one.url, revision=one.revision, demand=_demand(one.signatures))
         for one in settings.repositories
     ]
     return await Repositories.open(
-        flags, mirror=mirror if remote else None, homes=homes, charts=charts
+        flags,
+        mirror=fetching.remotes.mirror if remote else None,
+        homes=homes,
+        charts=fetching.charts,
+        renew=access.renew,
     )
 
 
@@ -530,20 +534,6 @@ def _demand(settings: RepositorySignatures) -> SignatureDemand | None:
     if not settings.mode:
         return None
     return SignatureDemand(project="", mode=SignatureMode(settings.mode), keys=settings.keys)
-
-
-def _credential(settings: Credentials | None) -> GitCredential | None:
-    if settings is None:
-        return None
-    from driftd.settings.load import read_secret
-
-    password = read_secret(settings.password_file, "Git") if settings.password_file else ""
-    return GitCredential(
-        username=settings.username,
-        password=password,
-        ssh_key_file=settings.ssh_key_file,
-        known_hosts_file=settings.known_hosts_file,
-    )
 
 
 def _notifiers(

@@ -134,6 +134,11 @@ _REPOSITORY_FLAGS = (
         help="Commit, tag or branch to read instead of the checkout's HEAD.",
     ),
     flag(
+        "--fetch/--no-fetch",
+        default=False,
+        help="Fetch Git repositories of sources that no checkout is known for.",
+    ),
+    flag(
         "--access-file",
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
         metavar="FILE",
@@ -433,6 +438,7 @@ def look_options(flags: Mapping[str, Any], *, names: tuple[str, ...] = ()) -> di
         "repo_map": repo_map,
         "revision": flags["revision"],
         "worktree": flags["worktree"],
+        "fetch": flags["fetch"],
         "access_file": flags["access_file"],
         "keyring": flags["keyring"],
         "kubeconfig": flags["kubeconfig"],

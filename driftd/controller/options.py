@@ -31,6 +31,8 @@ class CheckOptions:
     """What `HEAD` of the first checkout means."""
     worktree: bool = False
     """Read the files as they lie on disk."""
+    fetch: bool = False
+    """Fetch Git repositories that have no checkout."""
     access_file: Path | None = None
     """A settings file whose `repositoryAccess` says how repositories are reached."""
     kubeconfig: Path | None = None

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
+from driftd.errors import ConfigError
 from driftd.model.repository import AccessTable, GitHubApp, RepositoryAccess
 from driftd.settings.load import load, read_secret
-from driftd.settings.types import RepositoryLogin
+from driftd.settings.types import RepositoryLogin, Settings
 
 
 def load_access(path: Path) -> AccessTable:
@@ -18,7 +21,10 @@ def load_access(path: Path) -> AccessTable:
 
 
 def access_table(
-    logins: tuple[RepositoryLogin, ...], folder: Path | None = None, origin: str = "settings"
+    logins: tuple[RepositoryLogin, ...],
+    folder: Path | None = None,
+    origin: str = "settings",
+    place: str = "repositoryAccess",
 ) -> AccessTable:
     """The entries with what their files hold. Raises ConfigError naming entry and file."""
 
@@ -27,7 +33,7 @@ def access_table(
 
     entries = []
     for number, one in enumerate(logins):
-        place = f"repositoryAccess[{number}]"
+        at = f"{place}[{number}]"
         app = one.github_app
         entries.append(
             RepositoryAccess(
@@ -37,21 +43,21 @@ def access_table(
                 name=one.name,
                 project=one.project,
                 username=one.username,
-                password=secret(one.password_file, f"{place}.passwordFile"),
-                bearer_token=secret(one.bearer_token_file, f"{place}.bearerTokenFile"),
-                ssh_private_key=secret(one.ssh_key_file, f"{place}.sshKeyFile"),
-                known_hosts=secret(one.known_hosts_file, f"{place}.knownHostsFile"),
-                ca=secret(one.ca_file, f"{place}.caFile"),
+                password=secret(one.password_file, f"{at}.passwordFile"),
+                bearer_token=secret(one.bearer_token_file, f"{at}.bearerTokenFile"),
+                ssh_private_key=secret(one.ssh_key_file, f"{at}.sshKeyFile"),
+                known_hosts=secret(one.known_hosts_file, f"{at}.knownHostsFile"),
+                ca=secret(one.ca_file, f"{at}.caFile"),
                 client_certificate=secret(
-                    one.client_certificate_file, f"{place}.clientCertificateFile"
+                    one.client_certificate_file, f"{at}.clientCertificateFile"
                 ),
-                client_key=secret(one.client_key_file, f"{place}.clientKeyFile"),
+                client_key=secret(one.client_key_file, f"{at}.clientKeyFile"),
                 github_app=None
                 if app is None
                 else GitHubApp(
                     app_id=app.app_id,
                     installation_id=app.installation_id,
-                    private_key=secret(app.private_key_file, f"{place}.githubApp.privateKeyFile"),
+                    private_key=secret(app.private_key_file, f"{at}.githubApp.privateKeyFile"),
                     base_url=app.base_url,
                 ),
                 insecure=one.insecure,
@@ -62,7 +68,44 @@ def access_table(
                 paths=one.paths,
                 proxy=one.proxy,
                 no_proxy=one.no_proxy,
-                origin=f"{origin}: {place}",
+                origin=f"{origin}: {at}",
             )
         )
     return AccessTable(entries=tuple(entries))
+
+
+class DaemonAccess:
+    """The table of a daemon: its settings before the hub, their files read anew at each look."""
+
+    def __init__(self, settings: Settings, hub: AccessTable | None) -> None:
+        self.hub = hub
+        """What the hub said last; None without one."""
+        self.use: Callable[[AccessTable], None] = lambda _table: None
+        """Who is told of a new table."""
+        self._settings = settings
+
+    def table(self) -> AccessTable:
+        """The table now. Raises ConfigError naming entry and file."""
+        own = access_table(self._settings.repository_access)
+        homes = access_table(
+            tuple(
+                RepositoryLogin(
+                    url=one.url,
+                    username=one.credentials.username,
+                    password_file=one.credentials.password_file,
+                    ssh_key_file=one.credentials.ssh_key_file,
+                    known_hosts_file=one.credentials.known_hosts_file,
+                )
+                for one in self._settings.repositories
+                if one.url
+            ),
+            place="repositories",
+        )
+        # An entry of one's own says more than the credentials beside a repository.
+        table = own.joined(homes)
+        return table.joined(self.hub) if self.hub is not None else table
+
+    def renew(self) -> None:
+        """Use what the files say now; while one is missing, what they said before."""
+        with suppress(ConfigError):
+            self.use(self.table())

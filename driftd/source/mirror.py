@@ -10,7 +10,7 @@ import shlex
 import shutil
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import msgspec
 
@@ -34,14 +34,26 @@ class GitCredential(msgspec.Struct, frozen=True, kw_only=True):
     username: str = ""
     password: str = ""
     """Password or token, for https."""
+    bearer_token: str = ""
+    """Instead of user name and password, for https."""
     ca_file: str = ""
     """Certificate authorities to trust instead of the system's, for https."""
+    client_certificate_file: str = ""
+    """Certificate and key that the server asks for, for https."""
+    insecure: bool = False
+    """Verify neither certificates nor host keys."""
+    proxy: str = ""
+    no_proxy: str = ""
     ssh_key_file: str = ""
     known_hosts_file: str = ""
     """Instead of the user's own `known_hosts`; host keys are never learnt on first use."""
 
     def __repr__(self) -> str:
         return f"GitCredential(username={self.username!r})"
+
+
+Login: TypeAlias = Callable[[], Awaitable[GitCredential]]
+"""Gives the credential of the moment, as tokens that end need."""
 
 
 class MirrorLimits(msgspec.Struct, frozen=True):
@@ -68,27 +80,38 @@ class GitMirror:
         url: str,
         cache: Path,
         *,
-        credential: GitCredential | None = None,
+        credential: GitCredential | Login | None = None,
         limits: MirrorLimits | None = None,
+        share: str = "",
     ) -> None:
-        """`cache` is the folder for all mirrors. Raises `SourceError` for a URL not allowed."""
+        """`cache` is the folder for all mirrors; `credential` may be asked for at each use.
+
+        Mirrors of one URL share what they fetched if `share` is equal: who may read it.
+        Raises `SourceError` for a URL not allowed.
+        """
         self._url = parse(url)
         self.name = printable(self._url.url)
         self._limits = limits or MirrorLimits()
-        digest = hashlib.sha256(self._url.url.encode()).hexdigest()[:32]
+        digest = hashlib.sha256(f"{self._url.url}\0{share}".encode()).hexdigest()[:32]
         self._path = cache / f"{digest}.git"
-        config, environment = _access(self._url, credential or GitCredential())
+        self._credential = credential or GitCredential()
+        self._reader = Git(self.name, self._path)
+        self._trees: dict[str, Tree] = {}
+        self._busy = asyncio.Lock()
+
+    async def _network(self) -> Git:
+        """Git with what it needs to log in, and with nothing of it in an argument."""
+        given = self._credential
+        credential = given if isinstance(given, GitCredential) else await given()
+        config, environment = _access(self._url, credential)
         environment["GIT_SSH_VARIANT"] = "ssh"
-        self._network = Git(
+        return Git(
             self.name,
             self._path,
             protocols="https:ssh",
             config=config,
             environment=environment,
         )
-        self._reader = Git(self.name, self._path)
-        self._trees: dict[str, Tree] = {}
-        self._busy = asyncio.Lock()
 
     async def resolve(self, revision: str) -> str:
         """The commit id of HEAD, a tag, a branch or a full commit id, at the remote.
@@ -195,7 +218,7 @@ class GitMirror:
         """Fetch one object with `depth` commits, under a ref; what is aborted is thrown away."""
         chosen = filtered or f"blob:limit={self._limits.tree.size}"
         try:
-            await self._network.run(
+            await (await self._network()).run(
                 "fetch", "--quiet", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head",
                 f"--depth={depth}", f"--filter={chosen}", "--end-of-options",
                 self._url.url, f"+{oid}:{kept}",
@@ -213,7 +236,7 @@ class GitMirror:
     async def _advertised(self, *patterns: str) -> dict[str, str]:
         """What the remote's refs point to: those of exactly these names, else all."""
         try:
-            output = await self._network.run(
+            output = await (await self._network()).run(
                 "ls-remote", "--quiet", "--end-of-options", self._url.url, *patterns,
                 timeout=self._limits.listing_timeout, limit=_ADVERTISEMENT_BYTES,
             )  # fmt: skip
@@ -255,16 +278,27 @@ def _access(url: RepositoryURL, credential: GitCredential) -> tuple[dict[str, st
     """Configuration and environment that carry a credential; nothing of it is in an argument."""
     config: dict[str, str] = {}
     environment: dict[str, str] = {}
-    if url.scheme == "https":
-        username = credential.username or url.user
-        password = credential.password or url.password
-        if username or password:
-            pair = base64.b64encode(f"{username or 'git'}:{password}".encode()).decode()
-            config[f"http.{url.origin}/.extraHeader"] = f"Authorization: Basic {pair}"
-        if credential.ca_file:
-            config["http.sslCAInfo"] = credential.ca_file
-    else:
+    if credential.no_proxy:
+        environment["no_proxy"] = environment["NO_PROXY"] = credential.no_proxy
+    if url.scheme != "https":
         environment["GIT_SSH_COMMAND"] = shlex.join(_ssh(credential, os.environ))
+        return config, environment
+    username = credential.username or url.user
+    password = credential.password or url.password
+    header = f"http.{url.origin}/.extraHeader"
+    if username or password:
+        pair = base64.b64encode(f"{username or 'git'}:{password}".encode()).decode()
+        config[header] = f"Authorization: Basic {pair}"
+    elif credential.bearer_token:
+        config[header] = f"Authorization: Bearer {credential.bearer_token}"
+    if credential.ca_file:
+        config["http.sslCAInfo"] = credential.ca_file
+    if credential.client_certificate_file:
+        config["http.sslCert"] = config["http.sslKey"] = credential.client_certificate_file
+    if credential.insecure:
+        config["http.sslVerify"] = "false"
+    if credential.proxy:
+        config["http.proxy"] = credential.proxy
     return config, environment
 
 
@@ -283,8 +317,12 @@ def _ssh(credential: GitCredential, environment: Mapping[str, str]) -> list[str]
     known_hosts = credential.known_hosts_file
     if not known_hosts and "HOME" in environment:
         known_hosts = str(Path(environment["HOME"]) / ".ssh" / "known_hosts")
-    if known_hosts:
+    if credential.insecure:
+        options |= {"StrictHostKeyChecking": "no", "UserKnownHostsFile": "/dev/null"}
+    elif known_hosts:
         options["UserKnownHostsFile"] = f'"{known_hosts}"'
+    if credential.known_hosts_file:
+        options["GlobalKnownHostsFile"] = "/dev/null"
     if credential.ssh_key_file:
         options["IdentitiesOnly"] = "yes"
         options["IdentityFile"] = f'"{credential.ssh_key_file}"'
@@ -300,7 +338,8 @@ def _explained(error: GitFailed, name: str) -> SourceError:
         "Authentication failed": "check the credential of this repository",
         "could not read Username": "the repository needs a credential",
         "Permission denied": "check the SSH key of this repository",
-        "Host key verification failed": "add the host's key to known_hosts",
+        "Host key verification failed": "compare the host's key with what its owner says and add "
+        "it to known_hosts (in a hub: argocd-ssh-known-hosts-cm)",
         "certificate": "check the certificate authority of this repository",
         "redirect": "use the URL that the server redirects to",
         "not found": "check the URL, and whether the credential may read it",

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -52,6 +53,11 @@ _INHERITED = (
     "PATH", "TMPDIR", "SSH_AUTH_SOCK", "SSL_CERT_FILE", "SSL_CERT_DIR",
     "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY",
 )  # fmt: skip
+
+
+_SSH_REASON = re.compile(
+    r"Host key verification failed|Permission denied|Could not resolve|Connection (?:refused|timed)"
+)
 
 
 class OutputLimit(SourceError):
@@ -201,6 +207,9 @@ class Git:
         lines = [line for line in words.decode("utf-8", "replace").splitlines() if line.strip()]
         said = next((x for x in lines if x.startswith(("fatal:", "error:"))), "")
         said = said or (lines[-1] if lines else f"exit code {code}")
+        if "Could not read from remote repository" in said:
+            # ssh has said before why.
+            said = next((line for line in lines if _SSH_REASON.search(line)), said)
         error = GitFailed(f"{self.name}: git {command} failed: {printable(said)}")
         if "dubious ownership" in said:
             error.hint = "the repository belongs to another user"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import msgspec
 
@@ -29,6 +29,10 @@ from driftd.source.url import identity, parse, printable
 
 _FETCHES = 4
 """Repositories that are fetched at a time."""
+
+
+OpenMirror: TypeAlias = Callable[[str, str], "Repository"]
+"""The repository of a URL, as applications of a project reach it."""
 
 
 class Repository(Protocol):
@@ -113,7 +117,7 @@ class RepositoryMap(msgspec.Struct, frozen=True, kw_only=True):
             return Binding(path, repo_url, note)
         raise SourceError(
             f"no checkout is known for the repository {printable(repo_url)}{self._remotes()}",
-            hint=f"give it with --repo {printable(repo_url)}=PATH",
+            hint=f"give it with --repo {printable(repo_url)}=PATH, or let --fetch fetch it",
             reason="UnknownRepository",
         )
 
@@ -203,21 +207,24 @@ class Repositories:
         table: RepositoryMap,
         *,
         worktree: bool = False,
-        mirror: Callable[[str], Repository] | None = None,
+        mirror: OpenMirror | None = None,
         head: str = "HEAD",
         homes: Sequence[Home] = (),
         followers: frozenset[str] | None = None,
         charts: Charts | None = None,
         beside: Sequence[Path] = (),
+        renew: Callable[[], None] | None = None,
     ) -> None:
         """Use `Repositories.open`; `mirror` makes the repository of a remote URL.
 
-        `charts` fetches what lies in Helm and OCI repositories; None: nothing does.
+        `charts` fetches what lies in Helm and OCI repositories; None: nothing does. `renew` is
+        called before each new look, as credentials may have changed.
         """
         self._beside = tuple(beside)
         self._charts = charts
         self.bases: RemoteBases | None = None
         """The remote bases of kustomizations that may be fetched; None: none may."""
+        self._renew = renew
         self._followers = followers
         self.table = table
         self._homes = tuple(homes)
@@ -226,8 +233,8 @@ class Repositories:
         self._mirror = mirror
         self._local: dict[str, GitRepository] = {c.name: c for c in checkouts}
         self._primary = checkouts[0] if checkouts else None
-        self._remote: dict[str, Repository] = {}
-        self._readings: dict[tuple[str, str], asyncio.Task[Reading]] = {}
+        self._remote: dict[tuple[str, str], Repository] = {}
+        self._readings: dict[tuple[Repository, str], asyncio.Task[Reading]] = {}
         self._notes: dict[str, None] = {}
 
     @classmethod
@@ -236,11 +243,12 @@ class Repositories:
         flags: Sequence[str] = (".",),
         *,
         worktree: bool = False,
-        mirror: Callable[[str], Repository] | None = None,
+        mirror: OpenMirror | None = None,
         head: str = "HEAD",
         homes: Sequence[Home] = (),
         charts: Charts | None = None,
         beside: Sequence[Path] = (),
+        renew: Callable[[], None] | None = None,
     ) -> Repositories:
         """From the values of `--repo`; with `mirror`, unknown URLs are fetched.
 
@@ -264,6 +272,7 @@ class Repositories:
             homes=homes,
             charts=charts,
             beside=beside,
+            renew=renew,
         )
 
     @property
@@ -309,6 +318,9 @@ class Repositories:
         """Start a new look: revisions resolve again. Trees of unchanged commits stay cached."""
         self._readings.clear()
         self._notes.clear()
+        self._remote.clear()
+        if self._renew is not None:
+            self._renew()
         if self._charts is not None:
             self._charts.forget()
 
@@ -382,8 +394,10 @@ class Repositories:
                 raise result
         return Resolution(tuple(resolved), tuple(conditions))
 
-    async def repository(self, repo_url: str, all_urls: Iterable[str]) -> Repository:
-        """The repository that a repoURL is read from. Raises `SourceError`."""
+    async def repository(
+        self, repo_url: str, all_urls: Iterable[str], project: str = ""
+    ) -> Repository:
+        """The repository that a repoURL is read from, for a project. Raises `SourceError`."""
         binding = self.table.bind(repo_url, all_urls)
         if binding.note:
             self._notes[binding.note] = None
@@ -391,10 +405,10 @@ class Repositories:
             if binding.path not in self._local:
                 self._local[binding.path] = GitRepository.open(binding.path)
             return self._local[binding.path]
-        key = identity(repo_url)
+        key = (identity(repo_url), project)
         if key not in self._remote:
             assert self._mirror is not None  # noqa: S101 - the table says remote only with it
-            self._remote[key] = self._mirror(repo_url)
+            self._remote[key] = self._mirror(repo_url, project)
         return self._remote[key]
 
     async def named(
@@ -416,7 +430,7 @@ class Repositories:
         if is_remote_chart(source):
             reading = await self._chart(source, project)
         else:
-            reading = await self._files(source, urls)
+            reading = await self._files(source, urls, project)
         tree = reading.tree
         if self._charts is not None and not (source.ref and not source.path and not source.chart):
             tree = await self._charts.complete(tree, source, project)
@@ -439,10 +453,12 @@ class Repositories:
             )
         return Reading(*await self._charts.read(source, project))
 
-    async def _files(self, source: ApplicationSource, urls: frozenset[str]) -> Reading:
+    async def _files(
+        self, source: ApplicationSource, urls: frozenset[str], project: str
+    ) -> Reading:
         if not source.repo_url:
             raise SourceError("the source has no repoURL", hint="set spec.source.repoURL")
-        repository = await self.repository(source.repo_url, urls)
+        repository = await self.repository(source.repo_url, urls, project)
         wanted = source.target_revision or "HEAD"
         reading = await self._read(repository, wanted)
         if repository is self._primary and not self.follows(repository, wanted):
@@ -477,7 +493,8 @@ class Repositories:
         """One revision of one repository; concurrent callers share the work."""
         if self.follows(repository, revision):
             revision = self._head
-        key = (repository.name, revision)
+        # Projects that log in differently have different repositories of one name.
+        key = (repository, revision)
         if key not in self._readings:
             self._readings[key] = asyncio.create_task(self._read_now(repository, revision))
         return await asyncio.shield(self._readings[key])

@@ -72,7 +72,7 @@ def test_two_urls_need_a_flag() -> None:
     table = RepositoryMap(checkouts=(Checkout("/c"),))
     with pytest.raises(SourceError) as error:
         table.bind(OTHER, {URL, OTHER})
-    assert error.value.hint == f"give it with --repo {OTHER}=PATH"
+    assert error.value.hint == f"give it with --repo {OTHER}=PATH, or let --fetch fetch it"
 
 
 def test_a_path_as_url_binds_to_its_checkout(tmp_path: Path) -> None:
@@ -215,7 +215,7 @@ async def test_a_mirror_serves_other_urls(repo: GitRepo, tmp_path: Path) -> None
     """Sources of unknown URLs are read from what `mirror` makes, made once per repository."""
     made: list[str] = []
 
-    def mirror(url: str) -> GitRepository:
+    def mirror(url: str, _project: str) -> GitRepository:
         made.append(url)
         return GitRepository.open(repo.path)
 

@@ -1,0 +1,91 @@
+"""Remote Git repositories, each reached as the table of accesses says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeAlias
+
+from driftd.clock import Clock
+from driftd.model.repository import AccessTable, RepositoryAccess
+from driftd.source.access import CredentialFiles, find_access, trusted_certificate
+from driftd.source.egress import Egress
+from driftd.source.githubapp import GitHubTokens
+from driftd.source.mirror import GitCredential, GitMirror, Login, MirrorLimits
+from driftd.source.url import identity
+
+_Key: TypeAlias = tuple[str, RepositoryAccess | None]
+
+
+class Remotes:
+    """Makes mirrors, one for each repository and login; to be closed at the end.
+
+    Applications of projects that log in differently share nothing that was fetched.
+    """
+
+    def __init__(
+        self,
+        cache: Path,
+        egress: Egress,
+        clock: Clock,
+        table: AccessTable | None = None,
+        limits: MirrorLimits | None = None,
+    ) -> None:
+        """`cache` is the folder for all mirrors."""
+        self.table = table or AccessTable()
+        self._cache = cache
+        self._tokens = GitHubTokens(egress, clock)
+        self._limits = limits or MirrorLimits()
+        self._files = CredentialFiles()
+        self._mirrors: dict[_Key, GitMirror] = {}
+
+    def close(self) -> None:
+        """Remove the files of credentials."""
+        self._files.close()
+
+    def mirror(self, url: str, project: str = "") -> GitMirror:
+        """The repository of a URL, for applications of a project. Raises SourceError."""
+        access = find_access(self.table, url, "git", project)
+        key = (identity(url), access)
+        if key not in self._mirrors:
+            credential = self._credential(url, access)
+            share = "" if access is None else f"{access.origin} {access.url} {access.project}"
+            self._mirrors[key] = GitMirror(
+                url, self._cache, credential=credential, limits=self._limits, share=share
+            )
+        return self._mirrors[key]
+
+    def _credential(self, url: str, access: RepositoryAccess | None) -> GitCredential | Login:
+        if access is None:
+            ca = trusted_certificate(self.table, url)
+            return GitCredential(
+                ca_file=self._file(ca), known_hosts_file=self._file(self.table.known_hosts)
+            )
+        app = access.github_app
+        if app is None:
+            return self._written(access, access.username, access.password)
+
+        async def login() -> GitCredential:
+            token = await self._tokens.token(app, url, access)
+            return self._written(access, "x-access-token", token)
+
+        return login
+
+    def _written(self, access: RepositoryAccess, username: str, password: str) -> GitCredential:
+        certificate = access.client_certificate
+        if certificate:
+            certificate = f"{certificate.strip()}\n{access.client_key.strip()}\n"
+        return GitCredential(
+            username=username,
+            password=password,
+            bearer_token=access.bearer_token,
+            ca_file=self._file(access.ca),
+            client_certificate_file=self._file(certificate),
+            ssh_key_file=self._file(access.ssh_private_key),
+            known_hosts_file=self._file(access.known_hosts),
+            insecure=access.insecure,
+            proxy=access.proxy,
+            no_proxy=access.no_proxy,
+        )
+
+    def _file(self, content: str) -> str:
+        return self._files.write(content) if content else ""
