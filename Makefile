@@ -7,6 +7,16 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 WORKERS ?= 2
 
+# Ends a recipe: installs the Debian packages in the shell's $missing, or names them.
+define install_missing
+if [ -z "$$missing" ]; then exit 0; fi; \
+if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y $$missing; \
+else \
+  echo "missing (names of Debian packages):$$missing" >&2; exit 1; \
+fi
+endef
+
 .PHONY: help
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -19,12 +29,15 @@ system: ## Check the machine: git, gpg, ssh, Python with venv (root on Debian: i
 	command -v gpg >/dev/null && command -v gpgv >/dev/null || missing="$$missing gnupg gpgv"; \
 	command -v ssh-keygen >/dev/null || missing="$$missing openssh-client"; \
 	$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || missing="$$missing python3-venv"; \
-	if [ -z "$$missing" ]; then exit 0; fi; \
-	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y $$missing; \
-	else \
-	  echo "missing (names of Debian packages):$$missing" >&2; exit 1; \
-	fi
+	$(install_missing)
+
+.PHONY: test-system
+test-system: system ## Check what tests need besides: sshd, Git LFS, OpenSSL (root on Debian: installed)
+	@missing=""; export PATH="$$PATH:/usr/sbin"; \
+	command -v sshd >/dev/null || missing="$$missing openssh-server"; \
+	command -v git-lfs >/dev/null || missing="$$missing git-lfs"; \
+	command -v openssl >/dev/null || missing="$$missing openssl"; \
+	$(install_missing)
 
 $(VENV)/.installed: requirements/dev.txt pyproject.toml | system
 	$(PYTHON) -m venv $(VENV)
@@ -64,12 +77,12 @@ record-demo: $(VENV)/.installed worker ## Write what the demonstration prints to
 	@$(BIN)/python -m tests.testbed.demo_text
 
 .PHONY: test-fast
-test-fast: worker $(VENV)/.installed ## Unit tests alone, within a minute
+test-fast: worker test-system $(VENV)/.installed ## Unit tests alone, within a minute
 	$(PYTEST) tests/unit -q -n $(WORKERS)
 
 # One file's tests share their clusters, so a file stays on one worker.
 .PHONY: test
-test: lint worker testbed ## Lint, build what is missing, run all tests but the measurements
+test: lint worker test-system testbed ## Lint, build what is missing, run all tests but the measurements
 	$(PYTEST) tests --ignore=tests/perf -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: wheels

@@ -99,7 +99,7 @@ class GitHubTokens:
 
 def _path(url: str) -> str:
     """Owner and name of a repository of GitHub."""
-    path = parse(url).path.strip("/").removesuffix(".git")
+    path = parse(url).path.strip("/").removesuffix(".git").rstrip("/")
     return "/".join(quote(part, safe="") for part in path.split("/"))
 
 
