@@ -20,9 +20,13 @@ class Tree(msgspec.Struct, frozen=True):
     links: dict[str, str] = {}
     """Symbolic links: path to target text, unresolved."""
     submodules: tuple[str, ...] = ()
-    """Paths of submodules; driftd never reads them."""
+    """Paths of submodules that were not read."""
     remotes: dict[str, str] = {}
     """Remote bases that were fetched: URL, as kustomizations write it, to a folder of `files`."""
+    gitlinks: dict[str, str] = {}
+    """The commits that submodules stand at, by path; read or not."""
+    folders: dict[str, str] = {}
+    """Git's tree id of each folder: an equal id means that nothing below has changed."""
 
 
 class ResolvedSource(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,7 +17,14 @@ import msgspec
 from driftd.errors import Disposition, SourceError
 from driftd.model.gitobject import AnnotatedTag, GitObject
 from driftd.model.tree import Tree
-from driftd.source.objects import CommitInfo, TreeLimits, is_object_id, read_commit, read_tree
+from driftd.source.objects import (
+    CommitInfo,
+    TreeLimits,
+    is_object_id,
+    missing_blobs,
+    read_commit,
+    read_tree,
+)
 from driftd.source.process import MIB, Git, GitFailed, OutputLimit
 from driftd.source.raw import list_ancestors, read_objects
 from driftd.source.revision import TAGS, checked_revision, is_short_id, unknown_revision
@@ -56,6 +63,10 @@ Login: TypeAlias = Callable[[], Awaitable[GitCredential]]
 """Gives the credential of the moment, as tokens that end need."""
 
 
+More: TypeAlias = Callable[[Tree], Awaitable[Tree]]
+"""A tree with what it only names: submodules, files of Git LFS."""
+
+
 class MirrorLimits(msgspec.Struct, frozen=True):
     """What fetching may cost."""
 
@@ -83,10 +94,13 @@ class GitMirror:
         credential: GitCredential | Login | None = None,
         limits: MirrorLimits | None = None,
         share: str = "",
+        paths: Sequence[str] = (),
+        more: More | None = None,
     ) -> None:
         """`cache` is the folder for all mirrors; `credential` may be asked for at each use.
 
-        Mirrors of one URL share what they fetched if `share` is equal: who may read it.
+        Mirrors of one URL share what they fetched if `share` is equal: who may read it. Of
+        `paths`, if there are any, files are fetched and read alone. `more` adds to each tree.
         Raises `SourceError` for a URL not allowed.
         """
         self._url = parse(url)
@@ -94,6 +108,8 @@ class GitMirror:
         self._limits = limits or MirrorLimits()
         digest = hashlib.sha256(f"{self._url.url}\0{share}".encode()).hexdigest()[:32]
         self._path = cache / f"{digest}.git"
+        self._paths = tuple(path.strip("/") for path in paths)
+        self._more = more
         self._credential = credential or GitCredential()
         self._reader = Git(self.name, self._path)
         self._trees: dict[str, Tree] = {}
@@ -144,7 +160,8 @@ class GitMirror:
 
     async def tree(self, sha: str) -> Tree:
         """All files of a commit, fetched if the mirror does not have it yet."""
-        return await self._with_commit(sha, self._tree)
+        tree = await self._with_commit(sha, self._tree)
+        return tree if self._more is None else await self._more(tree)
 
     async def commit_info(self, sha: str) -> CommitInfo:
         """Author, date and subject of a commit, fetched if need be."""
@@ -181,7 +198,9 @@ class GitMirror:
 
     async def _tree(self, sha: str) -> Tree:
         if sha not in self._trees:
-            tree = await read_tree(self._reader, sha, self._limits.tree)
+            if self._paths:
+                await self._fetch_blobs(sha)
+            tree = await read_tree(self._reader, sha, self._limits.tree, self._paths)
             while len(self._trees) >= _KEPT_TREES:
                 del self._trees[next(iter(self._trees))]
             self._trees[sha] = tree
@@ -208,11 +227,26 @@ class GitMirror:
         kept = f"refs/driftd/{sha}"
         if await self._reader.run("for-each-ref", "--format=%(objectname)", "--", kept):
             return
-        await self._fetch(sha, kept, depth=1)
+        await self._fetch(sha, kept, depth=1, filtered="blob:none" if self._paths else "")
         kind = await self._reader.run("cat-file", "-t", sha)
         if kind.strip() != b"commit":
             await self._reader.run("update-ref", "-d", kept)
             raise SourceError(f"{self.name}: {sha} is not a commit", reason="UnknownRevision")
+
+    async def _fetch_blobs(self, sha: str) -> None:
+        """Fetch the files that are read and not there yet."""
+        lacking = await missing_blobs(self._reader, sha, self._limits.tree, self._paths)
+        if not lacking:
+            return
+        try:
+            await (await self._network()).run(
+                "fetch", "--quiet", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head",
+                "--no-filter", "--stdin", "--end-of-options", self._url.url,
+                stdin="\n".join([*lacking, ""]).encode(),
+                timeout=self._limits.timeout, watch=self._over_quota,
+            )  # fmt: skip
+        except GitFailed as error:
+            raise _explained(error, self.name) from None
 
     async def _fetch(self, oid: str, kept: str, *, depth: int, filtered: str = "") -> None:
         """Fetch one object with `depth` commits, under a ref; what is aborted is thrown away."""

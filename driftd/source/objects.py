@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import msgspec
@@ -15,6 +16,7 @@ from driftd.source.process import MIB, Git, GitFailed, OutputLimit
 from driftd.source.url import printable
 
 _OBJECT_ID = re.compile(r"(?:[0-9a-f]{40}|[0-9a-f]{64})\Z")
+_FOLDER, _GITLINK = "040000", "160000"
 _LISTING_BYTES_PER_FILE = 1024
 _READ_TIMEOUT = 60.0
 
@@ -49,16 +51,18 @@ def is_object_id(text: str) -> bool:
     return _OBJECT_ID.match(text) is not None
 
 
-async def read_tree(git: Git, sha: str, limits: TreeLimits) -> Tree:
-    """All files of one commit.
+async def read_tree(git: Git, sha: str, limits: TreeLimits, paths: Sequence[str] = ()) -> Tree:
+    """All files of one commit, or those below some folders alone.
 
     Raises `SourceError` for an unsafe path, a missing object, or more than `limits` allow.
     """
-    tree_id, entries = await asyncio.gather(
+    tree_id, listed = await asyncio.gather(
         git.run("rev-parse", "--verify", "--end-of-options", f"{sha}^{{tree}}"),
         _list(git, sha, limits),
     )
-    wanted = [entry for entry in entries if entry.mode != "160000"]
+    folders = {entry.path: entry.oid for entry in listed if entry.mode == _FOLDER}
+    entries = [x for x in listed if x.mode != _FOLDER and _below(x.path, paths)]
+    wanted = [entry for entry in entries if entry.mode != _GITLINK]
     blobs = await _read_blobs(git, wanted, limits)
     files: dict[str, bytes] = {}
     links: dict[str, str] = {}
@@ -67,8 +71,39 @@ async def read_tree(git: Git, sha: str, limits: TreeLimits) -> Tree:
             links[entry.path] = blobs[entry.oid].decode("utf-8", "surrogateescape")
         else:
             files[entry.path] = blobs[entry.oid]
-    submodules = tuple(entry.path for entry in entries if entry.mode == "160000")
-    return Tree(tree_id.decode().strip(), files, link_targets(links), submodules)
+    gitlinks = {entry.path: entry.oid for entry in entries if entry.mode == _GITLINK}
+    name = tree_id.decode().strip()
+    return Tree(
+        f"{name} {' '.join(sorted(paths))}" if paths else name,
+        files,
+        link_targets(links),
+        tuple(gitlinks),
+        gitlinks=gitlinks,
+        folders=folders,
+    )
+
+
+async def missing_blobs(
+    git: Git, sha: str, limits: TreeLimits, paths: Sequence[str]
+) -> tuple[str, ...]:
+    """Ids of the files below some folders that a partial clone does not have yet."""
+    listed = await _list(git, sha, limits)
+    wanted = dict.fromkeys(
+        x.oid for x in listed if x.mode not in {_FOLDER, _GITLINK} and _below(x.path, paths)
+    )
+    if not wanted:
+        return ()
+    output = await git.run(
+        "cat-file", "--batch-check=%(objectname)", "--buffer",
+        stdin="\n".join([*wanted, ""]).encode(), limit=200 * len(wanted), timeout=_READ_TIMEOUT,
+    )  # fmt: skip
+    lines = output.decode("ascii", "replace").splitlines()
+    return tuple(line.split(" ")[0] for line in lines if line.endswith(" missing"))
+
+
+def _below(path: str, folders: Sequence[str]) -> bool:
+    """Whether a file counts; those at the root always do, since tools are configured there."""
+    return not folders or "/" not in path or any(path.startswith(f"{x}/") for x in folders)
 
 
 def link_targets(links: dict[str, str]) -> dict[str, str]:
@@ -97,16 +132,18 @@ def too_large(name: str, limits: TreeLimits, path: str = "") -> SourceError:
 
 async def _list(git: Git, sha: str, limits: TreeLimits) -> list[_Entry]:
     seen = 0
+    # Folders are listed too; there are never more of them than files in them.
+    most = 2 * limits.files
 
     def over(chunk: bytes) -> bool:
         nonlocal seen
         seen += chunk.count(b"\0")
-        return seen > limits.files
+        return seen > most
 
     try:
         listing = await git.run(
-            "ls-tree", "-r", "-z", "--full-tree", "--end-of-options", sha,
-            enough=over, limit=limits.files * _LISTING_BYTES_PER_FILE, timeout=_READ_TIMEOUT,
+            "ls-tree", "-r", "-t", "-z", "--full-tree", "--end-of-options", sha,
+            enough=over, limit=most * _LISTING_BYTES_PER_FILE, timeout=_READ_TIMEOUT,
         )  # fmt: skip
     except OutputLimit:
         raise too_many_files(git.name, limits) from None
@@ -115,6 +152,8 @@ async def _list(git: Git, sha: str, limits: TreeLimits) -> list[_Entry]:
         head, _, raw = line.partition(b"\t")
         mode, _, oid = head.decode("ascii").split(" ")
         entries.append(_Entry(checked_path(raw), mode, oid))
+    if sum(entry.mode != _FOLDER for entry in entries) > limits.files:
+        raise too_many_files(git.name, limits)
     return entries
 
 

@@ -5,13 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TypeAlias
 
+import msgspec
+
 from driftd.clock import Clock
 from driftd.model.repository import AccessTable, RepositoryAccess
-from driftd.source.access import CredentialFiles, find_access, trusted_certificate
-from driftd.source.egress import Egress
+from driftd.model.tree import Tree
+from driftd.source.access import CredentialFiles, find_access, reach_of, trusted_certificate
+from driftd.source.egress import Egress, Reach
 from driftd.source.githubapp import GitHubTokens
-from driftd.source.mirror import GitCredential, GitMirror, Login, MirrorLimits
-from driftd.source.url import identity
+from driftd.source.lfs import with_lfs
+from driftd.source.mirror import GitCredential, GitMirror, Login, MirrorLimits, More
+from driftd.source.process import Git
+from driftd.source.submodules import with_submodules
+from driftd.source.url import identity, parse, printable
 
 _Key: TypeAlias = tuple[str, RepositoryAccess | None]
 
@@ -33,6 +39,7 @@ class Remotes:
         """`cache` is the folder for all mirrors."""
         self.table = table or AccessTable()
         self._cache = cache
+        self._egress = egress
         self._tokens = GitHubTokens(egress, clock)
         self._limits = limits or MirrorLimits()
         self._files = CredentialFiles()
@@ -44,15 +51,59 @@ class Remotes:
 
     def mirror(self, url: str, project: str = "") -> GitMirror:
         """The repository of a URL, for applications of a project. Raises SourceError."""
-        access = find_access(self.table, url, "git", project)
+        return self._opened(url, project, find_access(self.table, url, "git", project))
+
+    def _opened(self, url: str, project: str, access: RepositoryAccess | None) -> GitMirror:
         key = (identity(url), access)
         if key not in self._mirrors:
-            credential = self._credential(url, access)
             share = "" if access is None else f"{access.origin} {access.url} {access.project}"
             self._mirrors[key] = GitMirror(
-                url, self._cache, credential=credential, limits=self._limits, share=share
+                url,
+                self._cache,
+                credential=self._credential(url, access),
+                limits=self._limits,
+                share=share,
+                paths=access.paths if access is not None else (),
+                more=self._more(url, project, access),
             )
         return self._mirrors[key]
+
+    def _more(self, url: str, project: str, access: RepositoryAccess | None) -> More | None:
+        """What is added to each tree: submodules and files of Git LFS, if they are asked for."""
+        if access is None or not (access.submodules or access.lfs):
+            return None
+        limits = self._limits.tree
+
+        async def more(tree: Tree) -> Tree:
+            if access.lfs:
+                tree = await with_lfs(
+                    tree, url, self._egress, await self._reach(url, access), limits
+                )
+            if access.submodules:
+                reader = Git(printable(url), self._cache)
+                tree = await with_submodules(
+                    tree, url, reader, lambda inner: self._plain(inner, project), limits
+                )
+            return tree
+
+        return more
+
+    def _plain(self, url: str, project: str) -> GitMirror:
+        """A submodule's repository: as the table says, but with nothing added to its trees."""
+        access = find_access(self.table, url, "git", project)
+        if access is not None:
+            access = msgspec.structs.replace(access, submodules=False, lfs=False, paths=())
+        return self._opened(url, project, access)
+
+    async def _reach(self, url: str, access: RepositoryAccess) -> Reach | None:
+        """How the server of a repository is talked to beside git; None for ssh."""
+        origin = parse(url).origin
+        if not origin.startswith("https://"):
+            return None
+        if access.github_app is not None:
+            token = await self._tokens.token(access.github_app, url, access)
+            access = msgspec.structs.replace(access, username="x-access-token", password=token)
+        return reach_of(origin, access)
 
     def _credential(self, url: str, access: RepositoryAccess | None) -> GitCredential | Login:
         if access is None:
