@@ -30,18 +30,14 @@ from driftd.controller.options import CheckOptions
 from driftd.controller.severities import load_severities
 from driftd.controller.workspace import OpenOracle, OracleMemory, Progress, Workspace
 from driftd.errors import ConfigError, SandboxError, SourceError
-from driftd.model.project import SignatureDemand, SignatureMode
 from driftd.model.report import DriftReport
-from driftd.model.repository import AccessTable
 from driftd.render.cache import LIMIT, RenderCache, user_folder
 from driftd.sandbox.binary import worker_identity
 from driftd.sandbox.pool import SandboxPool
-from driftd.settings.access import DaemonAccess, load_access
-from driftd.source.egress import Egress
-from driftd.source.fetching import Fetching, open_fetching
+from driftd.settings.access import DaemonAccess, allowed_bases, load_access
+from driftd.source.fetching import Fetching, open_fetching, settings_repositories
 from driftd.source.git import NO_REPOSITORY
-from driftd.source.remote_bases import RemoteBase, RemoteBases
-from driftd.source.repositories import Home, Repositories
+from driftd.source.repositories import Repositories
 
 if TYPE_CHECKING:
     from datetime import date
@@ -57,7 +53,7 @@ if TYPE_CHECKING:
     from driftd.model.preview import PreviewReport
     from driftd.notify.notifier import Notifier
     from driftd.policy.baseline import Baseline, LeftOut
-    from driftd.settings.types import RemoteBaseFile, RepositorySignatures, Settings
+    from driftd.settings.types import Settings
     from driftd.telemetry.metrics import Metrics
 
 
@@ -75,10 +71,14 @@ async def open_workspace(options: CheckOptions, progress: Progress) -> AsyncIter
         registry = await stack.enter_async_context(_registry(options))
         hub = await _hub(options, kubeconfig, registry, progress)
         fetching = await stack.enter_async_context(
-            open_fetching(sandbox, SystemClock(), _access(options, hub))
+            open_fetching(
+                sandbox,
+                SystemClock(),
+                load_access(options.access_file, hub.access if hub else None),
+            )
         )
         repositories = await _repositories(options, hub, fetching)
-        repositories.bases = _bases(stack, _own_bases(options))
+        repositories.bases = fetching.bases(allowed_bases(options.access_file))
         opened = _workspace(options, repositories, sandbox, registry, kubeconfig, problem, hub)
         yield replace(opened, severities=severities, open_oracle=_oracle(options, registry))
 
@@ -147,11 +147,15 @@ async def doctor(options: CheckOptions, *, progress: Progress, clock: Clock) -> 
         hub = await work.attempt_async("hub", _hub(options, kubeconfig, registry, progress))
         work.hub(hub)
         fetching = await stack.enter_async_context(
-            open_fetching(sandbox, SystemClock(), _access(options, hub))
+            open_fetching(
+                sandbox,
+                SystemClock(),
+                load_access(options.access_file, hub.access if hub else None),
+            )
         )
         repositories = await work.attempt_async("repository", _repositories(options, hub, fetching))
         if repositories is not None:
-            repositories.bases = _bases(stack, _own_bases(options))
+            repositories.bases = fetching.bases(allowed_bases(options.access_file))
             workspace = _workspace(
                 options, repositories, sandbox, registry, kubeconfig, problem, hub
             )
@@ -307,8 +311,10 @@ async def _daemon_workspace(
             open_fetching(sandbox, SystemClock(), access.table())
         )
         access.use = fetching.use
-        repositories = await _daemon_repositories(settings, fetching, access)
-        repositories.bases = _bases(stack, settings.remote_bases)
+        repositories = await settings_repositories(
+            settings, fetching, remote=hub is not None, renew=access.renew
+        )
+        repositories.bases = fetching.bases(settings.remote_bases)
         opened = _workspace(options, repositories, sandbox, registry, kubeconfig, problem, hub)
         asked = _oracle(options, registry)
         yield replace(opened, open_oracle=asked, oracles=OracleMemory()), registry, access
@@ -460,28 +466,6 @@ def _hub_reader(options: CheckOptions, registry: ClusterRegistry, access: Daemon
     return read
 
 
-def _own_bases(options: CheckOptions) -> tuple[RemoteBaseFile, ...]:
-    """The remote bases that the access file of a look allows."""
-    from driftd.settings.load import load
-
-    return load(options.access_file).remote_bases if options.access_file else ()
-
-
-def _bases(stack: AsyncExitStack, files: tuple[RemoteBaseFile, ...]) -> RemoteBases | None:
-    """What fetches remote bases; None where none is allowed. Raises ConfigError."""
-    if not files:
-        return None
-    egress = Egress()
-    stack.push_async_callback(egress.close)
-    return RemoteBases([RemoteBase(one.url, one.sha256) for one in files], egress)
-
-
-def _access(options: CheckOptions, hub: Hub | None) -> AccessTable:
-    """What is known of repositories: the operator's own words before those of the hub."""
-    own = load_access(options.access_file) if options.access_file else AccessTable()
-    return own.joined(hub.access) if hub is not None else own
-
-
 async def _repositories(options: CheckOptions, hub: Hub | None, fetching: Fetching) -> Repositories:
     flags = [f"{url}={path}" for url, path in options.repo_map.items()]
     checkout = str(options.repo or Path.cwd())
@@ -509,31 +493,6 @@ async def _repositories(options: CheckOptions, hub: Hub | None, fetching: Fetchi
             charts=fetching.charts,
             beside=options.files,
         )
-
-
-async def _daemon_repositories(
-    settings: Settings, fetching: Fetching, access: DaemonAccess
-) -> Repositories:
-    """The repositories of the settings: checkouts as they lie there, URLs through mirrors."""
-    flags = [one.path for one in settings.repositories if one.path]
-    remote = any(one.url for one in settings.repositories) or access.hub is not None
-    homes = [
-        Home(path=one.path, url=one.url, revision=one.revision, demand=_demand(one.signatures))
-        for one in settings.repositories
-    ]
-    return await Repositories.open(
-        flags,
-        mirror=fetching.remotes.mirror if remote else None,
-        homes=homes,
-        charts=fetching.charts,
-        renew=access.renew,
-    )
-
-
-def _demand(settings: RepositorySignatures) -> SignatureDemand | None:
-    if not settings.mode:
-        return None
-    return SignatureDemand(project="", mode=SignatureMode(settings.mode), keys=settings.keys)
 
 
 def _notifiers(

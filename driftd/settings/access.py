@@ -9,15 +9,23 @@ from pathlib import Path
 from driftd.errors import ConfigError
 from driftd.model.repository import AccessTable, GitHubApp, RepositoryAccess
 from driftd.settings.load import load, read_secret
-from driftd.settings.types import RepositoryLogin, Settings
+from driftd.settings.types import RemoteBaseFile, RepositoryLogin, Settings
 
 
-def load_access(path: Path) -> AccessTable:
-    """What `repositoryAccess` of a settings file says; its files lie beside it.
+def load_access(path: Path | None, hub: AccessTable | None = None) -> AccessTable:
+    """What `repositoryAccess` of a settings file says, its files beside it, before the hub.
 
     Raises ConfigError.
     """
-    return access_table(load(path).repository_access, path.parent, str(path))
+    own = AccessTable()
+    if path is not None:
+        own = access_table(load(path).repository_access, path.parent, str(path))
+    return own.joined(hub) if hub is not None else own
+
+
+def allowed_bases(path: Path | None) -> tuple[RemoteBaseFile, ...]:
+    """The remote bases that a settings file allows. Raises ConfigError."""
+    return load(path).remote_bases if path is not None else ()
 
 
 def access_table(
