@@ -166,9 +166,10 @@ class Charts:
         try:
             return await self._fetch(url, one.name, one.version, project, passes=passes)
         except SourceError as error:
+            steps = (error.hint, "vendor it with `helm dependency build`")
             told = SourceError(
-                f"{what} of {printable(one.repository)}: {error}",
-                hint=error.hint or "or vendor it with `helm dependency build`",
+                f"{what} of {printable(one.repository)}: {error.message}",
+                hint=", or ".join(filter(None, steps)),
                 reason=error.reason,
             )
             told.disposition = error.disposition

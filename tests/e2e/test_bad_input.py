@@ -154,15 +154,6 @@ def test_unknown_repository(site: Site) -> None:
             id="helm-template",
         ),
         pytest.param(
-            {
-                "Chart.yaml": CHART
-                + "dependencies:\n- {name: cache, version: 1.0.0, repository: 'https://c.example'}\n",
-                "templates/map.yaml": config_map("x"),
-            },
-            ["dependency cache 1.0.0 is not in charts/; vendor it with `helm dependency build`"],
-            id="helm-dependency",
-        ),
-        pytest.param(
             {"main.jsonnet": "local lib = import 'nonesuch.libsonnet';\nlib\n"},
             ["apps/broken/main.jsonnet", 'import "nonesuch.libsonnet": not found', ":1:"],
             id="jsonnet-import",
@@ -178,6 +169,14 @@ def test_render_error(site: Site, files: dict[str, str], expected: list[str]) ->
     """What does not render: source, file, place and cause."""
     site.broken(files)
     assert_broken(site, "source apps/broken: ", *expected)
+
+
+def test_dependency_out_of_reach(site: Site) -> None:
+    """A dependency whose repository does not answer: chart, dependency, address and a way out."""
+    needs = "dependencies:\n- {name: cache, version: 1.0.0, repository: 'https://c.invalid'}\n"
+    site.broken({"Chart.yaml": CHART + needs, "templates/map.yaml": config_map("x")})
+    place = "apps/broken/Chart.yaml: dependency cache 1.0.0 of https://c.invalid"
+    assert_broken(site, place, "vendor it with `helm dependency build`")
 
 
 def test_missing_value_file(site: Site) -> None:
