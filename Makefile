@@ -129,5 +129,6 @@ prove: worker testbed ## Long runs: random changes, then speed and memory beside
 	DETECTION_WAYS=all $(PYTEST) tests/e2e/test_detection.py -q
 	$(BIN)/python -m tests.perf.cli_start
 	$(BIN)/python -m tests.perf.compare
+	$(BIN)/python -m tests.perf.rendering
 	$(BIN)/python -m tests.perf.verdicts
 	$(BIN)/python -m tests.perf.scale

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"path"
+	"regexp"
 	"runtime/debug"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/api/resource"
@@ -134,6 +137,9 @@ func trackOrigins(files *treeFS, name string) (tracked, wanted bool) {
 	if err != nil {
 		return false, false
 	}
+	if appended := withOrigins(data); appended != nil {
+		return files.WriteFile(mountPoint+"/"+name, appended) == nil, false
+	}
 	var kustomization map[string]any
 	if err := yaml.UnmarshalStrict(data, &kustomization); err != nil || kustomization == nil {
 		return false, false
@@ -147,6 +153,40 @@ func trackOrigins(files *treeFS, name string) (tracked, wanted bool) {
 		return false, false
 	}
 	return files.WriteFile(mountPoint+"/"+name, data) == nil, false
+}
+
+var plainKey = regexp.MustCompile(`^[A-Za-z]+:(\s|$)`)
+
+// withOrigins appends the wish for notes to a kustomization whose text allows it: a mapping in
+// block style that begins in its first column, without such a wish or document markers. It
+// answers nil for any other, which must be read and written anew.
+func withOrigins(data []byte) []byte {
+	if !utf8.Valid(data) || bytes.Contains(data, []byte("buildMetadata")) ||
+		bytes.Contains(data, []byte("<<")) || bytes.ContainsAny(data, "\t\r\u0085\u2028\u2029") {
+		return nil
+	}
+	text := false
+	for line := range bytes.Lines(data) {
+		line = bytes.TrimRight(line, " \n")
+		if len(line) == 0 || line[0] == '#' {
+			continue
+		}
+		switch {
+		case line[0] == ' ', line[0] == '-' && text && !isMarker(line):
+		case plainKey.Match(line):
+			text = true
+		default:
+			return nil
+		}
+	}
+	if !text {
+		return nil
+	}
+	appended := bytes.Clone(data)
+	if appended[len(appended)-1] != '\n' {
+		appended = append(appended, '\n')
+	}
+	return append(appended, "buildMetadata: ["+types.OriginAnnotations+"]\n"...)
 }
 
 // originFile is the path in the repository of the file that an object comes from.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 
 	"sigs.k8s.io/yaml"
@@ -28,6 +29,9 @@ type kustomizeScan struct {
 	// that the process builds from then on.
 	setsSchema bool
 }
+
+// countedFile is a file that was found harmless: its bytes and documents.
+type countedFile struct{ size, documents int }
 
 // pathFields are the parts of a kustomization that may name something to load.
 type pathFields struct {
@@ -82,14 +86,15 @@ func (s *kustomizeScan) directory(dir string, depth int) error {
 		if err != nil {
 			continue
 		}
-		if err := scanYAML(data); err != nil {
-			return fail(codeLimit, file, "%s: %s", file, err)
-		}
 		s.note(data)
-		var fields pathFields
-		if err := yaml.Unmarshal(data, &fields); err != nil {
+		parsed, err := s.files.tree.kustomization(file, data)
+		if err != nil {
+			return err
+		}
+		if parsed == nil {
 			return nil
 		}
+		fields := *parsed
 		if len(fields.OpenAPI) > 0 {
 			s.setsSchema = true
 		}
@@ -107,6 +112,34 @@ func (s *kustomizeScan) directory(dir string, depth int) error {
 		return s.follow(real, &fields, depth)
 	}
 	return nil
+}
+
+// kustomization reads the fields that a kustomization's text has, and keeps them for the next
+// application on the same base. It answers nil for what does not read.
+func (t *tree) kustomization(file string, data []byte) (*pathFields, error) {
+	key := string(data)
+	if known, ok := t.scanned[key]; ok {
+		return known.copied(), nil
+	}
+	if err := scanYAML(data); err != nil {
+		return nil, fail(codeLimit, file, "%s: %s", file, err)
+	}
+	fields := &pathFields{}
+	if err := yaml.Unmarshal(data, fields); err != nil {
+		return nil, nil
+	}
+	if t.scanned == nil {
+		t.scanned = map[string]*pathFields{}
+	}
+	t.scanned[key] = fields
+	return fields.copied(), nil
+}
+
+// copied has lists of its own where entries are replaced.
+func (f *pathFields) copied() *pathFields {
+	own := *f
+	own.Resources, own.Bases = slices.Clone(f.Resources), slices.Clone(f.Bases)
+	return &own
 }
 
 func (s *kustomizeScan) note(data []byte) {
@@ -170,20 +203,37 @@ func (s *kustomizeScan) readable(dir string, fields *pathFields) error {
 		if len(data) > maxAppBytes {
 			return fail(codeLimit, file, "%s has %d bytes, more than %d", file, len(data), maxAppBytes)
 		}
-		parts := splitDocuments(data)
-		for _, part := range parts {
-			if err := scanYAML(part.text); err != nil {
-				return fail(codeLimit, file, "%s: %s", file, err)
-			}
+		documents, err := s.files.tree.harmless(file, data)
+		if err != nil {
+			return err
 		}
 		if entry.field != "resources" && entry.field != "bases" {
 			continue
 		}
-		if s.objects += len(parts) - 1; s.objects > maxObjects {
+		if s.objects += documents - 1; s.objects > maxObjects {
 			return fail(codeLimit, file, "%s: more than %d objects in the application", file, maxObjects)
 		}
 	}
 	return nil
+}
+
+// harmless counts the documents of a file, and refuses one that is made to be expensive. What was
+// found so is not looked at again for the next application.
+func (t *tree) harmless(file string, data []byte) (documents int, err error) {
+	if known, ok := t.counted[file]; ok && known.size == len(data) {
+		return known.documents, nil
+	}
+	parts := splitDocuments(data)
+	for _, part := range parts {
+		if err := scanYAML(part.text); err != nil {
+			return 0, fail(codeLimit, file, "%s: %s", file, err)
+		}
+	}
+	if t.counted == nil {
+		t.counted = map[string]countedFile{}
+	}
+	t.counted[file] = countedFile{len(data), len(parts)}
+	return len(parts), nil
 }
 
 // follow scans bases, and the text of what may address annotations.

@@ -16,6 +16,10 @@ type tree struct {
 	size int
 	// remotes are fetched bases: the URL that a kustomization writes, and the directory for it.
 	remotes map[string]string
+	// scanned and counted are what was read of kustomizations and their files before: by text,
+	// and by path.
+	scanned map[string]*pathFields
+	counted map[string]countedFile
 	// reads notes what is looked at while a rendering runs.
 	reads reads
 }

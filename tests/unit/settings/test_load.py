@@ -17,6 +17,7 @@ from driftd.settings.types import (
     Credentials,
     GitHubAppLogin,
     HealingRule,
+    RemoteBaseFile,
     Repository,
     RepositoryLogin,
     Rung,
@@ -41,7 +42,7 @@ def examples() -> str:
     text = re.sub(r"(?m)^#(?= )(?=  )(.*)$", r"\1", SHIPPED.read_text(encoding="utf-8"))
     return re.sub(
         r"(?m)^(\s*(?:repositories|webhooks|slack|rules|baselines|suppressions|sensitive|auditLogs"
-        r"|repositoryAccess))"
+        r"|repositoryAccess|remoteBases))"
         r": \[\]$",
         r"\1:",
         text,
@@ -91,6 +92,7 @@ def test_shipped_examples_show_every_field_of_list_entries_and_are_valid(tmp_pat
         Repository,
         Credentials,
         RepositoryLogin,
+        RemoteBaseFile,
         GitHubAppLogin,
         Webhook,
         Slack,
