@@ -50,10 +50,11 @@ def unseen(entry: Entry, change: Declared) -> Condition | None:
     if change.names is not None:
         return None
     errors = [c.message for c in change.conditions if c.severity is Severity.ERROR]
-    # The child of an app of apps is told why that one fails, before all other errors.
-    root = f"{entry.application.origin.partition(' (')[0]} "
-    errors.sort(key=lambda message: not message.startswith(root))
+    root = entry.application.origin.partition(" (")[0]
     why = errors[0] if errors else "not all of its Applications were read"
+    if any(message.startswith(f"{root} ") for message in errors):
+        # Why, the report says once, and not again at each child.
+        why = f"{root}, which declares it at the base, cannot be rendered in full with the change"
     return Condition("ComparisonError", f"whether the change still declares it is not known: {why}")
 
 

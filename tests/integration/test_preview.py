@@ -177,8 +177,9 @@ def test_applications_that_the_change_hides_are_unknown_not_removed(nested: Site
     for child in children.values():
         assert (child["action"], child["resources"]) == ("unknown", [])
         (condition,) = child["conditions"]
-        assert "is not known: Application root declares Applications" in condition["message"]
-        assert "gone.yaml" in condition["message"]
+        assert "is not known: Application root, which declares it" in condition["message"]
+    (why,) = [one["message"] for one in seen.report["conditions"] if one["severity"] == "error"]
+    assert "gone.yaml" in why
     assert objects(seen, "two")["two"]["action"] == "change"
     assert "delete" not in seen.report["summary"]["resources"]
     table = preview(nested, output="table").stdout
