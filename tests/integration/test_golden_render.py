@@ -7,6 +7,7 @@ of its repositories. The expected objects are made anew by the real programs on 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -146,7 +147,9 @@ def _canonical(value: dict[str, Any], namespace: str) -> bytes:
         metadata.pop("namespace", None)
     else:
         metadata["namespace"] = metadata.get("namespace") or namespace
-    return orjson.dumps({**value, "metadata": metadata}, option=orjson.OPT_SORT_KEYS)
+    # Once through text, for what is beyond 64 bits to be the same float on both sides.
+    whole = orjson.loads(json.dumps({**value, "metadata": metadata}))
+    return orjson.dumps(whole, option=orjson.OPT_SORT_KEYS)
 
 
 def _last(found: list[dict[str, Any]], namespace: str) -> list[bytes]:

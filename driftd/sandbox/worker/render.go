@@ -61,6 +61,9 @@ func (s *server) render(params json.RawMessage) ([]byte, error) {
 	if result.documents, err = expandLists(result.documents); err != nil {
 		return nil, err
 	}
+	if err := readNumbers(result.documents); err != nil {
+		return nil, err
+	}
 	if err := checkSize(result.documents); err != nil {
 		return nil, err
 	}
@@ -112,6 +115,35 @@ func encodeRendering(kind string, result *rendering) []byte {
 	writeField(&buffer, "revisionRead", result.revisionRead)
 	buffer.WriteByte('}')
 	return buffer.Bytes()
+}
+
+// readNumbers makes integers beyond 64 bits the floats that Kubernetes reads them as.
+func readNumbers(documents []document) error {
+	for i, doc := range documents {
+		if !hasLongNumber(doc.raw) {
+			continue
+		}
+		raw, err := canonicalJSON(doc.raw)
+		if err != nil {
+			return fail(codeInvalid, doc.file, "%s: %s", doc.file, err)
+		}
+		documents[i].raw = raw
+	}
+	return nil
+}
+
+// hasLongNumber says whether there are digits enough in a row, be it in a text.
+func hasLongNumber(raw []byte) bool {
+	const shortest = len("9223372036854775808")
+	digits := 0
+	for _, char := range raw {
+		if char < '0' || char > '9' {
+			digits = 0
+		} else if digits++; digits == shortest {
+			return true
+		}
+	}
+	return false
 }
 
 func checkSize(documents []document) error {
