@@ -172,7 +172,7 @@ func withOrigins(data []byte) []byte {
 			continue
 		}
 		switch {
-		case line[0] == ' ', line[0] == '-' && text && !isMarker(line):
+		case line[0] == ' ', line[0] == '-' && text && !bytes.HasPrefix(line, []byte("---")):
 		case plainKey.Match(line):
 			text = true
 		default:
