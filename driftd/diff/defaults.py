@@ -278,6 +278,15 @@ def _affinity_timeout(live: Json, _desired: Struct, live_parent: Struct) -> bool
     )
 
 
+def _client_affinity(live: Json, _desired: Struct, _live_parent: Struct) -> bool:
+    # Where Git declares the struct without the number.
+    return canonical(live) == canonical({"timeoutSeconds": 10800})
+
+
+def _client_timeout(live: Json, _desired: Struct, _live_parent: Struct) -> bool:
+    return type(live) is int and live == 10800
+
+
 def _limit_default(live: Json, desired: Struct, _live_parent: Struct) -> bool:
     return isinstance(live, dict) and canonical(live) == canonical(desired.get("max"))
 
@@ -313,6 +322,8 @@ CONDITIONAL: Final[Mapping[tuple[str, str], Callable[[Json, Struct, Struct], boo
     ("v1.ServiceSpec", "allocateLoadBalancerNodePorts"): _load_balancer_ports,
     ("v1.ServiceSpec", "externalTrafficPolicy"): _external_traffic,
     ("v1.ServiceSpec", "sessionAffinityConfig"): _affinity_timeout,
+    ("v1.SessionAffinityConfig", "clientIP"): _client_affinity,
+    ("v1.ClientIPConfig", "timeoutSeconds"): _client_timeout,
     ("v1.LimitRangeItem", "default"): _limit_default,
     ("v1.LimitRangeItem", "defaultRequest"): _limit_request,
 }

@@ -45,6 +45,17 @@ def test_scaling_rules(direction: str) -> None:
     assert FILLED_IN["v2.HPAScalingRules", "stabilizationWindowSeconds"](0, path) is up
 
 
+def test_affinity_that_git_leaves_empty() -> None:
+    """The seconds that the server puts into a declared but empty affinity are its default."""
+    seconds = CONDITIONAL["v1.ClientIPConfig", "timeoutSeconds"]
+    assert seconds(10800, {}, {})
+    assert not seconds(10800.0, {}, {})
+    assert not seconds(60, {}, {})
+    struct = CONDITIONAL["v1.SessionAffinityConfig", "clientIP"]
+    assert struct({"timeoutSeconds": 10800}, {}, {})
+    assert not struct({"timeoutSeconds": 60}, {}, {})
+
+
 def test_rows_that_are_placed() -> None:
     """Each place is one of a row that the table or a rule has: none is left over."""
     rows = {(component, field) for component, fields in tables.table().items() for field in fields}
