@@ -215,8 +215,7 @@ def _chart(
     holder = found
     if spec.chart_ref is not None:
         if spec.chart_ref.kind != "HelmChart":
-            remote = _remote(objects, spec.chart_ref, found)
-            return ChartSpec(), _chart_source(remote, spec.chart_ref.name, "")
+            return ChartSpec(), _artifact(objects, spec.chart_ref, found)
         holder = _referred(objects, spec.chart_ref, found)
         chart = spec_of(holder, ChartSpec)
     elif spec.chart is None:
@@ -224,7 +223,7 @@ def _chart(
     else:
         chart = spec.chart.spec
         if spec.chart.kind == "OCIRepository":
-            return ChartSpec(), _chart_source(chart.url, found.name, "")
+            return ChartSpec(), ApplicationSource(repo_url=chart.url, path=".")
     reference = chart.source_ref
     if reference is None:
         raise InvalidSpec(f"{holder} ({holder.origin}): the chart has no sourceRef")
@@ -232,11 +231,21 @@ def _chart(
         source = _source(objects, reference, holder).source
         return chart, msgspec.structs.replace(source, path=chart.chart.lstrip("/") or ".")
     remote = _remote(objects, reference, holder)
-    return chart, _chart_source(remote, chart.chart, chart.version)
+    if reference.kind != "HelmRepository":
+        raise _Unusable(f"{holder}: charts of a {reference.kind} ({remote}) are not read yet")
+    return chart, ApplicationSource(
+        repo_url=remote, chart=chart.chart, target_revision=chart.version
+    )
 
 
-def _chart_source(url: str, chart: str, version: str) -> ApplicationSource:
-    return ApplicationSource(repo_url=url, chart=chart, target_revision=version)
+def _artifact(objects: FluxObjects, reference: Reference, by: FluxObject) -> ApplicationSource:
+    """The chart that an OCIRepository names. Raises _Unusable, InvalidSpec."""
+    found = _referred(objects, reference, by)
+    if found.kind != "OCIRepository":
+        raise _Unusable(f"{by}: charts of a {found.kind} are not read yet")
+    spec = spec_of(found, RemoteSpec)
+    revision = spec.ref.digest or spec.ref.semver or spec.ref.tag
+    return ApplicationSource(repo_url=spec.url, path=".", target_revision=revision)
 
 
 def _remote(objects: FluxObjects, reference: Reference, by: FluxObject) -> str:

@@ -205,10 +205,19 @@ class GitRepositorySpec(FluxStruct, frozen=True, kw_only=True):
     include: tuple[Any, ...] = ()
 
 
+class OciRef(FluxStruct, frozen=True, kw_only=True):
+    """`spec.ref` of an OCIRepository; the first that is set counts."""
+
+    digest: str = ""
+    semver: str = ""
+    tag: str = "latest"
+
+
 class RemoteSpec(FluxStruct, frozen=True, kw_only=True):
     """`spec` of the sources that are no Git repository."""
 
     url: str = ""
+    ref: OciRef = OciRef()
     endpoint: str = ""
     bucket_name: str = ""
 

@@ -251,8 +251,9 @@ def checked_source_path(source: ApplicationSource, tree: Tree) -> str:
     for submodule in tree.submodules:
         if f"{path}/".startswith(f"{submodule}/"):
             raise RenderError(
-                f"path {path} lies in the submodule {submodule}, and submodules are never read",
-                hint="point the source at the submodule's own repository",
+                f"path {path} lies in the submodule {submodule}, which is not read",
+                hint="point the source at the submodule's own repository, or set submodules in "
+                "repositoryAccess",
             )
     folders = {posixpath.dirname(file) for file in tree.files}
     near = difflib.get_close_matches(path, sorted(folders), n=1, cutoff=0.6)

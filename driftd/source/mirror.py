@@ -243,6 +243,8 @@ class GitMirror:
                 "fetch", "--quiet", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head",
                 "--no-filter", "--stdin", "--end-of-options", self._url.url,
                 stdin="\n".join([*lacking, ""]).encode(),
+                # Single files are asked for, so there is no history to agree on.
+                config={"fetch.negotiationAlgorithm": "noop"},
                 timeout=self._limits.timeout, watch=self._over_quota,
             )  # fmt: skip
         except GitFailed as error:

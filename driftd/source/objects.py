@@ -93,12 +93,14 @@ async def missing_blobs(
     )
     if not wanted:
         return ()
+    # Asking for the objects themselves would have git fetch them one by one.
     output = await git.run(
-        "cat-file", "--batch-check=%(objectname)", "--buffer",
-        stdin="\n".join([*wanted, ""]).encode(), limit=200 * len(wanted), timeout=_READ_TIMEOUT,
+        "rev-list", "--objects", "--no-object-names", "--missing=print", "--end-of-options",
+        f"{sha}^{{tree}}",
+        limit=4 * limits.files * 100, timeout=_READ_TIMEOUT,
     )  # fmt: skip
-    lines = output.decode("ascii", "replace").splitlines()
-    return tuple(line.split(" ")[0] for line in lines if line.endswith(" missing"))
+    lacking = {line[1:] for line in output.decode("ascii", "replace").split() if line[0] == "?"}
+    return tuple(oid for oid in wanted if oid in lacking)
 
 
 def _below(path: str, folders: Sequence[str]) -> bool:

@@ -219,7 +219,12 @@ async def test_remote_charts_are_charts(fields: dict[str, Any]) -> None:
     )
     assert errors(app) == []
     assert app.spec.source is not None
-    assert app.spec.source.chart in ("c", "o")
+    source = app.spec.source
+    assert (source.repo_url, source.chart, source.target_revision) in {
+        ("https://charts.example", "c", "1"),
+        ("https://charts.example", "c", ""),
+        ("oci://registry.example/c", "", "latest"),
+    }
 
 
 def test_long_release_names_are_shortened() -> None:
