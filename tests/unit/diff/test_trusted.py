@@ -160,3 +160,14 @@ def test_outside_metadata_a_third_partys_write_needs_evidence() -> None:
     for rule in rules():
         if any(path[0] != "metadata" for path in rule.paths) and not own & set(rule.managers):
             assert rule.needs_evidence, rule
+
+
+@pytest.mark.parametrize(
+    ("finalizer", "trusted"),
+    [("kubernetes.io/pvc-protection", True), ("example.com/block", False)],
+)
+def test_finalizers_of_a_claim_without_owners(finalizer: str, trusted: bool) -> None:
+    """Where nobody is named any more, only Kubernetes' own finalizers count as its own."""
+    claim = Object(ResourceKey("", "PersistentVolumeClaim", "shop", "data"))
+    path = ("metadata", "finalizers", "*")
+    assert (expected_value(claim, path, finalizer, by_anybody=True) is not None) is trusted
