@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.testbed import charts, program
+from tests.testbed.argocd import ARGO, serve_argo_kinds
 from tests.testbed.cluster import ControlPlane
 from tests.testbed.gitrepo import GitRepo
 from tests.testbed.webserver import Tls, WebServer, behind_login, folder_of, make_tls
@@ -159,3 +160,98 @@ def test_without_the_credential_the_application_is_unknown(
     assert f"index of {repository.url}: the server answers 401" in condition["message"]
     assert "check the credential of this repository" in condition["message"]
     assert found["plain"]["status"] == "OutOfSync"
+
+
+def test_a_chart_of_a_registry_with_values_of_git(
+    site: Site, scratch_registry: int, tmp_path: Path
+) -> None:
+    """A chart that helm pushed takes a value file of the checkout (`$values`)."""
+    host = f"localhost:{scratch_registry}"
+    site.repo.write("values/shop.yaml", "colour: green\n")
+    chart = {"repoURL": f"{host}/team", "chart": "web", "targetRevision": "1.x"}
+    chart["helm"] = {"valueFiles": ["$values/values/shop.yaml"]}  # type: ignore[assignment]
+    sources = [chart, {"repoURL": str(site.repo.path), "ref": "values"}]
+    text = APPLICATION.format(name="shop", namespace=site.namespace, source="null")
+    site.repo.write("shop.yaml", text + f"  sources: {json.dumps(sources)}\n")
+    site.repo.commit("shop")
+    flag = access_file(tmp_path, {"url": f"{host}/team", "type": "helm", "oci": True})
+    site.deploy("shop", flag)
+    code, report = site.check(flag)
+    (application,) = report["applications"]
+    assert (code, application["status"]) == (0, "Synced"), application["conditions"]
+    assert application["revisions"][0] == "1.2.0"
+    live = site.cluster.call("GET", f"/api/v1/namespaces/{site.namespace}/configmaps/shop-web")
+    assert live["data"]["colour"] == "green"
+
+
+@pytest.fixture(scope="module")
+def scratch_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """A registry that helm has pushed a chart to."""
+    folder = tmp_path_factory.mktemp("registry")
+    with charts.registry() as port:
+        for file in charts.package(folder, "web", "1.0.0", "1.2.0", into=folder / "packed"):
+            target = f"oci://localhost:{port}/team"
+            charts.helm("push", file, target, "--plain-http", home=folder / "home")
+        yield port
+
+
+def test_a_dependency_that_cannot_be_fetched_costs_its_application(
+    site: Site, repository: WebServer, tls: Tls, tmp_path: Path
+) -> None:
+    """One chart of Git gets what it depends on; another, of a missing version, is Unknown."""
+    entry = {
+        "url": repository.url,
+        "type": "helm",
+        "username": "bot",
+        "passwordFile": "password",
+        "caFile": str(tls.ca),
+    }
+    for name, version in (("good", "^1.0.0"), ("bad", "^9.0.0")):
+        text = f"- {{name: web, version: {version}, repository: '{repository.url}'}}\n"
+        charts.write_chart(site.repo.path / "charts", name, "0.1.0", dependencies=text)
+        site.application(name, {"repoURL": str(site.repo.path), "path": f"charts/{name}"})
+    code, report = site.check(access_file(tmp_path, entry))
+    found = {one["name"]: one for one in report["applications"]}
+    assert code == 2
+    assert [r["name"] for r in found["good"]["resources"]] == ["good-good", "good-web"]
+    assert found["bad"]["status"] == "Unknown"
+    (condition,) = found["bad"]["conditions"]
+    assert (
+        f"charts/bad/Chart.yaml: dependency web ^9.0.0 of {repository.url}" in condition["message"]
+    )
+    assert "the highest are 2.0.0" in condition["message"]
+
+
+def test_a_hub_knows_how_its_repositories_are_reached(
+    site: Site, repository: WebServer, tls: Tls
+) -> None:
+    """With `--hub` Argo CD's own repository Secret and certificates open the chart."""
+    serve_argo_kinds(site.cluster)
+    core = f"/api/v1/namespaces/{site.namespace}"
+    label = {"argocd.argoproj.io/secret-type": "repository"}
+    login = {"url": repository.url, "type": "helm", "username": "bot", "password": "hunter2"}
+    secret = {"metadata": {"name": "charts", "labels": label}, "stringData": login}
+    site.cluster.call("POST", f"{core}/secrets", secret)
+    trust = {"metadata": {"name": "argocd-tls-certs-cm"}, "data": {"localhost": tls.ca.read_text()}}
+    site.cluster.call("POST", f"{core}/configmaps", trust)
+    application = {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "Application",
+        "metadata": {"name": "hubbed"},
+        "spec": {
+            "project": "default",
+            "source": {"repoURL": repository.url, "chart": "web", "targetRevision": "1.0.0"},
+            "destination": {
+                "server": "https://kubernetes.default.svc",
+                "namespace": site.namespace,
+            },
+        },
+    }
+    site.cluster.call("POST", f"{ARGO}/namespaces/{site.namespace}/applications", application)
+    code, report = site.check(
+        "--hub", site.cluster.name, "--argocd-namespace", site.namespace, "-n", site.namespace
+    )
+    (found,) = report["applications"]
+    assert (code, found["revisions"]) == (1, ["1.0.0"]), found["conditions"]
+    assert [(r["name"], r["status"]) for r in found["resources"]] == [("hubbed-web", "Missing")]
+    assert "hunter2" not in json.dumps(report)
