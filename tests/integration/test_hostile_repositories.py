@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -22,7 +23,9 @@ from driftd.model.application import Application, ApplicationSpec
 from driftd.model.tree import ResolvedSource, Tree
 from driftd.render.renderer import Rendered, render_application
 from driftd.sandbox.pool import SandboxPool
-from tests.testbed.hostile import Host, Variant, cases
+from tests.testbed.gitrepo import GitRepo
+from tests.testbed.hostile import GOOD, Host, Variant, cases
+from tests.testbed.program import driftd
 
 CASES = list(cases())
 SECONDS = 3.0
@@ -128,3 +131,115 @@ def check(variant: Variant, result: Rendered) -> None:
     if variant.renders is None and not variant.contains and not variant.repeated:
         assert not result.complete, "nothing was refused"
     assert len(result.repeated) == variant.repeated
+
+
+QUICK = {"S-16", "S-17", "S-20", "S-21", "S-23", "S-25", "S-29", "S-30", "S-31", "S-32", "S-33"}
+"""Cases that the program itself renders, all of them in one look."""
+APPLICATION = """
+apiVersion: argoproj.io/v1alpha1
+kind: Application
+metadata: {name: NAME, namespace: argocd}
+spec:
+  project: PROJECT
+  source: SOURCE
+  destination: {server: https://one.example.com, namespace: shop}
+"""
+FENCE = """
+apiVersion: argoproj.io/v1alpha1
+kind: AppProject
+metadata: {name: fenced, namespace: argocd}
+spec:
+  sourceRepos: ['*']
+  destinations: [{server: https://one.example.com, namespace: shop}]
+  namespaceResourceWhitelist: [{group: '', kind: ConfigMap}]
+"""
+ESCAPE = """
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: escape}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: elsewhere, namespace: kube-system}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: forbidden}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: allowed}
+"""
+
+
+def plant(repo: GitRepo, host: Host) -> int:
+    """Put every quick case into one repository, beside harmless and fenced applications."""
+
+    def declare(name: str, source: dict[str, Any], project: str = "default") -> None:
+        told = json.dumps({"repoURL": "https://git.example.com/r.git", **source})
+        text = APPLICATION.replace("NAME", name).replace("SOURCE", told)
+        repo.write(f"applications/{name}.yaml", text.replace("PROJECT", project))
+
+    planted = 0
+    for case, variant in CASES:
+        if (
+            case not in QUICK
+            or variant.ref
+            or any(not path.isprintable() for path in variant.files)
+        ):
+            continue
+        planted += 1
+        folder = f"cases/{planted}"
+        for path, data in host.files(variant).items():
+            place = repo.path / folder / path
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(data)
+        for path, target in variant.links.items():
+            place = repo.path / folder / path
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.symlink_to(host.filled(target))
+        declare(f"hostile-{planted}", {"path": f"{folder}/app", **host.filled(variant.source)})
+    repo.write("good/config.yaml", GOOD)
+    repo.write("fenced/objects.yaml", ESCAPE)
+    repo.write("projects/fenced.yaml", FENCE)
+    for name in ("good-1", "good-2"):
+        declare(name, {"path": "good"})
+    declare("fenced", {"path": "fenced"}, project="fenced")
+    repo.commit()
+    return planted
+
+
+def test_the_program_survives_all_of_them(host: Host, git_repo: GitRepo) -> None:
+    """One `driftd render` of a repository full of them: nobody is called (S-34 too)."""
+    planted = plant(git_repo, host)
+    done = driftd(
+        *("render", "*", "-o", "name"),
+        cwd=git_repo.path,
+        env={**os.environ, "DRIFTD_CANARY": host.secret},
+    )
+    everything = done.stdout + done.stderr
+    assert planted > 100, done.stderr[-3000:]
+    assert host.secret not in everything
+    assert "root:" not in everything
+    assert host.hits == 0
+    assert done.returncode == 2
+    assert "Traceback" not in everything
+    names = done.stdout.splitlines()
+    assert names.count("configmap/shop/good") >= 2, done.stderr[-3000:]
+    assert "configmap/shop/allowed" in names
+    for refused in ("escape", "elsewhere", "forbidden"):
+        assert not any(name.endswith(f"/{refused}") for name in names)
+        assert re.search(rf"fenced.*{refused}", done.stderr), done.stderr
+
+
+def test_every_threat_has_its_test() -> None:
+    """The table of the documentation names S-01 to S-36 once each, and tests that exist."""
+    root = Path(__file__).resolve().parents[2]
+    text = (root / "docs/reference/sandbox.md").read_text()
+    rows = re.findall(r"^\| (S-\d\d) \| .* \| `([^`]+)` \|$", text, re.MULTILINE)
+    assert [number for number, _ in rows] == [f"S-{n:02}" for n in range(1, 37)]
+    for _, place in rows:
+        file, _, function = place.partition("::")
+        assert (
+            f"def {function}(" in (root / file).read_text() if function else (root / file).exists()
+        )
