@@ -14,10 +14,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
-from urllib.request import (  # type: ignore[attr-defined]
-    getproxies_environment,
-    proxy_bypass_environment,
-)
 
 from driftd.aio import Sleep, sleep
 from driftd.errors import Disposition, SourceError
@@ -345,6 +341,12 @@ def _words(error: BaseException) -> str:
 
 def _proxy(url: str, reach: Reach) -> str:
     """The proxy for a URL: the repository's own, else the environment's."""
+    # Loading it takes longer than everything else here.
+    from urllib.request import (  # type: ignore[attr-defined]
+        getproxies_environment,
+        proxy_bypass_environment,
+    )
+
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     if reach.proxy:
