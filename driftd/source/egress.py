@@ -321,7 +321,8 @@ def _refused(what: str, host: str) -> SourceError:
     return SourceError(
         f"{what}: {printable(host)} is an address of this machine or of its link, where a "
         "repository named in Git may not lie",
-        hint="if it shall be read, name the repository in the repository settings",
+        hint="if it shall be read, name it in repositoryAccess (--access-file, or the settings of "
+        "driftd run)",
         reason="NotAllowed",
     )
 
