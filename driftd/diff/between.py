@@ -12,13 +12,14 @@ from typing import Any, Final
 from msgspec import UNSET
 
 from driftd.diff.compare import change
-from driftd.diff.extras import Excuses, Subject
+from driftd.diff.extras import Excuses
 from driftd.diff.facts import Facts
 from driftd.diff.fields import confirmed
 from driftd.diff.finding import Finding
 from driftd.diff.paths import Path, ssa_segments
 from driftd.diff.prepare import desired_view
 from driftd.diff.schema import ANY_NODE, Node
+from driftd.diff.subject import Subject
 from driftd.diff.walk import walk
 from driftd.model.report import Change, ChangeClass, ChangeKind
 from driftd.model.resource import Json, ResourceKey

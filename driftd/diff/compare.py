@@ -11,7 +11,6 @@ from msgspec import UNSET
 
 from driftd.diff import mask
 from driftd.diff.attribute import attribute
-from driftd.diff.extras import Subject
 from driftd.diff.facts import Facts
 from driftd.diff.fields import confirmed
 from driftd.diff.finding import ABSENT, Finding
@@ -27,6 +26,7 @@ from driftd.diff.prepare import (
 )
 from driftd.diff.recall import Recall
 from driftd.diff.schema import ANY_NODE, Node
+from driftd.diff.subject import Subject
 from driftd.diff.walk import walk
 from driftd.model import places
 from driftd.model.report import Change, ChangeClass, ChangeKind

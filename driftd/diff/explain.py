@@ -11,12 +11,13 @@ import orjson
 
 from driftd.diff import mask, scalars
 from driftd.diff.compare import Context, subject_of
-from driftd.diff.extras import Excuses, Subject
+from driftd.diff.extras import Excuses
 from driftd.diff.finding import ABSENT
 from driftd.diff.owners import Entry, Owners, at_field, at_item, entries, item_key, roots, value_key
 from driftd.diff.paths import Item, Path, Step, pointer, ssa_path
 from driftd.diff.prepare import desired_view
 from driftd.diff.schema import ANY_NODE, Node, Shape
+from driftd.diff.subject import Subject
 from driftd.diff.walk import deduced_keys, walk
 from driftd.model.resource import Json, ResourceKey
 

@@ -7,12 +7,10 @@ places are excused by the table alone, since ownership can be forged or wiped.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from driftd.diff import defaults, trusted, zeros
 from driftd.diff.attribute import sole_writer
-from driftd.diff.facts import Facts
 from driftd.diff.finding import Finding
 from driftd.diff.owners import (
     UNKNOWN_MANAGERS,
@@ -26,8 +24,8 @@ from driftd.diff.owners import (
 )
 from driftd.diff.paths import Item, Path, names
 from driftd.diff.prepare import SERVER_FINALIZERS
-from driftd.diff.recall import Recall
 from driftd.diff.schema import Node, Shape
+from driftd.diff.subject import Subject
 from driftd.model import places
 from driftd.model.report import ChangeClass, ChangeKind
 from driftd.model.resource import Json, ResourceKey
@@ -44,30 +42,6 @@ _AT_CREATION = frozenset({"storageClassName"})
 
 Excuses: TypeAlias = "dict[Path, str]"
 """Why an undeclared place is no finding, by place; filled in for those who ask for it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """The object under comparison and what is known about it."""
-
-    key: ResourceKey
-    desired: dict[str, Any]
-    live: dict[str, Any]
-    entries: tuple[Entry, ...]
-    facts: Facts
-    created: str | None = None
-    """The object's creationTimestamp."""
-    strict: bool = False
-    """Strict mode reports every extra that no table excuses, whoever made it."""
-    recall: Recall | None = None
-    """What earlier looks say; None where there is no history."""
-    elsewhere: tuple[Entry, ...] = ()
-    """Entries of others that own, at another apiVersion, places that live lacks at this one."""
-
-    @property
-    def provenance_lost(self) -> bool:
-        """Whether the object carries no usable managedFields."""
-        return not self.entries
 
 
 class Extras:
@@ -165,7 +139,7 @@ class Extras:
         if not self._may_be_chosen(name, live, owners, path) or self._came(owners, path, live):
             return False
         return all(
-            entry.deployer or entry.manager in UNKNOWN_MANAGERS or self._is_creator(entry)
+            entry.deployer or entry.manager in UNKNOWN_MANAGERS or self.subject.is_creator(entry)
             for entry, _ in owners
         )
 
@@ -184,7 +158,7 @@ class Extras:
         """Whether the value is one that the cluster chooses in such a place."""
         subject = self.subject
         if name == "secrets":
-            return self._are_token_secrets(live)
+            return self.subject.are_token_secrets(live)
         if name in _BOUND_BY_CONTROLLER:
             if not owners and not subject.provenance_lost:
                 return False
@@ -212,28 +186,6 @@ class Extras:
         if recall.is_chosen(path, live) is None and path[-1] not in _AT_CREATION:
             return False
         return recall.appeared(path, live) is not None
-
-    def _are_token_secrets(self, live: Json) -> bool:
-        """Whether the list names what controllers make for the account, after its name."""
-        account = self.subject.key.name
-        made = tuple(f"{account}-{what}-" for what in ("token", "dockercfg"))
-        return isinstance(live, list) and all(
-            isinstance(item, dict) and str(item.get("name", "")).startswith(made) for item in live
-        )
-
-    def _is_creator(self, entry: Entry) -> bool:
-        """Whether the entry is that of a creator who is no deployer.
-
-        Somebody else may write within the second in which the object is created: a deployer is
-        the creator then, else whoever wrote most.
-        """
-        created = self.subject.created
-        if created is None or entry.time != created:
-            return False
-        then = [one for one in self.subject.entries if one.time == created]
-        if any(one.deployer for one in then):
-            return False
-        return entry is max(then, key=lambda one: len(repr(one.fields)))
 
     def _struct(
         self, name: str, live: dict[str, Any], parent: Node, owners: Owners, path: Path
@@ -465,16 +417,9 @@ class Extras:
             return ChangeClass.UNDECLARED
         if places.is_review(place) and not _is_converted(subject.key, place):
             return ChangeClass.REVIEW
-        if is_custom(subject.key.group) and all(self._writes_status(e) for e in foreign):
+        if is_custom(subject.key.group) and all(self.subject.writes_status(e) for e in foreign):
             return ChangeClass.REVIEW
         return ChangeClass.UNDECLARED
-
-    def _writes_status(self, entry: Entry) -> bool:
-        """Whether the manager is the one that writes this object's status: its own controller."""
-        return any(
-            other.manager == entry.manager and "f:status" in other.fields
-            for other in self.subject.entries
-        )
 
 
 def _is_converted(key: ResourceKey, place: tuple[str, ...]) -> bool:

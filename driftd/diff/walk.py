@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from driftd.diff import defaults, relations, scalars, trusted, zeros
-from driftd.diff.extras import Excuses, Extras, Subject, is_custom
+from driftd.diff.extras import Excuses, Extras, is_custom
 from driftd.diff.finding import Finding
 from driftd.diff.owners import (
     Entry,
@@ -26,6 +26,7 @@ from driftd.diff.owners import (
 )
 from driftd.diff.paths import Item, Path, names
 from driftd.diff.schema import ANY_NODE, Node, Shape
+from driftd.diff.subject import Subject
 from driftd.model.report import ChangeClass, ChangeKind
 from driftd.model.resource import Json
 
