@@ -94,7 +94,7 @@ def _accept(
 ) -> Iterator[str]:
     critical = [one.severity == "critical" for one in drift] or [resource.severity == "critical"]
     if all(critical):
-        yield "or accept it: not by a baseline, which holds no critical finding"
+        yield "no baseline can accept it: it is critical"
     else:
         yield f"or accept it for a while: driftd baseline {application.name} --file FILE"
     yield "or ignore the place: driftd help suppressions"
