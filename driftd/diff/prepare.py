@@ -85,6 +85,8 @@ def desired_view(body: dict[str, Any]) -> dict[str, Any]:
         kept["annotations"] = {k: v for k, v in annotations.items() if k != LAST_APPLIED}
     if body.get("kind") == "Secret" and body.get("apiVersion") == "v1":
         _fold_string_data(view)
+    if body.get("kind") == "Job":
+        _leave_selector(view)
     return view
 
 
@@ -241,6 +243,16 @@ def _drop_job_labels(view: dict[str, Any], job: dict[str, Any]) -> None:
     if rest:
         inner["labels"] = rest
     view["spec"] = {**spec, "template": {**template, "metadata": inner}}
+
+
+def _leave_selector(view: dict[str, Any]) -> None:
+    """A Job's empty selector asks the API server to choose one, as an absent one does."""
+    spec = view.get("spec")
+    if not isinstance(spec, dict) or spec.get("manualSelector") or "selector" not in spec:
+        return
+    selector = spec["selector"]
+    if not selector or (isinstance(selector, dict) and not any(selector.values())):
+        view["spec"] = {name: value for name, value in spec.items() if name != "selector"}
 
 
 def removed_labels(body: dict[str, Any], desired: dict[str, Any]) -> list[str]:

@@ -128,6 +128,23 @@ def test_labels_that_the_server_takes_from_the_template(kind: str) -> None:
     assert live_view(live, desired_view(declared))["metadata"]["labels"] == whole
 
 
+@pytest.mark.parametrize(
+    ("selector", "left"),
+    [
+        ({}, None),
+        (None, None),
+        ({"matchLabels": {}}, None),
+        ({"matchLabels": {"app": "once"}}, {"matchLabels": {"app": "once"}}),
+    ],
+)
+def test_empty_selector_of_a_job(selector: Any, left: Any) -> None:
+    """An empty selector leaves the choice to the API server, unless the Job chooses by hand."""
+    body = {"apiVersion": "batch/v1", "kind": "Job", "spec": {"selector": selector}}
+    assert desired_view(body)["spec"].get("selector") == left
+    body["spec"]["manualSelector"] = True
+    assert desired_view(body)["spec"]["selector"] == selector
+
+
 def test_generated_labels_of_a_job() -> None:
     """Labels that repeat the Job's uid and name are left out; other values stay."""
     generated = {"batch.kubernetes.io/controller-uid": "u", "job-name": "x"}
