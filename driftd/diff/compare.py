@@ -10,7 +10,7 @@ import orjson
 from msgspec import UNSET
 
 from driftd.diff import mask
-from driftd.diff.attribute import attribute
+from driftd.diff.attribute import attribute, sole_writer
 from driftd.diff.facts import Facts
 from driftd.diff.fields import confirmed
 from driftd.diff.finding import ABSENT, Finding
@@ -112,6 +112,7 @@ def compare(
     if findings:
         _explain_unknown_fields(findings, root)
         _mark_rewritten(findings, subject, wanted, live, context)
+        _name_converted(findings, subject)
         if synced is not None:
             _mark_pending(findings, key, synced, live, root, found_entries, context)
     if key.kind == "Job":
@@ -202,6 +203,16 @@ def _mark_rewritten(
         if proven and not _is_forged(finding, subject.recall):
             finding.change_class = ChangeClass.REWRITTEN
             finding.reason = "a deployer applied Git's value and the cluster stored another"
+
+
+def _name_converted(findings: list[Finding], subject: Subject) -> None:
+    """Name who wrote through another apiVersion what nobody owns at this one, if it was one alone.
+
+    The field has another name there, so its set cannot be followed.
+    """
+    for finding in findings:
+        if finding.kind is ChangeKind.MODIFIED and not finding.owners and finding.writer is None:
+            finding.writer = sole_writer(subject.elsewhere, names(finding.path))
 
 
 def _is_forged(finding: Finding, recall: Recall | None) -> bool:

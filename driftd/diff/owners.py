@@ -20,6 +20,7 @@ class Entry:
 
     __slots__ = (
         "api_version",
+        "converted",
         "deployer",
         "fields",
         "manager",
@@ -40,6 +41,11 @@ class Entry:
         # `kubectl scale` writes as `kubectl` through a subresource: that is a person, not Git.
         self.deployer = self.manager in deployers and not self.subresource
         """Whether this entry counts as Git's hand."""
+        self.converted = False
+        """Whether somebody else than Git wrote it through another apiVersion than is looked at.
+
+        What was atomic there may have fields of its own here: an empty set owns all below.
+        """
         self.sent: frozenset[str] = frozenset()
         """Keys of a Secret that were sent as `stringData`: nobody takes these from the entry."""
 
@@ -62,6 +68,9 @@ def entries(live: dict[str, Any], deployers: frozenset[str]) -> list[Entry]:
     """The entries of a live object, without empty ones (`managedFields: [{}]` wipes them)."""
     raw = (live.get("metadata") or {}).get("managedFields") or ()
     found = [Entry(item, deployers) for item in raw if item.get("fieldsV1")]
+    own = live.get("apiVersion")
+    for entry in found:
+        entry.converted = not entry.deployer and entry.api_version not in ("", own)
     if live.get("kind") == "Secret" and live.get("apiVersion") == "v1":
         for entry in found:
             _fold_string_data(entry)
@@ -167,7 +176,8 @@ def _at(owners: Owners, member: str, *, atomic: bool) -> list[Owner]:
             reached.append((entry, None))
         elif member in fields:
             below = fields[member]
-            reached.append((entry, None if atomic and not below else below))
+            whole = (atomic or entry.converted) and not below
+            reached.append((entry, None if whole else below))
     return reached
 
 

@@ -68,6 +68,20 @@ def test_somebody_elses_value_is_never_rewritten() -> None:
     assert told(found) == [("modified", "declared", "/spec/replicas")]
 
 
+@pytest.mark.parametrize(("writers", "named"), [(["alice"], "alice"), (["alice", "bob"], UNSET)])
+def test_a_writer_at_another_version(writers: list[str], named: Any) -> None:
+    """Who alone wrote names that this version lacks wrote what nobody owns here; of two, nobody."""
+    desired, live = stored_otherwise()
+    live["spec"]["replicas"] = 9
+    live["metadata"]["managedFields"] = [
+        {**entry(one, {"f:spec": {"f:size": {}}}), "apiVersion": "apps/v1beta1"} for one in writers
+    ]
+    (found,) = [one for one in changes(desired, live) if one.path == "/spec/replicas"]
+    assert (found.kind, found.manager) == ("modified", named)
+    if named is not UNSET:
+        assert found.confidence == "likely"
+
+
 def test_pending_when_live_equals_the_last_synced_revision() -> None:
     """Git is ahead where live still is what was synced; everything else stays drift."""
     synced = config_map(a="1", b="1")

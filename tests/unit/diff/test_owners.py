@@ -68,6 +68,22 @@ def test_descent_follows_the_sets() -> None:
     assert at_field(spec, "other", atomic=False) == []
 
 
+@pytest.mark.parametrize(
+    ("manager", "version", "reached"),
+    [
+        ("alice", "autoscaling/v1", ["alice"]),
+        ("alice", "autoscaling/v2", []),
+        ("kubectl", "autoscaling/v1", []),
+    ],
+)
+def test_what_is_atomic_at_another_version(manager: str, version: str, reached: list[str]) -> None:
+    """Who wrote a struct whole, through a version where it is atomic, owns its fields here."""
+    written = entry(manager, {"f:scaleTargetRef": {}}, apiVersion=version)
+    found = entries({"apiVersion": "autoscaling/v2", **live(written)}, DEPLOYERS)
+    below = at_field(roots(found), "scaleTargetRef", atomic=False)
+    assert [one.manager for one, _ in at_field(below, "kind", atomic=False)] == reached
+
+
 def test_item_key_is_the_servers_text() -> None:
     """Keys are sorted, without spaces, and missing ones come from the schema's defaults."""
     assert item_key({"port": 80, "name": "x"}, ("name", "port"), {}) == 'k:{"name":"x","port":80}'
