@@ -27,6 +27,8 @@ class Tree(msgspec.Struct, frozen=True):
     """The commits that submodules stand at, by path; read or not."""
     folders: dict[str, str] = {}
     """Git's tree id of each folder: an equal id means that nothing below has changed."""
+    git: str = ""
+    """Git's id of the commit's own tree, whatever was left out of it or added; else empty."""
 
 
 class ResolvedSource(msgspec.Struct, frozen=True, kw_only=True):

@@ -80,6 +80,7 @@ async def read_tree(git: Git, sha: str, limits: TreeLimits, paths: Sequence[str]
         tuple(gitlinks),
         gitlinks=gitlinks,
         folders=folders,
+        git=name,
     )
 
 

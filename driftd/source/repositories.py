@@ -440,7 +440,7 @@ class Repositories:
             revision=reading.revision,
             repo_url=source.repo_url,
             index=index,
-            git_tree="" if is_remote_chart(source) else reading.tree.id,
+            git_tree="" if is_remote_chart(source) else reading.tree.git or reading.tree.id,
         )
 
     async def _chart(self, source: ApplicationSource, project: str) -> Reading:

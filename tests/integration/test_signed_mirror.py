@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from driftd.errors import VerificationError
+from driftd.model.application import Application, ApplicationSource, ApplicationSpec
 from driftd.model.project import SignatureDemand, SignatureMode
+from driftd.model.tree import Tree
 from driftd.source.mirror import GitCredential, GitMirror
+from driftd.source.repositories import Repositories
 from driftd.verify.keys import keys_of_map
 from driftd.verify.revision import RevisionCheck
 from driftd.verify.verifier import Verifier
@@ -57,7 +62,7 @@ async def test_remote_revisions(
         tree = await mirror.tree(commit)
         demand = SignatureDemand(project="team", mode=mode, keys=(alice,))
         check = RevisionCheck(mirror, verifier, demand)
-        return await check.problems(commit, tree.id, await mirror.annotated_tag(revision))
+        return await check.problems(commit, tree.git, await mirror.annotated_tag(revision))
 
     (told,) = await wrong("main", SignatureMode.HEAD)
     assert told.endswith("is not signed")
@@ -70,3 +75,36 @@ async def test_remote_revisions(
     upstream.signed_commit("Seal", home, alice, trailer=SEAL)
     upstream.signed_commit("After it", home, alice)
     assert await wrong("HEAD", SignatureMode.STRICT) == ()
+
+
+async def test_remote_trees_that_are_not_read_as_they_are(
+    server: GitServer, upstream: SignedRepo, home: GpgHome, tmp_path: Path
+) -> None:
+    """Chosen folders, and files added to a commit's own, are held to the commit's signature."""
+    alice = home.fingerprint("Alice")
+    upstream.write("other/two.yaml", "second")
+    upstream.signed_commit("Signed", home, alice)
+
+    async def more(tree: Tree) -> Tree:
+        files = {**tree.files, "app/large": b"what a pointer of Git LFS points to"}
+        return msgspec.structs.replace(tree, id=f"{tree.id}+more", files=files)
+
+    mirror = GitMirror(
+        server.url("upstream/.git"),
+        tmp_path / "cache",
+        credential=GitCredential(ca_file=str(server.ca_file)),
+        paths=("app",),
+        more=more,
+    )
+    repositories = await Repositories.open((), mirror=lambda _url, _project: mirror)
+    url = server.url("upstream/.git")
+    source = ApplicationSource(repo_url=url, path="app", target_revision="main")
+    app = Application(name="web", namespace="argocd", spec=ApplicationSpec(source=source))
+    (found,) = (await repositories.resolve(app, [url])).sources
+    assert set(found.tree.files) == {"app/one.yaml", "app/large"}
+    verifier = Verifier(keys_of_map({"alice": home.public("Alice")}, "keys"))
+    demand = SignatureDemand(project="team", mode=SignatureMode.HEAD, keys=(alice,))
+    check = RevisionCheck(mirror, verifier, demand)
+    assert await check.problems(found.revision, found.git_tree, None) == ()
+    with pytest.raises(VerificationError, match="has other files"):
+        await check.problems(found.revision, found.tree.id, None)
