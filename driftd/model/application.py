@@ -114,6 +114,8 @@ class ApplicationSource(ArgoStruct, frozen=True, kw_only=True):
 
     repo_url: str = msgspec.field(name="repoURL", default="")
     target_revision: str = ""
+    tag_prefix: str = ""
+    """Only tags that begin so count for a range of versions, which is compared without it."""
     path: str = ""
     chart: str = ""
     ref: str = ""

@@ -42,5 +42,7 @@ class ResolvedSource(msgspec.Struct, frozen=True, kw_only=True):
     """As the Application writes it."""
     index: int = 0
     """Position among the Application's sources."""
+    tag: str = ""
+    """The full name of the tag that a range of versions came to; empty without a range."""
     git_tree: str = ""
     """Id of the commit's own tree, to which `tree` may add the charts that it depends on."""

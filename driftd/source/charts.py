@@ -37,6 +37,7 @@ from driftd.source.oci import (
     tag_version,
 )
 from driftd.source.process import MIB
+from driftd.source.ranges import Chosen
 from driftd.source.url import printable
 
 _KEPT_BYTES = 128 * MIB
@@ -286,17 +287,28 @@ class Charts:
             return chart_tag(revision) if chart else revision
         versions = {tag_version(tag): tag for tag in await repository.tags()}
         try:
-            found: ChartVersion = await self._ask(
-                "select-version",
-                {"versions": list(versions), "revision": revision},
-                ChartVersion,
-                project=project,
-            )
-        except RenderError as error:
-            raise SourceError(f"{repository.name}: {error}", hint=error.hint) from None
+            found = await self.choose(list(versions), revision, project)
+        except SourceError as error:
+            raise SourceError(f"{repository.name}: {error.message}", hint=error.hint) from None
         if not found.version:
             raise _no_version("the artifact", repository.name, revision, found.near)
         return versions[found.version]
+
+    async def choose(self, versions: Sequence[str], revision: str, project: str) -> Chosen:
+        """The version that a range means, by the rules of Masterminds/semver, as Argo CD has them.
+
+        Raises `SourceError` for what is neither a version nor a range.
+        """
+        try:
+            found: Chosen = await self._ask(
+                "select-version",
+                {"versions": list(versions), "revision": revision},
+                Chosen,
+                project=project,
+            )
+        except RenderError as error:
+            raise SourceError(error.message, hint=error.hint, reason="InvalidRevision") from None
+        return found
 
     def registry(self, url: str, access: RepositoryAccess | None, chart: str) -> OciRepository:
         """The repository of a registry that a URL (with or without `oci://`) and chart mean."""

@@ -141,6 +141,10 @@ class GitRepository:
         refs = {name: oid for oid, _, name in pairs}
         return {n: refs[n] for n in names if n in refs} if names else refs
 
+    async def tags(self) -> list[str]:
+        """The names of all tags, without `refs/tags/`."""
+        return [ref.removeprefix(TAGS) for ref in await self._refs() if ref.startswith(TAGS)]
+
     async def branch(self) -> str:
         """The branch that is checked out; empty when HEAD is detached."""
         try:

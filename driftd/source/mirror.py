@@ -269,6 +269,14 @@ class GitMirror:
             await self._discard()
             raise SourceError(f"{self.name}: {reason}", reason="LimitExceeded")
 
+    async def tags(self) -> list[str]:
+        """The names of all tags of the remote, without `refs/tags/`. Raises `SourceError`."""
+        return [
+            ref.removeprefix(TAGS)
+            for ref in await self._advertised()
+            if ref.startswith(TAGS) and not ref.endswith("^{}")
+        ]
+
     async def _advertised(self, *patterns: str) -> dict[str, str]:
         """What the remote's refs point to: those of exactly these names, else all."""
         try:

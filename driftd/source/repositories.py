@@ -23,6 +23,7 @@ from driftd.model.tree import ResolvedSource, Tree
 from driftd.source.charts import Charts, is_remote_chart
 from driftd.source.git import GitRepository
 from driftd.source.objects import CommitInfo
+from driftd.source.ranges import TagRanges
 from driftd.source.remote_bases import RemoteBases
 from driftd.source.revision import short_name
 from driftd.source.url import identity, parse, printable
@@ -53,6 +54,10 @@ class Repository(Protocol):
 
     async def commit_info(self, sha: str) -> CommitInfo:
         """Author, date and subject of a commit."""
+        ...
+
+    async def tags(self) -> Sequence[str]:
+        """The names of all tags, without `refs/tags/`."""
         ...
 
     async def annotated_tag(self, revision: str) -> AnnotatedTag | None:
@@ -222,6 +227,7 @@ class Repositories:
         """
         self._beside = tuple(beside)
         self._charts = charts
+        self._ranges = TagRanges(charts.choose) if charts is not None else None
         self.bases: RemoteBases | None = None
         """The remote bases of kustomizations that may be fetched; None: none may."""
         self._renew = renew
@@ -323,6 +329,8 @@ class Repositories:
             self._renew()
         if self._charts is not None:
             self._charts.forget()
+        if self._ranges is not None:
+            self._ranges.forget()
 
     async def homes(self) -> tuple[list[Reading], list[SourceError]]:
         """The files of every repository that declares Applications, and why others have none.
@@ -419,7 +427,7 @@ class Repositories:
         Raises `SourceError`.
         """
         repository = await self.repository(source.repo_url, all_urls)
-        revision = source.source.target_revision or "HEAD"
+        revision = source.tag or source.source.target_revision or "HEAD"
         if self.follows(repository, revision):
             revision = self._head
         return repository, await repository.annotated_tag(revision)
@@ -427,10 +435,11 @@ class Repositories:
     async def _resolve_source(
         self, index: int, source: ApplicationSource, urls: frozenset[str], project: str
     ) -> ResolvedSource:
+        tag = ""
         if is_remote_chart(source):
             reading = await self._chart(source, project)
         else:
-            reading = await self._files(source, urls, project)
+            reading, tag = await self._files(source, urls, project)
         tree = reading.tree
         if self._charts is not None and not (source.ref and not source.path and not source.chart):
             tree = await self._charts.complete(tree, source, project)
@@ -440,6 +449,7 @@ class Repositories:
             revision=reading.revision,
             repo_url=source.repo_url,
             index=index,
+            tag=tag,
             git_tree="" if is_remote_chart(source) else reading.tree.git or reading.tree.id,
         )
 
@@ -455,15 +465,17 @@ class Repositories:
 
     async def _files(
         self, source: ApplicationSource, urls: frozenset[str], project: str
-    ) -> Reading:
+    ) -> tuple[Reading, str]:
+        """What a source reads, and the tag that it means by a range."""
         if not source.repo_url:
             raise SourceError("the source has no repoURL", hint="set spec.source.repoURL")
         repository = await self.repository(source.repo_url, urls, project)
-        wanted = source.target_revision or "HEAD"
+        tag = await self._ranges.revision(repository, source, project) if self._ranges else ""
+        wanted = tag or source.target_revision or "HEAD"
         reading = await self._read(repository, wanted)
         if repository is self._primary and not self.follows(repository, wanted):
             self._note_pinned(wanted, reading)
-        return reading
+        return reading, tag
 
     def _note_pinned(self, wanted: str, reading: Reading) -> None:
         """Say that a flag does not reach a source that pins its own revision."""

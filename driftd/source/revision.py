@@ -35,7 +35,7 @@ def checked_revision(revision: str, repository: str) -> str:
     ):
         hint = "name a branch, a tag or a commit id"
         if re.match(r"[v\d*^~<>=]", revision) and _RANGE.search(revision):
-            hint = "semantic version ranges are not supported yet; name a tag"
+            hint = "ranges of versions are for targetRevision of Git sources alone; name a tag"
         raise SourceError(
             f"{repository}: invalid revision {printable(revision)!r}",
             hint=hint,
