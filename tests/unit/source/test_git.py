@@ -129,7 +129,7 @@ async def test_version_ranges_are_refused_with_the_remedy(repo: GitRepo) -> None
     """A semantic version range is not mistaken for a revision."""
     with pytest.raises(SourceError) as error:
         await GitRepository.open(repo.path).resolve("v1.*")
-    assert "ranges are not supported" in error.value.hint
+    assert "ranges of versions are for targetRevision" in error.value.hint
 
 
 DISGUISES = (b".git", b".GIT", b"git~1", ".g\u200cit".encode(), b".git.", b".git::$INDEX")
