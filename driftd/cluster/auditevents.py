@@ -25,6 +25,8 @@ _AGENT: Final = 256
 _ADDRESSES: Final = 8
 """Addresses that are kept; all but the last are what the client says in its headers."""
 _BODIES: Final = frozenset({"create", "update", "patch"})
+_LONGEST: Final = 2.0
+"""Seconds that a request is taken to last at most where the log has one time alone."""
 
 
 class _User(msgspec.Struct):
@@ -286,7 +288,7 @@ def _google(outer: _Outer) -> Iterator[Seen]:
             user_agent=agent[:_AGENT],
             source_ips=(address,) if address else (),
             audit_id=_operation.decode(outer.operation).id if outer.operation else "",
-            received=time,
+            received=time - _LONGEST,
             completed=time,
             manager=manager_of(agent),
             manager_known=False,
