@@ -278,7 +278,9 @@ class Transport:
         )
         with self._translated(doing, self._options.timeout):
             async with connection as api:
-                return await _exchange(api, method, path, query, headers, body, timeout)
+                answer = await _answer(api, method, path, query, headers, body, timeout)
+                async with answer:
+                    return await _read(answer)
 
     @asynccontextmanager
     async def stream(
@@ -368,20 +370,6 @@ def _secrets(sent: bytes | None) -> list[str]:
     except msgspec.DecodeError:
         return []
     return sensitive.in_force().values(document) if isinstance(document, dict) else []
-
-
-async def _exchange(
-    api: ApiClient,
-    method: str,
-    path: str,
-    query: Mapping[str, str] | None,
-    headers: Mapping[str, str] | None,
-    body: bytes | None,
-    limits: aiohttp.ClientTimeout,
-) -> tuple[Response, str]:
-    answer = await _answer(api, method, path, query, headers, body, limits)
-    async with answer:
-        return await _read(answer)
 
 
 async def _answer(
