@@ -17,12 +17,13 @@ from driftd.diff import podresources, scalars
 from driftd.diff.paths import Path
 from driftd.diff.placed import FILLED_IN, NOT_AGAIN
 from driftd.diff.schema import Node
-from driftd.diff.tables import table
+from driftd.diff.tables import empties, table
 from driftd.model.resource import Json
 
 Struct: TypeAlias = "dict[str, Any]"
 
 _MAX_INT32: Final = 2**31 - 1
+_ZEROS: Final[tuple[Json, ...]] = (False, 0, "")
 
 STRUCT_MARK: Final = "{}"
 """How the table says that the server creates a struct at a field (its content has own rows)."""
@@ -91,7 +92,9 @@ def origin_of(node: Node, field: str, live: Json) -> str:
 
 def is_struct_default(node: Node, field: str) -> bool:
     """Whether the server is known to create the struct at `field` by itself."""
-    row = _rows(node.ref, node.kubernetes).get(field) if node.native else None
+    if not node.native:
+        return isinstance(node.defaults.get(field), dict)  # and fills it in then
+    row = _rows(node.ref, node.kubernetes).get(field)
     return row is not None and row.is_struct
 
 
@@ -127,6 +130,9 @@ def _rows(ref: str, kubernetes: str) -> Mapping[str, _Row]:
         )
         for field, known in table(kubernetes).get(component, {}).items()
     }
+    for owner, field in empties()["printed"]:
+        if owner == component:  # it is there, and empty, where nobody has set anything
+            rows.setdefault(field, _Row(_ZEROS, True, None, FILLED_IN.get((component, field))))
     for (owner, field), rule in CONDITIONAL.items():
         if owner == component:
             rows[field] = _Row((), False, rule, FILLED_IN.get((component, field)))

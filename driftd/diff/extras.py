@@ -191,21 +191,25 @@ class Extras:
         self, name: str, live: dict[str, Any], parent: Node, owners: Owners, path: Path
     ) -> list[Finding]:
         child = parent.child(name)
-        if not live:
-            # An empty struct that nobody owns is the server's; one that somebody set can mean
-            # "everything" (a NetworkPolicy peer's namespaceSelector, catalogue row 35), and so
-            # does one that the server would keep, whose owner may have wiped his entry.
-            kept = defaults.short(child.ref) == "v1.LabelSelector" or (zeros.tells(parent, name))
-            if owners or kept:
-                return self._leaf(live, owners, path, collection=False, kept=kept)
-            self.excuse(path, "an empty struct that nobody owns")
-            return []
         found = self._below(live, child, owners, path)
-        if child.shape is Shape.MAP and not child.atomic:
+        made = (child.shape is Shape.MAP and not child.atomic) or defaults.is_struct_default(
+            parent, name
+        )
+        if live and made:
             return found
-        if defaults.is_struct_default(parent, name):
-            return found
-        return self._collapsed(found, live, path)
+        if live and (
+            found or child.shape is not Shape.STRUCT or not zeros.is_hollow(live, child, path)
+        ):
+            return self._collapsed(found, live, path)
+        # An empty struct that nobody owns is the server's; one that somebody set can mean
+        # "everything" (a NetworkPolicy peer's namespaceSelector, catalogue row 35), and so does
+        # one that the server would keep, whose owner may have wiped his entry. That the server
+        # has filled it in makes no difference.
+        kept = defaults.short(child.ref) == "v1.LabelSelector" or zeros.tells(parent, name)
+        if owners or kept:
+            return self._leaf(live, owners, path, collection=False, kept=kept)
+        self.excuse(path, "an empty struct that nobody owns")
+        return []
 
     def _below(self, live: dict[str, Any], node: Node, owners: Owners, path: Path) -> list[Finding]:
         """Findings for every member of an extra struct."""

@@ -78,3 +78,19 @@ def table(version: str = "") -> Mapping[str, Mapping[str, list[str]]]:
 def _parsed(version: str) -> tuple[int, int] | None:
     match = _VERSION.match(version)
     return (int(match[1]), int(match[2])) if match else None
+
+
+@lru_cache(maxsize=1)
+def empties() -> Mapping[str, frozenset[tuple[str, str]]]:
+    """What servers make of empty values: `kept`, `printed` and `unset`, see `driftd.diff.zeros`.
+
+    Each holds pairs of schema component and field.
+    """
+    text = resources.files("driftd.diff").joinpath("data/empties.json").read_text("utf-8")
+    loaded: dict[str, dict[str, list[str]]] = json.loads(text)
+    return {
+        what: frozenset(
+            (component, field) for component, fields in found.items() for field in fields
+        )
+        for what, found in loaded.items()
+    }

@@ -9,31 +9,17 @@ absence is a difference. Another one cannot tell zero from absent: `hostNetwork:
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from functools import lru_cache
-from importlib import resources
-from typing import Final
+from typing import Any, Final
 
+from driftd.diff import defaults
 from driftd.diff.defaults import short
+from driftd.diff.paths import Path
 from driftd.diff.schema import Node, Shape
+from driftd.diff.tables import empties
 from driftd.model.resource import Json
 
 _KEPT_BESIDE: Final = frozenset({("v1.Toleration", "tolerationSeconds")})
 """Kept fields that are valid only beside others, so that trying them alone shows nothing."""
-
-
-@lru_cache(maxsize=1)
-def table() -> Mapping[str, frozenset[tuple[str, str]]]:
-    """`kept`, `printed` and `unset`: pairs of schema component and field."""
-    text = resources.files("driftd.diff").joinpath("data/empties.json").read_text("utf-8")
-    loaded: dict[str, dict[str, list[str]]] = json.loads(text)
-    return {
-        what: frozenset(
-            (component, field) for component, fields in found.items() for field in fields
-        )
-        for what, found in loaded.items()
-    }
 
 
 def is_kept(node: Node, field: str) -> bool:
@@ -44,7 +30,7 @@ def is_kept(node: Node, field: str) -> bool:
     if not node.native:
         return True
     name = (short(node.ref), field)
-    return name in table()["kept"] or name in _KEPT_BESIDE
+    return name in empties()["kept"] or name in _KEPT_BESIDE
 
 
 def tells(node: Node, field: str) -> bool:
@@ -55,12 +41,27 @@ def tells(node: Node, field: str) -> bool:
     return (
         node.shape is Shape.STRUCT
         and is_kept(node, field)
-        and (short(node.ref), field) not in table()["printed"]
+        and (short(node.ref), field) not in empties()["printed"]
     )
+
+
+def is_hollow(live: dict[str, Any], node: Node, path: Path) -> bool:
+    """Whether a struct at `path` holds nothing but what the server itself puts into such a one.
+
+    That it is there says nothing less: the server fills in what somebody made.
+    """
+    parents = (live, live) if node.native else ({}, live)
+    for name, value in live.items():
+        made = defaults.explain(node, name, value, *parents, path)
+        if made is defaults.Explained.WHOLE or defaults.is_empty(value):
+            continue
+        if not isinstance(value, dict) or not is_hollow(value, node.child(name), (*path, name)):
+            return False
+    return True
 
 
 def says_nothing(node: Node, field: str, value: Json) -> bool:
     """Whether the value that Git declares at `field` of a struct leaves it to the server."""
     if not node.native or (value not in ("", 0) and value != []) or isinstance(value, bool):
         return False
-    return (short(node.ref), field) in table()["unset"]
+    return (short(node.ref), field) in empties()["unset"]

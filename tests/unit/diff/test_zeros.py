@@ -70,3 +70,38 @@ def test_a_struct_that_the_server_drops() -> None:
     live = applied(service)
     del live["spec"]["sessionAffinityConfig"]
     assert changes(service, live) == ()
+
+
+@pytest.mark.parametrize("start", [0, 3])
+@pytest.mark.parametrize("owned", [True, False])
+def test_a_struct_that_the_server_filled_in(start: int, *, owned: bool) -> None:
+    """Whoever made it, what the server put inside excuses none of it; its absence is clean."""
+    body = {**deployment(), "kind": "StatefulSet"}
+    live = applied(body)
+    assert changes(body, live) == ()
+    live["spec"]["ordinals"] = {"start": start}
+    if owned:
+        fields = {"f:spec": {"f:ordinals": {".": {}, "f:start": {}}}}
+        live["metadata"]["managedFields"].append(entry("alice", fields))
+    kind = "undeclared" if owned else "injected"
+    assert told(changes(body, live)) == [("added", kind, "/spec/ordinals")]
+
+
+@pytest.mark.parametrize("priority", [0, 5])
+def test_a_printed_zero_is_one_at_its_own_places_alone(priority: int) -> None:
+    """The server ranks a Pod 0; in a template the same number is somebody's."""
+    fields = {"f:spec": {"f:template": {"f:spec": {"f:priority": {}}}}}
+    live = applied(deployment(), entry("alice", fields))
+    live["spec"]["template"]["spec"]["priority"] = priority
+    path = "/spec/template/spec/priority"
+    assert told(changes(deployment(), live)) == [("added", "undeclared", path)]
+
+
+@pytest.mark.parametrize(("value", "drift"), [("", False), ("other", True)])
+def test_a_printed_zero(value: str, drift: bool) -> None:
+    """A StatefulSet without a service prints an empty name, whoever owns that; no other one."""
+    body = {**deployment(), "kind": "StatefulSet"}
+    live = applied(body, entry("alice", {"f:spec": {"f:serviceName": {}}}))
+    live["spec"]["serviceName"] = value
+    path = "/spec/serviceName"
+    assert told(changes(body, live)) == ([("added", "undeclared", path)] if drift else [])
