@@ -35,6 +35,7 @@ from driftd.controller.observed import ClusterView, Observation, observe, view_c
 from driftd.controller.options import CheckOptions
 from driftd.controller.oracles import Consultation, admission_hash
 from driftd.controller.places import with_places
+from driftd.controller.shared import Claims
 from driftd.controller.verdict import Look, Verdict, application_report, marks_of
 from driftd.controller.workspace import Progress, Workspace
 from driftd.diff import tables
@@ -191,12 +192,18 @@ class _ClusterLook:
     keep: bool
     sealer: Sealer | None
     consultation: Consultation | None = None
+    claims: Claims = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.claims = self.workspace.claims or Claims()
 
     async def reports(self, target: ClusterTarget | None, entries: Sequence[Entry]) -> list[Looked]:
         view = await self._view(target) if target else None
         desired = await self._desired(entries, view)
         if target is None or view is None or view.discovery is None:
             return [Looked(self._blind(one, view), one, view) for one in desired]
+        for one in desired:
+            self.claims.declare(target, one)
         self.progress(f"reading {target.name}")
         observation = await observe(
             view,
@@ -353,7 +360,8 @@ class _ClusterLook:
         await asyncio.sleep(0)
         unseen = unexplained(shared.observation.fact_problems, resources)
         conditions = (
-            *desired.conditions, *asked, *told, *unseen, *(past.conditions if past else ()),
+            *desired.conditions, *self.claims.conditions(application.qualified_name),
+            *asked, *told, *unseen, *(past.conditions if past else ()),
         )  # fmt: skip
         report = application_report(desired, resources, conditions, verdict.deployers)
         if past is None:

@@ -225,6 +225,7 @@ class Daemon:
             self._reconciler.metrics.look_error("Defect")
             self._failed += 1
             return
+        await self._queue.add_all(self._reconciler.outdated())
         # A write is followed by one look that proves it. If that look writes again, somebody
         # fights with Git; the next sweep is soon enough for that.
         if wrote and not proving:

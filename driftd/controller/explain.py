@@ -111,7 +111,7 @@ class Explanation(WireStruct, frozen=True, kw_only=True):
     entries: tuple[EntryExplanation, ...] = ()
     """Entries of the given baseline and suppression files that speak of the object."""
     healing: str
-    """What `driftd run` would do if its rung `heal` were open for the application."""
+    """What `driftd run` would do if its rung `heal` were open, were this the only application."""
     next_steps: tuple[str, ...] = ()
     """What a person can do about the object; empty without drift."""
     conditions: tuple[ReportCondition, ...] = ()

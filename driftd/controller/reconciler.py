@@ -8,8 +8,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import msgspec
 import orjson
 
+from driftd.aio import gather_isolated
 from driftd.clock import Clock
 from driftd.cluster.destinations import ClusterTarget
 from driftd.cluster.hub import Hub
@@ -18,10 +20,12 @@ from driftd.cluster.writer import ClusterWriter
 from driftd.controller.acceptance import StandingAcceptance
 from driftd.controller.check import Looked, look
 from driftd.controller.declared import Declared, Entry, declare
+from driftd.controller.desired import desired_state
 from driftd.controller.ignoring import SharedRules
 from driftd.controller.options import CheckOptions
 from driftd.controller.rendered import RenderMemory
 from driftd.controller.severities import StandingSeverities
+from driftd.controller.shared import SHARED, Claims, same_cluster
 from driftd.controller.standing_audit import StandingAudit
 from driftd.controller.sweep import SweepClusters
 from driftd.controller.unchanged import Unchanged
@@ -29,7 +33,8 @@ from driftd.controller.watching import Watching
 from driftd.controller.workspace import Workspace
 from driftd.errors import Forbidden
 from driftd.model.condition import Severity
-from driftd.model.resource import GVK
+from driftd.model.report import published
+from driftd.model.resource import GVK, ResourceKey
 from driftd.settings.rules import rung_of, selected
 from driftd.settings.types import Rung, Settings
 from driftd.store.protocol import Compose, Store
@@ -38,6 +43,9 @@ from driftd.sync.plan import ENGINES, SyncPlan, plan
 from driftd.sync.run import SyncResult, run
 from driftd.telemetry.logs import get_logger
 from driftd.telemetry.metrics import Metrics
+
+_RENDERS = 4
+"""Applications that are rendered at a time to learn what they declare."""
 
 ReadHub = Callable[[], Awaitable[Hub]]
 OpenWriter = Callable[[ClusterTarget], ClusterWriter]
@@ -67,6 +75,7 @@ class Reconciler:
     _severities: StandingSeverities = field(init=False)
     _audit: StandingAudit = field(init=False)
     _shared_rules: SharedRules = field(default_factory=SharedRules)
+    _claims: Claims = field(default_factory=Claims)
     _declared: Declared | None = None
     _read: tuple[str, ...] = ()
     _entries: Mapping[str, Entry] = field(default_factory=dict)
@@ -84,6 +93,7 @@ class Reconciler:
             unchanged=Unchanged(),
             clusters=self._clusters,
             rendered=RenderMemory(),
+            claims=self._claims,
             severities=self._severities.rules,
         )
 
@@ -112,6 +122,8 @@ class Reconciler:
             )
         }
         blind = any(one.severity is Severity.ERROR for one in declared.conditions)
+        every = frozenset(one.application.qualified_name for one in declared.entries)
+        self._claims.outdated(None if blind else every)
         if blind:
             self._entries = {**self._entries, **found}
         else:
@@ -180,6 +192,9 @@ class Reconciler:
             self.watching.looked(name, looked)
         self._shared_rules.looked(looked.report)
         planned = self._plan(entry, looked)
+        if planned.tasks:
+            looked, shared = await self._shared(entry, looked)
+            planned = self._plan(entry, looked, shared)
         result = await self._act(planned, looked)
         change = await self.store.record(
             looked.report,
@@ -227,7 +242,52 @@ class Reconciler:
         )
         return self._acceptance.applied(looks[0], self.clock.now().date())
 
-    def _plan(self, entry: Entry, looked: Looked) -> SyncPlan:
+    async def _shared(
+        self, entry: Entry, looked: Looked
+    ) -> tuple[Looked, Mapping[ResourceKey, str]]:
+        """The objects that other applications declare too, by what Git says now.
+
+        An application that this sweep has not come to yet may declare them since the last one,
+        and so may one that nobody looks at: they are rendered before anything is written.
+        """
+        target, declared, view = entry.target, self._declared, looked.view
+        if target is None or declared is None or view is None:
+            return looked, {}
+
+        async def render(other: Entry) -> None:
+            desired = await desired_state(
+                self.workspace,
+                other,
+                view.discovery,
+                urls=declared.urls,
+                kube_version=view.version,
+                customizations=declared.customizations,
+            )
+            self._claims.declare(target, desired)
+
+        unknown = [
+            one
+            for one in declared.entries
+            if one.target is not None
+            and same_cluster(one.target, target)
+            and not self._claims.is_fresh(one.application.qualified_name)
+        ]
+        await gather_isolated(render, unknown, limit=_RENDERS)
+        name = entry.application.qualified_name
+        told = (
+            *(one for one in looked.report.conditions if one.type != SHARED),
+            *published(self._claims.conditions(name)),
+        )
+        report = msgspec.structs.replace(looked.report, conditions=told)
+        return replace(looked, report=report), self._claims.others(name)
+
+    def outdated(self) -> list[str]:
+        """Applications that others' declarations have changed the verdict on; each once."""
+        return [name for name in self._claims.changed() if name in self._entries]
+
+    def _plan(
+        self, entry: Entry, looked: Looked, shared: Mapping[ResourceKey, str] | None = None
+    ) -> SyncPlan:
         """The writes that would put the application back, as data."""
         application = entry.application
         rung = rung_of(self.settings.healing, application.namespace, application.name)
@@ -237,6 +297,7 @@ class Reconciler:
             looked.desired.manifests,
             rung=rung,
             held=looked.desired.repeated,
+            shared=shared,
             complete=looked.desired.complete,
             managers=() if rung is Rung.OBSERVE else _engines(looked),
         )

@@ -14,6 +14,7 @@ from driftd.cluster.oracle import Oracle
 from driftd.cluster.reader import ClusterReader
 from driftd.controller.integrity import Integrity
 from driftd.controller.rendered import RenderMemory
+from driftd.controller.shared import Claims
 from driftd.controller.unchanged import Unchanged
 from driftd.diff.schema import SchemaSet
 from driftd.model.severities import SeverityRules
@@ -94,6 +95,8 @@ class Workspace:
     """An operator's severity rules above the shipped ones; None for these alone."""
     rendered: RenderMemory | None = None
     """Renderings that later looks use again; None where there is one look."""
+    claims: Claims | None = None
+    """What each application declared when it was rendered last; None where there is one look."""
     memory: Memory | None = None
     """What earlier looks left behind; None where a look stands alone."""
     unchanged: Unchanged | None = None

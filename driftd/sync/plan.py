@@ -7,7 +7,7 @@ cannot remove fields that other managers own. Such fields are named as `remains`
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -79,14 +79,16 @@ def plan(
     *,
     rung: Rung,
     held: Collection[ResourceKey] = (),
+    shared: Mapping[ResourceKey, str] | None = None,
     complete: bool = True,
     managers: Collection[str] = (),
 ) -> SyncPlan:
     """The writes that would put `application` back to what Git declares.
 
     `rung` is what the operator has opened; `held` are objects that must not be written, such
-    as those declared more than once. `complete` says whether `manifests` are all that Git
-    declares, `managers` are all field managers of the live objects, deployers or not.
+    as those declared more than once; `shared` are those that other applications declare too,
+    with the words for these. `complete` says whether `manifests` are all that Git declares,
+    `managers` are all field managers of the live objects, deployers or not.
     """
     name = application.qualified_name
     refusal = _refusal(application, {*report.deployers, *managers}, rung, complete=complete)
@@ -101,7 +103,7 @@ def plan(
     tasks: list[SyncTask] = []
     skipped: list[Skipped] = []
     for resource in report.resources:
-        found = _decide(resource, declared, repeated)
+        found = _decide(resource, declared, repeated, shared or {})
         if isinstance(found, SyncTask):
             tasks.append(found)
         elif found is not None:
@@ -138,6 +140,7 @@ def _decide(
     resource: ResourceReport,
     declared: dict[ResourceKey, Manifest],
     repeated: Collection[ResourceKey],
+    shared: Mapping[ResourceKey, str],
 ) -> SyncTask | Skipped | None:
     """The task for one object, or why there is none; None where nothing is to be said."""
     key = ResourceKey(resource.group, resource.kind, resource.namespace, resource.name)
@@ -158,6 +161,8 @@ def _decide(
         return Skipped(key, "its manifest is not at hand")
     if key in repeated:
         return Skipped(key, "it is declared more than once")
+    if key in shared:
+        return Skipped(key, f"it is declared by {shared[key]} too")
     if manifest.unstable:
         return Skipped(key, "it is rendered otherwise each time")
     body = msgspec.json.decode(manifest.body)

@@ -44,6 +44,7 @@ spec:
       - {name: web, image: "registry.example.com/web:1.0.0"}
 """
 SELF_HEAL = {"automated": {"selfHeal": True}}
+DESTINATION = {"name": "production", "namespace": "shop"}
 
 
 @dataclass(slots=True)
@@ -301,6 +302,41 @@ def test_a_missing_object_is_created(
     (written,) = writes(fleet.calls(marks))
     assert written["objectRef"]["name"] == "web"
     assert fleet.cluster("shop").call("GET", path)["spec"]["replicas"] == 2
+
+
+def test_an_object_of_two_applications_is_healed_by_none(
+    fleet: Fleet, got: Receivers, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    """With the rung open for both, the shared ConfigMap stays and the rest is put back."""
+    repo = GitRepo(fleet.repository)
+    twin = application("twin", "shop", destination=DESTINATION, syncPolicy=SELF_HEAL)
+    repo.write("argocd/twin.yaml", twin)
+    repo.write("apps/twin/settings.yaml", config_map("settings", colour="green", size="small"))
+    repo.commit()
+    settings["healing"]["rules"][0]["applications"] = ["shop", "twin"]
+    path = "/apis/apps/v1/namespaces/shop/deployments/web"
+    marks = fleet.marks()
+    try:
+        fleet.paint("shop", "red")
+        fleet.patch("shop", path, {"spec": {"replicas": 1}})
+        with Daemon(tmp_path, settings, fleet.home) as daemon:
+            daemon.wait_ready()
+            daemon.wait(lambda: got.of("shop") and got.of("twin"), "the drift of both")
+            daemon.wait_looks(SWEEPS)
+        assert fleet.colour("shop") == "red"
+        assert [one["objectRef"]["name"] for one in writes(fleet.calls(marks))] == ["web"]
+        assert fleet.cluster("shop").call("GET", path)["spec"]["replicas"] == 2
+        for name in ("shop", "twin"):
+            (told,) = got.of(name)[0]["conditions"]
+            assert told["type"] == "SharedResourceWarning"
+            for word in ("argocd/shop", "argocd/twin", "ConfigMap shop/settings"):
+                assert word in told["message"]
+            assert "(apps/shop/settings.yaml and apps/twin/settings.yaml)" in told["message"]
+    finally:
+        repo.remove("argocd/twin.yaml")
+        repo.remove("apps/twin/settings.yaml")
+        repo.commit()
+        fleet.paint("shop", "blue")
 
 
 def test_schemas_are_fetched_once(fleet: Fleet, settings: dict[str, Any], tmp_path: Path) -> None:

@@ -81,6 +81,22 @@ async def test_a_sweep_without_drift_looks_once(bench: Bench) -> None:
     assert looks(bench) == 1
 
 
+async def test_who_shares_an_object_is_looked_at_again(bench: Bench) -> None:
+    """The one that was looked at first learns of the other in the same sweep, and once."""
+    bench.world.declare("late")
+    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "shop"}}
+    bench.world.repo.write("apps/late/too.json", json.dumps(body))
+    bench.world.repo.commit()
+    async with asyncio.timeout(DEADLINE):
+        await daemon_of(bench).once()
+    told = {
+        one.report.name: [condition.type for condition in one.report.conditions]
+        for one in await bench.store.applications()
+    }
+    assert told == {"late": ["SharedResourceWarning"], "shop": ["SharedResourceWarning"]}
+    assert looks(bench) <= 4
+
+
 async def test_once_cannot_read_anything(bench: Bench) -> None:
     """A single sweep of a repository that cannot be read is an error, not success."""
     (bench.world.repo.path / ".git" / "HEAD").write_text("ref: refs/heads/nonesuch\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -313,6 +314,56 @@ async def test_half_a_render_is_not_written(bench: Bench) -> None:
     await bench.sweep()
     assert (await statuses(bench))["shop"] is ApplicationStatus.OUT_OF_SYNC
     assert bench.opened == []
+
+
+def share(bench: Bench, name: str = "kept") -> None:
+    """Let an application declare the ConfigMap `shop` too, in green."""
+    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "shop"}}
+    text = json.dumps({**body, "data": {"colour": "green"}})
+    bench.world.repo.write(f"apps/{name}/too.json", text)
+    bench.world.repo.commit()
+
+
+async def test_what_two_applications_declare_is_not_written(bench: Bench) -> None:
+    """Neither puts back the object of both; each is told, also the one that was looked at first."""
+    share(bench)
+    bench.open(Rung.HEAL, "shop", "kept")
+    bench.world.paint("kept", "red")
+    bench.world.paint("shop", "red")
+    assert await bench.sweep() == {"argocd/kept": True, "argocd/shop": False}
+    assert {name for name, _ in bench.writer.applied} == {"kept"}
+    told = {
+        one.report.name: [c.message for c in one.report.conditions]
+        for one in await bench.store.applications()
+    }
+    text = (
+        "the applications argocd/kept and argocd/shop declare the same object, which driftd "
+        "heals for none of them: ConfigMap shop/shop (apps/kept/too.json and apps/shop/map.json)"
+    )
+    assert told == {"kept": [text], "shop": [text]}
+    assert bench.reconciler.outdated() == []
+
+
+async def test_applications_that_nobody_has_looked_at_count_too(bench: Bench) -> None:
+    """Before anything is written, Git is asked what the others declare by now."""
+    bench.open(Rung.HEAL, "kept")
+    await bench.sweep()
+    share(bench, "shop")
+    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "kept"}}
+    bench.world.repo.write("apps/shop/kept.json", json.dumps(body))
+    bench.world.repo.commit()
+    bench.world.paint("kept", "red")
+    await bench.reconciler.declared_names()
+    assert await bench.reconciler.reconcile("argocd/kept") is False
+    assert bench.opened == []
+    bench.reconciler = bench.build(
+        healing=Healing(rules=(HealingRule(applications=("kept",), rung=Rung.HEAL),)),
+        applications=ApplicationSelection(exclude=("shop",)),
+    )
+    assert await bench.sweep() == {"argocd/kept": False}
+    bench.world.repo.remove("apps/shop/kept.json")
+    bench.world.repo.commit()
+    assert await bench.sweep() == {"argocd/kept": True}
 
 
 async def test_without_a_target_there_is_nothing_to_write(bench: Bench) -> None:

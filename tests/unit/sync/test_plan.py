@@ -304,3 +304,16 @@ def test_what_is_rendered_otherwise_each_time_is_not_healed():
     unstable = msgspec.structs.replace(WEB, unstable=("/spec/seed",))
     found = planned(resource("web", REPLICAS), manifests=[unstable])
     assert (found.tasks, reasons(found)) == ((), {"web": "it is rendered otherwise each time"})
+
+
+def test_objects_of_other_applications_too_are_held():
+    """What another application declares as well is written for none, and the plan says whose."""
+    look = report(resource("web", REPLICAS), resource("api", status=ResourceStatus.MISSING))
+    api = manifest("api")
+    shared = {api.key: "argocd/other (api.yaml)", WEB.key: "argocd/other (web.yaml)"}
+    found = plan(application(), look, [WEB, api], rung=Rung.HEAL, shared=shared)
+    assert found.tasks == ()
+    assert reasons(found) == {
+        "api": "it is declared by argocd/other (api.yaml) too",
+        "web": "it is declared by argocd/other (web.yaml) too",
+    }
