@@ -113,7 +113,8 @@ func (r *rendering) sustains(err error) bool {
 // does not look like them (a values file, say) is left out with a warning, as in Argo CD. Of any
 // other file each document that is wrong is an error.
 func (r *rendering) addManifests(file manifestFile) {
-	documents, problems, warnings := decodeFile(file.name, file.data)
+	read := decodeFile(file.name, file.data)
+	documents, problems := read.documents, read.errors
 	if strings.HasSuffix(file.name, ".json") && len(documents) > 1 {
 		r.refuse("%s: several objects in a JSON file", file.name)
 		return
@@ -134,7 +135,7 @@ func (r *rendering) addManifests(file manifestFile) {
 	for _, wrong := range problems {
 		r.refuse("%s: document %d: %s", file.name, wrong.Index+1, wrong.Message)
 	}
-	for _, warning := range warnings {
+	for _, warning := range read.warnings {
 		r.warn("%s: document %d: %s", file.name, warning.Index+1, warning.Message)
 	}
 	r.documents = append(r.documents, manifests...)

@@ -65,13 +65,13 @@ func (s *server) renderFluxRelease(p *renderParams, spec *fluxRelease, t *tree) 
 		ReleaseName: spec.ReleaseName, Namespace: spec.Namespace,
 		SkipCrds: spec.SkipCrds, SkipSchemaValidation: spec.SkipSchema, SkipTests: true,
 	}
-	manifests, err := templateChart(p, source, loaded, values)
+	manifests, err := templateChart(p, source, loaded, values, dir)
 	if err != nil {
 		return nil, asWorkError(err, codeHelm, file)
 	}
 	result := &rendering{}
 	for _, manifest := range manifests {
-		if err := result.addTemplate(dir, loaded.Name(), manifest); err != nil {
+		if err := result.addTemplate(templateFile(dir, loaded.Name(), manifest.path), manifest); err != nil {
 			return nil, err
 		}
 	}

@@ -17,8 +17,6 @@ import (
 	chartutil "helm.sh/helm/v4/pkg/chart/v2/util"
 	"helm.sh/helm/v4/pkg/engine"
 	"helm.sh/helm/v4/pkg/ignore"
-	release "helm.sh/helm/v4/pkg/release/v1"
-	releaseutil "helm.sh/helm/v4/pkg/release/v1/util"
 	k8sversion "k8s.io/apimachinery/pkg/util/version"
 )
 
@@ -28,9 +26,6 @@ const (
 	maxChartNesting  = 10
 	defaultNamespace = "default"
 )
-
-// manifest is rendered text with the template that it comes from.
-type manifest struct{ path, text string }
 
 // renderHelm does what `helm template --include-crds` does with Argo CD's arguments.
 func (s *server) renderHelm(p *renderParams, t *tree) (*rendering, error) {
@@ -57,13 +52,13 @@ func (s *server) renderHelm(p *renderParams, t *tree) (*rendering, error) {
 	if err := chartutil.ProcessDependencies(loaded, values); err != nil {
 		return nil, fail(codeHelm, file, "%s: dependencies: %s", file, err)
 	}
-	manifests, err := templateChart(p, source, loaded, values)
+	manifests, err := templateChart(p, source, loaded, values, dir)
 	if err != nil {
 		return nil, asWorkError(err, codeHelm, blamed(t, dir, loaded.Name(), err.Error(), file))
 	}
 	result := &rendering{}
 	for _, manifest := range manifests {
-		if err := result.addTemplate(dir, loaded.Name(), manifest); err != nil {
+		if err := result.addTemplate(templateFile(dir, loaded.Name(), manifest.path), manifest); err != nil {
 			return nil, err
 		}
 	}
@@ -87,7 +82,9 @@ func blamed(t *tree, dir, chartName, message, otherwise string) string {
 }
 
 // templateChart renders CRDs, then manifests in Helm's install order, then hooks.
-func templateChart(p *renderParams, source *helmSource, loaded *chart.Chart, values map[string]any) ([]manifest, error) {
+func templateChart(
+	p *renderParams, source *helmSource, loaded *chart.Chart, values map[string]any, dir string,
+) ([]manifest, error) {
 	capabilities, err := helmCapabilities(p, source)
 	if err != nil {
 		return nil, err
@@ -117,26 +114,15 @@ func templateChart(p *renderParams, source *helmSource, loaded *chart.Chart, val
 			delete(texts, name)
 		}
 	}
-	hooks, generic, err := releaseutil.SortManifests(texts, nil, releaseutil.InstallOrder)
-	if err != nil {
-		return nil, err
-	}
 	var manifests []manifest
 	if !source.SkipCrds {
 		for _, crd := range loaded.CRDObjects() {
-			manifests = append(manifests, manifest{crd.Filename, string(crd.File.Data)})
+			manifests = append(manifests, manifest{path: crd.Filename, text: string(crd.File.Data)})
 		}
 	}
-	for _, item := range generic {
-		manifests = append(manifests, manifest{item.Name, item.Content})
-	}
-	for _, hook := range hooks {
-		if source.SkipTests && slices.Contains(hook.Events, release.HookTest) {
-			continue
-		}
-		manifests = append(manifests, manifest{hook.Path, hook.Manifest})
-	}
-	return manifests, nil
+	file := func(name string) string { return templateFile(dir, loaded.Name(), name) }
+	ordered, err := orderManifests(texts, source.SkipTests, file)
+	return append(manifests, ordered...), err
 }
 
 func firstOf(values ...string) string {
@@ -173,18 +159,24 @@ func helmCapabilities(p *renderParams, source *helmSource) (*common.Capabilities
 	return capabilities, nil
 }
 
-// addTemplate reads rendered text. Helm names a template CHART/PATH; the file is its path in
-// the repository.
-func (r *rendering) addTemplate(dir, chartName string, rendered manifest) error {
-	file := path.Join(dir, strings.TrimPrefix(rendered.path, chartName+"/"))
-	documents, problems, warnings := decodeFile(file, []byte(rendered.text))
-	if len(problems) > 0 {
-		return fail(codeInvalid, file, "%s: rendered document: %s", file, problems[0].Message)
+// templateFile is the path in the repository of a template, which Helm names CHART/PATH.
+func templateFile(dir, chartName, name string) string {
+	return path.Join(dir, strings.TrimPrefix(name, chartName+"/"))
+}
+
+// addTemplate adds the objects of rendered text.
+func (r *rendering) addTemplate(file string, rendered manifest) error {
+	read := rendered.read
+	if read == nil {
+		read = decodeFile(file, []byte(rendered.text))
 	}
-	for _, warning := range warnings {
+	if len(read.errors) > 0 {
+		return fail(codeInvalid, file, "%s: rendered document: %s", file, read.errors[0].Message)
+	}
+	for _, warning := range read.warnings {
 		r.warn("%s: %s", file, warning.Message)
 	}
-	r.documents = append(r.documents, documents...)
+	r.documents = append(r.documents, read.documents...)
 	if len(r.documents) > maxObjects {
 		return fail(codeLimit, file, "%s: more than %d objects in the application", file, maxObjects)
 	}
@@ -274,7 +266,7 @@ func chartFiles(t *tree, dir string) ([]*archive.BufferedFile, error) {
 		if int64(len(data)) > archive.MaxDecompressedFileSize {
 			return fail(codeLimit, name, "%s has %d bytes, more than a chart's file may have", name, len(data))
 		}
-		data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
+		data = bytes.TrimPrefix(data, byteOrderMark)
 		files = append(files, &archive.BufferedFile{Name: relative(name), Data: data})
 		return nil
 	}

@@ -94,7 +94,7 @@ func (l *locator) documents(file string) []located {
 	data, err := l.tree.read(file)
 	var found []located
 	if err == nil && len(data) <= maxLocatedBytes {
-		found = parseNodes(bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")))
+		found = parseNodes(bytes.TrimPrefix(data, byteOrderMark))
 	}
 	l.texts[file] = found
 	return found

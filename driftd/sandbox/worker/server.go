@@ -209,10 +209,10 @@ func (s *server) parse(params json.RawMessage) ([]byte, error) {
 			problems = append(problems, problem{name, 0, asWorkError(err, codeInvalid, name).Message})
 			continue
 		}
-		found, failed, warned := decodeFile(name, data)
-		documents = append(documents, found...)
-		problems = append(problems, failed...)
-		warnings = append(warnings, warned...)
+		found := decodeFile(name, data)
+		documents = append(documents, found.documents...)
+		problems = append(problems, found.errors...)
+		warnings = append(warnings, found.warnings...)
 	}
 	var buffer bytes.Buffer
 	buffer.WriteString(`{"documents":`)

@@ -95,20 +95,43 @@ func unread(text []byte) string {
 	return ""
 }
 
+// reading is what a file holds: its objects, and what is wrong with some of its documents.
+type reading struct {
+	documents        []document
+	errors, warnings []problem
+}
+
+func (r *reading) refuse(file string, index int, message string) *reading {
+	r.errors = append(r.errors, problem{file, index, shorten(message)})
+	return r
+}
+
+// isFlow says whether text begins like JSON.
+func isFlow(text []byte) bool {
+	text = bytes.TrimSpace(bytes.TrimPrefix(text, byteOrderMark))
+	return len(text) > 0 && text[0] == '{'
+}
+
+var byteOrderMark = []byte("\xef\xbb\xbf")
+
 // decodeFile reads every document of a YAML or JSON file.
-func decodeFile(file string, data []byte) (documents []document, errors, warnings []problem) {
-	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
+func decodeFile(file string, data []byte) *reading {
+	data = bytes.TrimPrefix(data, byteOrderMark)
+	read := &reading{}
 	if len(data) > maxAppBytes {
-		return nil, []problem{{file, 0, fmt.Sprintf("the file has %d bytes, more than %d", len(data), maxAppBytes)}}, nil
+		return read.refuse(file, 0, fmt.Sprintf("the file has %d bytes, more than %d", len(data), maxAppBytes))
 	}
 	if !utf8.Valid(data) {
-		return nil, []problem{{file, 0, "the file is not valid UTF-8"}}, nil
+		return read.refuse(file, 0, "the file is not valid UTF-8")
 	}
-	if trimmed := bytes.TrimSpace(data); len(trimmed) > 0 && trimmed[0] == '{' {
-		if documents, problem := decodeJSONStream(file, trimmed); problem == nil {
-			return documents, nil, repeatedJSONKeys(file, trimmed)
-		} else if strings.HasSuffix(file, ".json") || json.Valid(trimmed) {
-			return documents, append(errors, *problem), nil
+	if isFlow(data) {
+		trimmed := bytes.TrimSpace(data)
+		documents, problem := decodeJSONStream(file, trimmed)
+		if problem == nil {
+			return &reading{documents, nil, repeatedJSONKeys(file, trimmed)}
+		}
+		if strings.HasSuffix(file, ".json") || json.Valid(trimmed) {
+			return &reading{documents: documents, errors: append(read.errors, *problem)}
 		}
 	}
 	index := 0
@@ -117,30 +140,33 @@ func decodeFile(file string, data []byte) (documents []document, errors, warning
 			continue
 		}
 		if index >= maxObjects {
-			errors = append(errors, problem{file, index, fmt.Sprintf("more than %d documents", maxObjects)})
-			break
+			return read.refuse(file, index, fmt.Sprintf("more than %d documents", maxObjects))
 		}
 		if part.wrong != "" {
-			errors = append(errors, problem{file, index, part.wrong})
-			index++
-			continue
-		}
-		raw, warning, err := yamlToJSON(part.text)
-		if warning == "" {
-			warning = unread(part.text)
-		}
-		switch {
-		case err != nil:
-			errors = append(errors, problem{file, index, shorten(shiftLines(err.Error(), part.line))})
-		case raw != nil:
-			documents = append(documents, document{file, index, raw})
-		}
-		if warning != "" {
-			warnings = append(warnings, problem{file, index, shorten(shiftLines(warning, part.line))})
+			read.refuse(file, index, part.wrong)
+		} else {
+			read.add(file, index, part)
 		}
 		index++
 	}
-	return documents, errors, warnings
+	return read
+}
+
+// add reads one document.
+func (r *reading) add(file string, index int, part chunk) {
+	raw, warning, err := yamlToJSON(part.text)
+	if warning == "" {
+		warning = unread(part.text)
+	}
+	switch {
+	case err != nil:
+		r.refuse(file, index, shiftLines(err.Error(), part.line))
+	case raw != nil:
+		r.documents = append(r.documents, document{file, index, raw})
+	}
+	if warning != "" {
+		r.warnings = append(r.warnings, problem{file, index, shorten(shiftLines(warning, part.line))})
+	}
 }
 
 // decodeJSONStream reads one or more JSON objects with nothing but white space between them.
