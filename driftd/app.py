@@ -196,7 +196,7 @@ def run_daemon(
     from driftd.model import sensitive
     from driftd.settings.load import load
 
-    settings = _with_files(load(settings_path), files or {})
+    settings = _with_files(load(settings_path, env=os.environ), files or {})
     sensitive.use(settings.sensitive)
     return asyncio.run(_run(settings, once=once))
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from driftd.model.preview import PreviewReport
     from driftd.model.report import DiffReport, DriftReport
     from driftd.policy.baseline import Baseline, LeftOut
+    from driftd.settings.load import Inspected
 
 
 def check(options: Mapping[str, Any], narrator: Narrator) -> DriftReport:
@@ -135,6 +136,20 @@ def run_daemon(
     from driftd import app
 
     return app.run_daemon(settings, once=once, files=files or {})
+
+
+def inspect_settings(settings: Path, *, files: bool = True) -> Inspected:
+    """What is wrong with settings and their variables, and with the files they name if `files`."""
+    import os
+
+    from driftd.settings.load import inspect
+
+    if not files:
+        return inspect(settings, env=os.environ)
+    from driftd.controller.named_files import unfit
+    from driftd.settings.files import missing
+
+    return inspect(settings, env=os.environ, further=(missing, unfit))
 
 
 def demo(*, serve: bool) -> int:

@@ -18,6 +18,7 @@ COMMANDS = {
     "baseline": ("baseline", "Write today's findings to a file of accepted ones."),
     "doctor": ("doctor", "Check that everything a look needs is there, and say what to do."),
     "run": ("daemon", "Run as a daemon: check on a schedule, notify, heal what is allowed."),
+    "config": ("config", "Check the settings of the daemon, or print those in force."),
     "diff": ("diff", "Compare manifests with live objects from files, offline."),
     "render": ("render", "Print an application's manifests as Git declares them."),
     "apps": ("inventory", "List the applications that the repository declares."),

@@ -108,6 +108,9 @@ def _command_lines(context: click.Context) -> Iterator[str]:
         else:
             yield " ".join(paragraph.split())
         yield ""
+    if isinstance(command, click.Group):
+        for name, inner in sorted(command.commands.items()):
+            yield from _command_lines(click.Context(inner, parent=context, info_name=name))
     rows = [param for param in command.params if isinstance(param, click.Option)]
     if rows:
         yield "| Flag | Environment | Default | |"

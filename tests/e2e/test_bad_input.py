@@ -361,7 +361,7 @@ def test_unknown_setting(site: Site, tmp_path: Path) -> None:
     """A setting that does not exist: file, name, and the nearest one."""
     file = tmp_path / "driftd.yaml"
     file.write_text("sweeep: {interval: 5m}\n")
-    says = f"settings file {file}: unknown setting sweeep"
+    says = f"settings file {file} line 1: sweeep: unknown setting"
     assert_fatal(site, "run", f"--config={file}", says=says, hint="did you mean sweep?")
 
 
@@ -371,7 +371,7 @@ def test_invalid_setting(site: Site, tmp_path: Path) -> None:
     file.write_text("sweep: {interval: often}\n")
     seen = site.run("run", f"--config={file}")
     assert seen.exit_code == 2
-    assert seen.stderr.startswith(f"error: settings file {file}: sweep.interval: ")
+    assert seen.stderr.startswith(f"error: settings file {file} line 1: sweep.interval: ")
     assert "a duration such as 90s, 5m or 1h30m" in seen.stderr
 
 

@@ -1,0 +1,224 @@
+"""What types cannot say of settings: numbers in bounds, addresses, globs, names given twice."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
+from urllib.parse import urlsplit
+
+from driftd.errors import ConfigError
+from driftd.model import sensitive
+from driftd.settings.problems import Weight
+from driftd.settings.types import Settings, Slack, Webhook
+
+BACKENDS: Final = ("sqlite", "postgresql")
+_DSN: Final = "sqlite:///relative.db, sqlite:////absolute/path.db or postgresql://user@host/name"
+_GLOB: Final = re.compile(r"[a-z0-9.\-*?\[\]!/]+")
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
+
+
+class Finding(NamedTuple):
+    """A problem of settings that have the right types; `Problem` says where it is written."""
+
+    key: str
+    message: str
+    hint: str = ""
+    weight: Weight = Weight.ERROR
+
+
+def findings(settings: Settings) -> Iterator[Finding]:
+    """Everything that is inconsistent or cannot work, in the order of the settings."""
+    yield from _repositories(settings)
+    yield from _fetched(settings)
+    yield from _globs(settings)
+    yield from _numbers(settings)
+    yield from _store(settings)
+    yield from _receivers(settings)
+    yield from _masked(settings)
+    for index, log in enumerate(settings.audit_logs):
+        folder, _, _ = log.file.rpartition("/")
+        if "*" in folder:
+            yield Finding(
+                f"auditLogs[{index}].file", "* may stand in the last part of the path only"
+            )
+    host, colon, port = settings.server.listen.rpartition(":")
+    if not (host and colon and port.isdecimal() and int(port) < 65536):
+        yield Finding("server.listen", f"must be ADDRESS:PORT, not {settings.server.listen!r}")
+
+
+def dsn_problem(dsn: str) -> str:
+    """Why a DSN cannot be one of the store's, without repeating it; empty if it can."""
+    try:
+        scheme = urlsplit(dsn).scheme
+    except ValueError:
+        scheme = ""
+    if scheme.partition("+")[0] in BACKENDS:
+        return ""
+    named = f"names {scheme!r}" if scheme else "names no database"
+    return f"{named}; allowed: {_DSN}"
+
+
+def _repositories(settings: Settings) -> Iterator[Finding]:
+    seen: dict[tuple[str, str, str], int] = {}
+    for index, one in enumerate(settings.repositories):
+        at = f"repositories[{index}]"
+        if bool(one.url) == bool(one.path):
+            yield Finding(at, "needs either url or path")
+        if _has_password(one.url):
+            yield Finding(
+                f"{at}.url",
+                "holds a password",
+                "put it into a file named by credentials.passwordFile",
+            )
+        if one.signatures.mode and not one.signatures.keys:
+            yield Finding(f"{at}.signatures", "needs keys: those that may sign")
+        first = seen.setdefault((one.url, one.path, one.revision), index)
+        if first != index:
+            yield Finding(at, f"is the same as repositories[{first}]", weight=Weight.WARNING)
+
+
+def _fetched(settings: Settings) -> Iterator[Finding]:
+    logins: dict[tuple[str, str, str, bool], int] = {}
+    for index, login in enumerate(settings.repository_access):
+        at = f"repositoryAccess[{index}]"
+        if not login.url:
+            yield Finding(f"{at}.url", "is empty")
+        if _has_password(login.url):
+            yield Finding(f"{at}.url", "holds a password", "put it into a file: passwordFile")
+        first = logins.setdefault((login.url, login.type, login.project, login.template), index)
+        if first != index:
+            yield Finding(
+                at,
+                f"is never used: repositoryAccess[{first}] has the same url, type and project",
+                weight=Weight.WARNING,
+            )
+    bases: dict[str, int] = {}
+    for index, base in enumerate(settings.remote_bases):
+        at = f"remoteBases[{index}]"
+        if not _is_address(base.url, ("https",)):
+            yield Finding(f"{at}.url", "must be an https:// URL")
+        if not _SHA256.fullmatch(base.sha256):
+            hint = "write what `curl URL | sha256sum` prints"
+            yield Finding(f"{at}.sha256", "must be 64 hex digits", hint)
+        first = bases.setdefault(base.url, index)
+        if first != index:
+            yield Finding(f"{at}.url", f"is given twice, in remoteBases[{first}] too")
+
+
+def _globs(settings: Settings) -> Iterator[Finding]:
+    chosen = settings.applications
+    named: list[tuple[str, Sequence[str]]] = [
+        ("applications.include", chosen.include),
+        ("applications.exclude", chosen.exclude),
+    ]
+    for index, rule in enumerate(settings.healing.rules):
+        at = f"healing.rules[{index}].applications"
+        named.append((at, rule.applications))
+        if not rule.applications:
+            yield Finding(at, "names no application")
+    if not chosen.include:
+        yield Finding("applications.include", "names no application, so none is looked at")
+    for key, globs in named:
+        for glob in globs:
+            why = _glob_problem(glob)
+            if why:
+                yield Finding(key, f"{glob!r} {why}", "write name or namespace/name, with * and ?")
+
+
+def _glob_problem(glob: str) -> str:
+    """Why no application can be called so; empty if some can."""
+    if not glob:
+        return "is empty"
+    if glob.count("/") > 1:
+        return "has more than one /"
+    if glob.count("[") != glob.count("]"):
+        return "opens a [ that it does not close, or the reverse"
+    if not _GLOB.fullmatch(glob):
+        return "has characters that no name has (names are lower-case letters, digits, - and .)"
+    return ""
+
+
+def _numbers(settings: Settings) -> Iterator[Finding]:
+    counts = {
+        "clusters.concurrency": settings.clusters.concurrency,
+        "sweep.workers": settings.sweep.workers,
+        "sandbox.workers": settings.sandbox.workers,
+        "notifications.maxAttempts": settings.notifications.max_attempts,
+    }
+    for key, count in counts.items():
+        if count < 1:
+            yield Finding(key, f"must be at least 1, not {count}")
+    if settings.sweep.interval.seconds < 1:
+        yield Finding("sweep.interval", f"must be at least 1s, not {settings.sweep.interval.text}")
+    lengths = {
+        "clusters.timeout": settings.clusters.timeout,
+        "store.retention": settings.store.retention,
+        "notifications.timeout": settings.notifications.timeout,
+        "sandbox.timeout": settings.sandbox.timeout,
+    }
+    for key, length in lengths.items():
+        if length.seconds <= 0:
+            yield Finding(key, f"must be longer than {length.text}")
+    if settings.sweep.jitter.seconds > settings.sweep.interval.seconds:
+        yield Finding("sweep.jitter", "is longer than sweep.interval", weight=Weight.WARNING)
+
+
+def _store(settings: Settings) -> Iterator[Finding]:
+    if _has_password(settings.store.dsn):
+        hint = "put the DSN into a file named by store.dsnFile"
+        yield Finding("store.dsn", "holds a password", hint)
+    problem = dsn_problem(settings.store.dsn)
+    if problem:
+        yield Finding("store.dsn", problem)
+
+
+def _receivers(settings: Settings) -> Iterator[Finding]:
+    told = settings.notifications
+    for index, hook in enumerate(told.webhooks):
+        if not _is_address(hook.url, ("http", "https")):
+            yield Finding(f"notifications.webhooks[{index}].url", "must be an http(s):// URL")
+        elif _has_password(hook.url):
+            hint = "receivers verify the signature; leave user and password out"
+            yield Finding(f"notifications.webhooks[{index}].url", "holds a password", hint)
+    seen: dict[str, str] = {}
+    lists: list[tuple[str, Sequence[Webhook | Slack]]] = [
+        ("webhooks", told.webhooks),
+        ("slack", told.slack),
+    ]
+    for kind, receivers in lists:
+        for index, receiver in enumerate(receivers):
+            at = f"notifications.{kind}[{index}]"
+            first = seen.setdefault(receiver.name, at)
+            if first != at:
+                message = f"two receivers are named {receiver.name!r}: this one and {first}"
+                yield Finding(f"{at}.name", message, "give each its own name")
+    if told.backoff_limit.seconds < told.backoff.seconds:
+        yield Finding(
+            "notifications.backoffLimit",
+            f"is shorter than notifications.backoff ({told.backoff.text})",
+            weight=Weight.WARNING,
+        )
+
+
+def _masked(settings: Settings) -> Iterator[Finding]:
+    for index, entry in enumerate(settings.sensitive):
+        try:
+            sensitive.parse(entry)
+        except ConfigError as error:
+            yield Finding(f"sensitive[{index}]", str(error), error.hint)
+
+
+def _is_address(url: str, schemes: Sequence[str]) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme in schemes and bool(parts.hostname)
+
+
+def _has_password(url: str) -> bool:
+    try:
+        return urlsplit(url).password is not None
+    except ValueError:
+        return False
