@@ -343,6 +343,7 @@ def _look_options(settings: Settings) -> CheckOptions:
         kubeconfig=Path(clusters.kubeconfig) if clusters.kubeconfig else None,
         cluster_map=clusters.destinations,
         hub=clusters.hub_context or None,
+        argocd_namespace=clusters.argocd_namespace,
         namespace=settings.applications.namespace or None,
         timeout=clusters.timeout.seconds,
         concurrency=clusters.concurrency,
@@ -416,6 +417,7 @@ def _workspace(
         kubeconfig_problem=problem or _no_context(kubeconfig),
         in_cluster=in_cluster_access() is not None,
         hub=hub,
+        argocd_namespace=options.argocd_namespace,
         integrity=Integrity(options.keyring),
     )
 

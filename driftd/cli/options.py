@@ -189,7 +189,7 @@ _CLUSTER_FLAGS = (
         default="argocd",
         show_default=True,
         metavar="NAMESPACE",
-        help="Where Argo CD runs in the hub.",
+        help="Argo CD's own namespace.",
     ),
     flag(
         "-n",

@@ -87,7 +87,11 @@ async def declare(workspace: Workspace, options: CheckOptions, progress: Progres
         )
         conditions += customizations.conditions
         applications = tuple(
-            msgspec.structs.replace(app, build_options=customizations.build_options)
+            msgspec.structs.replace(
+                app,
+                build_options=customizations.build_options,
+                argocd_namespace=workspace.argocd_namespace,
+            )
             for app in workspace.hub.applications
         )
         projects = {project.name: project for project in workspace.hub.projects}

@@ -29,6 +29,7 @@ from driftd.applicationset.catalog import (
     build_catalog,
     read_documents,
 )
+from driftd.applicationset.documents import DEFAULT_NAMESPACE
 from driftd.applicationset.inputs import Inputs
 from driftd.applicationset.kustomizations import Kustomizations, read_kustomizations
 from driftd.controller.integrity import REFUSED
@@ -36,7 +37,7 @@ from driftd.controller.workspace import Workspace
 from driftd.errors import SourceError
 from driftd.model.application import Application, ApplicationSource, ApplicationSpec
 from driftd.model.condition import Condition, Severity
-from driftd.model.project import AppProject
+from driftd.model.project import PERMISSIVE, AppProject
 from driftd.model.resource import Json, Manifest
 from driftd.model.tree import ResolvedSource, Tree
 from driftd.render.renderer import Rendered, render_application
@@ -45,6 +46,7 @@ from driftd.source.repositories import Reading, git_urls
 MAX_DEPTH = 10
 """Levels of Applications that render Applications."""
 
+_OPENSHIFT = "openshift-gitops"
 _NAMED = 3
 """Files that a condition names."""
 
@@ -78,6 +80,7 @@ async def read_catalogs(workspace: Workspace, readings: Sequence[Reading]) -> li
             await _catalog(home, inner, nests, workspace)
             for home, inner in zip(homes, nests, strict=True)
         ]
+        catalogs = _of_argo_cd(catalogs, workspace.argocd_namespace)
         urls = git_urls(app for catalog in catalogs for app in catalog.applications)
         found = [await roots.nests(catalog, urls) for catalog in catalogs]
         keys = [tuple(nest) for nest in found]
@@ -86,6 +89,36 @@ async def read_catalogs(workspace: Workspace, readings: Sequence[Reading]) -> li
             return catalogs
         known = keys
     return [_unsettled(catalog, inner) for catalog, inner in zip(catalogs, nests, strict=True)]
+
+
+def _of_argo_cd(catalogs: Sequence[Catalog], said: str) -> list[Catalog]:
+    """The same catalogs, each Application with the namespace that Argo CD runs in.
+
+    That is what was said, unless it is the default and AppProjects, which lie there alone, are
+    all declared in another; OpenShift's Argo CD is known by its namespace.
+    """
+    own = said
+    applications = {app.namespace for one in catalogs for app in one.applications}
+    if said == DEFAULT_NAMESPACE and DEFAULT_NAMESPACE not in applications:
+        projects = {
+            project.namespace
+            for one in catalogs
+            for project in one.projects.values()
+            if project is not PERMISSIVE
+        }
+        if len(projects) == 1:
+            (own,) = projects
+        elif not projects and _OPENSHIFT in applications:
+            own = _OPENSHIFT
+    return [
+        msgspec.structs.replace(
+            one,
+            applications=tuple(
+                msgspec.structs.replace(app, argocd_namespace=own) for app in one.applications
+            ),
+        )
+        for one in catalogs
+    ]
 
 
 async def _catalog(
@@ -303,5 +336,11 @@ def _problems(app: Application, rendered: Rendered, lost: Iterable[str]) -> tupl
 def _digest(app: Application, project: AppProject | None) -> str:
     """Names everything that the rendering of an application depends on, beside the trees."""
     demanded = project and msgspec.to_builtins(project.spec)
-    body = (app.qualified_name, msgspec.to_builtins(app.spec), app.raw.get("spec"), demanded)
+    body = (
+        app.qualified_name,
+        app.instance_name,
+        msgspec.to_builtins(app.spec),
+        app.raw.get("spec"),
+        demanded,
+    )
     return hashlib.sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).hexdigest()

@@ -90,6 +90,8 @@ class Workspace:
     """Why there are no contexts, for the condition of applications that need one."""
     in_cluster: bool = False
     hub: Hub | None = None
+    argocd_namespace: str = "argocd"
+    """Where Argo CD runs, as it was said."""
     schemas: SchemaMemory = field(default_factory=SchemaMemory)
     severities: SeverityRules | None = None
     """An operator's severity rules above the shipped ones; None for these alone."""

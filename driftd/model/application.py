@@ -203,6 +203,8 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
     """`file` in the repository, `ApplicationSet NAME`, or `hub CONTEXT`."""
     synced_revisions: tuple[str, ...] = ()
     """Revisions that Argo CD's status says were synced last, in the order of the sources."""
+    argocd_namespace: str = "argocd"
+    """Where the Argo CD runs that the Application belongs to."""
     tracking: str = "annotation"
     """Argo CD's tracking method: `annotation`, `annotation+label` or `label`."""
     raw: dict[str, Any] = {}
@@ -215,6 +217,13 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
     def qualified_name(self) -> str:
         """`namespace/name`."""
         return f"{self.namespace}/{self.name}"
+
+    @property
+    def instance_name(self) -> str:
+        """What Argo CD calls it among all: `namespace_name` outside of Argo CD's namespace."""
+        if self.namespace in ("", self.argocd_namespace):
+            return self.name
+        return f"{self.namespace}_{self.name}"
 
 
 def without_nulls(value: Any, free_form: frozenset[str] = frozenset({"valuesObject"})) -> Any:

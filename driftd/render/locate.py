@@ -50,7 +50,7 @@ async def field_places(
                 [one for _, one in wanted],
                 application=RenderApplication(
                     name=app.name,
-                    namespace=app.namespace,
+                    instance_name=app.instance_name,
                     project=app.spec.project,
                     destination_namespace=app.spec.destination.namespace,
                 ),

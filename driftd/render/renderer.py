@@ -154,7 +154,7 @@ class _Renderer:
             refs={name: ref.tree for name, ref in self._refs.items()},
             application=RenderApplication(
                 name=self._app.name,
-                namespace=self._app.namespace,
+                instance_name=self._app.instance_name,
                 project=self._app.spec.project,
                 destination_namespace=self._app.spec.destination.namespace,
             ),

@@ -35,7 +35,8 @@ class RenderApplication(msgspec.Struct, frozen=True, rename="camel", kw_only=Tru
     """What a rendering may depend on beside its source: Argo CD's build environment."""
 
     name: str
-    namespace: str = ""
+    instance_name: str = ""
+    """Its name among all of Argo CD; empty for `name`."""
     project: str = "default"
     destination_namespace: str = ""
 

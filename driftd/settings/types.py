@@ -113,6 +113,8 @@ class Clusters(SettingsStruct, frozen=True, kw_only=True):
     """Empty: `KUBECONFIG`, `~/.kube/config`, or the Pod's own service account."""
     hub_context: str = ""
     """Context of the cluster that Argo CD runs in, for its Applications and cluster Secrets."""
+    argocd_namespace: str = "argocd"
+    """Argo CD's own namespace."""
     destinations: dict[str, str] = {}
     """`destination.server` or `destination.name` to kubeconfig context."""
     timeout: Duration = Duration("30s")

@@ -26,6 +26,7 @@ import yaml
 from tests.testbed import binaries
 
 HOST = "https://git.example.com/"
+ARGO_CD = "argocd"
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 KUSTOMIZATIONS = ("Kustomization", "kustomization.yaml", "kustomization.yml")
 
@@ -69,7 +70,7 @@ class Case:
             "kind": "Application",
             "metadata": {
                 "name": self.spec.get("name", "shop"),
-                "namespace": "argocd",
+                "namespace": self.spec.get("ownNamespace", ARGO_CD),
                 "annotations": self.spec.get("annotations", {}),
             },
             "spec": {
@@ -81,6 +82,13 @@ class Case:
                 **({"sources": sources} if several else {"source": sources[0]}),
             },
         }
+
+    @property
+    def instance_name(self) -> str:
+        """What Argo CD calls the Application among all."""
+        metadata = self.application["metadata"]
+        name, namespace = metadata["name"], metadata["namespace"]
+        return name if namespace == ARGO_CD else f"{namespace}_{name}"
 
     @property
     def sources(self) -> list[dict[str, Any]]:
@@ -161,7 +169,7 @@ class _Source:
         namespace = case.application["spec"]["destination"]["namespace"]
         self._namespace = namespace
         self._environment = {
-            "ARGOCD_APP_NAME": case.application["metadata"]["name"],
+            "ARGOCD_APP_NAME": case.instance_name,
             "ARGOCD_APP_NAMESPACE": namespace,
             "ARGOCD_APP_PROJECT_NAME": "team",
             "ARGOCD_APP_REVISION": REVISION,
@@ -184,7 +192,7 @@ class _Source:
 
     def _override(self) -> None:
         """Merge the files of the repository into the source; what they remove, stays."""
-        name = self._case.application["metadata"]["name"]
+        name = self._case.instance_name
         for file in (".argocd-source.yaml", f".argocd-source-{name}.yaml"):
             if (self._path / file).is_file():
                 patch = yaml.safe_load((self._path / file).read_text()) or {}
@@ -217,9 +225,10 @@ class _Source:
 
     def _helm(self) -> list[Text]:
         helm = self._source.get("helm") or {}
+        name = self._case.application["metadata"]["name"]
         command: list[str | Path] = [
             self._upstream.helm, "template", ".",
-            "--name-template", helm.get("releaseName") or self._environment["ARGOCD_APP_NAME"],
+            "--name-template", helm.get("releaseName") or name,
             "--namespace", helm.get("namespace") or self._namespace,
             "--kube-version", _plain(helm.get("kubeVersion") or self._case.kube_version),
         ]  # fmt: skip

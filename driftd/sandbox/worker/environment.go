@@ -13,7 +13,7 @@ type buildEnvironment struct {
 
 func newBuildEnvironment(p *renderParams) buildEnvironment {
 	return buildEnvironment{revisionRead: &p.revisionRead, values: map[string]string{
-		"ARGOCD_APP_NAME":                   p.Application.Name,
+		"ARGOCD_APP_NAME":                   p.instanceName(),
 		"ARGOCD_APP_NAMESPACE":              p.Application.DestinationNamespace,
 		"ARGOCD_APP_PROJECT_NAME":           p.Application.Project,
 		"ARGOCD_APP_REVISION":               p.Revision,

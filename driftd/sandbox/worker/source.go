@@ -16,7 +16,7 @@ type renderParams struct {
 	Refs        map[string]refTree `json:"refs"`
 	Application struct {
 		Name                 string `json:"name"`
-		Namespace            string `json:"namespace"`
+		InstanceName         string `json:"instanceName"`
 		Project              string `json:"project"`
 		DestinationNamespace string `json:"destinationNamespace"`
 	} `json:"application"`
@@ -143,6 +143,12 @@ type jsonnetSource struct {
 	Libs    []string    `json:"libs"`
 }
 
+// instanceName is what Argo CD calls the application among all: outside of its own namespace the
+// application's namespace stands in front.
+func (p *renderParams) instanceName() string {
+	return firstOf(p.Application.InstanceName, p.Application.Name)
+}
+
 // present says whether an optional JSON field was given with anything but null.
 func present(raw json.RawMessage) bool { return len(raw) > 0 && string(raw) != "null" }
 
@@ -158,14 +164,8 @@ func (p *renderParams) loadSource(t *tree) error {
 	}
 	declared := p.Source
 	names := []string{".argocd-source.yaml"}
-	if p.Application.Name != "" {
-		own := ".argocd-source-" + p.Application.Name + ".yaml"
-		// The name of an application outside of Argo CD's namespace has its namespace in front.
-		qualified := ".argocd-source-" + p.Application.Namespace + "_" + p.Application.Name + ".yaml"
-		if _, err := t.read(path.Join(strings.Trim(declared.Path, "/"), qualified)); err == nil {
-			own = qualified
-		}
-		names = append(names, own)
+	if own := p.instanceName(); own != "" {
+		names = append(names, ".argocd-source-"+own+".yaml")
 	}
 	raw := p.RawSource
 	for _, name := range names {

@@ -176,6 +176,15 @@ async def test_a_hub_says_how_kustomize_builds(world: World) -> None:
     assert declared.entries[0].application.build_options == {"": "--enable-helm"}
 
 
+async def test_a_hub_knows_its_own_namespace(world: World) -> None:
+    """Argo CD's name of an Application has its namespace in front, unless that is Argo CD's."""
+    hub = Hub("one", applications=(application(name="live"),))
+    for namespace, name in (("argocd", "live"), ("gitops", "argocd_live")):
+        workspace = replace(world.workspace, hub=hub, argocd_namespace=namespace)
+        declared = await declare(workspace, CheckOptions(), world.progress)
+        assert declared.entries[0].application.instance_name == name
+
+
 async def test_two_repositories_declare_one_name(world: World, tmp_path: Path) -> None:
     """Of two repositories the first one's Application counts, and the other is named."""
     other = GitRepo(tmp_path / "other")

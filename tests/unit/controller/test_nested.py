@@ -39,12 +39,13 @@ class Bench:
         self._sandbox = sandbox
         repo.set_remote(URL)
 
-    def app(self, file: str, name: str, path: str, **spec: Any) -> None:
+    def app(self, file: str, name: str, path: str, *, namespace: str = "", **spec: Any) -> None:
         """Write an Application of a folder of the repository."""
+        metadata = {"name": name} | ({"namespace": namespace} if namespace else {})
         document = {
             "apiVersion": "argoproj.io/v1alpha1",
             "kind": "Application",
-            "metadata": {"name": name},
+            "metadata": metadata,
             "spec": {
                 "source": {"repoURL": URL, "path": path},
                 "destination": {"name": "one", "namespace": "argocd"},
@@ -53,13 +54,14 @@ class Bench:
         }
         self.repo.write(file, json.dumps(document, indent=1))
 
-    async def catalog(self) -> Catalog:
+    async def catalog(self, argocd_namespace: str = "argocd") -> Catalog:
         """What the repository declares at a commit of everything written so far."""
         self.repo.commit()
         workspace = Workspace(
             repositories=await Repositories.open([str(self.repo.path)]),
             sandbox=self._sandbox,
             clusters=Clusters(),
+            argocd_namespace=argocd_namespace,
         )
         readings, _ = await workspace.repositories.homes()
         (catalog,) = await read_catalogs(workspace, readings)
@@ -288,3 +290,56 @@ async def test_nothing_is_rendered_without_need(bench: Bench, monkeypatch: Any) 
     monkeypatch.setattr(SandboxPool, "call", counted)
     assert sorted(origins(await bench.catalog())) == ["web"]
     assert asked == ["parse"]
+
+
+PROJECT = """apiVersion: argoproj.io/v1alpha1
+kind: AppProject
+metadata: {name: team, namespace: gitops}
+spec: {sourceRepos: ['*']}
+"""
+
+
+@pytest.mark.parametrize(
+    ("namespaces", "project", "said", "names"),
+    [
+        (("", "team-a"), "", "argocd", ["a0", "team-a_a1"]),
+        (("argocd", "team-a"), PROJECT, "argocd", ["a0", "team-a_a1"]),
+        (("gitops", "team-a"), "", "argocd", ["gitops_a0", "team-a_a1"]),
+        (("gitops", "team-a"), "", "gitops", ["a0", "team-a_a1"]),
+        (("gitops", "team-a"), PROJECT, "argocd", ["a0", "team-a_a1"]),
+        (("gitops", "team-a"), PROJECT, "other", ["gitops_a0", "team-a_a1"]),
+        (("openshift-gitops", "team-a"), "", "argocd", ["a0", "team-a_a1"]),
+        (("openshift-gitops", "argocd"), "", "argocd", ["openshift-gitops_a0", "a1"]),
+    ],
+)
+async def test_the_namespace_of_argo_cd(
+    bench: Bench, namespaces: tuple[str, ...], project: str, said: str, names: list[str]
+) -> None:
+    """It is what was said, or where the AppProjects lie; elsewhere names have the namespace too."""
+    for number, namespace in enumerate(namespaces):
+        bench.app(f"a{number}.json", f"a{number}", "none", namespace=namespace)
+    if project:
+        bench.repo.write("project.yaml", project)
+    catalog = await bench.catalog(said)
+    assert sorted(app.instance_name for app in catalog.applications) == sorted(names)
+
+
+async def test_an_app_of_apps_knows_its_name(bench: Bench) -> None:
+    """What is rendered to find Applications knows the build environment too."""
+    helm = {"parameters": [{"name": "apps[0].name", "value": "${ARGOCD_APP_NAME}"}]}
+    source = {"repoURL": URL, "path": "chart", "helm": helm}
+    bench.app("root.json", "root", "chart", namespace="team-a", source=source)
+    bench.repo.write("chart/Chart.yaml", CHART)
+    bench.repo.write("chart/templates/apps.yaml", NAMED)
+    catalog = await bench.catalog()
+    assert [app.name for app in catalog.applications if app.name != "root"] == ["child-team-a-root"]
+
+
+NAMED = """apiVersion: argoproj.io/v1alpha1
+kind: Application
+metadata:
+  name: child-{{ (index .Values.apps 0).name | replace "_" "-" }}
+spec:
+  source: {repoURL: https://git.example.com/gitops.git, path: none}
+  destination: {name: one, namespace: argocd}
+"""

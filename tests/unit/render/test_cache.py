@@ -26,9 +26,7 @@ CHART = {
     "other/readme.md": "nothing\n",
 }
 REVISION = "1" * 40
-APPLICATION = RenderApplication(
-    name="shop", namespace="argocd", project="team", destination_namespace="shop"
-)
+APPLICATION = RenderApplication(name="shop", project="team", destination_namespace="shop")
 
 
 def make_tree(files: dict[str, str], links: dict[str, str] | None = None) -> Tree:
@@ -97,7 +95,7 @@ INPUTS: dict[str, dict[str, Any]] = {
     "source": {"source": {"path": "shop", "helm": {"valueFiles": ["/values/v.yaml"]}}},
     "type of a value": {"source": {"path": "shop", "helm": {"valuesObject": {"v": True}}}},
     "application's name": {"application": msgspec.structs.replace(APPLICATION, name="other")},
-    "its namespace": {"application": msgspec.structs.replace(APPLICATION, namespace="x")},
+    "name among all": {"application": msgspec.structs.replace(APPLICATION, instance_name="x_shop")},
     "its project": {"application": msgspec.structs.replace(APPLICATION, project="x")},
     "destination": {"application": msgspec.structs.replace(APPLICATION, destination_namespace="x")},
     "repository": {"repo_url": "https://git.example.com/other.git"},

@@ -14,9 +14,7 @@ from driftd.model.tree import Tree
 from driftd.sandbox.pool import RenderApplication, SandboxPool
 from driftd.sandbox.results import RenderResult
 
-APPLICATION = RenderApplication(
-    name="shop", namespace="argocd", project="team", destination_namespace="shop-prod"
-)
+APPLICATION = RenderApplication(name="shop", project="team", destination_namespace="shop-prod")
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from driftd.errors import RenderError
 
-from .conftest import objects
+from .conftest import APPLICATION, objects
 
 
 def manifest(name: str, kind: str = "ConfigMap") -> str:
@@ -277,11 +278,12 @@ async def test_overrides_in_the_repository(render: Any) -> None:
     }
     result = await render(files, {"path": "app"})
     assert [o["metadata"]["name"] for o in objects(result)] == ["a", "c", "d", "e"]
-    # In a namespace that is not Argo CD's own, the file is called after both.
-    files["app/.argocd-source-argocd_shop.yaml"] = "directory: {exclude: 'c*'}\n"
-    names = [o["metadata"]["name"] for o in objects(await render(files, {"path": "app"}))]
-    assert "b" in names
-    assert "c" not in names
+    # In a namespace that is not Argo CD's own, the file is called after both, and no other counts.
+    files["app/.argocd-source-team-a_shop.yaml"] = "directory: {exclude: 'c*'}\n"
+    assert objects(await render(files, {"path": "app"})) == objects(result)
+    other = msgspec.structs.replace(APPLICATION, instance_name="team-a_shop")
+    found = objects(await render(files, {"path": "app"}, application=other))
+    assert [o["metadata"]["name"] for o in found] == ["a", "b", "b2", "d", "e"]
 
 
 async def test_duplicate_keys_are_warnings(render: Any) -> None:
