@@ -8,6 +8,7 @@ container holds in every workload kind. Defaults that depend on neighbouring fie
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from enum import Enum
 from functools import lru_cache
@@ -23,6 +24,16 @@ from driftd.model.resource import Json
 Struct: TypeAlias = "dict[str, Any]"
 
 _MAX_INT32: Final = 2**31 - 1
+_DOMAIN: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
+_IMAGE: Final = re.compile(
+    r"(?![0-9a-f]{64}\Z)"
+    rf"(?:(?:{_DOMAIN}(?:\.{_DOMAIN})*|\[[0-9A-Fa-f:]+\])(?::[0-9]+)?/)?"
+    r"[a-z0-9]+(?:(?:[._]|__|-+|/)[a-z0-9]+)*"
+    r"(?::\w[\w.-]{0,127})?"
+    r"(?:@(?:sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128}))?",
+    re.ASCII,
+)
+"""References of images that the API server can read (tried)."""
 _ZEROS: Final[tuple[Json, ...]] = (False, 0, "")
 
 STRUCT_MARK: Final = "{}"
@@ -71,7 +82,11 @@ def explain(
     if row.placed is not None and not row.placed(live, path):
         return Explained.NOT
     if row.rule is not None:
-        return Explained.WHOLE if row.rule(live, desired_parent, live_parent) else Explained.NOT
+        fits = row.rule(live, desired_parent, live_parent) or (
+            # In a struct that Git leaves out: what was made of nothing stays, whatever came since.
+            desired_parent is live_parent and row.rule(live, {}, live_parent)
+        )
+        return Explained.WHOLE if fits else Explained.NOT
     if isinstance(live, dict):
         return Explained.STRUCT if row.is_struct else Explained.NOT
     for value in row.values:
@@ -165,6 +180,8 @@ def _image_volume_policy(live: Json, desired: Struct, _live_parent: Struct) -> b
 
 
 def _pulled_as(live: Json, image: str) -> bool:
+    if not _IMAGE.fullmatch(image):  # none yet, or a placeholder: read as having no tag at all
+        return bool(live == "IfNotPresent")
     last = image.rpartition("/")[2]
     if "@" in image:
         tagged = ":" in last.partition("@")[0]

@@ -18,6 +18,7 @@ FILE = Path(__file__).parent / "schemas.json"
 KINDS = {
     "v1": (
         "ConfigMap",
+        "Endpoints",
         "LimitRange",
         "Namespace",
         "PersistentVolumeClaim",
@@ -29,6 +30,7 @@ KINDS = {
     ),
     "apps/v1": ("DaemonSet", "Deployment", "StatefulSet"),
     "batch/v1": ("CronJob", "Job"),
+    "autoscaling/v1": ("HorizontalPodAutoscaler",),
     "autoscaling/v2": ("HorizontalPodAutoscaler",),
     "networking.k8s.io/v1": ("Ingress", "NetworkPolicy"),
     "policy/v1": ("PodDisruptionBudget",),

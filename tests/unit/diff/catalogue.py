@@ -4,7 +4,9 @@ A row starts from an object of `objects.yaml`. `before` changes it before it is 
 the deployer (server-side apply by argocd-controller if absent); `git` changes what Git says since;
 `live` and `server` change the live object without an owner; `writes` does so as managers,
 `NAME`, `NAME/Apply`, `NAME/SUBRESOURCE` or `NAME@created`. `fields` gives a manager's FieldsV1
-as it is; `wiped` empties managedFields. All changes are JSON patches.
+as it is, `versions` the apiVersion that it wrote through; `wiped` empties managedFields. `seen`
+says that a look has found the object clean before all that: `clean`, or `other schemas` if the
+schemas of its API have changed since. All changes are JSON patches.
 """
 
 from __future__ import annotations
@@ -16,10 +18,12 @@ from typing import Any
 
 import yaml
 
-from driftd.diff.compare import Context
+from driftd.diff.compare import Context, compare
 from driftd.diff.facts import Bounds, Facts
+from driftd.diff.history import History, Moment, decode, encode
 from driftd.diff.owners import item_key, value_key
 from driftd.diff.schema import ANY_NODE, Node, SchemaSet, Shape
+from driftd.model.report import Change
 from driftd.model.resource import GVK, ResourceKey
 from tests.cases.openapi import subset
 from tests.testbed.jsonpatch import patched
@@ -28,7 +32,10 @@ from tests.unit.diff.objects import CREATED, LATER, entry, fields_of
 CASES = Path(__file__).parents[2] / "cases" / "catalogue"
 WIDGET = Path(__file__).parents[2] / "property" / "widget.yaml"
 Json = Any
-_APPLIERS = {"argocd-controller"}
+_APPLIERS = {"argocd-controller", "driftd"}
+_CHANGES = ("git", "live", "server", "writes", "fields", "wiped")
+_SEEN, _NOW = "2026-01-01T12:00:00Z", "2026-01-03T12:00:00Z"
+"""The look before `LATER`, and the one after it."""
 
 
 @cache
@@ -74,6 +81,34 @@ class Case:
         facts = Facts(autoscaled={self.key: Bounds(*bounds, "web")}) if bounds else Facts()
         self.context = Context(facts=facts)
         self.live = self._live(body, row)
+        self._seen: str = row.get("seen", "")
+        self._before = (body, self._live(body, {k: v for k, v in row.items() if k not in _CHANGES}))
+
+    def changes(self) -> tuple[Change, ...]:
+        """What the look finds."""
+        moment = Moment(now=_NOW, schema_hash="new" if self._seen == "other schemas" else "old")
+        history, self.live["metadata"]["resourceVersion"] = self._history(), "2"
+        return compare(
+            self.key,
+            self.desired,
+            self.live,
+            self.node,
+            self.context,
+            history=history,
+            moment=moment if self._seen else None,
+        ).changes
+
+    def _history(self) -> History | None:
+        """What the look before has left, which found the object clean."""
+        if not self._seen:
+            return None
+        desired, live = self._before
+        live["metadata"]["resourceVersion"] = "1"
+        moment = Moment(now=_SEEN, schema_hash="old")
+        first = compare(self.key, desired, live, self.node, self.context, moment=moment)
+        assert first.changes == ()
+        assert first.history is not None
+        return decode(encode(first.history))
 
     def _live(self, body: Json, row: Json) -> Json:
         by = row.get("by", "argocd-controller")
@@ -102,7 +137,10 @@ class Case:
             entries.append(_entry(name, fields))
         operation = "Apply" if by in _APPLIERS else "Update"
         entries.insert(0, entry(by, own, operation=operation, time=CREATED))
-        live["metadata"]["creationTimestamp"] = CREATED
+        for one in entries:
+            through = row.get("versions", {})
+            one["apiVersion"] = through.get(one["manager"], body["apiVersion"])
+        live["metadata"].update(creationTimestamp=CREATED, uid="b1e5")
         live["metadata"]["managedFields"] = [{}] if row.get("wiped") else entries
         return live
 

@@ -32,13 +32,28 @@ def container() -> Node:
         ("web:1", "IfNotPresent"),
         ("registry.example:5000/web", "Always"),
         ("registry.example:5000/web:1", "IfNotPresent"),
-        ("web@sha256:0f1e", "IfNotPresent"),
-        ("web:1@sha256:0f1e", "IfNotPresent"),
-        ("web:latest@sha256:0f1e", "Always"),
+        (f"web@sha256:{'0' * 64}", "IfNotPresent"),
+        (f"web:1@sha256:{'0' * 64}", "IfNotPresent"),
+        (f"web:latest@sha256:{'0' * 64}", "Always"),
+        ("localhost:5000/web", "Always"),
+        ("Shop/web", "Always"),
+        ("[::1]:5000/web", "Always"),
+        ("a__b/c---d", "Always"),
+        # No references, so without a tag: as the API server answers of each.
+        ("", "IfNotPresent"),
+        ("PLACEHOLDER", "IfNotPresent"),
+        ("shop/Web:latest", "IfNotPresent"),
+        ("web:latest@sha256:0f1e", "IfNotPresent"),
+        (f"web:latest@md5:{'0' * 32}", "IfNotPresent"),
+        ("0" * 64, "IfNotPresent"),
+        ("$(IMAGE)", "IfNotPresent"),
+        ("shop//web", "IfNotPresent"),
+        ("shop.-/web", "IfNotPresent"),
+        ("web:", "IfNotPresent"),
     ],
 )
 def test_pull_policy_follows_the_image(image: str, policy: str) -> None:
-    """The policy that the server picks is explained, the other one is not."""
+    """The policy that the server picks (tried on one) is explained, the other one is not."""
     declared = {"image": image}
     for value in ("Always", "IfNotPresent"):
         expected = Explained.WHOLE if value == policy else Explained.NOT
@@ -152,7 +167,7 @@ def test_requests_are_completed_from_limits() -> None:
 
 @pytest.mark.parametrize(
     ("reference", "policy"),
-    [("web", "Always"), ("web:latest", "Always"), ("web:1", "IfNotPresent")],
+    [("web", "Always"), ("web:latest", "Always"), ("web:1", "IfNotPresent"), ("", "IfNotPresent")],
 )
 def test_image_volumes_are_pulled_as_their_reference_says(reference: str, policy: str) -> None:
     """A volume of an image has the rule of a container's image."""
