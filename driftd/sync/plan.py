@@ -37,6 +37,11 @@ ENGINES = {
 }
 """Field managers of engines that put things back themselves."""
 
+_REPLICAS_LOST = (
+    "Git declares no replicas any more, and an apply would set them to 1: declare them, "
+    "or let what scales the object apply them first"
+)
+
 
 class SyncTask(msgspec.Struct, frozen=True, kw_only=True):
     """One object to apply."""
@@ -191,6 +196,8 @@ def _hold(changes: Iterable[Change]) -> tuple[str, tuple[str, ...]]:
     ignored = [c.path for c in every if isinstance(c.ignored_by, str) and not _stays(c)]
     if ignored:
         return f"applying would overwrite ignored differences ({ignored[0]})", remains
+    if any(_loses_replicas(change) for change in drift):
+        return _REPLICAS_LOST, remains
     if all(_stays(change) and change.kind is not ChangeKind.RENAMED for change in drift):
         return "an apply cannot remove fields that other managers added", remains
     return "", remains
@@ -201,6 +208,12 @@ def _stays(change: Change) -> bool:
     if change.kind is ChangeKind.FORMERLY_DECLARED:
         return not (change.manager == FIELD_MANAGER and change.operation == "Apply")
     return change.kind in (ChangeKind.ADDED, ChangeKind.RENAMED)
+
+
+def _loses_replicas(change: Change) -> bool:
+    """Whether an apply takes away the replicas that driftd had applied, so that one is left."""
+    formerly = change.kind is ChangeKind.FORMERLY_DECLARED and not _stays(change)
+    return formerly and change.path == "/spec/replicas" and change.live != 1
 
 
 def _task(

@@ -232,6 +232,22 @@ def test_what_driftd_itself_declared_formerly_is_removed_by_an_apply():
     assert planned(resource("web", foreign)).tasks == ()
 
 
+@pytest.mark.parametrize("live", [5, 1])
+def test_replicas_that_git_leaves_out_from_now_on(live):
+    """They would fall back to one at the next apply: held, unless there is one already."""
+    former = change(
+        "/spec/replicas",
+        kind=ChangeKind.FORMERLY_DECLARED,
+        live=live,
+        manager="driftd",
+        operation="Apply",
+    )
+    found = planned(resource("web", former, change("/spec/paused", desired=False, live=True)))
+    assert len(found.tasks) == (live == 1)
+    if live != 1:
+        assert "an apply would set them to 1" in reasons(found)["web"]
+
+
 def test_order_is_wave_then_kind_then_name():
     """Argo CD's order; kinds that it does not name come last."""
     wave = "argocd.argoproj.io/sync-wave"
