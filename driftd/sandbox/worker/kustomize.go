@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"sigs.k8s.io/kustomize/api/krusty"
+	"sigs.k8s.io/kustomize/api/resmap"
 	"sigs.k8s.io/kustomize/api/resource"
 	"sigs.k8s.io/kustomize/api/types"
 	"sigs.k8s.io/kustomize/kyaml/openapi"
@@ -84,24 +85,15 @@ func buildKustomization(files *treeFS, dir, name string, options *krusty.Options
 		openapi.ResetOpenAPI()
 		defer openapi.ResetOpenAPI()
 	}
-	attributed, wanted := false, false
-	if !scan.usesAnnotations {
-		attributed, wanted = trackOrigins(files, path.Join(dir, name))
-	}
-	resources, err := krusty.MakeKustomizer(options).Run(files, path.Join(mountPoint, dir))
+	built, err := buildAttributed(files, dir, name, options, scan)
 	if err != nil {
 		return fail(codeKustomize, path.Join(dir, name), "%s: %s", path.Join(dir, name), err)
 	}
-	result.documents = make([]document, 0, resources.Size())
-	for index, object := range resources.Resources() {
-		file := ""
-		if attributed {
-			file = originFile(object, dir)
-			if !wanted {
-				if err := object.SetOrigin(nil); err != nil {
-					return fail(codeKustomize, file, "%s", err)
-				}
-			}
+	result.documents = make([]document, 0, built.objects.Size())
+	for index, object := range built.objects.Resources() {
+		file, err := built.file(index, object)
+		if err != nil {
+			return fail(codeKustomize, file, "%s", err)
 		}
 		raw, err := object.MarshalJSON()
 		if err == nil {
@@ -113,6 +105,57 @@ func buildKustomization(files *treeFS, dir, name string, options *krusty.Options
 		result.documents = append(result.documents, document{file, index, raw})
 	}
 	return nil
+}
+
+// attributedBuild are the objects of a build with what tells where each comes from.
+type attributedBuild struct {
+	objects resmap.ResMap
+	dir     string
+	// declared are the files in the order of the objects, nil where Kustomize noted them.
+	declared []declaredObject
+	// noted says that each object has a note, and wanted that it stays there.
+	noted, wanted bool
+}
+
+// buildAttributed runs Kustomize, with notes of where objects come from if nothing else tells.
+func buildAttributed(
+	files *treeFS, dir, name string, options *krusty.Options, scan *kustomizeScan,
+) (*attributedBuild, error) {
+	built := &attributedBuild{dir: dir}
+	run := func() (err error) {
+		built.objects, err = krusty.MakeKustomizer(options).Run(files, path.Join(mountPoint, dir))
+		return err
+	}
+	if options.Reorder == krusty.ReorderOptionNone && !scan.setsSchema {
+		if declared := declaredIn(files, dir); declared != nil {
+			if err := run(); err != nil {
+				return nil, err
+			}
+			if fits(declared, built.objects) {
+				built.declared = declared
+				return built, nil
+			}
+		}
+	}
+	if !scan.usesAnnotations {
+		built.noted, built.wanted = trackOrigins(files, path.Join(dir, name))
+	}
+	return built, run()
+}
+
+// file is where an object comes from, "" if that is not known. A note of our own is taken away.
+func (b *attributedBuild) file(index int, object *resource.Resource) (string, error) {
+	if b.declared != nil {
+		return b.declared[index].file, nil
+	}
+	if !b.noted {
+		return "", nil
+	}
+	file := originFile(object, b.dir)
+	if b.wanted {
+		return file, nil
+	}
+	return file, object.SetOrigin(nil)
 }
 
 func kustomizationFile(files *treeFS, dir string) (string, error) {

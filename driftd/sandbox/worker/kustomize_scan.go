@@ -30,8 +30,12 @@ type kustomizeScan struct {
 	setsSchema bool
 }
 
-// countedFile is a file that was found harmless: its bytes and documents.
-type countedFile struct{ size, documents int }
+// countedFile is a file that was found harmless: its bytes and documents, and their kinds if they
+// were asked for.
+type countedFile struct {
+	size, documents int
+	kinds           []string
+}
 
 // pathFields are the parts of a kustomization that may name something to load.
 type pathFields struct {
@@ -52,6 +56,7 @@ type pathFields struct {
 	SecretGenerator       []generatorFields `json:"secretGenerator"`
 	HelmCharts            []helmChartFields `json:"helmCharts"`
 	HelmInflation         []helmChartFields `json:"helmChartInflationGenerator"`
+	SortOptions           any               `json:"sortOptions"`
 }
 
 type pathField struct {
@@ -62,6 +67,8 @@ type generatorFields struct {
 	Files []string `json:"files"`
 	Envs  []string `json:"envs"`
 	Env   string   `json:"env"`
+	// Behavior says what becomes of an object that is there already.
+	Behavior string `json:"behavior"`
 }
 
 type helmChartFields struct {
@@ -232,7 +239,7 @@ func (t *tree) harmless(file string, data []byte) (documents int, err error) {
 	if t.counted == nil {
 		t.counted = map[string]countedFile{}
 	}
-	t.counted[file] = countedFile{len(data), len(parts)}
+	t.counted[file] = countedFile{size: len(data), documents: len(parts)}
 	return len(parts), nil
 }
 
