@@ -26,7 +26,7 @@ from driftd.controller.declared import (
     refuse_unmatched,
     unfit_contexts,
 )
-from driftd.controller.desired import Desired, desired_state, synced_state
+from driftd.controller.desired import Desired, definitions, desired_state, synced_state
 from driftd.controller.emptiness import empty_clusters
 from driftd.controller.facts import unexplained
 from driftd.controller.judge import judge
@@ -225,6 +225,11 @@ class _ClusterLook:
             observed_at=rfc3339(self.clock.now()),
             instance_label=hub.tracking.instance_label if hub else None,
             sealer=self.sealer,
+            defined_by={
+                kind: one.entry.application.name
+                for one in desired
+                for kind in definitions(one.manifests)
+            },
         )
         self.consultation = await self._consultation(target, shared)
         return [await self._isolated(one, shared) for one in desired]
@@ -355,7 +360,13 @@ class _ClusterLook:
             severities=self.workspace.severities,
             complete=desired.complete,
         )
-        resources = await with_places(self.workspace, desired, resources, urls=self.declared.urls)
+        resources = await with_places(
+            self.workspace,
+            desired,
+            resources,
+            urls=self.declared.urls,
+            unserved=verdict.unserved,
+        )
         # Other applications' verdicts must not wait for a long one.
         await asyncio.sleep(0)
         unseen = unexplained(shared.observation.fact_problems, resources)

@@ -16,7 +16,6 @@ from typing import Literal, Protocol, TypeVar
 
 from driftd import __version__
 from driftd.aio import gather_isolated
-from driftd.applicationset import misspelt
 from driftd.clock import Clock
 from driftd.cluster.destinations import ClusterTarget
 from driftd.cluster.discovery import display_name
@@ -25,7 +24,8 @@ from driftd.cluster.kubeconfig import OTHER_FILE, Kubeconfig
 from driftd.cluster.reader import ApiResource, Discovery
 from driftd.controller.bearings import NEXT_STEPS, found_in, other_kubeconfig
 from driftd.controller.declared import Declared, Entry, declare, unfit_contexts
-from driftd.controller.desired import Desired, definitions, desired_state
+from driftd.controller.desired import Desired, desired_state
+from driftd.controller.doctor_kinds import kind_problems
 from driftd.controller.doctor_signatures import signing_problems
 from driftd.controller.emptiness import LOOKS_EMPTY, place_of, presence_of, remedy
 from driftd.controller.observed import ClusterView, view_cluster
@@ -36,7 +36,6 @@ from driftd.errors import ClusterError, DriftdError, Forbidden, described
 from driftd.model.condition import Condition, Severity
 from driftd.model.counts import counted
 from driftd.model.report import API_VERSION, WireStruct
-from driftd.model.resource import Manifest
 from driftd.sandbox.pool import SandboxPool
 from driftd.source.process import MINIMUM_GIT, git_version
 
@@ -261,7 +260,9 @@ class Doctor:
                 self._say(area, "warn", f"{version} does not answer: {why}", remedy)
             asked = probe(target)
             await self._clocks(area, asked)
-            self._served(area, desired, view.discovery)
+            lacking = kind_problems(workspace, desired, view.discovery, urls=declared.urls)
+            for problem, step in await lacking:
+                self._say(area, "fail", problem, step)
             await self._permissions(area, asked, _needed(desired, view.discovery))
             await self._presence(area, workspace, target, entries, view, desired)
         return sum(one.complete for one in desired)
@@ -305,27 +306,6 @@ class Doctor:
             self._say(area, "warn", text, "synchronise the clocks; ages in reports are off by it")
         else:
             self._say(area, "ok", "its clock agrees with this machine's")
-
-    def _served(self, area: str, desired: Iterable[Desired], discovery: Discovery) -> None:
-        """Kinds that Git declares and the cluster does not have: a check cannot judge them."""
-        unserved = []
-        for name, manifest in _unserved(desired, discovery).items():
-            gvk, file = manifest.gvk, manifest.origin.file
-            meant = misspelt.slip({"apiVersion": gvk.api_version, "kind": gvk.kind})
-            if meant:
-                place = f"{file}: " if file else ""
-                text = f"{place}{name} {manifest.key.name}: {meant}"
-                self._say(area, "fail", text, f"correct it in {file or 'Git'}")
-            else:
-                unserved.append(name)
-        if unserved:
-            self._say(
-                area,
-                "fail",
-                f"{counted(len(unserved), 'declared kind')} not served: {_listing(unserved)}",
-                "install what defines them, correct apiVersion and kind in Git, or name the right "
-                "cluster with --context or --cluster",
-            )
 
     async def _permissions(
         self, area: str, probe: Probe, needed: Mapping[ApiResource, set[str]]
@@ -427,23 +407,6 @@ def _needed(desired: Iterable[Desired], discovery: Discovery) -> dict[ApiResourc
             if kind is not None and kind.listable:
                 needed[kind].add(key.namespace if kind.namespaced else "")
     return needed
-
-
-def _unserved(desired: Iterable[Desired], discovery: Discovery) -> dict[str, Manifest]:
-    """Declared kinds that the cluster neither serves nor gets from a declared definition.
-
-    Each one, in the order of names, with one of its manifests.
-    """
-    manifests = [manifest for one in desired for manifest in one.manifests]
-    defined = definitions(manifests)
-    found = {
-        f"{manifest.gvk.api_version} {manifest.key.kind}": manifest
-        for manifest in manifests
-        if (manifest.key.group, manifest.key.kind) not in defined
-        and not discovery.failure(manifest.key.group, manifest.version)
-        and discovery.served(manifest.key.group, manifest.version, manifest.key.kind) is None
-    }
-    return dict(sorted(found.items()))
 
 
 def _with_step(area: str, text: str) -> tuple[str, str]:

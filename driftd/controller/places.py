@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 from msgspec import UNSET
 
 from driftd.controller.desired import Desired
+from driftd.controller.unserved import Unserved
 from driftd.controller.workspace import Workspace
 from driftd.errors import DriftdError
 from driftd.model.report import Change, ChangeClass, ChangeKind, ReportOrigin, ResourceReport
-from driftd.model.resource import ResourceKey
+from driftd.model.resource import Manifest, ResourceKey
 from driftd.render.locate import field_places
 from driftd.sandbox.results import Place
 
+_NAMED = 2
+"""Places that are named where one reason holds for several objects."""
 _CLASSES = frozenset({ChangeClass.DECLARED, ChangeClass.PENDING})
 _KINDS = frozenset(
     {ChangeKind.MODIFIED, ChangeKind.MISSING, ChangeKind.REORDERED, ChangeKind.RENAMED}
@@ -27,31 +31,91 @@ async def with_places(
     resources: list[ResourceReport],
     *,
     urls: frozenset[str],
+    unserved: Mapping[ResourceKey, Unserved] | None = None,
 ) -> list[ResourceReport]:
     """The same objects, their declared changes with the line that sets the field.
 
-    An application without such changes costs nothing. What cannot be found out is left out:
-    sources that moved on, repositories that do not answer, fields that are not certain.
+    The reason of `unserved` ones, whose kind the cluster does not have, begins with the places
+    that name the kind. An application without such changes and objects costs nothing. What cannot
+    be found out is left out: sources that moved on, repositories that do not answer, fields that
+    are not certain.
     """
     wanted: dict[ResourceKey, list[str]] = {}
     for resource in resources:
         paths = [str(change.ssa_path) for change in resource.changes if _has_line(change)]
         if paths and resource.origin is not UNSET:
             wanted[_key(resource)] = paths
-    if not wanted:
+    kinds = {key: field_path(one) for key, one in (unserved or {}).items()}
+    wanted |= {key: [path] for key, path in kinds.items()}
+    found = await located(workspace, desired, wanted, urls=urls)
+    if found:
+        resources = [_placed(resource, found) for resource in resources]
+    if not kinds:
         return resources
+    manifests = {manifest.key: manifest for manifest in desired.manifests}
+    places = {key: place_of(manifests[key], found.get((key, path))) for key, path in kinds.items()}
+    return _reasoned(resources, places)
+
+
+async def located(
+    workspace: Workspace,
+    desired: Desired,
+    wanted: Mapping[ResourceKey, Sequence[str]],
+    *,
+    urls: frozenset[str],
+) -> Mapping[tuple[ResourceKey, str], Place]:
+    """The lines that set some fields (`ssaPath`s by object), as far as they can be found."""
+    if not wanted:
+        return {}
     application = desired.entry.application
     try:
         resolution = await workspace.repositories.resolve(application, urls)
     except DriftdError:
-        return resources
+        return {}
     if tuple(source.revision for source in resolution.sources) != desired.revisions:
-        return resources
+        return {}
     manifests = {manifest.key: manifest for manifest in desired.manifests}
-    found = await field_places(
-        application, resolution.sources, wanted, manifests, workspace.sandbox
-    )
-    return [_placed(resource, found) for resource in resources] if found else resources
+    return await field_places(application, resolution.sources, wanted, manifests, workspace.sandbox)
+
+
+def field_path(found: Unserved) -> str:
+    """The `ssaPath` of the field that is probably wrong of a kind that is not served."""
+    return f"f:{found.field}"
+
+
+def place_of(manifest: Manifest, at: Place | None) -> str:
+    """`FILE:LINE` of a field that was found at `at`, else of its object; empty if not known.
+
+    What names an object is set in its own file: a patch only repeats it.
+    """
+    origin = manifest.origin
+    if at is not None and at.file == origin.file:
+        return f"{at.file}:{at.line}"
+    return f"{origin.file}:{origin.line}" if origin.line else origin.file
+
+
+def places_named(places: Iterable[str]) -> str:
+    """`FILE:LINE`s, the first ones written out; empty where none is known."""
+    known = list(dict.fromkeys(place for place in places if place))
+    rest = f" and {len(known) - _NAMED} more" if len(known) > _NAMED else ""
+    return ", ".join(known[:_NAMED]) + rest
+
+
+def _reasoned(
+    resources: list[ResourceReport], places: Mapping[ResourceKey, str]
+) -> list[ResourceReport]:
+    """Objects with all places of their reason before it: it stays one reason for all of them."""
+    known: dict[str, list[str]] = defaultdict(list)
+    for resource in resources:
+        if places.get(_key(resource)):
+            known[str(resource.reason)].append(places[_key(resource)])
+    told = {reason: f"{places_named(of)}: {reason}" for reason, of in known.items()}
+    return [
+        msgspec.structs.replace(resource, reason=told[str(resource.reason)])
+        if _key(resource) in places and str(resource.reason) in told
+        else resource
+        for resource in resources
+    ]
 
 
 def _has_line(change: Change) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -11,12 +11,12 @@ import msgspec
 import orjson
 from msgspec import UNSET, UnsetType
 
-from driftd.applicationset import misspelt
 from driftd.cluster.reader import Listing
 from driftd.controller.desired import Desired, definitions
 from driftd.controller.memory import Past
 from driftd.controller.observed import ClusterView, Observation, Tracked
 from driftd.controller.unchanged import Clean, Standing, Unchanged
+from driftd.controller.unserved import Unserved, unserved
 from driftd.diff.compare import DEPLOYERS, Comparison, Context, compare
 from driftd.diff.history import History, Moment
 from driftd.diff.mask import Sealer
@@ -57,6 +57,8 @@ class Look:
     instance_label: str | None = None
     sealer: Sealer | None = None
     """Makes the hashes by which baselines recognise masked values; None without a key."""
+    defined_by: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    """The application that declares the definition of a kind, by group and kind."""
 
 
 def application_report(
@@ -141,6 +143,8 @@ class Verdict:
         """Hashes of the values of masked changes; for baselines, never in a report."""
         self.histories: dict[ResourceKey, History] = {}
         """What the next look is to know of each object that was compared, if there is a past."""
+        self.unserved: dict[ResourceKey, Unserved] = {}
+        """Why the kinds of some objects are not served."""
 
     def resources(self) -> list[ResourceReport]:
         """The verdict on every declared object, and on extra ones, by kind and name."""
@@ -260,27 +264,14 @@ class Verdict:
         if failure:
             text = f"discovery of {failure}"
             return self._report(manifest, ResourceStatus.UNKNOWN, text)
-        other = discovery.preferred(gvk.group, gvk.kind)
-        if other is not None:
-            text = (
-                f"the cluster does not serve {gvk.api_version} {gvk.kind}; "
-                f"it serves {other.group_version}: change apiVersion in Git"
-            )
-            return self._report(manifest, ResourceStatus.UNKNOWN, text)
         definition = self._definitions.get((gvk.group, gvk.kind))
-        if definition is not None:
+        if definition is not None and discovery.preferred(gvk.group, gvk.kind) is None:
             return self._undefined(manifest, definition)
-        remedy = "install its CustomResourceDefinition, or correct apiVersion and kind in Git"
-        meant = misspelt.slip({"apiVersion": gvk.api_version, "kind": gvk.kind})
-        if meant:
-            file = f"{manifest.origin.file}: " if manifest.origin.file else ""
-            remedy = f"{file}{meant} What it would declare is not looked at"
-        elif gvk.group == "argoproj.io":
-            remedy = (
-                "is this the cluster that Argo CD runs in? --context or --cluster names another"
-            )
-        text = f"the cluster does not serve {gvk.api_version} {key.kind}; {remedy}"
-        return self._report(manifest, ResourceStatus.UNKNOWN, text)
+        found = unserved(gvk, discovery, self._look.defined_by.get((gvk.group, gvk.kind), ""))
+        if found is None:
+            return None
+        self.unserved[key] = found
+        return self._report(manifest, ResourceStatus.UNKNOWN, found.text)
 
     @cached_property
     def _definitions(self) -> dict[tuple[str, str], Manifest]:
@@ -323,12 +314,17 @@ class Verdict:
             return []
         declared = {m.key for m in (*self._desired.manifests, *self._desired.not_compared)}
         tracked = self._look.observation.tracked
+        meant = self._meant()
         found = []
         for one in (one for name in marks_of(application) for one in tracked.get(name, ())):
             key = one.live.key
             if key in declared or not _is_owned(one, application):
                 continue
             if one.metadata.get("ownerReferences"):
+                continue
+            if key in meant:
+                self.live[key] = one.live
+                found.append(self._misnamed(meant[key], one))
                 continue
             ahead = key in self._synced
             self.live[key] = one.live
@@ -349,6 +345,31 @@ class Verdict:
                 )
             )
         return found
+
+    def _meant(self) -> dict[ResourceKey, Manifest]:
+        """The objects that manifests of kinds that are not served were probably meant to be."""
+        manifests = {manifest.key: manifest for manifest in self._desired.manifests}
+        return {
+            msgspec.structs.replace(key, group=one.group, kind=one.kind): manifests[key]
+            for key, found in self.unserved.items()
+            for one in found.meant
+        }
+
+    def _misnamed(self, manifest: Manifest, one: Tracked) -> ResourceReport:
+        """A live object that Git declares under a wrong kind: it is not seen to be extra."""
+        key = one.live.key
+        return ResourceReport(
+            group=one.gvk.group,
+            version=one.gvk.version,
+            kind=one.gvk.kind,
+            namespace=key.namespace,
+            name=key.name,
+            status=ResourceStatus.UNKNOWN,
+            reason=f"Git probably declares it, as {manifest.gvk.api_version} {manifest.key.kind}, "
+            "which the cluster does not serve",
+            origin=self._origin(manifest),
+            evidence=self._evidence(one.gvk, one.live, manifest.origin.source),
+        )
 
     def _report(
         self,

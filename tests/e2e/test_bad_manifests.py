@@ -26,14 +26,16 @@ PDB = "apiVersion: {}\nkind: PodDisruptionBudget\nmetadata:\n  name: x\nspec: {{
     [
         pytest.param(
             PDB.format("policy/v1beta1"),
-            "the cluster does not serve policy/v1beta1 PodDisruptionBudget; "
+            "apps/broken/budget.yaml:1: the cluster does not serve policy/v1beta1 "
+            "PodDisruptionBudget; "
             "it serves policy/v1: change apiVersion in Git",
             id="version",
         ),
         pytest.param(
             PDB.format("example.com/v1"),
-            "the cluster does not serve example.com/v1 PodDisruptionBudget; install its "
-            "CustomResourceDefinition, or correct apiVersion and kind in Git",
+            "apps/broken/budget.yaml:1: the cluster does not serve example.com/v1 "
+            "PodDisruptionBudget; its CustomResourceDefinition is not installed: install what "
+            "brings it, or, if PodDisruptionBudget (policy/v1) is meant, correct apiVersion in Git",
             id="definition",
         ),
     ],
@@ -48,6 +50,38 @@ def test_unserved(site: Site, manifest: str, reason: str) -> None:
         "ConfigMap good": ("Missing", ""),
     }
     assert seen.exit_code == 2
+
+
+DEPLOYMENT = """\
+apiVersion: {}
+kind: {}
+metadata:
+  name: x
+spec:
+  selector: {{matchLabels: {{app: x}}}}
+  template: {{metadata: {{labels: {{app: x}}}}, spec: {{containers: [{{name: x, image: x}}]}}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("api_version", "kind", "line", "remedy"),
+    [
+        ("apps/v1", "Deploymnet", 2, "did you mean Deployment (apps/v1)? Correct kind in Git"),
+        ("extensions/v1beta1", "Ingress", 1, "it serves Ingress as networking.k8s.io/v1: change "),
+        ("v1", "Configmap", 2, "did you mean ConfigMap (v1)? Correct kind in Git"),
+    ],
+)
+def test_misspelt(site: Site, api_version: str, kind: str, line: int, remedy: str) -> None:
+    """The real discovery names what was probably meant; check and doctor tell file and line."""
+    site.broken({"odd.yaml": DEPLOYMENT.format(api_version, kind), **GOOD})
+    seen = site.check()
+    assert_rest_is_right(seen)
+    status, reason = seen.objects("broken")[f"{kind} x"]
+    assert status == "Unknown"
+    told = f"apps/broken/odd.yaml:{line}: the cluster does not serve {api_version} {kind}"
+    assert reason.startswith(f"{told}; {remedy}")
+    doctor = " ".join(site.run("doctor", f"--kubeconfig={site.kubeconfig}").stdout.split())
+    assert f"{told} ({kind} x) to do: {remedy}" in doctor
 
 
 def test_manifest_is_no_yaml(site: Site) -> None:

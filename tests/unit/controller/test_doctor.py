@@ -158,7 +158,7 @@ async def test_a_kind_that_is_not_served_fails(world: World) -> None:
     ((area, message, remedy),) = told(await examine(world, Probe()), "fail")
     assert (area, message) == (
         "cluster one",
-        "1 declared kind not served: gateway.example.com/v1 Gateway",
+        "1 declared kind not served: gateway.example.com/v1 Gateway (apps/shop/gateway.yaml:2)",
     )
     assert "--context" in remedy
 
@@ -200,9 +200,9 @@ async def test_a_misspelt_kind_that_is_rendered_names_file_and_kind(world: World
     world.repo.commit()
     found = [one for one in told(await examine(world, Probe()), "fail") if one[0] == "cluster one"]
     ((_, message, remedy),) = found
-    assert message.startswith("apps/shop/child.yaml: argoproj.io/v1alpha1 Aplication child: ")
-    assert "is Application meant?" in message
-    assert remedy == "correct it in apps/shop/child.yaml"
+    assert message.startswith("apps/shop/child.yaml:2: the cluster does not serve argoproj.io/v1al")
+    assert message.endswith("(Aplication child)")
+    assert "is Application meant?" in remedy
 
 
 @pytest.mark.parametrize(

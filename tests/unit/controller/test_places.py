@@ -118,3 +118,33 @@ async def test_clean_costs_nothing(world: World, monkeypatch: pytest.MonkeyPatch
     )
     await checked(world)
     assert refusing.asked == 0
+
+
+async def test_the_line_of_a_kind_that_is_not_served(world: World) -> None:
+    """The reason begins with the lines that name the kind: one reason for all such objects."""
+    body = "kind: Configmap\napiVersion: v1\nmetadata: {{name: {}}}\n"
+    world.repo.write("apps/shop/odd.yaml", f"{body.format('a')}---\n{body.format('b')}")
+    world.repo.commit()
+    resources = by_name(await checked(world))["shop"].resources
+    odd = [one for one in resources if one.kind == "Configmap"]
+    (reason,) = {str(one.reason) for one in odd}
+    assert reason == (
+        "apps/shop/odd.yaml:1, apps/shop/odd.yaml:5: the cluster does not serve v1 Configmap; "
+        "did you mean ConfigMap (v1)? Correct kind in Git"
+    )
+
+
+async def test_the_line_of_a_kind_below_an_overlay(world: World) -> None:
+    """Through an overlay the line of the base is named; of what a patch repeats, its file."""
+    overlay(world)
+    world.repo.write("base/map.yaml", "# a comment\n" + PATCH.replace("ConfigMap", "Configmap"))
+    world.repo.write("apps/shop/kustomization.yaml", "resources: [../../base]\n")
+    world.repo.commit()
+    (resource,) = by_name(await checked(world))["shop"].resources
+    assert str(resource.reason).startswith("base/map.yaml:3: the cluster does not serve v1 Config")
+    world.repo.write("apps/shop/patch.yaml", PATCH.replace("ConfigMap", "Configmap"))
+    patched = "resources: [../../base]\npatches: [{path: patch.yaml}]\n"
+    world.repo.write("apps/shop/kustomization.yaml", patched)
+    world.repo.commit()
+    (resource,) = by_name(await checked(world))["shop"].resources
+    assert str(resource.reason).startswith("base/map.yaml: the cluster does not serve v1 Config")

@@ -15,6 +15,7 @@ from driftd.cluster.reader import ApiResource
 from driftd.controller.judge import judge
 from driftd.controller.verdict import (
     DEPLOYERS_ANNOTATION,
+    Verdict,
     application_report,
     deployers_of,
     status_of,
@@ -37,6 +38,7 @@ from tests.unit.controller.builders import (
     config_map,
     desired,
     judged,
+    looked,
     manifest,
 )
 from tests.unit.controller.cluster import MemoryCluster
@@ -198,7 +200,7 @@ async def test_a_definition_declared_beside_its_objects(cluster: MemoryCluster) 
     widget = {**BUDGET, "apiVersion": "example.com/v1", "kind": "Widget"}
     alone = await judged(cluster, desired(widget))
     assert alone["budget"].status is ResourceStatus.UNKNOWN
-    assert "install its CustomResourceDefinition" in str(alone["budget"].reason)
+    assert "its CustomResourceDefinition is not installed" in str(alone["budget"].reason)
     together = await judged(cluster, desired(widget, definition))
     assert together["budget"].status is ResourceStatus.MISSING
     cluster.refused[DEFINITIONS.kind, ""] = Forbidden("cannot list customresourcedefinitions")
@@ -209,6 +211,31 @@ async def test_a_definition_declared_beside_its_objects(cluster: MemoryCluster) 
     installed = await judged(cluster, desired(widget, definition))
     assert installed["budget"].status is ResourceStatus.UNKNOWN
     assert "not served" in str(installed["budget"].reason)
+
+
+async def test_a_definition_of_another_application(cluster: MemoryCluster) -> None:
+    """Where another application declares the definition, it is named: that one comes first."""
+    widget = {**BUDGET, "apiVersion": "example.com/v1", "kind": "Widget"}
+    defined = {("example.com", "Widget"): "operators"}
+    wanted = desired(widget)
+    (found,) = Verdict(
+        wanted, replace(await looked(cluster, wanted), defined_by=defined)
+    ).resources()
+    assert found.status is ResourceStatus.UNKNOWN
+    assert str(found.reason).endswith("is not installed: sync operators first")
+
+
+async def test_the_object_of_a_misspelt_kind_is_not_extra(cluster: MemoryCluster) -> None:
+    """A live object that Git declares under a misspelt kind cannot be told to be gone from Git."""
+    cluster.put(tracked("settings"))
+    cluster.put(tracked("other"))
+    wanted = desired({**BLUE, "kind": "Configmap"}, config_map("third"))
+    verdict = Verdict(wanted, await looked(cluster, wanted))
+    found = {(one.kind, one.name): one for one in verdict.resources()}
+    assert found["ConfigMap", "other"].status is ResourceStatus.EXTRA
+    meant = found["ConfigMap", "settings"]
+    assert meant.status is ResourceStatus.UNKNOWN
+    assert "Git probably declares it, as v1 Configmap" in str(meant.reason)
 
 
 # Git is ahead
