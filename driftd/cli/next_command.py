@@ -1,4 +1,4 @@
-"""The command to paste after a look that found drift: `driftd explain` of the first finding."""
+"""What to do after a look that found drift: `driftd explain` of it, and what mends Unknowns."""
 
 from __future__ import annotations
 
@@ -11,10 +11,15 @@ from click.core import ParameterSource
 from msgspec import UNSET
 
 from driftd.cli import order
+from driftd.cli.findings import one_line
 from driftd.cli.terminal import printable
-from driftd.model.report import ApplicationReport, DriftReport, ResourceReport
+from driftd.model.condition import Severity
+from driftd.model.counts import counted
+from driftd.model.remedies import is_of_git, remedy_of
+from driftd.model.report import ApplicationReport, DriftReport, ResourceReport, ResourceStatus
 
 LEAD = "what to do: "
+UNKNOWN_LEAD = "where Unknown: "
 _INDENT = 4
 _OWN = frozenset({"output", "no_color", "quiet", "verbose"})
 """Flags that say how a command prints, which each command is told for itself."""
@@ -37,6 +42,34 @@ def next_command(report: DriftReport, context: click.Context) -> tuple[str, ...]
                 words = (*_given(context, explain_command), *guard, *names)
                 return ("driftd", "explain", *(printable(shlex.quote(word)) for word in words))
     return ()
+
+
+def unknown_step(report: DriftReport) -> str:
+    """What to do about the first cause for which something is Unknown; empty where nothing is.
+
+    The causes are errors of applications and the reasons of objects, the worst application first.
+    """
+    causes = list(dict.fromkeys(_causes(report)))
+    if not causes:
+        return ""
+    name, text = causes[0]
+    remedy = remedy_of(text)[1]
+    if not remedy:
+        remedy = "correct that in Git" if is_of_git(text) else "driftd doctor says what is lacking"
+    others = len({text for _, text in causes}) - 1
+    more = f" ({counted(others, 'other cause')} above)" if others else ""
+    return printable(f"{name}: {one_line(remedy)}{more}")
+
+
+def _causes(report: DriftReport) -> Iterator[tuple[str, str]]:
+    for app in order.applications(report.applications):
+        if not app.complete:
+            for condition in app.conditions:
+                if condition.severity is Severity.ERROR:
+                    yield app.name, condition.message
+            for resource in order.resources(app.resources):
+                if resource.status is ResourceStatus.UNKNOWN and resource.reason is not UNSET:
+                    yield app.name, resource.reason
 
 
 def folded(words: Sequence[str], width: int) -> Iterator[str]:

@@ -11,7 +11,7 @@ from driftd.cli import findings, order, unchecked, values
 from driftd.cli.authors import author_of
 from driftd.cli.exit_code import meaning
 from driftd.cli.field_changes import SECTION_TITLES, place_of
-from driftd.cli.next_command import LEAD
+from driftd.cli.next_command import LEAD, UNKNOWN_LEAD, unknown_step
 from driftd.cli.terminal import printable
 from driftd.clock import SystemClock, rfc3339
 from driftd.model.report import (
@@ -75,6 +75,9 @@ def plain(
     yield from _unchecked(unchecked.of_groups(unseen), whole=whole)
     if following:
         yield f"{LEAD[:1].upper()}{LEAD[1:]}{' '.join(following)}"
+        step = unknown_step(report) if isinstance(report, DriftReport) else ""
+        if step:
+            yield f"{UNKNOWN_LEAD[:1].upper()}{UNKNOWN_LEAD[1:]}{step}"
     code = meaning(
         complete=report.complete,
         drift=has_drift(tuple(resources)),

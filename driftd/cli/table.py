@@ -13,7 +13,7 @@ from rich.text import Text
 from driftd.cli import findings, order, unchecked
 from driftd.cli.exit_code import meaning
 from driftd.cli.field_changes import SECTION_TITLES, change_lines
-from driftd.cli.next_command import folded
+from driftd.cli.next_command import UNKNOWN_LEAD, folded, unknown_step
 from driftd.cli.terminal import printable
 from driftd.cli.values import shorten
 from driftd.model.condition import Severity
@@ -95,7 +95,12 @@ class _Table:
         self._counts(resources)
         self._conditions(report.conditions, indent=0)
         self._applications(order.applications(report.applications))
-        self._ending(complete=report.complete, resources=resources, conditions=report.conditions)
+        self._ending(
+            complete=report.complete,
+            resources=resources,
+            conditions=report.conditions,
+            unknown=unknown_step(report),
+        )
 
     def _applications(self, applications: Sequence[ApplicationReport]) -> None:
         """Each application, those of one blindness together, those without news in one line."""
@@ -378,6 +383,7 @@ class _Table:
         complete: bool,
         resources: Sequence[ResourceReport],
         conditions: Sequence[ReportCondition] = (),
+        unknown: str = "",
     ) -> None:
         drift = has_drift(tuple(resources))
         text = meaning(
@@ -391,6 +397,8 @@ class _Table:
         if self.view.following:
             for line in folded(self.view.following, self.console.width):
                 self._write(Text(line))
+            if unknown:
+                self._line(Text(UNKNOWN_LEAD), Text(unknown))
         self._line(Text(text, "bold"))
 
     def _line(self, lead: Text | None = None, body: Text | None = None, *, indent: int = 0) -> None:

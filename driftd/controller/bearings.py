@@ -64,7 +64,7 @@ def nothing_judged(
     contexts: Sequence[str] = (),
 ) -> list[Condition]:
     """A warning where nothing at all could be judged of several applications: are they the right
-    ones? It names the files that declare them.
+    ones? It names the files that declare them. Only where they look foreign, that is the question.
 
     `contexts` are those of the kubeconfig, if none of them is known to be any of their clusters:
     then it is more likely that of other clusters.

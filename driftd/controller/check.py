@@ -23,6 +23,7 @@ from driftd.controller.declared import (
     Declared,
     Entry,
     declare,
+    looks_foreign,
     refuse_unmatched,
     unfit_contexts,
 )
@@ -105,7 +106,8 @@ async def checked(
     empty = empty_clusters(
         zip(declared.entries, reports, strict=True), workspace.contexts, options.cluster_map
     )
-    if workspace.hub is None and not options.applications:
+    asked = workspace.hub is None and not options.applications
+    if asked and looks_foreign(workspace, declared):
         empty += nothing_judged(
             [entry.application for entry in declared.entries],
             reports,

@@ -24,13 +24,14 @@ from driftd.controller.homes import trusted_homes
 from driftd.controller.nested import read_catalogs
 from driftd.controller.options import CheckOptions
 from driftd.controller.workspace import Progress, Workspace
-from driftd.errors import ConfigError, DriftdError
+from driftd.errors import ConfigError, DriftdError, SourceError
 from driftd.model.application import Application, Destination
 from driftd.model.choices import listed, nearest
 from driftd.model.condition import Condition, Severity
 from driftd.model.project import PERMISSIVE, AppProject
 from driftd.policy.customizations import Customizations
 from driftd.policy.project import check_application
+from driftd.source.charts import is_remote_chart
 from driftd.source.repositories import git_urls
 
 
@@ -251,6 +252,29 @@ def unfit_contexts(workspace: Workspace, declared: Declared) -> tuple[str, ...]:
         if entry.target is not None or is_own_cluster(entry.application.spec.destination):
             return ()
     return tuple(context.name for context in workspace.contexts)
+
+
+def looks_foreign(workspace: Workspace, declared: Declared) -> bool:
+    """Whether every application leads to a cluster or a repository that is not known here.
+
+    Then they may be another project's. One that only fails to render says nothing of the kind.
+    """
+    return all(
+        entry.target is None or _is_elsewhere(entry.application, workspace, declared.urls)
+        for entry in declared.entries
+    )
+
+
+def _is_elsewhere(application: Application, workspace: Workspace, urls: frozenset[str]) -> bool:
+    """Whether a source names a Git repository that nothing here is known to be."""
+    for source in application.spec.all_sources:
+        if not source.repo_url or is_remote_chart(source):
+            continue
+        try:
+            workspace.repositories.table.bind(source.repo_url, urls)
+        except SourceError:
+            return True
+    return False
 
 
 def refuse_unmatched(options: CheckOptions, progress: Progress, *declared: Declared) -> None:

@@ -6,7 +6,6 @@ Every problem is a finding; nothing is written anywhere. Objects are looked for,
 from __future__ import annotations
 
 import platform
-import re
 import sys
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -23,7 +22,7 @@ from driftd.cluster.hub import Hub
 from driftd.cluster.kubeconfig import OTHER_FILE, Kubeconfig
 from driftd.cluster.reader import ApiResource, Discovery
 from driftd.controller.bearings import NEXT_STEPS, found_in, other_kubeconfig
-from driftd.controller.declared import Declared, Entry, declare, unfit_contexts
+from driftd.controller.declared import Declared, Entry, declare, looks_foreign, unfit_contexts
 from driftd.controller.desired import Desired, desired_state
 from driftd.controller.doctor_kinds import kind_problems
 from driftd.controller.doctor_signatures import signing_problems
@@ -35,6 +34,7 @@ from driftd.diff import tables
 from driftd.errors import ClusterError, DriftdError, Forbidden, described
 from driftd.model.condition import Condition, Severity
 from driftd.model.counts import counted
+from driftd.model.remedies import is_of_git, remedy_of
 from driftd.model.report import API_VERSION, WireStruct
 from driftd.sandbox.pool import SandboxPool
 from driftd.source.process import MINIMUM_GIT, git_version
@@ -43,13 +43,6 @@ MINIMUM_PYTHON = (3, 11)
 CLOCK_TOLERANCE = 5.0
 """Seconds between the own clock and a cluster's at which ages in reports mislead."""
 LIBRARIES = ("aiohttp", "deepdiff", "kubernetes_asyncio", "msgspec", "orjson", "pyyaml")
-_RENDERED = re.compile(r"^(?:source \S+: |Application \S+ declares Applications and cannot be )")
-"""How conditions begin that quote a renderer."""
-_STEP = re.compile(
-    r"(?:add|check|choose|correct|give|install|keep|make|name|remove|rename|render|run|set|split|use|"
-    r"vendor|write) "
-)
-"""How a remedy of driftd's own begins."""
 _PROBES = 8
 _NAMED = 5
 
@@ -215,7 +208,7 @@ class Doctor:
             rendered += await self._cluster(workspace, declared, target, entries, probe)
         applications = [entry.application for entry in declared.entries]
         where = f" in {found_in(applications)}" if applications and workspace.hub is None else ""
-        lost = not rendered and workspace.hub is None
+        lost = not rendered and workspace.hub is None and looks_foreign(workspace, declared)
         unfit = unfit_contexts(workspace, declared) if applications else ()
         if unfit:
             message, _, step = other_kubeconfig(applications, unfit).partition("; ")
@@ -410,21 +403,13 @@ def _needed(desired: Iterable[Desired], discovery: Discovery) -> dict[ApiResourc
 
 
 def _with_step(area: str, text: str) -> tuple[str, str]:
-    """What a condition says, and what to do.
-
-    Its message may end with the remedy. But renderers have semicolons in their own words, which
-    are no step: what they say stays whole.
-    """
-    if _RENDERED.search(text):
-        name = area.removeprefix("application ")
-        again = f"; driftd render {name} shows whether it renders" if name != area else ""
-        words = text.partition("; it is left out")[0]
-        _, _, last = words.rpartition("; ")
-        if not _STEP.match(last):
-            return text, f"correct that in Git{again}"
-        return text.removesuffix(f"; {last}"), last
-    message, _, remedy = text.partition("; ")
-    return message, remedy
+    """What a condition says, and what to do: where it does not say, of what a renderer says."""
+    message, remedy = remedy_of(text)
+    if remedy or not is_of_git(text):
+        return message, remedy
+    name = area.removeprefix("application ")
+    again = f"; driftd render {name} shows whether it renders" if name != area else ""
+    return message, f"correct that in Git{again}"
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -5,7 +5,7 @@ import shlex
 import msgspec
 import pytest
 
-from driftd.cli.next_command import LEAD, folded
+from driftd.cli.next_command import LEAD, UNKNOWN_LEAD, folded
 from driftd.model import sensitive
 from driftd.model.report import ResourceStatus
 
@@ -36,13 +36,34 @@ def drifted(sample, look):
 
 
 def test_the_worst_finding_can_be_pasted(driftd, look):
-    """The last line but one is the command that explains the first finding that is printed."""
+    """The last lines are the command that explains the first finding, and what mends Unknowns."""
     for output in ("table", "wide", "plain"):
         lines = driftd("check", "-o", output).stdout.splitlines()
         assert lines[-1].lower().startswith("exit 2")
-        assert lines[-2].lower() == (
+        assert lines[-3].lower() == (
             "what to do: driftd explain production-apps deployment/production-app1"
         )
+        assert lines[-2].lower() == (
+            "where unknown: production-apps: grant get, list, watch to the reader "
+            "(2 other causes above)"
+        )
+
+
+def test_what_to_do_about_unknowns(driftd, drifted, sample):
+    """Beside drift the remedy of the first cause is told; without Unknowns there is no line."""
+    drifted()
+    assert UNKNOWN_LEAD not in driftd("check").stdout
+    lost = sample.resource("Deploymnet", "api", status=ResourceStatus.UNKNOWN)
+    reason = "a.yaml:2: not served; did you mean Deployment (apps/v1)? Correct kind in Git"
+    drifted(msgspec.structs.replace(lost, reason=reason))
+    lines = driftd("check").stdout.splitlines()
+    assert lines[-2] == (
+        f"{UNKNOWN_LEAD}app1: did you mean Deployment (apps/v1)? Correct kind in Git"
+    )
+    drifted(msgspec.structs.replace(lost, reason="the list of its kind is incomplete"))
+    assert driftd("check").stdout.splitlines()[-2] == (
+        f"{UNKNOWN_LEAD}app1: driftd doctor says what is lacking"
+    )
 
 
 @pytest.mark.parametrize("output", ["json", "yaml", "name", "markdown", "junit", "sarif", "github"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import msgspec
@@ -102,21 +103,47 @@ async def test_a_hub_without_applications(world: World) -> None:
 
 
 async def test_nothing_could_be_judged(world: World) -> None:
-    """Where all applications are Unknown, one warning names their files and the ways out."""
-    world.clusters.one.down = Unreachable("no route")
-    report = await checked(world)
-    (text,) = told(report)
-    assert text == (
+    """Where all applications belong elsewhere, one warning names their files and the ways out."""
+    for name in ("shop", "kept"):
+        world.declare(name, cluster="nowhere")
+    (text,) = told(await checked(world))
+    assert text.startswith(
         "nothing could be judged of the 2 applications, which were found in argocd/kept.json, "
-        f"argocd/shop.json; if these are not yours, {NEXT_STEPS}"
+        "argocd/shop.json; "
     )
-    (condition,) = report.conditions
-    assert str(condition.severity) == "warning"
+    assert text.endswith(f"if these are not yours, {NEXT_STEPS}")
+
+
+async def test_sources_of_another_repository(world: World) -> None:
+    """Applications whose repoURLs nothing here is known to be may be another project's."""
+    for name in ("shop", "kept"):
+        file = world.repo.path / f"argocd/{name}.json"
+        document = json.loads(file.read_text())
+        document["spec"]["source"]["repoURL"] = f"https://git.example.com/other/{name}.git"
+        world.repo.write(f"argocd/{name}.json", json.dumps(document))
+    (text,) = told(await checked(world))
+    assert "if these are not yours, cd to the repository" in text
+
+
+async def test_what_does_not_render_is_not_foreign(world: World) -> None:
+    """Broken templates and a cluster that is down say nothing of whose applications these are."""
+    for name in ("shop", "kept"):
+        world.repo.write(f"apps/{name}/broken.yaml", "a: b: c")
+        world.repo.remove(f"apps/{name}/map.json")
+    report = await checked(world)
+    assert {str(one.status) for one in report.applications} == {"Unknown"}
+    assert report.conditions == ()
+    doctor = Doctor(CheckOptions(repo=world.repo.path), Clock(), world.progress)
+    await doctor.applications(world.workspace, lambda _target: Probe())
+    assert not any("not yours" in one.remedy for one in doctor.report().checks)
+    world.clusters.one.down = Unreachable("no route")
+    assert (await checked(world)).conditions == ()
 
 
 async def test_no_question_where_it_is_settled(world: World) -> None:
     """One application that was judged, or applications asked for by name, need no question."""
-    world.clusters.one.down = Unreachable("no route")
+    for name in ("shop", "kept"):
+        world.declare(name, cluster="nowhere")
     assert told(await checked(world, applications=("shop", "kept"))) == []
     world.declare("other", cluster="two")
     world.paint("other", "blue", cluster="two")
