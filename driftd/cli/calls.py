@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from driftd.model.report import DiffReport, DriftReport
     from driftd.policy.baseline import Baseline, LeftOut
     from driftd.settings.load import Inspected
+    from driftd.store.types import Episode, EpisodeQuery, HistoryEntry
 
 
 def check(options: Mapping[str, Any], narrator: Narrator) -> DriftReport:
@@ -150,6 +151,29 @@ def inspect_settings(settings: Path, *, files: bool = True) -> Inspected:
     from driftd.settings.files import missing
 
     return inspect(settings, env=os.environ, further=(missing, unfit))
+
+
+def episodes(config: Path, dsn: str | None, query: EpisodeQuery) -> tuple[Episode, ...]:
+    """Episodes that the daemon's store holds; `dsn` names it instead of the settings file."""
+    from driftd.store import reading
+
+    return asyncio.run(reading.episodes(_store(config, dsn), query))
+
+
+def history(
+    config: Path, dsn: str | None, application: str, limit: int
+) -> tuple[HistoryEntry, ...]:
+    """What happened to an application, newest first, as the daemon's store holds it."""
+    from driftd.store import reading
+
+    return asyncio.run(reading.history(_store(config, dsn), application, limit))
+
+
+def _store(config: Path, dsn: str | None) -> str:
+    """The DSN of the daemon's store: `dsn`, else what its settings say."""
+    from driftd.settings.load import load, store_dsn
+
+    return dsn or store_dsn(load(config).store)
 
 
 def demo(*, serve: bool) -> int:

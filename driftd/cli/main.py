@@ -19,6 +19,11 @@ COMMANDS = {
     "doctor": ("doctor", "Check that everything a look needs is there, and say what to do."),
     "run": ("daemon", "Run as a daemon: check on a schedule, notify, heal what is allowed."),
     "config": ("config", "Check the settings of the daemon, or print those in force."),
+    "episodes": (
+        "remembered",
+        "List drifts from onset to recovery, as the daemon remembers them.",
+    ),
+    "history": ("remembered", "List what happened to an application, newest first."),
     "diff": ("diff", "Compare manifests with live objects from files, offline."),
     "render": ("render", "Print an application's manifests as Git declares them."),
     "apps": ("inventory", "List the applications that the repository declares."),

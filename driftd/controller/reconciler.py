@@ -21,6 +21,7 @@ from driftd.controller.acceptance import StandingAcceptance
 from driftd.controller.check import Looked, look
 from driftd.controller.declared import Declared, Entry, declare
 from driftd.controller.desired import desired_state
+from driftd.controller.endings import Endings
 from driftd.controller.ignoring import SharedRules
 from driftd.controller.options import CheckOptions
 from driftd.controller.rendered import RenderMemory
@@ -79,6 +80,8 @@ class Reconciler:
     _declared: Declared | None = None
     _read: tuple[str, ...] = ()
     _entries: Mapping[str, Entry] = field(default_factory=dict)
+    _revisions_seen: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Of the last look at each application."""
 
     def __post_init__(self) -> None:
         """Let the looks share what does not change from one to the next."""
@@ -202,7 +205,9 @@ class Reconciler:
             self.compose,
             events=self._events(name, result),
             memory=looked.memory,
+            ending=Endings.of(looked, self._revisions_seen.get(name)),
         )
+        self._revisions_seen[name] = looked.report.revisions
         self._measure(looked, result, time.monotonic() - started)
         await self._log(change, result)
         wrote = result is not None and result.wrote

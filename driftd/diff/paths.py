@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
+
+import orjson
 
 
 class Item(NamedTuple):
@@ -52,3 +54,41 @@ def ssa_path(path: Sequence[Step]) -> str:
 def names(path: Sequence[Step]) -> tuple[str, ...]:
     """The path with every list step as `*`: what rules about kinds of places match on."""
     return tuple(step if isinstance(step, str) else "*" for step in path)
+
+
+ABSENT: Final = object()
+"""What `at_ssa_path` gives where an object has no such place."""
+
+
+def at_ssa_path(value: Any, path: str) -> Any:
+    """The value at a path in managedFields notation (`ssa_path`); `ABSENT` without such a place.
+
+    An item matches by the keys that it has: Git may leave out what the server fills in.
+    """
+    for segment in path.split("/"):
+        form, _, name = segment.replace("~1", "/").replace("~0", "~").partition(":")
+        if form == "f" and isinstance(value, dict):
+            value = value.get(name, ABSENT)
+        elif form == "i" and isinstance(value, list) and name.isdigit() and int(name) < len(value):
+            value = value[int(name)]
+        elif form in ("k", "v") and isinstance(value, list):
+            value = _item(value, orjson.loads(name), keyed=form == "k")
+        else:
+            return ABSENT
+    return value
+
+
+def _item(items: list[Any], wanted: Any, *, keyed: bool) -> Any:
+    matches = _matches if keyed else _same
+    return next((item for item in items if matches(item, wanted)), ABSENT)
+
+
+def _same(item: Any, wanted: Any) -> bool:
+    # True == 1 == 1.0 for Python, not for Kubernetes.
+    return type(item) is type(wanted) and bool(item == wanted)
+
+
+def _matches(item: Any, wanted: dict[str, Any]) -> bool:
+    if not isinstance(item, dict) or not any(name in item for name in wanted):
+        return False
+    return all(item[name] == value for name, value in wanted.items() if name in item)

@@ -18,7 +18,7 @@ from driftd.model.report import (
     ReportCondition,
     WireStruct,
 )
-from driftd.store.types import Drift, OutboxMessage, StateChange, Transition
+from driftd.store.types import Drift, Fight, OutboxMessage, StateChange, Transition
 
 DRIFT_LIMIT = 100
 """Drifts listed in a message; the counts always cover all."""
@@ -44,6 +44,21 @@ class MessageDrift(WireStruct, frozen=True, kw_only=True, omit_defaults=True):
     time: str | UnsetType = UNSET
     severity: str | UnsetType = UNSET
     since: str
+
+
+class MessageFight(WireStruct, frozen=True, kw_only=True, omit_defaults=True):
+    """A field that somebody changes and somebody else puts back, again and again."""
+
+    group: str
+    kind: str
+    namespace: str
+    name: str
+    path: str | UnsetType = UNSET
+    """Absent for a whole object."""
+    changed_by: str | UnsetType = UNSET
+    put_back_by: str | UnsetType = UNSET
+    times: int
+    """How often it came back lately, roughly."""
 
 
 class Counts(WireStruct, frozen=True, kw_only=True):
@@ -76,6 +91,8 @@ class Message(WireStruct, frozen=True, kw_only=True):
     """Open drifts, new ones first, at most `DRIFT_LIMIT`."""
     closed: tuple[MessageDrift, ...]
     """Drifts that this change ended, at most `DRIFT_LIMIT`."""
+    fights: tuple[MessageFight, ...] = ()
+    """What is told of a fight, once; the next message comes when it is over."""
 
 
 def build(change: StateChange) -> Message:
@@ -97,6 +114,7 @@ def build(change: StateChange) -> Message:
         counts=Counts(open=len(change.open), opened=len(change.opened), closed=len(change.closed)),
         drifts=_drifts([*change.opened, *older]),
         closed=_drifts(change.closed),
+        fights=tuple(_fight(fight, change) for fight in change.fights[:DRIFT_LIMIT]),
     )
 
 
@@ -148,6 +166,21 @@ def _drift(drift: Drift) -> MessageDrift:
         operation=change.operation,
         time=change.time,
         severity=change.severity,
+    )
+
+
+def _fight(fight: Fight, change: StateChange) -> MessageFight:
+    resource = fight.key.resource
+    (drift,) = (one for one in change.opened if one.key == fight.key)
+    return MessageFight(
+        group=resource.group,
+        kind=resource.kind,
+        namespace=resource.namespace,
+        name=resource.name,
+        path=drift.change.path if drift.change is not None else UNSET,
+        changed_by=fight.changed_by or UNSET,
+        put_back_by=fight.put_back_by or UNSET,
+        times=round(fight.rate),
     )
 
 

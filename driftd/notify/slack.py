@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET
 
 from driftd.model.counts import counted
-from driftd.notify.message import Message, MessageDrift
+from driftd.notify.message import Message, MessageDrift, MessageFight
 from driftd.notify.notifier import Notifier, check_url, post
 from driftd.settings.load import read_secret
 from driftd.settings.types import Slack
@@ -36,6 +36,8 @@ def text_of(message: Message) -> str:
         return f"{name}: {opened} new, {closed} gone, {counted(count, 'field')} drifted from Git"
     if message.type is Transition.RECOVERED:
         return f"{name}: in sync with Git again"
+    if message.type is Transition.FIGHTING:
+        return f"{name}: {counted(len(message.fights), 'field')} changed and put back repeatedly"
     return f"{name}: cannot be judged"
 
 
@@ -46,6 +48,12 @@ def payload(message: Message) -> dict[str, Any]:
     if message.type is Transition.UNKNOWN:
         reasons = [f"• {_escape(_plain(c.message))}" for c in message.conditions[:TOP]]
         blocks += [_section("\n".join(reasons))] if reasons else []
+    elif message.type is Transition.FIGHTING:
+        lines = [_fight(fight) for fight in message.fights[:TOP]]
+        hidden = len(message.fights) - len(lines)
+        lines += [f"… and {hidden} more"] if hidden > 0 else []
+        lines.append("Nothing more is told of it until it has been quiet for a while.")
+        blocks.append(_section("\n".join(lines)))
     elif message.type is not Transition.RECOVERED:
         lines = [_line(drift) for drift in message.drifts[:TOP]]
         hidden = message.counts.open - len(lines)
@@ -91,6 +99,17 @@ class SlackNotifier(Notifier):
 
 def _section(text: str) -> dict[str, Any]:
     return {"type": "section", "text": {"type": "mrkdwn", "text": text[:_TEXT_LENGTH]}}
+
+
+def _fight(fight: MessageFight) -> str:
+    place = f"{fight.namespace}/{fight.name}" if fight.namespace else fight.name
+    what = _escape(_plain(f"{fight.kind} {place}"))
+    path = f" `{_escape(_shortened(_plain(fight.path)))}`" if isinstance(fight.path, str) else ""
+    by, back = (
+        _escape(_plain(one)) if isinstance(one, str) else "somebody"
+        for one in (fight.changed_by, fight.put_back_by)
+    )
+    return f"• {what}{path}: changed by {by}, put back by {back}, {fight.times} times lately"
 
 
 def _line(drift: MessageDrift) -> str:

@@ -76,6 +76,19 @@ def _url(dsn: str) -> URL:
     )
 
 
+def require_existing(dsn: str) -> None:
+    """Refuse the DSN of a file that does not exist, so that reading makes none.
+
+    Raises ConfigError.
+    """
+    url = _url(dsn)
+    if url.get_backend_name() == "sqlite" and not Path(str(url.database)).exists():
+        raise ConfigError(
+            f"there is no store {url.database}",
+            hint="name the daemon's settings with --config, or its store with --store",
+        )
+
+
 def _require_asyncpg() -> None:
     from importlib.util import find_spec
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from datetime import datetime
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final, TypeAlias
 
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from driftd.model.report import (
     ApplicationReport,
@@ -14,55 +17,168 @@ from driftd.model.report import (
     ResourceStatus,
 )
 from driftd.model.resource import ResourceKey
-from driftd.store.types import Drift, DriftKey, StateChange, Transition
+from driftd.store.types import (
+    FIGHT_RATE,
+    HALF_LIFE,
+    Drift,
+    DriftKey,
+    Ending,
+    Fight,
+    Recovery,
+    StateChange,
+    Transition,
+    WholeObject,
+)
+
+JudgeEnding: TypeAlias = Callable[[Drift], Ending]
+"""Says how a drift ended that the look no longer sees; pure, called inside the transaction."""
 
 _WHOLE_OBJECT = frozenset({ResourceStatus.MISSING, ResourceStatus.EXTRA})
 _NOT_JUDGED = frozenset({ResourceStatus.UNKNOWN, ResourceStatus.NOT_CHECKED})
+_SEVERITIES: Final = ("", "info", "low", "medium", "high", "critical")
+
+
+def put_back(_drift: Drift) -> Ending:
+    """The ending of a drift about which nothing more is known."""
+    return Ending(Recovery.REVERTED)
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """The last episode of the same drift before."""
+
+    first_seen: datetime
+    rate: float
+    ended_by: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Before:
+    """What the store knows of an application when a look at it ends."""
+
+    status: ApplicationStatus | None = None
+    told: ApplicationStatus | None = None
+    """The status that the last message was about."""
+    observed_at: datetime | None = None
+    unjudged: frozenset[ResourceKey] = frozenset()
+    """Objects that the look before could not judge."""
+    past: Mapping[DriftKey, Past] = field(default_factory=dict)
+    """Former episodes of drifts that begin now."""
+    fights: frozenset[DriftKey] = frozenset()
+    """Drifts that were fights already, whether they are open now or not."""
+
+
+def rate_at(rate: float, since: datetime, now: datetime) -> float:
+    """What is left at `now` of a rate that was measured at `since`."""
+    return float(rate * 0.5 ** (max(now - since, timedelta(0)) / HALF_LIFE))
+
+
+def is_fight(rate: float, since: datetime, now: datetime) -> bool:
+    """Whether a drift that began at `since` with this rate still counts as a fight."""
+    return rate >= FIGHT_RATE and rate_at(rate, since, now) >= FIGHT_RATE / 2
+
+
+def unjudged(report: ApplicationReport) -> frozenset[ResourceKey]:
+    """The objects of a report that it has no verdict on."""
+    return frozenset(_judged(report)[1])
+
+
+def begun(known: Iterable[Drift], report: ApplicationReport, now: datetime) -> list[DriftKey]:
+    """The drifts of `report` that are not open yet."""
+    open_now = {drift.key for drift in known}
+    return [key for key, _ in _drifts(report, now) if key not in open_now]
 
 
 def state_change(
-    previous: ApplicationStatus | None,
+    before: Before,
     known: Iterable[Drift],
     report: ApplicationReport,
     now: datetime,
+    judge: JudgeEnding = put_back,
 ) -> StateChange:
     """What `report` changes for an application with the open drifts `known`.
 
     A drift closes when its object was judged without it, or when a complete look no longer
     has the object; never because something could not be seen.
     """
-    before = {drift.key: drift for drift in known}
+    open_before = {drift.key: drift for drift in known}
     seen = dict(_drifts(report, now))
-    judged, unjudged = _judged(report)
+    judged, unseen = _judged(report)
     opened: list[Drift] = []
     stay: list[Drift] = []
     closed: list[Drift] = []
     for key, drift in seen.items():
-        old = before.get(key)
+        old = open_before.get(key)
         if old is None:
-            opened.append(drift)
+            opened.append(_onset(drift, before, now))
         else:
-            stay.append(Drift(key, old.first_seen, now, drift.change))
-    for key, drift in before.items():
+            stay.append(_continued(old, drift))
+    for key, drift in open_before.items():
         if key in seen:
             continue
-        gone = key.resource in judged or (report.complete and key.resource not in unjudged)
+        gone = key.resource in judged or (report.complete and key.resource not in unseen)
         (closed if gone else stay).append(drift)
+    closed.sort(key=lambda drift: drift.key)
+    fights = tuple(_fights(opened, before))
     return StateChange(
-        transition=_transition(previous, report.status, bool(opened or closed)),
+        transition=_told(before, report.status, fights, [*opened, *closed]),
         name=report.name,
         namespace=report.namespace,
         project=report.project,
         cluster=report.cluster,
         at=now,
-        previous=previous,
+        previous=before.status,
         status=report.status,
         revisions=report.revisions,
         conditions=report.conditions,
         opened=_ordered(opened),
-        closed=_ordered(closed),
+        closed=tuple(closed),
         open=_ordered([*opened, *stay]),
+        fights=fights,
+        endings=tuple(judge(drift) for drift in closed),
     )
+
+
+def told_of(before: Before, change: StateChange) -> ApplicationStatus:
+    """The status that receivers take the application to have once the change is told.
+
+    While a fight goes on they are not told that it is over, so that they still have to be.
+    """
+    fighting = before.fights or change.fights
+    if fighting and change.status is ApplicationStatus.SYNCED:
+        return ApplicationStatus.OUT_OF_SYNC
+    return change.status
+
+
+def moved(change: StateChange) -> Transition:
+    """What happened, whether it is told or not."""
+    if change.transition is not Transition.NONE:
+        return change.transition
+    return _transition(change.previous, change.status, bool(change.opened or change.closed))
+
+
+def _onset(drift: Drift, before: Before, now: datetime) -> Drift:
+    clean_at = None if drift.key.resource in before.unjudged else before.observed_at
+    past = before.past.get(drift.key)
+    rate = 1.0 if past is None else 1.0 + rate_at(past.rate, past.first_seen, now)
+    return replace(drift, clean_at=clean_at, rate=rate)
+
+
+def _continued(old: Drift, seen: Drift) -> Drift:
+    return replace(
+        seen,
+        first_seen=old.first_seen,
+        clean_at=old.clean_at,
+        rate=old.rate,
+        severity=max(old.severity, seen.severity, key=_SEVERITIES.index),
+    )
+
+
+def _fights(opened: Iterable[Drift], before: Before) -> Iterator[Fight]:
+    for drift in opened:
+        past = before.past.get(drift.key)
+        if past is not None and drift.rate >= FIGHT_RATE and drift.key not in before.fights:
+            yield Fight(drift.key, drift.author, past.ended_by, drift.rate)
 
 
 def _ordered(drifts: Iterable[Drift]) -> tuple[Drift, ...]:
@@ -78,33 +194,58 @@ def _drifts(report: ApplicationReport, now: datetime) -> Iterator[tuple[DriftKey
         if resource.status in _WHOLE_OBJECT:
             if resource.is_drift:
                 key = DriftKey(_key(resource), "", resource.status.value)
-                yield key, Drift(key, now, now)
+                yield key, _whole(key, resource, now)
             continue
         for change in resource.changes:
             if change.is_drift:
                 # Pointers count list positions, which move when somebody adds an item before.
                 place = change.path if change.ssa_path is UNSET else change.ssa_path
                 key = DriftKey(_key(resource), str(place), change.kind.value)
-                yield key, Drift(key, now, now, change)
+                yield key, Drift(key, now, now, change, severity=change.severity or "")
+
+
+def _whole(key: DriftKey, resource: ResourceReport, now: datetime) -> Drift:
+    whole = WholeObject(
+        severity_reason=resource.severity_reason or "",
+        manager=resource.manager or "",
+        attribution=resource.attribution or None,
+    )
+    return Drift(key, now, now, whole=whole, severity=resource.severity or "")
 
 
 def _judged(report: ApplicationReport) -> tuple[set[ResourceKey], set[ResourceKey]]:
     judged: set[ResourceKey] = set()
-    unjudged: set[ResourceKey] = set()
+    unseen: set[ResourceKey] = set()
     for resource in report.resources:
         # An object that is being deleted is OutOfSync as a whole: its fields are not looked at.
-        unseen = resource.status is ResourceStatus.OUT_OF_SYNC and not resource.changes
-        hidden = unseen or resource.status in _NOT_JUDGED
-        (unjudged if hidden else judged).add(_key(resource))
-    return judged, unjudged
+        fieldless = resource.status is ResourceStatus.OUT_OF_SYNC and not resource.changes
+        hidden = fieldless or resource.status in _NOT_JUDGED
+        (unseen if hidden else judged).add(_key(resource))
+    return judged, unseen
+
+
+def _told(
+    before: Before,
+    status: ApplicationStatus,
+    fights: tuple[Fight, ...],
+    changed: Iterable[Drift],
+) -> Transition:
+    """What receivers are told: a fight once, and nothing of it until it is over."""
+    if fights:
+        return Transition.FIGHTING
+    if not before.fights:
+        return _transition(before.told or before.status, status, any(True for _ in changed))
+    others = any(drift.key not in before.fights for drift in changed)
+    held = ApplicationStatus.OUT_OF_SYNC if status is ApplicationStatus.SYNCED else status
+    return _transition(before.told or before.status, held, others)
 
 
 def _transition(
-    previous: ApplicationStatus | None, status: ApplicationStatus, moved: bool
+    previous: ApplicationStatus | None, status: ApplicationStatus, has_moved: bool
 ) -> Transition:
     if status is previous:
         out_of_sync = status is ApplicationStatus.OUT_OF_SYNC
-        return Transition.CHANGED if out_of_sync and moved else Transition.NONE
+        return Transition.CHANGED if out_of_sync and has_moved else Transition.NONE
     if status is ApplicationStatus.OUT_OF_SYNC:
         return Transition.DRIFTED
     if status is ApplicationStatus.UNKNOWN:

@@ -7,8 +7,11 @@ from datetime import datetime
 from typing import Protocol, TypeAlias
 
 from driftd.model.report import ApplicationReport
+from driftd.store.episodes import JudgeEnding, put_back
 from driftd.store.types import (
     ApplicationMemory,
+    Episode,
+    EpisodeQuery,
     HistoryEntry,
     OpenDrift,
     OutboxMessage,
@@ -42,8 +45,11 @@ class Store(Memory, Protocol):
         *,
         events: Sequence[HistoryEntry] = (),
         memory: ApplicationMemory | None = None,
+        ending: JudgeEnding = put_back,
     ) -> StateChange:
         """Record one look in one transaction: verdict, episodes, history and messages.
+
+        `ending` says how each drift ended that the look no longer sees.
 
         An object that could not be judged never closes a drift. `events` are what driftd did
         to the application since the last record, `memory` is what the next look is to know.
@@ -71,6 +77,10 @@ class Store(Memory, Protocol):
 
     async def history(self, application: str, limit: int) -> tuple[HistoryEntry, ...]:
         """What happened to an application, newest first."""
+        ...
+
+    async def episodes(self, query: EpisodeQuery) -> tuple[Episode, ...]:
+        """Episodes of drift, open ones first, then the latest first."""
         ...
 
     async def retain(self, since: datetime) -> int:

@@ -10,6 +10,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     Dialect,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -67,6 +68,7 @@ applications = Table(
     Column("observed_at", UtcDateTime, nullable=False),
     Column("changed_at", UtcDateTime, nullable=False),
     Column("clean_revisions", Text, nullable=False, server_default="[]"),
+    Column("told", String(16), nullable=True),
 )
 
 memories = Table(
@@ -102,6 +104,12 @@ episodes = Table(
     Column("first_seen", UtcDateTime, nullable=False),
     Column("last_seen", UtcDateTime, nullable=False),
     Column("closed_at", UtcDateTime, nullable=True),
+    Column("clean_at", UtcDateTime, nullable=True),
+    Column("whole", Text, nullable=True),
+    Column("severity", String(16), nullable=False, server_default=""),
+    Column("rate", Float, nullable=False, server_default="1"),
+    Column("ending", String(16), nullable=True),
+    Column("ended_by", Text, nullable=False, server_default=""),
 )
 _open = text("closed_at IS NULL")
 Index(
@@ -113,6 +121,7 @@ Index(
     postgresql_where=_open,
 )
 Index("ix_episodes_closed_at", episodes.c.closed_at)
+Index("ix_episodes_application_identity", episodes.c.application, episodes.c.identity)
 
 history = Table(
     "history",

@@ -3,29 +3,41 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Row, and_, bindparam, delete, exists, func, insert, select, update
+from sqlalchemy import Row, and_, delete, exists, func, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from driftd.errors import StoreError
-from driftd.model.report import ApplicationReport, ApplicationStatus, Change
-from driftd.model.resource import ResourceKey
+from driftd.errors import ConfigError, StoreError
+from driftd.model.choices import nearest
+from driftd.model.report import ApplicationReport, ApplicationStatus
+from driftd.store import episode_rows
 from driftd.store import memory as remembered
-from driftd.store.engine import WRITE_OPTION, open_engine
-from driftd.store.episodes import state_change
+from driftd.store.engine import WRITE_OPTION, open_engine, require_existing
+from driftd.store.episodes import (
+    Before,
+    JudgeEnding,
+    begun,
+    moved,
+    put_back,
+    state_change,
+    told_of,
+    unjudged,
+)
 from driftd.store.protocol import Compose, Outbox, Store
 from driftd.store.schema import applications, deliveries, episodes, history, memories, messages
 from driftd.store.types import (
     ApplicationMemory,
     Drift,
-    DriftKey,
+    Ending,
+    Episode,
+    EpisodeQuery,
+    Fight,
     HistoryEntry,
     OpenDrift,
     OutboxMessage,
@@ -50,6 +62,17 @@ class SqlStore(Store, Outbox):
         """Connect to `dsn` and migrate. Raises ConfigError or StoreError."""
         return cls(await open_engine(dsn))
 
+    @classmethod
+    @asynccontextmanager
+    async def existing(cls, dsn: str) -> AsyncIterator[SqlStore]:
+        """Open a store that is there already. Raises ConfigError or StoreError."""
+        require_existing(dsn)
+        store = await cls.open(dsn)
+        try:
+            yield store
+        finally:
+            await store.close()
+
     async def close(self) -> None:
         """Close every connection."""
         await self._engine.dispose()
@@ -62,21 +85,22 @@ class SqlStore(Store, Outbox):
         *,
         events: Sequence[HistoryEntry] = (),
         memory: ApplicationMemory | None = None,
+        ending: JudgeEnding = put_back,
     ) -> StateChange:
         """See `Store.record`."""
         name = f"{report.namespace}/{report.name}"
         async with self._write(f"record the look at {name}") as connection:
-            query = select(applications.c.status, applications.c.changed_at)
-            query = query.where(applications.c.name == name).with_for_update()
+            query = select(applications).where(applications.c.name == name).with_for_update()
             stored = (await connection.execute(query)).one_or_none()
-            known = await _open_episodes(connection, name)
-            previous = ApplicationStatus(stored.status) if stored is not None else None
-            change = state_change(previous, known.values(), report, now)
+            known = await episode_rows.open_episodes(connection, name)
+            before = await _before(connection, name, stored, known.values(), report, now)
+            change = state_change(before, known.values(), report, now, ending)
             changed_at = stored.changed_at if stored is not None else now
-            if change.status is not previous:
+            if change.status is not before.status:
                 changed_at = now
-            await _put_application(connection, name, report, now, changed_at, stored is not None)
-            await _put_episodes(connection, change, {d.key: i for i, d in known.items()})
+            values = _application(report, now, changed_at, told_of(before, change))
+            await _put_application(connection, name, values, known=stored is not None)
+            await episode_rows.put(connection, change, {d.key: i for i, d in known.items()})
             await _put_history(connection, [*events, *_as_history(change)])
             await _put_messages(connection, compose(change), now)
             if memory is not None:
@@ -93,15 +117,16 @@ class SqlStore(Store, Outbox):
         async with self._write(f"forget {application}") as connection:
             await connection.execute(delete(applications).where(applications.c.name == application))
             await connection.execute(delete(memories).where(memories.c.application == application))
-            still_open = and_(episodes.c.application == application, episodes.c.closed_at.is_(None))
-            await connection.execute(update(episodes).where(still_open).values(closed_at=now))
+            await episode_rows.forget(connection, application, now)
 
     async def open_drifts(self) -> tuple[OpenDrift, ...]:
         """See `Store.open_drifts`."""
         query = select(episodes).where(episodes.c.closed_at.is_(None))
         async with self._read("list open drifts") as connection:
             rows = await connection.execute(query.order_by(episodes.c.first_seen, episodes.c.id))
-            return tuple(OpenDrift(row.application, row.cluster, _drift(row)) for row in rows)
+            return tuple(
+                OpenDrift(row.application, row.cluster, episode_rows.drift(row)) for row in rows
+            )
 
     async def applications(self) -> tuple[StoredApplication, ...]:
         """See `Store.applications`."""
@@ -126,6 +151,34 @@ class SqlStore(Store, Outbox):
                 HistoryEntry(row.application, row.at, row.kind, msgspec.json.decode(row.data))
                 for row in rows
             )
+
+    async def whole_name(self, application: str) -> str:
+        """`namespace/name` of an application that is or was known, by that or its name alone.
+
+        Raises ConfigError for one that is not known, and for a name that several have.
+        """
+        async with self._read(f"look for {application}") as connection:
+            known: set[str] = set((await connection.execute(select(applications.c.name))).scalars())
+            known |= set((await connection.execute(select(history.c.application))).scalars())
+        if application in known:
+            return application
+        found = sorted(name for name in known if name.partition("/")[2] == application)
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise ConfigError(
+                f"several applications are called {application!r}", hint=" or ".join(found)
+            )
+        raise ConfigError(
+            f"the store knows no application {application!r}",
+            hint=nearest([*_short(known), *sorted(known)], application)
+            + "driftd episodes lists every drift",
+        )
+
+    async def episodes(self, query: EpisodeQuery) -> tuple[Episode, ...]:
+        """See `Store.episodes`."""
+        async with self._read("list episodes") as connection:
+            return await episode_rows.find(connection, query)
 
     async def retain(self, since: datetime) -> int:
         """See `Store.retain`."""
@@ -212,39 +265,51 @@ def _failed(what: str, error: Exception) -> StoreError:
     return StoreError(f"the store cannot {what}: {cause}")
 
 
-async def _open_episodes(connection: AsyncConnection, name: str) -> dict[int, Drift]:
-    query = select(episodes).where(episodes.c.application == name, episodes.c.closed_at.is_(None))
-    return {row.id: _drift(row) for row in await connection.execute(query)}
-
-
-def _drift(row: Row[Any]) -> Drift:
-    resource = ResourceKey(row.group, row.kind, row.namespace, row.name)
-    change = None if row.change is None else msgspec.json.decode(row.change, type=Change)
-    key = DriftKey(resource, row.path, row.change_kind)
-    return Drift(key, row.first_seen, row.last_seen, change)
-
-
 def _stored(row: Row[Any]) -> StoredApplication:
     report = msgspec.json.decode(row.report, type=ApplicationReport)
     return StoredApplication(report, row.observed_at, row.changed_at)
 
 
-async def _put_application(
+async def _before(
     connection: AsyncConnection,
     name: str,
+    stored: Row[Any] | None,
+    known: Iterable[Drift],
     report: ApplicationReport,
     now: datetime,
-    changed_at: datetime,
-    known: bool,
-) -> None:
-    values = {
+) -> Before:
+    """What is known of an application; former episodes are read only where drift begins."""
+    if stored is None:
+        return Before()
+    keys = begun(known, report, now)
+    status = ApplicationStatus(stored.status)
+    return Before(
+        status=status,
+        told=ApplicationStatus(stored.told) if stored.told else status,
+        observed_at=stored.observed_at,
+        unjudged=unjudged(_stored(stored).report) if keys else frozenset(),
+        past=await episode_rows.past(connection, name, keys) if keys else {},
+        fights=await episode_rows.fights(connection, name, now),
+    )
+
+
+def _application(
+    report: ApplicationReport, now: datetime, changed_at: datetime, told: ApplicationStatus
+) -> dict[str, Any]:
+    return {
         "cluster": report.cluster,
         "status": report.status.value,
         "complete": report.complete,
         "report": msgspec.json.encode(report).decode(),
         "observed_at": now,
         "changed_at": changed_at,
+        "told": told.value,
     }
+
+
+async def _put_application(
+    connection: AsyncConnection, name: str, values: dict[str, Any], *, known: bool
+) -> None:
     if known:
         await connection.execute(
             update(applications).where(applications.c.name == name).values(**values)
@@ -253,71 +318,47 @@ async def _put_application(
         await connection.execute(insert(applications).values(name=name, **values))
 
 
-async def _put_episodes(
-    connection: AsyncConnection, change: StateChange, ids: dict[DriftKey, int]
-) -> None:
-    if change.opened:
-        rows = [_episode(drift, change) for drift in change.opened]
-        await connection.execute(insert(episodes), rows)
-    seen = [
-        {"row_id": ids[drift.key], "seen": drift.last_seen, "detail": _detail(drift)}
-        for drift in change.open
-        if drift.key in ids and drift.last_seen == change.at
-    ]
-    if seen:
-        statement = update(episodes).where(episodes.c.id == bindparam("row_id"))
-        statement = statement.values(last_seen=bindparam("seen"), change=bindparam("detail"))
-        await connection.execute(statement, seen)
-    if change.closed:
-        closed = [{"row_id": ids[drift.key], "at": change.at} for drift in change.closed]
-        statement = update(episodes).where(episodes.c.id == bindparam("row_id"))
-        await connection.execute(statement.values(closed_at=bindparam("at")), closed)
-
-
-def _detail(drift: Drift) -> str | None:
-    return None if drift.change is None else msgspec.json.encode(drift.change).decode()
-
-
-def _identity(key: DriftKey) -> str:
-    """A digest, because paths may be longer than what PostgreSQL can index."""
-    return hashlib.sha256(msgspec.json.encode(key)).hexdigest()
-
-
-def _episode(drift: Drift, change: StateChange) -> dict[str, Any]:
-    resource = drift.key.resource
-    return {
-        "application": change.application,
-        "identity": _identity(drift.key),
-        "cluster": change.cluster,
-        "group": resource.group,
-        "kind": resource.kind,
-        "namespace": resource.namespace,
-        "name": resource.name,
-        "path": drift.key.path,
-        "change_kind": drift.key.kind,
-        "change": _detail(drift),
-        "first_seen": drift.first_seen,
-        "last_seen": drift.last_seen,
-    }
-
-
 def _as_history(change: StateChange) -> list[HistoryEntry]:
-    if change.transition is Transition.NONE:
+    happened = moved(change)
+    if happened is Transition.NONE:
         return []
     data = {
         "previous": change.previous,
         "status": change.status,
         "revisions": change.revisions,
         "opened": [_named(drift) for drift in change.opened],
-        "closed": [_named(drift) for drift in change.closed],
+        "closed": [
+            _named(drift) | _ended(ending)
+            for drift, ending in zip(change.closed, change.endings, strict=True)
+        ],
         "conditions": change.conditions,
     }
-    return [HistoryEntry(change.application, change.at, change.transition.value, data)]
+    if change.fights:
+        data["fights"] = [_fight(fight, change) for fight in change.fights]
+    return [HistoryEntry(change.application, change.at, happened.value, data)]
 
 
 def _named(drift: Drift) -> dict[str, str]:
     key = drift.key
-    return {"resource": str(key.resource), "path": key.path, "kind": key.kind}
+    path = drift.change.path if drift.change is not None else ""
+    return {"resource": str(key.resource), "path": path, "kind": key.kind}
+
+
+def _ended(ending: Ending) -> dict[str, str]:
+    return {"ended": ending.how.value} | ({"by": ending.by} if ending.by else {})
+
+
+def _short(names: Iterable[str]) -> list[str]:
+    return sorted(name.partition("/")[2] for name in names)
+
+
+def _fight(fight: Fight, change: StateChange) -> dict[str, Any]:
+    (drift,) = (one for one in change.opened if one.key == fight.key)
+    return _named(drift) | {
+        "changedBy": fight.changed_by,
+        "putBackBy": fight.put_back_by,
+        "rate": round(fight.rate, 2),
+    }
 
 
 async def _put_history(connection: AsyncConnection, entries: Sequence[HistoryEntry]) -> None:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
-from driftd.model.report import ApplicationReport, ApplicationStatus, Change, ReportCondition
+from driftd.model.report import (
+    ApplicationReport,
+    ApplicationStatus,
+    Attribution,
+    Change,
+    ReportCondition,
+)
 from driftd.model.resource import ResourceKey
 
 
@@ -24,14 +30,104 @@ class DriftKey(msgspec.Struct, frozen=True, order=True):
     """A `ChangeKind`, or the status `Missing` or `Extra`."""
 
 
+class WholeObject(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is known of an object that is Missing or Extra as a whole."""
+
+    severity_reason: str = ""
+    manager: str = ""
+    """The field manager that created an Extra object."""
+    attribution: Attribution | None = None
+
+
 class Drift(msgspec.Struct, frozen=True):
     """One episode of drift, from onset on."""
 
     key: DriftKey
     first_seen: datetime
+    """The first look that saw it."""
     last_seen: datetime
     change: Change | None = None
     """The field's change as last seen, already masked; None for Missing and Extra."""
+    clean_at: datetime | None = None
+    """The last look that judged the object without it: it began after that. None if none did."""
+    whole: WholeObject | None = None
+    """Only for Missing and Extra."""
+    severity: str = ""
+    """The highest severity that it had so far; empty where none is known."""
+    rate: float = 1.0
+    """How often the same drift began lately, this time included; it halves in `HALF_LIFE`."""
+
+    @property
+    def author(self) -> str:
+        """Who made it: the person where an audit log proves it, else the field manager."""
+        told: Attribution | None = None
+        manager = ""
+        if self.change is not None:
+            told = self.change.attribution or None
+            manager = self.change.manager or ""
+        elif self.whole is not None:
+            told, manager = self.whole.attribution, self.whole.manager
+        return (told or {}).get("user", "") or manager
+
+
+HALF_LIFE: Final = timedelta(hours=1)
+FIGHT_RATE: Final = 3.0
+"""From this rate on a drift that comes back again and again counts as a fight."""
+
+
+class Recovery(StrEnum):
+    """How a drift ended."""
+
+    HEALED = "healed"
+    """driftd put it back."""
+    SYNCED = "synced"
+    """A deployer (Argo CD, Flux, Helm, kubectl apply) put it back."""
+    REVERTED = "reverted"
+    """Somebody else put it back, or it went by itself."""
+    GIT = "git"
+    """Git caught up with the cluster."""
+    ACCEPTED = "accepted"
+    """A baseline, a suppression or an ignore rule covers it now."""
+    RECLASSIFIED = "reclassified"
+    """It differs still, but counts as drift no longer."""
+    GONE = "gone"
+    """The object is declared no longer."""
+    FORGOTTEN = "forgotten"
+    """The application is declared no longer."""
+
+
+class Ending(msgspec.Struct, frozen=True):
+    """How a drift ended, and whose hand it was where that is known."""
+
+    how: Recovery
+    by: str = ""
+    """A field manager."""
+
+
+class Episode(msgspec.Struct, frozen=True, kw_only=True):
+    """A drift from onset to recovery, with the application (`namespace/name`) and its cluster."""
+
+    application: str
+    cluster: str
+    drift: Drift
+    closed_at: datetime | None = None
+    ending: Ending | None = None
+    """None while it is open, and where an older driftd closed it."""
+
+
+class EpisodeQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which episodes; the empty query means all."""
+
+    application: str = ""
+    """`namespace/name`, or a name alone."""
+    kind: str = ""
+    name: str = ""
+    path: str = ""
+    """The beginning of a field's path, a pointer or in managedFields notation."""
+    is_open: bool | None = None
+    since: datetime | None = None
+    """Open ones, and those that were open at some time since then."""
+    limit: int = 1000
 
 
 class OpenDrift(msgspec.Struct, frozen=True):
@@ -54,6 +150,18 @@ class Transition(StrEnum):
     """It is Synced and was not."""
     UNKNOWN = "unknown"
     """It can no longer be judged."""
+    FIGHTING = "fighting"
+    """A drift comes back again and again; it is told no more until that ends."""
+
+
+class Fight(msgspec.Struct, frozen=True):
+    """A field that somebody changes and somebody else puts back, again and again."""
+
+    key: DriftKey
+    changed_by: str
+    """Who made the drift, as far as known: a person or a field manager."""
+    put_back_by: str
+    rate: float
 
 
 class StateChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,6 +182,10 @@ class StateChange(msgspec.Struct, frozen=True, kw_only=True):
     closed: tuple[Drift, ...] = ()
     open: tuple[Drift, ...] = ()
     """Every drift that is open now, those in `opened` included."""
+    fights: tuple[Fight, ...] = ()
+    """Drifts that have become a fight by this look."""
+    endings: tuple[Ending, ...] = ()
+    """How the drifts in `closed` ended, in their order."""
 
     @property
     def application(self) -> str:

@@ -27,6 +27,7 @@ ELSEWHERE = {
     r"python3 -m venv|\S*pip |\S*/driftd version|pipx |uv |DRIFTD_WHEEL_TARGET=": "tests/packaging",
     r"docker (build|run)": "tests/packaging",
     r"driftd demo": "tests/unit/demo",
+    r"driftd (episodes|history)\b": "tests/unit/cli/test_episodes.py",
     r"python -m tests\.perf\.peers": "tests/perf/peers.py",
     r"python -m tests\.property\.score": "tests/property/test_random_mutations.py",
 }  # fmt: skip

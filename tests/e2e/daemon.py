@@ -68,6 +68,19 @@ class Daemon:
         code = self._process.wait(timeout=DEADLINE)
         return code, time.monotonic() - started
 
+    def episodes(self, application: str) -> list[dict[str, Any]]:
+        """What `driftd episodes` lists of an application while the daemon runs."""
+        command = [sys.executable, "-m", "driftd.cli.main", "episodes", application]
+        found = subprocess.run(
+            [*command, f"--config={self.file}", "-o", "json"],
+            cwd=ROOT,
+            capture_output=True,
+            check=True,
+            timeout=DEADLINE,
+        )
+        items: list[dict[str, Any]] = json.loads(found.stdout)["items"]
+        return items
+
     def get(self, path: str) -> tuple[int, str]:
         """One request to the daemon's own server; status 0 while it does not listen."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)

@@ -210,7 +210,12 @@ def test_a_change_by_hand_is_told_once(
         assert [one["type"] for one in got.of("preview")] == ["drifted", "recovered"]
         assert got.slack_of("preview")[1] == "preview on staging: in sync with Git again"
         assert daemon.metric("driftd_open_drifts") == 0
+        (episode,) = daemon.episodes("preview")
     assert len(got.webhook) == len(got.slack) == 2
+    assert (episode["ended"], episode["endedBy"]) == ("reverted", "kubectl-edit")
+    assert episode["change"]["path"] == "/data/colour"
+    assert episode["cleanAt"] < episode["firstSeen"] < episode["closedAt"]
+    assert episode["beganAt"] == episode["change"]["time"]
 
 
 def test_a_change_is_seen_between_sweeps(
@@ -273,6 +278,9 @@ def test_the_opened_application_is_healed_once(
         fleet.paint("shop", "red")
         daemon.wait(lambda: got.of("shop", "recovered") and got.of("kept"), "the recovery")
         daemon.wait_looks(SWEEPS)
+        (healed,), (still_open,) = daemon.episodes("shop"), daemon.episodes("kept")
+    assert (healed["ended"], healed["endedBy"]) == ("healed", "driftd")
+    assert "closedAt" not in still_open
     assert fleet.colour("shop") == "blue"
     assert fleet.colour("kept") == "red"
     (written,) = writes(fleet.calls(marks))

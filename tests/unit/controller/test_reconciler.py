@@ -18,7 +18,14 @@ from driftd.errors import SourceError, Unreachable
 from driftd.model.report import ApplicationStatus
 from driftd.settings.types import ApplicationSelection, Healing, HealingRule, Rung, Settings
 from driftd.store.sql import SqlStore
-from driftd.store.types import OutboxMessage, StateChange, Transition
+from driftd.store.types import (
+    Ending,
+    EpisodeQuery,
+    OutboxMessage,
+    Recovery,
+    StateChange,
+    Transition,
+)
 from driftd.telemetry.metrics import Metrics
 from tests.unit.controller.cluster import MemoryWriter
 from tests.unit.controller.conftest import World
@@ -142,6 +149,11 @@ async def test_an_opened_application_is_healed(bench: Bench) -> None:
     (event,) = [one for one in history if one.kind == "sync"]
     assert event.data["object"] == "ConfigMap shop/shop"
     assert event.data["outcome"] == "applied"
+    (episode,) = await bench.store.episodes(EpisodeQuery(application="shop"))
+    assert (episode.ending, episode.drift.author) == (
+        Ending(Recovery.HEALED, "driftd"),
+        "kubectl-edit",
+    )
 
 
 async def test_a_missing_object_is_created(bench: Bench) -> None:

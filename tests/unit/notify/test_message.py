@@ -6,7 +6,7 @@ import msgspec
 
 from driftd.model.report import ResourceStatus
 from driftd.notify.message import DRIFT_LIMIT, build, composer
-from driftd.store.episodes import state_change
+from driftd.store.episodes import Before, state_change
 from tests.unit.reports import START, after, change, report, resource
 
 REPLICAS = change("/spec/replicas", desired=3, live=5, manager="kubectl-edit", operation="Update")
@@ -14,7 +14,7 @@ REPLICAS = change("/spec/replicas", desired=3, live=5, manager="kubectl-edit", o
 
 def drifted(*changes):
     """The change of state of a first look at an object with these changes."""
-    return state_change(None, [], report(resource("web", *changes)), START)
+    return state_change(Before(), [], report(resource("web", *changes)), START)
 
 
 def test_a_message_carries_application_counts_and_values():
@@ -58,7 +58,7 @@ def test_a_person_is_named():
 def test_a_missing_object_has_no_path_and_no_values():
     """Whole objects are named without a field."""
     look = report(resource("gone", status=ResourceStatus.MISSING))
-    [drift] = msgspec.to_builtins(build(state_change(None, [], look, START)))["drifts"]
+    [drift] = msgspec.to_builtins(build(state_change(Before(), [], look, START)))["drifts"]
     assert drift["change"] == "Missing"
     assert {"path", "desired", "live"} & set(drift) == set()
 
@@ -67,7 +67,7 @@ def test_new_drifts_come_first_and_long_lists_are_cut_but_counted():
     """A message stays small; what is new is never cut in favour of what is old."""
     old = drifted(*(change(f"/spec/a{i:03}") for i in range(DRIFT_LIMIT)))
     look = report(resource("web", *(d.change for d in old.open), change("/spec/z")))
-    found = build(state_change(old.status, old.open, look, after(1)))
+    found = build(state_change(Before(status=old.status), old.open, look, after(1)))
     assert found.drifts[0].path == "/spec/z"
     assert len(found.drifts) == DRIFT_LIMIT
     assert (found.counts.open, found.counts.opened) == (DRIFT_LIMIT + 1, 1)
@@ -76,7 +76,9 @@ def test_new_drifts_come_first_and_long_lists_are_cut_but_counted():
 def test_no_change_of_state_makes_no_message():
     """The composer is silent when nothing changed, and without receivers."""
     first = drifted(REPLICAS)
-    again = state_change(first.status, first.open, report(resource("web", REPLICAS)), after(1))
+    again = state_change(
+        Before(status=first.status), first.open, report(resource("web", REPLICAS)), after(1)
+    )
     assert composer(["a"])(again) == ()
     assert composer([])(first) == ()
 
@@ -86,5 +88,5 @@ def test_one_message_per_receiver_with_one_id():
     first, second = composer(["a", "b"])(drifted(REPLICAS))
     assert (first.id, first.payload) == (second.id, second.payload)
     assert [first.target, second.target] == ["a", "b"]
-    later = state_change(None, [], report(resource("web", REPLICAS)), after(1))
+    later = state_change(Before(), [], report(resource("web", REPLICAS)), after(1))
     assert build(later).id != first.id == build(drifted(REPLICAS)).id

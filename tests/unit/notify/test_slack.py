@@ -13,13 +13,13 @@ from driftd.notify.message import build
 from driftd.notify.notifier import Rejected
 from driftd.notify.slack import SlackNotifier, payload
 from driftd.settings.types import Slack
-from driftd.store.episodes import state_change
+from driftd.store.episodes import Before, state_change
 from tests.unit.reports import START, after, change, report, resource
 
 
 def message(*resources, **fields):
     """The message of a first look."""
-    return build(state_change(None, [], report(*resources, **fields), START))
+    return build(state_change(Before(), [], report(*resources, **fields), START))
 
 
 def body(found):
@@ -95,8 +95,8 @@ def test_unknown_shows_the_conditions_and_recovery_shows_no_field():
     text = body(message(complete=False, conditions=(why,)))
     assert "cannot be judged" in text
     assert "• cluster production: timeout" in text
-    first = state_change(None, [], report(resource("web", change("/spec/x"))), START)
-    recovered = build(state_change(first.status, first.open, report(), after(60)))
+    first = state_change(Before(), [], report(resource("web", change("/spec/x"))), START)
+    recovered = build(state_change(Before(status=first.status), first.open, report(), after(60)))
     assert body(recovered) == "*shop on production: in sync with Git again*"
 
 

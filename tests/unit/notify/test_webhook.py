@@ -15,12 +15,14 @@ from driftd.notify.message import build
 from driftd.notify.notifier import Rejected
 from driftd.notify.webhook import WebhookNotifier, sign, signing_key
 from driftd.settings.types import Webhook
-from driftd.store.episodes import state_change
+from driftd.store.episodes import Before, state_change
 from tests.unit.reports import START, change, report, resource
 
 KEY = bytes(range(32))
 SECRET = "whsec_" + base64.b64encode(KEY).decode()
-MESSAGE = build(state_change(None, [], report(resource("web", change("/spec/replicas"))), START))
+MESSAGE = build(
+    state_change(Before(), [], report(resource("web", change("/spec/replicas"))), START)
+)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from driftd.model.report import ApplicationStatus, ChangeClass, ResourceStatus
-from driftd.store.episodes import state_change
+from driftd.store.episodes import Before, state_change
 from driftd.store.types import Transition
 from tests.unit.reports import START, after, change, report, resource
 
@@ -24,7 +24,7 @@ def paths(drifts):
 
 def test_a_first_clean_look_is_no_change():
     """An application that is Synced when first seen is nothing to tell."""
-    found = state_change(None, [], report(resource("web")), START)
+    found = state_change(Before(), [], report(resource("web")), START)
     assert (found.transition, found.open, found.previous) == (Transition.NONE, (), None)
 
 
@@ -42,7 +42,7 @@ def test_a_first_look_with_drift_opens_it():
         resource("gone", status=ResourceStatus.MISSING),
         resource("left", status=ResourceStatus.EXTRA),
     )
-    found = state_change(None, [], look, START)
+    found = state_change(Before(), [], look, START)
     assert found.transition is Transition.DRIFTED
     assert paths(found.opened) == [
         ("gone", "", "Missing"),
@@ -58,9 +58,9 @@ def test_an_accepted_object_opens_nothing():
     """An object that is Missing or Extra and accepted as such is no drift; one known closes."""
     gone = resource("gone", status=ResourceStatus.MISSING)
     accepted = report(msgspec.structs.replace(gone, ignored_by="baseline b#1"), status=SYNCED)
-    assert state_change(None, [], accepted, START).opened == ()
-    first = state_change(None, [], report(gone), START)
-    found = state_change(OUT, first.open, accepted, after(60))
+    assert state_change(Before(), [], accepted, START).opened == ()
+    first = state_change(Before(), [], report(gone), START)
+    found = state_change(Before(status=OUT), first.open, accepted, after(60))
     assert (found.transition, paths(found.closed)) == (
         Transition.RECOVERED,
         [("gone", "", "Missing")],
@@ -69,9 +69,9 @@ def test_an_accepted_object_opens_nothing():
 
 def test_an_episode_keeps_its_onset_and_takes_the_latest_value():
     """The same field drifting on is one episode: no change of state, newest value kept."""
-    first = state_change(None, [], report(resource("web", REPLICAS)), START)
+    first = state_change(Before(), [], report(resource("web", REPLICAS)), START)
     later = report(resource("web", change("/spec/replicas", desired=3, live=9)))
-    found = state_change(OUT, first.open, later, after(60))
+    found = state_change(Before(status=OUT), first.open, later, after(60))
     assert found.transition is Transition.NONE
     [drift] = found.open
     assert (drift.first_seen, drift.last_seen) == (START, after(60))
@@ -81,9 +81,9 @@ def test_an_episode_keeps_its_onset_and_takes_the_latest_value():
 
 def test_another_set_of_drifts_is_a_change():
     """One drift opened and one closed while OutOfSync is one change of state."""
-    first = state_change(None, [], report(resource("web", REPLICAS)), START)
+    first = state_change(Before(), [], report(resource("web", REPLICAS)), START)
     look = report(resource("web", change("/spec/paused")))
-    found = state_change(OUT, first.open, look, after(60))
+    found = state_change(Before(status=OUT), first.open, look, after(60))
     assert found.transition is Transition.CHANGED
     assert paths(found.opened) == [("web", "/spec/paused", "modified")]
     assert paths(found.closed) == [("web", "/spec/replicas", "modified")]
@@ -91,7 +91,7 @@ def test_another_set_of_drifts_is_a_change():
 
 def test_a_look_that_could_not_see_closes_nothing():
     """Unreachable cluster, unknown or unchecked object: the drift stays open (invariant 1)."""
-    first = state_change(None, [], report(resource("web", REPLICAS)), START)
+    first = state_change(Before(), [], report(resource("web", REPLICAS)), START)
     blind = (
         report(complete=False),
         report(resource("web", status=ResourceStatus.UNKNOWN), complete=False),
@@ -99,27 +99,30 @@ def test_a_look_that_could_not_see_closes_nothing():
         report(resource("other"), complete=False),
     )
     for look in blind:
-        found = state_change(OUT, first.open, look, after(60))
+        found = state_change(Before(status=OUT), first.open, look, after(60))
         assert found.closed == ()
         assert found.open == first.open
-    assert state_change(OUT, first.open, blind[0], after(60)).transition is Transition.UNKNOWN
+    assert (
+        state_change(Before(status=OUT), first.open, blind[0], after(60)).transition
+        is Transition.UNKNOWN
+    )
 
 
 def test_an_incomplete_look_closes_what_it_did_judge():
     """One object that cannot be seen does not keep the drifts of others open (invariant 2)."""
     first = state_change(
-        None, [], report(resource("web", REPLICAS), resource("api", REPLICAS)), START
+        Before(), [], report(resource("web", REPLICAS), resource("api", REPLICAS)), START
     )
     look = report(resource("web"), resource("api", status=ResourceStatus.UNKNOWN), complete=False)
-    found = state_change(OUT, first.open, look, after(60))
+    found = state_change(Before(status=OUT), first.open, look, after(60))
     assert paths(found.closed) == [("web", "/spec/replicas", "modified")]
     assert paths(found.open) == [("api", "/spec/replicas", "modified")]
 
 
 def test_an_object_that_left_git_and_cluster_closes_at_a_complete_look():
     """A complete look without the object ends its drifts."""
-    first = state_change(None, [], report(resource("web", REPLICAS)), START)
-    found = state_change(OUT, first.open, report(resource("api")), after(60))
+    first = state_change(Before(), [], report(resource("web", REPLICAS)), START)
+    found = state_change(Before(status=OUT), first.open, report(resource("api")), after(60))
     assert found.transition is Transition.RECOVERED
     assert paths(found.closed) == [("web", "/spec/replicas", "modified")]
 
@@ -138,14 +141,16 @@ def test_transitions_between_states():
         (OUT, clean): Transition.RECOVERED,
     }
     for (previous, look), transition in expected.items():
-        assert state_change(previous, [], look, START).transition is transition
+        assert state_change(Before(status=previous), [], look, START).transition is transition
 
 
 def test_deletion_under_way_closes_no_episode():
     """The fields of an object that is being deleted are not judged; once it is gone, they end."""
-    first = state_change(None, [], report(resource("web", REPLICAS)), START)
+    first = state_change(Before(), [], report(resource("web", REPLICAS)), START)
     going = report(resource("web", status=ResourceStatus.OUT_OF_SYNC), status=OUT)
-    found = state_change(OUT, first.open, going, after(60))
+    found = state_change(Before(status=OUT), first.open, going, after(60))
     assert (paths(found.closed), paths(found.open)) == ([], paths(first.open))
     gone = report(resource("web", status=ResourceStatus.MISSING))
-    assert paths(state_change(OUT, found.open, gone, after(120)).closed) == paths(first.open)
+    assert paths(state_change(Before(status=OUT), found.open, gone, after(120)).closed) == paths(
+        first.open
+    )

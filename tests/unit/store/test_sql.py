@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 from pathlib import Path
 
+import msgspec
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
@@ -18,10 +19,14 @@ from driftd.store.schema import metadata
 from driftd.store.sql import SqlStore
 from driftd.store.types import (
     ApplicationMemory,
+    Ending,
+    EpisodeQuery,
     HistoryEntry,
     OutboxMessage,
+    Recovery,
     StateChange,
     Transition,
+    WholeObject,
 )
 from tests.unit.reports import START, after, change, report, resource
 
@@ -301,6 +306,10 @@ async def test_a_database_of_the_first_release_is_migrated(dsn):
     async with store._writer.begin() as connection:
         await connection.execute(text("DROP TABLE memories"))
         await connection.execute(text("ALTER TABLE applications DROP COLUMN clean_revisions"))
+        await connection.execute(text("ALTER TABLE applications DROP COLUMN told"))
+        await connection.execute(text("DROP INDEX ix_episodes_application_identity"))
+        for column in ("clean_at", "whole", "severity", "rate", "ending", "ended_by"):
+            await connection.execute(text(f"ALTER TABLE episodes DROP COLUMN {column}"))
         await connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
     await store.close()
     store = await SqlStore.open(dsn)
@@ -386,3 +395,171 @@ def test_the_migrations_are_inside_the_package():
     folder = Path(migrations.__file__).parent
     assert (folder / "env.py").is_file()
     assert list((folder / "versions").glob("v*.py"))
+
+
+def ended(how: Recovery, by: str = ""):
+    """Every drift ends so."""
+    return lambda _drift: Ending(how, by)
+
+
+async def told(store, *looks):
+    """What the looks, each with its second, tell; every drift is put back by Argo CD."""
+    found = []
+    for seconds, look in looks:
+        change = await store.record(
+            look, after(seconds), quiet, ending=ended(Recovery.SYNCED, "argocd-controller")
+        )
+        found.append(str(change.transition))
+    return found
+
+
+async def test_an_episode_knows_the_last_clean_look_and_its_ending(store):
+    """The onset lies between the last look without the drift and the first one with it."""
+    await store.record(CLEAN, START, quiet)
+    await store.record(DRIFTED, after(60), quiet)
+    await store.record(DRIFTED, after(120), quiet)
+    await store.record(CLEAN, after(180), quiet, ending=ended(Recovery.HEALED, "driftd"))
+    [found] = await store.episodes(EpisodeQuery())
+    assert (found.application, found.cluster) == (NAME, "production")
+    assert (found.drift.clean_at, found.drift.first_seen) == (START, after(60))
+    assert (found.drift.last_seen, found.closed_at) == (after(120), after(180))
+    assert found.ending == Ending(Recovery.HEALED, "driftd")
+    assert found.drift.change == REPLICAS
+
+
+async def test_without_a_clean_look_before_no_onset_is_claimed(store):
+    """What the first look finds, or an object that could not be judged before, began any time."""
+    await store.record(DRIFTED, START, quiet)
+    await store.record(
+        report(resource("web", REPLICAS), resource("api", status=ResourceStatus.UNKNOWN)),
+        after(60),
+        quiet,
+    )
+    await store.record(
+        report(resource("web", REPLICAS), resource("api", REPLICAS)), after(120), quiet
+    )
+    found = await store.episodes(EpisodeQuery())
+    assert [one.drift.clean_at for one in found] == [None, None]
+
+
+async def test_whole_objects_remember_who_and_how_bad(store):
+    """An Extra object's creator and severity stay with its episode."""
+    extra = msgspec.structs.replace(
+        resource("left", status=ResourceStatus.EXTRA),
+        manager="kubectl-create",
+        severity="critical",
+        severity_reason="it grants rights",
+        attribution={"user": "mallory", "time": "2026-03-01T11:00:00Z"},
+    )
+    await store.record(report(extra), START, quiet)
+    [found] = await store.episodes(EpisodeQuery())
+    assert found.drift.whole == WholeObject(
+        "it grants rights", "kubectl-create", {"user": "mallory", "time": "2026-03-01T11:00:00Z"}
+    )
+    assert (found.drift.severity, found.drift.author) == ("critical", "mallory")
+
+
+async def test_the_highest_severity_of_an_episode_stays(store):
+    """A drift that became harmless again was not harmless."""
+    for seconds, severity in enumerate(["low", "high", "medium"]):
+        change_ = change("/spec/replicas", desired=3, live=5 + seconds, severity=severity)
+        await store.record(report(resource("web", change_)), after(seconds), quiet)
+    [found] = await store.episodes(EpisodeQuery())
+    assert (found.drift.severity, found.drift.change.live) == ("high", 7)
+
+
+async def test_episodes_are_found_by_application_object_place_and_time(store):
+    """Open ones come first; a name alone is enough; a path means all below it, not beside it."""
+    image = change("/spec/template/spec", ssa_path="f:spec/f:template")
+    await store.record(report(resource("web", REPLICAS, image)), START, quiet)
+    await store.record(report(resource("web", image)), after(60), quiet)
+    await store.record(report(resource("a", REPLICAS), name="my-shop"), after(90), quiet)
+
+    async def places(**query):
+        found = await store.episodes(EpisodeQuery(**query))
+        return [(one.application, one.drift.change.path) for one in found]
+
+    mine, image_, other = (
+        (NAME, "/spec/replicas"),
+        (NAME, "/spec/template/spec"),
+        ("argocd/my-shop", "/spec/replicas"),
+    )
+    assert await places() == [other, image_, mine]
+    assert await places(application="shop") == [image_, mine]
+    assert await places(application=NAME, is_open=True) == [image_]
+    assert await places(is_open=False) == [mine]
+    assert await places(kind="deployment", name="A") == [other]
+    assert await places(path="/spec/template") == [image_]
+    assert await places(path="f:spec/f:template") == [image_]
+    assert await places(path="/spec/repl") == []
+    assert await places(since=after(61)) == [other, image_]
+    assert await places(limit=1) == [other]
+
+
+async def test_a_fight_is_told_once_and_its_end_once(store):
+    """What comes back again and again is told as a fight; the end when it stays away."""
+    flaps = [(60 * n, DRIFTED if n % 2 else CLEAN) for n in range(13)]
+    assert await told(store, *flaps) == [
+        "none",
+        *["drifted", "recovered"] * 3,
+        "fighting",
+        *["none"] * 5,
+    ]
+    quiet_looks = [(900 * n, CLEAN) for n in range(2, 12)]
+    found = await told(store, *quiet_looks)
+    assert found.count("recovered") == 1
+    assert set(found) == {"none", "recovered"}
+    kinds = [entry.kind for entry in await store.history(NAME, 100)]
+    assert kinds.count("fighting") == 1
+    assert kinds.count("drifted") == 5, "history keeps what is not told"
+
+
+async def test_a_fight_names_both_hands(store):
+    """The one who changes the field and the one who puts it back."""
+    await told(store, *[(60 * n, DRIFTED if n % 2 else CLEAN) for n in range(7)])
+    change_ = await store.record(DRIFTED, after(420), quiet)
+    [fight] = change_.fights
+    assert (fight.changed_by, fight.put_back_by) == ("kubectl-edit", "argocd-controller")
+    [entry] = [one for one in await store.history(NAME, 100) if one.kind == "fighting"]
+    assert entry.data["fights"][0]["putBackBy"] == "argocd-controller"
+
+
+async def test_other_drift_is_told_while_a_fight_goes_on(store):
+    """A fight at one field hides nothing else of the application."""
+    await told(store, *[(60 * n, DRIFTED if n % 2 else CLEAN) for n in range(8)])
+    both = report(resource("web", REPLICAS), resource("api", REPLICAS))
+    one = report(resource("web"), resource("api", REPLICAS))
+    blind = report(complete=False)
+    assert await told(store, (480, both), (540, one), (600, both), (660, blind)) == [
+        "changed",
+        "none",
+        "none",
+        "unknown",
+    ]
+
+
+async def test_a_slow_repetition_is_no_fight(store):
+    """The same drift every other hour is told each time."""
+    looks = [(3600 * n, DRIFTED if n % 2 else CLEAN) for n in range(20)]
+    assert "fighting" not in await told(store, *looks)
+
+
+async def test_an_application_is_known_by_its_name_alone(store):
+    """Unless several have it; an unknown one is an error that names the nearest."""
+    await store.record(DRIFTED, START, quiet)
+    assert await store.whole_name("shop") == NAME
+    with pytest.raises(ConfigError, match="knows no application 'shpo'") as caught:
+        await store.whole_name("shpo")
+    other = msgspec.structs.replace(DRIFTED, namespace="team")
+    await store.record(other, START, quiet)
+    with pytest.raises(ConfigError, match="several applications are called 'shop'") as caught:
+        await store.whole_name("shop")
+    assert caught.value.hint == "argocd/shop or team/shop"
+
+
+async def test_reading_makes_no_store(tmp_path):
+    """A misspelt file is an error, not a new and empty store."""
+    with pytest.raises(ConfigError, match="there is no store"):
+        async with SqlStore.existing(f"sqlite:///{tmp_path}/none.db"):
+            pass
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,259 @@
+"""Episodes and history as a person reads them, and as documents."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from msgspec import UNSET, to_builtins
+
+from driftd.cli import values
+from driftd.cli.terminal import columns, printable
+from driftd.clock import rfc3339
+from driftd.model.counts import counted
+from driftd.model.report import API_VERSION
+from driftd.store.durations import Percentiles, onset, time_to_detect, time_to_recover
+from driftd.store.types import FIGHT_RATE, Drift, Episode, HistoryEntry, Recovery, Transition
+
+_VALUE_WIDTH = 32
+_ENDINGS = {
+    Recovery.HEALED: "healed",
+    Recovery.SYNCED: "put back",
+    Recovery.REVERTED: "put back",
+    Recovery.GIT: "Git caught up",
+    Recovery.ACCEPTED: "accepted",
+    Recovery.RECLASSIFIED: "no longer drift",
+    Recovery.GONE: "no longer declared",
+    Recovery.FORGOTTEN: "application no longer declared",
+}
+
+
+def document(episodes: Sequence[Episode]) -> dict[str, Any]:
+    """Episodes and their durations as one document (`kind: EpisodeList`)."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "EpisodeList",
+        "items": [_item(episode) for episode in episodes],
+        "timeToDetect": _seconds(time_to_detect(episodes)),
+        "timeToRecover": _seconds(time_to_recover(episodes)),
+    }
+
+
+def lines(episodes: Sequence[Episode], now: datetime, *, wide: bool) -> Iterator[str]:
+    """A table of episodes, and what they come to."""
+    if not episodes:
+        yield "no drift is remembered"
+        return
+    titles = ["first seen", "for", "application", "object", "field", "git → live", "who"]
+    titles += ["severity", "ended"]
+    rows = [_row(episode, now) for episode in episodes]
+    if wide:
+        titles[1:1] = ["began"]
+        titles[3:3] = ["cluster"]
+        for row, episode in zip(rows, episodes, strict=True):
+            row[1:1] = [_began(episode.drift)]
+            row[3:3] = [episode.cluster or "-"]
+    yield from columns(titles, rows)
+    yield ""
+    yield from _summary(episodes)
+
+
+def happenings(entries: Sequence[HistoryEntry]) -> dict[str, Any]:
+    """History as one document (`kind: HistoryList`)."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "HistoryList",
+        "items": [
+            {
+                "application": entry.application,
+                "at": rfc3339(entry.at),
+                "kind": entry.kind,
+                **entry.data,
+            }
+            for entry in entries
+        ],
+    }
+
+
+def history_lines(entries: Sequence[HistoryEntry]) -> Iterator[str]:
+    """A line per event, with a line below it for each drift that began or ended."""
+    if not entries:
+        yield "nothing has happened"
+        return
+    for entry in entries:
+        yield f"{rfc3339(entry.at)}  {_headline(entry)}"
+        yield from (f"    {text}" for text in _details(entry.data))
+
+
+def _headline(entry: HistoryEntry) -> str:
+    data = entry.data
+    if entry.kind == "sync":
+        said = f": {data['message']}" if data.get("message") else ""
+        return printable(f"driftd {data['outcome']} {data['object']}{said}")
+    if entry.kind == Transition.RECOVERED and not data.get("closed"):
+        return "told as recovered: what came back again and again stays away"
+    revisions = ", ".join(revision[:10] for revision in data.get("revisions", ()))
+    at = f" at {revisions}" if revisions else ""
+    return printable(f"{entry.kind}, {data.get('status', '')}{at}")
+
+
+def _details(data: Mapping[str, Any]) -> Iterator[str]:
+    for mark, name in (("+", "opened"), ("-", "closed")):
+        for drift in data.get(name, ()):
+            ended = _ENDINGS[Recovery(drift["ended"])] if drift.get("ended") else ""
+            by = f" by {drift['by']}" if drift.get("by") else ""
+            why = f" ({ended}{by})" if ended else ""
+            yield printable(f"{mark} {_place(drift)}{why}")
+    for fight in data.get("fights", ()):
+        yield printable(
+            f"! {_place(fight)}: changed by {fight['changedBy'] or 'somebody'}, put back by "
+            f"{fight['putBackBy'] or 'somebody'}, again and again; not told again until it ends"
+        )
+    for condition in data.get("conditions", ()):
+        yield printable(f"{condition['type']}: {condition['message']}")
+
+
+def _place(drift: Mapping[str, Any]) -> str:
+    return f"{drift['resource']} {drift['path'] or ''} {drift['kind']}".replace("  ", " ")
+
+
+def _row(episode: Episode, now: datetime) -> list[str]:
+    drift = episode.drift
+    resource = drift.key.resource
+    space = f"{resource.namespace}/" if resource.namespace else ""
+    return [
+        rfc3339(drift.first_seen.replace(microsecond=0)),
+        span((episode.closed_at or now) - drift.first_seen),
+        episode.application,
+        f"{resource.kind} {space}{resource.name}",
+        _field(drift),
+        _values(drift),
+        drift.author or "-",
+        drift.severity or "-",
+        _ended(episode),
+    ]
+
+
+def _field(drift: Drift) -> str:
+    return drift.change.path if drift.change is not None else f"({drift.key.kind})"
+
+
+def _values(drift: Drift) -> str:
+    change = drift.change
+    if change is None:
+        return "-"
+    git = values.NOT_IN_GIT if change.desired is UNSET else values.flow(change.desired)
+    live = values.NOT_IN_CLUSTER if change.live is UNSET else values.flow(change.live)
+    if values.is_masked(change.desired) and values.is_masked(change.live):
+        return values.MASKED_DIFFER
+    return " → ".join(values.shorten_pair(git, live, _VALUE_WIDTH))
+
+
+def _ended(episode: Episode) -> str:
+    fight = " (a fight)" if episode.drift.rate >= FIGHT_RATE else ""
+    if episode.closed_at is None:
+        return f"open{fight}"
+    if episode.ending is None:
+        return f"ended{fight}"
+    by = f" by {episode.ending.by}" if episode.ending.by else ""
+    return f"{_ENDINGS[episode.ending.how]}{by}{fight}"
+
+
+def _began(drift: Drift) -> str:
+    """When it began: exactly, or between two looks."""
+    moment = onset(drift)
+    if moment is not None:
+        return rfc3339(moment.replace(microsecond=0))
+    if drift.clean_at is None:
+        return "before the first look"
+    return f"after {rfc3339(drift.clean_at.replace(microsecond=0))}"
+
+
+def _summary(episodes: Sequence[Episode]) -> Iterator[str]:
+    still = sum(1 for episode in episodes if episode.closed_at is None)
+    ended: Counter[str] = Counter(
+        _ENDINGS[episode.ending.how]
+        for episode in episodes
+        if episode.closed_at is not None and episode.ending is not None
+    )
+    listed = ", ".join(f"{count} {how}" for how, count in ended.most_common())
+    text = f"{counted(len(episodes), 'drift')}: {still} open, {len(episodes) - still} ended"
+    yield text + (f" ({listed})" if listed else "")
+    detect, recover = time_to_detect(episodes), time_to_recover(episodes)
+    if detect.count:
+        yield f"time to detect, of {detect.count} with a known onset: {_percentiles(detect)}"
+    if recover.count:
+        yield f"time to recover, of {recover.count}: {_percentiles(recover)}"
+
+
+def _percentiles(found: Percentiles) -> str:
+    named = {"p50": found.p50, "p90": found.p90, "p99": found.p99, "longest": found.longest}
+    return ", ".join(f"{name} {seconds_text(value)}" for name, value in named.items())
+
+
+def span(duration: Any) -> str:
+    """A duration as a person says it: `12s`, `4m12s`, `3h05m`, `5d`."""
+    return seconds_text(duration.total_seconds())
+
+
+def seconds_text(seconds: float) -> str:
+    """Seconds as `0.4s`, `12s`, `4m12s`, `3h05m` or `5d`."""
+    if seconds < 10:
+        return f"{max(seconds, 0):.1f}s"
+    whole = int(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02}s"
+    if whole < 172_800:
+        return f"{whole // 3600}h{whole % 3600 // 60:02}m"
+    return f"{whole // 86_400}d"
+
+
+def _seconds(found: Percentiles) -> dict[str, float | int]:
+    return {
+        "count": found.count,
+        "p50Seconds": round(found.p50, 3),
+        "p90Seconds": round(found.p90, 3),
+        "p99Seconds": round(found.p99, 3),
+        "longestSeconds": round(found.longest, 3),
+    }
+
+
+def _item(episode: Episode) -> dict[str, Any]:
+    drift = episode.drift
+    resource = drift.key.resource
+    began = onset(drift)
+    item: dict[str, Any] = {
+        "application": episode.application,
+        "cluster": episode.cluster,
+        "group": resource.group,
+        "kind": resource.kind,
+        "namespace": resource.namespace,
+        "name": resource.name,
+        "drift": drift.key.kind,
+        "severity": drift.severity,
+        "rate": round(drift.rate, 2),
+        "fight": drift.rate >= FIGHT_RATE,
+        "firstSeen": rfc3339(drift.first_seen),
+        "lastSeen": rfc3339(drift.last_seen),
+    }
+    if drift.clean_at is not None:
+        item["cleanAt"] = rfc3339(drift.clean_at)
+    if began is not None:
+        item["beganAt"] = rfc3339(began)
+    if drift.change is not None:
+        item["change"] = to_builtins(drift.change)
+    if drift.whole is not None:
+        item["manager"] = drift.whole.manager
+        if drift.whole.attribution:
+            item["attribution"] = dict(drift.whole.attribution)
+    if episode.closed_at is not None:
+        item["closedAt"] = rfc3339(episode.closed_at)
+    if episode.ending is not None:
+        item["ended"] = episode.ending.how.value
+        if episode.ending.by:
+            item["endedBy"] = episode.ending.by
+    return item

@@ -1,0 +1,177 @@
+"""`driftd episodes` and `driftd history` over a real store."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import msgspec
+import pytest
+import yaml
+
+from driftd.cli import episodes as printed
+from driftd.model.report import ResourceStatus
+from driftd.store.sql import SqlStore
+from driftd.store.types import Ending, HistoryEntry, Recovery
+from tests.unit.reports import START, after, change, report, resource
+
+REPLICAS = change(
+    "/spec/replicas",
+    ssa_path="f:spec/f:replicas",
+    desired=3,
+    live=5,
+    manager="kubectl-edit",
+    time="2026-03-01T12:00:58Z",
+    confidence="exact",
+    severity="medium",
+)
+SECRET = change(
+    "/data/password",
+    desired={"masked": True},
+    live={"masked": True},
+    manager="kubectl-patch",
+    severity="high",
+)
+GONE = resource("gone", status=ResourceStatus.MISSING)
+
+
+@pytest.fixture
+def dsn(tmp_path):
+    """A store with a fight, a healed drift, a missing object and a secret that changed."""
+    dsn = f"sqlite:///{tmp_path}/driftd.db"
+
+    async def fill():
+        store = await SqlStore.open(dsn)
+        looks = [report(resource("web")), report(resource("web", REPLICAS))]
+        for number in range(8):
+            await store.record(
+                looks[number % 2],
+                after(60 * number),
+                lambda _change: (),
+                ending=lambda _drift: Ending(Recovery.SYNCED, "argocd-controller"),
+            )
+        sync = HistoryEntry(
+            "argocd/shop",
+            after(500),
+            "sync",
+            {"object": "Deployment shop/web", "outcome": "applied", "message": "", "remains": []},
+        )
+        await store.record(
+            report(resource("web"), GONE),
+            after(500),
+            lambda _change: (),
+            events=[sync],
+            ending=lambda _drift: Ending(Recovery.HEALED, "driftd"),
+        )
+        vault = msgspec.structs.replace(
+            report(resource("token", SECRET, kind="Secret", group=""), name="vault"),
+            cluster="staging",
+        )
+        await store.record(vault, after(600), lambda _change: ())
+        await store.close()
+
+    asyncio.run(fill())
+    return dsn
+
+
+@pytest.fixture(autouse=True)
+def _now(monkeypatch):
+    """It is ten minutes after one."""
+
+    class Moment(type(START)):
+        @classmethod
+        def now(cls, tz=None):
+            return after(4200)
+
+    monkeypatch.setattr("driftd.cli.commands.remembered.datetime", Moment)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("episodes.txt", ["episodes"]),
+        ("episodes-wide.txt", ["episodes", "-o", "wide"]),
+        ("episodes-one.txt", ["episodes", "shop", "deployment/web", "/spec/replicas", "--closed"]),
+        ("history.txt", ["history", "shop"]),
+    ],
+)
+def test_what_a_person_reads(driftd, golden, dsn, name, arguments):
+    """The tables are as they are written down."""
+    result = driftd(*arguments, "--store", dsn)
+    assert result.exit_code == 0, result.stderr
+    golden.check(name, result.stdout)
+
+
+def test_documents_for_programs(driftd, dsn):
+    """JSON and YAML have the same items, values masked, onset and ending named."""
+    found = json.loads(driftd("episodes", "--store", dsn, "-o", "json").stdout)
+    assert (found["apiVersion"], found["kind"]) == ("driftd.io/v1", "EpisodeList")
+    assert yaml.safe_load(driftd("episodes", "--store", dsn, "-o", "yaml").stdout) == found
+    assert len(found["items"]) == 6
+    (secret,) = [one for one in found["items"] if one["kind"] == "Secret"]
+    assert secret["change"]["live"] == {"masked": True}
+    fights = [one for one in found["items"] if one["fight"]]
+    assert [one["ended"] for one in fights] == ["healed"]
+    assert fights[0]["endedBy"] == "driftd"
+    assert found["timeToRecover"]["count"] == 4
+    assert found["timeToDetect"]["count"] == 1
+    history = json.loads(driftd("history", "argocd/shop", "--store", dsn, "-o", "json").stdout)
+    assert history["kind"] == "HistoryList"
+    assert {"fighting", "sync", "drifted", "recovered"} <= {one["kind"] for one in history["items"]}
+
+
+def test_choices(driftd, dsn):
+    """Open or closed, since, and at most so many, which is said."""
+
+    def count(*arguments):
+        found = driftd("episodes", "--store", dsn, "-o", "json", *arguments)
+        return len(json.loads(found.stdout)["items"])
+
+    assert (count("--open"), count("--closed")) == (2, 4)
+    assert count("--since", "3710s") == 3
+    limited = driftd("episodes", "--store", dsn, "--limit", "1")
+    assert "note: the first 1; --limit shows more" in limited.stderr
+    nothing = driftd("history", "shop", "--store", dsn, "--since", "1m")
+    assert nothing.stdout == "nothing has happened\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["episodes", "--open", "--closed"], "exclude each other"),
+        (["episodes", "shop", "web"], "write KIND/NAME, such as Deployment/web"),
+        (["history", "shpo"], "did you mean shop?"),
+    ],
+)
+def test_mistakes_are_named(driftd, dsn, arguments, text):
+    """Each with what to write instead."""
+    result = driftd(*arguments, "--store", dsn)
+    assert result.exit_code == 2
+    assert text in result.stderr
+
+
+def test_the_store_of_the_settings_file(driftd, dsn, tmp_path):
+    """Without --store the daemon's settings name it; a file that is not there is no new store."""
+    settings = tmp_path / "driftd.yaml"
+    settings.write_text(json.dumps({"store": {"dsn": dsn}}))
+    assert "6 drifts" in driftd("episodes", "--config", str(settings)).stdout
+    settings.write_text(json.dumps({"store": {"dsn": f"{dsn}.none"}}))
+    result = driftd("episodes", "--config", str(settings))
+    assert result.exit_code == 2
+    assert "there is no store" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (-1, "0.0s"),
+        (0.42, "0.4s"),
+        (59.9, "59s"),
+        (252, "4m12s"),
+        (11_100, "3h05m"),
+        (432_000, "5d"),
+    ],
+)
+def test_durations(seconds, text):
+    """As a person says them."""
+    assert printed.seconds_text(seconds) == text
