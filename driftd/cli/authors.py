@@ -27,8 +27,11 @@ def person(author: AuditedAuthor) -> str:
 def author_of(change: Change, now: str) -> str:
     """Who made `change` and when, as far as the cluster's records say.
 
-    Empty where the class of the change already says that nobody is on record.
+    Empty where the class of the change already says that nobody is on record, and where the
+    mistake is Git's own.
     """
+    if change.invalid is not UNSET:
+        return ""
     told = _attribution(change)
     how = _how(change)
     named = change.manager if isinstance(change.manager, str) else ""
@@ -58,6 +61,8 @@ def author_of(change: Change, now: str) -> str:
 
 def name_of(change: Change) -> str:
     """The person who made a change, else its field manager; empty if neither is known."""
+    if change.invalid is not UNSET:
+        return ""
     told = _attribution(change)
     if told.get("user"):
         return person(told)

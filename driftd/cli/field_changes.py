@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from msgspec import UNSET
 from rich.text import Text
 
-from driftd.cli import field_path, order, values
+from driftd.cli import field_path, mistakes, order, values
 from driftd.cli.authors import author_of, evidence
 from driftd.cli.terminal import printable
 from driftd.model.report import Change, ChangeClass, ChangeKind, ReportOrigin, ResourceReport
@@ -49,6 +49,8 @@ def change_lines(
         run += 1
         lines = list(_what(change, resource, wide=wide, width=width - _SEVERITY_COLUMN))
         yield from _with_place(lines, place_of(change, resource), 0 if wide else width)
+        if mistake := mistakes.mistake_of(change):
+            yield _beside(Text(mistake, "yellow"))
         if wide:
             yield from _reasons(change)
         if change.ignored_by is not UNSET:
@@ -93,8 +95,11 @@ def _reasons(change: Change) -> Iterator[Line]:
     """Why the change has its severity, and its class."""
     if change.severity_reason is not UNSET:
         yield _beside(Text(f"{change.severity}: {printable(change.severity_reason)}", "dim"))
-    if change.reason is not UNSET and not SECTION_TITLES[change.change_class].endswith(
-        change.reason
+    told = mistakes.mistake_of(change)  # it is the reason
+    if (
+        change.reason is not UNSET
+        and not told
+        and not SECTION_TITLES[change.change_class].endswith(change.reason)
     ):
         yield _beside(Text(f"{change.change_class}: {printable(change.reason)}", "dim"))
     if change.attribution is not UNSET and (event := evidence(change.attribution)):
@@ -107,9 +112,8 @@ def _what(change: Change, resource: ResourceReport, *, wide: bool, width: int) -
     path = field_path.readable(change, group=resource.group, kind=resource.kind)
     if wide:
         path = printable(change.path) or field_path.WHOLE_OBJECT
-    shown = values.difference(
-        change.desired,
-        change.live,
+    shown = mistakes.difference(
+        change,
         width=0 if wide else max(20, width - 6),
         max_lines=_MAX_LINES_WIDE if wide else _MAX_LINES,
     )
@@ -132,7 +136,7 @@ def _what(change: Change, resource: ResourceReport, *, wide: bool, width: int) -
         head.append("  ").append(shown.git, "red").append(" → ").append(shown.live, "green")
         yield lead, head
         return
-    absent = {values.NOT_IN_GIT, values.NOT_IN_CLUSTER} & {shown.git, shown.live}
+    absent = mistakes.ABSENT & {shown.git, shown.live}
     yield from _ended(lead, head, " ".join(sorted(absent)), limit)
     if shown.git not in absent:
         yield Text(" " * _SEVERITY_COLUMN + "Git   "), Text(shown.git, "red")

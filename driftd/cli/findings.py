@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from msgspec import UNSET
 
-from driftd.cli import field_path, order, values
+from driftd.cli import field_path, mistakes, order, values
 from driftd.cli.authors import author_of, whole_author
 from driftd.cli.field_changes import place_of
 from driftd.cli.terminal import printable
@@ -157,7 +157,7 @@ def path_of(change: Change, resource: ResourceReport) -> str:
 
 def value_text(change: Change, *, width: int = _VALUE_WIDTH, lines: int = _VALUE_LINES) -> str:
     """Git's value and the live one: `3 → 5`, or the lines of a small diff below a note."""
-    shown = values.difference(change.desired, change.live, width=width, max_lines=lines)
+    shown = mistakes.difference(change, width=width, max_lines=lines)
     note = f" ({shown.note})" if shown.note else ""
     if isinstance(shown, values.LineDiff):
         return "\n".join((f"- Git, + live{note}", *shown.lines))
@@ -180,7 +180,7 @@ def change_text(change: Change, resource: ResourceReport, now: str) -> str:
     """
     severity = "" if change.severity is UNSET else f"{change.severity}  "
     text = f"{severity}{path_of(change, resource)}  {value_text(change)}"
-    ends = [author_of(change, now)]
+    ends = [mistakes.mistake_of(change) or author_of(change, now)]
     if change.severity_reason is not UNSET:
         ends.insert(0, printable(change.severity_reason))
     ends.append(place_of(change, resource))

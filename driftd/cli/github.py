@@ -7,7 +7,7 @@ from typing import Final
 
 from msgspec import UNSET
 
-from driftd.cli import findings, order, unchecked
+from driftd.cli import findings, mistakes, order, unchecked
 from driftd.cli.authors import author_of
 from driftd.cli.findings import Group
 from driftd.model.condition import Severity
@@ -98,7 +98,8 @@ def _finding(
         kind = _COMMANDS.get(severity, "warning" if not severity else "notice")
         path = findings.path_of(change, resource)
         title = f"{severity or change.change_class}: {name} {path}"
-        lines = [f"{path}, {findings.arrow_text(change)}", author_of(change, now)]
+        who = mistakes.mistake_of(change) or author_of(change, now)
+        lines = [f"{path}, {findings.arrow_text(change)}", who]
         if change.severity_reason is not UNSET:
             lines.append(f"{change.severity}: {findings.one_line(change.severity_reason)}")
     lines.append(_where(group))

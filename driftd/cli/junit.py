@@ -6,9 +6,10 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from msgspec import UNSET
 
-from driftd.cli import findings
+from driftd.cli import findings, mistakes
 from driftd.cli.authors import name_of
 from driftd.cli.findings import Group
+from driftd.model.counts import counted
 from driftd.model.report import (
     DiffReport,
     DriftReport,
@@ -126,7 +127,10 @@ def _message(resource: ResourceReport) -> str:
     rest = f" and {len(paths) - _PATHS_IN_MESSAGE} more" if len(paths) > _PATHS_IN_MESSAGE else ""
     authors = sorted(filter(None, {findings.one_line(name_of(c)) for c in drifted}))
     who = f"; by {', '.join(authors)}" if authors else ""
-    return f"{', '.join(paths[:_PATHS_IN_MESSAGE])}{rest}{who}"
+    wrong = [text for change in drifted if (text := mistakes.mistake_of(change))]
+    more = f" (and {counted(len(wrong) - 1, 'more mistake')} in Git)" if len(wrong) > 1 else ""
+    why = f"; {wrong[0]}{more}" if wrong else ""
+    return f"{', '.join(paths[:_PATHS_IN_MESSAGE])}{rest}{who}{why}"
 
 
 def _lines(group: Group, resource: ResourceReport) -> list[str]:

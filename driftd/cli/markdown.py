@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import UNSET
 
-from driftd.cli import findings, order, unchecked, values
+from driftd.cli import findings, mistakes, order, unchecked, values
 from driftd.cli.authors import author_of
 from driftd.cli.findings import Group
 from driftd.cli.terminal import printable
@@ -233,8 +233,10 @@ def _changes(resources: Iterable[ResourceReport], now: str) -> tuple[list[str], 
                 level = "" if change.severity is UNSET else str(change.severity)
                 if change.severity_reason is not UNSET:
                     path += f"<br>{_word_or_code(change.severity_reason)}"
-                author = code(author_of(change, now).removeprefix("by "), _CELL + 40)
-                drift.append(row((level, place + path, git, live, author)))
+                mistake = mistakes.mistake_of(change)
+                author = author_of(change, now).removeprefix("by ")
+                who = code(mistake, _TEXT) if mistake else code(author, _CELL + 40)
+                drift.append(row((level, place + path, git, live, who)))
             else:
                 why = _why(change)
                 rest.append(row((order.section_of(change), place + path, git, live, why)))
@@ -250,7 +252,7 @@ def _why(change: Change) -> str:
 
 def _value_cells(change: Change) -> tuple[str, str]:
     """Git's value and the live one, each for its cell."""
-    shown = values.difference(change.desired, change.live, width=_CELL, max_lines=_LINES)
+    shown = mistakes.difference(change, width=_CELL, max_lines=_LINES)
     if isinstance(shown, values.LineDiff):
         git = [line[2:] for line in shown.lines if line[:1] == "-"]
         live = [line[2:] for line in shown.lines if line[:1] == "+"]
@@ -259,9 +261,8 @@ def _value_cells(change: Change) -> tuple[str, str]:
     if isinstance(shown, values.Concealed):
         return shown.text, shown.text
     note_text = f"<br>({shown.note})" if shown.note else ""
-    absent = {values.NOT_IN_GIT, values.NOT_IN_CLUSTER}
     git_text, live_text = (
-        text if text in absent else code(text) for text in (shown.git, shown.live)
+        text if text in mistakes.ABSENT else code(text) for text in (shown.git, shown.live)
     )
     return git_text + note_text, live_text
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec import UNSET
 
-from driftd.cli import findings, order, unchecked, values
+from driftd.cli import findings, mistakes, order, unchecked, values
 from driftd.cli.authors import author_of
 from driftd.cli.exit_code import meaning
 from driftd.cli.field_changes import SECTION_TITLES, place_of
@@ -129,7 +129,7 @@ def _change(change: Change, resource: ResourceReport, now: str) -> Iterator[str]
     title = SECTION_TITLES.get(section, section)
     severity = f", severity {change.severity}" if change.severity is not UNSET else ""
     yield f"Field {findings.path_of(change, resource)}{severity}, {title}"
-    shown = values.difference(change.desired, change.live, width=_WIDTH, max_lines=1000)
+    shown = mistakes.difference(change, width=_WIDTH, max_lines=1000)
     if isinstance(shown, values.Concealed):
         yield "Values differ, masked"
     elif isinstance(shown, values.LineDiff):
@@ -142,6 +142,9 @@ def _change(change: Change, resource: ResourceReport, now: str) -> Iterator[str]
         yield f"Cluster has: {shown.live}"
     if shown.note:
         yield f"Note: {shown.note}"
+    mistake = mistakes.mistake_of(change)
+    if mistake:
+        yield f"Mistake in Git: {mistake}"
     author = author_of(change, now)
     if author:
         yield author[0].upper() + author[1:]

@@ -171,10 +171,14 @@ def shown(
 def notes_of(change: FieldChange) -> list[str]:
     """What to know about a change: its kind, how the cluster stands to it, what it sets off."""
     notes = [_KIND_NOTES[change.kind]] if change.kind in _KIND_NOTES else []
+    if change.invalid is not UNSET:
+        notes.append(one_line(change.invalid.message))
     if change.severity == "critical":
         notes.append(one_line(change.severity_reason))
     if change.effect is Effect.RECREATE and change.effect_reason is not UNSET:
         notes.append(one_line(change.effect_reason))
+    if change.invalid is not UNSET:
+        return notes
     if change.on_cluster is OnCluster.ALREADY:
         notes.append("already so on the cluster")
     elif change.on_cluster is OnCluster.DRIFTED:

@@ -134,7 +134,10 @@ def _annotation(app: ApplicationPreview, one: ObjectPreview, repository: str) ->
         else:
             lines.append(f"in {findings.origin_of(one)}")
     text = "\n".join(line for line in lines if line)
-    return command(_COMMANDS[one.severity], text, **properties, title=title)
+    kind = _COMMANDS[one.severity]
+    if kind == "notice" and any(change.invalid is not UNSET for change in one.changes):
+        kind = "warning"  # a mistake is to be seen before it is merged
+    return command(kind, text, **properties, title=title)
 
 
 def _field_line(change: FieldChange, one: ObjectPreview) -> str:

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import UNSET
 
 from driftd import __version__
-from driftd.cli import findings, order, unchecked
+from driftd.cli import findings, mistakes, order, unchecked
 from driftd.cli.authors import author_of
 from driftd.cli.findings import Group
 from driftd.cli.sarif_rules import notification_descriptors, object_rule, rule_of
@@ -278,7 +278,7 @@ def _message(group: Group, resource: ResourceReport, change: Change | None) -> s
         return _plain(f"{where}: {findings.whole_text(resource)}")
     told = [f"{where}: {findings.path_of(change, resource)}, {findings.arrow_text(change)}"]
     # Without an age: results are kept, and told anew only if their text changes.
-    told.append(author_of(change, ""))
+    told.append(mistakes.mistake_of(change) or author_of(change, ""))
     if change.severity_reason is not UNSET:
         told.append(f"{change.severity}: {findings.one_line(change.severity_reason)}")
     return _plain("\n".join(line for line in told if line))
@@ -302,6 +302,8 @@ def _properties(group: Group, resource: ResourceReport, change: Change | None) -
         facts |= _known(
             change, (*names, "manager", "operation", "subresource", "time", "confidence")
         )
+        if change.invalid is not UNSET:
+            facts |= _known(change.invalid, ("cause", "meant", "expected"))
     return facts
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any, Final
 
+from msgspec import UNSET
+
 from driftd.cli import order
 from driftd.model.report import Change, ChangeClass, ChangeKind, ResourceStatus
 
@@ -33,6 +35,18 @@ _KINDS: Final = {
     ChangeKind.FORMERLY_DECLARED: "a field that Git declared before is still in the cluster",
     ChangeKind.REORDERED: "the items of a list are in another order than in Git",
     ChangeKind.RENAMED: "an item has another name than in Git",
+}
+_MISTAKES: Final = {
+    "unknown-field": (
+        "Git declares a field that the kind does not have",
+        "the API server drops it or refuses the object, and no sync changes that",
+        "Correct the name of the field in Git, or remove it.",
+    ),
+    "refused-value": (
+        "Git declares a value that the API server refuses",
+        "the kind's schema allows no such value, and no sync changes that",
+        "Correct the value in Git.",
+    ),
 }
 _OBJECTS: Final = {
     ResourceStatus.MISSING: (
@@ -68,6 +82,11 @@ def notification_descriptors(kinds: Collection[str]) -> list[dict[str, Any]]:
 def rule_of(change: Change) -> dict[str, Any]:
     """The rule of a change: its class (or that it is ignored) and its kind."""
     section = order.section_of(change)
+    if change.invalid is not UNSET and section == ChangeClass.DECLARED:
+        name = "unknown-field" if change.invalid.cause == "UnknownField" else "refused-value"
+        title, meaning, remedy = _MISTAKES[name]
+        text = f"{title}: {meaning}."
+        return _rule(f"{section}/{name}", title, text, remedy, ["drift", section])
     meaning, remedy = _CLASSES[section]
     kind = _KINDS[change.kind]
     title = f"{kind[0].upper()}{kind[1:]} ({section})"

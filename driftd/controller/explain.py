@@ -305,13 +305,15 @@ def _places(
     if inspection is None:
         return ()  # the reason of the object's status is all there is to say
     if question.path:
-        place = inspection.find(question.path)
-        if place is None:
+        places = inspection.find(question.path)
+        if not places:
             raise _unknown_path(question, resource, inspection)
-        return (_explained(place, _touching(place.ssa_path, resource.changes)),)
+        return tuple(
+            _explained(place, _touching(place.ssa_path, resource.changes)) for place in places
+        )
     explained = []
     for change in resource.changes:
-        place = inspection.find(change.path)
+        place = inspection.of(change)
         if place is not None:
             explained.append(_explained(place, (change,)))
     return tuple(explained)

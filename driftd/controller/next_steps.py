@@ -22,13 +22,47 @@ def next_steps(
     """The steps for an object, first what is to be known of self-healing; none without drift."""
     if not resource.is_drift:
         return ()
-    drift = [change for change in resource.changes if change.is_drift]
+    every = [change for change in resource.changes if change.is_drift]
+    wrong = [change for change in every if change.invalid]
+    drift = [change for change in every if not change.invalid]
+    if wrong and not drift:
+        return (*_correct(resource, wrong), *_accept(application, resource, wrong))
     return (
+        *_correct(resource, wrong),
         *_unhealed(application, report, drift, now),
         *_put_back(application, report, resource, drift),
         *_keep(resource, drift),
-        *_accept(application, resource, drift),
+        *_accept(application, resource, every),
     )
+
+
+def _correct(resource: ResourceReport, wrong: list[Change]) -> Iterator[str]:
+    """What to write in Git, and where; no sync helps before."""
+    for change in wrong:
+        place = change.origin if change.origin is not UNSET else resource.origin
+        where = "" if place is UNSET else f" at {place.file}"
+        where += "" if place is UNSET or place.line is UNSET else f":{place.line}"
+        yield f"correct Git{where}: {_correction(change)}"
+    if wrong:
+        yield "until then a sync leaves that out, or fails for the whole object"
+
+
+def _correction(change: Change) -> str:
+    found = change.invalid
+    if found is UNSET:
+        return ""
+    if found.cause != "UnknownField":
+        return found.message.partition(": ")[2]
+    name, meant = _last(found.path), found.meant
+    if meant is UNSET:
+        return f"the kind has no field {name}: correct its name or remove it"
+    if meant.rpartition("/")[0] == found.path.rpartition("/")[0]:
+        return f"write {_last(meant)} for {name}"
+    return f"{name} belongs to {meant}"
+
+
+def _last(pointer: str) -> str:
+    return pointer.rpartition("/")[2].replace("~1", "/").replace("~0", "~")
 
 
 def _unhealed(

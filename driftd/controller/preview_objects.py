@@ -356,7 +356,8 @@ class _Object:
         level, why = field_severity(
             self.item.key.kind, change, self.item.key.group, self.severities
         )
-        effect = effect_of(self.item.key, change, old)
+        # What is dropped or refused sets nothing off.
+        effect = None if change.invalid else effect_of(self.item.key, change, old)
         on_cluster, seen = self._on_cluster(change)
         return FieldChange(
             kind=_KINDS[change.kind],
@@ -371,6 +372,7 @@ class _Object:
             severity_reason=why,
             effect=effect[0] if effect else UNSET,
             effect_reason=effect[1] if effect else UNSET,
+            invalid=change.invalid,
         )
 
     def _on_cluster(self, change: Change) -> tuple[OnCluster | UnsetType, Change | None]:

@@ -331,7 +331,7 @@ def _hand(write: AuditedWrite, deployers: frozenset[str]) -> str:
 
 def applied(change: Change, answer: _Answer | None) -> Change:
     """The change with what the log says of its author."""
-    if answer is None:
+    if answer is None or change.invalid:
         return change
     before: dict[str, Any] = dict(change.attribution) if change.attribution else {}
     told: Attribution = {**before, **answer.attribution}  # type: ignore[typeddict-item]

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from msgspec import UNSET
 
+from driftd.diff import invalid
 from driftd.diff.compare import change
 from driftd.diff.extras import Excuses
 from driftd.diff.facts import Facts
@@ -48,7 +49,9 @@ def between(
         back = walk(_subject(key, before, after), root)
         real = [ssa_segments(one.path) for one in back]
         found = [one for one in found if one.kind is not ChangeKind.MISSING or _told(one, real)]
-    return tuple(change(finding, key) for finding in confirmed(found))
+    found = confirmed(found)
+    invalid.mark(found, root, key)
+    return tuple(change(finding, key) for finding in found)
 
 
 def pointer_of(change: Change) -> str:

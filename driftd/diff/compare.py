@@ -9,7 +9,7 @@ import msgspec
 import orjson
 from msgspec import UNSET
 
-from driftd.diff import mask
+from driftd.diff import invalid, mask
 from driftd.diff.attribute import attribute, sole_writer
 from driftd.diff.facts import Facts
 from driftd.diff.fields import confirmed
@@ -110,7 +110,7 @@ def compare(
     if recall is not None and recall.mended(findings):
         findings = confirmed(walk(subject, root))
     if findings:
-        _explain_unknown_fields(findings, root)
+        invalid.mark(findings, root, key)
         _mark_rewritten(findings, subject, wanted, live, context)
         _name_converted(findings, subject)
         if synced is not None:
@@ -189,7 +189,7 @@ def _mark_rewritten(
     """
     record: bool | None = None
     for finding in findings:
-        if finding.kind is not ChangeKind.MODIFIED or not finding.owners:
+        if finding.kind is not ChangeKind.MODIFIED or not finding.owners or finding.invalid:
             continue
         if finding.change_class is not ChangeClass.DECLARED:
             continue
@@ -211,7 +211,9 @@ def _name_converted(findings: list[Finding], subject: Subject) -> None:
     The field has another name there, so its set cannot be followed.
     """
     for finding in findings:
-        if finding.kind is ChangeKind.MODIFIED and not finding.owners and finding.writer is None:
+        if finding.kind is not ChangeKind.MODIFIED or finding.invalid:
+            continue
+        if not finding.owners and finding.writer is None:
             finding.writer = sole_writer(subject.elsewhere, names(finding.path))
 
 
@@ -237,25 +239,6 @@ def _without_label(name: str) -> Finding:
         ("metadata", "labels", name),
         reason="the API server gave the Job this label with others that are still there",
     )
-
-
-def _explain_unknown_fields(findings: list[Finding], root: Node) -> None:
-    """Say of a missing field that the kind does not have it: nobody removed it, it never was."""
-    for finding in findings:
-        if finding.kind is not ChangeKind.MISSING:
-            continue
-        node = root
-        for step in finding.path:
-            if not isinstance(step, str):
-                node = node.item
-            elif node.lacks(step):
-                finding.reason = (
-                    f"the kind has no field {step} here, so no cluster stores it: "
-                    "correct its name in Git or remove it"
-                )
-                break
-            else:
-                node = node.child(step)
 
 
 def _is_argo_cds_apply(entry: Entry) -> bool:
@@ -293,8 +276,8 @@ def _mark_pending(
     before = subject_of(key, desired_view(synced), live, found, context)
     still = [ssa_segments(finding.path) for finding in walk(before, node)]
     for finding in findings:
-        if finding.change_class is not ChangeClass.DECLARED:
-            continue
+        if finding.change_class is not ChangeClass.DECLARED or finding.invalid:
+            continue  # no sync brings what is not valid
         place = ssa_segments(finding.path)
         if not any(_overlap(place, other) for other in still):
             finding.change_class = ChangeClass.PENDING
@@ -333,6 +316,7 @@ def change(finding: Finding, key: ResourceKey) -> Change:
         confidence=who.confidence if who else "window" if between else UNSET,
         attribution={"after": between[0], "before": between[1]} if between else UNSET,
         reason=finding.reason or UNSET,
+        invalid=finding.invalid or UNSET,
     )
 
 
@@ -347,8 +331,10 @@ def _shown(finding: Finding, key: ResourceKey) -> tuple[Json, Json]:
 
 
 def _was_sensitive(finding: Finding, key: ResourceKey) -> bool:
-    """Whether the place had a sensitive name before somebody renamed it."""
+    """Whether the place had a sensitive name before, or would have one without a slip in Git."""
     former = finding.renamed_from
+    if finding.concealed:
+        return True
     return former is not None and mask.is_sensitive(key, former)
 
 

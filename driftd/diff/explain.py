@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeAlias
 
 import orjson
+from msgspec import UNSET
 
-from driftd.diff import mask, scalars
+from driftd.diff import invalid, mask, scalars
 from driftd.diff.compare import Context, subject_of
 from driftd.diff.extras import Excuses
 from driftd.diff.finding import ABSENT
@@ -19,6 +20,7 @@ from driftd.diff.prepare import desired_view
 from driftd.diff.schema import ANY_NODE, Node, Shape
 from driftd.diff.subject import Subject
 from driftd.diff.walk import deduced_keys, walk
+from driftd.model.report import Change
 from driftd.model.resource import Json, ResourceKey
 
 Part: TypeAlias = "str | dict[str, str]"
@@ -74,34 +76,58 @@ class Inspection:
         """Every undeclared place that something explains: `managedFields` path to the reason."""
         return {ssa_path(path): reason for path, reason in self._excuses.items()}
 
-    def find(self, text: str) -> Place | None:
-        """The place that a pointer or a readable path names; None if neither side has it.
+    def find(self, text: str) -> tuple[Place, ...]:
+        """The places that a pointer or a readable path names; none if neither side has any.
 
-        A path may leave out the Pod template's prefix, as tables do.
+        There are two where a position names another list item in Git than in live. A path may
+        leave out the Pod template's prefix, as tables do.
         """
         wanted = parse(text)
         if not wanted:
-            return None
+            return ()
         for prefix in _TEMPLATES:
             tokens = (*prefix, *wanted)
-            at = self._locate(tokens)
-            if at is not None:
-                return self._place(at)
+            found = (self._locate(tokens), self._locate(tokens, git_first=True))
+            places = {ssa_path(at.path): self._place(at) for at in found if at is not None}
+            if places:
+                return tuple(places.values())
             outside = self._outside(tokens)
             if outside is not None:
-                return outside
-        return None
+                return (outside,)
+        return ()
+
+    def of(self, change: Change) -> Place | None:
+        """The place of a change, with the values of both sides that the change compares."""
+        at = self._reached(change.ssa_path) if isinstance(change.ssa_path, str) else None
+        place = self._place(at) if at is not None else next(iter(self.find(change.path)), None)
+        if place is None:
+            return None
+        # The item of a changed key is at another place in Git than in live.
+        desired = place.desired if change.desired is UNSET else change.desired
+        live = place.live if change.live is UNSET else change.live
+        return replace(place, path=change.path, desired=desired, live=live)
+
+    def _reached(self, path: str) -> _At | None:
+        subject = self._subject
+        at = _At(subject.desired, subject.live, self._node, roots(subject.entries), ())
+        for segment in path.split("/"):
+            name = segment.replace("~1", "/").replace("~0", "~")
+            below = _step(at, name[2:]) if name.startswith("f:") else _item(at, name)
+            if below is None or (below.desired is ABSENT and below.live is ABSENT):
+                return None
+            at = below
+        return at
 
     def pointers(self) -> list[str]:
         """Pointers of all places that either side has, for suggestions."""
         both = (*_pointers(self._subject.live, ""), *_pointers(self._subject.desired, ""))
         return list(dict.fromkeys(both))
 
-    def _locate(self, tokens: Sequence[Part]) -> _At | None:
+    def _locate(self, tokens: Sequence[Part], *, git_first: bool = False) -> _At | None:
         subject = self._subject
         at = _At(subject.desired, subject.live, self._node, roots(subject.entries), ())
         for token in tokens:
-            below = _step(at, token)
+            below = _step(at, token, git_first=git_first)
             if below is None or (below.desired is ABSENT and below.live is ABSENT):
                 return None
             at = below
@@ -111,11 +137,16 @@ class Inspection:
         path = pointer(at.path, live=True) or pointer(at.path, live=False) or ""
         if at.live is ABSENT:
             path = pointer(at.path, live=False) or path
+        hidden = invalid.conceals(self._key, at.path, self._node, at.desired, at.live)
+        desired, live = (
+            mask.MASKED if hidden and value is not ABSENT else mask.shown(self._key, at.path, value)
+            for value in (at.desired, at.live)
+        )
         return Place(
             path=path,
             ssa_path=ssa_path(mask.told_path(self._key, at.path)),
-            desired=mask.shown(self._key, at.path, at.desired),
-            live=mask.shown(self._key, at.path, at.live),
+            desired=desired,
+            live=live,
             owners=tuple(dict.fromkeys(entry for entry, _ in at.owners)),
             evidence=tuple(self._evidence(at)),
         )
@@ -224,9 +255,9 @@ class _At(NamedTuple):
     path: Path
 
 
-def _step(at: _At, token: Part) -> _At | None:
+def _step(at: _At, token: Part, *, git_first: bool = False) -> _At | None:
     if isinstance(at.live, list) or isinstance(at.desired, list):
-        return _into_list(at, token)
+        return _into_list(at, token, git_first=git_first)
     if not isinstance(token, str):
         return None
     node = at.node.child(token)
@@ -239,15 +270,26 @@ def _step(at: _At, token: Part) -> _At | None:
     )
 
 
-def _into_list(at: _At, token: Part) -> _At | None:
+def _into_list(at: _At, token: Part, *, git_first: bool) -> _At | None:
+    desired, live, before, after = _positions(at)
+    chosen = [_chosen(token, live, after), _chosen(token, desired, before)]
+    key = next(filter(None, reversed(chosen) if git_first else chosen), None)
+    return None if key is None else _item(at, key)
+
+
+def _positions(at: _At) -> tuple[list[Json], list[Json], dict[str, int], dict[str, int]]:
+    """The items of both sides, and where each key is first."""
     desired = at.desired if isinstance(at.desired, list) else []
     live = at.live if isinstance(at.live, list) else []
     keyed = _keyed(at)
     before = {keyed(item, index): index for index, item in reversed(list(enumerate(desired)))}
     after = {keyed(item, index): index for index, item in reversed(list(enumerate(live)))}
-    key = _chosen(token, live, after) or _chosen(token, desired, before)
-    if key is None:
-        return None
+    return desired, live, before, after
+
+
+def _item(at: _At, key: str) -> _At | None:
+    """The item of a list that has a key of `managedFields`; absent where a side lacks it."""
+    desired, live, before, after = _positions(at)
     step: Step = Item(key, before.get(key), after.get(key))
     node = at.node.item
     whole = key.startswith("i:")

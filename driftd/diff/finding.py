@@ -8,7 +8,7 @@ from typing import Final
 from driftd.diff.attribute import Attribution
 from driftd.diff.owners import Entry
 from driftd.diff.paths import Path
-from driftd.model.report import ChangeClass, ChangeKind
+from driftd.model.report import ChangeClass, ChangeKind, Invalid
 from driftd.model.resource import Json
 
 
@@ -39,3 +39,7 @@ class Finding:
     """Who wrote between two looks, for differences without owners."""
     between: tuple[str, str] | None = None
     """The looks before and after a difference that leaves no trace (RFC 3339)."""
+    invalid: Invalid | None = None
+    """What is wrong with Git's side itself; nobody has caused such a difference."""
+    concealed: bool = False
+    """Whether the values hold a field that may be a sensitive one under a wrong name."""

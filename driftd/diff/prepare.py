@@ -72,13 +72,32 @@ _ADMITTED_TOLERATIONS: Final = tuple(
 )
 
 _METADATA: Final = ("labels", "annotations", "finalizers", "ownerReferences")
+_KEPT_BY_SERVER: Final = frozenset(
+    {
+        "name",
+        "generateName",
+        "namespace",
+        "uid",
+        "resourceVersion",
+        "generation",
+        "creationTimestamp",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "selfLink",
+        "managedFields",
+        "clusterName",
+    }
+)
+"""Metadata that is no part of a comparison; any other name there is a slip in Git."""
 
 
 def desired_view(body: dict[str, Any]) -> dict[str, Any]:
     """What Git declares, as it is compared: no status, no system metadata, stringData folded."""
     view = {k: v for k, v in body.items() if k not in ("status", "metadata", "apiVersion", "kind")}
     metadata = body.get("metadata") or {}
-    kept = {name: metadata[name] for name in _METADATA if metadata.get(name)}
+    kept = {
+        name: value for name, value in metadata.items() if value and name not in _KEPT_BY_SERVER
+    }
     view["metadata"] = kept
     annotations = kept.get("annotations")
     if isinstance(annotations, dict) and LAST_APPLIED in annotations:
@@ -301,11 +320,11 @@ def _is_job_label(name: str, value: Any, job: dict[str, Any]) -> bool:
 
 def _fold_string_data(view: dict[str, Any]) -> None:
     """`stringData` wins over `data` and is stored base64-encoded (catalogue row 43)."""
-    plain = view.pop("stringData", None)
-    if not isinstance(plain, dict):
+    plain, kept = view.pop("stringData", None), view.get("data") or {}
+    if not isinstance(plain, dict) or not isinstance(kept, dict):
         return
     encoded = {
         name: base64.b64encode(str(value if value is not None else "").encode()).decode()
         for name, value in plain.items()
     }
-    view["data"] = {**(view.get("data") or {}), **encoded}
+    view["data"] = {**kept, **encoded}

@@ -297,7 +297,7 @@ class Recall:
         """Say between which looks the differences came that leave no trace, and who wrote then."""
         last = self._last
         for finding in findings:
-            if finding.owners or finding.change_class not in DRIFT_CLASSES:
+            if finding.owners or finding.invalid or finding.change_class not in DRIFT_CLASSES:
                 continue
             key = f"{finding.kind} {ssa_path(finding.path)}"
             told = self._told.get(key) or self._noted_told.get(key)

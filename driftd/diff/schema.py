@@ -59,12 +59,15 @@ class Node:
         "atomic",
         "closed",
         "defaults",
+        "enum",
+        "format",
         "key_defaults",
         "keys",
         "native",
         "ref",
         "scalar",
         "shape",
+        "type",
     )
 
     def __init__(self, shape: Shape, *, schemas: SchemaSet | None = None, ref: str = "") -> None:
@@ -72,6 +75,11 @@ class Node:
         self.ref = ref
         """Component name, for example `io.k8s.api.core.v1.Container`; empty for inline schemas."""
         self.scalar = Scalar.PLAIN
+        self.type = ""
+        """The JSON type of values (`integer`, `object`); empty where several are allowed."""
+        self.format = ""
+        self.enum: tuple[str, ...] = ()
+        """The only texts that are allowed, if there are such."""
         self.atomic = False
         """Whether managedFields records the value as one leaf."""
         self.closed = False
@@ -106,6 +114,11 @@ class Node:
     def lacks(self, name: str) -> bool:
         """Whether a field of this name cannot be stored."""
         return self.closed and name not in self._properties
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The names of a struct's fields; empty for other shapes."""
+        return tuple(self._properties)
 
     @property
     def item(self) -> Node:
@@ -231,6 +244,10 @@ class SchemaSet:
         if kind == "object" or "properties" in raw or "additionalProperties" in raw:
             return self._object(raw, ref)
         node = Node(Shape.SCALAR if kind else Shape.ANY, schemas=self, ref=ref)
+        node.type, node.format = str(kind or ""), str(raw.get("format") or "")
+        allowed = raw.get("enum") or ()
+        if kind == "string" and all(isinstance(one, str) for one in allowed):
+            node.enum = tuple(allowed)
         if raw.get("format") == "byte":
             node.scalar = Scalar.BYTE
         elif raw.get("format") == "date-time":
@@ -251,6 +268,7 @@ class SchemaSet:
             list_type, keys = "map", (merge_key,)  # servers before list types were published
         shape = {"map": Shape.LIST_MAP, "set": Shape.SET}.get(list_type or "", Shape.LIST)
         node = Node(shape, schemas=self, ref=ref)
+        node.type = "array"
         node.atomic = shape is Shape.LIST
         node.set_item(raw.get("items"))
         if shape is Shape.LIST_MAP:
@@ -273,9 +291,11 @@ class SchemaSet:
             node.defaults = _real_defaults(properties, native=node.native)
             kept = raw.get("x-kubernetes-preserve-unknown-fields")
             node.closed = not kept and not additional
+            node.type = "object"
         elif isinstance(additional, dict):
             node = Node(Shape.MAP, schemas=self, ref=ref)
             node.set_item(additional)
+            node.type = "object"
         else:
             node = Node(Shape.ANY, schemas=self, ref=ref)
         node.atomic = raw.get("x-kubernetes-map-type") == "atomic"

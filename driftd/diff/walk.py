@@ -227,6 +227,8 @@ class _Walk:
         """
         if node.shape is Shape.MAP or not defaults.is_empty(value):
             return False
+        if node.lacks(name) and isinstance(value, bool | int):
+            return False  # a slip in the name, and the field that was meant may be on by default
         if node.shape is Shape.ANY:
             # No schema at all (an offline comparison): only a native type may have dropped it,
             # and what looks like a struct of empty values may be a map.

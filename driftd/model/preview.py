@@ -13,6 +13,7 @@ from msgspec import UNSET, UnsetType
 
 from driftd.model.report import (
     API_VERSION,
+    Invalid,
     ReportCondition,
     ReportDestination,
     ReportOrigin,
@@ -96,6 +97,8 @@ class FieldChange(WireStruct, frozen=True, kw_only=True, omit_defaults=True):
     severity_reason: str
     effect: Effect | UnsetType = UNSET
     effect_reason: str | UnsetType = UNSET
+    invalid: Invalid | UnsetType = UNSET
+    """What is wrong with the new value itself: the API server drops or refuses it."""
 
 
 class ObjectPreview(WireStruct, frozen=True, kw_only=True, omit_defaults=True):

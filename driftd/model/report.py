@@ -123,6 +123,26 @@ class Attribution(AuditedAuthor, total=False):
     """The first look that saw it."""
 
 
+class Invalid(WireStruct, frozen=True, kw_only=True, omit_defaults=True):
+    """A mistake in Git: what it declares here the API server drops or refuses, always.
+
+    Nobody in the cluster has caused the difference, and no sync ends it.
+    """
+
+    cause: Literal["UnknownField", "WrongType", "WrongFormat", "UnsupportedValue"]
+    """`UnknownField`: the kind has no such field. Else the schema allows no such value."""
+    path: str
+    """RFC 6901 pointer into the prepared desired object: the change's place, or one below."""
+    message: str
+    """What is wrong, and what was probably meant; never a value."""
+    meant: str | UnsetType = UNSET
+    """RFC 6901 pointer of the field that was probably meant by one that does not exist."""
+    expected: str | UnsetType = UNSET
+    """The type, format or values that the schema allows."""
+    given: str | UnsetType = UNSET
+    """The type of Git's value."""
+
+
 class Change(WireStruct, frozen=True, kw_only=True, omit_defaults=True):
     """One field that differs."""
 
@@ -151,6 +171,8 @@ class Change(WireStruct, frozen=True, kw_only=True, omit_defaults=True):
     ignored_by: str | UnsetType = UNSET
     origin: ReportOrigin | UnsetType = UNSET
     """Which line of Git sets the field, where that is certain and says more than the object's."""
+    invalid: Invalid | UnsetType = UNSET
+    """What is wrong with Git's side itself, where the kind's schema shows it: correct it there."""
 
     @property
     def is_drift(self) -> bool:

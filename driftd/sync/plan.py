@@ -191,6 +191,9 @@ def _hold(changes: Iterable[Change]) -> tuple[str, tuple[str, ...]]:
     every = tuple(changes)
     drift = [change for change in every if change.is_drift]
     remains = tuple(change.path for change in drift if _stays(change))
+    wrong = next((change for change in drift if change.invalid), None)
+    if wrong is not None:
+        return f"Git is to be corrected at {wrong.path}: {wrong.reason}", remains
     if any(change.change_class is ChangeClass.PENDING for change in every):
         return "Git is ahead of what was synced last; applying would roll that out", remains
     ignored = [c.path for c in every if isinstance(c.ignored_by, str) and not _stays(c)]

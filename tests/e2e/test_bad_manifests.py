@@ -133,7 +133,7 @@ def test_manifest_with_unknown_field(site: Site) -> None:
     (change,) = resource["changes"]
     assert (change["path"], change["kind"]) == ("/colours", "missing")
     assert change["reason"] == (
-        "the kind has no field colours here, so no cluster stores it: "
+        "the kind has no field colours here: the API server drops it or refuses the object; "
         "correct its name in Git or remove it"
     )
     assert seen.exit_code == 1

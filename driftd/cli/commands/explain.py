@@ -208,6 +208,7 @@ def _nothing(found: Explanation) -> Iterator[str]:
 
 def _place(place: PlaceExplanation, resource: ResourceReport) -> Iterator[str]:
     from driftd.cli.field_path import readable
+    from driftd.cli.mistakes import lacks_field
     from driftd.cli.values import flow
     from driftd.model.report import Change, ChangeClass, ChangeKind
 
@@ -220,13 +221,18 @@ def _place(place: PlaceExplanation, resource: ResourceReport) -> Iterator[str]:
     yield readable(stand_in, group=resource.group, kind=resource.kind)
     yield f"  pointer   {place.path}"
     yield f"  verdict   {_verdict(place)}"
+    wrong = next((change for change in place.changes if change.invalid), None)
+    nothing = "holds nothing here, or no value of its own"
+    if wrong is not None and lacks_field(wrong):
+        nothing = "can hold nothing here: the kind has no such field"
     for title, value, none in (
         ("Git", place.desired, "declares nothing here"),
-        ("live", place.live, "holds nothing here, or no value of its own"),
+        ("live", place.live, nothing),
     ):
         text = none if value is UNSET else flow(value)
         yield f"  {title:<9} {text if len(text) <= _LONG else text[:_LONG] + '…'}"
-    yield from _owners(place)
+    if wrong is None or place.owners:
+        yield from _owners(place)
     for reason in place.evidence:
         yield f"  because   {reason}"
     for change in place.changes:

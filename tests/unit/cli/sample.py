@@ -1,5 +1,7 @@
 """A realistic report: the example repository's applications after a bad night."""
 
+import msgspec
+
 from driftd.model.condition import Severity
 from driftd.model.report import (
     ApplicationReport,
@@ -9,6 +11,7 @@ from driftd.model.report import (
     ChangeKind,
     DriftReport,
     Evidence,
+    Invalid,
     ReportCondition,
     ReportDestination,
     ReportOrigin,
@@ -366,3 +369,65 @@ def bad_night():
             ),
         ),
     )
+
+
+def mistakes():
+    """A Deployment whose manifest has a misspelt field, a refused value and a masked one."""
+    pod = "/spec/template/spec/containers/0"
+    unknown = "the API server drops it or refuses the object; "
+    refused = "the API server refuses the object: "
+    found = (
+        (
+            {"path": "/spec/replcas", "kind": "missing", "desired": 2},
+            {
+                "cause": "UnknownField",
+                "meant": "/spec/replicas",
+                "message": f"the kind has no field replcas here: {unknown}did you mean replicas?",
+            },
+            7,
+        ),
+        (
+            {"path": f"{pod}/ports/0", "desired": {"containerPort": "80"},
+             "live": {"containerPort": 80, "protocol": "TCP"}},
+            {
+                "cause": "WrongType",
+                "path": f"{pod}/ports/0/containerPort",
+                "expected": "integer",
+                "given": "string",
+                "message": f"{refused}an integer is expected at containerPort, Git has a string: "
+                "write it without quotes",
+            },
+            21,
+        ),
+        (
+            {"path": f"{pod}/env/1", "kind": "missing", "desired": MASKED},
+            {
+                "cause": "UnknownField",
+                "path": f"{pod}/env/1/valu",
+                "meant": f"{pod}/env/1/value",
+                "message": f"the kind has no field valu in it: {unknown}did you mean value?",
+            },
+            25,
+        ),
+    )  # fmt: skip
+    changes = [
+        change(
+            **fields,
+            severity="medium",
+            severity_reason="a setting of the object",
+            reason=wrong["message"],
+            invalid=Invalid(**{"path": fields["path"], **wrong}),
+            origin=origin("apps/app1/deployment.yaml", line=line),
+            **({} if "live" not in fields else EDIT),
+        )
+        for fields, wrong, line in found
+    ]
+    app = production()
+    item = resource(
+        "Deployment",
+        "production-app1",
+        *changes,
+        group="apps",
+        origin=origin("apps/app1/deployment.yaml", line=1),
+    )
+    return report_of(msgspec.structs.replace(app, resources=(item,), conditions=(), complete=True))

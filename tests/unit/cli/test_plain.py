@@ -14,7 +14,7 @@ from driftd.model.report import ResourceStatus
 FACT = re.compile(
     r"(Applications|Objects|Fields|Condition|Application|Object|Declared in|Field|Git has|"
     r"Cluster has|Git line|Cluster line|Note|Values differ|By|Set|Author|Ignored by|Unknown|"
-    r"Not checked|Synced applications|Exit)\b.*"
+    r"Not checked|Synced applications|Mistake in Git|Exit)\b.*"
 )
 
 

@@ -15,7 +15,9 @@ from driftd.model.report import (
     Change,
     ChangeClass,
     ChangeKind,
+    Invalid,
     ReportDestination,
+    ReportOrigin,
     ResourceReport,
     ResourceStatus,
 )
@@ -24,7 +26,13 @@ from tests.unit.controller.builders import application
 NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)
 
 
-def steps(minutes: int, *, heal: bool = True, kind: ChangeClass = ChangeClass.DECLARED) -> str:
+def steps(
+    minutes: int,
+    *,
+    heal: bool = True,
+    kind: ChangeClass = ChangeClass.DECLARED,
+    changes: tuple[Change, ...] = (),
+) -> str:
     """The steps for a change of that age, as one text."""
     app = application()
     policy = SyncPolicy(automated=AutomatedSync(self_heal=heal))
@@ -38,7 +46,7 @@ def steps(minutes: int, *, heal: bool = True, kind: ChangeClass = ChangeClass.DE
     )  # fmt: skip
     resource = ResourceReport(
         group="apps", version="v1", kind="Deployment", namespace="web", name="web",
-        status=ResourceStatus.OUT_OF_SYNC, changes=(change,),
+        status=ResourceStatus.OUT_OF_SYNC, changes=changes or (change,),
     )  # fmt: skip
     report = ApplicationReport(
         name="shop", namespace="argocd", project="default", cluster="one",
@@ -63,3 +71,53 @@ def test_what_git_is_silent_about_is_not_put_back_by_a_sync() -> None:
     silent = steps(13, kind=ChangeClass.UNDECLARED)
     assert "argocd" not in silent
     assert "kubectl edit deployment.v1.apps/web -n web --context one" in silent
+
+
+UNKNOWN = Invalid(
+    cause="UnknownField", path="/spec/replcas", meant="/spec/replicas", message="no such field"
+)
+
+
+def wrong(invalid: Invalid) -> Change:
+    """A mistake in Git, and the line on which it is."""
+    return Change(
+        kind=ChangeKind.MISSING, change_class=ChangeClass.DECLARED, path=invalid.path,
+        invalid=invalid, origin=ReportOrigin(file="apps/web.yaml", line=6),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("invalid", "told"),
+    [
+        (UNKNOWN, "write replicas for replcas"),
+        (
+            msgspec.structs.replace(UNKNOWN, path="/replicas"),
+            "replicas belongs to /spec/replicas",
+        ),
+        (
+            msgspec.structs.replace(UNKNOWN, meant=msgspec.UNSET),
+            "the kind has no field replcas: correct its name or remove it",
+        ),
+        (
+            Invalid(cause="WrongType", path="/a", message="the API server refuses the object: no"),
+            "no",
+        ),
+    ],
+)
+def test_a_mistake_in_git_is_corrected_there(invalid: Invalid, told: str) -> None:
+    """No sync and no commit of a live value is proposed where neither can work."""
+    text = steps(1, changes=(wrong(invalid),))
+    assert f"correct Git at apps/web.yaml:6: {told}\n" in text
+    assert "put it back" not in text
+    assert "keep it" not in text
+    assert "selfHeal" not in text
+    assert "driftd baseline shop" in text
+
+
+def test_a_mistake_beside_drift() -> None:
+    """Both are told: what to correct first, and what to do about the rest."""
+    drift = Change(kind=ChangeKind.MODIFIED, change_class=ChangeClass.DECLARED, path="/spec/paused")
+    lines = steps(1, changes=(wrong(UNKNOWN), drift)).splitlines()
+    assert lines[0].startswith("correct Git at apps/web.yaml:6")
+    assert lines[1] == "until then a sync leaves that out, or fails for the whole object"
+    assert lines[2].startswith("put it back: ")

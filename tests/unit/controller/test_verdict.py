@@ -364,7 +364,7 @@ async def test_a_field_that_the_kind_does_not_have(cluster: MemoryCluster) -> No
     (change,) = found["settings"].changes
     assert (change.path, str(change.kind)) == ("/colours", "missing")
     assert change.reason == (
-        "the kind has no field colours here, so no cluster stores it: "
+        "the kind has no field colours here: the API server drops it or refuses the object; "
         "correct its name in Git or remove it"
     )
     found = await judged(cluster, desired(config_map("settings", colour="blue", size="small")))

@@ -9,7 +9,14 @@ import pytest
 
 from driftd.model.application import AutomatedSync
 from driftd.model.flux import FluxSpec
-from driftd.model.report import ChangeClass, ChangeKind, Evidence, ResourceReport, ResourceStatus
+from driftd.model.report import (
+    ChangeClass,
+    ChangeKind,
+    Evidence,
+    Invalid,
+    ResourceReport,
+    ResourceStatus,
+)
 from driftd.settings.types import Rung
 from driftd.sync.plan import plan
 from tests.unit.reports import change, report, resource
@@ -332,4 +339,18 @@ def test_objects_of_other_applications_too_are_held():
     assert reasons(found) == {
         "api": "it is declared by argocd/other (api.yaml) too",
         "web": "it is declared by argocd/other (web.yaml) too",
+    }
+
+
+def test_a_mistake_in_git_is_not_applied():
+    """An apply of what the API server drops or refuses ends no drift: Git is to be corrected."""
+    wrong = msgspec.structs.replace(
+        change("/spec/replcas", kind=ChangeKind.MISSING, desired=2),
+        reason="the kind has no field replcas here",
+        invalid=Invalid(cause="UnknownField", path="/spec/replcas", message="no such field"),
+    )
+    found = planned(resource("web", REPLICAS, wrong))
+    assert found.tasks == ()
+    assert reasons(found) == {
+        "web": "Git is to be corrected at /spec/replcas: the kind has no field replcas here"
     }

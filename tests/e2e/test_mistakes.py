@@ -1,0 +1,175 @@
+"""Mistakes in Git that no sync can apply: told as such, in every format, on a real API server."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.site import CONTEXT, URL, Site, application
+from tests.testbed.client import ApiError
+from tests.testbed.cluster import ControlPlane
+from tests.testbed.gitrepo import GitRepo
+from tests.testbed.kubeconfig import write_kubeconfig
+
+pytestmark = pytest.mark.cluster
+
+RIGHT = """apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: web
+spec:
+  replicas: 1
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      containers:
+        - name: web
+          image: registry.example.com/web:1
+          imagePullPolicy: IfNotPresent
+          ports:
+            - {name: http, containerPort: 8080}
+"""
+WRONG = RIGHT.replace("  replicas: 1\n", "  replcas: 2\n").replace(
+    "imagePullPolicy: IfNotPresent", "imagePullPolcy: Always"
+)
+FORMATS = ("table", "plain", "wide", "markdown", "github", "junit", "sarif", "yaml", "json")
+
+
+@pytest.fixture
+def site(api_server: ControlPlane, namespace: str, git_repo: GitRepo, tmp_path: Path) -> Site:
+    """A Deployment as Git has it; nobody has changed it in the cluster."""
+    git_repo.set_remote(URL)
+    git_repo.write("apps/web/web.yaml", RIGHT)
+    git_repo.write("argocd/web.yaml", application("web", namespace))
+    git_repo.commit("Declare web")
+    api_server.kubectl("apply", "--server-side", "-n", namespace, "-f", "-", input=RIGHT)
+    config = write_kubeconfig(
+        tmp_path / "kubeconfig", [api_server.access("admin", context=CONTEXT)]
+    )
+    home = tmp_path / "home"
+    home.mkdir()
+    return Site(
+        repo=git_repo, cluster=api_server, namespace=namespace, kubeconfig=config, home=home
+    )
+
+
+def declare(site: Site, text: str) -> None:
+    """Commit another manifest of `web`."""
+    site.repo.write("apps/web/web.yaml", text)
+    site.repo.commit("Change web")
+
+
+def changes(site: Site) -> dict[str, Any]:
+    """The changes of the Deployment, by their paths."""
+    (one,) = site.check().applications["web"]["resources"]
+    return {change["path"]: change for change in one["changes"]}
+
+
+def test_server(site: Site) -> None:
+    """What these tests call a mistake, the API server drops, or refuses where it validates."""
+    body = json.loads(
+        site.cluster.kubectl(
+            "create", "--dry-run=client", "-o", "json", "-f", "-", input=RIGHT
+        ).stdout
+    )
+    body["metadata"] = {"name": "other"}
+    path = f"/apis/apps/v1/namespaces/{site.namespace}/deployments?dryRun=All"
+    body["spec"]["replcas"] = 2
+    stored = site.cluster.call("POST", f"{path}&fieldValidation=Ignore", body)
+    assert "replcas" not in stored["spec"]
+    with pytest.raises(ApiError, match=r'unknown field \\*"spec.replcas'):
+        site.cluster.call("POST", f"{path}&fieldValidation=Strict", body)
+    del body["spec"]["replcas"]
+    body["spec"]["replicas"] = "2a"
+    with pytest.raises(ApiError, match="cannot unmarshal string"):
+        site.cluster.call("POST", f"{path}&fieldValidation=Ignore", body)
+
+
+@pytest.mark.parametrize("output", FORMATS)
+def test_misspelt_fields(site: Site, output: str) -> None:
+    """Every format says what was meant and where in Git, and looks for no author."""
+    declare(site, WRONG)
+    seen = site.check(output=output)
+    assert seen.exit_code == 1, seen.stderr
+    text = re.sub(r"\s+", " ", seen.stdout)
+    for told in ("did you mean replicas?", "did you mean imagePullPolicy?"):
+        assert told in text
+    assert "author" not in text
+    assert "removal" not in text
+    if output in ("yaml", "json"):
+        found = changes(site)
+        assert {path: one["origin"]["line"] for path, one in found.items()} == {
+            "/spec/replcas": 6,
+            "/spec/template/spec/containers/0/imagePullPolcy": 14,
+        }
+        assert {one["class"] for one in found.values()} == {"declared"}
+    else:
+        assert re.search(r"at line 6\b|web\.yaml:6\b|line=6\b|\"startLine\": 6\b", text)
+
+
+def test_refused_values(site: Site) -> None:
+    """Values of another type are told with the type that is expected; they are two findings."""
+    declare(site, RIGHT.replace("8080", '"8080"').replace("replicas: 1", "replicas: 2a"))
+    found = changes(site)
+    assert {path: one["invalid"]["expected"] for path, one in found.items()} == {
+        "/spec/replicas": "integer",
+        "/spec/template/spec/containers/0/ports/0": "integer",
+    }
+    text = site.check(output="table").stdout
+    assert "the API server refuses the object: an integer is expected here, Git has a" in text
+    assert " by kubectl" not in text
+
+
+def test_misspelt_secret(site: Site) -> None:
+    """The content of a Secret is masked under a wrong name too."""
+    login = "apiVersion: v1\nkind: Secret\nmetadata:\n  name: login\n"
+    site.cluster.kubectl("apply", "-n", site.namespace, "-f", "-", input=login)
+    declare(site, f"{login}stringDta:\n  password: hunter2\n")
+    for output in FORMATS:
+        seen = site.check(output=output)
+        assert "stringDta" in seen.stdout
+        assert "hunter2" not in seen.stdout + seen.stderr
+    seen = site.run("explain", "web", "secret/login", f"--kubeconfig={site.kubeconfig}")
+    assert "stringDta" in seen.stdout
+    assert "hunter2" not in seen.stdout + seen.stderr
+
+
+@pytest.mark.parametrize("output", ["table", "plain", "wide", "markdown", "github", "json"])
+def test_preview(site: Site, output: str) -> None:
+    """A preview says of a change that it brings a mistake, and promises no rollout by it."""
+    declare(site, WRONG)
+    seen = site.check("--preview", "--against=HEAD~1", "--revision=HEAD", output=output)
+    assert seen.exit_code == 1, seen.stderr
+    text = re.sub(r"\s+", " ", seen.stdout)
+    for told in ("did you mean replicas?", "did you mean imagePullPolicy?"):
+        assert told in text
+    assert "rollout" not in text
+
+
+def test_explain(site: Site) -> None:
+    """An explanation says what to correct where, and proposes nothing that cannot work."""
+    declare(site, WRONG)
+    seen = site.run("explain", "web", "deployment/web", f"--kubeconfig={site.kubeconfig}")
+    assert "live      can hold nothing here: the kind has no such field" in seen.stdout
+    assert "correct Git at apps/web/web.yaml:6: write replicas for replcas" in seen.stdout
+    for wrong in ("put it back", "keep it", "owners    nobody", "author"):
+        assert wrong not in seen.stdout
+
+
+def test_explain_item_of_another_key(site: Site) -> None:
+    """Of a port that Git has changed, one block shows Git's port and one the live one."""
+    declare(site, RIGHT.replace("8080", "8081").replace("name: http, ", ""))
+    seen = site.run("explain", "web", "deployment/web", f"--kubeconfig={site.kubeconfig}")
+    blocks = [block for block in seen.stdout.split("\n\n") if "  kind  " in block]
+    git, live = sorted(blocks, key=lambda block: "missing" not in block)
+    assert git.startswith("containers[name=web].ports[containerPort=8081,protocol=TCP]\n")
+    assert "  Git       {containerPort: 8081}" in git
+    assert "  live      holds nothing here" in git
+    assert live.startswith("containers[name=web].ports[containerPort=8080,protocol=TCP]\n")
+    assert "  Git       declares nothing here" in live
+    assert "  live      {" in live
