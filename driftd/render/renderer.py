@@ -15,7 +15,7 @@ from driftd.model.application import Application, ApplicationSource
 from driftd.model.condition import Condition, Severity
 from driftd.model.resource import Manifest, ResourceKey
 from driftd.model.tree import ResolvedSource, Tree
-from driftd.render import secrets
+from driftd.render import kustomize_says, secrets
 from driftd.render.build_options import build_options
 from driftd.render.flux import hook_annotations, left_alone
 from driftd.render.hooks import HOOKS
@@ -131,9 +131,10 @@ class _Renderer:
         try:
             return await self._render(source, place)
         except DriftdError as error:
-            return _SourceResult(
-                conditions=(_error(place + self._scrubbed(source, error.message)),)
-            )
+            text = error.message
+            if error.reason == kustomize_says.ERROR:
+                text = kustomize_says.in_words(text, source.tree)
+            return _SourceResult(conditions=(_error(place + self._scrubbed(source, text)),))
 
     def _scrubbed(self, source: ResolvedSource, text: str) -> str:
         """A renderer's words: templates quote the values that they fail at."""

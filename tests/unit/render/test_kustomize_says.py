@@ -1,0 +1,268 @@
+"""Kustomize's errors in driftd's words: builds that fail, with file, field and remedy."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from driftd.errors import RenderError
+from driftd.model.remedies import remedy_of
+from driftd.model.tree import Tree
+from driftd.render.kustomize_says import ERROR, in_words
+from driftd.sandbox.pool import RenderApplication, SandboxPool
+
+DEPLOYMENT = """\
+# the shop
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: web
+  labels: {app: web}
+spec:
+  replicas: 2
+  selector:
+    matchLabels: {app: web}
+"""
+SERVICE = "apiVersion: v1\nkind: Service\nmetadata:\n  name: web\nspec:\n  ports:\n  - port: 80\n"
+COMPONENT = """\
+apiVersion: kustomize.config.k8s.io/v1alpha1
+kind: Component
+patches:
+- path: patch.yaml
+  target: {kind: Deployment}
+"""
+FILES = {
+    "base/deployment.yaml": DEPLOYMENT,
+    "base/service.yaml": SERVICE,
+    "base/kustomization.yaml": "resources:\n- deployment.yaml\n- service.yaml\n",
+    "hardened/kustomization.yaml": COMPONENT,
+    "hardened/patch.yaml": "- op: add\n  path: /spec/paused\n  value: true\n",
+    "prod/kustomization.yaml": """\
+namespace: shop
+resources:
+- ../base
+- ingress.yaml  # the way in
+components:
+- ../hardened
+patches:
+- path: replicas.yaml
+""",
+    "prod/ingress.yaml": SERVICE.replace("Service", "Endpoints").replace("spec", "subsets"),
+    "prod/replicas.yaml": (
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec: {replicas: 3}\n"
+    ),
+}
+SHOP = RenderApplication(name="shop", destination_namespace="shop")
+PROD = "prod/kustomization.yaml"
+CONFIG_MAP = "configMapGenerator:\n- name: x\n"
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[SandboxPool]:
+    """One worker."""
+    async with SandboxPool(size=1) as pool:
+        yield pool
+
+
+async def said(sandbox: SandboxPool, files: dict[str, str], path: str = "prod") -> str:
+    """What is said of the overlay when these files are otherwise."""
+    contents = {name: text.encode() for name, text in {**FILES, **files}.items()}
+    tree = Tree(str(hash(tuple(contents.items()))), contents)
+    with pytest.raises(RenderError) as caught:
+        await sandbox.render(tree, {"path": path}, application=SHOP, revision="1" * 40)
+    assert caught.value.reason == ERROR
+    return in_words(caught.value.message, tree)
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "words"),
+    [
+        pytest.param(
+            "base/deployment.yaml", "Deployment", "Deploymnet",
+            "prod/replicas.yaml:2 patches Deployment web, which is none of the kustomization's "
+            "resources; did you mean kind Deployment where base/deployment.yaml:3 has Deploymnet?",
+            id="kind of a patched object",
+        ),
+        pytest.param(
+            "prod/replicas.yaml", "name: web", "name: wbe",
+            "prod/replicas.yaml:2 patches Deployment wbe, which is none of the kustomization's "
+            "resources; did you mean web of base/deployment.yaml:3?",
+            id="name of a patch",
+        ),
+        pytest.param(
+            "prod/replicas.yaml", "apps/v1", "apps/v1beta1",
+            "prod/replicas.yaml:2 patches Deployment web, which is none of the kustomization's "
+            "resources; check apiVersion and namespace: base/deployment.yaml:3 declares it with "
+            "apiVersion apps/v1.",
+            id="apiVersion of a patch",
+        ),
+        pytest.param(
+            PROD, "- path: replicas.yaml",
+            "- patch: |-\n    apiVersion: v1\n    kind: Secret\n    metadata:\n      name: x\n",
+            "prod/kustomization.yaml:10 patches Secret x, which is none of the kustomization's "
+            "resources; correct kind and name of the patch, or remove it.",
+            id="inline patch",
+        ),
+        pytest.param(
+            PROD, "ingress.yaml", "ingres.yaml",
+            "prod/kustomization.yaml:4 names ingres.yaml in resources, which does not exist; did "
+            "you mean ingress.yaml?",
+            id="resource",
+        ),
+        pytest.param(
+            PROD, "../base", "../bases",
+            "prod/kustomization.yaml:3 names ../bases in resources, which does not exist; did you "
+            "mean ../base?",
+            id="base",
+        ),
+        pytest.param(
+            "base/kustomization.yaml", "service.yaml", "x/svc.yaml",
+            "base/kustomization.yaml:3 names x/svc.yaml in resources, which does not exist; "
+            "correct the path, or add the file to Git.",
+            id="resource of a base",
+        ),
+        pytest.param(
+            PROD, "replicas.yaml", "replica.yaml",
+            "prod/kustomization.yaml:8 names replica.yaml in patches, which does not exist; did "
+            "you mean replicas.yaml?",
+            id="patch file",
+        ),
+        pytest.param(
+            PROD, "../hardened", "../hardend",
+            "prod/kustomization.yaml:6 names ../hardend in components, which does not exist; did "
+            "you mean ../hardened?",
+            id="component",
+        ),
+        pytest.param(
+            PROD, "namespace: shop", f"{CONFIG_MAP}  files: [a=b.conf]",
+            "prod/kustomization.yaml:3 names b.conf in configMapGenerator, which does not exist; ",
+            id="file of a generator",
+        ),
+        pytest.param(
+            PROD, "namespace: shop", f"{CONFIG_MAP}  behavior: merge\n  literals: [a=b]",
+            "prod/kustomization.yaml:2: configMapGenerator x is merged into ConfigMap x, which no "
+            "resource declares; correct its name, or remove behavior.",
+            id="merge into nothing",
+        ),
+        pytest.param(
+            PROD, "resources:", "resourcs:",
+            "prod/kustomization.yaml:2 has the field resourcs, which a kustomization does not "
+            "have; did you mean resources?",
+            id="field",
+        ),
+        pytest.param(
+            PROD, "namespace: shop", "namespace: shop\nfoobar: 1",
+            "prod/kustomization.yaml:2 has the field foobar, which a kustomization does not have; "
+            "remove or correct it.",
+            id="field like no other",
+        ),
+        pytest.param(
+            PROD, "namespace: shop", "images:\n- name: web\n  newTag: 2.0",
+            "prod/kustomization.yaml:3: images.newTag is a number where a text is needed; quote ",
+            id="number",
+        ),
+        pytest.param(
+            PROD, "namespace: shop\nresources:\n- ../base", "resources: ../base\nx:",
+            "prod/kustomization.yaml:1: resources is a string where a list is needed; correct ",
+            id="text for a list",
+        ),
+        pytest.param(
+            PROD, "namespace: shop", "labels:\n\t- a",
+            "prod/kustomization.yaml:2 is no YAML: it is indented with a tab; indent with spaces.",
+            id="tab in the kustomization",
+        ),
+        pytest.param(
+            "base/service.yaml", "  name: web", "\tname: web",
+            "base/service.yaml:4 is no YAML: it is indented with a tab; indent with spaces.",
+            id="tab",
+        ),
+        pytest.param(
+            "base/deployment.yaml", "  replicas", "   replicas",
+            "base/deployment.yaml:9 is no YAML: its indentation fits no line above it; correct ",
+            id="indentation",
+        ),
+        pytest.param(
+            "base/deployment.yaml", "{app: web}\nspec", "{app: web\nspec",
+            "base/deployment.yaml:",
+            id="bracket",
+        ),
+        pytest.param(
+            "base/service.yaml", "name: web", "nam: web",
+            "base/service.yaml:2: metadata.name is missing; add it.",
+            id="no name",
+        ),
+        pytest.param(
+            "base/service.yaml", "kind:", "knd:",
+            "base/service.yaml:1: kind is missing; add it.",
+            id="no kind",
+        ),
+        pytest.param(
+            "prod/ingress.yaml", "Endpoints", "Service",
+            "Service web is declared more than once (prod/ingress.yaml:2, base/service.yaml:2); "
+            "remove one of them.",
+            id="declared twice",
+        ),
+        pytest.param(
+            "prod/ingress.yaml", "Endpoints\nmetadata:", "Service\nmetadata:\n  namespace: other",
+            "the namespace of prod/kustomization.yaml:1 makes one object of two: Service web ",
+            id="namespace conflict",
+        ),
+        pytest.param(
+            "hardened/patch.yaml", "/spec/paused", "/spec/strategy/paused",
+            "hardened/patch.yaml:2 patches /spec/strategy/paused, which the object does not have; "
+            "correct the path of the patch.",
+            id="path of a JSON patch",
+        ),
+        pytest.param(
+            "hardened/patch.yaml", "op: add", "op: ad",
+            "hardened/patch.yaml:1: there is no op ad; did you mean add?",
+            id="op of a JSON patch",
+        ),
+        pytest.param(
+            PROD, "components:\n", "",
+            "prod/kustomization.yaml:5 names hardened in resources, which is a Component; move it ",
+            id="component in resources",
+        ),
+        pytest.param(
+            "hardened/kustomization.yaml", COMPONENT.partition("patches")[0], "",
+            "prod/kustomization.yaml:6 names hardened in components, which is no Component; move ",
+            id="no component",
+        ),
+        pytest.param(
+            "base/kustomization.yaml", "service.yaml", "../prod",
+            "base/kustomization.yaml:3 leads back to prod, which builds on it; remove that line.",
+            id="circle",
+        ),
+    ],
+)  # fmt: skip
+async def test_words(sandbox: SandboxPool, file: str, old: str, new: str, words: str) -> None:
+    """The sentence names file, line and what is wrong; what Kustomize says follows whole."""
+    assert old in FILES[file]
+    text = await said(sandbox, {file: FILES[file].replace(old, new)})
+    assert text.startswith(words), text
+    assert f" Kustomize says: {PROD}: " in text
+    own, remedy = remedy_of(f"source prod: {text}")
+    assert remedy
+    assert f"; {remedy}" in text
+    assert remedy not in own.partition("Kustomize says")[0]
+
+
+async def test_whole_files(sandbox: SandboxPool) -> None:
+    """An empty kustomization and one that is a list are said to be that."""
+    text = await said(sandbox, {PROD: ""})
+    assert text.startswith(f"{PROD} is empty; add resources to it. Kustomize says: ")
+    text = await said(sandbox, {PROD: "- base\n"})
+    assert text.startswith(f"{PROD} is a list, no kustomization; begin it with the field resources")
+
+
+def test_what_is_not_recognised_stays() -> None:
+    """A cause that is not known, or whose file is not, is told as Kustomize tells it."""
+    tree = Tree("t", {PROD: b"resources: []\n"})
+    for text in (
+        f"{PROD}: something else; and more",
+        f"{PROD}: accumulating: /elsewhere/x.yaml does not exist in the repository",
+        f"{PROD}: MalformedYAMLError: yaml: line 1: bad in File: lost.yaml",
+        "",
+    ):
+        assert in_words(text, tree) == text
