@@ -243,6 +243,9 @@ func kindOf(value any) string {
 // yamlToJSON converts one document as sigs.k8s.io/yaml does: the last duplicate key wins, and
 // a warning names it. It answers nil for an empty document.
 func yamlToJSON(text []byte) (raw []byte, warning string, err error) {
+	if raw = plainJSON(text); raw != nil {
+		return raw, "", checkObject(raw)
+	}
 	if err := scanYAML(text); err != nil {
 		return nil, "", err
 	}

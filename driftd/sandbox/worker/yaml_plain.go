@@ -1,0 +1,576 @@
+package main
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+)
+
+// maxKeyBytes is less than what a key may have that stands before its colon in one line.
+const maxKeyBytes = 512
+
+// plainReader reads the YAML that manifests are mostly written in, many times as fast as a whole
+// reader of YAML: block mappings and sequences, scalars and flow collections within a line, and
+// literal text. It gives up at anything else, and at every scalar whose meaning is not plain, so
+// that it never decides what Kubernetes' own reader would decide otherwise.
+type plainReader struct {
+	text []byte
+	// next is where the line after the current one begins.
+	next int
+	// first and end are the current line without the blanks around it; indent is its column.
+	first, end, indent int
+	// more says whether there is a current line.
+	more  bool
+	nodes []plainNode
+	order []int32
+}
+
+type plainKind byte
+
+const (
+	// rawNode is JSON already.
+	rawNode plainKind = iota
+	textNode
+	listNode
+	mapNode
+)
+
+// plainNode is a value, with its key if it is a field; children are linked by their numbers.
+type plainNode struct {
+	kind        plainKind
+	key, text   []byte
+	child, next int32
+}
+
+const noNode = int32(-1)
+
+var (
+	rawNull  = []byte("null")
+	rawTrue  = []byte("true")
+	rawFalse = []byte("false")
+)
+
+// plainJSON converts one document to canonical JSON, nil if it has what is not read here.
+func plainJSON(text []byte) []byte {
+	for _, char := range text {
+		if char < ' ' && char != '\n' || char > '~' {
+			return nil
+		}
+	}
+	r := plainReader{text: text, nodes: make([]plainNode, 0, 32+len(text)/32)}
+	if !r.advance() {
+		return nil
+	}
+	root, ok := r.mapping(r.indent, 1)
+	if !ok || r.more {
+		return nil
+	}
+	encoded, ok := r.encode(make([]byte, 0, len(text)+len(text)/4), root)
+	if !ok {
+		return nil
+	}
+	return encoded
+}
+
+// advance goes to the next line that is neither blank nor a comment.
+func (r *plainReader) advance() bool {
+	for r.next < len(r.text) {
+		start, end := r.next, len(r.text)
+		r.next = end
+		if found := bytes.IndexByte(r.text[start:], '\n'); found >= 0 {
+			end = start + found
+			r.next = end + 1
+		}
+		first := r.skip(start, end)
+		if first == end || r.text[first] == '#' {
+			continue
+		}
+		for r.text[end-1] == ' ' {
+			end--
+		}
+		r.first, r.end, r.indent, r.more = first, end, first-start, true
+		return true
+	}
+	r.more = false
+	return false
+}
+
+// skip is the place of the first character that is no blank.
+func (r *plainReader) skip(at, end int) int {
+	for at < end && r.text[at] == ' ' {
+		at++
+	}
+	return at
+}
+
+func (r *plainReader) add(node plainNode) int32 {
+	node.child, node.next = noNode, noNode
+	r.nodes = append(r.nodes, node)
+	return int32(len(r.nodes) - 1)
+}
+
+// link appends a child.
+func (r *plainReader) link(parent int32, last *int32, child int32) {
+	if *last == noNode {
+		r.nodes[parent].child = child
+	} else {
+		r.nodes[*last].next = child
+	}
+	*last = child
+}
+
+// isItem says whether an entry of a sequence begins at a place of the line.
+func (r *plainReader) isItem(at int) bool {
+	return r.text[at] == '-' && (at+1 == r.end || r.text[at+1] == ' ')
+}
+
+// block reads the mapping or sequence that begins with the current line.
+func (r *plainReader) block(depth int) (int32, bool) {
+	if r.isItem(r.first) {
+		return r.sequence(r.indent, depth)
+	}
+	return r.mapping(r.indent, depth)
+}
+
+func (r *plainReader) mapping(indent, depth int) (int32, bool) {
+	parent, last := r.add(plainNode{kind: mapNode}), noNode
+	if depth > maxDepth {
+		return 0, false
+	}
+	for r.more && r.indent == indent {
+		key, after, ok := r.key(r.first, r.end)
+		if !ok {
+			return 0, false
+		}
+		value, ok := r.value(after, indent, depth, true)
+		if !ok {
+			return 0, false
+		}
+		r.nodes[value].key = key
+		r.link(parent, &last, value)
+	}
+	return parent, last != noNode && !(r.more && r.indent > indent)
+}
+
+func (r *plainReader) sequence(indent, depth int) (int32, bool) {
+	parent, last := r.add(plainNode{kind: listNode}), noNode
+	if depth > maxDepth {
+		return 0, false
+	}
+	for r.more && r.indent == indent && r.isItem(r.first) {
+		item, ok := r.item(indent, depth)
+		if !ok {
+			return 0, false
+		}
+		r.link(parent, &last, item)
+	}
+	return parent, !(r.more && r.indent > indent)
+}
+
+// item reads an entry of a sequence; a mapping may begin in its line.
+func (r *plainReader) item(indent, depth int) (int32, bool) {
+	at := r.skip(r.first+1, r.end)
+	if at < r.end {
+		if r.isItem(at) {
+			return 0, false
+		}
+		if _, _, isField := r.key(at, r.end); isField {
+			r.indent, r.first = indent+at-r.first, at
+			return r.mapping(r.indent, depth+1)
+		}
+	}
+	return r.value(r.first+1, indent, depth, false)
+}
+
+// value reads what follows a colon or a dash, and goes to the line after it.
+func (r *plainReader) value(at, indent, depth int, isField bool) (int32, bool) {
+	at = r.skip(at, r.end)
+	if at == r.end || r.text[at] == '#' {
+		r.advance()
+		switch {
+		case r.more && r.indent > indent:
+			return r.block(depth + 1)
+		case r.more && isField && r.indent == indent && r.isItem(r.first):
+			return r.sequence(indent, depth+1)
+		}
+		return r.add(plainNode{kind: rawNode, text: rawNull}), true
+	}
+	var node int32
+	var ok bool
+	switch r.text[at] {
+	case '|':
+		return r.literal(at, indent)
+	case '"', '\'':
+		var text []byte
+		if text, at, ok = r.quoted(at, r.end); ok {
+			node = r.add(plainNode{kind: textNode, text: text})
+		}
+	case '[', '{':
+		node, at, ok = r.flow(at, depth+1)
+	default:
+		node, ok = r.scalar(at)
+		at = r.end
+	}
+	if !ok || !r.isOver(at) {
+		return 0, false
+	}
+	// A line further in would go on with the scalar.
+	return node, !r.advance() || r.indent <= indent
+}
+
+// isOver says whether nothing but a comment follows in the line.
+func (r *plainReader) isOver(at int) bool {
+	rest := r.skip(at, r.end)
+	return rest == r.end || rest > at && r.text[rest] == '#'
+}
+
+// key reads a key with its colon, and answers with the place after it.
+func (r *plainReader) key(at, end int) (key []byte, after int, ok bool) {
+	after = at
+	if r.text[at] == '"' || r.text[at] == '\'' {
+		if key, after, ok = r.quoted(at, end); !ok {
+			return nil, 0, false
+		}
+	} else {
+		for after < end && isKeyChar(r.text[after]) {
+			after++
+		}
+		key = r.text[at:after]
+		if len(key) == 0 || !isLetter(key[0]) && key[0] != '_' || isWord(key) {
+			return nil, 0, false
+		}
+	}
+	if after-at > maxKeyBytes || after >= end || r.text[after] != ':' || after+1 < end && r.text[after+1] != ' ' {
+		return nil, 0, false
+	}
+	return key, after + 1, true
+}
+
+func isLetter(char byte) bool { return char|' ' >= 'a' && char|' ' <= 'z' }
+
+func isDigit(char byte) bool { return char >= '0' && char <= '9' }
+
+func isKeyChar(char byte) bool {
+	return isLetter(char) || isDigit(char) || char == '_' || char == '.' || char == '/' || char == '-'
+}
+
+// isWord says whether text may be read as something else than text, in any writing.
+func isWord(text []byte) bool {
+	if len(text) > len("false") {
+		return false
+	}
+	switch strings.ToLower(string(text)) {
+	case "y", "n", "yes", "no", "on", "off", "true", "false", "null":
+		return true
+	}
+	return false
+}
+
+// quoted reads text in quotes within the line, and answers with the place after it.
+func (r *plainReader) quoted(at, end int) (text []byte, after int, ok bool) {
+	quote := r.text[at]
+	at++
+	start := at
+	for ; at < end; at++ {
+		switch char := r.text[at]; {
+		case char == '\\' && quote == '"':
+			return r.escaped(start, at, end)
+		case char != quote:
+		case quote == '\'' && at+1 < end && r.text[at+1] == '\'':
+			return nil, 0, false
+		default:
+			return r.text[start:at], at + 1, true
+		}
+	}
+	return nil, 0, false
+}
+
+// plainEscapes are what a backslash in double quotes makes of a character.
+var plainEscapes = map[byte]byte{'"': '"', '\\': '\\', 'n': '\n', 't': '\t'}
+
+// escaped goes on with text in double quotes that has a backslash.
+func (r *plainReader) escaped(start, at, end int) (text []byte, after int, ok bool) {
+	text = bytes.Clone(r.text[start:at])
+	for ; at < end; at++ {
+		switch char := r.text[at]; char {
+		case '"':
+			return text, at + 1, true
+		case '\\':
+			if at++; at == end {
+				return nil, 0, false
+			}
+			meant, isKnown := plainEscapes[r.text[at]]
+			if !isKnown {
+				return nil, 0, false
+			}
+			text = append(text, meant)
+		default:
+			text = append(text, char)
+		}
+	}
+	return nil, 0, false
+}
+
+// literal reads the lines below "|" or "|-".
+func (r *plainReader) literal(at, indent int) (int32, bool) {
+	header := string(r.text[at:r.end])
+	if header != "|" && header != "|-" {
+		return 0, false
+	}
+	var content []byte
+	column, blank, broken := -1, 0, false
+	for r.next < len(r.text) {
+		start, end := r.next, len(r.text)
+		terminated := false
+		if found := bytes.IndexByte(r.text[start:], '\n'); found >= 0 {
+			end, terminated = start+found, true
+		}
+		first := r.skip(start, end)
+		if first == end && (column < 0 || end-start <= column) {
+			if column < 0 && first > start || !terminated {
+				return 0, false
+			}
+			blank++
+			r.next = end + 1
+			continue
+		}
+		if column < 0 {
+			column = first - start
+			if column <= indent {
+				return 0, false
+			}
+		}
+		if first-start < column {
+			break
+		}
+		if broken {
+			content = append(content, '\n')
+		}
+		for ; blank > 0; blank-- {
+			content = append(content, '\n')
+		}
+		content = append(content, r.text[start+column:end]...)
+		broken = terminated
+		r.next = min(end+1, len(r.text))
+	}
+	if column < 0 {
+		return 0, false
+	}
+	if broken && header == "|" {
+		content = append(content, '\n')
+	}
+	node := r.add(plainNode{kind: textNode, text: content})
+	return node, !r.advance() || r.indent <= indent
+}
+
+// scalar reads the rest of the line as a plain scalar.
+func (r *plainReader) scalar(at int) (int32, bool) {
+	text := r.text[at:r.end]
+	if found := bytes.Index(text, []byte(" #")); found >= 0 {
+		text = bytes.TrimRight(text[:found], " ")
+	}
+	if text[len(text)-1] == ':' || bytes.Contains(text, []byte(": ")) {
+		return 0, false
+	}
+	return r.resolved(text)
+}
+
+// resolved is what a plain scalar means: text, a whole number of decimal digits, or one of the
+// words for which there is one reading.
+func (r *plainReader) resolved(text []byte) (int32, bool) {
+	switch first := text[0]; {
+	case isLetter(first):
+		if !isWord(text) {
+			return r.add(plainNode{kind: textNode, text: text}), true
+		}
+		for _, word := range [][]byte{rawNull, rawTrue, rawFalse} {
+			if bytes.Equal(text, word) {
+				return r.add(plainNode{kind: rawNode, text: word}), true
+			}
+		}
+		return 0, false
+	case first == '_', first == '/', first == '$', first == '(':
+		return r.add(plainNode{kind: textNode, text: text}), true
+	case isDigit(first), first == '-':
+		return r.number(text)
+	}
+	return 0, false
+}
+
+// number reads a scalar that begins as a number does.
+func (r *plainReader) number(text []byte) (int32, bool) {
+	digits := bytes.TrimPrefix(text, []byte("-"))
+	if len(digits) == 0 || digits[0] == '.' || digits[0] == ' ' {
+		return 0, false
+	}
+	count, dots, isText := 0, 0, false
+	for _, char := range digits {
+		switch {
+		case isDigit(char):
+			count++
+		case char == '.':
+			dots++
+		default:
+			isText = isText || neverInNumbers(char)
+		}
+	}
+	switch {
+	case isText, count == 0, count+dots == len(text) && dots > 1:
+		return r.add(plainNode{kind: textNode, text: text}), true
+	case count == len(digits) && count <= 18 && (digits[0] != '0' || len(text) == 1):
+		return r.add(plainNode{kind: rawNode, text: text}), true
+	}
+	return 0, false
+}
+
+// neverInNumbers says whether a letter stands in no number and no date, in whatever notation.
+func neverInNumbers(char byte) bool {
+	lower := char | ' '
+	return isLetter(char) && (lower >= 'g' && lower <= 'n' || lower >= 'p' && lower <= 's' || lower >= 'u' && lower <= 'w' || lower == 'y')
+}
+
+// flow reads a collection in brackets that ends in its line, and answers with the place after it.
+func (r *plainReader) flow(at, depth int) (node int32, after int, ok bool) {
+	kind, closing := listNode, byte(']')
+	if r.text[at] == '{' {
+		kind, closing = mapNode, '}'
+	}
+	if depth > maxDepth {
+		return 0, 0, false
+	}
+	parent, last := r.add(plainNode{kind: kind}), noNode
+	if at = r.skip(at+1, r.end); at < r.end && r.text[at] == closing {
+		return parent, at + 1, true
+	}
+	for at < r.end {
+		var key []byte
+		if kind == mapNode {
+			if key, at, ok = r.key(at, r.end); !ok {
+				return 0, 0, false
+			}
+			at = r.skip(at, r.end)
+		}
+		var value int32
+		if value, at, ok = r.flowValue(at, depth); !ok {
+			return 0, 0, false
+		}
+		r.nodes[value].key = key
+		r.link(parent, &last, value)
+		if at = r.skip(at, r.end); at == r.end {
+			break
+		}
+		switch r.text[at] {
+		case closing:
+			return parent, at + 1, true
+		case ',':
+			at = r.skip(at+1, r.end)
+		default:
+			return 0, 0, false
+		}
+	}
+	return 0, 0, false
+}
+
+func (r *plainReader) flowValue(at, depth int) (node int32, after int, ok bool) {
+	if at == r.end {
+		return 0, 0, false
+	}
+	switch r.text[at] {
+	case '[', '{':
+		return r.flow(at, depth+1)
+	case '"', '\'':
+		text, after, ok := r.quoted(at, r.end)
+		if !ok {
+			return 0, 0, false
+		}
+		return r.add(plainNode{kind: textNode, text: text}), after, true
+	}
+	after = at
+	for after < r.end && isKeyChar(r.text[after]) {
+		after++
+	}
+	if after == at {
+		return 0, 0, false
+	}
+	node, ok = r.resolved(r.text[at:after])
+	return node, after, ok
+}
+
+// encode appends a value as encoding/json writes it; not ok if a key is there twice.
+func (r *plainReader) encode(to []byte, number int32) ([]byte, bool) {
+	node := &r.nodes[number]
+	switch node.kind {
+	case rawNode:
+		return append(to, node.text...), true
+	case textNode:
+		return appendText(to, node.text), true
+	case listNode:
+		to = append(to, '[')
+		for child, ok := node.child, true; child != noNode; child = r.nodes[child].next {
+			if child != node.child {
+				to = append(to, ',')
+			}
+			if to, ok = r.encode(to, child); !ok {
+				return nil, false
+			}
+		}
+		return append(to, ']'), true
+	}
+	return r.encodeFields(to, node)
+}
+
+func (r *plainReader) encodeFields(to []byte, node *plainNode) ([]byte, bool) {
+	start := len(r.order)
+	for child := node.child; child != noNode; child = r.nodes[child].next {
+		r.order = append(r.order, child)
+	}
+	end := len(r.order)
+	slices.SortFunc(r.order[start:end], func(a, b int32) int {
+		return bytes.Compare(r.nodes[a].key, r.nodes[b].key)
+	})
+	to = append(to, '{')
+	for i := start; i < end; i++ {
+		child, ok := r.order[i], true
+		if i > start {
+			if bytes.Equal(r.nodes[child].key, r.nodes[r.order[i-1]].key) {
+				return nil, false
+			}
+			to = append(to, ',')
+		}
+		to = append(appendText(to, r.nodes[child].key), ':')
+		if to, ok = r.encode(to, child); !ok {
+			return nil, false
+		}
+	}
+	r.order = r.order[:start]
+	return append(to, '}'), true
+}
+
+const hexDigits = "0123456789abcdef"
+
+// appendText writes ASCII text as encoding/json does, with what HTML gives a meaning escaped.
+func appendText(to, text []byte) []byte {
+	to = append(to, '"')
+	start := 0
+	for i, char := range text {
+		var escape byte
+		switch char {
+		case '"', '\\':
+			escape = char
+		case '\n':
+			escape = 'n'
+		case '\t':
+			escape = 't'
+		case '<', '>', '&':
+		default:
+			continue
+		}
+		to = append(to, text[start:i]...)
+		if start = i + 1; escape != 0 {
+			to = append(to, '\\', escape)
+		} else {
+			to = append(to, '\\', 'u', '0', '0', hexDigits[char>>4], hexDigits[char&15])
+		}
+	}
+	return append(append(to, text[start:]...), '"')
+}
