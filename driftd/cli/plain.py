@@ -73,6 +73,8 @@ def plain(
     for cluster, count in sorted(synced.items()):
         yield f"Synced applications on cluster {printable(cluster)}: {count}"
     yield from _unchecked(unchecked.of_groups(unseen), whole=whole)
+    if whole and isinstance(report, DriftReport):
+        yield from unchecked.not_searched(report.applications)
     if following:
         yield f"{LEAD[:1].upper()}{LEAD[1:]}{' '.join(following)}"
         step = unknown_step(report) if isinstance(report, DriftReport) else ""

@@ -95,12 +95,21 @@ class _Table:
         self._counts(resources)
         self._conditions(report.conditions, indent=0)
         self._applications(order.applications(report.applications))
+        if self.view.wide or self.view.names:
+            self._not_searched(report.applications)
         self._ending(
             complete=report.complete,
             resources=resources,
             conditions=report.conditions,
             unknown=unknown_step(report),
         )
+
+    def _not_searched(self, applications: Sequence[ApplicationReport]) -> None:
+        lines = unchecked.not_searched(applications)
+        if lines:
+            self._line()
+        for line in lines:
+            self._line(Text(line, "dim"))
 
     def _applications(self, applications: Sequence[ApplicationReport]) -> None:
         """Each application, those of one blindness together, those without news in one line."""

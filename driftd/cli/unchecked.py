@@ -8,8 +8,9 @@ from typing import Final
 from msgspec import UNSET
 
 from driftd.cli import findings, order
+from driftd.cli.terminal import printable
 from driftd.model.counts import counted
-from driftd.model.report import ResourceReport, ResourceStatus, has_drift
+from driftd.model.report import ApplicationReport, ResourceReport, ResourceStatus, has_drift
 
 NAMED: Final = 3
 """Objects that are named where not all are asked for."""
@@ -104,3 +105,21 @@ def _on(clusters: Sequence[str], *, whole: bool) -> str:
     if len(clusters) > 1 and not whole:
         return f" on {counted(len(clusters), 'cluster')}"
     return f" on {', '.join(findings.one_line(cluster) for cluster in clusters)}"
+
+
+def not_searched(applications: Iterable[ApplicationReport]) -> list[str]:
+    """The kinds in which objects that Git dropped were not looked for, a line for each cluster.
+
+    Clusters are named where there are several.
+    """
+    by_cluster: dict[str, set[str]] = {}
+    for app in applications:
+        kinds = () if app.not_searched is UNSET else app.not_searched
+        by_cluster.setdefault(app.cluster, set()).update(kinds)
+    return [
+        "Not searched for objects that Git dropped"
+        + (f", on {printable(cluster)}" if len(by_cluster) > 1 else "")
+        + f": {printable(', '.join(sorted(kinds)))} (driftd doctor says why)"
+        for cluster, kinds in sorted(by_cluster.items())
+        if kinds
+    ]

@@ -19,7 +19,10 @@ from driftd.cluster.reader import (
     ApiResource,
     Discovery,
     Listing,
+    Note,
+    Noted,
     OpenApiDocument,
+    Scan,
     Select,
 )
 from driftd.cluster.transport import ApiStatus, Response, Transport
@@ -186,39 +189,87 @@ class KubeCluster:
         self, resource: ApiResource, namespace: str, select: Select | None, label_selector: str
     ) -> Listing:
         """All pages of one list. What was read before an error is kept: it does exist."""
+        pages = self._pages(resource, namespace, label_selector)
+        objects: list[LiveObject] = []
+
+        def take(items: listing.Items) -> int:
+            kept, unreadable = listing.live_objects(resource, items, select)
+            objects.extend(kept)
+            return unreadable
+
+        error = await self._read_pages(pages, take, objects.clear)
+        if error is not None:
+            return Listing(tuple(objects), {namespace: error}, complete=False)
+        return Listing(tuple(objects), resource_version=pages.resource_version)
+
+    async def scan(
+        self,
+        resource: ApiResource,
+        note: Note[Noted],
+        *,
+        namespace: str = "",
+        label_selector: str = "",
+    ) -> Scan[Noted]:
+        """What `note` keeps of all objects of a kind, from their metadata alone."""
+        pages = self._pages(resource, namespace, label_selector)
+        found: list[Noted] = []
+
+        def take(items: listing.Items) -> int:
+            kept, unreadable = listing.noted(resource, items, note)
+            found.extend(kept)
+            return unreadable
+
+        error = await self._read_pages(pages, take, found.clear, listing.ACCEPT_METADATA)
+        return Scan(tuple(found), error)
+
+    def _pages(self, resource: ApiResource, namespace: str, label_selector: str) -> _Pages:
         place = f" in namespace {namespace}" if namespace else ""
-        pages = _Pages(
+        return _Pages(
             resource_path(resource, namespace),
             f"list {display_name(resource)}{place}",
             self._page_limit,
             label_selector,
         )
-        objects: list[LiveObject] = []
+
+    async def _read_pages(
+        self,
+        pages: _Pages,
+        take: Callable[[listing.Items], int],
+        restart: Callable[[], None],
+        accept: str = "application/json",
+    ) -> ClusterError | None:
+        """Give `take` the items of each page, and say what went wrong.
+
+        `take` returns how many it could not read; `restart` forgets what it took.
+        """
         broken = 0
+        restarted = False
         try:
-            restarted = False
             while not pages.ended:
                 response = await self.transport.get(
-                    pages.path, doing=pages.doing, query=pages.query(), answers=(410,)
+                    pages.path,
+                    doing=pages.doing,
+                    query=pages.query(),
+                    accept=accept,
+                    answers=(410,),
                 )
                 if response.status == 410:
                     if restarted:
                         raise self.transport.refusal(response, pages.doing)
                     restarted = True
                     pages.restart()
-                    objects, broken = [], 0
+                    restart()
+                    broken = 0
                     continue
                 page = self._decode(response, pages.doing, listing.decode_page)
-                kept, unreadable = listing.live_objects(resource, page.items or [], select)
-                objects.extend(kept)
-                broken += unreadable
+                broken += take(page.items or [])
                 pages.turn(page.metadata)
             if broken:
                 # Told at the end: one bad object must not hide the pages after it.
                 raise self._unreadable(f"{counted(broken, 'object')} of: {pages.doing}")
         except ClusterError as error:
-            return Listing(tuple(objects), {namespace: error}, complete=False)
-        return Listing(tuple(objects), resource_version=pages.resource_version)
+            return error
+        return None
 
     async def get(self, resource: ApiResource, namespace: str, name: str) -> LiveObject | None:
         """One object; `None` only if the server says that exactly this object is not there."""

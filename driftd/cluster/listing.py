@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final, TypeAlias, TypeVar
 
 import msgspec
 
-from driftd.cluster.reader import ApiResource, ObjectMeta, Select
+from driftd.cluster.reader import ApiResource, Note, Noted, ObjectMeta, ScannedMeta, Select
 from driftd.model.resource import LiveObject, ResourceKey
+
+Items: TypeAlias = list[msgspec.Raw]
+"""The objects of a page, not yet parsed."""
+
+ACCEPT_METADATA: Final = (
+    "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
+)
+"""Asks for the metadata of objects alone; a server that cannot do that sends them whole."""
 
 
 class ListMeta(msgspec.Struct, frozen=True, rename="camel"):
@@ -34,8 +42,17 @@ class Item(msgspec.Struct, frozen=True):
     kind: str = ""
 
 
+class ScannedItem(msgspec.Struct, frozen=True):
+    """What a scan reads of an object."""
+
+    metadata: ScannedMeta
+
+
+AnyItem = TypeVar("AnyItem", Item, ScannedItem)
+
 _page_decoder = msgspec.json.Decoder(Page)
 _item_decoder = msgspec.json.Decoder(Item)
+_scanned_decoder = msgspec.json.Decoder(ScannedItem)
 
 
 def decode_page(body: bytes) -> Page:
@@ -60,21 +77,43 @@ def live_objects(
     return kept, unreadable
 
 
+def noted(
+    resource: ApiResource, items: list[msgspec.Raw], note: Note[Noted]
+) -> tuple[list[Noted], int]:
+    """What `note` keeps of the items, and how many could not be read."""
+    kept: list[Noted] = []
+    unreadable = 0
+    for raw in items:
+        try:
+            metadata = _decode(raw, _scanned_decoder).metadata
+        except msgspec.MsgspecError:
+            unreadable += 1
+            continue
+        found = note(resource, metadata)
+        if found is not None:
+            kept.append(found)
+    return kept, unreadable
+
+
 def decode_item(raw: bytes | msgspec.Raw) -> Item:
     """The metadata of an object; raises msgspec.MsgspecError if it has none."""
+    return _decode(raw, _item_decoder)
+
+
+def _decode(raw: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[AnyItem]) -> AnyItem:
     try:
-        return _item_decoder.decode(raw)
+        return decoder.decode(raw)
     except msgspec.ValidationError:
-        return _decode_with_nulls(raw)
+        return _decode_with_nulls(raw, decoder.type)
 
 
-def _decode_with_nulls(raw: bytes | msgspec.Raw) -> Item:
+def _decode_with_nulls(raw: bytes | msgspec.Raw, shape: type[AnyItem]) -> AnyItem:
     """As Go reads it: a null field is an absent one."""
     document: dict[str, Any] = msgspec.json.decode(raw, type=dict[str, Any])
     metadata = document.get("metadata")
     if isinstance(metadata, dict):
         document["metadata"] = {key: v for key, v in metadata.items() if v is not None}
-    return msgspec.convert(document, Item)
+    return msgspec.convert(document, shape)
 
 
 def live_object(resource: ApiResource, item: Item, body: bytes) -> LiveObject:

@@ -1,9 +1,10 @@
-"""What the rest of driftd may ask a cluster: five reads, and the values that answer them."""
+"""What the rest of driftd may ask a cluster: six reads, and the values that answer them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from typing import Protocol, TypeAlias
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
@@ -51,8 +52,27 @@ class ObjectMeta(msgspec.Struct, frozen=True, rename="camel"):
     annotations: dict[str, str] = {}
 
 
+class ScannedMeta(ObjectMeta, frozen=True, rename="camel"):
+    """The part of an object's `metadata` that a scan shows."""
+
+    owner_references: list[dict[str, Any]] = []
+
+
 Select: TypeAlias = Callable[[ObjectMeta], bool]
 """Whether an object of a list is kept."""
+
+Noted = TypeVar("Noted")
+Note: TypeAlias = Callable[[ApiResource, ScannedMeta], Noted | None]
+"""What is kept of an object that a scan shows; None for nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scan(Generic[Noted]):
+    """What was kept of the objects of one kind."""
+
+    noted: tuple[Noted, ...]
+    error: ClusterError | None = None
+    """Why there may be objects that it does not show."""
 
 
 class Discovery(msgspec.Struct, frozen=True):
@@ -162,6 +182,20 @@ class ClusterReader(Protocol):
         reader chooses between one list of everything and one list for each of them, so
         objects of other namespaces may be among the result: `select` decides. Errors
         stand in the Listing. Reads past every cache.
+        """
+        ...
+
+    async def scan(
+        self,
+        resource: ApiResource,
+        note: Note[Noted],
+        *,
+        namespace: str = "",
+        label_selector: str = "",
+    ) -> Scan[Noted]:
+        """What `note` keeps of the objects of one kind, of which only metadata is read.
+
+        One list, of a namespace or of the whole cluster. Never raises ClusterError.
         """
         ...
 

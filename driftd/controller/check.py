@@ -31,13 +31,15 @@ from driftd.controller.desired import Desired, definitions, desired_state, synce
 from driftd.controller.emptiness import empty_clusters
 from driftd.controller.facts import unexplained
 from driftd.controller.judge import judge
+from driftd.controller.leftovers import Claimants
 from driftd.controller.memory import left, open_state, recalled, save_state
 from driftd.controller.observed import ClusterView, Observation, observe, view_cluster
 from driftd.controller.options import CheckOptions
 from driftd.controller.oracles import Consultation, admission_hash
 from driftd.controller.places import with_places
 from driftd.controller.shared import Claims
-from driftd.controller.verdict import Look, Verdict, application_report, marks_of
+from driftd.controller.tracking import marks_of
+from driftd.controller.verdict import Look, Verdict, application_report
 from driftd.controller.workspace import Progress, Workspace
 from driftd.diff import tables
 from driftd.diff.mask import Sealer
@@ -216,6 +218,7 @@ class _ClusterLook:
             limit=self.options.concurrency,
             target=target,
             memory=self.workspace.schemas,
+            claimants=self._claimants(target, desired),
         )
         known = self.declared.customizations.known_types
         if known:
@@ -235,6 +238,28 @@ class _ClusterLook:
         )
         self.consultation = await self._consultation(target, shared)
         return [await self._isolated(one, shared) for one in desired]
+
+    def _claimants(self, target: ClusterTarget, desired: Sequence[Desired]) -> Claimants:
+        """Whose leftovers are looked for: of those of which everything that Git declares is known.
+
+        Flux leaves what Git dropped where it is not told to prune.
+        """
+        wanted = [
+            one
+            for one in desired
+            if one.complete
+            and (one.entry.application.flux is None or one.entry.application.flux.prune)
+        ]
+        # A rule of argocd-cm names clusters as Applications do.
+        server = next((one.entry.destination.server for one in wanted), "") or target.server
+        customizations = self.declared.customizations
+        spaces = {m.key.namespace for one in wanted for m in one.manifests}
+        spaces |= {one.entry.destination.namespace for one in wanted}
+        return Claimants(
+            declared=[(one.entry.application, one.keys) for one in wanted],
+            namespaces=frozenset(spaces - {""}),
+            excluded=lambda group, kind: customizations.excludes(group, kind, server),
+        )
 
     async def _consultation(self, target: ClusterTarget, shared: Look) -> Consultation | None:
         """Who asks the cluster by dry runs, if that is wanted."""
@@ -371,12 +396,15 @@ class _ClusterLook:
         )
         # Other applications' verdicts must not wait for a long one.
         await asyncio.sleep(0)
-        unseen = unexplained(shared.observation.fact_problems, resources)
+        facts = unexplained(shared.observation.fact_problems, resources)
         conditions = (
             *desired.conditions, *self.claims.conditions(application.qualified_name),
-            *asked, *told, *unseen, *(past.conditions if past else ()),
+            *asked, *told, *facts, *(past.conditions if past else ()),
         )  # fmt: skip
-        report = application_report(desired, resources, conditions, verdict.deployers)
+        unseen = shared.observation.not_searched if desired.complete else ()
+        report = application_report(
+            desired, resources, conditions, verdict.deployers, not_searched=unseen
+        )
         if past is None:
             return report, verdict, None
         return report, verdict, left(past, verdict.histories, resources, desired.revisions)

@@ -42,6 +42,11 @@ class Desired:
         """Whether everything that Git declares is here: an extra may be told only then."""
         return all(condition.severity is not Severity.ERROR for condition in self.conditions)
 
+    @property
+    def keys(self) -> frozenset[ResourceKey]:
+        """Everything that Git declares, compared or not."""
+        return frozenset(manifest.key for manifest in (*self.manifests, *self.not_compared))
+
 
 async def desired_state(
     workspace: Workspace,

@@ -25,6 +25,7 @@ from driftd.controller.bearings import NEXT_STEPS, found_in, other_kubeconfig
 from driftd.controller.declared import Declared, Entry, declare, looks_foreign, unfit_contexts
 from driftd.controller.desired import Desired, desired_state
 from driftd.controller.doctor_kinds import kind_problems
+from driftd.controller.doctor_leftovers import searched_kinds
 from driftd.controller.doctor_signatures import signing_problems
 from driftd.controller.emptiness import LOOKS_EMPTY, place_of, presence_of, remedy
 from driftd.controller.observed import ClusterView, view_cluster
@@ -257,6 +258,16 @@ class Doctor:
             for problem, step in await lacking:
                 self._say(area, "fail", problem, step)
             await self._permissions(area, asked, _needed(desired, view.discovery))
+            excluded = declared.customizations.excludes
+            self._say(
+                area,
+                "ok",
+                await searched_kinds(
+                    asked.may_list,
+                    view.discovery,
+                    lambda group, kind: excluded(group, kind, target.server),
+                ),
+            )
             await self._presence(area, workspace, target, entries, view, desired)
         return sum(one.complete for one in desired)
 

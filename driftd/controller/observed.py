@@ -1,7 +1,8 @@
 """Observed state: the live objects of the declared keys, and of what an application owned before.
 
-Only kinds that some application declares are listed. Whatever cannot be seen is remembered as
-such, per kind and namespace: it makes objects Unknown, never Missing (invariant 1).
+Kinds that some application declares are listed; `leftovers` finds what Git dropped elsewhere.
+Whatever cannot be seen of declared kinds is remembered as such, per kind and namespace: it makes
+objects Unknown, never Missing (invariant 1).
 """
 
 from __future__ import annotations
@@ -24,16 +25,13 @@ from driftd.cluster.reader import (
     OpenApiDocument,
 )
 from driftd.controller.facts import read_facts
+from driftd.controller.leftovers import Claimants, leftovers, search, unsearched
+from driftd.controller.tracking import TRACKING_ID, Tracked, owners_of, tracked
 from driftd.controller.workspace import SchemaMemory
 from driftd.diff.facts import Facts
 from driftd.diff.schema import SchemaSet
 from driftd.errors import ClusterError
-from driftd.model.flux import mark_of as flux_mark
 from driftd.model.resource import GVK, LiveObject, Manifest, ResourceKey
-
-TRACKING_ID = "argocd.argoproj.io/tracking-id"
-_TRACKING_BYTES = TRACKING_ID.encode()
-_FLUX_BYTES = b".toolkit.fluxcd.io/namespace"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,28 +45,6 @@ class ClusterView:
     """Why discovery failed: nothing on this cluster can be judged."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tracked:
-    """A live object with the tracking mark that it carries."""
-
-    gvk: GVK
-    live: LiveObject
-    metadata: dict[str, Any]
-    mark: str
-
-    @property
-    def creator(self) -> str:
-        """The manager of the oldest entry in `managedFields`; empty where two are as old."""
-        times = {
-            (entry.get("time") or "", entry.get("manager") or "")
-            for entry in self.metadata.get("managedFields") or ()
-            if not entry.get("subresource")
-        }
-        oldest = min((time for time, _ in times), default="")
-        managers = {manager for time, manager in times if time == oldest}
-        return managers.pop() if len(managers) == 1 else ""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
     """The live side of one cluster for one look."""
@@ -78,6 +54,8 @@ class Observation:
     """By kind, namespace and name."""
     tracked: Mapping[str, Sequence[Tracked]] = field(default_factory=dict)
     """Objects that carry a tracking mark, Argo CD's or Flux's, by the owner that it names."""
+    not_searched: tuple[str, ...] = ()
+    """The kinds in which nobody looked for objects that Git dropped, as reports name them."""
     schemas: SchemaSet
     schema_hashes: Mapping[str, str]
     """By group version."""
@@ -104,12 +82,15 @@ async def observe(
     limit: int,
     target: ClusterTarget,
     memory: SchemaMemory,
+    claimants: Claimants | None = None,
 ) -> Observation:
     """Read the live objects of all declared keys of a cluster, and their schemas.
 
     `applications` are the names that tracking marks are looked for; `limit` is how many lists
-    are under way at a time; `memory` has the schemas of earlier looks.
+    are under way at a time; `memory` has the schemas of earlier looks; `claimants` says whose
+    leftovers are wanted beyond the declared kinds and namespaces.
     """
+    claimants = claimants or Claimants()
     discovery = view.discovery
     wanted: dict[ApiResource, set[tuple[str, str]]] = {}
     declared: set[ResourceKey] = set()
@@ -124,10 +105,11 @@ async def observe(
         return await _list(view.reader, resource, wanted[resource], applications)
 
     versions = sorted({resource.group_version for resource in wanted})
-    listings, schemas, (facts, fact_problems) = await asyncio.gather(
+    listings, schemas, (facts, fact_problems), found = await asyncio.gather(
         gather_isolated(read, wanted, limit=limit, isolate=ClusterError),
         _schemas(view, versions, limit, target, memory),
         read_facts(view.reader, discovery, wanted, declared, limit=limit),
+        search(view.reader, discovery, wanted, claimants, limit=limit),
     )
     by_kind: dict[GVK, Listing] = {}
     live: dict[tuple[GVK, str, str], LiveObject] = {}
@@ -136,12 +118,16 @@ async def observe(
             failure = listing if isinstance(listing, ClusterError) else ClusterError(str(listing))
             listing = Listing((), {"": failure}, complete=False)
         by_kind[resource.gvk] = listing
-        for found in listing.objects:
-            live[resource.gvk, found.key.namespace, found.key.name] = found
+        for one in listing.objects:
+            live[resource.gvk, one.key.namespace, one.key.name] = one
+    left, unread = await leftovers(view.reader, found, claimants, live.values(), limit=limit)
+    for gvk, one in left:
+        live[gvk, one.key.namespace, one.key.name] = one
     return Observation(
         listings=by_kind,
         live=live,
         tracked=_tracked(live),
+        not_searched=unsearched(discovery, (*found.unseen, *unread)) if claimants.declared else (),
         schemas=schemas.compiled,
         schema_hashes=schemas.hashes,
         schema_problems=schemas.problems,
@@ -214,19 +200,10 @@ def _parsed(version: str, document: OpenApiDocument) -> dict[str, Any] | None:
 
 
 def _tracked(live: Mapping[tuple[GVK, str, str], LiveObject]) -> dict[str, list[Tracked]]:
-    """Only bodies that hold a mark's name are decoded: most clusters have one kind of them."""
     found: dict[str, list[Tracked]] = {}
     for (gvk, _, _), one in live.items():
-        if _TRACKING_BYTES not in one.body and _FLUX_BYTES not in one.body:
-            continue
-        metadata = orjson.loads(one.body).get("metadata") or {}
-        mark = (metadata.get("annotations") or {}).get(TRACKING_ID)
-        if isinstance(mark, str):
-            owner = mark.partition(":")[0]
-            found.setdefault(owner, []).append(Tracked(gvk, one, metadata, mark))
-        owner = flux_mark(metadata.get("labels") or {})
-        if owner:
-            found.setdefault(owner, []).append(Tracked(gvk, one, metadata, owner))
+        for owner, mark in tracked(gvk, one).items():
+            found.setdefault(owner, []).append(mark)
     return found
 
 
@@ -239,10 +216,9 @@ async def _list(
     def select(meta: ObjectMeta) -> bool:
         if (meta.namespace, meta.name) in keys:
             return True
-        mark = meta.annotations.get(TRACKING_ID)
-        if mark is not None and mark.partition(":")[0] in applications:
-            return True
-        return bool(meta.labels) and flux_mark(meta.labels) in applications
+        if not meta.labels and TRACKING_ID not in meta.annotations:
+            return False
+        return not applications.isdisjoint(owners_of(meta.annotations, meta.labels))
 
     namespaces = {namespace for namespace, _ in keys}
     return await reader.list(resource, _places(namespaces - {""}), select)

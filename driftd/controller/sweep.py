@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from driftd.cluster.destinations import ClusterTarget
 from driftd.cluster.reader import (
@@ -12,7 +12,10 @@ from driftd.cluster.reader import (
     ClusterReader,
     Discovery,
     Listing,
+    Note,
+    Noted,
     OpenApiDocument,
+    Scan,
     Select,
 )
 from driftd.controller.workspace import Clusters
@@ -22,16 +25,18 @@ Answer = TypeVar("Answer")
 
 
 class SweepReader:
-    """A reader whose discovery and version stay as they were first read.
+    """A reader whose discovery, version and scans stay as they were first read.
 
-    Objects are always read anew. Looks that ask at the same time share one request, its failure
-    too; after a failure the next look asks again.
+    Lists and single objects are always read anew, so what a scan has shown is looked at again.
+    Looks that ask at the same time share one request, its failure too; after a failure the next
+    look asks again.
     """
 
     def __init__(self, reader: ClusterReader) -> None:
         self._reader = reader
         self._discovery: asyncio.Task[Discovery] | None = None
         self._version: asyncio.Task[str] | None = None
+        self._scans: dict[tuple[Any, ...], asyncio.Task[Scan[Any]]] = {}
 
     async def discover(self) -> Discovery:
         """See `ClusterReader`."""
@@ -55,6 +60,27 @@ class SweepReader:
     ) -> Listing:
         """See `ClusterReader`."""
         return await self._reader.list(resource, namespaces, select, label_selector=label_selector)
+
+    async def scan(
+        self,
+        resource: ApiResource,
+        note: Note[Noted],
+        *,
+        namespace: str = "",
+        label_selector: str = "",
+    ) -> Scan[Noted]:
+        """See `ClusterReader`; what the same `note` has kept once is kept for the whole sweep."""
+        question = (resource, note, namespace, label_selector)
+        task = self._scans.get(question)
+        if task is None or _failed(task):
+
+            async def scan() -> Scan[Noted]:
+                return await self._reader.scan(
+                    resource, note, namespace=namespace, label_selector=label_selector
+                )
+
+            task = self._scans[question] = _started(scan)
+        return await asyncio.shield(task)
 
     async def get(self, resource: ApiResource, namespace: str, name: str) -> LiveObject | None:
         """See `ClusterReader`."""

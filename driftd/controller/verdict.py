@@ -14,7 +14,8 @@ from msgspec import UNSET, UnsetType
 from driftd.cluster.reader import Listing
 from driftd.controller.desired import Desired, definitions
 from driftd.controller.memory import Past
-from driftd.controller.observed import ClusterView, Observation, Tracked
+from driftd.controller.observed import ClusterView, Observation
+from driftd.controller.tracking import Tracked, left_behind, marks_of
 from driftd.controller.unchanged import Clean, Standing, Unchanged
 from driftd.controller.unserved import Unserved, unserved
 from driftd.diff.compare import DEPLOYERS, Comparison, Context, compare
@@ -23,7 +24,6 @@ from driftd.diff.mask import Sealer
 from driftd.errors import DriftdError, Forbidden
 from driftd.model.application import Application
 from driftd.model.condition import Condition, Severity
-from driftd.model.flux import CONTROLLERS, owner_mark
 from driftd.model.report import (
     ApplicationReport,
     ApplicationStatus,
@@ -44,7 +44,6 @@ from driftd.source.url import public
 DEPLOYERS_ANNOTATION = "driftd.io/deployers"
 """On an Application: the field managers that count as Git's hand, separated by commas."""
 _COMPARE_OPTIONS = "argocd.argoproj.io/compare-options"
-_FLUX_KEEPS = ("kustomize.toolkit.fluxcd.io/prune", "kustomize.toolkit.fluxcd.io/reconcile")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +65,8 @@ def application_report(
     resources: Iterable[ResourceReport],
     conditions: Iterable[Condition],
     deployers: Iterable[str] = (),
+    *,
+    not_searched: tuple[str, ...] = (),
 ) -> ApplicationReport:
     """Put a report together; OutOfSync beats Unknown, and errors make it incomplete."""
     entry = desired.entry
@@ -95,6 +96,7 @@ def application_report(
         conditions=published(told),
         resources=listed,
         complete=not blind,
+        not_searched=not_searched or UNSET,
     )
 
 
@@ -310,18 +312,12 @@ class Verdict:
     def _extras(self) -> list[ResourceReport]:
         """Live objects whose tracking mark gives them to this application, absent from Git."""
         application = self._desired.entry.application
-        if application.flux is not None and not application.flux.prune:
-            return []
-        declared = {m.key for m in (*self._desired.manifests, *self._desired.not_compared)}
         tracked = self._look.observation.tracked
         meant = self._meant()
+        marked = [one for name in marks_of(application) for one in tracked.get(name, ())]
         found = []
-        for one in (one for name in marks_of(application) for one in tracked.get(name, ())):
+        for one in left_behind(application, marked, self._desired.keys):
             key = one.live.key
-            if key in declared or not _is_owned(one, application):
-                continue
-            if one.metadata.get("ownerReferences"):
-                continue
             if key in meant:
                 self.live[key] = one.live
                 found.append(self._misnamed(meant[key], one))
@@ -437,37 +433,7 @@ def deployers_of(application: Application) -> frozenset[str]:
 
 def _extraneous(one: Tracked, application: Application) -> str | UnsetType:
     """What says that an Extra object may stay: the compare option of Argo CD, where it counts."""
-    annotations = one.metadata.get("annotations") or {}
-    options = [text.strip() for text in str(annotations.get(_COMPARE_OPTIONS, "")).split(",")]
+    options = [text.strip() for text in str(one.annotations.get(_COMPARE_OPTIONS, "")).split(",")]
     if application.flux is None and "IgnoreExtraneous" in options:
         return f"{_COMPARE_OPTIONS}: IgnoreExtraneous"
     return UNSET
-
-
-def _is_owned(one: Tracked, application: Application) -> bool:
-    """Whether a marked object is what the mark says, and would be pruned."""
-    annotations = one.metadata.get("annotations") or {}
-    if application.flux is None:
-        return _describes(one.mark, one.live.key)
-    if any(annotations.get(name) == "disabled" for name in _FLUX_KEEPS):
-        return False
-    # Controllers copy labels (of a Service to its Endpoints): only what Flux wrote is Flux's.
-    writers = {entry.get("manager") for entry in one.metadata.get("managedFields") or ()}
-    return CONTROLLERS[application.flux.kind] in writers
-
-
-def marks_of(application: Application) -> tuple[str, ...]:
-    """The owners that tracking marks of an application's objects may name."""
-    if application.flux is not None:
-        name = application.flux.object_name
-        return (owner_mark(application.flux.kind, application.namespace, name),)
-    return (application.name, f"{application.namespace}_{application.name}")
-
-
-def _describes(mark: str, key: ResourceKey) -> bool:
-    """Whether a tracking mark names the very object that carries it (copies keep the mark)."""
-    _, _, rest = mark.partition(":")
-    kind, _, place = rest.partition(":")
-    group, _, kind = kind.rpartition("/")
-    namespace, _, name = place.partition("/")
-    return (group, kind, name) == (key.group, key.kind, key.name) and namespace == key.namespace

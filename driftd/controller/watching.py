@@ -21,8 +21,8 @@ from driftd.cluster.listing import decode_item
 from driftd.cluster.reader import ApiResource, Listing, ObjectMeta
 from driftd.cluster.watch import Reflector, Sink
 from driftd.controller.check import Looked
-from driftd.controller.observed import TRACKING_ID
 from driftd.controller.pace import Pace
+from driftd.controller.tracking import TRACKING_ID
 from driftd.diff.digest import ownership_digest, view_digest
 from driftd.errors import ClusterError, ConfigError, Forbidden
 from driftd.model.resource import LiveObject, ResourceKey

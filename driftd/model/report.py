@@ -262,6 +262,9 @@ class ApplicationReport(WireStruct, frozen=True, kw_only=True):
     resources: tuple[ResourceReport, ...] = ()
     complete: bool = True
     """False when anything of this application could not be judged."""
+    not_searched: tuple[str, ...] | UnsetType = UNSET
+    """Kinds (`Secret`, `Widget.example.com`, `*.example.com`) that no look at declared objects
+    needs, and that could not be searched for objects that Git dropped."""
 
 
 class Summary(WireStruct, frozen=True, kw_only=True):

@@ -117,6 +117,7 @@ def state_change(
         if key in seen:
             continue
         gone = key.resource in judged or (report.complete and key.resource not in unseen)
+        gone = gone and not _is_hidden(key, report)
         (closed if gone else stay).append(drift)
     closed.sort(key=lambda drift: drift.key)
     fights = tuple(_fights(opened, before))
@@ -211,6 +212,15 @@ def _whole(key: DriftKey, resource: ResourceReport, now: datetime) -> Drift:
         attribution=resource.attribution or None,
     )
     return Drift(key, now, now, whole=whole, severity=resource.severity or "")
+
+
+def _is_hidden(key: DriftKey, report: ApplicationReport) -> bool:
+    """Whether a look could not see if an object that Git dropped is still there."""
+    if key.kind != ResourceStatus.EXTRA or report.not_searched is UNSET:
+        return False
+    group, kind = key.resource.group, key.resource.kind
+    names = {f"{kind}.{group}", f"*.{group}"} if group else {kind, "*"}
+    return not names.isdisjoint(report.not_searched)
 
 
 def _judged(report: ApplicationReport) -> tuple[set[ResourceKey], set[ResourceKey]]:

@@ -14,7 +14,7 @@ import pytest
 
 from driftd.cluster.kube import KubeCluster
 from driftd.cluster.kubeconfig import load_kubeconfig
-from driftd.cluster.reader import ApiResource, ClusterReader
+from driftd.cluster.reader import ApiResource, ClusterReader, ScannedMeta
 from driftd.cluster.transport import Transport
 from driftd.cluster.writer import ClusterWriter, KubeWriter
 from driftd.errors import ClusterError, Forbidden, NotServed, Unreachable
@@ -115,6 +115,45 @@ async def test_list(stage: Stage) -> None:
     everywhere = await stage.reader.list(CONFIG_MAPS)
     assert everywhere.covers(stage.other)
     assert {live.key for live in everywhere.objects} >= {live.key}
+
+
+async def test_scan(stage: Stage) -> None:
+    """A scan shows the metadata of all objects, of a namespace or of all, to whoever notes it."""
+    marked = stage.body("a", colour="blue")
+    marked["metadata"]["annotations"] = {"mark": "one"}
+    marked["metadata"]["labels"] = {"app": "web"}
+    await stage.apply(marked)
+    await stage.apply(stage.body("b"))
+    await stage.apply(stage.body("a", stage.other))
+
+    def note(resource: ApiResource, meta: ScannedMeta) -> tuple[str, str, str, str] | None:
+        if meta.namespace not in (stage.namespace, stage.other):
+            return None
+        return resource.kind, meta.namespace, meta.name, meta.annotations.get("mark", "")
+
+    everywhere = await stage.reader.scan(CONFIG_MAPS, note)
+    assert everywhere.error is None
+    assert sorted(everywhere.noted) == [
+        ("ConfigMap", stage.namespace, "a", "one"),
+        ("ConfigMap", stage.namespace, "b", ""),
+        ("ConfigMap", stage.other, "a", ""),
+    ]
+    inside = await stage.reader.scan(CONFIG_MAPS, note, namespace=stage.other)
+    assert inside.noted == (("ConfigMap", stage.other, "a", ""),)
+    for selector, names in (("app", ["a"]), ("!app", ["b"])):
+        found = await stage.reader.scan(
+            CONFIG_MAPS, note, namespace=stage.namespace, label_selector=selector
+        )
+        assert [one[2] for one in found.noted] == names
+
+
+async def test_scan_that_is_refused(stage: Stage) -> None:
+    """A refusal and a kind that is not served are values of the scan."""
+    refused = await stage.reader.scan(SECRETS, lambda _, meta: meta.name)
+    assert (refused.noted, type(refused.error)) == ((), Forbidden)
+    widgets = ApiResource("apps", "v1", "Widget", "widgets", True, ("get", "list"))
+    unserved = await stage.reader.scan(widgets, lambda _, meta: meta.name)
+    assert (unserved.noted, type(unserved.error)) == ((), NotServed)
 
 
 async def test_list_that_is_refused(stage: Stage) -> None:

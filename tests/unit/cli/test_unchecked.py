@@ -5,8 +5,11 @@ import json
 import msgspec
 import pytest
 
+from driftd.cli import unchecked
 from driftd.cli.github import github
 from driftd.cli.markdown import markdown
+from driftd.cli.order import OPTIONAL_SECTIONS
+from driftd.cli.plain import plain
 from driftd.cli.sarif import sarif
 from driftd.model.report import ResourceStatus
 
@@ -53,3 +56,30 @@ def test_names(driftd, look, report):
     result = driftd("check", "-o", "name", "-q")
     assert (result.exit_code, result.stdout) == (0, "")
     assert result.stderr == f"info: shop (1 Secret): NotChecked: {WHY}\n"
+
+
+def test_kinds_that_were_not_searched(sample):
+    """They are named on demand, once for each cluster, and never in a short report."""
+    apps = [
+        msgspec.structs.replace(sample.synced(name), cluster=cluster, not_searched=kinds)
+        for name, cluster, kinds in (
+            ("shop", "one", ("Secret",)),
+            ("billing", "one", ("Widget.example.com", "Secret")),
+            ("audit", "two", ("Secret",)),
+        )
+    ]
+    lines = [
+        (
+            "Not searched for objects that Git dropped, on one: Secret, Widget.example.com "
+            "(driftd doctor says why)"
+        ),
+        "Not searched for objects that Git dropped, on two: Secret (driftd doctor says why)",
+    ]
+    assert unchecked.not_searched(apps) == lines
+    report = sample.report_of(*apps)
+    every = frozenset(OPTIONAL_SECTIONS)
+    assert [line for line in plain(report, show=every) if line in lines] == lines
+    assert not [line for line in plain(report, show=frozenset()) if "searched" in line]
+    (line,) = unchecked.not_searched(apps[:1])
+    assert line.startswith("Not searched for objects that Git dropped: Secret ")
+    assert unchecked.not_searched([sample.synced("fine")]) == []

@@ -11,7 +11,9 @@ import msgspec
 from driftd.cluster.destinations import ClusterTarget, TargetKind
 from driftd.controller.declared import Entry
 from driftd.controller.desired import Desired
+from driftd.controller.leftovers import Claimants
 from driftd.controller.observed import Observation, observe, view_cluster
+from driftd.controller.tracking import marks_of
 from driftd.controller.verdict import Look, Verdict
 from driftd.controller.workspace import SchemaMemory
 from driftd.model.application import Application, ApplicationSpec
@@ -98,10 +100,16 @@ async def looked(
         observation = await observe(
             view,
             (one for each in wanted for one in each.manifests),
-            applications=frozenset(each.entry.application.name for each in wanted),
+            applications=frozenset(
+                mark for each in wanted for mark in marks_of(each.entry.application)
+            ),
             limit=2,
             target=TARGET,
             memory=memory or SchemaMemory(),
+            claimants=Claimants(
+                declared=[(each.entry.application, each.keys) for each in wanted],
+                namespaces=frozenset({"shop"}),
+            ),
         )
     return Look(view=view, observation=observation, observed_at="2026-03-01T12:00:00Z")
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from collections import Counter
@@ -15,8 +16,11 @@ from driftd.cluster.reader import (
     ApiResource,
     Discovery,
     Listing,
-    ObjectMeta,
+    Note,
+    Noted,
     OpenApiDocument,
+    Scan,
+    ScannedMeta,
     Select,
 )
 from driftd.errors import ClusterError, NotServed
@@ -73,6 +77,12 @@ class MemoryCluster:
         """What every call raises while it is set."""
         self.refused: dict[tuple[str, str], ClusterError] = {}
         """By kind and namespace (empty for all): what listing them runs into."""
+        self.denied: dict[str, ClusterError] = {}
+        """By kind: what listing it in the whole cluster runs into, though not in a namespace."""
+        self.hanging: set[str] = set()
+        """Kinds whose scan never ends."""
+        self.ungettable: ClusterError | None = None
+        """What getting a single object runs into."""
         self.without_schema: set[str] = set()
         """Group versions whose schema cannot be read."""
         self.garbled: set[str] = set()
@@ -161,9 +171,45 @@ class MemoryCluster:
         )
         return Listing(found, errors, complete=not errors, namespaces=places)
 
+    async def scan(
+        self,
+        resource: ApiResource,
+        note: Note[Noted],
+        *,
+        namespace: str = "",
+        label_selector: str = "",
+    ) -> Scan[Noted]:
+        """See `ClusterReader`; selectors say that a label is there, or with `!` that it is not."""
+        self.asked["scan"] += 1
+        error = (
+            self.down
+            or self.refused.get((resource.kind, ""))
+            or self.refused.get((resource.kind, namespace))
+            or (None if namespace else self.denied.get(resource.kind))
+        )
+        if resource.kind in self.hanging:
+            await asyncio.Event().wait()
+        if error is None and resource not in self.resources:
+            error = NotServed(f"cannot list {resource.plural}: not served")
+        if error is not None:
+            return Scan((), error)
+        terms = [term for term in label_selector.split(",") if term]
+        kept = []
+        for (gvk, place, _), live in sorted(self._objects.items()):
+            meta = _meta(live)
+            if gvk != resource.gvk or namespace not in ("", place):
+                continue
+            if all((term.lstrip("!") in meta.labels) != term.startswith("!") for term in terms):
+                found = note(resource, meta)
+                if found is not None:
+                    kept.append(found)
+        return Scan(tuple(kept))
+
     async def get(self, resource: ApiResource, namespace: str, name: str) -> LiveObject | None:
         """See `ClusterReader`."""
         self._answer("get")
+        if self.ungettable is not None:
+            raise self.ungettable
         if resource not in self.resources:
             raise NotServed(f"cannot get {resource.plural}: not served")
         return self._objects.get((resource.gvk, namespace, name))
@@ -236,15 +282,16 @@ class MemoryWriter:
         return live
 
 
-def _meta(live: LiveObject) -> ObjectMeta:
+def _meta(live: LiveObject) -> ScannedMeta:
     metadata = json.loads(live.body)["metadata"]
-    return ObjectMeta(
+    return ScannedMeta(
         name=live.key.name,
         namespace=live.key.namespace,
         uid=live.uid,
         resource_version=live.resource_version,
         labels=metadata.get("labels") or {},
         annotations=metadata.get("annotations") or {},
+        owner_references=metadata.get("ownerReferences") or [],
     )
 
 

@@ -60,7 +60,8 @@ async def test_all_is_well(world: World) -> None:
     probe = Probe()
     checks = await examine(world, probe)
     assert told(checks, "fail") == told(checks, "warn") == []
-    assert probe.asked == [("configmaps", "shop")]
+    assert probe.asked[0] == ("configmaps", "shop")
+    assert {place for _, place in probe.asked[1:]} == {""}
     text = "2 applications in argocd/kept.json, argocd/shop.json, 2 rendered without errors"
     assert ("repository", text, "") in told(checks, "ok")
 
@@ -85,6 +86,22 @@ async def test_refused_secrets_are_a_warning(world: World) -> None:
     assert told(checks, "fail") == []
     ((_, message, _),) = told(checks, "warn")
     assert message == "may not list secrets in shop: Secrets are not compared"
+
+
+async def test_kinds_that_cannot_be_searched(world: World) -> None:
+    """What may not be listed, or does not answer, is told where it is all right, with the reason.
+
+    Objects that Git dropped are not found there; no verdict depends on it.
+    """
+    silent = ClusterError("cannot list deployments: no answer")
+    checks = await examine(world, Probe({"secrets": Forbidden("no"), "deployments": silent}))
+    assert told(checks, "fail") == told(checks, "warn") == []
+    kinds = len(world.clusters.one.resources)
+    text = (
+        f"kinds that are searched for objects that Git dropped: {kinds - 2} of {kinds}; may not "
+        "list secrets in the whole cluster; cannot list deployments: no answer"
+    )
+    assert ("cluster one", text, "") in told(checks, "ok")
 
 
 @pytest.mark.parametrize(("skew", "words"), [(90, "90 s ahead"), (-90, "90 s behind")])

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from driftd.cluster.destinations import ClusterTarget
+from driftd.cluster.reader import ApiResource, ScannedMeta
 from driftd.controller.sweep import SweepClusters
 from driftd.errors import ConfigError, Unreachable
 from driftd.store.sql import SqlStore
+from tests.unit.controller.builders import config_map
 from tests.unit.controller.cluster import CONFIG_MAPS
 from tests.unit.controller.conftest import Clusters, World
 from tests.unit.controller.test_reconciler import Bench
@@ -88,3 +90,26 @@ async def test_a_cluster_that_goes_away_in_a_sweep_is_told_as_such(
     assert (str(seen.status), seen.conditions) == ("Synced", ())
     assert str(blind.status) == "Unknown"
     assert [one.message for one in blind.conditions] == ["cluster one: refused"]
+
+
+async def test_what_a_scan_keeps_is_kept_for_the_sweep() -> None:
+    """The looks of one sweep scan a kind once; another sweep, or another question, asks anew."""
+    clusters = Clusters()
+    shared = SweepClusters(clusters)
+    clusters.one.put(config_map("kept"))
+
+    def name(_: ApiResource, meta: ScannedMeta) -> str:
+        return meta.name
+
+    async def scan(selector: str = "") -> tuple[str, ...]:
+        reader = shared.open(ONE)
+        return (await reader.scan(CONFIG_MAPS, name, label_selector=selector)).noted
+
+    assert await asyncio.gather(scan(), scan()) == [("kept",), ("kept",)]
+    clusters.one.put(config_map("later"))
+    assert await scan() == ("kept",)
+    assert clusters.one.asked["scan"] == 1
+    assert await scan("app") == ()
+    shared.forget()
+    assert await scan() == ("kept", "later")
+    assert clusters.one.asked["scan"] == 3

@@ -296,7 +296,7 @@ async def test_extra(cluster: MemoryCluster) -> None:
     cluster.put(tracked("left-over"))
     cluster.put(tracked("other-form", "argocd_shop:/ConfigMap:shop/other-form"))
     found = await judged(cluster, desired(BLUE))
-    assert statuses(found) == {"settings": "Synced", "left-over": "Extra"}
+    assert statuses(found) == {"settings": "Synced", "left-over": "Extra", "other-form": "Extra"}
     assert found["left-over"].evidence.uid
     assert found["left-over"].manager == "kubectl"
 

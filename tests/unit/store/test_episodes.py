@@ -154,3 +154,19 @@ def test_deletion_under_way_closes_no_episode():
     assert paths(state_change(Before(status=OUT), found.open, gone, after(120)).closed) == paths(
         first.open
     )
+
+
+def test_an_extra_object_that_cannot_be_seen_stays_open():
+    """Where a kind could not be searched, what was Extra is not taken to be gone."""
+    left = resource("left", status=ResourceStatus.EXTRA)
+    opened = state_change(Before(), [], report(left), START).open
+    kind = f"{left.kind}.{left.group}" if left.group else left.kind
+    unseen = [kind, f"*.{left.group}" if left.group else "*"]
+    for name in unseen:
+        blind = msgspec.structs.replace(report(status=SYNCED), not_searched=(name,))
+        found = state_change(Before(status=OUT), opened, blind, after(60))
+        assert (found.closed, paths(found.open)) == ((), [("left", "", "Extra")])
+    other = msgspec.structs.replace(report(status=SYNCED), not_searched=("Secret", "*.example.com"))
+    assert paths(state_change(Before(status=OUT), opened, other, after(60)).closed) == [
+        ("left", "", "Extra")
+    ]
