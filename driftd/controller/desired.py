@@ -44,8 +44,15 @@ class Desired:
 
     @property
     def keys(self) -> frozenset[ResourceKey]:
-        """Everything that Git declares, compared or not."""
-        return frozenset(manifest.key for manifest in (*self.manifests, *self.not_compared))
+        """Everything that Git declares, compared or not.
+
+        The sync option CreateNamespace declares the namespace of the destination.
+        """
+        keys = {manifest.key for manifest in (*self.manifests, *self.not_compared)}
+        spec = self.entry.application.spec
+        if "CreateNamespace=true" in spec.sync_policy.sync_options:
+            keys.add(ResourceKey("", "Namespace", "", spec.destination.namespace))
+        return frozenset(keys)
 
 
 async def desired_state(

@@ -120,7 +120,10 @@ def _site(cluster: ControlPlane, folder: Path) -> Site:
         )
         for path, content in files.items():
             repo.write(f"apps/{way}/{path}", content)
-        repo.write(f"argocd/{way}.yaml", application(way, f"lived-{way}"))
+        # A chart has no namespace: Argo CD makes it, as Helm does.
+        options = {"syncOptions": ["CreateNamespace=true"]} if way.startswith("helm-") else {}
+        document = application(way, f"lived-{way}", syncPolicy=options)
+        repo.write(f"argocd/{way}.yaml", document)
     repo.commit()
     kubeconfig = write_kubeconfig(folder / "kubeconfig", [cluster.access("control")])
     home = folder / "home"

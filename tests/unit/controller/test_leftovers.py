@@ -13,7 +13,7 @@ from driftd.errors import ClusterError, Forbidden
 from driftd.model.application import Application
 from driftd.model.flux import FluxSpec
 from driftd.model.resource import ResourceKey
-from tests.unit.controller.builders import application, config_map, desired, looked
+from tests.unit.controller.builders import application, config_map, desired, judged, looked
 from tests.unit.controller.cluster import (
     AUTOSCALERS,
     BUDGETS,
@@ -262,3 +262,17 @@ async def test_each_kind_at_its_preferred_version(cluster: MemoryCluster) -> Non
     assert DEPLOYMENTS in kinds
     assert AUTOSCALERS in kinds
     assert old not in kinds
+
+
+async def test_the_namespace_that_argo_cd_creates(cluster: MemoryCluster) -> None:
+    """The sync option CreateNamespace declares the destination's namespace, and no other."""
+    cluster.put(config_map("settings"))
+    for name in ("shop", "shop-old"):
+        metadata = {"name": name, "annotations": {MARK: f"shop:/Namespace:shop/{name}"}}
+        cluster.put({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+    options = {"syncOptions": ["CreateNamespace=true"]}
+    created = desired(config_map("settings"), app=application(syncPolicy=options))
+    found = {one.name: str(one.status) for one in (await judged(cluster, created)).values()}
+    assert found == {"settings": "Synced", "shop-old": "Extra"}
+    found = {name: str(one.status) for name, one in (await judged(cluster, desired())).items()}
+    assert found == {"shop": "Extra", "shop-old": "Extra"}
