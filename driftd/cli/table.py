@@ -96,20 +96,15 @@ class _Table:
         self._conditions(report.conditions, indent=0)
         self._applications(order.applications(report.applications))
         if self.view.wide or self.view.names:
-            self._not_searched(report.applications)
+            lines = unchecked.not_searched(report.applications)
+            for line in ["", *lines] if lines else ():
+                self._line(Text(line, "dim"))
         self._ending(
             complete=report.complete,
             resources=resources,
             conditions=report.conditions,
             unknown=unknown_step(report),
         )
-
-    def _not_searched(self, applications: Sequence[ApplicationReport]) -> None:
-        lines = unchecked.not_searched(applications)
-        if lines:
-            self._line()
-        for line in lines:
-            self._line(Text(line, "dim"))
 
     def _applications(self, applications: Sequence[ApplicationReport]) -> None:
         """Each application, those of one blindness together, those without news in one line."""
@@ -314,9 +309,11 @@ class _Table:
     ) -> None:
         """Objects that share a status and its reason, in one entry."""
         if len(members) == 1:
-            what = _name(members[0])
+            what = findings.object_name(members[0])
         else:
-            names = _listing([_name(member) for member in members], wide=self.view.wide, limit=4)
+            names = _listing(
+                [findings.object_name(member) for member in members], wide=self.view.wide, limit=4
+            )
             what = f"{counted(len(members), 'object')}: {names}"
         explanation = _EXPLANATIONS.get(status)
         what += f"  {explanation}" if explanation else ""
@@ -325,7 +322,7 @@ class _Table:
             self._line(Text(printable(reason), "dim"), indent=indent + _STATUS_COLUMN)
 
     def _resource(self, resource: ResourceReport, indent: int) -> None:
-        text = Text(_name(resource), "bold" if resource.is_drift else "")
+        text = Text(findings.object_name(resource), "bold" if resource.is_drift else "")
         explanation = _EXPLANATIONS.get(resource.status)
         if explanation:
             text.append(f"  {explanation}", "not bold")
@@ -467,11 +464,6 @@ def _status(status: str) -> Text:
 def _statuses(counts: dict[str, int]) -> Text:
     parts = [Text(f"{count} {name}", STATUS_STYLES.get(name, "")) for name, count in counts.items()]
     return Text(", ").join(parts)
-
-
-def _name(resource: ResourceReport) -> str:
-    place = f"{resource.namespace}/{resource.name}" if resource.namespace else resource.name
-    return printable(f"{resource.kind} {place}")
 
 
 def _listing(names: Sequence[str], *, wide: bool, limit: int = _NAMES_SHOWN) -> str:
