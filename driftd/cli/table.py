@@ -15,7 +15,7 @@ from driftd.cli.exit_code import meaning
 from driftd.cli.field_changes import SECTION_TITLES, change_lines
 from driftd.cli.next_command import UNKNOWN_LEAD, folded, unknown_step
 from driftd.cli.terminal import printable
-from driftd.cli.values import shorten
+from driftd.cli.values import short_revision, shorten
 from driftd.model.condition import Severity
 from driftd.model.counts import counted
 from driftd.model.report import (
@@ -311,9 +311,8 @@ class _Table:
         if len(members) == 1:
             what = findings.object_name(members[0])
         else:
-            names = _listing(
-                [findings.object_name(member) for member in members], wide=self.view.wide, limit=4
-            )
+            labels = list(map(findings.object_name, members))
+            names = _listing(labels, wide=self.view.wide, limit=4)
             what = f"{counted(len(members), 'object')}: {names}"
         explanation = _EXPLANATIONS.get(status)
         what += f"  {explanation}" if explanation else ""
@@ -475,17 +474,10 @@ def _listing(names: Sequence[str], *, wide: bool, limit: int = _NAMES_SHOWN) -> 
 def _revisions(revisions: Sequence[str], *, wide: bool) -> str:
     if not revisions:
         return ""
-    shown = [revision if wide else _short_revision(revision) for revision in revisions]
+    shown = [revision if wide else short_revision(revision) for revision in revisions]
     return f"revision{'s' if len(shown) > 1 else ''} {', '.join(shown)}"
 
 
 def _short_hash(text: str | UnsetType) -> str | UnsetType:
     """Enough of a hash to tell one from another; JSON has the whole."""
     return text if text is UNSET else text[:_HASH_SHOWN]
-
-
-def _short_revision(revision: str) -> str:
-    """Commit ids as Git abbreviates them; versions of charts stay whole."""
-    commit, dash, mark = revision.partition("-")
-    is_commit = len(commit) in {40, 64} and all(char in "0123456789abcdef" for char in commit)
-    return f"{commit[:8]}{dash}{mark}" if is_commit else revision

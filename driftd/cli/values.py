@@ -229,3 +229,10 @@ def _match_up(left: list[str], right: list[str]) -> list[tuple[str, str]]:
         elif marked:
             marked.append((" ", ELLIPSIS))
     return marked
+
+
+def short_revision(revision: str) -> str:
+    """Commit ids as Git abbreviates them; versions of charts stay whole."""
+    commit, dash, mark = revision.partition("-")
+    is_commit = len(commit) in {40, 64} and all(char in "0123456789abcdef" for char in commit)
+    return f"{commit[:8]}{dash}{mark}" if is_commit else revision
