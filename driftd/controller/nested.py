@@ -47,6 +47,7 @@ MAX_DEPTH = 10
 """Levels of Applications that render Applications."""
 
 _OPENSHIFT = "openshift-gitops"
+_BUILD_OPTIONS = {"": "--enable-helm"}
 _NAMED = 3
 """Files that a condition names."""
 
@@ -92,10 +93,11 @@ async def read_catalogs(workspace: Workspace, readings: Sequence[Reading]) -> li
 
 
 def _of_argo_cd(catalogs: Sequence[Catalog], said: str) -> list[Catalog]:
-    """The same catalogs, each Application with the namespace that Argo CD runs in.
+    """The same catalogs, each Application with what is known of its Argo CD without a hub.
 
-    That is what was said, unless it is the default and AppProjects, which lie there alone, are
-    all declared in another; OpenShift's Argo CD is known by its namespace.
+    Its namespace is what was said, unless that is the default and AppProjects, which lie there
+    alone, are all declared in another; OpenShift's Argo CD is known by its namespace. Whether
+    kustomizations may inflate charts, only a hub could tell: they may.
     """
     own = said
     applications = {app.namespace for one in catalogs for app in one.applications}
@@ -114,7 +116,8 @@ def _of_argo_cd(catalogs: Sequence[Catalog], said: str) -> list[Catalog]:
         msgspec.structs.replace(
             one,
             applications=tuple(
-                msgspec.structs.replace(app, argocd_namespace=own) for app in one.applications
+                msgspec.structs.replace(app, argocd_namespace=own, build_options=_BUILD_OPTIONS)
+                for app in one.applications
             ),
         )
         for one in catalogs

@@ -24,25 +24,28 @@ _PERMISSIONS = frozenset(
         "--as-current-user",
         "--enable-alpha-plugins",
         "--enable-exec",
-        "--enable-helm",
         "--enable-star",
         "--helm-debug",
         "--network",
     }
 )
-"""Options that only permit something; what they permit (programs, charts) is refused where used."""
+"""Options that change nothing, or only permit programs, which are refused where they are used."""
 _FOR_PROGRAMS = frozenset(
     {
         "--env",
-        "--helm-api-versions",
         "--helm-command",
-        "--helm-kube-version",
         "--mount",
         "--network-name",
         "-e",
     }
 )
-"""Options with a value that only such programs and charts would see."""
+"""Options with a value that only such programs would see."""
+_WITH_VALUE = _FOR_PROGRAMS | {
+    "--helm-api-versions",
+    "--helm-kube-version",
+    "--load-restrictor",
+    "--reorder",
+}
 
 
 class BuildOptions(msgspec.Struct, frozen=True, rename="camel"):
@@ -53,6 +56,12 @@ class BuildOptions(msgspec.Struct, frozen=True, rename="camel"):
     load_restrictor: str = "rootOnly"
     """`none` lets kustomizations read files anywhere in the repository, and nowhere else."""
     managed_by_label: bool = False
+    helm: bool = False
+    """Whether kustomizations may inflate charts."""
+    helm_kube_version: str = ""
+    """What charts are told of a cluster whose version is not known."""
+    helm_api_versions: tuple[str, ...] = msgspec.field(default=(), name="helmApiVersions")
+    """APIs that charts see beside those of the cluster."""
 
 
 def build_options(options: Mapping[str, str], source: KustomizeSource | None) -> BuildOptions:
@@ -70,6 +79,13 @@ def build_options(options: Mapping[str, str], source: KustomizeSource | None) ->
             found = msgspec.structs.replace(found, load_restrictor=_RESTRICTORS[value])
         elif name == "--enable-managedby-label" and value in ("", "true", "false"):
             found = msgspec.structs.replace(found, managed_by_label=value != "false")
+        elif name == "--enable-helm" and value in ("", "true", "false"):
+            found = msgspec.structs.replace(found, helm=value != "false")
+        elif name == "--helm-kube-version":
+            found = msgspec.structs.replace(found, helm_kube_version=value)
+        elif name == "--helm-api-versions":
+            versions = (*found.helm_api_versions, value)
+            found = msgspec.structs.replace(found, helm_api_versions=versions)
         elif name not in _PERMISSIONS | _FOR_PROGRAMS:
             raise RenderError(
                 f"{KEY}: {name}{value and f' {value}'} is not supported",
@@ -87,5 +103,4 @@ def _parsed(text: str) -> Iterator[tuple[str, str]]:
         raise RenderError(f"{KEY}: {error}", hint="correct argocd-cm") from None
     for word in words:
         name, separator, value = word.partition("=")
-        takes_value = name in _FOR_PROGRAMS or name in ("--reorder", "--load-restrictor")
-        yield name, value if separator or not takes_value else next(words, "")
+        yield name, value if separator or name not in _WITH_VALUE else next(words, "")

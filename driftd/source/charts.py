@@ -88,7 +88,7 @@ class Charts:
         self._sandbox = sandbox
         self._egress = egress
         self.use(table or AccessTable())
-        self._limits = limits or ArchiveLimits()
+        self.limits = limits or ArchiveLimits()
         self._helm: dict[_Key, HelmRepository] = {}
         self._oci: dict[_Key, OciRepository] = {}
         self._under_way: dict[tuple[Any, ...], asyncio.Task[Packed]] = {}
@@ -109,11 +109,11 @@ class Charts:
     async def read(self, source: ApplicationSource, project: str) -> tuple[Tree, str]:
         """The files of a chart or an artifact, and its version or digest. Raises SourceError."""
         passes = source.helm is not None and source.helm.pass_credentials
-        packed = await self._fetch(
+        packed = await self.fetch(
             source.repo_url, source.chart, source.target_revision, project, passes=passes
         )
         name = f"{_shown(source)} {printable(packed.revision)}"
-        files = await asyncio.to_thread(unpack, packed.data, name, self._limits)
+        files = await asyncio.to_thread(unpack, packed.data, name, self.limits)
         if packed.is_chart:
             files = without_top(files, name)
         return Tree(f"archive:{hashlib.sha256(packed.data).hexdigest()}", files), packed.revision
@@ -128,7 +128,7 @@ class Charts:
         if folder is None:
             return tree
         try:
-            needs = await self._ask(
+            needs = await self.ask(
                 "chart-needs", {"path": folder}, _Needs, project=project, trees=(tree,)
             )
         except RenderError as error:
@@ -165,7 +165,7 @@ class Charts:
                 reason="DependencyMissing",
             )
         try:
-            return await self._fetch(url, one.name, one.version, project, passes=passes)
+            return await self.fetch(url, one.name, one.version, project, passes=passes)
         except SourceError as error:
             steps = (error.hint, "vendor it with `helm dependency build`")
             told = SourceError(
@@ -198,7 +198,7 @@ class Charts:
             reason="DependencyMissing",
         )
 
-    async def _fetch(
+    async def fetch(
         self, url: str, chart: str, revision: str, project: str, *, passes: bool
     ) -> Packed:
         """A packed chart (or artifact, without `chart`); callers of the same share the work."""
@@ -248,7 +248,7 @@ class Charts:
         part = sendable(await repository.index(), chart, repository.name)
         index = Tree(f"index:{hashlib.sha256(part).hexdigest()}", {"index.yaml": part})
         try:
-            found: ChartVersion = await self._ask(
+            found: ChartVersion = await self.ask(
                 "chart-entry",
                 {"file": "index.yaml", "chart": chart, "revision": revision},
                 ChartVersion,
@@ -259,7 +259,7 @@ class Charts:
             raise SourceError(f"index of {repository.name}: {error}", hint=error.hint) from None
         if not found.version:
             raise _no_version(f"chart {chart}", repository.name, revision, found.near)
-        data = await repository.archive(chart, found, pass_credentials=passes, limits=self._limits)
+        data = await repository.archive(chart, found, pass_credentials=passes, limits=self.limits)
         return Packed(data, found.version)
 
     async def _from_registry(
@@ -276,7 +276,7 @@ class Charts:
             reference = await self._tag(repository, chart, revision, project)
         digest, manifest = await repository.resolve(reference)
         layer, is_chart = _content(manifest, repository.name, chart)
-        data = await repository.blob(layer, self._limits)
+        data = await repository.blob(layer, self.limits)
         if not chart or is_digest(revision):
             return Packed(data, digest, is_chart)
         return Packed(data, tag_version(reference), is_chart)
@@ -300,7 +300,7 @@ class Charts:
         Raises `SourceError` for what is neither a version nor a range.
         """
         try:
-            found: Chosen = await self._ask(
+            found: Chosen = await self.ask(
                 "select-version",
                 {"versions": list(versions), "revision": revision},
                 Chosen,
@@ -325,7 +325,7 @@ class Charts:
             self._oci[key] = OciRepository(base, path, reach, self._egress)
         return self._oci[key]
 
-    async def _ask(
+    async def ask(
         self,
         op: str,
         params: dict[str, Any],
@@ -334,6 +334,7 @@ class Charts:
         project: str,
         trees: Sequence[Tree] = (),
     ) -> Any:
+        """What an operation of the sandbox answers, about a tree if one is given."""
         if trees:
             params = {"tree": trees[0].id, **params}
         raw = await self._sandbox.call(op, params, project=project, trees=trees)

@@ -22,6 +22,7 @@ from driftd.model.project import SignatureDemand
 from driftd.model.tree import ResolvedSource, Tree
 from driftd.source.charts import Charts, is_remote_chart
 from driftd.source.git import GitRepository
+from driftd.source.inflation import with_charts
 from driftd.source.objects import CommitInfo
 from driftd.source.ranges import TagRanges
 from driftd.source.remote_bases import RemoteBases
@@ -443,6 +444,7 @@ class Repositories:
         tree = reading.tree
         if self._charts is not None and not (source.ref and not source.path and not source.chart):
             tree = await self._charts.complete(tree, source, project)
+            tree = await with_charts(tree, source, project, self._charts)
         return ResolvedSource(
             source=source,
             tree=tree,

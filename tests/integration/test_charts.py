@@ -222,6 +222,36 @@ def test_a_dependency_that_cannot_be_fetched_costs_its_application(
     assert "the highest are 2.0.0" in condition["message"]
 
 
+def test_a_kustomization_inflates_a_chart(
+    site: Site, repository: WebServer, tls: Tls, tmp_path: Path
+) -> None:
+    """The chart of helmCharts is fetched with its repository's login, rendered and compared."""
+    entry = {
+        "url": repository.url,
+        "type": "helm",
+        "username": "bot",
+        "passwordFile": "password",
+        "caFile": str(tls.ca),
+    }
+    chart = {"name": "web", "repo": repository.url, "version": "^1.0.0", "releaseName": "shop"}
+    for name, version in (("shop", "^1.0.0"), ("bad", "^9.0.0")):
+        text = {"namePrefix": "my-", "helmCharts": [{**chart, "version": version}]}
+        site.repo.write(f"{name}/kustomization.yaml", json.dumps(text))
+        site.application(name, {"repoURL": str(site.repo.path), "path": name})
+    flag = access_file(tmp_path, entry)
+    site.deploy("shop", flag)
+    code, report = site.check(flag)
+    found = {one["name"]: one for one in report["applications"]}
+    assert (code, found["shop"]["status"]) == (2, "Synced"), found["shop"]["conditions"]
+    (resource,) = found["shop"]["resources"]
+    assert resource["name"] == "my-shop-web"
+    assert resource["origin"]["file"] == "shop/kustomization.yaml"
+    assert found["bad"]["status"] == "Unknown"
+    (condition,) = found["bad"]["conditions"]
+    assert "bad/kustomization.yaml: helmCharts: web ^9.0.0: " in condition["message"]
+    assert "the highest are 2.0.0" in condition["message"]
+
+
 def test_a_hub_knows_how_its_repositories_are_reached(
     site: Site, repository: WebServer, tls: Tls
 ) -> None:

@@ -58,7 +58,13 @@ def application(name: str, *sources: dict[str, Any], project: str = "default") -
         "sources": [{"repoURL": "https://git.example.com/r.git", **one} for one in sources],
     }
     converted = msgspec.convert(spec, ApplicationSpec)
-    return Application(name=name, namespace="argocd", spec=converted, raw={"spec": spec})
+    return Application(
+        name=name,
+        namespace="argocd",
+        spec=converted,
+        raw={"spec": spec},
+        build_options={"": "--enable-helm"},
+    )
 
 
 async def rendered(app: Application, tree: Tree, sandbox: SandboxPool) -> Rendered:

@@ -307,7 +307,14 @@ class _Source:
         if components:
             self._edit("add", "component", *components)
         command = [self._upstream.kustomize, "build", self._path]
-        command += self._case.spec.get("buildOptions", "").split()
+        options = self._case.spec.get("buildOptions", "").split()
+        command += options
+        if "--enable-helm" in options:
+            version = kustomize.get("kubeVersion") or self._case.kube_version
+            command += ["--helm-command", self._upstream.helm, "--helm-kube-version"]
+            command.append(_plain(version))
+            for name in kustomize.get("apiVersions") or self._case.api_versions:
+                command += ["--helm-api-versions", name]
         return [Text(self._upstream.run(command, self._repository, **self._environment))]
 
     def _edits(self) -> list[list[str]]:

@@ -137,7 +137,7 @@ func firstOf(values ...string) string {
 func helmCapabilities(p *renderParams, source *helmSource) (*common.Capabilities, error) {
 	capabilities := common.DefaultCapabilities.Copy()
 	if wanted := firstOf(source.KubeVersion, p.KubeVersion); wanted != "" {
-		if p.Flux == nil {
+		if p.Flux == nil && !source.versionAsWritten {
 			// Argo CD hands on the numbers alone, without what a vendor adds.
 			plain, err := k8sversion.ParseGeneric(wanted)
 			if err != nil {

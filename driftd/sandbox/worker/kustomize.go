@@ -39,6 +39,8 @@ func renderKustomize(p *renderParams, t *tree) (*rendering, error) {
 	if err != nil {
 		return nil, err
 	}
+	options.PluginConfig.HelmConfig = p.helmConfig()
+	defer inflates(p, t)()
 	return result, buildKustomization(files, dir, name, options, result)
 }
 
@@ -76,7 +78,7 @@ func kustomizeVersion() string {
 
 // buildKustomization runs `kustomize build` on a directory and adds its objects to the result.
 func buildKustomization(files *treeFS, dir, name string, options *krusty.Options, result *rendering) error {
-	scan := &kustomizeScan{files: files, seen: map[string]bool{}}
+	scan := &kustomizeScan{files: files, seen: map[string]bool{}, charts: options.PluginConfig.HelmConfig.Enabled}
 	if err := scan.directory(dir, 0); err != nil {
 		return err
 	}

@@ -102,7 +102,7 @@ func (d *declaredOrder) read(name string) []byte {
 // generators.
 func (d *declaredOrder) changesOrder(dir string, data []byte, fields *pathFields) bool {
 	if len(fields.Components)+len(fields.Generators)+len(fields.Transformers)+len(fields.Validators) > 0 ||
-		fields.SortOptions != nil || dropsObjects(data) {
+		len(fields.HelmCharts)+len(fields.HelmInflation) > 0 || fields.SortOptions != nil || dropsObjects(data) {
 		return true
 	}
 	patches := fields.PatchesStrategicMerge

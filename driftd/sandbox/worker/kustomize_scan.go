@@ -28,6 +28,8 @@ type kustomizeScan struct {
 	// setsSchema says that a kustomization chooses a schema, which Kustomize keeps for all
 	// that the process builds from then on.
 	setsSchema bool
+	// charts says that kustomizations may inflate charts; what is not in the tree was fetched.
+	charts bool
 }
 
 // countedFile is a file that was found harmless: its bytes and documents, and their kinds if they
@@ -54,8 +56,8 @@ type pathFields struct {
 	Replacements          []pathField       `json:"replacements"`
 	ConfigMapGenerator    []generatorFields `json:"configMapGenerator"`
 	SecretGenerator       []generatorFields `json:"secretGenerator"`
-	HelmCharts            []helmChartFields `json:"helmCharts"`
-	HelmInflation         []helmChartFields `json:"helmChartInflationGenerator"`
+	HelmCharts            []any             `json:"helmCharts"`
+	HelmInflation         []any             `json:"helmChartInflationGenerator"`
 	SortOptions           any               `json:"sortOptions"`
 }
 
@@ -69,11 +71,6 @@ type generatorFields struct {
 	Env   string   `json:"env"`
 	// Behavior says what becomes of an object that is there already.
 	Behavior string `json:"behavior"`
-}
-
-type helmChartFields struct {
-	Name string `json:"name"`
-	Repo string `json:"repo"`
 }
 
 // directory scans the kustomization in a directory and the ones that it builds on. What does
@@ -110,7 +107,7 @@ func (s *kustomizeScan) directory(dir string, depth int) error {
 				return err
 			}
 		}
-		if err := fields.refuseRemote(file); err != nil {
+		if err := fields.refuseRemote(file, s.charts); err != nil {
 			return err
 		}
 		if err := s.readable(real, &fields); err != nil {
@@ -320,18 +317,16 @@ func (f *pathFields) entries() []entry {
 	return entries
 }
 
-func (f *pathFields) refuseRemote(file string) error {
+func (f *pathFields) refuseRemote(file string, charts bool) error {
 	for _, entry := range f.entries() {
 		if isRemote(entry.value) {
 			return fail(codeRemote, file, "%s: %s: %s is remote and is not fetched; keep a copy in the repository, or allow it with remoteBases",
 				file, entry.field, entry.value)
 		}
 	}
-	for _, chart := range append(f.HelmCharts, f.HelmInflation...) {
-		if chart.Repo != "" {
-			return fail(codeRemote, file, "%s: helmCharts: %s from %s is remote and is not fetched", file, chart.Name, chart.Repo)
-		}
-		return fail(codeUnsupported, file, "%s: helmCharts: charts inside a kustomization are not rendered (%s)", file, chart.Name)
+	if len(f.HelmCharts)+len(f.HelmInflation) > 0 && !charts {
+		return fail(codeUnsupported, file,
+			"%s: helmCharts need --enable-helm, which kustomize.buildOptions of argocd-cm has not (and Flux never has)", file)
 	}
 	return nil
 }

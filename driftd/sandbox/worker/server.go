@@ -123,6 +123,8 @@ func (s *server) dispatch(req *request) (result []byte, err error) {
 		return selectVersions(req.Params)
 	case "chart-needs":
 		return s.chartNeeds(req.Params)
+	case "kustomize-charts":
+		return s.kustomizeCharts(req.Params)
 	case "probe":
 		return json.Marshal(probe())
 	}

@@ -44,6 +44,10 @@ type buildOptions struct {
 	// LoadRestrictor is "rootOnly" or "none"; also without, nothing outside of the tree is there.
 	LoadRestrictor string `json:"loadRestrictor"`
 	ManagedByLabel bool   `json:"managedByLabel"`
+	// Helm permits charts inside kustomizations.
+	Helm            bool     `json:"helm"`
+	HelmKubeVersion string   `json:"helmKubeVersion"`
+	HelmAPIVersions []string `json:"helmApiVersions"`
 }
 
 type applicationSource struct {
@@ -80,6 +84,8 @@ type helmSource struct {
 	KubeVersion             string          `json:"kubeVersion"`
 	APIVersions             []string        `json:"apiVersions"`
 	Version                 string          `json:"version"`
+	// versionAsWritten hands kubeVersion on with what a vendor adds to it.
+	versionAsWritten bool
 }
 
 type kustomizeSource struct {

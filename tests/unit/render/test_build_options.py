@@ -14,17 +14,21 @@ from driftd.render.build_options import BuildOptions, build_options
     [
         ("", BuildOptions()),
         ("--reorder legacy", BuildOptions(reorder="legacy")),
-        ("--reorder=none  --enable-helm", BuildOptions()),
+        ("--reorder=none  --enable-helm", BuildOptions(helm=True)),
         ("--load-restrictor LoadRestrictionsNone", BuildOptions(load_restrictor="none")),
         ("--load-restrictor=LoadRestrictionsRootOnly", BuildOptions()),
         ("--enable-managedby-label", BuildOptions(managed_by_label=True)),
         ("--enable-managedby-label=false", BuildOptions()),
         ("--enable-alpha-plugins --enable-exec --network -e A=b --mount x", BuildOptions()),
-        ("--helm-command 'helm v3' --helm-kube-version=1.30", BuildOptions()),
+        ("--enable-helm=false --helm-debug --helm-command 'helm v3'", BuildOptions()),
+        (
+            "--helm-kube-version=1.30 --helm-api-versions a/v1 --helm-api-versions=b/v1",
+            BuildOptions(helm_kube_version="1.30", helm_api_versions=("a/v1", "b/v1")),
+        ),
     ],
 )
 def test_options(text: str, expected: BuildOptions) -> None:
-    """What changes the rendering is taken; what only permits programs and charts is nothing."""
+    """What changes the rendering is taken; what only permits programs is nothing."""
     assert build_options({"": text}, None) == expected
 
 

@@ -9,8 +9,9 @@ import pytest
 
 from driftd.errors import RenderError
 from driftd.model.application import ApplicationSource, KustomizeReplicas, KustomizeSource
+from driftd.sandbox.pool import SandboxPool
 
-from .conftest import objects
+from .conftest import make_tree, objects
 
 DEPLOYMENT = """\
 apiVersion: apps/v1
@@ -185,7 +186,6 @@ async def test_noting_origins_changes_no_outcome(render: Any) -> None:
         ("replacements: [{path: %s}]", "https://example.org/r.yaml"),
         ("configMapGenerator: [{name: a, files: [k=%s]}]", "https://example.org/f"),
         ("secretGenerator: [{name: a, envs: [%s]}]", "https://example.org/e"),
-        ("helmCharts: [{name: a, repo: %s}]", "https://example.org/charts"),
     ],
 )
 async def test_remote_entries_are_refused(render: Any, field: str, remote: str) -> None:
@@ -257,12 +257,93 @@ metadata:
     assert caught.value.reason == "kustomize-error"
 
 
-async def test_charts_in_a_kustomization_are_unsupported(render: Any) -> None:
-    """Inflating a chart would need helm; the message says so."""
-    files = {"prod/kustomization.yaml": "helmCharts: [{name: redis}]\n"}
-    with pytest.raises(RenderError, match="redis") as caught:
-        await render(files, {"path": "prod"})
-    assert caught.value.reason == "unsupported"
+async def test_charts_in_a_kustomization_need_an_option(render: Any) -> None:
+    """Charts are inflated only where Argo CD's build options permit it; the message says so."""
+    for field in ("helmCharts", "helmChartInflationGenerator"):
+        files = {"prod/kustomization.yaml": f"{field}: [{{name: redis}}]\n"}
+        with pytest.raises(RenderError, match="--enable-helm") as caught:
+            await render(files, {"path": "prod"})
+        assert caught.value.reason == "unsupported"
+
+
+INFLATED = {
+    "prod/kustomization.yaml": "helmCharts: [{name: web, repo: 'https://charts.example.com', "
+    "version: 1.0.0, releaseName: '%s', nameTemplate: '%s'}]\n",
+    "prod/charts/web-1.0.0/web/Chart.yaml": "apiVersion: v2\nname: web\nversion: 1.0.0\n",
+    "prod/charts/web-1.0.0/web/values.yaml": "{}\n",
+    "prod/charts/web-1.0.0/web/templates/map.yaml": "apiVersion: v1\nkind: ConfigMap\n"
+    "metadata: {name: '{{ .Release.Name }}'}\ndata: {id: '{{ uuidv4 }}'}\n",
+}
+HELM = {"helm": True}
+
+
+async def test_a_pulled_chart_lies_where_helm_unpacks_it(render: Any) -> None:
+    """A chart with a repository is found in the folder of its version, and nowhere else."""
+    files = dict(INFLATED)
+    files["prod/kustomization.yaml"] %= ("shop", "")
+    (made,) = objects(await render(files, {"path": "prod"}, build_options=HELM))
+    assert made["metadata"]["name"] == "shop"
+    del files["prod/charts/web-1.0.0/web/Chart.yaml"]
+    elsewhere = {name.replace("web-1.0.0/", ""): data for name, data in files.items()}
+    with pytest.raises(
+        RenderError, match=r"was not fetched; keep a copy at prod/charts/web-1\.0\.0"
+    ):
+        await render(elsewhere, {"path": "prod"}, build_options=HELM)
+
+
+async def test_charts_that_differ_each_time_are_marked(render: Any) -> None:
+    """Random values and names of inflated charts are found by the second rendering too."""
+    files = dict(INFLATED)
+    files["prod/kustomization.yaml"] %= ("shop", "")
+    result = await render(files, {"path": "prod"}, build_options=HELM)
+    assert result.unstable == {0: ("/data/id",)}
+    files["prod/kustomization.yaml"] = INFLATED["prod/kustomization.yaml"] % (
+        "",
+        "a-{{ randAlpha 9 | lower }}",
+    )
+    result = await render(files, {"path": "prod"}, build_options=HELM)
+    assert result.unstable == {0: ("",)}
+
+
+async def test_a_name_template_knows_no_host(render: Any) -> None:
+    """Functions of the host's environment and names give nothing."""
+    files = dict(INFLATED)
+    files["prod/kustomization.yaml"] %= (
+        "",
+        'a{{ env "PATH" }}{{ expandenv "$HOME" }}{{ getHostByName "localhost" }}',
+    )
+    (made,) = objects(await render(files, {"path": "prod"}, build_options=HELM))
+    assert made["metadata"]["name"] == "a"
+
+
+async def test_the_charts_to_pull(pool: SandboxPool) -> None:
+    """Charts of bases, components and generators are listed, those that are there are not."""
+    remote = "repo: 'https://charts.example.com'"
+    files = {
+        "app/kustomization.yaml": f"resources: [../base]\ncomponents: [own]\ngenerators: [g.yaml]\n"
+        f"helmGlobals: {{chartHome: ../vendor}}\nhelmCharts: [{{name: a, version: 1.x, {remote}}}, "
+        f"{{name: local}}, {{name: b, devel: true, {remote}}}, {{name: b, {remote}}}]\n",
+        "app/g.yaml": f"kind: HelmChartInflationGenerator\nname: c\n{remote}\n",
+        "app/own/kustomization.yaml": "helmChartInflationGenerator: "
+        "[{chartName: d, chartRepoUrl: 'oci://charts.example.com/x', chartVersion: 2.0.0}]\n",
+        "base/kustomization.yaml": f"resources: [../app]\nhelmCharts: [{{name: e, {remote}}}]\n",
+        "base/charts/e/Chart.yaml": "",
+        "more/kustomization.yaml": f"helmCharts: [{{name: f, {remote}}}]\n",
+        "bad/kustomization.yaml": "helmCharts: 1\n",
+    }
+    tree = make_tree(files)
+    params = {"tree": tree.id, "path": "app", "components": ["../more", "../none", "../bad"]}
+    raw = await pool.call("kustomize-charts", params, project="team", trees=(tree,))
+    found = {
+        (one["name"], one["version"], one["place"]) for one in json.loads(bytes(raw))["charts"]
+    }
+    assert found == {
+        ("a", "1.x", "vendor/a-1.x"),
+        ("b", "", "vendor"),
+        ("c", "", "app/charts"),
+        ("d", "2.0.0", "app/own/charts/d-2.0.0"),
+        ("f", "", "more/charts"),
+    }
 
 
 async def test_bases_nested_too_deep_are_refused(render: Any) -> None:
