@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import signal
-import tempfile
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import msgspec
-
-from driftd import __version__
 from driftd.clock import Clock, SystemClock
 from driftd.cluster.access import in_cluster_access
 from driftd.cluster.destinations import ClusterTarget, TargetKind
@@ -28,33 +22,25 @@ from driftd.controller.declared import Declared, declare, refuse_unmatched
 from driftd.controller.integrity import Integrity
 from driftd.controller.options import CheckOptions
 from driftd.controller.severities import load_severities
-from driftd.controller.workspace import OpenOracle, OracleMemory, Progress, Workspace
+from driftd.controller.workspace import OpenOracle, Progress, Workspace
 from driftd.errors import ConfigError, SandboxError, SourceError
 from driftd.model.report import DriftReport
 from driftd.render.cache import LIMIT, RenderCache, user_folder
 from driftd.sandbox.binary import worker_identity
 from driftd.sandbox.pool import SandboxPool
-from driftd.settings.access import DaemonAccess, allowed_bases, load_access
-from driftd.source.fetching import Fetching, open_fetching, settings_repositories
+from driftd.settings.access import allowed_bases, load_access
+from driftd.source.fetching import Fetching, open_fetching
 from driftd.source.git import NO_REPOSITORY
 from driftd.source.repositories import Repositories
 
 if TYPE_CHECKING:
     from datetime import date
 
-    import aiohttp
-
     from driftd.controller.doctor import DoctorReport
     from driftd.controller.explain import Explanation, Question
     from driftd.controller.manifests import Shown
-    from driftd.controller.reconciler import ReadHub
-    from driftd.controller.summary import SweepSummary
-    from driftd.controller.watching import Wake, Watching
     from driftd.model.preview import PreviewReport
-    from driftd.notify.notifier import Notifier
     from driftd.policy.baseline import Baseline, LeftOut
-    from driftd.settings.types import Settings
-    from driftd.telemetry.metrics import Metrics
 
 
 RENDER_CACHE = "DRIFTD_RENDER_CACHE"
@@ -68,8 +54,8 @@ async def open_workspace(options: CheckOptions, progress: Progress) -> AsyncIter
     async with AsyncExitStack() as stack:
         sandbox = await stack.enter_async_context(SandboxPool(renderings=_user_renderings()))
         kubeconfig, problem = _with_flags(options)
-        registry = await stack.enter_async_context(_registry(options))
-        hub = await _hub(options, kubeconfig, registry, progress)
+        registry = await stack.enter_async_context(cluster_registry(options))
+        hub = await hub_of(options, kubeconfig, registry, progress)
         fetching = await stack.enter_async_context(
             open_fetching(
                 sandbox,
@@ -79,8 +65,8 @@ async def open_workspace(options: CheckOptions, progress: Progress) -> AsyncIter
         )
         repositories = await _repositories(options, hub, fetching)
         repositories.bases = fetching.bases(allowed_bases(options.access_file))
-        opened = _workspace(options, repositories, sandbox, registry, kubeconfig, problem, hub)
-        yield replace(opened, severities=severities, open_oracle=_oracle(options, registry))
+        opened = workspace_of(options, repositories, sandbox, registry, kubeconfig, problem, hub)
+        yield replace(opened, severities=severities, open_oracle=oracle_of(options, registry))
 
 
 async def check(options: CheckOptions, *, progress: Progress, clock: Clock) -> DriftReport:
@@ -142,9 +128,9 @@ async def doctor(options: CheckOptions, *, progress: Progress, clock: Clock) -> 
         work = Doctor(options, clock, progress)
         await work.machine(sandbox)
         kubeconfig, problem = work.attempt("kubeconfig", lambda: _with_flags(options)) or (None, "")
-        registry = await stack.enter_async_context(_registry(options))
+        registry = await stack.enter_async_context(cluster_registry(options))
         work.kubeconfig(kubeconfig, problem, in_cluster=in_cluster_access() is not None)
-        hub = await work.attempt_async("hub", _hub(options, kubeconfig, registry, progress))
+        hub = await work.attempt_async("hub", hub_of(options, kubeconfig, registry, progress))
         work.hub(hub)
         fetching = await stack.enter_async_context(
             open_fetching(
@@ -156,7 +142,7 @@ async def doctor(options: CheckOptions, *, progress: Progress, clock: Clock) -> 
         repositories = await work.attempt_async("repository", _repositories(options, hub, fetching))
         if repositories is not None:
             repositories.bases = fetching.bases(allowed_bases(options.access_file))
-            workspace = _workspace(
+            workspace = workspace_of(
                 options, repositories, sandbox, registry, kubeconfig, problem, hub
             )
             await work.applications(
@@ -185,150 +171,16 @@ async def catalog(options: CheckOptions, *, progress: Progress) -> Declared:
     return declared
 
 
-def run_daemon(
-    settings_path: Path, *, once: bool = False, files: Mapping[str, Any] | None = None
-) -> SweepSummary | None:
-    """Run `driftd run` until SIGTERM or SIGINT, or one sweep and what it came to.
-
-    `files` names more files of the keys `baseline` and `suppressions` (several each) than the
-    settings do, and another one of `severity`. Raises DriftdError.
-    """
-    from driftd.model import sensitive
-    from driftd.settings.load import load
-
-    settings = _with_files(load(settings_path, env=os.environ), files or {})
-    sensitive.use(settings.sensitive)
-    return asyncio.run(_run(settings, once=once))
-
-
-def _with_files(settings: Settings, files: Mapping[str, Any]) -> Settings:
-    """The settings with the files of flags beside their own."""
-    return msgspec.structs.replace(
-        settings,
-        baselines=(*settings.baselines, *map(str, files.get("baseline") or ())),
-        suppressions=(*settings.suppressions, *map(str, files.get("suppressions") or ())),
-        severity=str(files.get("severity") or settings.severity),
-    )
-
-
-async def _run(settings: Settings, *, once: bool) -> SweepSummary | None:
-    # A daemon pays for its clients at the start; the command line must not.
-    import aiohttp
-
-    from driftd.cluster.writer import KubeWriter
-    from driftd.controller.daemon import Daemon
-    from driftd.controller.reconciler import Reconciler
-    from driftd.notify.dispatch import Dispatcher
-    from driftd.notify.message import composer
-    from driftd.settings.load import store_dsn
-    from driftd.store.sql import SqlStore
-    from driftd.telemetry.logs import configure
-    from driftd.telemetry.metrics import Metrics
-    from driftd.web.server import Readiness, Server
-
-    configure(settings.log)
-    clock, metrics, readiness = SystemClock(), Metrics(__version__), Readiness()
-    stop = asyncio.Event()
-
-    def end() -> None:
-        readiness.draining()
-        stop.set()
-
-    for name in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(name, end)
-    async with AsyncExitStack() as stack:
-        store = await SqlStore.open(store_dsn(settings.store))
-        stack.push_async_callback(store.close)
-        session = await stack.enter_async_context(aiohttp.ClientSession())
-        notifiers = _notifiers(settings, session, clock)
-        dispatcher = Dispatcher(store, notifiers, settings.notifications, clock, metrics)
-        await stack.enter_async_context(Server(settings.server.listen, metrics, readiness))
-        options = _look_options(settings)
-        workspace, clusters, access = await stack.enter_async_context(
-            _daemon_workspace(settings, options)
-        )
-        reconciler = Reconciler(
-            workspace=workspace,
-            options=options,
-            settings=settings,
-            store=store,
-            compose=composer(notifiers),
-            open_writer=lambda target: KubeWriter(clusters.open(target).transport),
-            metrics=metrics,
-            clock=clock,
-            read_hub=_hub_reader(options, clusters, access) if options.hub else None,
-        )
-        daemon = Daemon(
-            reconciler,
-            store,
-            dispatcher,
-            settings,
-            swept=readiness.first_sweep_done,
-            watch=_watch(settings, clusters, metrics),
-        )
-        if once:
-            return await daemon.once()
-        await daemon.run(stop)
-    return None
-
-
-def _watch(
-    settings: Settings, clusters: ClusterRegistry, metrics: Metrics
-) -> Callable[[Wake], Watching] | None:
-    """How clusters are watched between sweeps; None where the settings leave it to these."""
-    import time
-
-    from driftd.controller.pace import Pace
-    from driftd.controller.watching import Watching
-
-    if not settings.clusters.watch:
-        return None
-    return lambda wake: Watching(clusters, wake, metrics, pace=Pace(time.monotonic))
-
-
-@asynccontextmanager
-async def _daemon_workspace(
-    settings: Settings, options: CheckOptions
-) -> AsyncIterator[tuple[Workspace, ClusterRegistry, DaemonAccess]]:
-    """What the daemon looks with; opened once, used by every look."""
-    async with AsyncExitStack() as stack:
-        own = tempfile.TemporaryDirectory(prefix="driftd-renders-")
-        folder = Path(settings.sandbox.cache or stack.enter_context(own))
-        sandbox = await stack.enter_async_context(
-            SandboxPool(
-                size=settings.sandbox.workers,
-                max_rss=settings.sandbox.memory.bytes,
-                require_isolation=settings.sandbox.require_isolation,
-                timeout=settings.sandbox.timeout.seconds,
-                renderings=_renderings(folder, settings.sandbox.cache_size.bytes),
-            )
-        )
-        kubeconfig, problem = _kubeconfig(options)
-        registry = await stack.enter_async_context(_registry(options))
-        hub = await _hub(options, kubeconfig, registry, lambda _text: None)
-        access = DaemonAccess(settings, hub.access if hub is not None else None)
-        fetching = await stack.enter_async_context(
-            open_fetching(sandbox, SystemClock(), access.table())
-        )
-        access.use = fetching.use
-        repositories = await settings_repositories(
-            settings, fetching, remote=hub is not None, renew=access.renew
-        )
-        repositories.bases = fetching.bases(settings.remote_bases)
-        opened = _workspace(options, repositories, sandbox, registry, kubeconfig, problem, hub)
-        asked = _oracle(options, registry)
-        yield replace(opened, open_oracle=asked, oracles=OracleMemory()), registry, access
-
-
 def _user_renderings() -> RenderCache | None:
     """The renderings of this user's looks; `DRIFTD_RENDER_CACHE` names another folder, or `off`."""
     wanted = os.environ.get(RENDER_CACHE, "")
     if wanted == "off":
         return None
-    return _renderings(Path(wanted) if wanted else user_folder(os.environ), LIMIT)
+    return renderings_in(Path(wanted) if wanted else user_folder(os.environ), LIMIT)
 
 
-def _renderings(folder: Path, limit: int) -> RenderCache | None:
+def renderings_in(folder: Path, limit: int) -> RenderCache | None:
+    """The renderings kept in a folder, up to `limit` bytes; None without a sandbox worker."""
     try:
         return RenderCache(folder, worker=worker_identity(), limit=limit)
     except SandboxError:
@@ -336,23 +188,7 @@ def _renderings(folder: Path, limit: int) -> RenderCache | None:
         return None
 
 
-def _look_options(settings: Settings) -> CheckOptions:
-    """What the settings say about looks, as the options of one."""
-    clusters = settings.clusters
-    return CheckOptions(
-        kubeconfig=Path(clusters.kubeconfig) if clusters.kubeconfig else None,
-        cluster_map=clusters.destinations,
-        hub=clusters.hub_context or None,
-        argocd_namespace=clusters.argocd_namespace,
-        namespace=settings.applications.namespace or None,
-        timeout=clusters.timeout.seconds,
-        concurrency=clusters.concurrency,
-        oracle=clusters.oracle,
-        keyring=Path(settings.keyring) if settings.keyring else None,
-    )
-
-
-def _kubeconfig(options: CheckOptions) -> tuple[Kubeconfig | None, str]:
+def kubeconfig_of(options: CheckOptions) -> tuple[Kubeconfig | None, str]:
     """The kubeconfig, or why there is none.
 
     A Pod has none, and applications whose destination needs one say what is wrong with it; it
@@ -375,7 +211,7 @@ def _with_flags(options: CheckOptions) -> tuple[Kubeconfig | None, str]:
 
     A daemon goes on instead: the applications of such a destination say what is wrong with it.
     """
-    kubeconfig, problem = _kubeconfig(options)
+    kubeconfig, problem = kubeconfig_of(options)
     for wanted, context in options.cluster_map.items():
         flag = f"--cluster {wanted}={context}"
         if kubeconfig is None:
@@ -388,7 +224,8 @@ def _no_context(kubeconfig: Kubeconfig | None) -> str:
     return f"{kubeconfig.problem}; {OTHER_FILE}" if kubeconfig and kubeconfig.problem else ""
 
 
-def _registry(options: CheckOptions) -> ClusterRegistry:
+def cluster_registry(options: CheckOptions) -> ClusterRegistry:
+    """Opens clusters as the options say, each once."""
     return ClusterRegistry(
         lambda: load_kubeconfig(str(options.kubeconfig or "")),
         options=TransportOptions(
@@ -399,7 +236,7 @@ def _registry(options: CheckOptions) -> ClusterRegistry:
     )
 
 
-def _workspace(
+def workspace_of(
     options: CheckOptions,
     repositories: Repositories,
     sandbox: SandboxPool,
@@ -408,6 +245,7 @@ def _workspace(
     problem: str,
     hub: Hub | None,
 ) -> Workspace:
+    """What looks share, of parts that are open."""
     return Workspace(
         repositories=repositories,
         sandbox=sandbox,
@@ -422,7 +260,7 @@ def _workspace(
     )
 
 
-def _oracle(options: CheckOptions, registry: ClusterRegistry) -> OpenOracle | None:
+def oracle_of(options: CheckOptions, registry: ClusterRegistry) -> OpenOracle | None:
     """How clusters are asked by dry runs: no client for it is made unless it is asked for."""
     if not options.oracle:
         return None
@@ -431,12 +269,13 @@ def _oracle(options: CheckOptions, registry: ClusterRegistry) -> OpenOracle | No
     return lambda target: KubeOracle(registry.open(target).transport)
 
 
-async def _hub(
+async def hub_of(
     options: CheckOptions,
     kubeconfig: Kubeconfig | None,
     registry: ClusterRegistry,
     progress: Progress,
 ) -> Hub | None:
+    """What the hub says now; None where the options name none. Raises ConfigError, ClusterError."""
     if not options.hub or kubeconfig is None:
         return None
     context = kubeconfig.context(options.hub)
@@ -451,21 +290,6 @@ async def _hub(
     )
     registry.add_hub_clusters(hub.clusters)
     return hub
-
-
-def _hub_reader(options: CheckOptions, registry: ClusterRegistry, access: DaemonAccess) -> ReadHub:
-    """Reads the hub of the options each time it is called."""
-
-    async def read() -> Hub:
-        kubeconfig, _ = _kubeconfig(options)
-        hub = await _hub(options, kubeconfig, registry, lambda _text: None)
-        if hub is None:
-            raise ConfigError(f"there is no kubeconfig to read the hub {options.hub} through")
-        access.hub = hub.access
-        access.renew()
-        return hub
-
-    return read
 
 
 async def _repositories(options: CheckOptions, hub: Hub | None, fetching: Fetching) -> Repositories:
@@ -495,19 +319,3 @@ async def _repositories(options: CheckOptions, hub: Hub | None, fetching: Fetchi
             charts=fetching.charts,
             beside=options.files,
         )
-
-
-def _notifiers(
-    settings: Settings, session: aiohttp.ClientSession, clock: Clock
-) -> dict[str, Notifier]:
-    """Every receiver by its name. Raises ConfigError for a secret that cannot be read."""
-    from driftd.notify.slack import SlackNotifier
-    from driftd.notify.webhook import WebhookNotifier
-
-    told = settings.notifications
-    limit = told.timeout.seconds
-    receivers: dict[str, Notifier] = {
-        one.name: WebhookNotifier(one, session, clock, limit) for one in told.webhooks
-    }
-    receivers |= {one.name: SlackNotifier(one, session, limit) for one in told.slack}
-    return receivers

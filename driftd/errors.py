@@ -139,6 +139,13 @@ class SyncError(DriftdError):
     disposition = Disposition.TRANSIENT
 
 
+class LookTimeout(DriftdError):
+    """A look, or reading what Git declares, did not end in the time that the settings give it."""
+
+    reason = "Timeout"
+    disposition = Disposition.TRANSIENT
+
+
 class StoreError(DriftdError):
     """The state store cannot be read or written."""
 

@@ -134,9 +134,9 @@ def run_daemon(
 
     `files` are the flags that name files beside the settings'.
     """
-    from driftd import app
+    from driftd import running
 
-    return app.run_daemon(settings, once=once, files=files or {})
+    return running.run_daemon(settings, once=once, files=files or {})
 
 
 def inspect_settings(settings: Path, *, files: bool = True) -> Inspected:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import TypeVar
 
 from driftd.controller.check import summarise
+from driftd.controller.progress import BEAT, Progress
 from driftd.controller.queue import NameQueue, QueueClosed
 from driftd.controller.reconciler import Reconciler
 from driftd.controller.schedule import Schedule
 from driftd.controller.summary import SweepSummary
 from driftd.controller.watching import Wake, Watching
-from driftd.errors import DriftdError, described
+from driftd.errors import DriftdError, LookTimeout, described
 from driftd.notify.dispatch import Dispatcher
 from driftd.settings.quantity import Duration
 from driftd.settings.types import Settings
@@ -25,8 +28,10 @@ Result = TypeVar("Result")
 
 _DELIVERY_INTERVAL = Duration("5s")
 """How often messages whose time has come again are looked for; new ones go out at once."""
-GRACE = 10.0
+GRACE = 5.0
 """Seconds that work under way gets after the stop; a cluster that hangs must not hold it up."""
+LAST_DELIVERY = 2.0
+"""Seconds that messages get after that; what is not sent then waits in the outbox."""
 TOLD_AGAIN = timedelta(hours=1)
 """How long a sweep that takes longer than its interval is not told again."""
 
@@ -43,18 +48,24 @@ class Daemon:
         *,
         swept: Callable[[], None] = lambda: None,
         watch: Callable[[Wake], Watching] | None = None,
+        progress: Progress | None = None,
     ) -> None:
         """`swept` is called once every application of the first sweep has been looked at.
 
         `watch` makes what watches the clusters between sweeps; None leaves it to the sweeps.
+        `progress` is told of every sign of life.
         """
         self._reconciler = reconciler
         self._store = store
-        self._dispatcher = dispatcher
+        self.dispatcher = dispatcher
         self._settings = settings
         self._swept = swept
         self._watch = watch
+        self._limit = settings.sweep.timeout.seconds
+        self.progress = progress or Progress(time.monotonic, limit=self._limit)
         self._queue = NameQueue()
+        self._news = asyncio.Event()
+        """Set when there may be messages to deliver."""
         self._proving: set[str] = set()
         self._failed = 0
         """Looks that an error ended."""
@@ -79,7 +90,8 @@ class Daemon:
             "sweep", sweep.interval, self._sweep, jitter=sweep.jitter, overrun=self._overrun
         )
         schedule.retention(self._store, self._settings.store.retention, self._reconciler.clock)
-        schedule.every("delivery", _DELIVERY_INTERVAL, self._dispatcher.deliver_due)
+        schedule.every("delivery", _DELIVERY_INTERVAL, self.dispatcher.deliver_due)
+        schedule.every("heartbeat", Duration(f"{BEAT:g}s"), self._beat, at_once=True)
         polls = [r.poll_interval for r in self._settings.repositories if r.poll_interval.seconds]
         if polls:
             soonest = min(polls, key=lambda interval: interval.seconds)
@@ -87,17 +99,20 @@ class Daemon:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._work()) for _ in range(sweep.workers)]
             tasks.append(group.create_task(self._first_sweep()))
-            watcher = self._watcher(group)
+            others = [group.create_task(self._deliveries())]
+            others += [watcher] if (watcher := self._watcher(group)) is not None else []
             schedule.start()
             await stop.wait()
             schedule.stop()
-            if watcher is not None:
-                watcher.cancel()
+            for task in others:
+                task.cancel()
             await self._queue.close()
             _, late = await asyncio.wait(tasks, timeout=GRACE)
             for task in late:
                 task.cancel()
-        await self._deliver()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LAST_DELIVERY):
+                await self._deliver()
 
     def _watcher(self, group: asyncio.TaskGroup) -> asyncio.Task[None] | None:
         """Begin to watch what the looks from now on see."""
@@ -133,8 +148,8 @@ class Daemon:
             incomplete=sum(not report.complete for report in reports),
             failed=self._failed,
             open_drifts=len(await self._store.open_drifts()),
-            sent=self._dispatcher.sent,
-            waiting=await self._dispatcher.waiting(),
+            sent=self.dispatcher.sent,
+            waiting=await self.dispatcher.waiting(),
             writes=self._reconciler.writes,
         )
 
@@ -144,8 +159,34 @@ class Daemon:
         The applications that are known are looked at all the same: each says by itself what
         it cannot see.
         """
-        names = await self._guarded(self._reconciler.declared_names)
+        names = await self._guarded(
+            lambda: self._bounded(self._reconciler.declared_names, "reading what Git declares")
+        )
         return self._reconciler.known_names() if names is None else names
+
+    async def _bounded(self, call: Callable[[], Awaitable[Result]], what: str) -> Result:
+        """End a call that takes longer than the settings say. Raises LookTimeout then."""
+        with self.progress.at_work(what):
+            try:
+                async with asyncio.timeout(self._limit) as limit:
+                    return await call()
+            except TimeoutError:
+                if not limit.expired():
+                    raise
+                raise LookTimeout(
+                    f"{what} took longer than {self._settings.sweep.timeout.text} and was ended",
+                    hint="sweep.timeout is the limit",
+                ) from None
+
+    async def _beat(self) -> None:
+        self.progress.beat()
+
+    async def _deliveries(self) -> None:
+        """Deliver what looks have to tell, apart from them: a slow receiver delays no look."""
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            await self._deliver()
 
     async def _sweep(self) -> None:
         """Put every application on the queue."""
@@ -178,7 +219,8 @@ class Daemon:
 
     async def _poll(self) -> None:
         """Sweep when a repository has moved since the last sweep."""
-        if await self._guarded(self._reconciler.moved):
+        moved = self._guarded(lambda: self._bounded(self._reconciler.moved, "polling Git"))
+        if await moved:
             await self._sweep()
 
     async def _first_sweep(self) -> None:
@@ -207,13 +249,15 @@ class Daemon:
                     self._looked(name)
             except QueueClosed:
                 return
-            await self._deliver()
+            self._news.set()
 
     async def _reconcile(self, name: str) -> None:
         proving = name in self._proving
         self._proving.discard(name)
         try:
-            wrote = await self._reconciler.reconcile(name)
+            wrote = await self._bounded(
+                lambda: self._reconciler.reconcile(name), f"the look at {name}"
+            )
         except DriftdError as error:
             self._log.error("look failed", application=name, reason=error.reason, error=str(error))
             self._reconciler.metrics.look_error(error.reason)
@@ -233,7 +277,7 @@ class Daemon:
             await self._queue.add(name)
 
     async def _deliver(self) -> None:
-        await self._guarded(self._dispatcher.deliver_due)
+        await self._guarded(self.dispatcher.deliver_due)
 
     async def _guarded(self, call: Callable[[], Awaitable[Result]]) -> Result | None:
         try:

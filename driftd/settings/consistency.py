@@ -153,6 +153,7 @@ def _numbers(settings: Settings) -> Iterator[Finding]:
         yield Finding("sweep.interval", f"must be at least 1s, not {settings.sweep.interval.text}")
     lengths = {
         "clusters.timeout": settings.clusters.timeout,
+        "sweep.timeout": settings.sweep.timeout,
         "store.retention": settings.store.retention,
         "notifications.timeout": settings.notifications.timeout,
         "sandbox.timeout": settings.sandbox.timeout,

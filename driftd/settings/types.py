@@ -147,6 +147,8 @@ class Sweep(SettingsStruct, frozen=True, kw_only=True):
     """Spread added to each sweep, so that several daemons do not ask at once."""
     workers: int = 4
     """Applications looked at concurrently."""
+    timeout: Duration = Duration("10m")
+    """Limit of one look, and of reading what Git declares; what takes longer is ended."""
 
 
 class Store(SettingsStruct, frozen=True, kw_only=True):

@@ -20,59 +20,50 @@ class Metrics:
     def __init__(self, version: str) -> None:
         self.registry = CollectorRegistry(auto_describe=True)
         self._seen: dict[str, tuple[ApplicationStatus, Tally[ResourceStatus]]] = {}
-        self._applications = Gauge(
-            "driftd_applications",
-            "Applications by status of the last look",
-            ["status"],
-            registry=self.registry,
+        self._applications = self._gauge(
+            "driftd_applications", "Applications by status of the last look", "status"
         )
-        self._resources = Gauge(
-            "driftd_resources",
-            "Objects by status of the last look",
-            ["status"],
-            registry=self.registry,
+        self._resources = self._gauge(
+            "driftd_resources", "Objects by status of the last look", "status"
         )
-        self._open_drifts = Gauge(
-            "driftd_open_drifts", "Drifts that are open now", registry=self.registry
-        )
+        self._open_drifts = self._gauge("driftd_open_drifts", "Drifts that are open now")
         self._look_duration = Histogram(
             "driftd_look_duration_seconds",
             "Time from taking an application off the queue to its verdict",
             buckets=_LOOK_BUCKETS,
             registry=self.registry,
         )
-        self._look_errors = Counter(
-            "driftd_look_errors",
-            "Looks that could not judge everything, by reason",
-            ["reason"],
-            registry=self.registry,
+        self._look_errors = self._counter(
+            "driftd_look_errors", "Looks that could not judge everything, by reason", "reason"
         )
-        self._heals = Counter(
-            "driftd_heals",
-            "Writes to managed objects, by result",
-            ["result"],
-            registry=self.registry,
+        self._heals = self._counter(
+            "driftd_heals", "Writes to managed objects, by result", "result"
         )
-        self._watches = Gauge(
-            "driftd_watches",
-            "Watches of a cluster, by whether they run",
-            ["cluster", "state"],
-            registry=self.registry,
+        self._watches = self._gauge(
+            "driftd_watches", "Watches of a cluster, by whether they run", "cluster", "state"
         )
-        self._notifications = Counter(
+        self._notifications = self._counter(
             "driftd_notifications",
             "Delivery attempts, by receiver and result",
-            ["receiver", "result"],
-            registry=self.registry,
+            "receiver",
+            "result",
         )
-        build = Gauge(
-            "driftd_build_info", "The version that runs", ["version"], registry=self.registry
+        self._blocked = self._counter(
+            "driftd_event_loop_blocks",
+            "Times that something blocked the event loop for more than a second",
         )
+        build = self._gauge("driftd_build_info", "The version that runs", "version")
         build.labels(version).set(1)
         for status in ApplicationStatus:
             self._applications.labels(status.value)
         for resource_status in ResourceStatus:
             self._resources.labels(resource_status.value)
+
+    def _gauge(self, name: str, meaning: str, *labels: str) -> Gauge:
+        return Gauge(name, meaning, labels, registry=self.registry)
+
+    def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
+        return Counter(name, meaning, labels, registry=self.registry)
 
     def look(self, report: ApplicationReport, seconds: float) -> None:
         """A look ended with `report` after `seconds`."""
@@ -103,6 +94,10 @@ class Metrics:
         """So many watches of a cluster run, and so many do not."""
         self._watches.labels(cluster, "running").set(running)
         self._watches.labels(cluster, "failing").set(failing)
+
+    def blocked(self) -> None:
+        """Something blocks the event loop."""
+        self._blocked.inc()
 
     def notification(self, receiver: str, result: str) -> None:
         """A delivery attempt ended: `sent`, `failed` or `undeliverable`."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import time
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Self
 
-from driftd.errors import ConfigError
+from driftd.errors import ConfigError, StoreError
 from driftd.telemetry.metrics import CONTENT_TYPE, Metrics
 
 if TYPE_CHECKING:
@@ -14,7 +15,11 @@ if TYPE_CHECKING:
 
 _BODY_LIMIT = 1 << 20
 _HEADER_LIMIT = 16 << 10
-_SHUTDOWN_SECONDS = 5.0
+_SHUTDOWN_SECONDS = 1.0
+"""Seconds that answers under way get at the end: probes and scrapes take milliseconds."""
+_STORE_SECONDS = 2.0
+"""Seconds in which the store must answer; probes wait for three by default in deploy/base."""
+_ASKED_AGAIN = 1.0
 _FIRST_SWEEP = "the first sweep"
 
 _HEADERS = {
@@ -27,8 +32,19 @@ _HEADERS = {
 class Readiness:
     """Whether the daemon is ready, and what it waits for if it is not."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        reach: Callable[[], Awaitable[object]] | None = None,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`reach` asks the store for something small; a StoreError says that it is not there."""
         self.waiting_for = _FIRST_SWEEP
+        self._reach = reach
+        self._now = monotonic
+        self._asking = asyncio.Lock()
+        self._asked: float | None = None
+        self._reached = True
 
     def first_sweep_done(self) -> None:
         """Every application has been looked at once. While the daemon ends it stays unready."""
@@ -39,10 +55,26 @@ class Readiness:
         """The daemon is about to end."""
         self.waiting_for = "the end of the process"
 
-    @property
-    def ready(self) -> bool:
-        """Whether nothing is waited for."""
-        return not self.waiting_for
+    async def missing(self) -> str:
+        """What is waited for; empty if the daemon is ready.
+
+        The store is asked once a second at most, however many ask.
+        """
+        if self.waiting_for or self._reach is None:
+            return self.waiting_for
+        async with self._asking:
+            if self._asked is None or self._now() - self._asked >= _ASKED_AGAIN:
+                self._reached = await self._is_reached(self._reach)
+                self._asked = self._now()
+        return "" if self._reached else "the store"
+
+    async def _is_reached(self, reach: Callable[[], Awaitable[object]]) -> bool:
+        try:
+            async with asyncio.timeout(_STORE_SECONDS):
+                await reach()
+        except (StoreError, TimeoutError):
+            return False
+        return True
 
 
 class Server:
@@ -53,14 +85,14 @@ class Server:
         listen: str,
         metrics: Metrics,
         readiness: Readiness,
-        alive: Callable[[], bool] = lambda: True,
+        stuck: Callable[[], str] = lambda: "",
     ) -> None:
-        """`listen` is ADDRESS:PORT, port 0 for any; `alive` is whether the loops make progress."""
+        """`listen` is ADDRESS:PORT, port 0 for any; `stuck` says what makes no progress."""
         host, _, port = listen.rpartition(":")
         self._host, self._port = host.strip("[]"), int(port)
         self._metrics = metrics
         self._readiness = readiness
-        self._alive = alive
+        self._stuck = stuck
         self._runner: web.AppRunner | None = None
 
     @property
@@ -102,12 +134,12 @@ class Server:
 
     async def _healthz(self, _request: web.Request) -> web.Response:
         """Liveness: only what a restart of this process could mend."""
-        return _text(200, "ok") if self._alive() else _text(503, "no progress")
+        stuck = self._stuck()
+        return _text(503, f"no progress: {stuck}") if stuck else _text(200, "ok")
 
     async def _readyz(self, _request: web.Request) -> web.Response:
-        if self._readiness.ready:
-            return _text(200, "ok")
-        return _text(503, f"waiting for {self._readiness.waiting_for}")
+        missing = await self._readiness.missing()
+        return _text(503, f"waiting for {missing}") if missing else _text(200, "ok")
 
     async def _expose(self, _request: web.Request) -> web.Response:
         from aiohttp import web

@@ -25,19 +25,28 @@ DEADLINE = 90.0
 class Daemon:
     """One run of the daemon with its settings; ended at the latest with the `with` block."""
 
-    def __init__(self, folder: Path, settings: dict[str, Any], home: Path) -> None:
+    def __init__(self, folder: Path, settings: dict[str, Any], home: Path, *arguments: str) -> None:
         self.port = _free_port()
         self.file = folder / "driftd.yaml"
         self.log = folder / f"driftd-{self.port}.log"
         settings = {**settings, "server": {"listen": f"127.0.0.1:{self.port}"}}
         self.file.write_text(json.dumps(settings))
         self._home = home
+        self._arguments = arguments
+        self._signalled = 0.0
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "driftd.cli.main", "run", f"--config={self.file}"],
+                [
+                    sys.executable,
+                    "-m",
+                    "driftd.cli.main",
+                    "run",
+                    f"--config={self.file}",
+                    *list(self._arguments),
+                ],
                 cwd=ROOT,
                 env={
                     "PATH": os.environ["PATH"],
@@ -62,11 +71,20 @@ class Daemon:
 
     def stop(self) -> tuple[int, float]:
         """Send SIGTERM; the exit code and the seconds that the end took."""
+        self.terminate()
+        return self.ended()
+
+    def terminate(self) -> None:
+        """Send SIGTERM."""
         assert self._process is not None
-        started = time.monotonic()
+        self._signalled = time.monotonic()
         self._process.send_signal(signal.SIGTERM)
+
+    def ended(self) -> tuple[int, float]:
+        """Wait for the end; the exit code and the seconds since SIGTERM."""
+        assert self._process is not None
         code = self._process.wait(timeout=DEADLINE)
-        return code, time.monotonic() - started
+        return code, time.monotonic() - self._signalled
 
     def episodes(self, application: str) -> list[dict[str, Any]]:
         """What `driftd episodes` lists of an application while the daemon runs."""

@@ -32,11 +32,12 @@ def run_command(config: Path, once: bool, **files: Any) -> int:
 
     --baseline and --suppressions add to the files of the settings, --severity replaces theirs.
 
-    Logs go to standard error. Ends on SIGTERM or SIGINT once what is under way is finished. With
-    --once the last line on standard error says what the sweep came to.
+    Logs go to standard error. Ends on SIGTERM or SIGINT within 10 seconds: what is under way gets
+    5 of them, and what is not finished by then is looked at anew after the next start. With --once
+    the last line on standard error says what the sweep came to.
 
     Exit codes: 0 ended as asked, whatever was found; 2 could not start, or an error ended it; with
-    --once also 2 if something could not be judged.
+    --once also 2 if something could not be judged, and 130 if it was ended.
     """
     summary = calls.run_daemon(config, once=once, files=files)
     if summary is None:

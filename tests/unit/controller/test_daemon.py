@@ -37,9 +37,13 @@ async def bench(world: World, database: str) -> AsyncIterator[Bench]:
     await store.close()
 
 
-def daemon_of(bench: Bench, *, interval: str = "1d", swept: Any = lambda: None) -> Daemon:
+def daemon_of(
+    bench: Bench, *, interval: str = "1d", timeout: str = "1d", swept: Any = lambda: None
+) -> Daemon:
     """A daemon over the bench; it sweeps once at the start and then hardly ever."""
-    sweep = Sweep(interval=Duration(interval), jitter=Duration("0s"), workers=2)
+    sweep = Sweep(
+        interval=Duration(interval), jitter=Duration("0s"), workers=2, timeout=Duration(timeout)
+    )
     dispatcher = Dispatcher(bench.store, {}, Notifications(), bench.clock, Metrics("0"))
     settings = Settings(sweep=sweep)
     return Daemon(bench.reconciler, bench.store, dispatcher, settings, swept=swept)
@@ -249,6 +253,52 @@ async def test_a_hanging_cluster_does_not_hold_up_the_end(
         stop.set()
         await running
     assert await bench.store.applications() == ()
+
+
+async def test_a_look_that_hangs_is_ended_and_the_next_sweep_looks_again(
+    bench: Bench, capsys: pytest.CaptureFixture[str], private_logging: None
+) -> None:
+    """The worker is free again after `sweep.timeout`; liveness never doubts that."""
+    hangs = iter([True])
+    original = bench.world.clusters.one.version
+
+    async def version() -> str:
+        if next(hangs, False):
+            await asyncio.Event().wait()
+        return await original()
+
+    bench.world.clusters.one.version = version  # type: ignore[method-assign]
+    log()
+    stop = asyncio.Event()
+    daemon = daemon_of(bench, interval="1s", timeout="2s")
+    async with asyncio.timeout(DEADLINE):
+        running = asyncio.create_task(daemon.run(stop))
+        await until(bench, lambda: looks(bench) == 1)
+        assert daemon.progress.stuck() == ""
+        stop.set()
+        await running
+    told = [one for one in warnings(capsys) if one["message"] == "look failed"]
+    assert [(one["application"], one["reason"]) for one in told] == [("argocd/shop", "Timeout")]
+    assert told[0]["error"] == "the look at argocd/shop took longer than 2s and was ended"
+
+
+async def test_a_slow_receiver_delays_no_look(bench: Bench) -> None:
+    """Messages go out beside the looks; what is not sent when the daemon ends stays to be sent."""
+    stop, telling = asyncio.Event(), asyncio.Event()
+    daemon = daemon_of(bench, interval="1s")
+
+    async def deliver_due() -> int:
+        telling.set()
+        await asyncio.Event().wait()
+        return 0
+
+    daemon.dispatcher.deliver_due = deliver_due  # type: ignore[method-assign]
+    async with asyncio.timeout(DEADLINE):
+        running = asyncio.create_task(daemon.run(stop))
+        await telling.wait()
+        await until(bench, lambda: looks(bench) >= 3)
+        stop.set()
+        await running
 
 
 class Sweeps:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import aiohttp
 import pytest
 
-from driftd.errors import ConfigError
+from driftd.errors import ConfigError, StoreError
 from driftd.telemetry.metrics import Metrics
+from driftd.web import server as module
 from driftd.web.server import Readiness, Server
 
 
@@ -31,10 +34,37 @@ async def test_readiness_follows_the_first_sweep():
         assert (await get(server, "/readyz"))[0] == 503
 
 
-async def test_liveness_says_when_nothing_moves():
-    """A process whose loops hang asks to be restarted."""
-    async with Server("127.0.0.1:0", Metrics("0"), Readiness(), lambda: False) as server:
-        assert (await get(server, "/healthz"))[:2] == (503, "no progress\n")
+async def test_liveness_says_what_does_not_move():
+    """A process whose loops hang asks to be restarted, and says which of them it is."""
+    stuck = ["the schedule has not fired for 61 s"]
+    async with Server("127.0.0.1:0", Metrics("0"), Readiness(), lambda: stuck[0]) as server:
+        assert (await get(server, "/healthz"))[:2] == (503, f"no progress: {stuck[0]}\n")
+        stuck[0] = ""
+        assert (await get(server, "/healthz"))[:2] == (200, "ok\n")
+
+
+async def test_a_store_that_is_away_makes_unready_but_not_dead(monkeypatch):
+    """Readiness follows the store, a hanging one too; liveness never depends on it."""
+    now, asked, answers = [0.0], [], {}
+
+    async def reach():
+        asked.append(now[0])
+        if answers.get("hangs"):
+            await asyncio.Event().wait()
+        if answers.get("fails"):
+            raise StoreError("connection refused")
+
+    monkeypatch.setattr(module, "_STORE_SECONDS", 0.01)
+    readiness = Readiness(reach, monotonic=lambda: now[0])
+    readiness.first_sweep_done()
+    async with Server("127.0.0.1:0", Metrics("0"), readiness) as server:
+        for second, state in enumerate(({}, {"fails": 1}, {"hangs": 1}, {})):
+            now[0], answers = float(second), state
+            ready = (503, "waiting for the store\n") if state else (200, "ok\n")
+            assert (await get(server, "/readyz"))[:2] == ready
+            assert (await get(server, "/readyz"))[:2] == ready
+            assert (await get(server, "/healthz"))[0] == 200
+    assert asked == [0.0, 1.0, 2.0, 3.0]
 
 
 async def test_metrics_are_exposed_in_the_text_format():

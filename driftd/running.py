@@ -1,0 +1,320 @@
+"""`driftd run`: what it is made of, how it begins and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from driftd import __version__
+from driftd.app import (
+    cluster_registry,
+    hub_of,
+    kubeconfig_of,
+    oracle_of,
+    renderings_in,
+    workspace_of,
+)
+from driftd.clock import Clock, SystemClock
+from driftd.cluster.hub import Hub
+from driftd.cluster.registry import ClusterRegistry
+from driftd.controller.options import CheckOptions
+from driftd.controller.workspace import OracleMemory, Workspace
+from driftd.errors import ConfigError
+from driftd.sandbox.pool import SandboxPool
+from driftd.settings.access import DaemonAccess
+from driftd.source.fetching import open_fetching, settings_repositories
+from driftd.telemetry.logs import get_logger
+
+if TYPE_CHECKING:
+    import aiohttp
+
+    from driftd.controller.daemon import Daemon
+    from driftd.controller.progress import Progress
+    from driftd.controller.reconciler import ReadHub
+    from driftd.controller.summary import SweepSummary
+    from driftd.controller.watching import Wake, Watching
+    from driftd.notify.notifier import Notifier
+    from driftd.settings.types import Settings
+    from driftd.store.sql import SqlStore
+    from driftd.telemetry.metrics import Metrics
+    from driftd.web.server import Readiness
+
+HARD_STOP: Final = 8.5
+"""Seconds after the signal in which the process ends, whatever hangs."""
+_THREADS: Final = 1.0
+
+
+def run_daemon(
+    settings_path: Path, *, once: bool = False, files: Mapping[str, Any] | None = None
+) -> SweepSummary | None:
+    """Run `driftd run` until SIGTERM or SIGINT, or one sweep and what it came to.
+
+    `files` names more files of the keys `baseline` and `suppressions` (several each) than the
+    settings do, and another one of `severity`. Raises DriftdError.
+    """
+    from driftd.model import sensitive
+    from driftd.settings.load import load
+
+    settings = _with_files(load(settings_path, env=os.environ), files or {})
+    sensitive.use(settings.sensitive)
+    return asyncio.run(_run(settings, once=once))
+
+
+def _with_files(settings: Settings, files: Mapping[str, Any]) -> Settings:
+    """The settings with the files of flags beside their own."""
+    return msgspec.structs.replace(
+        settings,
+        baselines=(*settings.baselines, *map(str, files.get("baseline") or ())),
+        suppressions=(*settings.suppressions, *map(str, files.get("suppressions") or ())),
+        severity=str(files.get("severity") or settings.severity),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Process:
+    """What lives as long as the process, whatever the settings become."""
+
+    store: SqlStore
+    session: aiohttp.ClientSession
+    metrics: Metrics
+    readiness: Readiness
+    progress: Progress
+    clock: Clock
+
+
+async def _run(settings: Settings, *, once: bool) -> SweepSummary | None:
+    """Until the signal, which ends what has not begun at once, and what has within its grace."""
+    from driftd.telemetry.logs import configure
+
+    configure(settings.log)
+    ending = _Ending(once=once)
+    ending.listen()
+    try:
+        return await _serve(settings, ending, once=once)
+    except asyncio.CancelledError:
+        if not ending.asked.is_set():
+            raise
+        if once:
+            raise KeyboardInterrupt from None
+        return None
+    finally:
+        ending.reached()
+
+
+class _Ending:
+    """SIGTERM and SIGINT: unready first, then the end, for sure within `HARD_STOP` seconds."""
+
+    def __init__(self, *, once: bool) -> None:
+        self.asked = asyncio.Event()
+        self.unready: Callable[[], None] = lambda: None
+        self.has_loops = False
+        """Whether loops run that end by themselves once it is asked for."""
+        code = 130 if once else 0
+        self._last = threading.Timer(HARD_STOP, _end_hard, (code,))
+        self._last.daemon = True
+
+    def listen(self) -> None:
+        """Begin to listen for signals, for the task that calls."""
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+
+        def end() -> None:
+            if self.asked.is_set():
+                return
+            self.unready()
+            self.asked.set()
+            self._last.start()
+            if not self.has_loops and task is not None:
+                task.cancel()
+
+        for name in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(name, end)
+
+    def reached(self) -> None:
+        """Nothing is left that could hang but threads: give these a second more."""
+        self._last.cancel()
+        if self.asked.is_set():
+            soon = threading.Timer(_THREADS, _end_hard, self._last.args)
+            soon.daemon = True
+            soon.start()
+
+
+def _end_hard(code: int) -> None:
+    """Leave without waiting for whatever hangs: a name server, a disk. What counts is stored."""
+    get_logger("driftd").warning("ended while something hung")
+    os._exit(code)
+
+
+async def _serve(settings: Settings, ending: _Ending, *, once: bool) -> SweepSummary | None:
+    # A daemon pays for its clients at the start; the command line must not.
+    import aiohttp
+
+    from driftd.controller.progress import Progress
+    from driftd.settings.load import store_dsn
+    from driftd.store.sql import SqlStore
+    from driftd.telemetry.metrics import Metrics
+    from driftd.telemetry.watchdog import Watchdog
+    from driftd.web.server import Readiness, Server
+
+    async with AsyncExitStack() as stack:
+        store = await SqlStore.open(store_dsn(settings.store))
+        stack.push_async_callback(store.close)
+        # Any question will do; nothing is called so.
+        readiness = Readiness(lambda: store.application(""))
+        ending.unready = readiness.draining
+        process = _Process(
+            store=store,
+            session=await stack.enter_async_context(aiohttp.ClientSession()),
+            metrics=Metrics(__version__),
+            readiness=readiness,
+            progress=Progress(time.monotonic, limit=settings.sweep.timeout.seconds),
+            clock=SystemClock(),
+        )
+        stack.enter_context(Watchdog(process.metrics.blocked))
+        await stack.enter_async_context(
+            Server(settings.server.listen, process.metrics, readiness, process.progress.stuck)
+        )
+        daemon = await stack.enter_async_context(_daemon(settings, process))
+        if once:
+            return await daemon.once()
+        ending.has_loops = True
+        await daemon.run(ending.asked)
+    return None
+
+
+@asynccontextmanager
+async def _daemon(settings: Settings, process: _Process) -> AsyncIterator[Daemon]:
+    """The daemon as the settings say, with all that it looks, tells and heals with."""
+    from driftd.cluster.writer import KubeWriter
+    from driftd.controller.daemon import Daemon
+    from driftd.controller.reconciler import Reconciler
+    from driftd.notify.dispatch import Dispatcher
+    from driftd.notify.message import composer
+
+    store, metrics, clock = process.store, process.metrics, process.clock
+    notifiers = _notifiers(settings, process.session, clock)
+    options = _look_options(settings)
+    async with _daemon_workspace(settings, options) as (workspace, clusters, access):
+        reconciler = Reconciler(
+            workspace=workspace,
+            options=options,
+            settings=settings,
+            store=store,
+            compose=composer(notifiers),
+            open_writer=lambda target: KubeWriter(clusters.open(target).transport),
+            metrics=metrics,
+            clock=clock,
+            read_hub=_hub_reader(options, clusters, access) if options.hub else None,
+        )
+        yield Daemon(
+            reconciler,
+            store,
+            Dispatcher(store, notifiers, settings.notifications, clock, metrics),
+            settings,
+            swept=process.readiness.first_sweep_done,
+            watch=_watch(settings, clusters, metrics),
+            progress=process.progress,
+        )
+
+
+def _watch(
+    settings: Settings, clusters: ClusterRegistry, metrics: Metrics
+) -> Callable[[Wake], Watching] | None:
+    """How clusters are watched between sweeps; None where the settings leave it to these."""
+    from driftd.controller.pace import Pace
+    from driftd.controller.watching import Watching
+
+    if not settings.clusters.watch:
+        return None
+    return lambda wake: Watching(clusters, wake, metrics, pace=Pace(time.monotonic))
+
+
+@asynccontextmanager
+async def _daemon_workspace(
+    settings: Settings, options: CheckOptions
+) -> AsyncIterator[tuple[Workspace, ClusterRegistry, DaemonAccess]]:
+    """What the daemon looks with; opened once, used by every look."""
+    async with AsyncExitStack() as stack:
+        own = tempfile.TemporaryDirectory(prefix="driftd-renders-")
+        folder = Path(settings.sandbox.cache or stack.enter_context(own))
+        sandbox = await stack.enter_async_context(
+            SandboxPool(
+                size=settings.sandbox.workers,
+                max_rss=settings.sandbox.memory.bytes,
+                require_isolation=settings.sandbox.require_isolation,
+                timeout=settings.sandbox.timeout.seconds,
+                renderings=renderings_in(folder, settings.sandbox.cache_size.bytes),
+            )
+        )
+        kubeconfig, problem = kubeconfig_of(options)
+        registry = await stack.enter_async_context(cluster_registry(options))
+        hub = await hub_of(options, kubeconfig, registry, lambda _text: None)
+        access = DaemonAccess(settings, hub.access if hub is not None else None)
+        fetching = await stack.enter_async_context(
+            open_fetching(sandbox, SystemClock(), access.table())
+        )
+        access.use = fetching.use
+        repositories = await settings_repositories(
+            settings, fetching, remote=hub is not None, renew=access.renew
+        )
+        repositories.bases = fetching.bases(settings.remote_bases)
+        opened = workspace_of(options, repositories, sandbox, registry, kubeconfig, problem, hub)
+        asked = oracle_of(options, registry)
+        yield replace(opened, open_oracle=asked, oracles=OracleMemory()), registry, access
+
+
+def _look_options(settings: Settings) -> CheckOptions:
+    """What the settings say about looks, as the options of one."""
+    clusters = settings.clusters
+    return CheckOptions(
+        kubeconfig=Path(clusters.kubeconfig) if clusters.kubeconfig else None,
+        cluster_map=clusters.destinations,
+        hub=clusters.hub_context or None,
+        argocd_namespace=clusters.argocd_namespace,
+        namespace=settings.applications.namespace or None,
+        timeout=clusters.timeout.seconds,
+        concurrency=clusters.concurrency,
+        oracle=clusters.oracle,
+        keyring=Path(settings.keyring) if settings.keyring else None,
+    )
+
+
+def _hub_reader(options: CheckOptions, registry: ClusterRegistry, access: DaemonAccess) -> ReadHub:
+    """Reads the hub of the options each time it is called."""
+
+    async def read() -> Hub:
+        kubeconfig, _ = kubeconfig_of(options)
+        hub = await hub_of(options, kubeconfig, registry, lambda _text: None)
+        if hub is None:
+            raise ConfigError(f"there is no kubeconfig to read the hub {options.hub} through")
+        access.hub = hub.access
+        access.renew()
+        return hub
+
+    return read
+
+
+def _notifiers(
+    settings: Settings, session: aiohttp.ClientSession, clock: Clock
+) -> dict[str, Notifier]:
+    """Every receiver by its name. Raises ConfigError for a secret that cannot be read."""
+    from driftd.notify.slack import SlackNotifier
+    from driftd.notify.webhook import WebhookNotifier
+
+    told = settings.notifications
+    limit = told.timeout.seconds
+    receivers: dict[str, Notifier] = {
+        one.name: WebhookNotifier(one, session, clock, limit) for one in told.webhooks
+    }
+    receivers |= {one.name: SlackNotifier(one, session, limit) for one in told.slack}
+    return receivers
