@@ -20,6 +20,7 @@ from driftd.controller.kind_names import names_kind
 from driftd.controller.memory import open_state
 from driftd.controller.next_steps import next_steps
 from driftd.controller.options import CheckOptions
+from driftd.controller.value_places import value_place
 from driftd.controller.verdict import Verdict
 from driftd.controller.workspace import Progress, Workspace
 from driftd.diff.explain import Inspection, Place
@@ -176,9 +177,21 @@ async def explain(
             )
         ),
         healing=_healing(looked, key),
-        next_steps=next_steps(application, looked.report, resource, clock.now()),
+        next_steps=await _steps(workspace, declared, looked, resource, clock),
         conditions=(*looked.report.conditions, *told),
     )
+
+
+async def _steps(
+    workspace: Workspace,
+    declared: Declared,
+    looked: Looked,
+    resource: ResourceReport,
+    clock: Clock,
+) -> tuple[str, ...]:
+    changing = await value_place(workspace, declared, looked, resource)
+    application = looked.desired.entry.application
+    return next_steps(application, looked.report, resource, clock.now(), changing=changing)
 
 
 def _refuse_several(declared: Declared, question: Question) -> None:

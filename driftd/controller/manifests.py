@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import orjson
 
@@ -11,6 +11,7 @@ from driftd.controller.declared import Entry, declare, refuse_unmatched
 from driftd.controller.desired import Desired, desired_state
 from driftd.controller.observed import ClusterView, view_cluster
 from driftd.controller.options import CheckOptions
+from driftd.controller.value_places import values_behind
 from driftd.controller.workspace import Progress, Workspace
 from driftd.errors import ConfigError, DriftdError
 from driftd.model.resource import Json, Manifest, ResourceKey
@@ -42,6 +43,8 @@ class Shown:
     """By position in the Application; those that resolved."""
     places: Mapping[ResourceKey, tuple[Place, ...]]
     """By object, every line that sets a field of it, as far as that is certain; sorted."""
+    values: Mapping[ResourceKey, Sequence[str]] = field(default_factory=dict)
+    """By object that a chart's template makes, where its values are, the strongest first."""
 
 
 async def manifests(
@@ -109,7 +112,14 @@ async def _shown(
         )
         for one in sources
     }
-    return Shown(desired=desired, sources=traced, places=await _places(workspace, desired, sources))
+    trees = {one.index: one.tree for one in sources}
+    values = {
+        one.key: values_behind(application, one.origin, trees[one.origin.source].files)
+        for one in (*desired.manifests, *desired.not_compared)
+        if one.origin.source in trees
+    }
+    places = await _places(workspace, desired, sources)
+    return Shown(desired=desired, sources=traced, places=places, values=values)
 
 
 async def _places(

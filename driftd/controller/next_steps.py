@@ -17,32 +17,43 @@ _ARGO_NAMESPACE = "argocd"
 
 
 def next_steps(
-    application: Application, report: ApplicationReport, resource: ResourceReport, now: datetime
+    application: Application,
+    report: ApplicationReport,
+    resource: ResourceReport,
+    now: datetime,
+    *,
+    changing: str = "",
 ) -> tuple[str, ...]:
-    """The steps for an object, first what is to be known of self-healing; none without drift."""
+    """The steps for an object, first what is to be known of self-healing; none without drift.
+
+    `changing` says how Git comes to another value, where the file that declares the object does
+    not say it itself: a template, a program.
+    """
     if not resource.is_drift:
         return ()
     every = [change for change in resource.changes if change.is_drift]
     wrong = [change for change in every if change.invalid]
     drift = [change for change in every if not change.invalid]
     if wrong and not drift:
-        return (*_correct(resource, wrong), *_accept(application, resource, wrong))
+        return (*_correct(resource, wrong, changing), *_accept(application, resource, wrong))
     return (
-        *_correct(resource, wrong),
+        *_correct(resource, wrong, changing),
         *_unhealed(application, report, drift, now),
         *_put_back(application, report, resource, drift),
-        *_keep(resource, drift),
+        *_keep(resource, drift, changing),
         *_accept(application, resource, every),
     )
 
 
-def _correct(resource: ResourceReport, wrong: list[Change]) -> Iterator[str]:
+def _correct(resource: ResourceReport, wrong: list[Change], changing: str) -> Iterator[str]:
     """What to write in Git, and where; no sync helps before."""
     for change in wrong:
         place = change.origin if change.origin is not UNSET else resource.origin
         where = "" if place is UNSET else f" at {place.file}"
         where += "" if place is UNSET or place.line is UNSET else f":{place.line}"
         yield f"correct Git{where}: {_correction(change)}"
+    if wrong and changing:
+        yield f"or {changing}"
     if wrong:
         yield "until then a sync leaves that out, or fails for the whole object"
 
@@ -113,11 +124,14 @@ def _put_back(
         )
 
 
-def _keep(resource: ResourceReport, drift: list[Change]) -> Iterator[str]:
+def _keep(resource: ResourceReport, drift: list[Change], changing: str) -> Iterator[str]:
     places = [one.origin for one in drift if one.origin is not UNSET]
     if resource.origin is not UNSET:
         places.append(resource.origin)
     if not places or resource.status in ("Extra", "Missing"):
+        return
+    if changing:
+        yield f"or keep it: {changing}"
         return
     line = "" if places[0].line is UNSET else f":{places[0].line}"
     yield f"or keep it: commit the live value to {places[0].file}{line}"

@@ -157,3 +157,40 @@ def test_names_as_people_have_them(site: Site) -> None:
     for words in (line.split(), [line], [*line.split(), "spec.replicas"]):
         seen = site.run("explain", *words, flag)
         assert (seen.exit_code, seen.stdout.startswith("Deployment ")) == (0, True), seen.stderr
+
+
+def test_values_behind_a_template(
+    api_server: ControlPlane, namespace: str, git_repo: GitRepo, tmp_path: Path
+) -> None:
+    """To keep a live value of a chart's object, the application's values are named."""
+    git_repo.set_remote(URL)
+    chart = "charts/web"
+    git_repo.write(f"{chart}/Chart.yaml", "apiVersion: v2\nname: web\nversion: 1.0.0\n")
+    git_repo.write(f"{chart}/values.yaml", "replicaCount: 1\n")
+    git_repo.write(f"{chart}/values-prod.yaml", "replicaCount: 3\n")
+    template = WEB.replace("replicas: 3", "replicas: {{ .Values.replicaCount }}")
+    git_repo.write(f"{chart}/templates/web.yaml", template)
+    helm = {"valueFiles": ["values-prod.yaml"], "valuesObject": {"unused": True}}
+    source = {"repoURL": URL, "targetRevision": "HEAD", "path": chart, "helm": helm}
+    git_repo.write("argocd/web.yaml", application("web", namespace, source=source))
+    git_repo.commit("Declare web")
+    api_server.kubectl("apply", "--server-side", "-n", namespace, "-f", "-", input=WEB)
+    api_server.kubectl("scale", "deployment/web", "--replicas=7", "-n", namespace)
+    config = write_kubeconfig(
+        tmp_path / "kubeconfig", [api_server.access("detector", context=CONTEXT)]
+    )
+    home = tmp_path / "home"
+    home.mkdir()
+    site = Site(
+        repo=git_repo, cluster=api_server, namespace=namespace, kubeconfig=config, home=home
+    )
+    assert (
+        "or keep it: change .Values.replicaCount behind charts/web/templates/web.yaml, which is a "
+        "template: this application's values are in argocd/web.yaml "
+        "(spec.source.helm.valuesObject), charts/web/values-prod.yaml and charts/web/values.yaml "
+        "(the defaults, shared by all that use the chart)\n"
+    ) in explain(site, "deployment/web")
+    shown = site.run("render", "web", "--trace", f"--kubeconfig={config}")
+    assert "# Source: charts/web/templates/web.yaml" in shown.stdout
+    assert "# Values: argocd/web.yaml (spec.source.helm.valuesObject)\n" in shown.stdout
+    assert "# Values: charts/web/values-prod.yaml\n" in shown.stdout

@@ -35,7 +35,7 @@ def _version(_context: click.Context, _flag: click.Parameter, value: str | None)
     "--trace/--no-trace",
     default=False,
     help="Also tell, for each object, the source and the lines of Git that set its fields: base, "
-    "overlay, patch. Of a chart the template alone is known.",
+    "overlay, patch. Of a chart it tells the template and where the values are.",
 )
 @options.flag(
     "--kube-version",
@@ -121,6 +121,8 @@ def _write_list(shown: Sequence[Shown], *, trace: bool) -> None:
             item["origin"] = {"file": origin.file} | ({"line": origin.line} if origin.line else {})
         places = one.places.get(manifest.key, ())
         item["setBy"] = [{"file": place.file, "line": place.line} for place in places]
+        if values := one.values.get(manifest.key):
+            item["values"] = list(values)
         if reason:
             item["notCompared"] = reason
         traced.append({**item, "object": _document(manifest)})
@@ -156,6 +158,8 @@ def _traced(one: Shown, manifest: Manifest) -> Iterator[str]:
         files.setdefault(place.file, []).append(place.line)
     for file, lines in files.items():
         yield f"Set by: {file}:{_ranges(lines)}"
+    for values in one.values.get(manifest.key, ()):
+        yield f"Values: {values}"
 
 
 def _short(revision: str) -> str:

@@ -65,7 +65,14 @@ def rendered(monkeypatch):
         )
         lines = (("apps/app1/c.yaml", 8), ("apps/app1/c.yaml", 9), ("apps/app1/c.yaml", 12))
         places = tuple(Place(file, line) for file, line in (*lines, ("overlay/patch.yaml", 3)))
-        return [Shown(desired=desired, sources={0: source}, places={manifests[0].key: places})]
+        return [
+            Shown(
+                desired=desired,
+                sources={0: source},
+                places={manifests[0].key: places},
+                values={manifests[2].key: ("argocd/app1.yaml (spec.source.helm.values)", "v.yaml")},
+            )
+        ]
 
     monkeypatch.setattr(calls, "render", render)
     return asked
@@ -140,6 +147,8 @@ def test_trace_as_json(driftd):
     first, *_, hook = document["items"]
     assert first["origin"] == {"file": "apps/app1/c.yaml", "line": 7}
     assert first["setBy"][-1] == {"file": "overlay/patch.yaml", "line": 3}
+    assert "values" not in first
+    assert document["items"][2]["values"][1] == "v.yaml"
     assert "hunter2" not in json.dumps(document)
     assert (hook["notCompared"], hook["object"]["kind"]) == ("hook PreSync", "Job")
 

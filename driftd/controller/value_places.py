@@ -1,0 +1,237 @@
+"""Where a value is to be changed that a template, a program or a generator has made.
+
+The line of a shared template is no place for one application's value: what the template reads is.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final
+
+from msgspec import UNSET
+
+from driftd.controller.check import Looked
+from driftd.controller.declared import Declared
+from driftd.controller.workspace import Workspace
+from driftd.errors import DriftdError
+from driftd.model.application import Application, ApplicationSource, HelmSource
+from driftd.model.report import ResourceReport
+from driftd.model.resource import Origin, ResourceKey
+from driftd.source.url import public
+
+_PROGRAMS: Final = (".jsonnet", ".libsonnet")
+_VALUE: Final = re.compile(r"\.Values((?:\.[A-Za-z_][A-Za-z0-9_-]*)+)")
+_TEMPLATE_BYTES: Final = 1 << 20
+
+
+async def value_place(
+    workspace: Workspace, declared: Declared, looked: Looked, resource: ResourceReport
+) -> str:
+    """`place_of_value` for an object of a look; empty for one that has not drifted."""
+    key = ResourceKey(resource.group, resource.kind, resource.namespace, resource.name)
+    manifest = next((one for one in looked.desired.manifests if one.key == key), None)
+    if manifest is None or not resource.is_drift:
+        return ""
+    application = looked.desired.entry.application
+    try:
+        resolution = await workspace.repositories.resolve(application, declared.urls)
+        sources = {one.index: one for one in resolution.sources}
+    except DriftdError:
+        sources = {}
+    source = sources.get(manifest.origin.source)
+    drift = [change for change in resource.changes if change.is_drift]
+    named = [change.path.rpartition("/")[2] for change in drift if change.origin is UNSET]
+    return place_of_value(
+        application,
+        manifest.origin,
+        source.tree.files if source is not None else {},
+        dict.fromkeys(named),
+        traced=bool(drift) and not named,
+    )
+
+
+def place_of_value(
+    application: Application,
+    origin: Origin,
+    files: Mapping[str, bytes],
+    fields: Iterable[str],
+    *,
+    traced: bool = False,
+) -> str:
+    """What to change so that Git says another value; empty where the file itself says it.
+
+    `files` are those of the source that rendered the object, as far as they are known, `fields`
+    the names of the fields that differ; `traced` if the lines that set them are known.
+    """
+    sources = application.spec.all_sources
+    source = sources[origin.source] if origin.source < len(sources) else None
+    if _is_template(origin.file, source, application, files):
+        read = _read_values(files.get(origin.file, b""), fields)
+        what = f"{read or 'the value'} behind {origin.file}, which is a template"
+        places = values_behind(application, origin, files)
+        if not places:
+            return f"change {what}, in the values of {_home(application)}"
+        return f"change {what}: this application's values are in {_listed(places)}"
+    if origin.file.endswith(_PROGRAMS):
+        return _program(application, source, origin.file)
+    if source is None or traced:
+        return ""
+    options = _kustomize_options(source)
+    if options:
+        return (
+            f"the value is in {origin.file} or is set by {_listed(options)} of {_home(application)}"
+        )
+    return ""
+
+
+def _is_template(
+    file: str,
+    source: ApplicationSource | None,
+    application: Application,
+    files: Mapping[str, bytes],
+) -> bool:
+    of_chart = application.flux is not None and application.flux.kind == "HelmRelease"
+    if of_chart or (source is not None and source.chart):
+        return bool(file) and "crds" not in file.split("/")
+    # Any folder may be called so; of a chart's one the description lies beside it.
+    above = _above_templates(file)
+    return above is not None and (not files or posixpath.join(above, "Chart.yaml") in files)
+
+
+def _above_templates(file: str) -> str | None:
+    """The folder that `templates/` with the file lies in; None if the file lies in none."""
+    folders = file.split("/")[:-1]
+    return "/".join(folders[: folders.index("templates")]) if "templates" in folders else None
+
+
+def values_behind(
+    application: Application, origin: Origin, files: Mapping[str, bytes]
+) -> list[str]:
+    """Where the values of an object are that a chart's template makes, the strongest first.
+
+    Empty for an object that no template makes.
+    """
+    sources = application.spec.all_sources
+    source = sources[origin.source] if origin.source < len(sources) else None
+    if not _is_template(origin.file, source, application, files):
+        return []
+    if application.flux is not None and application.flux.kind == "HelmRelease":
+        places = list(_release_values(application))
+    else:
+        places = list(_values(application, source, sources))
+    return [*places, *_chart_defaults(source, origin.file, files)]
+
+
+def _read_values(template: bytes, fields: Iterable[str]) -> str:
+    """The one value that a template reads where it sets the fields; empty if that is not clear."""
+    if not template or len(template) > _TEMPLATE_BYTES:
+        return ""
+    text = template.decode("utf-8", "replace")
+    found = set()
+    for field in fields:
+        for line in re.findall(rf"^[ \t-]*{re.escape(field)}:(.*)$", text, re.MULTILINE):
+            found.add(tuple(_VALUE.findall(line)))
+    values = {name for names in found for name in names}
+    certain = len(found) == 1 and values
+    return " and ".join(f".Values{name}" for name in sorted(values)) if certain else ""
+
+
+def _values(
+    application: Application,
+    source: ApplicationSource | None,
+    sources: Sequence[ApplicationSource],
+) -> Iterator[str]:
+    """Where an Application's values are, the strongest first."""
+    helm = (source.helm if source is not None else None) or HelmSource()
+    number = sources.index(source) if source is not None and len(sources) > 1 else None
+    field = "spec.source.helm" if number is None else f"spec.sources[{number}].helm"
+    inline = {
+        "parameters": helm.parameters,
+        "fileParameters": helm.file_parameters,
+        "valuesObject": helm.values_object,
+        "values": helm.values and not helm.values_object,
+    }
+    named = [f"{field}.{name}" for name, value in inline.items() if value]
+    if named:
+        yield f"{_home(application)} ({', '.join(named)})"
+    for name in reversed(helm.value_files):
+        yield _value_file(name, source, sources)
+
+
+def _value_file(
+    name: str, source: ApplicationSource | None, sources: Sequence[ApplicationSource]
+) -> str:
+    """A values file by its path in its repository."""
+    if "://" in name:
+        return public(name)
+    if name.startswith("$"):
+        ref, _, path = name[1:].partition("/")
+        other = next((one for one in sources if one.ref == ref), None)
+        if other is None or source is None or other.repo_url == source.repo_url:
+            return path
+        return f"{path} of {public(other.repo_url)}"
+    folder = source.path if source is not None else ""
+    if name.startswith("/") or not folder:
+        return name.lstrip("/")
+    return posixpath.normpath(posixpath.join(folder, name))
+
+
+def _release_values(application: Application) -> Iterator[str]:
+    """Where a HelmRelease's values are, the strongest first."""
+    render = application.flux.render if application.flux is not None else {}
+    for layer in reversed(render.get("values") or ()):
+        yield f"{layer['from']} of {_home(application)}"
+    for name in reversed(render.get("valuesFiles") or ()):
+        yield f"{name} of the chart"
+
+
+def _chart_defaults(
+    source: ApplicationSource | None, file: str, files: Mapping[str, bytes]
+) -> Iterator[str]:
+    """The chart's own values, which all that use it share."""
+    above = _above_templates(file) or ""
+    folder = source.path if source is not None and source.path else above
+    name = posixpath.normpath(posixpath.join(folder, "values.yaml"))
+    if name in files:
+        yield f"{name} (the defaults, shared by all that use the chart)"
+
+
+def _program(application: Application, source: ApplicationSource | None, file: str) -> str:
+    text = f"change what {file} computes"
+    jsonnet = source.directory.jsonnet if source is not None and source.directory else None
+    if jsonnet is None or not (jsonnet.ext_vars or jsonnet.tlas):
+        return text
+    given = {"extVars": jsonnet.ext_vars, "tlas": jsonnet.tlas}
+    names = [f"directory.jsonnet.{name}" for name, value in given.items() if value]
+    return f"{text}: it reads {_listed(names)} of {_home(application)}"
+
+
+def _kustomize_options(source: ApplicationSource) -> list[str]:
+    options = source.kustomize
+    if options is None:
+        return []
+    given = {
+        "images": options.images,
+        "replicas": options.replicas,
+        "patches": options.patches,
+        "components": options.components,
+        "commonLabels": options.common_labels,
+        "commonAnnotations": options.common_annotations,
+    }
+    return [f"kustomize.{name}" for name, value in given.items() if value]
+
+
+def _home(application: Application) -> str:
+    """Where the Application itself is: its file, or what has made it."""
+    kind = application.flux.kind if application.flux is not None else "Application"
+    if not application.origin:
+        return f"the {kind} {application.name}"
+    if application.origin.startswith("hub "):
+        return f"the live {kind} {application.name}"
+    return application.origin
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
