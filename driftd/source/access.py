@@ -11,6 +11,7 @@ import base64
 import os
 import ssl
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal, TypeAlias
 from urllib.parse import urlsplit
@@ -91,6 +92,18 @@ def named_origins(table: AccessTable) -> frozenset[str]:
                     found.add(origin_of(spelling))
                 except SourceError:
                     continue  # ssh, or no URL at all
+    return frozenset(found)
+
+
+def git_origins(table: AccessTable, homes: Iterable[str] = ()) -> frozenset[str]:
+    """Scheme, host and port of every Git repository that the operator named, templates left out."""
+    entries = (one.url for one in table.entries if not one.template and one.type == "git")
+    found = set()
+    for url in (*entries, *homes):
+        try:
+            found.add(parse(url).origin)
+        except SourceError:
+            continue  # not to be reached at all
     return frozenset(found)
 
 

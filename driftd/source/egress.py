@@ -175,11 +175,11 @@ class Egress:
             sent.pop("Authorization", None)
         elif reach.authorization:
             sent.setdefault("Authorization", reach.authorization)
-        proxy = _proxy(url, reach if own else Reach(""))
+        proxy = proxy_of(url, reach if own else Reach(""))
         named = origin_of(url) in self.named
         host = urlsplit(url).hostname or ""
         if not named and refused_address(host):
-            raise _refused(what, host)
+            raise refused(what, host)
         try:
             async with self._session(free=named or bool(proxy)).request(
                 method,
@@ -197,7 +197,7 @@ class Egress:
                     content,
                 )
         except _Refused as error:
-            raise _refused(what, error.host) from None
+            raise refused(what, error.host) from None
         except aiohttp.ClientConnectorCertificateError as error:
             raise SourceError(
                 f"{what}: the certificate of {_host(url)} is not trusted "
@@ -215,7 +215,7 @@ class Egress:
             raise SourceError(f"{what}: the URL {printable(url)!r} is malformed") from None
         except (aiohttp.ClientError, OSError) as error:
             if isinstance(error.__cause__, _Refused):
-                raise _refused(what, error.__cause__.host) from None
+                raise refused(what, error.__cause__.host) from None
             raise _unreachable(what, f"{_host(url)}: {_words(error)}") from None
 
     def _session(self, *, free: bool) -> aiohttp.ClientSession:
@@ -317,7 +317,8 @@ def _unreachable(what: str, why: str) -> SourceError:
     return error
 
 
-def _refused(what: str, host: str) -> SourceError:
+def refused(what: str, host: str) -> SourceError:
+    """The error for an address that nobody but the operator may name."""
     return SourceError(
         f"{what}: {printable(host)} is an address of this machine or of its link, where a "
         "repository named in Git may not lie",
@@ -340,7 +341,7 @@ def _words(error: BaseException) -> str:
     return type(error).__name__
 
 
-def _proxy(url: str, reach: Reach) -> str:
+def proxy_of(url: str, reach: Reach) -> str:
     """The proxy for a URL: the repository's own, else the environment's."""
     # Loading it takes longer than everything else here.
     from urllib.request import (  # type: ignore[attr-defined]

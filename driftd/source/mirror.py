@@ -17,6 +17,8 @@ import msgspec
 from driftd.errors import Disposition, SourceError
 from driftd.model.gitobject import AnnotatedTag, GitObject
 from driftd.model.tree import Tree
+from driftd.source.egress import Reach
+from driftd.source.guard import Guard, guarded, pinned_https, pinned_ssh
 from driftd.source.objects import (
     CommitInfo,
     TreeLimits,
@@ -96,11 +98,13 @@ class GitMirror:
         share: str = "",
         paths: Sequence[str] = (),
         more: More | None = None,
+        guard: Guard = guarded,
     ) -> None:
         """`cache` is the folder for all mirrors; `credential` may be asked for at each use.
 
         Mirrors of one URL share what they fetched if `share` is equal: who may read it. Of
         `paths`, if there are any, files are fetched and read alone. `more` adds to each tree.
+        `guard` says where git may connect to.
         Raises `SourceError` for a URL not allowed.
         """
         self._url = parse(url)
@@ -110,6 +114,7 @@ class GitMirror:
         self._path = cache / f"{digest}.git"
         self._paths = tuple(path.strip("/") for path in paths)
         self._more = more
+        self._guard = guard
         self._credential = credential or GitCredential()
         self._reader = Git(self.name, self._path)
         self._trees: dict[str, Tree] = {}
@@ -119,7 +124,9 @@ class GitMirror:
         """Git with what it needs to log in, and with nothing of it in an argument."""
         given = self._credential
         credential = given if isinstance(given, GitCredential) else await given()
-        config, environment = _access(self._url, credential)
+        reach = Reach(self._url.origin, proxy=credential.proxy, no_proxy=credential.no_proxy)
+        addresses = await self._guard(self._url, reach)
+        config, environment = _access(self._url, credential, addresses)
         environment["GIT_SSH_VARIANT"] = "ssh"
         return Git(
             self.name,
@@ -318,14 +325,18 @@ class GitMirror:
         return size
 
 
-def _access(url: RepositoryURL, credential: GitCredential) -> tuple[dict[str, str], dict[str, str]]:
+def _access(
+    url: RepositoryURL, credential: GitCredential, addresses: tuple[str, ...]
+) -> tuple[dict[str, str], dict[str, str]]:
     """Configuration and environment that carry a credential; nothing of it is in an argument."""
-    config: dict[str, str] = {}
+    config = pinned_https(url, addresses) if url.scheme == "https" else {}
     environment: dict[str, str] = {}
     if credential.no_proxy:
         environment["no_proxy"] = environment["NO_PROXY"] = credential.no_proxy
     if url.scheme != "https":
-        environment["GIT_SSH_COMMAND"] = shlex.join(_ssh(credential, os.environ))
+        environment["GIT_SSH_COMMAND"] = shlex.join(
+            _ssh(credential, os.environ, pinned_ssh(url, addresses))
+        )
         return config, environment
     username = credential.username or url.user
     password = credential.password or url.password
@@ -346,7 +357,9 @@ def _access(url: RepositoryURL, credential: GitCredential) -> tuple[dict[str, st
     return config, environment
 
 
-def _ssh(credential: GitCredential, environment: Mapping[str, str]) -> list[str]:
+def _ssh(
+    credential: GitCredential, environment: Mapping[str, str], pinned: Mapping[str, str]
+) -> list[str]:
     """The ssh command: no configuration file, known hosts only, never a question."""
     command = ["ssh", "-F", "/dev/null"]
     options = {
@@ -370,7 +383,7 @@ def _ssh(credential: GitCredential, environment: Mapping[str, str]) -> list[str]
     if credential.ssh_key_file:
         options["IdentitiesOnly"] = "yes"
         options["IdentityFile"] = f'"{credential.ssh_key_file}"'
-    for name, value in options.items():
+    for name, value in (options | dict(pinned)).items():
         command += ["-o", f"{name}={value}"]
     return command
 

@@ -10,14 +10,21 @@ import msgspec
 from driftd.clock import Clock
 from driftd.model.repository import AccessTable, RepositoryAccess
 from driftd.model.tree import Tree
-from driftd.source.access import CredentialFiles, find_access, reach_of, trusted_certificate
+from driftd.source.access import (
+    CredentialFiles,
+    find_access,
+    git_origins,
+    reach_of,
+    trusted_certificate,
+)
 from driftd.source.egress import Egress, Reach
 from driftd.source.githubapp import GitHubTokens
+from driftd.source.guard import guarded, unguarded
 from driftd.source.lfs import with_lfs
 from driftd.source.mirror import GitCredential, GitMirror, Login, MirrorLimits, More
 from driftd.source.process import Git
 from driftd.source.submodules import with_submodules
-from driftd.source.url import identity, parse, printable
+from driftd.source.url import RepositoryURL, identity, parse, printable
 
 _Key: TypeAlias = tuple[str, RepositoryAccess | None]
 
@@ -44,6 +51,8 @@ class Remotes:
         self._limits = limits or MirrorLimits()
         self._files = CredentialFiles()
         self._mirrors: dict[_Key, GitMirror] = {}
+        self.homes: tuple[str, ...] = ()
+        """URLs in the settings: repositories that the operator has named without a login."""
 
     def close(self) -> None:
         """Remove the files of credentials."""
@@ -65,8 +74,14 @@ class Remotes:
                 share=share,
                 paths=access.paths if access is not None else (),
                 more=self._more(url, project, access),
+                guard=self._guard,
             )
         return self._mirrors[key]
+
+    async def _guard(self, url: RepositoryURL, reach: Reach) -> tuple[str, ...]:
+        """Where git may connect to, by the table of now: what it names may lie on this machine."""
+        named = url.origin in git_origins(self.table, self.homes)
+        return await (unguarded if named else guarded)(url, reach)
 
     def _more(self, url: str, project: str, access: RepositoryAccess | None) -> More | None:
         """What is added to each tree: submodules and files of Git LFS, if they are asked for."""

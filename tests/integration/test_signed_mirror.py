@@ -12,6 +12,7 @@ from driftd.errors import VerificationError
 from driftd.model.application import Application, ApplicationSource, ApplicationSpec
 from driftd.model.project import SignatureDemand, SignatureMode
 from driftd.model.tree import Tree
+from driftd.source.guard import unguarded
 from driftd.source.mirror import GitCredential, GitMirror
 from driftd.source.repositories import Repositories
 from driftd.verify.keys import keys_of_map
@@ -55,7 +56,9 @@ async def test_remote_revisions(
     alice = home.fingerprint("Alice")
     verifier = Verifier(keys_of_map({"alice": home.public("Alice")}, "keys"))
     credential = GitCredential(ca_file=str(server.ca_file))
-    mirror = GitMirror(server.url("upstream/.git"), tmp_path / "cache", credential=credential)
+    mirror = GitMirror(
+        server.url("upstream/.git"), tmp_path / "cache", credential=credential, guard=unguarded
+    )
 
     async def wrong(revision: str, mode: SignatureMode) -> tuple[str, ...]:
         commit = await mirror.resolve(revision)
@@ -93,6 +96,7 @@ async def test_remote_trees_that_are_not_read_as_they_are(
         server.url("upstream/.git"),
         tmp_path / "cache",
         credential=GitCredential(ca_file=str(server.ca_file)),
+        guard=unguarded,
         paths=("app",),
         more=more,
     )

@@ -10,9 +10,12 @@ from pathlib import Path
 import pytest
 
 from driftd.errors import SourceError
+from driftd.source.egress import Reach
+from driftd.source.guard import unguarded
 from driftd.source.mirror import GitCredential, GitMirror, MirrorLimits
 from driftd.source.objects import TreeLimits
 from driftd.source.process import MIB
+from driftd.source.url import RepositoryURL
 from tests.testbed.gitrepo import GitRepo
 from tests.unit.source.httpsserver import GitServer, RunningServer
 
@@ -39,7 +42,9 @@ def server(upstream: GitRepo, tmp_path: Path) -> Iterator[GitServer]:
 
 def _mirror(server: GitServer, tmp_path: Path, **credential: str) -> GitMirror:
     login = GitCredential(ca_file=str(server.ca_file), **credential)
-    return GitMirror(server.url("upstream/.git"), tmp_path / "cache", credential=login)
+    return GitMirror(
+        server.url("upstream/.git"), tmp_path / "cache", credential=login, guard=unguarded
+    )
 
 
 async def test_branch_tag_and_head_are_read_without_history(
@@ -92,7 +97,9 @@ async def test_an_untrusted_certificate_is_refused_and_the_password_unsent(
 ) -> None:
     """Without the server's CA the connection fails before any request, credential included."""
     login = GitCredential(username="bot", password="hunter2")
-    mirror = GitMirror(server.url("upstream/.git"), tmp_path / "cache", credential=login)
+    mirror = GitMirror(
+        server.url("upstream/.git"), tmp_path / "cache", credential=login, guard=unguarded
+    )
     with pytest.raises(SourceError) as error:
         await mirror.resolve("main")
     assert "certificate" in error.value.message
@@ -137,6 +144,7 @@ async def test_a_large_blob_is_refused_not_fetched(
         server.url("upstream/.git"),
         tmp_path / "cache",
         credential=GitCredential(ca_file=str(server.ca_file)),
+        guard=unguarded,
         limits=MirrorLimits(tree=TreeLimits(size=100_000)),
     )
     with pytest.raises(SourceError, match=r"big\.bin"):
@@ -151,6 +159,7 @@ async def test_the_disk_quota_is_kept(server: GitServer, upstream: GitRepo, tmp_
         server.url("upstream/.git"),
         tmp_path / "cache",
         credential=GitCredential(ca_file=str(server.ca_file)),
+        guard=unguarded,
         limits=MirrorLimits(disk=MIB),
     )
     with pytest.raises(SourceError, match="disk quota of 1 MiB"):
@@ -166,6 +175,7 @@ async def test_a_mirror_near_its_quota_starts_over(
         server.url("upstream/.git"),
         tmp_path / "cache",
         credential=GitCredential(ca_file=str(server.ca_file)),
+        guard=unguarded,
         limits=MirrorLimits(disk=MIB),
     )
     for number in range(4):
@@ -198,7 +208,11 @@ async def test_ssh_is_strict_and_asks_nothing(
     monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
     login = GitCredential(ssh_key_file="/keys/deploy key", known_hosts_file="/keys/known_hosts")
     url = f"ssh://git@git.example.com:2222{upstream.path}"
-    mirror = GitMirror(url, tmp_path / "cache", credential=login)
+
+    async def resolved(_url: RepositoryURL, _reach: Reach) -> tuple[str, ...]:
+        return ("192.0.2.7", "192.0.2.8")
+
+    mirror = GitMirror(url, tmp_path / "cache", credential=login, guard=resolved)
     assert (await mirror.tree(await mirror.resolve("main"))).files
     arguments = seen.read_text().splitlines()
     assert arguments[:2] == ["-F", "/dev/null"]
@@ -208,6 +222,8 @@ async def test_ssh_is_strict_and_asks_nothing(
         "IdentitiesOnly=yes",
         'IdentityFile="/keys/deploy key"',
         'UserKnownHostsFile="/keys/known_hosts"',
+        "HostName=192.0.2.7",
+        "HostKeyAlias=[git.example.com]:2222",
     ):
         assert option in arguments
     assert arguments[arguments.index("-p") + 1] == "2222"

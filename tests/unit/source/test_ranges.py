@@ -11,6 +11,7 @@ from driftd.model.repository import AccessTable
 from driftd.sandbox.pool import SandboxPool
 from driftd.source.charts import Charts
 from driftd.source.egress import Egress
+from driftd.source.guard import unguarded
 from driftd.source.mirror import GitCredential, GitMirror
 from driftd.source.repositories import Repositories, Resolution
 from tests.testbed.gitrepo import GitRepo
@@ -135,7 +136,7 @@ async def test_a_range_of_a_remote(
     with RunningServer(repo.path.parent, tmp_path / "tls") as server:
         url = server.url("platform/.git")
         credential = GitCredential(ca_file=str(server.ca_file))
-        mirror = GitMirror(url, tmp_path / "cache", credential=credential)
+        mirror = GitMirror(url, tmp_path / "cache", credential=credential, guard=unguarded)
         charts = Charts(sandbox, egress, AccessTable())
         repositories = await Repositories.open(
             (), mirror=lambda _url, _project: mirror, charts=charts

@@ -245,6 +245,7 @@ async def test_500_applications_fetch_one_repository_once(
     url = server.url("upstream/.git")
     ca = server.ca_file.read_text()
     remotes = make(certificates={"localhost": ca})
+    remotes.homes = (url,)
     repositories = await Repositories.open([], mirror=remotes.mirror)
     spellings = (url, url.replace("localhost", "LOCALHOST"), f"{url}/")
     apps = [application(n, spellings[n % 3], f"project-{n % 5}") for n in range(500)]
