@@ -11,7 +11,6 @@ import base64
 import os
 import ssl
 import tempfile
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal, TypeAlias
 from urllib.parse import urlsplit
@@ -95,13 +94,14 @@ def named_origins(table: AccessTable) -> frozenset[str]:
     return frozenset(found)
 
 
-def git_origins(table: AccessTable, homes: Iterable[str] = ()) -> frozenset[str]:
+def git_origins(table: AccessTable) -> frozenset[str]:
     """Scheme, host and port of every Git repository that the operator named, templates left out."""
-    entries = (one.url for one in table.entries if not one.template and one.type == "git")
     found = set()
-    for url in (*entries, *homes):
+    for one in table.entries:
+        if one.template or one.type != "git":
+            continue
         try:
-            found.add(parse(url).origin)
+            found.add(parse(one.url).origin)
         except SourceError:
             continue  # not to be reached at all
     return frozenset(found)

@@ -63,7 +63,6 @@ async def settings_repositories(
     `remote` fetches URLs even where the settings name none. Raises SourceError.
     """
     named = settings.repositories
-    fetching.remotes.homes = tuple(one.url for one in named if one.url)
     homes = [
         Home(path=one.path, url=one.url, revision=one.revision, demand=_demand(one.signatures))
         for one in named

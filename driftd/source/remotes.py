@@ -51,8 +51,6 @@ class Remotes:
         self._limits = limits or MirrorLimits()
         self._files = CredentialFiles()
         self._mirrors: dict[_Key, GitMirror] = {}
-        self.homes: tuple[str, ...] = ()
-        """URLs in the settings: repositories that the operator has named without a login."""
 
     def close(self) -> None:
         """Remove the files of credentials."""
@@ -80,7 +78,7 @@ class Remotes:
 
     async def _guard(self, url: RepositoryURL, reach: Reach) -> tuple[str, ...]:
         """Where git may connect to, by the table of now: what it names may lie on this machine."""
-        named = url.origin in git_origins(self.table, self.homes)
+        named = url.origin in git_origins(self.table)
         return await (unguarded if named else guarded)(url, reach)
 
     def _more(self, url: str, project: str, access: RepositoryAccess | None) -> More | None:

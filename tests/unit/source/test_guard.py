@@ -131,13 +131,11 @@ async def test_a_repository_of_this_machine_is_never_asked(
 async def test_what_the_operator_named_is_read(
     make: Callable[..., Remotes], server: GitServer, upstream: GitRepo
 ) -> None:
-    """An entry of its own, or a URL in the settings, is the operator's word."""
-    url = server.url("upstream/.git")
+    """An entry of its own is the operator's word, for its server's other repositories too."""
     trusted = {"certificates": {"localhost": server.ca_file.read_text()}}
-    assert await make(RepositoryAccess(url=url), **trusted).mirror(url).resolve("main")
-    named = make(**trusted)
-    named.homes = (url,)
-    assert await named.mirror(url).resolve("main") == upstream.head
+    for name in ("upstream/.git", "other/.git"):
+        remotes = make(RepositoryAccess(url=server.url(name)), **trusted)
+        assert await remotes.mirror(server.url("upstream/.git")).resolve("main") == upstream.head
 
 
 async def test_ssh_to_this_machine_is_never_asked(

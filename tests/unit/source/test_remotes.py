@@ -244,8 +244,7 @@ async def test_500_applications_fetch_one_repository_once(
     """One listing and one fetch for all, however the URL is written and whatever their project."""
     url = server.url("upstream/.git")
     ca = server.ca_file.read_text()
-    remotes = make(certificates={"localhost": ca})
-    remotes.homes = (url,)
+    remotes = make(RepositoryAccess(url=url), certificates={"localhost": ca})
     repositories = await Repositories.open([], mirror=remotes.mirror)
     spellings = (url, url.replace("localhost", "LOCALHOST"), f"{url}/")
     apps = [application(n, spellings[n % 3], f"project-{n % 5}") for n in range(500)]
