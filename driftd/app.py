@@ -31,6 +31,7 @@ from driftd.sandbox.pool import SandboxPool
 from driftd.settings.access import allowed_bases, load_access
 from driftd.source.fetching import Fetching, open_fetching
 from driftd.source.git import NO_REPOSITORY
+from driftd.source.outputs import own_outputs
 from driftd.source.repositories import Repositories
 
 if TYPE_CHECKING:
@@ -303,7 +304,7 @@ async def _repositories(options: CheckOptions, hub: Hub | None, fetching: Fetchi
             head=options.revision or "HEAD",
             mirror=mirror,
             charts=fetching.charts,
-            beside=options.files,
+            beside=(*options.files, *own_outputs()),
         )
     except SourceError as error:
         # With a hub the Applications are known without a checkout; their sources may be mapped.
@@ -317,5 +318,5 @@ async def _repositories(options: CheckOptions, hub: Hub | None, fetching: Fetchi
             worktree=options.worktree,
             mirror=mirror,
             charts=fetching.charts,
-            beside=options.files,
+            beside=(*options.files, *own_outputs()),
         )

@@ -116,6 +116,7 @@ class _RepositoryLook:
                 self.workspace.sandbox,
                 urls=self.layout.urls,
                 live=self._live(clusters.get(root.name, RootCluster())),
+                written=self.layout.objects,
             )
             for root in roots
         ]

@@ -203,7 +203,7 @@ class _Preview:
         moving = [p for p in pairs if not p.unseen and not await self._same_inputs(p)]
         if not moving:
             return [_untouched(pair) for pair in pairs]
-        view = await self._view(where)
+        view = await self._view(where, pairs)
         rendered = await gather_isolated(
             lambda pair: self._rendered(pair, view), moving, limit=_RENDERS
         )
@@ -244,9 +244,9 @@ class _Preview:
             (source.index, source.tree.id) for source in old.sources
         ] == [(source.index, source.tree.id) for source in new.sources]
 
-    async def _view(self, where: Where) -> ClusterView | None:
+    async def _view(self, where: Where, pairs: Iterable[Pair]) -> ClusterView | None:
         if not isinstance(where, ClusterTarget):
-            self._unread(where, "no context of the kubeconfig is it; --cluster names one")
+            self._unread(where, _unmapped(pairs))
             return None
         self.progress(f"connecting to {where.name}")
         try:
@@ -260,9 +260,11 @@ class _Preview:
         return view
 
     def _unread(self, name: str, why: str) -> None:
+        """Tell that a cluster is not read, with the remedy that `why` ends with, if any, last."""
+        reason, _, remedy = why.partition("; ")
         text = (
-            f"cluster {name} is not read ({why}): rendered without its APIs, compared without "
-            "its schemas and its live objects"
+            f"cluster {name} is not read ({reason}): rendered without its APIs, compared without "
+            f"its schemas and its live objects{'; ' if remedy else ''}{remedy}"
         )
         self.unread.append(Condition("ClusterNotReadWarning", text, Severity.WARNING))
 
@@ -316,6 +318,13 @@ class _Preview:
 def replace_message(condition: Condition, message: str) -> Condition:
     """The condition with another message."""
     return Condition(condition.type, message, condition.severity)
+
+
+def _unmapped(pairs: Iterable[Pair]) -> str:
+    """Why no context is known for a cluster, with the flags that name one."""
+    conditions = (c for pair in pairs for c in pair.entry.conditions)
+    known = (c.message for c in conditions if c.type == "ClusterConfigurationError")
+    return next(known, "no context of the kubeconfig is it; --cluster names one")
 
 
 def _where(entry: Entry) -> Where:

@@ -6,7 +6,7 @@ HelmReleases. Bases and overlays that nothing applies are never taken for applic
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -14,6 +14,7 @@ import orjson
 
 from driftd.errors import DriftdError
 from driftd.flux.applications import Place, to_application
+from driftd.flux.hidden import hidden_below
 from driftd.flux.layout import Root, find_roots, flux_files, path_of
 from driftd.flux.objects import FluxObjects, LiveConfigMap, Reader
 from driftd.flux.specs import flux_object
@@ -26,6 +27,7 @@ from driftd.sandbox.pool import SandboxPool
 from driftd.source.repositories import Repositories
 
 _SANDBOX_PROJECT = "driftd-catalog"
+_NAMED = 3
 MAX_KUSTOMIZATIONS = 1000
 """Kustomizations that are followed for one cluster."""
 
@@ -37,6 +39,8 @@ class Layout:
     roots: tuple[Root, ...]
     urls: frozenset[str]
     """The URLs of all Git repositories that the documents name."""
+    objects: tuple[FluxObject, ...] = ()
+    """Everything of Flux that a file declares, applied or not."""
     conditions: tuple[Condition, ...] = ()
 
 
@@ -51,6 +55,16 @@ class Found:
     seen: set[tuple[str, str, str]] = field(default_factory=set)
     """Namespace, name and path of every Kustomization that a render has led to."""
     conditions: list[Condition] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Unread:
+    """A Kustomization that does not render in full."""
+
+    application: Application
+    reason: str
+    tree: Tree | None = None
+    """The files that it is read from, if these are known."""
 
 
 async def read_layout(tree: Tree, sandbox: SandboxPool) -> Layout:
@@ -82,7 +96,7 @@ async def read_layout(tree: Tree, sandbox: SandboxPool) -> Layout:
         for failure in parsed.errors
         if failure.file.startswith(folders)
     )
-    return Layout(roots, frozenset(urls), conditions)
+    return Layout(roots, frozenset(urls), tuple(objects), conditions)
 
 
 async def follow(
@@ -93,13 +107,36 @@ async def follow(
     *,
     urls: frozenset[str],
     live: LiveConfigMap,
+    written: Sequence[FluxObject] = (),
 ) -> Found:
-    """Every application that a root leads to. Never raises for what is in the repository."""
+    """Every application that a root leads to. Never raises for what is in the repository.
+
+    `written` is everything of Flux that files declare: of it come the names of what is not seen
+    because a Kustomization above it cannot be read.
+    """
     found = Found(root)
     for one in root.sources:
         found.objects.add(one)
-    await _Walk(found, place, repositories, sandbox, urls, live).run(root.entries)
+    walk = _Walk(found, place, repositories, sandbox, urls, live)
+    await walk.run(root.entries)
+    known = {(kind, name) for kind, _, name in found.applications}
+    for gap in walk.unread:
+        open_ones = [other for other in written if (other.kind, other.name) not in known]
+        lost = hidden_below(gap.application, gap.tree, open_ones)
+        if lost:
+            found.conditions.append(_not_seen(gap, lost))
     return found
+
+
+def _not_seen(one: _Unread, lost: Sequence[FluxObject]) -> Condition:
+    names = [f"{other.kind} {other.name}" for other in lost]
+    rest = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    listed = ", ".join(names[:_NAMED]) + rest
+    text = (
+        f"Kustomization {one.application.name} ({one.application.origin}) cannot be read, so that "
+        f"what it leads to is not looked at ({listed}): {one.reason}"
+    )
+    return Condition("ComparisonError", text)
 
 
 def without_nested(found: Iterable[Found]) -> list[Found]:
@@ -137,6 +174,7 @@ class _Walk:
     """Namespace, name and path of the Kustomizations that have been rendered."""
     searched: set[tuple[str, str, str]] = field(default_factory=set)
     """Those whose own values have been looked through."""
+    unread: list[_Unread] = field(default_factory=list)
 
     async def run(self, entries: Iterable[FluxObject]) -> None:
         waiting = list(entries)
@@ -181,7 +219,8 @@ class _Walk:
             self.searched.add(_identity(one))
             spec = {k: v for k, v in one.body["spec"].items() if k != "postBuild"}
             plain = msgspec.structs.replace(one, body={**one.body, "spec": spec})
-            for value in await self._objects(await self._application(plain, live=False)):
+            values, _ = await self._objects(await self._application(plain, live=False))
+            for value in values:
                 known = self.found.objects.find(value.kind, value.namespace, value.name)
                 if value.kind in ("ConfigMap", "Secret") and known is None:
                     self.found.objects.add(value)
@@ -191,25 +230,33 @@ class _Walk:
     async def _render(self, application: Application) -> list[FluxObject]:
         """The Kustomizations that one renders; all its objects are remembered."""
         kustomizations: list[FluxObject] = []
-        for one in await self._objects(application):
+        objects, unread = await self._objects(application)
+        if unread:
+            self.unread.append(unread)
+        for one in objects:
             self.found.objects.add(one)
             if one.kind == "Kustomization":
                 self.found.seen.add(_identity(one))
                 kustomizations.append(one)
         return kustomizations
 
-    async def _objects(self, application: Application) -> list[FluxObject]:
-        """What an application renders for the cluster that its Flux runs in, as far as known."""
-        remote = application.spec.destination.name != self.place.destination.name
-        if _is_blocked(application) or remote:
-            return []
+    async def _objects(self, application: Application) -> tuple[list[FluxObject], _Unread | None]:
+        """What an application renders for the cluster that its Flux runs in, as far as known.
+
+        Beside it the reason where that is not all.
+        """
+        if application.spec.destination.name != self.place.destination.name:
+            return [], None
+        if _is_blocked(application):
+            conditions = application.flux.conditions if application.flux else ()
+            return [], _Unread(application, _first_error(conditions))
         resolution = await self.repositories.resolve(application, self.urls)
         if resolution.conditions:
-            return []
+            return [], _Unread(application, _first_error(resolution.conditions))
         rendered = await render_application(
             application, resolution.sources, self.sandbox, lambda _group, _kind: None
         )
-        return [
+        found = [
             one
             for manifest in rendered.manifests
             if manifest.unchecked is None or not manifest.unchecked.unknown
@@ -221,11 +268,19 @@ class _Walk:
                 )
             )
         ]
+        if rendered.complete:
+            return found, None
+        reason = _first_error(rendered.conditions)
+        return found, _Unread(application, reason, resolution.sources[0].tree)
 
     async def _releases(self) -> None:
         for one in self.found.objects.of_kind("HelmRelease"):
             application = await self._application(one, live=True)
             self.found.applications["HelmRelease", one.namespace, one.name] = application
+
+
+def _first_error(conditions: Iterable[Condition]) -> str:
+    return next((c.message for c in conditions if c.severity is Severity.ERROR), "")
 
 
 def _is_blocked(application: Application) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import difflib
 import posixpath
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -24,6 +25,8 @@ from driftd.render.manifests import RenderedDocument, Scopes, process
 from driftd.sandbox.pool import RenderApplication, SandboxPool
 from driftd.sandbox.results import RenderResult
 
+_PARENTHESES = re.compile(r"^Application \S+ \((.*)\)$")
+"""The origin of an Application that another one renders: the file is in parentheses."""
 _KEPT_TREES = 8
 _PLAIN_SUFFIXES = (".yaml", ".yml", ".json")
 _MANIFEST_SUFFIXES = (*_PLAIN_SUFFIXES, ".jsonnet")
@@ -141,8 +144,26 @@ class _Renderer:
         trees = (source.tree, *(ref.tree for ref in self._refs.values()))
         return secrets.scrubbed(text, trees, source_document(self._app, source))
 
+    def _written(self, source: ResolvedSource) -> str:
+        """Where the Application names the source's path: its file, with the line if it is here."""
+        origin = self._app.origin
+        file = _PARENTHESES.sub(r"\1", origin)
+        data = source.tree.files.get(file)
+        if data is None:
+            return origin
+        path = re.escape(source.source.path)
+        wanted = re.compile(rf"\bpath[\"']?:[ \t]*[\"']?{path}[\"']?[ \t]*(?:$|[#,}}])")
+        lines = bytes(data).decode(errors="replace").splitlines()
+        found = [number for number, line in enumerate(lines, 1) if wanted.search(line)]
+        return f"{file}:{found[0]}" if found else file
+
     async def _render(self, source: ResolvedSource, place: str) -> _SourceResult:
-        checked_source_path(source.source, source.tree)
+        try:
+            checked_source_path(source.source, source.tree)
+        except RenderError as error:
+            where = self._written(source)
+            text = f"{where}: {error}" if where else str(error)
+            raise RenderError(text, hint=error.hint) from error
         if source.source.plugin is not None:
             raise RenderError(
                 "config management plugins are not supported",
@@ -256,8 +277,7 @@ def checked_source_path(source: ApplicationSource, tree: Tree) -> str:
                 hint="point the source at the submodule's own repository, or set submodules in "
                 "repositoryAccess",
             )
-    folders = {posixpath.dirname(file) for file in tree.files}
-    near = difflib.get_close_matches(path, sorted(folders), n=1, cutoff=0.6)
+    near = difflib.get_close_matches(path, sorted(_folders(tree)), n=1, cutoff=0.6)
     raise RenderError(
         f"path {path} does not exist at the revision",
         hint=f"did you mean {near[0]}?" if near else "correct spec.source.path",

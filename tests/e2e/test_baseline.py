@@ -5,12 +5,15 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.e2e.site import CONTEXT, Seen, Site
+from tests.e2e.site import CONTEXT, ROOT, Seen, Site
 from tests.e2e.test_explain import plant_web
 from tests.testbed.cluster import ControlPlane
 from tests.testbed.gitrepo import GitRepo
@@ -96,6 +99,23 @@ def test_a_baseline_that_is_not_committed_yet(site: Site) -> None:
     assert seen.exit_code == 0, seen.stderr
     assert "uncommitted files" not in seen.stderr
     assert "uncommitted files" in site.check().stderr
+
+
+def test_an_output_that_the_shell_made_in_the_checkout(site: Site) -> None:
+    """The file that a command writes to is no uncommitted work, in that very command."""
+    for words in (("baseline",), ("check", "-o", "json")):
+        file = site.repo.path / "written.yaml"
+        with file.open("w") as output:
+            done = subprocess.run(
+                [sys.executable, "-m", "driftd.cli.main", *words,
+                 f"--kubeconfig={site.kubeconfig}"],
+                stdout=output, stderr=subprocess.PIPE, text=True, check=False, cwd=site.repo.path,
+                env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "HOME": str(site.home),
+                     "GIT_CONFIG_NOSYSTEM": "1"},
+            )  # fmt: skip
+        assert file.read_text(), done.stderr
+        assert "uncommitted files" not in done.stderr
+        file.unlink()
 
 
 def test_expired_entries_are_told_and_hide_nothing(site: Site) -> None:

@@ -113,6 +113,24 @@ def test_root_that_is_named_is_not_left_out(site: FluxSite) -> None:
     assert "--cluster staging=CONTEXT" in told
 
 
+def test_what_a_misspelt_path_hides_is_named(site: FluxSite) -> None:
+    """The application below a Kustomization that cannot be read does not vanish silently."""
+    file = site.repository / "clusters/production/apps.yaml"
+    good = file.read_text()
+    file.write_text(good.replace("apps/production", "apps/prodution"))
+    try:
+        code, report, _ = check(site, "--worktree")
+    finally:
+        file.write_text(good)
+    assert code == 2
+    assert "production/cache" not in {one["name"] for one in report["applications"]}
+    (told,) = [one["message"] for one in report["conditions"] if one["severity"] == "error"]
+    assert "Kustomization production/apps (clusters/production/apps.yaml) cannot be read" in told
+    assert "is not looked at (HelmRelease cache)" in told
+    assert "clusters/production/apps.yaml:10: path apps/prodution does not exist" in told
+    assert told.endswith("did you mean apps/production?")
+
+
 def test_edits_extras_and_pauses_are_told(site: FluxSite) -> None:
     """An edit, a deletion, a leftover and a hand-made field are found, and nothing else."""
     cluster = site.cluster

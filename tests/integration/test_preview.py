@@ -58,7 +58,8 @@ def test_objects_that_move_to_another_application(site: Site) -> None:
     assert {name: one["action"] for name, one in objects(seen, "two").items()} == {
         "other": "create"
     }
-    assert any("is not read" in text for text in seen.conditions())
+    (unread,) = [text for text in seen.conditions() if "is not read" in text]
+    assert unread.endswith("; name the right one with --kubeconfig or KUBECONFIG")
 
 
 def test_what_becomes_of_removed_objects(site: Site) -> None:

@@ -63,6 +63,7 @@ async def found_in(repo: GitRepo) -> list[Found]:
                     sandbox,
                     urls=layout.urls,
                     live=live,
+                    written=layout.objects,
                 )
                 for root in layout.roots
             ]
@@ -153,3 +154,50 @@ async def test_root_declares_its_own_variables(git_repo: GitRepo) -> None:
     flux = found.applications["Kustomization", "flux-system", "sync"].flux
     assert flux is not None
     assert flux.conditions == ()
+
+
+async def test_what_a_misspelt_path_hides_is_named(git_repo: GitRepo) -> None:
+    """Of a folder that is not there the near one tells what is not looked at, through its bases."""
+    git_repo.write("clusters/one/sync.yaml", SYNC.format(path="clusters/one"))
+    git_repo.write(
+        "clusters/one/apps.yaml",
+        NEXT.format(name="apps", path="apps/prodution", source="fleet", more=""),
+    )
+    git_repo.write("apps/production/kustomization.yaml", "resources:\n- ../base\n- more.yaml\n")
+    git_repo.write(
+        "apps/production/more.yaml", NEXT.format(name="more", path="x", source="fleet", more="")
+    )
+    git_repo.write("apps/base/kustomization.yaml", "resources: [release.yaml]\n")
+    git_repo.write("apps/base/release.yaml", RELEASE.replace("web-${suffix:=none}", "web"))
+    git_repo.write("apps/staging/release.yaml", RELEASE.replace("web-${suffix:=none}", "other"))
+    (found,) = await found_in(git_repo)
+    assert {name for _, _, name in found.applications} == {"sync", "apps"}
+    (condition,) = found.conditions
+    assert condition.severity is Severity.ERROR
+    assert condition.message == (
+        "Kustomization apps (clusters/one/apps.yaml) cannot be read, so that what it leads to is "
+        "not looked at (HelmRelease web, Kustomization more): source ./apps/prodution: "
+        "clusters/one/apps.yaml:4: path apps/prodution does not exist at the revision; did you "
+        "mean apps/production?"
+    )
+
+
+async def test_what_a_broken_kustomization_hides_is_named(git_repo: GitRepo) -> None:
+    """What does not render, or waits for values in vain, hides what lies in its folder."""
+    git_repo.write("clusters/one/sync.yaml", SYNC.format(path="clusters/one"))
+    needs = ", postBuild: {substituteFrom: [{kind: ConfigMap, name: gone}]}"
+    for name, more in (("broken", ""), ("waits", needs), ("plain", "")):
+        git_repo.write(
+            f"clusters/one/{name}.yaml",
+            NEXT.format(name=name, path=name, source="fleet", more=more),
+        )
+    git_repo.write("broken/kustomization.yaml", "resourcs: []\n")
+    git_repo.write("waits/release.yaml", RELEASE.replace("web-${suffix:=none}", "below-waits"))
+    git_repo.write("broken/release.yaml", RELEASE.replace("web-${suffix:=none}", "below-broken"))
+    git_repo.write("plain/map.yaml", "a: b: c")
+    (found,) = await found_in(git_repo)
+    told = sorted(one.message for one in found.conditions)
+    assert len(told) == 2
+    assert "(HelmRelease below-broken): source ./broken: broken/kustomization.yaml:1 has" in told[0]
+    assert "(HelmRelease below-waits): " in told[1]
+    assert "ConfigMap flux-system/gone" in told[1]

@@ -268,6 +268,39 @@ def test_source_paths_are_checked(path: str, message: str, hint: str) -> None:
     assert hint in error.value.hint
 
 
+@pytest.mark.parametrize(
+    ("origin", "place"),
+    [
+        ("argocd/shop.yaml", "argocd/shop.yaml:3: "),
+        ("Application root (argocd/shop.yaml)", "argocd/shop.yaml:3: "),
+        ("argocd/inline.yaml", "argocd/inline.yaml:2: "),
+        ("argocd/other.yaml", "argocd/other.yaml: "),
+        ("ApplicationSet shops", "ApplicationSet shops: "),
+        ("hub ops", "hub ops: "),
+        ("", ""),
+    ],
+)
+async def test_a_missing_path_names_what_says_so(
+    sandbox: SandboxPool, origin: str, place: str
+) -> None:
+    """The file and line that name the folder are told, whoever renders the Application."""
+    tree = _tree(
+        "named paths",
+        {
+            "apps/web/overlays/a.yaml": CONFIG,
+            "argocd/shop.yaml": "spec:\n  source:\n    path: 'apps/wbe' # the shop\n",
+            "argocd/inline.yaml": "spec:\n  source: {path: apps/wbe, repoURL: x}\n",
+            "argocd/other.yaml": "spec:\n  source:\n    path: apps/wbe/more\n",
+        },
+    )
+    app = msgspec.structs.replace(_app({"path": "apps/wbe"}), origin=origin)
+    (condition,) = (await _render(sandbox, app, tree)).conditions
+    assert condition.message == (
+        f"source apps/wbe: {place}path apps/wbe does not exist at the revision; "
+        "did you mean apps/web?"
+    )
+
+
 @pytest.mark.parametrize("path", ["", ".", "./apps", "apps/", "apps/../apps/shop", "linked"])
 def test_ordinary_source_paths_are_accepted(path: str) -> None:
     """The root, folders in any spelling and links to folders are accepted."""
