@@ -13,7 +13,7 @@ from typing import Any
 import click
 import msgspec
 
-from driftd.cli import severity_page, topic_pages, trusted_page
+from driftd.cli import metrics_page, severity_page, topic_pages, trusted_page
 from driftd.cli.main import COMMANDS, driftd
 from driftd.model.preview import PreviewReport
 from driftd.model.report import DiffReport, DriftReport
@@ -39,6 +39,7 @@ def files() -> dict[str, str]:
     rules = {
         "severity.md": severity_page.text(),
         "trusted-controllers.md": trusted_page.text(),
+        "metrics.md": metrics_page.text(),
     }
     return pages | topics | rules | {"cli.md": _cli_page()}
 

@@ -132,7 +132,8 @@ class Reconciler:
         else:
             self._entries = found
             await self._forget_others()
-        self.metrics.known(self._entries)
+        self.metrics.known({name: entry.cluster for name, entry in self._entries.items()})
+        await self._count_drifts()
         if self.watching is not None:
             self.watching.only(self._entries)
         self._read_accepted(declared.names)
@@ -190,6 +191,7 @@ class Reconciler:
         if entry is None or self._declared is None:
             return False
         started = time.monotonic()
+        noticed = self.watching.noticed(name) if self.watching is not None else None
         looked = await self._look(entry)
         if self.watching is not None:
             self.watching.looked(name, looked)
@@ -208,6 +210,8 @@ class Reconciler:
             ending=Endings.of(looked, self._revisions_seen.get(name)),
         )
         self._revisions_seen[name] = looked.report.revisions
+        if noticed is not None and change.opened:
+            self.metrics.detection(time.monotonic() - noticed)
         self._measure(looked, result, time.monotonic() - started)
         await self._log(change, result)
         wrote = result is not None and result.wrote
@@ -340,8 +344,14 @@ class Reconciler:
             for one in result.results
         ]
 
+    async def _count_drifts(self) -> None:
+        self.metrics.drift_open(one.drift.severity for one in await self.store.open_drifts())
+
     def _measure(self, looked: Looked, result: SyncResult | None, seconds: float) -> None:
         self.metrics.look(looked.report, seconds)
+        target, view = looked.desired.entry.target, looked.view
+        if target is not None and view is not None:
+            self.metrics.cluster(target.name, up=view.problem is None)
         if not looked.report.complete:
             reasons = {c.type for c in looked.report.conditions} or {"Unknown"}
             for reason in reasons:
@@ -352,7 +362,8 @@ class Reconciler:
 
     async def _log(self, change: StateChange, result: SyncResult | None) -> None:
         log = get_logger("driftd.controller")
-        self.metrics.open_drifts(len(await self.store.open_drifts()))
+        if change.opened or change.closed:
+            await self._count_drifts()
         if change.transition is not Transition.NONE:
             log.info(
                 "state change",

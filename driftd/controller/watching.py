@@ -9,6 +9,7 @@ event that is missed costs time alone, as sweeps look without any watch.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -99,6 +100,8 @@ class Watching:
         self._tasks: dict[tuple[ClusterTarget, ApiResource, str], asyncio.Task[None]] = {}
         self._failing: dict[ClusterTarget, dict[tuple[ApiResource, str], str]] = {}
         self._changed = asyncio.Event()
+        self._noticed: dict[str, float] = {}
+        """When the first event came, on the monotonic clock, that asks for a look at each name."""
 
     async def run(self) -> None:
         """Start and end watches as interests change, until cancelled."""
@@ -147,6 +150,7 @@ class Watching:
         for name in self._of.keys() - set(names):
             self._release(name, self._of.pop(name))
             self._pace.forget(name)
+            self._noticed.pop(name, None)
             self._changed.set()
 
     def _release(
@@ -209,7 +213,9 @@ class Watching:
 
     async def wake(self, names: Iterable[str]) -> None:
         """Ask for looks, each application's at its pace."""
+        now = time.monotonic()
         for name in names:
+            self._noticed.setdefault(name, now)
             pause = self._pace.ask(name)
             if pause is None:
                 continue  # a look that is asked for already will see this too
@@ -217,6 +223,10 @@ class Watching:
                 await self._wake(name)
             else:
                 self._later(name, pause)
+
+    def noticed(self, name: str) -> float | None:
+        """When the event came for which a look begins now, in seconds of the monotonic clock."""
+        return self._noticed.pop(name, None)
 
     def _later(self, name: str, pause: float) -> None:
         asyncio.get_running_loop().call_later(pause, lambda: asyncio.ensure_future(self._due(name)))

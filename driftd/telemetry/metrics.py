@@ -1,46 +1,117 @@
-"""Prometheus metrics in a registry of our own; few series, none per object."""
+"""Prometheus metrics in a registry of our own: few series, none per application or object.
+
+`Metrics.described` lists them with their labels; docs/reference/metrics.md is made of it.
+"""
 
 from __future__ import annotations
 
+import time
 from collections import Counter as Tally
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from driftd.model.report import ApplicationReport, ApplicationStatus, ResourceStatus
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+NO_CLUSTER = "unmapped"
+"""The label `cluster` of applications whose destination leads to no cluster."""
+NO_SEVERITY = "none"
+SEVERITIES = ("critical", "high", "medium", "low", NO_SEVERITY)
 
 _LOOK_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
+_DETECTION_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+
+
+class Described(NamedTuple):
+    """A metric as the reference tells of it."""
+
+    name: str
+    kind: str
+    """counter, gauge or histogram."""
+    labels: tuple[str, ...]
+    meaning: str
+
+    @property
+    def series(self) -> tuple[str, ...]:
+        """The names that queries use."""
+        if self.kind == "histogram":
+            return tuple(f"{self.name}_{part}" for part in ("bucket", "sum", "count"))
+        return (self.name,)
 
 
 class Metrics:
     """The metrics of one process; every method is cheap and never fails."""
 
-    def __init__(self, version: str) -> None:
+    def __init__(self, version: str, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self.registry = CollectorRegistry(auto_describe=True)
+        self.described: list[Described] = []
+        self._now = monotonic
         self._seen: dict[str, tuple[ApplicationStatus, Tally[ResourceStatus]]] = {}
+        self._clusters: dict[str, str] = {}
+        """The cluster of each known application."""
+        self._judged: dict[str, float] = {}
+        """When each known application was judged in full last, or else became known."""
+        self._of_looks()
+        self._of_clusters()
+        self._of_telling()
+        self._gauge("driftd_build_info", "The version that runs", "version").labels(version).set(1)
+
+    def _of_looks(self) -> None:
         self._applications = self._gauge(
             "driftd_applications", "Applications by status of the last look", "status"
         )
+        for status in ApplicationStatus:
+            self._applications.labels(status.value)
         self._resources = self._gauge(
             "driftd_resources", "Objects by status of the last look", "status"
         )
-        self._open_drifts = self._gauge("driftd_open_drifts", "Drifts that are open now")
-        self._look_duration = Histogram(
+        for resource_status in ResourceStatus:
+            self._resources.labels(resource_status.value)
+        self._drift_open = self._gauge(
+            "driftd_drift_open", "Drifts that are open now, by their highest severity", "severity"
+        )
+        for severity in SEVERITIES:
+            self._drift_open.labels(severity)
+        self._detection = self._histogram(
+            "driftd_drift_detection_seconds",
+            "Time from a watch's event to the stored verdict, of changes that opened a drift",
+            _DETECTION_BUCKETS,
+        )
+        self._look_duration = self._histogram(
             "driftd_look_duration_seconds",
             "Time from taking an application off the queue to its verdict",
-            buckets=_LOOK_BUCKETS,
-            registry=self.registry,
+            _LOOK_BUCKETS,
         )
         self._look_errors = self._counter(
             "driftd_look_errors", "Looks that could not judge everything, by reason", "reason"
         )
-        self._heals = self._counter(
-            "driftd_heals", "Writes to managed objects, by result", "result"
+        self._blocked = self._counter(
+            "driftd_event_loop_blocks",
+            "Times that something blocked the event loop for more than a second",
         )
+
+    def _of_clusters(self) -> None:
+        self._up = self._gauge(
+            "driftd_cluster_up", "Whether a cluster answered the last look at it", "cluster"
+        )
+        meaning = (
+            "Time since an application was judged in full, of the one that waits longest on each "
+            "cluster"
+        )
+        name = "driftd_verdict_age_seconds"
+        self.registry.register(_Ages(name, meaning, self._ages))
+        self.described.append(Described(name, "gauge", ("cluster",), meaning))
         self._watches = self._gauge(
             "driftd_watches", "Watches of a cluster, by whether they run", "cluster", "state"
+        )
+
+    def _of_telling(self) -> None:
+        self._heals = self._counter(
+            "driftd_heals", "Writes to managed objects, by result", "result"
         )
         self._notifications = self._counter(
             "driftd_notifications",
@@ -48,43 +119,62 @@ class Metrics:
             "receiver",
             "result",
         )
-        self._blocked = self._counter(
-            "driftd_event_loop_blocks",
-            "Times that something blocked the event loop for more than a second",
-        )
-        build = self._gauge("driftd_build_info", "The version that runs", "version")
-        build.labels(version).set(1)
-        for status in ApplicationStatus:
-            self._applications.labels(status.value)
-        for resource_status in ResourceStatus:
-            self._resources.labels(resource_status.value)
 
     def _gauge(self, name: str, meaning: str, *labels: str) -> Gauge:
+        self.described.append(Described(name, "gauge", labels, meaning))
         return Gauge(name, meaning, labels, registry=self.registry)
 
     def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
+        self.described.append(Described(f"{name}_total", "counter", labels, meaning))
         return Counter(name, meaning, labels, registry=self.registry)
+
+    def _histogram(self, name: str, meaning: str, buckets: tuple[float, ...]) -> Histogram:
+        self.described.append(Described(name, "histogram", (), meaning))
+        return Histogram(name, meaning, buckets=buckets, registry=self.registry)
 
     def look(self, report: ApplicationReport, seconds: float) -> None:
         """A look ended with `report` after `seconds`."""
         tally = Tally(resource.status for resource in report.resources)
-        self._seen[f"{report.namespace}/{report.name}"] = (report.status, tally)
+        name = f"{report.namespace}/{report.name}"
+        self._seen[name] = (report.status, tally)
+        if report.complete or name not in self._judged:
+            self._judged[name] = self._now()
+        self._clusters.setdefault(name, report.cluster or NO_CLUSTER)
         self._look_duration.observe(seconds)
         self._publish()
+
+    def detection(self, seconds: float) -> None:
+        """A change opened a drift: `seconds` from its event to the stored verdict."""
+        self._detection.observe(seconds)
+
+    def cluster(self, name: str, *, up: bool) -> None:
+        """A look at a cluster ended: whether it answered."""
+        self._up.labels(name).set(up)
 
     def look_error(self, reason: str) -> None:
         """Something could not be judged; `reason` is a `DriftdError.reason`."""
         self._look_errors.labels(reason).inc()
 
-    def known(self, applications: Iterable[str]) -> None:
-        """Only these applications (`namespace/name`) exist now; others are counted no longer."""
-        names = set(applications)
-        self._seen = {name: seen for name, seen in self._seen.items() if name in names}
+    def known(self, applications: Mapping[str, str]) -> None:
+        """Only these applications (`namespace/name`) exist now, each with its cluster's name.
+
+        Others are counted no longer, and clusters without applications are not either.
+        """
+        before = set(self._clusters.values())
+        self._clusters = {name: to or NO_CLUSTER for name, to in applications.items()}
+        self._seen = {name: seen for name, seen in self._seen.items() if name in applications}
+        now = self._now()
+        self._judged = {name: self._judged.get(name, now) for name in applications}
+        for gone in before - set(self._clusters.values()):
+            self._up.remove_by_labels({"cluster": gone})
+            self._watches.remove_by_labels({"cluster": gone})
         self._publish()
 
-    def open_drifts(self, count: int) -> None:
-        """So many drifts are open."""
-        self._open_drifts.set(count)
+    def drift_open(self, severities: Iterable[str]) -> None:
+        """The severities of all drifts that are open."""
+        counts = Tally(one or NO_SEVERITY for one in severities)
+        for severity in SEVERITIES:
+            self._drift_open.labels(severity).set(counts[severity])
 
     def heal(self, result: str) -> None:
         """A write to a managed object ended: `applied`, `dry-run` or `failed`."""
@@ -107,6 +197,15 @@ class Metrics:
         """The text format; takes milliseconds per hundred series, so call it in a thread."""
         return generate_latest(self.registry)
 
+    def _ages(self) -> Mapping[str, float]:
+        """Of each cluster, the age of its oldest verdict; called by the thread of a scrape."""
+        now = self._now()
+        ages: dict[str, float] = {}
+        for name, moment in list(self._judged.items()):
+            cluster = self._clusters.get(name, NO_CLUSTER)
+            ages[cluster] = max(ages.get(cluster, 0.0), now - moment)
+        return ages
+
     def _publish(self) -> None:
         statuses = Tally(status for status, _ in self._seen.values())
         for status in ApplicationStatus:
@@ -116,3 +215,19 @@ class Metrics:
             resources.update(tally)
         for resource_status in ResourceStatus:
             self._resources.labels(resource_status.value).set(resources[resource_status])
+
+
+class _Ages(Collector):
+    """A gauge whose values are what the clock says at the scrape."""
+
+    def __init__(self, name: str, meaning: str, ages: Callable[[], Mapping[str, float]]) -> None:
+        self._name = name
+        self._meaning = meaning
+        self._ages = ages
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """The value of each cluster."""
+        family = GaugeMetricFamily(self._name, self._meaning, labels=["cluster"])
+        for cluster, age in sorted(self._ages().items()):
+            family.add_metric([cluster], age)
+        yield family

@@ -117,6 +117,13 @@ class Daemon:
         found = re.search(rf"^{re.escape(name)} (\S+)$", self.get("/metrics")[1], re.MULTILINE)
         return float(found[1]) if found else 0.0
 
+    def total(self, name: str) -> float:
+        """The sum of all series of a metric."""
+        values = re.findall(
+            rf"^{name}(?:\{{[^}}]*\}})? (\S+)$", self.get("/metrics")[1], re.MULTILINE
+        )
+        return sum(map(float, values))
+
     def wait_ready(self) -> None:
         """Wait for the end of the first sweep."""
         self.wait(lambda: self.get("/readyz")[0] == 200, "the first sweep")

@@ -86,7 +86,7 @@ def test_accepted_is_silent_and_a_changed_value_is_told_once(
         set_data(site, "size", "large")
         daemon.wait_looks(6)
         assert got.webhook == []
-        assert daemon.metric("driftd_open_drifts") == 0
+        assert daemon.total("driftd_drift_open") == 0
         accepted.write_text(accepted.read_text() + "entries: again\n")
         daemon.wait(lambda: "BaselineInvalid" in daemon.log.read_text(), "the warning")
         daemon.wait_looks(6)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.e2e.daemon import Daemon
+from tests.e2e.daemon import DEADLINE, Daemon
 from tests.e2e.receivers import SECRET, Receivers, receivers
 from tests.e2e.site import URL, application, config_map
 from tests.testbed.cluster import ControlPlane
@@ -203,13 +203,13 @@ def test_a_change_by_hand_is_told_once(
             "manager": "kubectl-edit",
         }
         assert got.slack_of("preview") == ["preview on staging: 1 field drifted from Git"]
-        assert daemon.metric("driftd_open_drifts") == 1
+        assert daemon.total("driftd_drift_open") == 1
         fleet.paint("preview", "blue")
         daemon.wait(lambda: len(got.slack_of("preview")) == 2, "the recovery")
         daemon.wait_looks(SWEEPS)
         assert [one["type"] for one in got.of("preview")] == ["drifted", "recovered"]
         assert got.slack_of("preview")[1] == "preview on staging: in sync with Git again"
-        assert daemon.metric("driftd_open_drifts") == 0
+        assert daemon.total("driftd_drift_open") == 0
         (episode,) = daemon.episodes("preview")
     assert len(got.webhook) == len(got.slack) == 2
     assert (episode["ended"], episode["endedBy"]) == ("reverted", "kubectl-edit")
@@ -241,6 +241,9 @@ def test_a_change_is_seen_between_sweeps(
         daemon.wait(lambda: len(got.of("lab")) == 4, "the object that is there again")
         looks = daemon.metric("driftd_look_duration_seconds_count")
         assert daemon.metric('driftd_watches{cluster="development",state="failing"}') == 0
+        assert daemon.metric("driftd_drift_detection_seconds_count") == 2
+        assert daemon.metric("driftd_drift_detection_seconds_sum") < DEADLINE
+        assert daemon.metric('driftd_cluster_up{cluster="development"}') == 1
     types = [one["type"] for one in got.of("lab")]
     assert types == ["drifted", "recovered", "drifted", "recovered"]
     assert looks <= 3 * len(PLACES) + 8
@@ -410,8 +413,12 @@ def test_a_stopped_cluster_is_told_and_closes_nothing(
         fleet.paint("preview", "red")
         daemon.wait(lambda: got.of("preview", "drifted"), "a drift elsewhere")
         daemon.wait_looks(SWEEPS)
-        assert daemon.metric("driftd_open_drifts") == 2
+        assert daemon.total("driftd_drift_open") == 2
         assert daemon.metric('driftd_applications{status="Unknown"}') == 1
+        assert daemon.metric('driftd_cluster_up{cluster="development"}') == 0
+        assert daemon.metric('driftd_cluster_up{cluster="staging"}') == 1
+        age = 'driftd_verdict_age_seconds{{cluster="{}"}}'.format
+        assert daemon.metric(age("development")) > daemon.metric(age("staging")) > 0
     assert [one["type"] for one in got.of("lab")] == ["drifted", "unknown"]
     told = got.of("lab", "unknown")[0]
     assert (told["counts"]["open"], told["counts"]["closed"]) == (1, 0)

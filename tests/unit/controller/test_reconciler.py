@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -11,10 +12,13 @@ from typing import Any
 import pytest
 
 from driftd.cluster.destinations import ClusterTarget
+from driftd.cluster.kube import KubeCluster
 from driftd.cluster.writer import ClusterWriter
 from driftd.controller.options import CheckOptions
+from driftd.controller.pace import Pace
 from driftd.controller.reconciler import Reconciler
-from driftd.errors import SourceError, Unreachable
+from driftd.controller.watching import Watching
+from driftd.errors import ConfigError, SourceError, Unreachable
 from driftd.model.report import ApplicationStatus
 from driftd.settings.types import ApplicationSelection, Healing, HealingRule, Rung, Settings
 from driftd.store.sql import SqlStore
@@ -386,3 +390,40 @@ async def test_without_a_target_there_is_nothing_to_write(bench: Bench) -> None:
     await bench.sweep()
     assert await statuses(bench) == {"shop": "Unknown", "kept": "Unknown"}
     assert bench.opened == []
+
+
+async def test_the_time_from_an_event_to_the_stored_verdict_is_measured(bench: Bench) -> None:
+    """Of looks that an event asked for, those count that open a drift; each event counts once."""
+    watching = Watching(NoClusters(), ignored, bench.reconciler.metrics, pace=Pace(time.monotonic))
+    bench.reconciler.watching = watching
+    await bench.sweep()
+    await watching.wake(["argocd/shop"])
+    await bench.reconciler.reconcile("argocd/shop")
+    assert detections(bench) == 0
+    bench.world.paint("shop", "red")
+    await watching.wake(["argocd/shop", "argocd/shop"])
+    await bench.reconciler.reconcile("argocd/shop")
+    assert detections(bench) == 1
+    bench.world.paint("shop", "blue")
+    await bench.reconciler.reconcile("argocd/shop")
+    bench.world.paint("shop", "red")
+    await bench.reconciler.reconcile("argocd/shop")
+    assert detections(bench) == 1
+
+
+def detections(bench: Bench) -> float | None:
+    """How many times from event to verdict were measured."""
+    registry = bench.reconciler.metrics.registry
+    return registry.get_sample_value("driftd_drift_detection_seconds_count")
+
+
+async def ignored(_name: str) -> None:
+    """Nobody asks for looks but the test."""
+
+
+class NoClusters:
+    """Clusters that nobody watches."""
+
+    def watched(self, target: ClusterTarget) -> KubeCluster:
+        """No reflector is ever begun."""
+        raise ConfigError(f"{target.name} is not watched")

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 from prometheus_client.parser import text_string_to_metric_families
 
 from driftd.telemetry.metrics import Metrics
 from tests.unit.reports import change, report, resource
+
+LABELS = {"cluster", "reason", "receiver", "result", "severity", "state", "status", "version"}
+"""Every label there is; each has few values, none of them an application or an object."""
 
 
 def values(metrics):
@@ -33,27 +38,119 @@ def test_statuses_are_counted_over_the_last_look_of_each_application():
 
 
 def test_applications_that_left_are_counted_no_longer():
-    """Only known applications stay in the gauges."""
+    """Only known applications stay in the gauges, and only their clusters."""
     metrics = Metrics("0")
     metrics.look(report(resource("a"), name="one"), 0.1)
     metrics.look(report(name="two"), 0.1)
-    metrics.known(["argocd/two"])
-    assert values(metrics)[("driftd_applications", ("status", "Synced"))] == 1
-    assert values(metrics)[("driftd_resources", ("status", "Synced"))] == 0
+    metrics.known({"argocd/one": "east", "argocd/two": "west"})
+    for cluster in ("east", "west"):
+        metrics.cluster(cluster, up=True)
+        metrics.watches(cluster, 3, 1)
+    metrics.known({"argocd/two": "west"})
+    found = values(metrics)
+    assert found[("driftd_applications", ("status", "Synced"))] == 1
+    assert found[("driftd_resources", ("status", "Synced"))] == 0
+    assert [key for key in found if ("cluster", "east") in key] == []
+    assert found[("driftd_cluster_up", ("cluster", "west"))] == 1
+    assert found[("driftd_watches", ("cluster", "west"), ("state", "failing"))] == 1
 
 
 def test_counters_and_gauges_of_events():
-    """Heals, errors, notifications and open drifts have their series."""
+    """Heals, errors, notifications, open drifts and clusters have their series."""
     metrics = Metrics("0")
     metrics.heal("applied")
     metrics.look_error("Forbidden")
     metrics.notification("slack", "sent")
-    metrics.open_drifts(7)
+    metrics.drift_open(["critical", "low", "low", ""])
+    metrics.cluster("east", up=False)
+    metrics.blocked()
+    metrics.detection(0.02)
     found = values(metrics)
     assert found[("driftd_heals_total", ("result", "applied"))] == 1
     assert found[("driftd_look_errors_total", ("reason", "Forbidden"))] == 1
     assert found[("driftd_notifications_total", ("receiver", "slack"), ("result", "sent"))] == 1
-    assert found[("driftd_open_drifts",)] == 7
+    drifts = {key[1][1]: value for key, value in found.items() if key[0] == "driftd_drift_open"}
+    assert drifts == {"critical": 1, "high": 0, "medium": 0, "low": 2, "none": 1}
+    assert found[("driftd_cluster_up", ("cluster", "east"))] == 0
+    assert found[("driftd_event_loop_blocks_total",)] == 1
+    assert found[("driftd_drift_detection_seconds_count",)] == 1
+    assert found[("driftd_drift_detection_seconds_bucket", ("le", "0.025"))] == 1
+
+
+def test_the_age_of_a_verdict_is_that_of_the_last_full_one():
+    """The oldest of each cluster, as the clock says at the scrape; a blind look renews nothing."""
+    now = [100.0]
+    metrics = Metrics("0", monotonic=lambda: now[0])
+    metrics.known({"argocd/one": "prod", "argocd/two": "prod", "argocd/lost": ""})
+    now[0] = 110.0
+    metrics.look(report(resource("a"), name="one"), 0.1)
+    metrics.look(report(name="two", complete=False), 0.1)
+    now[0] = 130.0
+    metrics.look(report(resource("a"), name="one"), 0.1)
+    now[0] = 131.5
+
+    def age(cluster):
+        return values(metrics)[("driftd_verdict_age_seconds", ("cluster", cluster))]
+
+    assert (age("prod"), age("unmapped")) == (31.5, 31.5)
+    metrics.known({"argocd/one": "prod"})
+    assert age("prod") == 1.5
+
+
+def test_names_help_and_labels_follow_the_conventions():
+    """What promtool asks for: base units, `_total` for counters alone, help, plain names."""
+    metrics = used(10)
+    for family in metrics.registry.collect():
+        name = family.name + ("_total" if family.type == "counter" else "")
+        assert re.fullmatch(r"driftd_[a-z]+(_[a-z]+)*", name), name
+        assert family.type in {"counter", "gauge", "histogram"}, name
+        last = name.rpartition("_")[2]
+        assert (last == "total") == (family.type == "counter"), name
+        assert last not in {"count", "sum", "bucket", "gauge", "counter", "histogram"}, name
+        unit = {"milliseconds", "minutes", "hours", "ms", "kilobytes", "percent", "age", "duration"}
+        assert last not in unit, name
+        assert (last == "seconds") == ("duration" in name or "age" in name or "detection" in name)
+        assert 10 < len(family.documentation) < 120, name
+        assert not family.documentation.endswith("."), name
+        labels = {label for sample in family.samples for label in sample.labels} - {"le"}
+        assert labels <= LABELS, name
+        assert not any(label in name.split("_") for label in labels - {"cluster"}), name
+
+
+def test_what_is_described_is_what_is_exposed():
+    """The reference is made of the same list: names, kinds and labels, none missing, none more."""
+    metrics = used(3)
+    exposed = set()
+    for family in metrics.registry.collect():
+        name = family.name + ("_total" if family.type == "counter" else "")
+        labels = {label for sample in family.samples for label in sample.labels} - {"le"}
+        exposed.add((name, family.type, frozenset(labels), family.documentation))
+    told = {(d.name, d.kind, frozenset(d.labels), d.meaning) for d in metrics.described}
+    assert told == exposed
+    assert len(metrics.described) == len(told)
+
+
+def test_the_number_of_series_does_not_grow_with_applications():
+    """A thousand applications have as many series as ten have."""
+    assert len(values(used(1000))) == len(values(used(10)))
+
+
+def used(applications):
+    """Metrics of a daemon with so many applications on two clusters, every method called."""
+    metrics = Metrics("0")
+    names = {f"argocd/app-{i}": f"cluster-{i % 2}" for i in range(applications)}
+    metrics.known(names)
+    for name in names:
+        metrics.look(report(resource("a"), name=name.partition("/")[2]), 0.1)
+        metrics.detection(0.1)
+    for cluster in ("cluster-0", "cluster-1"):
+        metrics.cluster(cluster, up=True)
+        metrics.watches(cluster, 1, 0)
+    metrics.look_error("Forbidden")
+    metrics.heal("applied")
+    metrics.notification("slack", "sent")
+    metrics.drift_open(["high"])
+    return metrics
 
 
 def test_two_instances_share_nothing():
