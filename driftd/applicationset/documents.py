@@ -13,6 +13,7 @@ from driftd.model.resource import Json
 
 DEFAULT_NAMESPACE = "argocd"
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?\Z")
+_KEY = "key` in `"
 _TYPES = {
     "str": "text",
     "int": "a whole number",
@@ -84,7 +85,11 @@ def converted(value: Json, wanted: type[T], path: str) -> T:
 def plain_words(message: str, root: str) -> str:
     """A validation message as a sentence: `spec.source.path must be text, not a list`."""
     text, _, where = message.partition(" - at `")
-    path = root + where.removesuffix("`").removeprefix("$").replace("[...]", "[]")
+    of_key = where.startswith(_KEY)
+    where = where.removeprefix(_KEY).removesuffix("`").removeprefix("$")
+    path = root + where.replace("[...]", "[]")
+    if of_key:
+        return f"{path} has a key that is not text; quote it"
     if match := re.fullmatch(r"Object missing required field `(.+)`", text):
         return f"{path}.{match[1]} is missing"
     if match := re.fullmatch(r"Expected `(.+)`, got `(.+)`", text):
@@ -102,6 +107,8 @@ def _strings(metadata: dict[str, Any], field: str) -> dict[str, str]:
     if not isinstance(values, dict):
         raise InvalidDocument(f"metadata.{field} is not a map")
     for key, value in values.items():
+        if not isinstance(key, str):
+            raise InvalidDocument(f"metadata.{field} has a key that is not text; quote it")
         if not isinstance(value, str):
             raise InvalidDocument(f"metadata.{field}[{key[:100]!a}] is not text; quote it")
     return dict(values)

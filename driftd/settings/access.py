@@ -11,6 +11,13 @@ from driftd.model.repository import AccessTable, GitHubApp, RepositoryAccess
 from driftd.settings.load import load, read_secret
 from driftd.settings.types import RemoteBaseFile, RepositoryLogin, Settings
 
+_ALIKE = tuple(
+    field
+    for field in RepositoryAccess.__struct_fields__
+    if field in RepositoryLogin.__struct_fields__ and field not in ("github_app", "oci")
+)
+"""The fields of a login that hold no secrets: they mean the same in the settings and as data."""
+
 
 def load_access(path: Path | None, hub: AccessTable | None = None) -> AccessTable:
     """What `repositoryAccess` of a settings file says, its files beside it, before the hub.
@@ -45,12 +52,7 @@ def access_table(
         app = one.github_app
         entries.append(
             RepositoryAccess(
-                url=one.url,
-                type=one.type,
-                template=one.template,
-                name=one.name,
-                project=one.project,
-                username=one.username,
+                **{name: getattr(one, name) for name in _ALIKE},
                 password=secret(one.password_file, f"{at}.passwordFile"),
                 bearer_token=secret(one.bearer_token_file, f"{at}.bearerTokenFile"),
                 ssh_private_key=secret(one.ssh_key_file, f"{at}.sshKeyFile"),
@@ -68,14 +70,7 @@ def access_table(
                     private_key=secret(app.private_key_file, f"{at}.githubApp.privateKeyFile"),
                     base_url=app.base_url,
                 ),
-                insecure=one.insecure,
-                plain_http=one.plain_http,
                 oci=one.oci or one.type == "oci",
-                lfs=one.lfs,
-                submodules=one.submodules,
-                paths=one.paths,
-                proxy=one.proxy,
-                no_proxy=one.no_proxy,
                 origin=f"{origin}: {at}",
             )
         )

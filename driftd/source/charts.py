@@ -37,7 +37,7 @@ from driftd.source.oci import (
     tag_version,
 )
 from driftd.source.process import MIB
-from driftd.source.ranges import Chosen
+from driftd.source.ranges import Chosen, is_range
 from driftd.source.url import printable
 
 _KEPT_BYTES = 128 * MIB
@@ -283,7 +283,8 @@ class Charts:
 
     async def _tag(self, repository: OciRepository, chart: str, revision: str, project: str) -> str:
         """The tag that a revision means: itself, or the highest version of a range."""
-        if _EXACT.match(revision) or not _is_range(revision, chart):
+        # A chart's revision is looked for among the tags in any case, unless it is exact.
+        if _EXACT.match(revision) or not (chart or not revision or is_range(revision)):
             return chart_tag(revision) if chart else revision
         versions = {tag_version(tag): tag for tag in await repository.tags()}
         try:
@@ -359,13 +360,6 @@ def _content(manifest: Manifest, name: str, chart: str) -> tuple[Layer, bool]:
             reason="UnsupportedSource",
         )
     return found[0], bool(charts)
-
-
-def _is_range(revision: str, chart: str) -> bool:
-    """Whether a revision is looked for among the tags: a chart's always, unless it is exact."""
-    if chart:
-        return True
-    return not revision or re.search(r"[*^~<>=| ]|(?:^|\.)[xX](?:\.|$)", revision) is not None
 
 
 def _chart_folder(tree: Tree, source: ApplicationSource) -> str | None:

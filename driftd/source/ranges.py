@@ -18,8 +18,13 @@ from driftd.model.application import ApplicationSource
 from driftd.source.revision import TAGS
 from driftd.source.url import printable
 
-_RANGE = re.compile(r"[*^~<>=|,]|(?:^|\.)[xX](?:\.|$)|\d\s+-\s+[vV]?\d")
+_RANGE = re.compile(r"[*^~<>=|,]|(?:^|\.)[xX](?:\.|$)|\d\s+(?:-\s+)?[vV]?\d")
 _NO_REF = re.compile(r"[\x00-\x20~^:?*\[\\]")
+
+
+def is_range(revision: str) -> bool:
+    """Whether a revision reads as a range of versions: no branch, tag or digest is written so."""
+    return _RANGE.search(revision) is not None
 
 
 class Chosen(msgspec.Struct, frozen=True):
@@ -68,7 +73,7 @@ class TagRanges:
         Raises `SourceError` where no tag is meant.
         """
         wanted = source.target_revision.strip()
-        if not (_RANGE.search(wanted) or (wanted and source.tag_prefix)):
+        if not (is_range(wanted) or (wanted and source.tag_prefix)):
             return ""
         key = (repository, wanted, source.tag_prefix)
         if key not in self._found:

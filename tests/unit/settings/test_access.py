@@ -7,9 +7,15 @@ from pathlib import Path
 import pytest
 
 from driftd.errors import ConfigError
-from driftd.model.repository import AccessTable, RepositoryAccess
-from driftd.settings.access import DaemonAccess, load_access
-from driftd.settings.types import Credentials, Repository, RepositoryLogin, Settings
+from driftd.model.repository import AccessTable, GitHubApp, RepositoryAccess
+from driftd.settings.access import DaemonAccess, access_table, load_access
+from driftd.settings.types import (
+    Credentials,
+    GitHubAppLogin,
+    Repository,
+    RepositoryLogin,
+    Settings,
+)
 
 HUB = AccessTable(entries=(RepositoryAccess(url="https://hub.example.com/x"),))
 
@@ -61,3 +67,26 @@ def test_a_daemon_reads_its_secrets_anew(tmp_path: Path) -> None:
     secret.unlink()
     access.renew()
     assert len(told) == 2
+
+
+def test_every_field_of_a_login_counts(tmp_path: Path) -> None:
+    """Whatever a login sets, plain or by a file, the entry has; a new field is not forgotten."""
+    (tmp_path / "secret").write_text("hunter2")
+    plain = {
+        "url": "oci://r.example.com/x", "type": "oci", "template": True, "name": "n",
+        "project": "p", "username": "u", "insecure": True, "plain_http": True, "oci": True,
+        "lfs": True, "submodules": True, "paths": ("a",), "proxy": "http://p", "no_proxy": "q",
+    }  # fmt: skip
+    files = {
+        field: str(tmp_path / "secret")
+        for field in RepositoryLogin.__struct_fields__
+        if field.endswith("_file")
+    }
+    app = GitHubAppLogin(app_id="1", private_key_file=str(tmp_path / "secret"))
+    assert {*plain, *files, "github_app"} == set(RepositoryLogin.__struct_fields__)
+    (entry,) = access_table((RepositoryLogin(**plain, **files, github_app=app),)).entries
+    assert {name: getattr(entry, name) for name in plain} == plain
+    held = ("password", "bearer_token", "ssh_private_key", "known_hosts", "ca")
+    for name in (*held, "client_certificate", "client_key"):
+        assert getattr(entry, name) == "hunter2"
+    assert entry.github_app == GitHubApp(app_id="1", private_key="hunter2")
