@@ -39,6 +39,7 @@ class _Target(msgspec.Struct, rename="camel"):
     namespace: str = ""
     name: str = ""
     api_group: str = ""
+    api_version: str = ""
     subresource: str = ""
 
 
@@ -200,6 +201,7 @@ def _write(event: Event, received: float, completed: float) -> AuditedWrite | No
     acted = event.impersonated_user
     return AuditedWrite(
         target=_object(target, event.request_object, event.response_object),
+        version=target.api_version,
         subresource=target.subresource,
         verb=event.verb,
         user=user.username,
@@ -282,6 +284,7 @@ def _google(outer: _Outer) -> Iterator[Seen]:
         address = told.request_metadata.caller_ip if told.request_metadata else ""
         write = AuditedWrite(
             target=_object(target, told.request),
+            version=target.api_version,
             subresource=target.subresource,
             verb=verb,
             user=told.authentication_info.principal_email if told.authentication_info else "",
@@ -300,7 +303,7 @@ def _google(outer: _Outer) -> Iterator[Seen]:
 def _named(resource_name: str, method: str) -> _Target:
     """What `GROUP/VERSION[/namespaces/NAMESPACE]/RESOURCE[/NAME[/SUBRESOURCE]]` names."""
     group, _, rest = resource_name.partition("/")
-    parts = rest.split("/")[1:]
+    version, *parts = rest.split("/")
     namespace = ""
     if parts[:1] == ["namespaces"] and len(parts) > 2 and ".namespaces." not in method:
         namespace, parts = parts[1], parts[2:]
@@ -310,6 +313,7 @@ def _named(resource_name: str, method: str) -> _Target:
         namespace=namespace,
         name=name,
         api_group="" if group == "core" else group,
+        api_version=version,
         subresource=subresource,
     )
 

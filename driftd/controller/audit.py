@@ -164,6 +164,7 @@ def _subjects(looked: Looked) -> Iterator[tuple[ResourceKey, Subject]]:
             key,
             Subject(
                 target=AuditedObject(key.group, served.plural, key.namespace, key.name),
+                version=resource.version,
                 changes=resource.changes,
                 created=created,
                 alone=alone,

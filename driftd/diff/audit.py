@@ -40,6 +40,8 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
     """An object whose changes are to be attributed."""
 
     target: AuditedObject
+    version: str = ""
+    """The version of its API that it was compared at."""
     changes: tuple[Change, ...] = ()
     created: float | None = None
     """When the object was created, in seconds since the epoch; None if that is not known."""
@@ -75,8 +77,11 @@ class Search:
     def offer(self, write: AuditedWrite) -> None:
         """Take note of a write to the object. Its body is looked at and dropped."""
         scaled = write.subresource == "scale"
+        versions = {self.subject.version, write.version} - {""}
+        converted = not scaled and len(versions) > 1
         touches = tuple(
-            touch(place, write.verb, write.body, scaled=scaled) for place in self._places
+            touch(place, write.verb, write.body, scaled=scaled, converted=converted)
+            for place in self._places
         )
         if len(self._kept) == _KEPT:
             self._forgotten = max(self._forgotten, self._kept[0].write.completed)
@@ -200,14 +205,23 @@ class _Question:
             if touched is Touch.NOTHING:
                 continue
             fits = self._fits(one)
-            if touched is Touch.OTHERWISE:
+            if touched in (Touch.OTHERWISE, Touch.REPLACED):
                 replaced = one if fits else None
                 break
             if fits:
                 run.append(one)
-        if not run and replaced and self._traced and self._at_entry(replaced.write):
-            return [replaced]  # the server stores what was sent in another spelling
+        if not run and replaced and self._left_by(replaced):
+            return [replaced]
         return run[::-1]
+
+    def _left_by(self, replaced: _Kept) -> bool:
+        """Whether the last write of the place left it as it is, though it sent something else.
+
+        The server stores it in another spelling, or puts a default where something was taken away.
+        """
+        if self._traced:
+            return self._at_entry(replaced.write)
+        return replaced.touches[self._number] is Touch.REPLACED
 
     def _fits(self, one: _Kept) -> bool:
         return self._fits_trace(one.write) if self._traced else self._fits_window(one)

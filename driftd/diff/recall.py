@@ -116,8 +116,9 @@ class Recall:
     def _moved_since(self, look: Look) -> list[Entry]:
         """Entries that took a field since: new ones, and those whose time has moved.
 
-        A set alone also shrinks when somebody else removes a field. Times have one second: what
-        was written in the second of the look may have come after it.
+        A set alone also shrinks when somebody else removes a field; only writes through `/scale`
+        take one and leave no time, where an apply without any has changed nothing. Times have one
+        second: what was written in the second of the look may have come after it.
         """
         known: dict[tuple[str, ...], EntryDigest] = {
             (one.manager, one.operation, one.subresource, one.api_version): one
@@ -129,7 +130,7 @@ class Recall:
             if (
                 old is None
                 or old.time != now.time
-                or (now.time is None and old.fields != now.fields)
+                or (now.time is None and now.subresource and old.fields != now.fields)
                 or (now.time is not None and now.time[:_SECONDS] >= look.at[:_SECONDS])
             ):
                 moved.append(entry)

@@ -28,11 +28,17 @@ class Touch(Enum):
     """It leaves the place as it is now."""
     OTHERWISE = "otherwise"
     """It leaves the place unlike it is now: whoever made it so came later."""
+    REPLACED = "replaced"
+    """A patch of just this place, and not to what is there now: the server made something else
+    of it, or whoever made it so came later."""
 
 
 _REMOVED: Final = object()
 _DIRECTIVE: Final = "$patch"
 _LONGEST_QUANTITY: Final = 64
+_ACCOUNT: Final = "f:serviceAccountName"
+_ACCOUNT_ALIAS: Final = "f:serviceAccount"
+"""The deprecated name of the field above, which the API server keeps equal."""
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -47,18 +53,21 @@ class Place(msgspec.Struct, frozen=True):
     """UNSET where live has nothing."""
     known: bool
     """Whether `live` is the value itself, and not masked."""
+    desired: Json = None
+    """What Git declares there, if that is no secret; UNSET where it declares nothing."""
 
     @classmethod
     def of(cls, change: Change) -> Place:
         """The place of a published change."""
         path = change.ssa_path if isinstance(change.ssa_path, str) else ""
-        masked = isinstance(change.live, dict) and change.live.get("masked") is True
+        masked = _is_masked(change.live)
         return cls(
             segments=tuple(_plain(part) for part in path.split("/")) if path else (),
             pointer=tuple(_plain(part) for part in change.path.split("/")[1:]),
             kind=change.kind,
             live=change.live,
             known=not masked,
+            desired=None if _is_masked(change.desired) else change.desired,
         )
 
     @property
@@ -67,23 +76,57 @@ class Place(msgspec.Struct, frozen=True):
         return self.kind is ChangeKind.MISSING
 
 
+def _is_masked(value: Json) -> bool:
+    return isinstance(value, dict) and value.get("masked") is True
+
+
 def _plain(token: str) -> str:
     return token.replace("~1", "/").replace("~0", "~")
 
 
-def touch(place: Place, verb: str, body: bytes, *, scaled: bool = False) -> Touch:
-    """What a request does to `place`; `scaled` if it went through `/scale`."""
+def touch(
+    place: Place, verb: str, body: bytes, *, scaled: bool = False, converted: bool = False
+) -> Touch:
+    """What a request does to `place`.
+
+    `scaled` if it went through `/scale`, `converted` if through another version of the API: what
+    is elsewhere there may be the place.
+    """
     if not body:
         return Touch.MAYBE
     try:
-        return _does(place, verb, orjson.loads(body), scaled=scaled)
+        value = orjson.loads(body)
+        found = _does(place, verb, value, scaled=scaled)
+        if place.segments[-1:] == (_ACCOUNT,) and found is not Touch.AS_LIVE:
+            alias = msgspec.structs.replace(place, segments=(*place.segments[:-1], _ACCOUNT_ALIAS))
+            if _does(alias, verb, value, scaled=scaled) is Touch.AS_LIVE:
+                return Touch.AS_LIVE
     except (ValueError, RecursionError):
         return Touch.MAYBE
+    if found is Touch.REPLACED and verb != "patch":
+        found = Touch.OTHERWISE  # a whole object repeats what was there
+    # Fields have other names at another version, and some are annotations there.
+    return Touch.MAYBE if converted and not _is_about_metadata(value) else found
+
+
+def _is_about_metadata(value: Json) -> bool:
+    """Whether a patch speaks of metadata alone, annotations left out."""
+    if isinstance(value, list):
+        paths = [str(one.get("path", "")) if isinstance(one, dict) else "" for one in value]
+        return all(
+            path.startswith("/metadata/") and not path.startswith("/metadata/annotations")
+            for path in paths
+        )
+    if not isinstance(value, dict) or value.keys() - {"metadata"}:
+        return False
+    return isinstance(value["metadata"], dict) and "annotations" not in value["metadata"]
 
 
 def _does(place: Place, verb: str, value: Json, *, scaled: bool) -> Touch:
     if isinstance(value, dict) and "@type" in value and isinstance(value.get("value"), list):
         value = value["value"]  # how Google's entries hold a JSON patch
+    if place.segments[:1] == ("f:data",):
+        value = _with_plain_text(value)
     if isinstance(value, list):
         return _json_patch(place, value)
     if not isinstance(value, dict):
@@ -91,6 +134,31 @@ def _does(place: Place, verb: str, value: Json, *, scaled: bool) -> Touch:
     whole = verb in {"create", "update"} and not scaled
     applied = not whole and isinstance(value.get("kind"), str) and "apiVersion" in value
     return _Body(place, whole=whole, applied=applied and not scaled).at(value, 0)
+
+
+def _with_plain_text(value: Json) -> Json:
+    """A body with its `stringData` where the API server puts it: key by key into `data`."""
+    if isinstance(value, list):
+        return [told for one in value for told in _plain_text_operations(one)]
+    plain = value.get("stringData") if isinstance(value, dict) else None
+    if not isinstance(plain, dict):
+        return value
+    return {**value, "data": {**(value.get("data") or {}), **plain}}
+
+
+def _plain_text_operations(operation: Json) -> Sequence[Json]:
+    path = str(operation.get("path", "")) if isinstance(operation, dict) else ""
+    if path != "/stringData" and not path.startswith("/stringData/"):
+        return (operation,)
+    value = operation.get("value")
+    if path == "/stringData":
+        keys = value if isinstance(value, dict) else {}
+        return [{"op": "add", "path": f"/data/{_escaped(k)}", "value": keys[k]} for k in keys]
+    return ({**operation, "path": "/data" + path.removeprefix("/stringData")},)
+
+
+def _escaped(name: str) -> str:
+    return name.replace("~", "~0").replace("/", "~1")
 
 
 class _Body:
@@ -105,9 +173,9 @@ class _Body:
         """What `value`, sent for the first `depth` steps of the place, does to the place."""
         whole = self._whole if whole is None else whole
         if depth == len(self._place.segments):
-            return _leaves(self._place, value)
+            return _leaves(self._place, value, whole=whole)
         if value is None:
-            return self._removes()
+            return self._removes(said=not whole)
         segment = self._place.segments[depth]
         if segment.startswith("f:"):
             return self._field(value, segment[2:], depth, whole)
@@ -120,7 +188,7 @@ class _Body:
             return self._removes()
         directive = value.get(_DIRECTIVE)
         if directive == "delete":
-            return self._removes()
+            return self._removes(said=True)
         whole = whole or directive == "replace"
         if name not in value:
             return self._directed(value, name, depth) or self._lacks(whole)
@@ -148,14 +216,16 @@ class _Body:
         item = _find(items, segment)
         if item is not _REMOVED:
             if isinstance(item, dict) and item.get(_DIRECTIVE) == "delete":
-                return self._removes()
+                return self._removes(said=True)
             return self.at(item, depth + 1, whole=whole)
         if whole or replaced:
             return self._lacks(whole=True)
         return Touch.MAYBE  # a merge patch removes it, a strategic one leaves it
 
-    def _removes(self) -> Touch:
-        return Touch.AS_LIVE if self._place.gone else Touch.OTHERWISE
+    def _removes(self, *, said: bool = False) -> Touch:
+        if self._place.gone:
+            return Touch.AS_LIVE
+        return Touch.REPLACED if said else Touch.OTHERWISE
 
     def _lacks(self, whole: bool) -> Touch:
         if whole:
@@ -188,16 +258,21 @@ def _has_keys(item: Mapping[str, Json], wanted: Mapping[str, Json]) -> bool:
     return bool(present) and all(item[name] == wanted[name] for name in present)
 
 
-def _leaves(place: Place, value: Json) -> Touch:
+def _leaves(place: Place, value: Json, *, whole: bool) -> Touch:
     """What it means that `value` is sent for just the place."""
     if place.gone:
         removed = value is None or (isinstance(value, dict) and value.get(_DIRECTIVE) == "delete")
-        return Touch.AS_LIVE if removed else Touch.OTHERWISE
+        if removed or whole or not (isinstance(value, dict) and isinstance(place.desired, dict)):
+            return Touch.AS_LIVE if removed else Touch.OTHERWISE
+        declared = [inner for name, inner in value.items() if name in place.desired]
+        if not declared:
+            return Touch.NOTHING  # something of its own beside what Git declares
+        return Touch.AS_LIVE if all(inner is None for inner in declared) else Touch.OTHERWISE
     if not place.known:
         return Touch.AS_LIVE
     if place.kind is ChangeKind.REORDERED:
         return Touch.AS_LIVE if isinstance(value, list) else Touch.NOTHING
-    return Touch.AS_LIVE if _within(value, place.live) else Touch.OTHERWISE
+    return Touch.AS_LIVE if _within(value, place.live) else Touch.REPLACED
 
 
 def _within(sent: Json, live: Json) -> bool:
@@ -247,9 +322,9 @@ def _operation(place: Place, operation: Mapping[str, Any]) -> Touch:
                 return Touch.NOTHING
             certain = True
     if len(tokens) > len(place.segments):
-        found = Touch.AS_LIVE  # it changes something inside the place
+        found = _inside(place, op, value, tokens[len(place.segments) :])
     elif op == "remove":
-        found = Touch.AS_LIVE if place.gone else Touch.OTHERWISE
+        found = Touch.AS_LIVE if place.gone else Touch.REPLACED
     elif op in {"add", "replace"}:
         found = _Body(place, whole=True, applied=False).at(value, depth)
     else:
@@ -257,7 +332,25 @@ def _operation(place: Place, operation: Mapping[str, Any]) -> Touch:
     if certain:
         return found
     # Most likely another item was meant, unless it does just what was done here.
-    return Touch.NOTHING if found is Touch.OTHERWISE else Touch.MAYBE
+    return Touch.NOTHING if found in (Touch.OTHERWISE, Touch.REPLACED) else Touch.MAYBE
+
+
+def _inside(place: Place, op: Json, value: Json, tokens: Sequence[str]) -> Touch:
+    """What an operation inside the place, below it by `tokens`, does to it."""
+    if not place.gone:
+        return Touch.AS_LIVE
+    kind, _, keys = place.segments[-1].partition(":")
+    if kind == "k" and len(tokens) == 1 and tokens[0] in (wanted := orjson.loads(keys)):
+        # An item with another key is another item.
+        return Touch.OTHERWISE if value == wanted[tokens[0]] else Touch.AS_LIVE
+    declared = place.desired
+    for token in tokens:
+        if not isinstance(declared, dict):
+            return Touch.MAYBE
+        if token not in declared:
+            return Touch.NOTHING  # something of its own beside what Git declares
+        declared = declared[token]
+    return Touch.AS_LIVE if op == "remove" else Touch.OTHERWISE
 
 
 def _reaches(place: Place, tokens: Sequence[str]) -> tuple[int, bool] | None:

@@ -26,6 +26,8 @@ class AuditedWrite(msgspec.Struct, frozen=True, kw_only=True):
     """A write that the API server has carried out: no refused one, no dry run."""
 
     target: AuditedObject
+    version: str = ""
+    """The version of its API that the request went through; empty where the log has none."""
     subresource: str = ""
     verb: str
     user: str

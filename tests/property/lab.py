@@ -68,6 +68,8 @@ class Lab:
     def __init__(self, cluster: ControlPlane, namespace: str) -> None:
         self.cluster = cluster
         self.namespace = namespace
+        self.user = "admin"
+        """Who writes from now on."""
         self.documents: dict[str, Json] = {}
         self._plurals: dict[tuple[str, str], tuple[str, bool]] = {}
         self._schemas: dict[str, SchemaSet] = {}
@@ -116,11 +118,11 @@ class Lab:
 
     def create(self, body: Json, manager: str) -> Json:
         """Create an object; the object as it is stored then."""
-        return self.cluster.call("POST", f"{self.path(body)}?fieldManager={manager}", body)
+        return self._write("POST", f"{self.path(body)}?fieldManager={manager}", body)
 
     def apply(self, body: Json, manager: str) -> Json:
         """Server-side apply with force; the object as it is stored then."""
-        return self.cluster.call(
+        return self._write(
             "PATCH",
             f"{self.path(body)}/{body['metadata']['name']}?fieldManager={manager}&force=true",
             body,
@@ -154,7 +156,7 @@ class Lab:
 
     def patch(self, body: Json, operations: list[Json], manager: str, sub: str = "") -> None:
         """A JSON patch by a manager; raises `ApiError` when the server refuses it."""
-        self.cluster.call(
+        self._write(
             "PATCH",
             f"{self.path(body)}/{body['metadata']['name']}{sub}?fieldManager={manager}",
             operations,
@@ -169,7 +171,10 @@ class Lab:
     def put(self, body: Json, manager: str) -> None:
         """Write a whole object."""
         path = f"{self.path(body)}/{body['metadata']['name']}?fieldManager={manager}"
-        self.cluster.call("PUT", path, body)
+        self._write("PUT", path, body)
+
+    def _write(self, method: str, path: str, body: Json, **options: Any) -> Json:
+        return self.cluster.call(method, path, body, user=self.user, **options)
 
     def look(self, desired: Json, context: Context | None = None) -> Comparison:
         """Compare what Git declares with what the cluster holds."""

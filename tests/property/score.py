@@ -1,6 +1,6 @@
 """Run many trials and count: misses, false alarms, paths, managers, and what others saw.
 
-    python -m tests.property.score [--trials 3000] [--seed 1] [--peers] [--covered]
+    python -m tests.property.score [--trials 3000] [--seed 1] [--peers] [--covered] [--audit]
 
 Prints two tables. Every complaint that no written limit covers is printed with its seed.
 """
@@ -41,6 +41,8 @@ class Score:
     complaints: list[str] = field(default_factory=list)
     covered: list[str] = field(default_factory=list)
     """The trials that a written limit covers, each with its name."""
+    persons: list[str] = field(default_factory=list)
+    """The trials of which the audit log does not name the person."""
     states: set[str] = field(default_factory=set)
     """The distinct clean states: kind, body and history."""
     kinds: set[str] = field(default_factory=set)
@@ -86,6 +88,12 @@ class Score:
         if found and trial.traced and trial.left_a_trace and trial.way != "forged":
             self.counts["traced"] += 1
             self.counts["right manager"] += MANAGER not in complaints
+        if trial.told is not None:
+            self.counts["persons"] += 1
+            self.counts["right person"] += trial.told.right
+            self.counts["wrong person"] += trial.told.wrong
+            if not trial.told.right:
+                self.persons.append(f"{trial}\n  told: {trial.told}")
         row = self.by_sort.setdefault(trial.sort, Counter())
         row["changes"] += 1
         row["driftd"] += found
@@ -104,6 +112,14 @@ class Score:
             f"    by one look alone   {_share(n['found alone'], n['changes'])}",
             f"  path exact          {_share(n['exact path'], n['found'])}",
             f"  manager right       {_share(n['right manager'], n['traced'])}",
+            *(
+                [
+                    f"  person right        {_share(n['right person'], n['persons'])}",
+                    f"    another one told  {n['wrong person']:6}",
+                ]
+                if n["persons"]
+                else ()
+            ),
             f"without effect        {n['no-op']:6}",
             f"  alarms              {n['no-op, alarm']:6}",
             f"outside known limits  {len(self.complaints):6}",
@@ -137,15 +153,16 @@ def _state(trial: Trial) -> str:
 @click.option("--seed", default=1, show_default=True)
 @click.option("--peers/--no-peers", default=False, help="Ask the other tools too.")
 @click.option("--covered/--no-covered", default=False, help="Print what limits cover as well.")
-def main(trials: int, seed: int, *, peers: bool, covered: bool) -> None:
+@click.option("--audit/--no-audit", default=False, help="Ask an audit log for the people.")
+def main(trials: int, seed: int, *, peers: bool, covered: bool, audit: bool) -> None:
     """Count what random changes show."""
     score = Score()
-    with ControlPlane("score") as cluster:
+    with ControlPlane("score", audit="Request" if audit else None) as cluster:
         lab = Lab(cluster, cluster.create_namespace("score"))
         lab.install_widgets()
         for number in range(seed, seed + trials):
             score.run(lab, number, peers=peers)
-    for complaint in [*score.complaints, *(score.covered if covered else ())]:
+    for complaint in [*score.complaints, *score.persons, *(score.covered if covered else ())]:
         click.echo(complaint + "\n")
     click.echo(score)
     click.echo("\n" + score.table())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +14,7 @@ from tests.property import lab as labs
 from tests.property.histories import HISTORIES, WAYS
 from tests.property.lab import Lab
 from tests.property.mutations import Mutation, Mutator
+from tests.property.persons import PEOPLE, Log, Told, at_real_times, passing_by
 from tests.property.remembered import Remembered
 from tests.property.truth import Leaf, leaves, related, value_at, view
 from tests.testbed.client import ApiError
@@ -46,6 +48,8 @@ class Trial:
     """What the same look finds that knows of no earlier one."""
     refused: int = 0
     peers: dict[str, str] = field(default_factory=dict)
+    told: Told | None = None
+    """What the audit log says of who made it, where there is one."""
 
     def __str__(self) -> str:
         how = f"{self.history}, {self.way} by {self.manager}"
@@ -122,6 +126,8 @@ def deployed(lab: Lab, trial: Trial) -> Remembered:
     deployer = HISTORIES[trial.history](lab, trial.desired, rng)
     if trial.way == "forged":
         trial.manager = deployer
+    if lab.cluster.audit:
+        passing_by(lab, trial.desired, trial.manager, rng)
     trial.before = lab.live(trial.desired)
     looks = Remembered(lab)
     trial.found = looks.look(trial.desired).changes
@@ -133,15 +139,22 @@ def examined(
 ) -> list[str]:
     """Run one trial; the kinds of complaint about it. `ask` asks others about the change."""
     rng = random.Random(trial.seed + 7)  # noqa: S311 - reproducible, not secret
+    log = Log(lab) if lab.cluster.audit else None
     looks = deployed(lab, trial)
     if trial.found:
         trial.fresh = lab.fresh(trial.desired)
         return [CLEAN]
+    clean = time.time()
+    lab.user = rng.choice(PEOPLE) if log is not None else lab.user
     change(lab, trial, rng)
+    person, lab.user = lab.user, "admin"
     trial.after = lab.live(trial.desired)
     trial.truth = list(leaves(view(trial.before), view(trial.after)))
     trial.found = looks.look(trial.desired).changes
     trial.alone = looks.alone(trial.desired)
+    if log is not None and trial.truth and trial.found:
+        found = at_real_times(trial.found, clean, time.time())
+        trial.told = log.told(trial.desired, trial.after, found, person)
     complaints = list(judged(trial))
     if trial.truth and ask is not None:
         trial.peers = ask(lab, trial)

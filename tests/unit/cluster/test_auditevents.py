@@ -29,7 +29,7 @@ def writes(value: Any) -> list[AuditedWrite]:
 def test_native_event() -> None:
     """A native event gives object, person, tool, address, field manager and both times."""
     (write,) = writes(event())
-    assert write.target == WEB
+    assert (write.target, write.version) == (WEB, "v1")
     assert (write.verb, write.user, write.groups) == (
         "patch",
         "alice@example.com",
@@ -157,7 +157,7 @@ def test_gke() -> None:
 def test_gke_names(name: str, method: str, target: AuditedObject, subresource: str) -> None:
     """GKE's resource names: core group, cluster-scoped, subresources, collections."""
     (write,) = writes(gke(resourceName=name, methodName=method))
-    assert (write.target, write.subresource) == (target, subresource)
+    assert (write.target, write.subresource, write.version) == (target, subresource, "v1")
 
 
 def test_gke_failures_and_others() -> None:

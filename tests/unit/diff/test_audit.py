@@ -10,7 +10,7 @@ import pytest
 
 from driftd.diff.audit import Search, Span, Subject, applied, hands, owns_nothing_else
 from driftd.model.audit import AuditedObject, AuditedWrite
-from driftd.model.report import Change, ChangeClass, ChangeKind
+from driftd.model.report import UNSET, Change, ChangeClass, ChangeKind
 
 WEB = AuditedObject("apps", "deployments", "shop", "web")
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC).timestamp()
@@ -80,11 +80,13 @@ def asked(
     ends: float | None = 290,
     created: float | None = 0,
     alone: bool = False,
+    version: str = "",
 ) -> Change:
     """The change with what the log says; five minutes after noon, when all of it began."""
     search = Search(
         Subject(
             target=WEB,
+            version=version,
             changes=(change,),
             created=None if created is None else NOON + created,
             alone=frozenset({0}) if alone else frozenset(),
@@ -385,3 +387,22 @@ def test_what_an_entry_owns() -> None:
     assert owns_nothing_else(fields, f"{item}/f:image")
     assert not owns_nothing_else(fields, "f:spec/f:replicas")
     assert not owns_nothing_else({**fields, "f:metadata": {}}, item)
+
+
+def test_what_the_server_made_of_a_removal() -> None:
+    """Who took the field away brought the server's default there; who repeats it did not."""
+    change = replicas(None, manager=UNSET, operation=UNSET, confidence=UNSET, live=1)
+    taken = write("alice", 60, body={"spec": {"replicas": None}})
+    label = write("bob", 70, body={"metadata": {"labels": {"a": "b"}}})
+    assert name_of(asked(change, deployment(1), taken, label)) == "alice"
+    whole = write("carol", 65, verb="update", body={"spec": {"replicas": 3}})
+    assert name_of(asked(change, deployment(1), taken, whole, label)) == ""
+
+
+def test_writes_through_another_version() -> None:
+    """What is called otherwise there may be the change: whoever sent it is not left out."""
+    change = replicas(60, path="/spec/behavior", ssa_path="f:spec/f:behavior")
+    here = write("alice", 60, version="v2", body={"metadata": {"annotations": {"a": "b"}}})
+    there = write("bob", 60.2, version="v1", body={"metadata": {"annotations": {"a": "b"}}})
+    assert name_of(asked(change, here, there, version="v2")) == "bob"
+    assert name_of(asked(change, here, there)) == ""

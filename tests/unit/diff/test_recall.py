@@ -273,6 +273,19 @@ def test_status_is_no_writer_of_a_removal() -> None:
     assert confidences[1][1] == "alice"
 
 
+def test_an_apply_without_a_time_is_no_writer_of_a_removal() -> None:
+    """It had changed nothing, and its set shrinks when somebody else removes what it names."""
+    body = config_map(a="1", b="1")
+    live = applied(body)
+    del live["metadata"]["managedFields"][0]["time"]
+    history = after(body, of(live, 1))
+    live = of(live, 2)
+    del live["data"]["b"]
+    del live["metadata"]["managedFields"][0]["fieldsV1"]["f:data"]["f:b"]
+    (change,) = seen(body, live, history, NOW).changes
+    assert (change.kind, change.manager, change.confidence) == ("missing", UNSET, "window")
+
+
 def test_nobody_is_named_for_an_addition_without_owner() -> None:
     """Who added it has removed his own entry, so whoever has one is somebody else."""
     body = config_map(a="1")

@@ -32,6 +32,13 @@ LABEL = Change(
     ssa_path="f:metadata/f:labels/f:example.com~1team",
     desired="shop",
 )
+LABELS = Change(
+    kind=ChangeKind.MISSING,
+    change_class=ChangeClass.DECLARED,
+    path="/metadata/labels",
+    ssa_path="f:metadata/f:labels",
+    desired={"team": "shop"},
+)
 MEMORY = Change(
     kind=ChangeKind.MODIFIED,
     change_class=ChangeClass.DECLARED,
@@ -69,11 +76,11 @@ def op(op: str, path: str, value: Any = None) -> list[dict[str, Any]]:
 CASES: list[tuple[Change, str, Any, Touch]] = [
     # Patches of objects.
     (IMAGE, "patch", web(image="web:2"), Touch.AS_LIVE),
-    (IMAGE, "patch", web(image="web:3"), Touch.OTHERWISE),
-    (IMAGE, "patch", web(image=None), Touch.OTHERWISE),
+    (IMAGE, "patch", web(image="web:3"), Touch.REPLACED),
+    (IMAGE, "patch", web(image=None), Touch.REPLACED),
     (IMAGE, "patch", web(command=["x"]), Touch.NOTHING),
     (IMAGE, "patch", {"metadata": {"labels": {"a": "b"}}}, Touch.NOTHING),
-    (IMAGE, "patch", {"spec": None}, Touch.OTHERWISE),
+    (IMAGE, "patch", {"spec": None}, Touch.REPLACED),
     # Without a content type a list that lacks the item may replace it or leave it.
     (IMAGE, "patch", {"spec": {"containers": [{"name": "log"}]}}, Touch.MAYBE),
     (
@@ -82,7 +89,7 @@ CASES: list[tuple[Change, str, Any, Touch]] = [
         {"spec": {"$setElementOrder/containers": [], "containers": [{"name": "log"}]}},
         Touch.NOTHING,
     ),
-    (IMAGE, "patch", web(**{"$patch": "delete"}), Touch.OTHERWISE),
+    (IMAGE, "patch", web(**{"$patch": "delete"}), Touch.REPLACED),
     (GONE, "patch", web(env=[{"name": "LOG", "$patch": "delete"}]), Touch.AS_LIVE),
     (GONE, "patch", web(env=[{"name": "LOG", "value": "x"}]), Touch.OTHERWISE),
     (GONE, "patch", web(env=None), Touch.AS_LIVE),
@@ -91,7 +98,7 @@ CASES: list[tuple[Change, str, Any, Touch]] = [
     (LABEL, "patch", {"metadata": {"labels": {"example.com/team": None}}}, Touch.AS_LIVE),
     (LABEL, "patch", {"metadata": {"labels": {"other": None}}}, Touch.NOTHING),
     (MEMORY, "patch", {"spec": {"limits": {"memory": "2048Mi"}}}, Touch.AS_LIVE),
-    (MEMORY, "patch", {"spec": {"limits": {"memory": "3Gi"}}}, Touch.OTHERWISE),
+    (MEMORY, "patch", {"spec": {"limits": {"memory": "3Gi"}}}, Touch.REPLACED),
     (ORDER, "patch", {"spec": {"$setElementOrder/containers": [{"name": "b"}]}}, Touch.AS_LIVE),
     (ORDER, "patch", {"spec": {"replicas": 2}}, Touch.NOTHING),
     (SECRET, "patch", {"data": {"password": "eA=="}}, Touch.AS_LIVE),
@@ -110,7 +117,7 @@ CASES: list[tuple[Change, str, Any, Touch]] = [
     (ORDER, "update", web(), Touch.AS_LIVE),
     # JSON patches.
     (IMAGE, "patch", op("replace", "/spec/containers/1/image", "web:2"), Touch.AS_LIVE),
-    (IMAGE, "patch", op("replace", "/spec/containers/1/image", "web:1"), Touch.OTHERWISE),
+    (IMAGE, "patch", op("replace", "/spec/containers/1/image", "web:1"), Touch.REPLACED),
     (IMAGE, "patch", op("replace", "/spec/containers/0/image", "web:2"), Touch.MAYBE),
     (IMAGE, "patch", op("replace", "/spec/containers/0/image", "log:9"), Touch.NOTHING),
     (IMAGE, "patch", op("test", "/spec/containers/1/image", "web:2"), Touch.NOTHING),
@@ -133,6 +140,26 @@ CASES: list[tuple[Change, str, Any, Touch]] = [
         Touch.AS_LIVE,
     ),
     (ORDER, "patch", op("replace", "/spec/containers/0/image", "x"), Touch.AS_LIVE),
+    # Parts of what is gone as a whole: those that Git declares tell, others do not.
+    (LABELS, "patch", op("remove", "/metadata/labels/team"), Touch.AS_LIVE),
+    (LABELS, "patch", op("add", "/metadata/labels/team", "shop"), Touch.OTHERWISE),
+    (LABELS, "patch", op("remove", "/metadata/labels/other"), Touch.NOTHING),
+    (LABELS, "patch", op("add", "/metadata/labels/other", "x"), Touch.NOTHING),
+    (LABELS, "patch", {"metadata": {"labels": {"team": None}}}, Touch.AS_LIVE),
+    (LABELS, "patch", {"metadata": {"labels": {"team": "shop"}}}, Touch.OTHERWISE),
+    (LABELS, "patch", {"metadata": {"labels": {"other": None}}}, Touch.NOTHING),
+    (LABELS, "patch", {"metadata": {"labels": None}}, Touch.AS_LIVE),
+    (LABELS, "update", {"metadata": {"labels": {"other": "x"}}}, Touch.OTHERWISE),
+    # Another key makes another item of it.
+    (GONE, "patch", op("replace", "/spec/containers/1/env/0/name", "DEBUG"), Touch.AS_LIVE),
+    (GONE, "patch", op("replace", "/spec/containers/1/env/0/name", "LOG"), Touch.OTHERWISE),
+    # Plain text of a Secret, which becomes its data.
+    (SECRET, "patch", op("add", "/stringData", {"password": "x"}), Touch.AS_LIVE),
+    (SECRET, "patch", op("add", "/stringData/password", "x"), Touch.AS_LIVE),
+    (SECRET, "patch", op("add", "/stringData", {"user": "x"}), Touch.NOTHING),
+    (SECRET, "patch", {"stringData": {"password": "x"}}, Touch.AS_LIVE),
+    (SECRET, "patch", {"stringData": {"user": "x"}}, Touch.NOTHING),
+    (SECRET, "update", {"data": {"user": "eA=="}, "stringData": {"password": "x"}}, Touch.AS_LIVE),
     (
         IMAGE,
         "patch",
@@ -161,6 +188,41 @@ def test_scale_speaks_of_replicas_alone() -> None:
     scale = json.dumps({"kind": "Scale", "spec": {"replicas": 7}}).encode()
     assert touch(Place.of(replicas), "update", scale, scaled=True) is Touch.AS_LIVE
     assert touch(Place.of(LABEL), "update", scale, scaled=True) is Touch.NOTHING
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ({"spec": {"targetCPUUtilizationPercentage": 7}}, Touch.MAYBE),
+        (op("add", "/spec/targetCPUUtilizationPercentage", 7), Touch.MAYBE),
+        (op("remove", "/metadata/annotations/example.com~1behavior"), Touch.MAYBE),
+        ({"metadata": {"annotations": {"example.com/behavior": None}}}, Touch.MAYBE),
+        (op("add", "/metadata/labels/other", "x"), Touch.NOTHING),
+        ({"metadata": {"labels": {"other": "x"}}}, Touch.NOTHING),
+    ],
+)
+def test_another_version_has_other_names(body: Any, expected: Touch) -> None:
+    """What was sent through another version may be the place; labels are labels everywhere."""
+    written = json.dumps(body).encode()
+    assert touch(Place.of(MEMORY), "patch", written) is Touch.NOTHING
+    assert touch(Place.of(MEMORY), "patch", written, converted=True) is expected
+
+
+def test_the_other_name_of_an_account() -> None:
+    """The API server keeps `serviceAccountName` equal to the deprecated `serviceAccount`."""
+    account = Change(
+        kind=ChangeKind.ADDED,
+        change_class=ChangeClass.UNDECLARED,
+        path="/spec/serviceAccountName",
+        ssa_path="f:spec/f:serviceAccountName",
+        live="admin",
+    )
+    for body, expected in (
+        (op("add", "/spec/serviceAccount", "admin"), Touch.AS_LIVE),
+        ({"spec": {"serviceAccount": "admin"}}, Touch.AS_LIVE),
+        ({"spec": {"serviceAccount": "other"}}, Touch.NOTHING),
+    ):
+        assert touch(Place.of(account), "patch", json.dumps(body).encode()) is expected
 
 
 @pytest.mark.parametrize(
