@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 import orjson
+from msgspec import UNSET
 
 from driftd.diff import scalars
 from driftd.model.report import Change, ChangeKind
@@ -261,7 +262,9 @@ def _has_keys(item: Mapping[str, Json], wanted: Mapping[str, Json]) -> bool:
 def _leaves(place: Place, value: Json, *, whole: bool) -> Touch:
     """What it means that `value` is sent for just the place."""
     if place.gone:
-        removed = value is None or (isinstance(value, dict) and value.get(_DIRECTIVE) == "delete")
+        removed = value in (None, "", [], {}) or (
+            isinstance(value, dict) and value.get(_DIRECTIVE) == "delete"
+        )
         if removed or whole or not (isinstance(value, dict) and isinstance(place.desired, dict)):
             return Touch.AS_LIVE if removed else Touch.OTHERWISE
         declared = [inner for name, inner in value.items() if name in place.desired]
@@ -269,10 +272,14 @@ def _leaves(place: Place, value: Json, *, whole: bool) -> Touch:
             return Touch.NOTHING  # something of its own beside what Git declares
         return Touch.AS_LIVE if all(inner is None for inner in declared) else Touch.OTHERWISE
     if not place.known:
-        return Touch.AS_LIVE
+        return Touch.MAYBE
     if place.kind is ChangeKind.REORDERED:
         return Touch.AS_LIVE if isinstance(value, list) else Touch.NOTHING
-    return Touch.AS_LIVE if _within(value, place.live) else Touch.REPLACED
+    if not _within(value, place.live):
+        return Touch.REPLACED
+    # A part of live that is a part of Git's too does not make the one of the other.
+    of_git = place.desired is not UNSET and _within(value, place.desired)
+    return Touch.MAYBE if of_git else Touch.AS_LIVE
 
 
 def _within(sent: Json, live: Json) -> bool:

@@ -399,6 +399,18 @@ def test_what_the_server_made_of_a_removal() -> None:
     assert name_of(asked(change, deployment(1), taken, whole, label)) == ""
 
 
+def test_gits_own_value_is_nobodys_change() -> None:
+    """Who sent what Git declares, another tool too, did not add what is beside it since."""
+    git, live = [{"host": "a"}, {}], [{"host": "a"}, {"host": "b"}]
+    change = replicas(
+        None, path="/spec/rules", ssa_path="f:spec/f:rules", desired=git, live=live,
+        manager=UNSET, operation=UNSET, confidence=UNSET,
+    )  # fmt: skip
+    fleet = write("fleet", 5, manager="fleet-agent", body={"spec": {"rules": git}})
+    added = [{"op": "add", "path": "/spec/rules/1/host", "value": "b"}]
+    assert name_of(asked(change, deployment(1), fleet, write("alice", 60, body=added))) == "alice"
+
+
 def test_writes_through_another_version() -> None:
     """What is called otherwise there may be the change: whoever sent it is not left out."""
     change = replicas(60, path="/spec/behavior", ssa_path="f:spec/f:behavior")

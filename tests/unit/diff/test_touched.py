@@ -39,6 +39,21 @@ LABELS = Change(
     ssa_path="f:metadata/f:labels",
     desired={"team": "shop"},
 )
+LIMITS_GONE = Change(
+    kind=ChangeKind.MISSING,
+    change_class=ChangeClass.DECLARED,
+    path="/spec/limits",
+    ssa_path="f:spec/f:limits",
+    desired=[{"type": "Pod"}],
+)
+RULES = Change(
+    kind=ChangeKind.MODIFIED,
+    change_class=ChangeClass.DECLARED,
+    path="/spec/rules",
+    ssa_path="f:spec/f:rules",
+    desired=[{"host": "a"}, {}],
+    live=[{"host": "a"}, {"host": "b"}],
+)
 MEMORY = Change(
     kind=ChangeKind.MODIFIED,
     change_class=ChangeClass.DECLARED,
@@ -101,7 +116,8 @@ CASES: list[tuple[Change, str, Any, Touch]] = [
     (MEMORY, "patch", {"spec": {"limits": {"memory": "3Gi"}}}, Touch.REPLACED),
     (ORDER, "patch", {"spec": {"$setElementOrder/containers": [{"name": "b"}]}}, Touch.AS_LIVE),
     (ORDER, "patch", {"spec": {"replicas": 2}}, Touch.NOTHING),
-    (SECRET, "patch", {"data": {"password": "eA=="}}, Touch.AS_LIVE),
+    # Which value was sent is not compared with a masked one.
+    (SECRET, "patch", {"data": {"password": "eA=="}}, Touch.MAYBE),
     (SECRET, "patch", {"data": {"user": "eA=="}}, Touch.NOTHING),
     # Applies: what a manager applied before and sends no more is removed.
     (GONE, "patch", {"apiVersion": "v1", "kind": "Pod", **web(image="x")}, Touch.MAYBE),
@@ -150,16 +166,21 @@ CASES: list[tuple[Change, str, Any, Touch]] = [
     (LABELS, "patch", {"metadata": {"labels": {"other": None}}}, Touch.NOTHING),
     (LABELS, "patch", {"metadata": {"labels": None}}, Touch.AS_LIVE),
     (LABELS, "update", {"metadata": {"labels": {"other": "x"}}}, Touch.OTHERWISE),
+    (LIMITS_GONE, "update", {"spec": {"limits": []}}, Touch.AS_LIVE),
+    # Git's own value is a part of live, and makes nothing of what is beside it.
+    (RULES, "patch", {"spec": {"rules": [{"host": "a"}, {}]}}, Touch.MAYBE),
+    (RULES, "patch", {"spec": {"rules": [{"host": "a"}, {"host": "b"}]}}, Touch.AS_LIVE),
+    (RULES, "patch", op("add", "/spec/rules/1/host", "b"), Touch.AS_LIVE),
     # Another key makes another item of it.
     (GONE, "patch", op("replace", "/spec/containers/1/env/0/name", "DEBUG"), Touch.AS_LIVE),
     (GONE, "patch", op("replace", "/spec/containers/1/env/0/name", "LOG"), Touch.OTHERWISE),
     # Plain text of a Secret, which becomes its data.
-    (SECRET, "patch", op("add", "/stringData", {"password": "x"}), Touch.AS_LIVE),
-    (SECRET, "patch", op("add", "/stringData/password", "x"), Touch.AS_LIVE),
+    (SECRET, "patch", op("add", "/stringData", {"password": "x"}), Touch.MAYBE),
+    (SECRET, "patch", op("add", "/stringData/password", "x"), Touch.MAYBE),
     (SECRET, "patch", op("add", "/stringData", {"user": "x"}), Touch.NOTHING),
-    (SECRET, "patch", {"stringData": {"password": "x"}}, Touch.AS_LIVE),
+    (SECRET, "patch", {"stringData": {"password": "x"}}, Touch.MAYBE),
     (SECRET, "patch", {"stringData": {"user": "x"}}, Touch.NOTHING),
-    (SECRET, "update", {"data": {"user": "eA=="}, "stringData": {"password": "x"}}, Touch.AS_LIVE),
+    (SECRET, "update", {"data": {"user": "eA=="}, "stringData": {"password": "x"}}, Touch.MAYBE),
     (
         IMAGE,
         "patch",
