@@ -196,7 +196,7 @@ func (r *rendering) postRender(edits *fluxEdits, crds string) error {
 		if err := object.SetOrigin(nil); err != nil {
 			return err
 		}
-		raw, err := object.MarshalJSON()
+		raw, err := objectJSON(object)
 		if err == nil {
 			err = checkObject(raw)
 		}

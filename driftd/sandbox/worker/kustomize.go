@@ -97,7 +97,7 @@ func buildKustomization(files *treeFS, dir, name string, options *krusty.Options
 		if err != nil {
 			return fail(codeKustomize, file, "%s", err)
 		}
-		raw, err := object.MarshalJSON()
+		raw, err := objectJSON(object)
 		if err == nil {
 			err = checkObject(raw)
 		}
