@@ -135,7 +135,8 @@ def _annotation(app: ApplicationPreview, one: ObjectPreview, repository: str) ->
             lines.append(f"in {findings.origin_of(one)}")
     text = "\n".join(line for line in lines if line)
     kind = _COMMANDS[one.severity]
-    if kind == "notice" and any(change.invalid is not UNSET for change in one.changes):
+    wrong = [one.invalid, *(change.invalid for change in one.changes)]
+    if kind == "notice" and any(wrong):
         kind = "warning"  # a mistake is to be seen before it is merged
     return command(kind, text, **properties, title=title)
 

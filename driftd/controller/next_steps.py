@@ -5,10 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from driftd.model.application import Application
-from driftd.model.report import ApplicationReport, Change, ChangeClass, ResourceReport
+from driftd.model.report import (
+    ApplicationReport,
+    Change,
+    ChangeClass,
+    Invalid,
+    ReportOrigin,
+    ResourceReport,
+)
 from driftd.sync.plan import ENGINES
 
 SELF_HEAL_SECONDS = 300.0
@@ -32,6 +39,10 @@ def next_steps(
     if not resource.is_drift:
         return ()
     every = [change for change in resource.changes if change.is_drift]
+    if resource.invalid:
+        where, correction = _where(resource.origin), _correction(resource.invalid)
+        steps = (f"correct Git{where}: {correction}", f"or {changing}" if changing else "")
+        return (*filter(None, steps), *_accept(application, resource, every))
     wrong = [change for change in every if change.invalid]
     drift = [change for change in every if not change.invalid]
     if wrong and not drift:
@@ -48,20 +59,22 @@ def next_steps(
 def _correct(resource: ResourceReport, wrong: list[Change], changing: str) -> Iterator[str]:
     """What to write in Git, and where; no sync helps before."""
     for change in wrong:
-        place = change.origin if change.origin is not UNSET else resource.origin
-        where = "" if place is UNSET else f" at {place.file}"
-        where += "" if place is UNSET or place.line is UNSET else f":{place.line}"
-        yield f"correct Git{where}: {_correction(change)}"
+        where = _where(change.origin if change.origin is not UNSET else resource.origin)
+        if change.invalid:
+            yield f"correct Git{where}: {_correction(change.invalid)}"
     if wrong and changing:
         yield f"or {changing}"
     if wrong:
         yield "until then a sync leaves that out, or fails for the whole object"
 
 
-def _correction(change: Change) -> str:
-    found = change.invalid
-    if found is UNSET:
+def _where(place: ReportOrigin | UnsetType) -> str:
+    if place is UNSET:
         return ""
+    return f" at {place.file}" + ("" if place.line is UNSET else f":{place.line}")
+
+
+def _correction(found: Invalid) -> str:
     if found.cause != "UnknownField":
         return found.message.partition(": ")[2]
     name, meant = _last(found.path), found.meant

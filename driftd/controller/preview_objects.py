@@ -13,9 +13,10 @@ from msgspec import UNSET, UnsetType
 from driftd.controller.declared import Entry
 from driftd.controller.desired import Desired
 from driftd.controller.judge import judge
+from driftd.controller.mistakes import mistake_of
 from driftd.controller.preview_fate import is_automated, outlives, survives
 from driftd.controller.verdict import Look, Verdict
-from driftd.diff.between import between, overlap, pointer_of
+from driftd.diff.between import between, overlap, pointer_of, version_change
 from driftd.diff.wellknown import wellknown_schemas
 from driftd.errors import DriftdError
 from driftd.model.condition import Condition, Severity
@@ -31,8 +32,8 @@ from driftd.model.preview import (
 )
 from driftd.model.report import (
     Change,
-    ChangeClass,
     ChangeKind,
+    Invalid,
     ReportDestination,
     ReportOrigin,
     ResourceReport,
@@ -294,7 +295,7 @@ class _Object:
         node = schemas.node(item.new.gvk)
         changes = between(item.key, old, new, node)
         if item.old.version != item.new.version:
-            changes = (_version(item.old, item.new), *changes)
+            changes = (version_change(item.old.gvk, item.new.gvk), *changes)
         if not changes and item.moved_from is None:
             return None
         fields = tuple(self._field(one, old) for one in changes)
@@ -307,13 +308,18 @@ class _Object:
 
     def _whole(self, old: dict[str, Any], new: dict[str, Any]) -> ObjectPreview:
         """An object that only one side declares."""
+        invalid: Invalid | UnsetType = UNSET
         if self.item.old is None:
             action, reason = Action.CREATE, ""
+            if self.look is not None and self.item.new is not None:
+                invalid = mistake_of(self.item.new, self.look.observation)
         else:
             stays, reason = survives(self.item.owner.before, self.item.owner.after, self.item.old)
             action = Action.LEAVE if stays else Action.DELETE
         reason = self._presence(action, reason) or reason
-        return self._report(action, reason, (), old, new)
+        if invalid is not UNSET:
+            reason = "; ".join(filter(None, (reason, invalid.message)))
+        return self._report(action, reason, (), old, new, invalid=invalid)
 
     def _report(
         self,
@@ -323,6 +329,7 @@ class _Object:
         old: dict[str, Any],
         new: dict[str, Any],
         moved: str | UnsetType = UNSET,
+        invalid: Invalid | UnsetType = UNSET,
     ) -> ObjectPreview:
         item = self.item
         manifest = item.new or item.old
@@ -348,6 +355,7 @@ class _Object:
             effect=first.effect if first else UNSET,
             effect_reason=first.effect_reason if first else UNSET,
             origin=self._origin(manifest),
+            invalid=invalid,
             changes=fields,
             untouched_drift=self._untouched(fields),
         )
@@ -356,9 +364,10 @@ class _Object:
         level, why = field_severity(
             self.item.key.kind, change, self.item.key.group, self.severities
         )
-        # What is dropped or refused sets nothing off.
-        effect = None if change.invalid else effect_of(self.item.key, change, old)
         on_cluster, seen = self._on_cluster(change)
+        # What is dropped, refused or so already sets nothing off.
+        idle = bool(change.invalid) or on_cluster is OnCluster.ALREADY
+        effect = None if idle else effect_of(self.item.key, change, old)
         return FieldChange(
             kind=_KINDS[change.kind],
             path=pointer_of(change),
@@ -444,18 +453,6 @@ def _at(resource: ResourceReport | None, change: Change) -> list[Change]:
     place = str(change.ssa_path)
     listed = resource.changes if resource else ()
     return [one for one in listed if overlap(str(one.ssa_path), place)]
-
-
-def _version(old: Manifest, new: Manifest) -> Change:
-    """A change of apiVersion, which no walk compares."""
-    return Change(
-        kind=ChangeKind.MODIFIED,
-        change_class=ChangeClass.DECLARED,
-        path="/apiVersion",
-        ssa_path="f:apiVersion",
-        desired=new.gvk.api_version,
-        live=old.gvk.api_version,
-    )
 
 
 def _move_reason(source: Pair) -> str:

@@ -14,6 +14,7 @@ from msgspec import UNSET, UnsetType
 from driftd.cluster.reader import Listing
 from driftd.controller.desired import Desired, definitions
 from driftd.controller.memory import Past
+from driftd.controller.mistakes import mistake_of
 from driftd.controller.observed import ClusterView, Observation
 from driftd.controller.tracking import Tracked, left_behind, marks_of
 from driftd.controller.unchanged import Clean, Standing, Unchanged
@@ -30,6 +31,7 @@ from driftd.model.report import (
     Change,
     ChangeClass,
     Evidence,
+    Invalid,
     ReportDestination,
     ReportOrigin,
     ResourceReport,
@@ -165,6 +167,8 @@ class Verdict:
         except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
             # A shape that no schema allows: this object is Unknown, the others are not.
             text = f"cannot be compared ({type(error).__name__}); is the manifest valid?"
+            mistake = mistake_of(manifest, self._look.observation)
+            text = text if mistake is UNSET else f"cannot be compared: {mistake.message}"
             return self._report(manifest, ResourceStatus.UNKNOWN, text)
 
     def _declared(self, manifest: Manifest) -> ResourceReport:
@@ -300,8 +304,12 @@ class Verdict:
                 if self._synced and key not in self._synced
                 else ResourceStatus.MISSING
             )
-            text = "Git is ahead: the object was added since the last sync"
-            return self._report(manifest, status, text if status is ResourceStatus.PENDING else "")
+            if status is ResourceStatus.PENDING:
+                text = "Git is ahead: the object was added since the last sync"
+                return self._report(manifest, status, text)
+            mistake = mistake_of(manifest, self._look.observation)
+            text = "" if mistake is UNSET else mistake.message
+            return self._report(manifest, status, text, invalid=mistake)
         error = listing.errors.get(key.namespace) or listing.errors.get("")
         if isinstance(error, Forbidden) and key.group == "" and key.kind == "Secret":
             text = "no permission to list Secrets; grant get and list to compare them"
@@ -375,6 +383,7 @@ class Verdict:
         *,
         live: LiveObject | None = None,
         changes: tuple[Change, ...] = (),
+        invalid: Invalid | UnsetType = UNSET,
     ) -> ResourceReport:
         key = manifest.key
         return ResourceReport(
@@ -387,6 +396,7 @@ class Verdict:
             reason=reason or UNSET,
             origin=self._origin(manifest),
             evidence=self._evidence(manifest.gvk, live, manifest.origin.source),
+            invalid=invalid,
             changes=changes,
         )
 

@@ -23,7 +23,7 @@ from driftd.diff.schema import ANY_NODE, Node
 from driftd.diff.subject import Subject
 from driftd.diff.walk import walk
 from driftd.model.report import Change, ChangeClass, ChangeKind
-from driftd.model.resource import Json, ResourceKey
+from driftd.model.resource import GVK, Json, ResourceKey
 
 _ALLOCATED: Final = "the cluster chooses the value, so Git cannot know it"
 """The excuse of the walk for a value on an allocated path."""
@@ -52,6 +52,18 @@ def between(
     found = confirmed(found)
     invalid.mark(found, root, key)
     return tuple(change(finding, key) for finding in found)
+
+
+def version_change(old: GVK, new: GVK) -> Change:
+    """A change of apiVersion, which no walk compares."""
+    return Change(
+        kind=ChangeKind.MODIFIED,
+        change_class=ChangeClass.DECLARED,
+        path="/apiVersion",
+        ssa_path="f:apiVersion",
+        desired=new.api_version,
+        live=old.api_version,
+    )
 
 
 def pointer_of(change: Change) -> str:

@@ -10,9 +10,9 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
-from typing import Final, Literal, NamedTuple, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import orjson
 from msgspec import UNSET
@@ -21,12 +21,14 @@ from driftd.diff import mask, scalars
 from driftd.diff.finding import ABSENT, Finding
 from driftd.diff.owners import item_key
 from driftd.diff.paths import Item, Path, pointer, ssa_path
+from driftd.diff.prepare import SYSTEM_METADATA
 from driftd.diff.schema import Node, Scalar, Shape
 from driftd.model.report import ChangeClass, ChangeKind, Invalid
 from driftd.model.resource import Json, ResourceKey
 
 _JUDGED: Final = frozenset({ChangeKind.MISSING, ChangeKind.MODIFIED, ChangeKind.RENAMED})
 _EXTRA: Final = frozenset({ChangeKind.ADDED, ChangeKind.FORMERLY_DECLARED})
+_GIVEN_BY_KIND: Final = frozenset({"apiVersion", "kind", "status"})
 _LIKENESS: Final = 0.7
 _DEPTH: Final = 3
 """Structs below a misplaced field that are searched for one of its name."""
@@ -136,8 +138,12 @@ def _is_beside_sensitive(key: ResourceKey, path: Path, root: Node) -> bool:
     return any(mask.is_sensitive(key, (*path[:-1], name)) for name in node.fields)
 
 
-def first(desired: Json, root: Node) -> Invalid | None:
-    """The first mistake anywhere in a prepared desired object."""
+def first(body: Mapping[str, Any], root: Node) -> Invalid | None:
+    """The first mistake anywhere in a declared object; its status is no part of what is applied."""
+    desired = {name: value for name, value in body.items() if name not in _GIVEN_BY_KIND}
+    metadata = body.get("metadata")
+    if isinstance(metadata, dict):
+        desired["metadata"] = {k: v for k, v in metadata.items() if k not in SYSTEM_METADATA}
     slip = next(_slips(desired, (), root), None)
     return None if slip is None else _published(_with_meant(slip, root), 0)
 

@@ -72,7 +72,7 @@ _ADMITTED_TOLERATIONS: Final = tuple(
 )
 
 _METADATA: Final = ("labels", "annotations", "finalizers", "ownerReferences")
-_KEPT_BY_SERVER: Final = frozenset(
+SYSTEM_METADATA: Final = frozenset(
     {
         "name",
         "generateName",
@@ -96,7 +96,7 @@ def desired_view(body: dict[str, Any]) -> dict[str, Any]:
     view = {k: v for k, v in body.items() if k not in ("status", "metadata", "apiVersion", "kind")}
     metadata = body.get("metadata") or {}
     kept = {
-        name: value for name, value in metadata.items() if value and name not in _KEPT_BY_SERVER
+        name: value for name, value in metadata.items() if value and name not in SYSTEM_METADATA
     }
     view["metadata"] = kept
     annotations = kept.get("annotations")

@@ -120,6 +120,8 @@ class ObjectPreview(WireStruct, frozen=True, kw_only=True, omit_defaults=True):
     effect_reason: str | UnsetType = UNSET
     origin: ReportOrigin | UnsetType = UNSET
     """Where the object is declared with the change; for `delete` and `leave`, at the base."""
+    invalid: Invalid | UnsetType = UNSET
+    """Of an object to create what is wrong with its manifest; `reason` says it too."""
     changes: tuple[FieldChange, ...] = ()
     untouched_drift: int = 0
     """Fields of the object that have drifted and that merging does not touch."""

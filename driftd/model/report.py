@@ -211,6 +211,11 @@ class ResourceReport(WireStruct, frozen=True, kw_only=True):
     attribution: Attribution | UnsetType = UNSET
     """Who deleted a Missing object or created an Extra one, as the audit log says."""
     origin: ReportOrigin | UnsetType = UNSET
+    invalid: Invalid | UnsetType = UNSET
+    """Of a Missing object what is wrong with its manifest, so that no API server takes all of it.
+
+    `reason` says it too.
+    """
     evidence: Evidence = Evidence()
     changes: tuple[Change, ...] = ()
 

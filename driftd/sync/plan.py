@@ -18,6 +18,7 @@ from driftd.model.report import (
     Change,
     ChangeClass,
     ChangeKind,
+    Invalid,
     ResourceReport,
     ResourceStatus,
 )
@@ -150,15 +151,8 @@ def _decide(
     """The task for one object, or why there is none; None where nothing is to be said."""
     key = ResourceKey(resource.group, resource.kind, resource.namespace, resource.name)
     status = resource.status
-    fixed = {
-        ResourceStatus.UNKNOWN: "it could not be judged",
-        ResourceStatus.PENDING: "Git is ahead of what was synced last; that is not drift",
-        ResourceStatus.EXTRA: "it is not in Git; driftd never deletes",
-    }
-    if status in fixed:
-        return Skipped(key, fixed[status])
-    if isinstance(resource.ignored_by, str):
-        return Skipped(key, f"that it is {status} is accepted by {resource.ignored_by}")
+    if kept := _kept(resource):
+        return Skipped(key, kept)
     if status not in (ResourceStatus.MISSING, ResourceStatus.OUT_OF_SYNC):
         return None
     manifest = declared.get(key)
@@ -186,14 +180,34 @@ def _decide(
     return _task(manifest, body, resource, create=False, remains=remains)
 
 
+def _kept(resource: ResourceReport) -> str:
+    """Why an object is left alone whatever its manifest is; empty if it is not."""
+    status = resource.status
+    fixed = {
+        ResourceStatus.UNKNOWN: "it could not be judged",
+        ResourceStatus.PENDING: "Git is ahead of what was synced last; that is not drift",
+        ResourceStatus.EXTRA: "it is not in Git; driftd never deletes",
+    }
+    if status in fixed:
+        return fixed[status]
+    if isinstance(resource.ignored_by, str):
+        return f"that it is {status} is accepted by {resource.ignored_by}"
+    return _correction(resource.invalid) if resource.invalid else ""
+
+
+def _correction(wrong: Invalid) -> str:
+    """Why an apply is of no use: the API server drops or refuses what Git declares."""
+    return f"Git is to be corrected at {wrong.path}: {wrong.message}"
+
+
 def _hold(changes: Iterable[Change]) -> tuple[str, tuple[str, ...]]:
     """Why an OutOfSync object is not applied (empty if it is), and what an apply would leave."""
     every = tuple(changes)
     drift = [change for change in every if change.is_drift]
     remains = tuple(change.path for change in drift if _stays(change))
-    wrong = next((change for change in drift if change.invalid), None)
+    wrong = next((change.invalid for change in drift if change.invalid), None)
     if wrong is not None:
-        return f"Git is to be corrected at {wrong.path}: {wrong.reason}", remains
+        return _correction(wrong), remains
     if any(change.change_class is ChangeClass.PENDING for change in every):
         return "Git is ahead of what was synced last; applying would roll that out", remains
     ignored = [c.path for c in every if isinstance(c.ignored_by, str) and not _stays(c)]

@@ -173,3 +173,29 @@ def test_explain_item_of_another_key(site: Site) -> None:
     assert live.startswith("containers[name=web].ports[containerPort=8080,protocol=TCP]\n")
     assert "  Git       declares nothing here" in live
     assert "  live      {" in live
+
+
+def test_missing_object(site: Site) -> None:
+    """An object that the API server refuses to create is Missing for that reason."""
+    other = RIGHT.replace("name: web\nspec", "name: other\nspec")
+    declare(site, f"{RIGHT}---\n{other.replace('8080', 'http')}")
+    found = site.check().objects("web")["Deployment other"]
+    text = (
+        "the API server refuses the object: an integer is expected at "
+        "spec.template.spec.containers[0].ports[0].containerPort, Git has a string"
+    )
+    assert found == ("Missing", text)
+    table = re.sub(r"\s+", " ", site.check(output="table").stdout)
+    assert f"Deployment {site.namespace}/other in Git, not in the cluster {text} in apps/" in table
+    seen = site.run("explain", "web", "deployment/other", f"--kubeconfig={site.kubeconfig}")
+    assert "correct Git at apps/web/web.yaml:18: an integer is expected at spec." in seen.stdout
+    assert "put it back" not in seen.stdout
+    seen = site.check("--preview", "--against=HEAD~1", "--revision=HEAD", output="table")
+    assert text in re.sub(r"\s+", " ", seen.stdout)
+
+
+def test_other_shape(site: Site) -> None:
+    """A text where the kind has a mapping is told with what is expected."""
+    declare(site, RIGHT.replace("metadata: {labels: {app: web}}", "metadata: {labels: web}"))
+    found = changes(site)
+    assert found["/spec/template/metadata/labels"]["invalid"]["expected"] == "object"

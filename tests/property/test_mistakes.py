@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from driftd.diff.invalid import first
-from driftd.diff.prepare import desired_view
 from driftd.model.report import Invalid
 from driftd.model.resource import GVK
 from tests.property.lab import Lab, named, objects
@@ -37,7 +36,7 @@ def mistake(lab: Lab, body: Json) -> Invalid | None:
     """The first mistake that driftd sees in an object."""
     node = lab.node(GVK.parse(body["apiVersion"], body["kind"]))
     assert node is not None
-    return first(desired_view(body), node)
+    return first(body, node)
 
 
 def created(lab: Lab, body: Json, validation: str) -> tuple[int, Json]:

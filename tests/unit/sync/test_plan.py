@@ -346,11 +346,19 @@ def test_a_mistake_in_git_is_not_applied():
     """An apply of what the API server drops or refuses ends no drift: Git is to be corrected."""
     wrong = msgspec.structs.replace(
         change("/spec/replcas", kind=ChangeKind.MISSING, desired=2),
-        reason="the kind has no field replcas here",
         invalid=Invalid(cause="UnknownField", path="/spec/replcas", message="no such field"),
     )
     found = planned(resource("web", REPLICAS, wrong))
     assert found.tasks == ()
-    assert reasons(found) == {
-        "web": "Git is to be corrected at /spec/replcas: the kind has no field replcas here"
-    }
+    assert reasons(found) == {"web": "Git is to be corrected at /spec/replcas: no such field"}
+
+
+def test_a_missing_object_with_a_mistake_is_not_created():
+    """What the API server refuses is not tried again with each look."""
+    wrong = Invalid(cause="WrongType", path="/spec/replicas", message="an integer is expected")
+    gone = msgspec.structs.replace(resource("web", status=ResourceStatus.MISSING), invalid=wrong)
+    found = planned(gone)
+    assert (found.tasks, reasons(found)) == (
+        (),
+        {"web": "Git is to be corrected at /spec/replicas: an integer is expected"},
+    )
