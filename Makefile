@@ -116,7 +116,8 @@ MINOR_TESTS := $(addprefix tests/property/test_,default_table.py untouched.py ra
 .PHONY: prove
 prove: worker testbed ## Long runs: random changes, then speed and memory beside kubectl
 	EVASIONS=all EMPTIES=all $(PYTEST) tests/property -q -s -p no:xdist
-	$(BIN)/python -m tests.property.score --trials 3000 --peers
+	$(BIN)/python -m tests.property.score --trials 4000 --peers
+	$(BIN)/python -m tests.property.score --trials 1000 --audit
 	$(BIN)/python -m tests.testbed.binaries $(OLDER_MINORS)
 	for minor in $(OLDER_MINORS); do \
 	  DRIFTD_TESTBED_KUBERNETES=$$minor PROPERTY_MUTATIONS=300 $(PYTEST) $(MINOR_TESTS) -q -s -p no:xdist \
