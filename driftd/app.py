@@ -28,6 +28,7 @@ from driftd.model.report import DriftReport
 from driftd.render.cache import LIMIT, RenderCache, user_folder
 from driftd.sandbox.binary import worker_identity
 from driftd.sandbox.pool import SandboxPool
+from driftd.sealed import SealedFolder
 from driftd.settings.access import allowed_bases, load_access
 from driftd.source.fetching import Fetching, open_fetching
 from driftd.source.git import NO_REPOSITORY
@@ -62,6 +63,7 @@ async def open_workspace(options: CheckOptions, progress: Progress) -> AsyncIter
                 sandbox,
                 SystemClock(),
                 load_access(options.access_file, hub.access if hub else None),
+                _user_charts(),
             )
         )
         repositories = await _repositories(options, hub, fetching)
@@ -138,6 +140,7 @@ async def doctor(options: CheckOptions, *, progress: Progress, clock: Clock) -> 
                 sandbox,
                 SystemClock(),
                 load_access(options.access_file, hub.access if hub else None),
+                _user_charts(),
             )
         )
         repositories = await work.attempt_async("repository", _repositories(options, hub, fetching))
@@ -178,6 +181,19 @@ def _user_renderings() -> RenderCache | None:
     if wanted == "off":
         return None
     return renderings_in(Path(wanted) if wanted else user_folder(os.environ), LIMIT)
+
+
+def _user_charts() -> SealedFolder | None:
+    """The fetched charts of this user's looks: beside the renderings, or in the folder named."""
+    wanted = os.environ.get(RENDER_CACHE, "")
+    if wanted == "off":
+        return None
+    return charts_in(Path(wanted) if wanted else user_folder(os.environ).parent, LIMIT)
+
+
+def charts_in(folder: Path, limit: int) -> SealedFolder:
+    """The fetched charts kept in `charts` below a folder, up to `limit` bytes."""
+    return SealedFolder(folder / "charts", "charts", limit)
 
 
 def renderings_in(folder: Path, limit: int) -> RenderCache | None:

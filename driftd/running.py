@@ -18,6 +18,7 @@ import msgspec
 
 from driftd import __version__
 from driftd.app import (
+    charts_in,
     cluster_registry,
     hub_of,
     kubeconfig_of,
@@ -261,7 +262,12 @@ async def _daemon_workspace(
         hub = await hub_of(options, kubeconfig, registry, lambda _text: None)
         access = DaemonAccess(settings, hub.access if hub is not None else None)
         fetching = await stack.enter_async_context(
-            open_fetching(sandbox, SystemClock(), access.table())
+            open_fetching(
+                sandbox,
+                SystemClock(),
+                access.table(),
+                charts_in(folder, settings.sandbox.cache_size.bytes),
+            )
         )
         access.use = fetching.use
         repositories = await settings_repositories(

@@ -6,22 +6,16 @@ by the places of the trees that it looked at, which the worker tells. The first 
 such places; what lies there in the trees at hand names the rendering. So a commit that changes
 nothing there costs a few digests, whatever else it changes.
 
-Each file carries a digest keyed by a key that only this user can read; a file that somebody has
-changed is thrown away and told. Nothing here ever raises: a disk that fails is a cache that
-misses.
+The files are sealed (`driftd.sealed`); one that somebody has changed is thrown away and told.
+Nothing here ever raises: a disk that fails is a cache that misses.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-import hmac
-import os
-import tempfile
-import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -29,6 +23,7 @@ import msgspec
 from driftd.model.tree import Tree
 from driftd.sandbox.pool import RenderQuestion
 from driftd.sandbox.results import RenderResult
+from driftd.sealed import SealedFolder
 
 FORMAT = "1"
 """Changes with every change of what the files hold."""
@@ -36,12 +31,9 @@ LIMIT = 512 << 20
 """Bytes that the folder may hold unless another limit is given."""
 DAMAGED = "a cached rendering was damaged or tampered with; it is thrown away and rendered anew"
 
-_KEY = "key"
 _DIGEST = 32
 _READ_SETS = 8
 _VIEWS = 8
-_KEPT_SHARE = 0.9
-_TOUCH_AFTER = 3600.0
 
 _result = msgspec.json.Decoder(RenderResult)
 
@@ -110,22 +102,26 @@ def _place(folders: dict[str, dict[str, str]], path: str, kind: str) -> None:
 class RenderCache:
     """Renderings in a folder of this user's, the ones used last within a limit of bytes.
 
-    The same rendering asked for several times at once is made once. `alarms` counts files that
-    were not what had been written; `problem` says why nothing is kept, if so.
+    The same rendering asked for several times at once is made once.
     """
 
     def __init__(self, folder: Path, *, worker: str, limit: int = LIMIT) -> None:
         """`worker` names the sandbox worker: what it renders, another one may render otherwise."""
-        self._folder = folder
+        self._files = SealedFolder(folder, "renderings", limit)
         self._worker = worker
-        self._limit = limit
-        self._size: int | None = None
         self._views: OrderedDict[str, _View] = OrderedDict()
         self._under_way: dict[tuple[object, ...], _Shared] = {}
         self.hits = 0
-        self.alarms = 0
-        self.problem = ""
-        self._key = self._own_key()
+
+    @property
+    def alarms(self) -> int:
+        """How many files were not what had been written."""
+        return self._files.alarms
+
+    @property
+    def problem(self) -> str:
+        """Why nothing is kept; empty if renderings are."""
+        return self._files.problem
 
     async def render(self, question: RenderQuestion, make: Make) -> RenderResult:
         """The answer to a question: one that is kept, else what `make` says, which may raise."""
@@ -150,7 +146,7 @@ class RenderCache:
     async def _make(self, asked: str, question: RenderQuestion, make: Make) -> RenderResult:
         raw = bytes(await make())
         result = _result.decode(raw)
-        if not result.errors and self._key:
+        if not result.errors and self._files.usable:
             read = _ReadSet(result.reads, result.revision_read)
             name = self._rendering_name(asked, read, question)
             await asyncio.to_thread(self._keep, asked, read, name, raw)
@@ -193,124 +189,31 @@ class RenderCache:
         before = self.alarms
         for read in self._read_sets(asked):
             name = self._rendering_name(asked, read, question)
-            body = self._read(name)
+            body = self._files.read(name)
             if body is None:
                 continue
             try:
                 return _result.decode(body), False
             except msgspec.DecodeError:
-                self._discard(name)
+                self._files.discard(name)
         return None, self.alarms > before
 
     def _read_sets(self, asked: str) -> list[_ReadSet]:
-        body = self._read(asked)
+        body = self._files.read(asked)
         if body is None:
             return []
         try:
             return _read_sets.decode(body)
         except msgspec.DecodeError:
-            self._discard(asked)
+            self._files.discard(asked)
             return []
-
-    def _path(self, name: str) -> Path:
-        return self._folder / name[:2] / name
-
-    def _read(self, name: str) -> bytes | None:
-        if not self._key:
-            return None
-        path = self._path(name)
-        try:
-            with path.open("rb") as file:
-                content = file.read()
-                age = time.time() - os.fstat(file.fileno()).st_mtime
-        except OSError:
-            return None
-        body = content[_DIGEST:]
-        if not hmac.compare_digest(content[:_DIGEST], self._seal(name, body)):
-            self._discard(name)
-            return None
-        if age > _TOUCH_AFTER:
-            with suppress(OSError):
-                os.utime(path)
-        return body
-
-    def _discard(self, name: str) -> None:
-        self.alarms += 1
-        with suppress(OSError):
-            self._path(name).unlink()
-
-    def _seal(self, name: str, body: bytes) -> bytes:
-        digest = hashlib.blake2b(name.encode() + b"\0", key=self._key, digest_size=_DIGEST)
-        digest.update(body)
-        return digest.digest()
 
     def _keep(self, asked: str, read: _ReadSet, name: str, raw: bytes) -> None:
         known = self._read_sets(asked)
-        try:
-            self._write(name, raw)
-            if read not in known:
-                recent = [read, *known][:_READ_SETS]
-                self._write(asked, msgspec.msgpack.encode(recent))
-            self._bound()
-        except OSError as error:
-            self.problem = f"renderings are not kept in {self._folder}: {error.strerror}"
-
-    def _write(self, name: str, body: bytes) -> None:
-        path = self._path(name)
-        path.parent.mkdir(exist_ok=True)
-        # Others may read the old file meanwhile, and a crash must not leave half of one.
-        handle, unfinished = tempfile.mkstemp(dir=path.parent, prefix=".")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(self._seal(name, body))
-                file.write(body)
-            os.replace(unfinished, path)
-        except OSError:
-            with suppress(OSError):
-                os.unlink(unfinished)
-            raise
-        if self._size is not None:
-            self._size += _DIGEST + len(body)
-
-    def _bound(self) -> None:
-        """Remove what was not used for the longest time, when the folder is over its limit."""
-        if self._size is not None and self._size <= self._limit:
-            return
-        found = sorted(_files(self._folder))
-        size = sum(length for _, length, _ in found)
-        for _, length, path in found if size > self._limit else ():
-            if size <= self._limit * _KEPT_SHARE:
-                break
-            with suppress(OSError):
-                os.unlink(path)
-            size -= length
-        self._size = size
-
-    def _own_key(self) -> bytes:
-        """The folder's key, made where there is none; empty if this user has no such folder."""
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            path = self._folder / _KEY
-            with suppress(FileExistsError):
-                handle, unfinished = tempfile.mkstemp(dir=self._folder, prefix=".")
-                try:
-                    with os.fdopen(handle, "wb") as file:
-                        file.write(os.urandom(_DIGEST))
-                    os.link(unfinished, path)
-                finally:
-                    os.unlink(unfinished)
-            state = path.stat()
-            if state.st_uid != os.geteuid() or state.st_mode & 0o077:
-                self.problem = f"{path} can be read by others, so no rendering of it is trusted"
-                return b""
-            key = path.read_bytes()
-        except OSError as error:
-            self.problem = f"renderings are not kept in {self._folder}: {error.strerror}"
-            return b""
-        if len(key) != _DIGEST:
-            self.problem = f"{path} is no key; remove {self._folder}"
-            return b""
-        return key
+        self._files.write(name, raw)
+        if read not in known:
+            recent = [read, *known][:_READ_SETS]
+            self._files.write(asked, msgspec.msgpack.encode(recent))
 
 
 class _Shared:
@@ -349,16 +252,3 @@ def _digest(*parts: bytes) -> bytes:
         digest.update(len(part).to_bytes(8))
         digest.update(part)
     return digest.digest()
-
-
-def _files(folder: Path) -> list[tuple[float, int, str]]:
-    """Every kept file: when it was used, its size and its path."""
-    found = []
-    for sub in os.scandir(folder):
-        if not sub.is_dir(follow_symlinks=False):
-            continue
-        for entry in os.scandir(sub.path):
-            with suppress(OSError):
-                state = entry.stat(follow_symlinks=False)
-                found.append((state.st_mtime, state.st_size, entry.path))
-    return found

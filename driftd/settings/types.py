@@ -242,9 +242,10 @@ class Sandbox(SettingsStruct, frozen=True, kw_only=True):
     require_isolation: bool = True
     """Refuse to run where the kernel cannot isolate the workers."""
     cache: str = ""
-    """Folder that keeps renderings from one start to the next; empty keeps them for this one."""
+    """Folder that keeps renderings, and fetched charts, from one start to the next; empty keeps
+    them for this one."""
     cache_size: Size = Size("512Mi")
-    """Limit of that folder; what was not used for the longest time goes first."""
+    """Limit of either; what was not used for the longest time goes first."""
 
 
 class Log(SettingsStruct, frozen=True, kw_only=True):

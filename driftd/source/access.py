@@ -71,6 +71,11 @@ def find_access(table: AccessTable, url: str, kind: Kind, project: str) -> Repos
     )
 
 
+def share_of(access: RepositoryAccess | None) -> str:
+    """Names who may read what was fetched with an entry: those that use the same one."""
+    return "" if access is None else f"{access.origin} {access.url} {access.project}"
+
+
 def trusted_certificate(table: AccessTable, url: str) -> str:
     """The PEM that all repositories of a host are verified with; empty if there is none."""
     return table.certificates.get(_host(url), "")

@@ -21,10 +21,18 @@ from driftd.model.application import ApplicationSource
 from driftd.model.repository import AccessTable, RepositoryAccess
 from driftd.model.tree import Tree
 from driftd.sandbox.pool import SandboxPool
-from driftd.source.access import find_access, named_origins, reach_of, trusted_certificate
+from driftd.sealed import SealedFolder
+from driftd.source.access import (
+    find_access,
+    named_origins,
+    reach_of,
+    share_of,
+    trusted_certificate,
+)
 from driftd.source.archive import ArchiveLimits, unpack, without_top
 from driftd.source.egress import Egress
 from driftd.source.helmrepo import ChartVersion, HelmRepository, sendable
+from driftd.source.kept import KeptCharts
 from driftd.source.oci import (
     CONTENT_TYPES,
     HELM_CHART,
@@ -84,7 +92,10 @@ class Charts:
         egress: Egress,
         table: AccessTable | None = None,
         limits: ArchiveLimits | None = None,
+        folder: SealedFolder | None = None,
     ) -> None:
+        """`folder` keeps what was fetched from one run to the next."""
+        self._folder = folder
         self._sandbox = sandbox
         self._egress = egress
         self.use(table or AccessTable())
@@ -243,7 +254,9 @@ class Charts:
         key = (url, access)
         if key not in self._helm:
             reach = reach_of(url, access, trusted_certificate(self.table, url))
-            self._helm[key] = HelmRepository(url, reach, self._egress)
+            self._helm[key] = HelmRepository(
+                url, reach, self._egress, KeptCharts(self._folder, url, share_of(access))
+            )
         repository = self._helm[key]
         part = sendable(await repository.index(), chart, repository.name)
         index = Tree(f"index:{hashlib.sha256(part).hexdigest()}", {"index.yaml": part})
@@ -323,7 +336,8 @@ class Charts:
             )
             base = f"{'http' if plain else 'https'}://{_HOSTS.get(host, host)}"
             reach = reach_of(base, access, trusted_certificate(self.table, base))
-            self._oci[key] = OciRepository(base, path, reach, self._egress)
+            kept = KeptCharts(self._folder, f"{base}/{path}", share_of(access))
+            self._oci[key] = OciRepository(base, path, reach, self._egress, kept)
         return self._oci[key]
 
     async def ask(

@@ -12,6 +12,7 @@ from driftd.clock import Clock
 from driftd.model.project import SignatureDemand, SignatureMode
 from driftd.model.repository import AccessTable
 from driftd.sandbox.pool import SandboxPool
+from driftd.sealed import SealedFolder
 from driftd.settings.types import RemoteBaseFile, RepositorySignatures, Settings
 from driftd.source.charts import Charts
 from driftd.source.egress import Egress
@@ -42,14 +43,17 @@ class Fetching:
 
 @asynccontextmanager
 async def open_fetching(
-    sandbox: SandboxPool, clock: Clock, table: AccessTable
+    sandbox: SandboxPool, clock: Clock, table: AccessTable, charts: SealedFolder | None = None
 ) -> AsyncIterator[Fetching]:
-    """What fetches; connections, mirrors and files of credentials are gone at the end."""
+    """What fetches; connections, mirrors and files of credentials are gone at the end.
+
+    `charts` is where fetched charts stay.
+    """
     egress = Egress()
     with tempfile.TemporaryDirectory(prefix="driftd-mirrors-") as folder:
         remotes = Remotes(Path(folder), egress, clock, table)
         try:
-            yield Fetching(Charts(sandbox, egress, table), remotes, egress)
+            yield Fetching(Charts(sandbox, egress, table, folder=charts), remotes, egress)
         finally:
             remotes.close()
             await egress.close()

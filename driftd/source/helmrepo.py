@@ -11,6 +11,7 @@ import msgspec
 from driftd.errors import SourceError
 from driftd.source.archive import ArchiveLimits
 from driftd.source.egress import Egress, Reach, origin_of
+from driftd.source.kept import KeptCharts
 from driftd.source.process import MIB
 from driftd.source.url import printable
 
@@ -36,7 +37,11 @@ class ChartVersion(msgspec.Struct, frozen=True):
 class HelmRepository:
     """One repository, as one set of credentials sees it."""
 
-    def __init__(self, url: str, reach: Reach, egress: Egress) -> None:
+    def __init__(
+        self, url: str, reach: Reach, egress: Egress, kept: KeptCharts | None = None
+    ) -> None:
+        """`kept` has what this repository has sent before."""
+        self._kept = kept or KeptCharts(None, url, "")
         self.name = printable(url)
         self._base = url.rstrip("/") + "/"
         self._reach = reach
@@ -51,6 +56,8 @@ class HelmRepository:
 
     async def index(self) -> bytes:
         """`index.yaml`. Raises SourceError."""
+        if self._index is None and (before := await self._kept.index()) is not None:
+            self._etag, self._index = before
         if self._index is None or not self._fresh:
             known = {"If-None-Match": self._etag} if self._index is not None and self._etag else {}
             answer = await self._egress.ask(
@@ -64,6 +71,7 @@ class HelmRepository:
             )
             if answer.status == 200:
                 self._index, self._etag = answer.body, answer.headers.get("etag", "")
+                await self._kept.keep_index(self._etag, self._index)
             self._fresh = True
         assert self._index is not None  # noqa: S101 - 304 is accepted only with one in hand
         return self._index
@@ -73,9 +81,13 @@ class HelmRepository:
     ) -> bytes:
         """The packed chart of an index entry, its digest verified. Raises SourceError.
 
-        The credential goes to the repository's own origin alone, unless `pass_credentials` says
-        to send it wherever the index leads, as Helm's option of that name does.
+        One that was kept with that digest is not asked for. The credential goes to the
+        repository's own origin alone, unless `pass_credentials` says to send it wherever the
+        index leads, as Helm's option of that name does.
         """
+        known = await self._kept.content(found.digest)
+        if known is not None:
+            return known
         what = f"chart {printable(chart)} {printable(found.version)} of {self.name}"
         url = urljoin(self._base, found.urls[0])
         reach = self._reach
@@ -84,7 +96,9 @@ class HelmRepository:
         answer = await self._egress.ask(
             url, reach, what=what, limit=limits.packed, seconds=_ARCHIVE_SECONDS
         )
-        return verified(answer.body, found.digest, what)
+        data = verified(answer.body, found.digest, what)
+        await self._kept.keep_content(found.digest, data)
+        return data
 
 
 def verified(data: bytes, digest: str, what: str) -> bytes:

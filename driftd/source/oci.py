@@ -14,6 +14,7 @@ from driftd.errors import SourceError
 from driftd.source.archive import ArchiveLimits
 from driftd.source.egress import Answer, Egress, Reach, origin_of
 from driftd.source.helmrepo import verified
+from driftd.source.kept import KeptCharts
 from driftd.source.process import MIB
 from driftd.source.url import printable
 
@@ -98,8 +99,14 @@ def checked_repository(name: str) -> str:
 class OciRepository:
     """One repository of a registry, as one set of credentials sees it."""
 
-    def __init__(self, base: str, name: str, reach: Reach, egress: Egress) -> None:
-        """`base` is the registry's http or https URL, `name` the repository's name in it."""
+    def __init__(
+        self, base: str, name: str, reach: Reach, egress: Egress, kept: KeptCharts | None = None
+    ) -> None:
+        """`base` is the registry's http or https URL, `name` the repository's name in it.
+
+        `kept` has what it has sent before.
+        """
+        self._kept = kept or KeptCharts(None, base, "")
         self._base = base.rstrip("/")
         self._path = checked_repository(name)
         self.name = f"{base.partition('://')[2].rstrip('/')}/{name}"
@@ -137,6 +144,8 @@ class OciRepository:
                 reason="InvalidRevision",
             )
         what = f"{self.name}:{reference}" if _TAG.match(reference) else f"{self.name}@{reference}"
+        if is_digest(reference) and (known := await self._kept.content(reference)) is not None:
+            return self._manifest(Answer(200, {}, known), what, reference)
         answer = await self._ask(
             f"{self._base}/v2/{self._path}/manifests/{reference}",
             what,
@@ -144,7 +153,12 @@ class OciRepository:
             {"Accept": f"{_MANIFEST}, {_INDEX}"},
         )
         announced = answer.headers.get("docker-content-digest", "")
-        expected = reference if is_digest(reference) else announced
+        found = self._manifest(answer, what, reference if is_digest(reference) else announced)
+        await self._kept.keep_content(found[0], answer.body)
+        return found
+
+    def _manifest(self, answer: Answer, what: str, expected: str) -> tuple[str, Manifest]:
+        """The digest and content of a manifest, held to the digest that is expected of it."""
         digest = f"sha256:{hashlib.sha256(verified(answer.body, expected, what)).hexdigest()}"
         manifest = self._decode(answer, Manifest, "manifest")
         kind = manifest.media_type or answer.headers.get("content-type", "").partition(";")[0]
@@ -165,10 +179,15 @@ class OciRepository:
             raise SourceError(
                 f"{what} is larger than {limits.packed // MIB} MiB", reason="LimitExceeded"
             )
+        known = await self._kept.content(layer.digest)
+        if known is not None:
+            return known
         answer = await self._ask(
             f"{self._base}/v2/{self._path}/blobs/{layer.digest}", what, limits.packed
         )
-        return verified(answer.body, layer.digest, what)
+        data = verified(answer.body, layer.digest, what)
+        await self._kept.keep_content(layer.digest, data)
+        return data
 
     async def referrers(self, digest: str, artifact_type: str = "") -> tuple[Referrer, ...]:
         """What refers to a manifest, as signatures do; of one type, or everything.

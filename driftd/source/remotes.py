@@ -15,6 +15,7 @@ from driftd.source.access import (
     find_access,
     git_origins,
     reach_of,
+    share_of,
     trusted_certificate,
 )
 from driftd.source.egress import Egress, Reach
@@ -63,13 +64,12 @@ class Remotes:
     def _opened(self, url: str, project: str, access: RepositoryAccess | None) -> GitMirror:
         key = (identity(url), access)
         if key not in self._mirrors:
-            share = "" if access is None else f"{access.origin} {access.url} {access.project}"
             self._mirrors[key] = GitMirror(
                 url,
                 self._cache,
                 credential=self._credential(url, access),
                 limits=self._limits,
-                share=share,
+                share=share_of(access),
                 paths=access.paths if access is not None else (),
                 more=self._more(url, project, access),
                 guard=self._guard,

@@ -251,7 +251,7 @@ async def test_a_file_that_was_changed_is_discarded_and_told(sandbox: Sandbox) -
     """One changed byte, a file under another's name, an empty one: rendered anew, and told."""
     tree = make_tree(CHART)
     good = await sandbox.render(tree)
-    kept = files(sandbox.cache._folder)
+    kept = files(sandbox.cache._files._folder)
     assert len(kept) == 2
     contents = [path.read_bytes() for path in kept]
     forged = [
