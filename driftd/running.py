@@ -8,11 +8,11 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
@@ -31,7 +31,7 @@ from driftd.cluster.hub import Hub
 from driftd.cluster.registry import ClusterRegistry
 from driftd.controller.options import CheckOptions
 from driftd.controller.workspace import OracleMemory, Workspace
-from driftd.errors import ConfigError
+from driftd.errors import ConfigError, DriftdError
 from driftd.sandbox.pool import SandboxPool
 from driftd.settings.access import DaemonAccess
 from driftd.source.fetching import open_fetching, settings_repositories
@@ -46,10 +46,13 @@ if TYPE_CHECKING:
     from driftd.controller.summary import SweepSummary
     from driftd.controller.watching import Wake, Watching
     from driftd.notify.notifier import Notifier
+    from driftd.reloading import Reloading
     from driftd.settings.types import Settings
     from driftd.store.sql import SqlStore
     from driftd.telemetry.metrics import Metrics
     from driftd.web.server import Readiness
+
+Result = TypeVar("Result")
 
 HARD_STOP: Final = 8.5
 """Seconds after the signal in which the process ends, whatever hangs."""
@@ -64,12 +67,19 @@ def run_daemon(
     `files` names more files of the keys `baseline` and `suppressions` (several each) than the
     settings do, and another one of `severity`. Raises DriftdError.
     """
-    from driftd.model import sensitive
     from driftd.settings.load import load
 
-    settings = _with_files(load(settings_path, env=os.environ), files or {})
-    sensitive.use(settings.sensitive)
-    return asyncio.run(_run(settings, once=once))
+    def completed(settings: Settings) -> Settings:
+        return _with_files(settings, files or {})
+
+    settings = completed(load(settings_path, env=os.environ))
+
+    def reloading(metrics: Metrics) -> Reloading:
+        from driftd.reloading import Reloading
+
+        return Reloading(settings_path, settings, metrics, completed=completed)
+
+    return asyncio.run(_run(settings, None if once else reloading))
 
 
 def _with_files(settings: Settings, files: Mapping[str, Any]) -> Settings:
@@ -94,15 +104,19 @@ class _Process:
     clock: Clock
 
 
-async def _run(settings: Settings, *, once: bool) -> SweepSummary | None:
-    """Until the signal, which ends what has not begun at once, and what has within its grace."""
-    from driftd.telemetry.logs import configure
+async def _run(
+    settings: Settings, reloading: Callable[[Metrics], Reloading] | None
+) -> SweepSummary | None:
+    """Until the signal, which ends what has not begun at once, and what has within its grace.
 
-    configure(settings.log)
+    `reloading` makes what reads the settings anew; None for one sweep.
+    """
+    once = reloading is None
+    _use(settings)
     ending = _Ending(once=once)
     ending.listen()
     try:
-        return await _serve(settings, ending, once=once)
+        return await _serve(settings, ending, reloading)
     except asyncio.CancelledError:
         if not ending.asked.is_set():
             raise
@@ -141,6 +155,19 @@ class _Ending:
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, end)
 
+    async def unless_asked(
+        self, call: Coroutine[Any, Any, Result], other: asyncio.Task[None]
+    ) -> Result | None:
+        """What a call returns; None if the end was asked for, or `other` ended, before that."""
+        work, asked = asyncio.create_task(call), asyncio.create_task(self.asked.wait())
+        try:
+            await asyncio.wait({work, asked, other}, return_when=asyncio.FIRST_COMPLETED)
+            return await work if work.done() and not asked.done() else None
+        finally:
+            work.cancel()
+            asked.cancel()
+            await asyncio.gather(work, asked, return_exceptions=True)
+
     def reached(self) -> None:
         """Nothing is left that could hang but threads: give these a second more."""
         self._last.cancel()
@@ -156,7 +183,18 @@ def _end_hard(code: int) -> None:
     os._exit(code)
 
 
-async def _serve(settings: Settings, ending: _Ending, *, once: bool) -> SweepSummary | None:
+def _use(settings: Settings) -> None:
+    """What holds for the whole process."""
+    from driftd.model import sensitive
+    from driftd.telemetry.logs import configure
+
+    configure(settings.log)
+    sensitive.use(settings.sensitive)
+
+
+async def _serve(
+    settings: Settings, ending: _Ending, reloading: Callable[[Metrics], Reloading] | None
+) -> SweepSummary | None:
     # A daemon pays for its clients at the start; the command line must not.
     import aiohttp
 
@@ -185,12 +223,87 @@ async def _serve(settings: Settings, ending: _Ending, *, once: bool) -> SweepSum
         await stack.enter_async_context(
             Server(settings.server.listen, process.metrics, readiness, process.progress.stuck)
         )
-        daemon = await stack.enter_async_context(_daemon(settings, process))
-        if once:
+        if reloading is None:
+            daemon = await stack.enter_async_context(_daemon(settings, process))
             return await daemon.once()
-        ending.has_loops = True
-        await daemon.run(ending.asked)
+        await _reloaded(process, ending, reloading(process.metrics))
     return None
+
+
+async def _reloaded(process: _Process, ending: _Ending, reloading: Reloading) -> None:
+    """One daemon after the other, each with the settings of its time, until the end is asked for.
+
+    The next one is opened while the last one runs, so that settings with which nothing can be
+    opened change nothing; it begins when the last one has ended.
+    """
+    reloading.listen()
+    current, following = _Generation(reloading.settings, process), None
+    try:
+        await current.opened()
+        ending.has_loops = True
+        current.begin()
+        while (
+            settings := await ending.unless_asked(reloading.changed(), current.task)
+        ) is not None:
+            following = _Generation(settings, process)
+            try:
+                if await ending.unless_asked(following.opened(), current.task) is None:
+                    break
+            except DriftdError as error:
+                reloading.refused(error.message)
+                continue
+            await current.ended()
+            process.metrics.watches_ended()
+            current, following, reloading.settings = following, None, settings
+            _use(settings)
+            current.begin()
+        await current.ended()
+    finally:
+        await current.dropped()
+        if following is not None:
+            await following.dropped()
+
+
+class _Generation:
+    """A daemon in a task of its own: opened first, begun later, ended by itself."""
+
+    def __init__(self, settings: Settings, process: _Process) -> None:
+        self._settings = settings
+        self._process = process
+        self._opened, self._begin, self._end = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self.task = asyncio.create_task(self._live())
+
+    async def _live(self) -> None:
+        async with _daemon(self._settings, self._process) as daemon:
+            self._opened.set()
+            await self._begin.wait()
+            self._process.progress.limit = self._settings.sweep.timeout.seconds
+            await daemon.run(self._end)
+
+    async def opened(self) -> bool:
+        """Wait until it can begin. Raises DriftdError where it cannot be opened."""
+        opened = asyncio.create_task(self._opened.wait())
+        try:
+            await asyncio.wait({opened, self.task}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            opened.cancel()
+        if self.task.done():
+            await self.task
+        return True
+
+    def begin(self) -> None:
+        """Let it look."""
+        self._begin.set()
+
+    async def ended(self) -> None:
+        """End it, within its grace. Raises whatever ended it before."""
+        self._end.set()
+        await self.task
+
+    async def dropped(self) -> None:
+        """End it without grace, whatever state it is in."""
+        self.task.cancel()
+        await asyncio.gather(self.task, return_exceptions=True)
 
 
 @asynccontextmanager

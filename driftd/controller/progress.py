@@ -23,7 +23,8 @@ class Progress:
     def __init__(self, monotonic: Callable[[], float], *, limit: float) -> None:
         """`limit`: seconds after which work under way is ended, and the start given up."""
         self._now = monotonic
-        self._limit = limit
+        self.limit = limit
+        """May be set anew when nothing is under way."""
         self._busy: dict[object, tuple[str, float]] = {}
         self._began = monotonic()
         self._beaten: float | None = None
@@ -47,10 +48,10 @@ class Progress:
         now = self._now()
         if self._beaten is None:
             waited = now - self._began
-            return f"not started after {waited:.0f} s" if waited > self._limit + SILENCE else ""
+            return f"not started after {waited:.0f} s" if waited > self.limit + SILENCE else ""
         if now - self._beaten > SILENCE:
             return f"the schedule has not fired for {now - self._beaten:.0f} s"
         for what, began in self._busy.values():
-            if now - began > self._limit + SILENCE:
+            if now - began > self.limit + SILENCE:
                 return f"{what} has not ended for {now - began:.0f} s"
         return ""

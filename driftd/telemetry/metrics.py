@@ -58,6 +58,11 @@ class Metrics:
         self._of_looks()
         self._of_clusters()
         self._of_telling()
+        self._settings = self._gauge(
+            "driftd_settings_current",
+            "Whether the settings in force are what their file says: 0 where it was refused, or "
+            "waits for a restart",
+        )
         self._gauge("driftd_build_info", "The version that runs", "version").labels(version).set(1)
 
     def _of_looks(self) -> None:
@@ -188,6 +193,14 @@ class Metrics:
     def blocked(self) -> None:
         """Something blocks the event loop."""
         self._blocked.inc()
+
+    def watches_ended(self) -> None:
+        """No watch runs any more."""
+        self._watches.clear()
+
+    def settings_current(self, *, current: bool) -> None:
+        """Whether the settings in force are what their file says."""
+        self._settings.set(current)
 
     def notification(self, receiver: str, result: str) -> None:
         """A delivery attempt ended: `sent`, `failed` or `undeliverable`."""

@@ -80,6 +80,11 @@ class Daemon:
         self._signalled = time.monotonic()
         self._process.send_signal(signal.SIGTERM)
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send another signal."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
     def ended(self) -> tuple[int, float]:
         """Wait for the end; the exit code and the seconds since SIGTERM."""
         assert self._process is not None

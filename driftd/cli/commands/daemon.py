@@ -32,6 +32,9 @@ def run_command(config: Path, once: bool, **files: Any) -> int:
 
     --baseline and --suppressions add to the files of the settings, --severity replaces theirs.
 
+    The settings are read anew when their file changes and on SIGHUP: valid ones are applied without
+    a restart (not those of the store's and the server's address), invalid ones refused as a whole.
+
     Logs go to standard error. Ends on SIGTERM or SIGINT within 10 seconds: what is under way gets
     5 of them, and what is not finished by then is looked at anew after the next start. With --once
     the last line on standard error says what the sweep came to.
