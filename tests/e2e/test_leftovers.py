@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.e2e.daemon import Daemon
 from tests.e2e.site import CONTEXT, URL, Site, application
 from tests.testbed.cluster import ControlPlane
 from tests.testbed.gitrepo import GitRepo
@@ -253,3 +255,43 @@ def test_it_is_cheap(shop: Shop) -> None:
     assert not {"events", "leases", "endpointslices"} & {
         event["objectRef"]["resource"] for event in asked
     }
+
+
+def test_the_daemon_watches_what_it_found(shop: Shop, tmp_path: Path) -> None:
+    """`driftd run` tells them at its first sweep, and their end long before the next one."""
+    settings = {
+        "repositories": [{"path": str(shop.site.repo.path)}],
+        "clusters": {"kubeconfig": str(shop.site.kubeconfig)},
+        "sweep": {"interval": "1h", "jitter": "0s"},
+        "store": {"dsn": f"sqlite:///{tmp_path / 'driftd.db'}"},
+    }
+    with Daemon(tmp_path, settings, shop.site.home) as daemon:
+        daemon.wait_ready()
+        assert daemon.metric("driftd_open_drifts") == 2
+        watches = f'driftd_watches{{cluster="{CONTEXT}",state="running"}}'
+        daemon.wait(lambda: daemon.metric(watches) == 2, "watches of Deployments and Services")
+        names = (shop.audit, shop.billing)
+        shop.site.cluster.kubectl("delete", "service", *names, "-n", shop.site.namespace)
+        daemon.wait(lambda: daemon.metric("driftd_open_drifts") == 0, "the end of both")
+        code, _ = daemon.stop()
+    assert code == 0
+
+
+def test_the_daemon_scans_once_for_each_sweep(shop: Shop, tmp_path: Path) -> None:
+    """However many applications are looked at, a sweep scans each kind of a cluster once."""
+    settings = {
+        "repositories": [{"path": str(shop.site.repo.path)}],
+        "clusters": {"kubeconfig": str(shop.site.kubeconfig)},
+        "store": {"dsn": f"sqlite:///{tmp_path / 'driftd.db'}"},
+    }
+    file = tmp_path / "driftd.yaml"
+    file.write_text(json.dumps(settings))
+    mark = shop.site.cluster.audit_mark()
+    seen = shop.site.run("run", "--once", f"--config={file}")
+    assert seen.exit_code == 0, seen.stderr
+    lists = Counter(
+        event["objectRef"]["resource"]
+        for event in shop.site.cluster.audit_events(mark)
+        if event.get("userAgent", "").startswith("driftd/") and event["verb"] == "list"
+    )
+    assert lists["jobs"] == lists["services"] == lists["secrets"] == 1
