@@ -16,6 +16,7 @@ from driftd.controller.desired import Desired, definitions
 from driftd.controller.memory import Past
 from driftd.controller.mistakes import mistake_of
 from driftd.controller.observed import ClusterView, Observation
+from driftd.controller.random_names import RandomNames
 from driftd.controller.tracking import Tracked, left_behind, marks_of
 from driftd.controller.unchanged import Clean, Standing, Unchanged
 from driftd.controller.unserved import Unserved, unserved
@@ -41,6 +42,7 @@ from driftd.model.report import (
 )
 from driftd.model.resource import GVK, LiveObject, Manifest, ResourceKey, Unchecked
 from driftd.policy.baseline import Seal
+from driftd.policy.ignore import UNSTABLE
 from driftd.source.url import public
 
 DEPLOYERS_ANNOTATION = "driftd.io/deployers"
@@ -322,6 +324,7 @@ class Verdict:
         application = self._desired.entry.application
         tracked = self._look.observation.tracked
         meant = self._meant()
+        drawn = RandomNames(self._desired.manifests)
         marked = [one for name in marks_of(application) for one in tracked.get(name, ())]
         found = []
         for one in left_behind(application, marked, self._desired.keys):
@@ -343,7 +346,7 @@ class Verdict:
                     reason="Git is ahead: the object was removed since the last sync"
                     if ahead
                     else "it carries this application's tracking mark",
-                    ignored_by=UNSET if ahead else _extraneous(one, application),
+                    ignored_by=UNSET if ahead else _accepted(one, application, drawn),
                     manager=one.creator or UNSET,
                     evidence=self._evidence(one.gvk, one.live),
                 )
@@ -441,8 +444,14 @@ def deployers_of(application: Application) -> frozenset[str]:
     return named or DEPLOYERS
 
 
-def _extraneous(one: Tracked, application: Application) -> str | UnsetType:
-    """What says that an Extra object may stay: the compare option of Argo CD, where it counts."""
+def _accepted(one: Tracked, application: Application, drawn: RandomNames) -> str | UnsetType:
+    """What says that an Extra object may stay.
+
+    That is the compare option of Argo CD, where it counts, and a rendering of random names, which
+    may have had this one before.
+    """
+    if drawn.may_be(one.live.key):
+        return UNSTABLE
     options = [text.strip() for text in str(one.annotations.get(_COMPARE_OPTIONS, "")).split(",")]
     if application.flux is None and "IgnoreExtraneous" in options:
         return f"{_COMPARE_OPTIONS}: IgnoreExtraneous"

@@ -77,3 +77,30 @@ def test_random_values_are_no_drift(
     shown = {one["path"]: "ignoredBy" in one for one in report["resources"][0]["changes"]}
     assert shown == {"/data/color": False, "/data/password": True}
     assert (code, report["status"]) == (1, "OutOfSync")
+
+
+def test_random_names_are_no_drift(
+    api_server: ControlPlane, namespace: str, git_repo: GitRepo
+) -> None:
+    """What the last sync made is neither Missing nor Extra, whatever it was called then."""
+    git_repo.write("apps/shop.yaml", APPLICATION.replace("NAMESPACE", namespace))
+    git_repo.write("chart/Chart.yaml", "apiVersion: v2\nname: shop\nversion: 1.0.0\n")
+    named = TEMPLATE.replace("{name: shop}", "{name: 'job-{{ randAlphaNum 5 | lower }}'}")
+    git_repo.write("chart/templates/config.yaml", named)
+    git_repo.commit()
+    core = f"/api/v1/namespaces/{namespace}/configmaps?fieldManager=argocd-controller"
+    for name in ("job-x7f3a", "left-over"):
+        mark = {"argocd.argoproj.io/tracking-id": f"shop:/ConfigMap:{namespace}/{name}"}
+        metadata = {"name": name, "annotations": mark}
+        api_server.call("POST", core, {"metadata": metadata, "data": {"color": "green"}})
+    code, report = look(git_repo, api_server.kubeconfig("detector"))
+    found = {one["name"]: one for one in report["resources"]}
+    assert (found["job-x7f3a"]["status"], found["left-over"]["status"]) == ("Extra", "Extra")
+    assert found["job-x7f3a"]["ignoredBy"] == "non-deterministic rendering"
+    assert "ignoredBy" not in found["left-over"]
+    assert code == 1
+    gone = f"/api/v1/namespaces/{namespace}/configmaps/left-over"
+    api_server.call("DELETE", gone)
+    code, report = look(git_repo, api_server.kubeconfig("detector"))
+    assert (code, report["status"]) == (0, "Synced")
+    assert {one["status"] for one in report["resources"]} == {"Extra", "NotChecked"}

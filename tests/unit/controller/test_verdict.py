@@ -337,6 +337,24 @@ async def test_ignored_as_extraneous(cluster: MemoryCluster, options: str, ignor
     assert extra.ignored_by == (by if ignored else UNSET)
 
 
+async def test_random_names_leave_objects_behind(cluster: MemoryCluster) -> None:
+    """What an earlier rendering may have declared under its name stays visible and is no drift."""
+    for name in ("job-x7f3a", "other-x7f3a", "job-x-y"):
+        cluster.put(tracked(name))
+    random = desired(config_map("job-9kqpl"))
+    (one,) = random.manifests
+    one = msgspec.structs.replace(one, unstable=("",))
+    found = await judged(cluster, replace(random, manifests=(one,)))
+    extras = {name: found[name] for name in ("job-x7f3a", "other-x7f3a", "job-x-y")}
+    assert {one.status for one in extras.values()} == {"Extra"}
+    assert {name: one.is_drift for name, one in extras.items()} == {
+        "job-x7f3a": False,
+        "other-x7f3a": True,
+        "job-x-y": True,
+    }
+    assert found["job-x7f3a"].ignored_by == "non-deterministic rendering"
+
+
 async def test_hooks_are_not_extra(cluster: MemoryCluster) -> None:
     """What Git renders but is never compared is not Extra when the cluster has it."""
     cluster.put(tracked("hook"))
