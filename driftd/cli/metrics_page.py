@@ -32,7 +32,9 @@ def _lines() -> Iterator[str]:
     yield (
         "`driftd run` serves them at `/metrics` in Prometheus' text format. No label names an "
         "application or an object, so the number of series depends on the clusters and the "
-        "receivers alone; which application drifted is what messages and `driftd history` tell."
+        "receivers alone; which application drifted is what messages and `driftd history` tell. "
+        "[deploy/monitoring](../../deploy/monitoring) has alert rules and a Grafana board, "
+        "[Monitor driftd](../how-to/monitor.md) what to do when they ring."
     )
     yield ""
     yield "| Metric | Type | Labels | |"

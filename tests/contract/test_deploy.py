@@ -41,7 +41,7 @@ def test_the_base_is_accepted_and_applying_again_changes_nothing(deployed):
         "apply", "--server-side", "--validate=strict", "-k", str(DEPLOY / "base")
     )
     assert again.stderr == ""
-    assert len(again.stdout.splitlines()) == 10
+    assert len(again.stdout.splitlines()) == 12
     deployment = deployed.call("GET", "/apis/apps/v1/namespaces/driftd/deployments/driftd")
     assert deployment["metadata"]["generation"] == 1
 
@@ -60,6 +60,36 @@ def test_the_pod_passes_the_restricted_pod_security_standard(deployed):
     status, answer = deployed.request("POST", pods, {**pod, "spec": template["spec"]})
     assert status == 403
     assert "restricted" in answer["message"]
+
+
+def test_the_deployment_is_accepted_without_a_warning_where_restricted_is_enforced(
+    deployed, tmp_path
+):
+    """Into another namespace with enforce, warn and audit `restricted`: no word from admission."""
+    levels = ("enforce", "warn", "audit")
+    labels = {f"pod-security.kubernetes.io/{level}": "restricted" for level in levels}
+    namespace = {"apiVersion": "v1", "kind": "Namespace"}
+    body = {**namespace, "metadata": {"name": "restricted", "labels": labels}}
+    deployed.call("POST", "/api/v1/namespaces", body)
+    kinds = {"Deployment", "NetworkPolicy", "Service", "ServiceAccount", "PersistentVolumeClaim"}
+    objects = [o for o in render(deployed, DEPLOY / "base") if o["kind"] in kinds]
+    for one in objects:
+        one["metadata"]["namespace"] = "restricted"
+    assert len(objects) == 6
+
+    def apply() -> tuple[list[str], str]:
+        file = tmp_path / "objects.yaml"
+        file.write_text(yaml.safe_dump_all(objects))
+        done = deployed.kubectl(
+            "apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", str(file)
+        )
+        return done.stdout.splitlines(), done.stderr
+
+    lines, warnings = apply()
+    assert (len(lines), warnings) == (6, "")
+    [template] = [o["spec"]["template"] for o in objects if o["kind"] == "Deployment"]
+    template["spec"]["hostNetwork"] = True
+    assert "restricted" in apply()[1]
 
 
 def test_the_base_may_read_but_not_secrets_and_change_nothing(deployed):

@@ -93,3 +93,54 @@ def test_the_last_stage_has_git_and_ssh_but_no_compiler():
     last = DOCKERFILE[DOCKERFILE.rindex("\nFROM ") :]
     assert {"git", "gpgv", "openssh-client", "ca-certificates"} <= set(last.split())
     assert "/usr/local/go" not in last
+
+
+def policies():
+    """The network policies by name."""
+    text = (ROOT / "deploy/base/networkpolicy.yaml").read_text(encoding="utf-8")
+    return {one["metadata"]["name"]: one["spec"] for one in yaml.safe_load_all(text)}
+
+
+def test_the_network_is_closed_but_for_what_driftd_needs():
+    """Everything is denied by default; the Pod is asked on its port alone and asks by few."""
+    denied, opened = policies()["default-deny"], policies()["driftd"]
+    assert denied == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    text = (ROOT / "deploy/base/deployment.yaml").read_text(encoding="utf-8")
+    template = yaml.safe_load(text)["spec"]["template"]
+    assert opened["podSelector"]["matchLabels"] == template["metadata"]["labels"]
+    [container] = template["spec"]["containers"]
+    [entry] = opened["ingress"]
+    assert [port["port"] for port in entry["ports"]] == [
+        port["name"] for port in container["ports"]
+    ]
+    names, rest = opened["egress"]
+    assert {port["port"] for port in names["ports"]} == {53}
+    assert {port["port"] for port in rest["ports"]} == {22, 443, 5432, 6443}
+    excepted = [one for peer in rest["to"] for one in peer["ipBlock"]["except"]]
+    assert "169.254.0.0/16" in excepted
+
+
+def test_nothing_blocks_the_drain_of_a_node():
+    """A disruption budget of a single replica would."""
+    kinds = [
+        document["kind"]
+        for file in (ROOT / "deploy").rglob("*.yaml")
+        for document in yaml.safe_load_all(file.read_text(encoding="utf-8"))
+        if "kind" in document
+    ]
+    assert "Deployment" in kinds
+    assert "PodDisruptionBudget" not in kinds
+
+
+def test_the_kubelet_waits_for_the_end_and_restarts_what_is_stuck_in_half_a_minute():
+    """The grace is longer than the 10 s of the process; liveness gives up after about 30 s."""
+    pod = deployment()
+    assert pod["terminationGracePeriodSeconds"] >= 15
+    [container] = pod["containers"]
+    probe = container["livenessProbe"]
+    assert probe["periodSeconds"] * probe["failureThreshold"] == 30
+    assert container["readinessProbe"]["timeoutSeconds"] > 2
+    assert (
+        container["startupProbe"]["periodSeconds"] * container["startupProbe"]["failureThreshold"]
+        == 120
+    )
