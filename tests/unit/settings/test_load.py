@@ -7,27 +7,30 @@ from pathlib import Path
 
 import msgspec
 import pytest
-import yaml
 
 from driftd.errors import ConfigError
+from driftd.settings.documents import read_file
 from driftd.settings.load import environment_name, load, read_secret, store_dsn
 from driftd.settings.quantity import Duration, Size
-from driftd.settings.shape import keys
+from driftd.settings.shape import is_table, keys
 from driftd.settings.types import (
     AuditLogFile,
-    Credentials,
-    GitHubAppLogin,
     HealingRule,
-    RemoteBaseFile,
-    Repository,
-    RepositoryLogin,
     Rung,
     Settings,
-    Slack,
     Store,
-    Webhook,
 )
 
+ENTRIES = (
+    "repositories",
+    "repositoryAccess",
+    "remoteBases",
+    "notifications.webhooks",
+    "notifications.slack",
+    "healing.rules",
+    "auditLogs",
+)
+"""Lists of tables; the shipped file shows each with example entries."""
 SHIPPED = Path(__file__).parents[3] / "config" / "driftd.yaml"
 
 
@@ -57,16 +60,17 @@ def test_shipped_file_loads_to_the_defaults():
 
 def test_shipped_file_shows_every_setting_with_a_comment():
     """No setting is missing from the shipped file and each has a comment right above it."""
-    document = yaml.safe_load(SHIPPED.read_text(encoding="utf-8"))
+    document, problems = read_file(SHIPPED)
+    assert (document is not None, problems) == (True, [])
     lines = SHIPPED.read_text(encoding="utf-8").splitlines()
     for key, _ in keys():
-        value = document
+        written = document
         for part in key.split("."):
-            assert part in value, key
-            value = value[part]
-        name = key.rpartition(".")[2]
-        at = [i for i, line in enumerate(lines) if re.match(rf"\s*{name}:", line)]
-        assert any(lines[i - 1].lstrip().startswith("#") for i in at), key
+            assert part in written.value, key
+            written = written.value[part]
+        assert lines[written.line - 2].lstrip().startswith("#"), key
+        words = lines[written.line - 2].lstrip(" #")
+        assert len(words.split()) > 1, key
 
 
 def test_shipped_examples_show_every_field_of_list_entries_and_are_valid(tmp_path):
@@ -89,19 +93,36 @@ def test_shipped_examples_show_every_field_of_list_entries_and_are_valid(tmp_pat
         AuditLogFile(file="/var/log/kubernetes/audit*.log", cluster="production"),
     )
     assert [one.type for one in settings.repository_access] == ["helm", "git"]
-    for kind in (
-        Repository,
-        Credentials,
-        RepositoryLogin,
-        RemoteBaseFile,
-        GitHubAppLogin,
-        Webhook,
-        Slack,
-        HealingRule,
-        AuditLogFile,
-    ):
-        for field in msgspec.structs.fields(kind):
-            assert re.search(rf"(?m)^[\s-]*{field.encode_name}:", text), field.encode_name
+    document, _ = read_file(tmp_path / "driftd.yaml")
+    assert {key for key, _ in entry_kinds(Settings)} == set(ENTRIES)
+    for key, kind in entry_kinds(Settings):
+        entries = document
+        for part in key.split("."):
+            entries = entries.value[part]
+        assert_shown(entries.value, kind, key)
+
+
+def assert_shown(entries, kind, at):
+    """The entries together show every field of their type, those of tables inside too."""
+    fields = msgspec.structs.fields(kind)
+    shown = {name for entry in entries for name in entry.value}
+    assert shown == {field.encode_name for field in fields}, at
+    for field in fields:
+        name = field.encode_name
+        for one in (field.type, *getattr(field.type, "__args__", ())):
+            if is_table(one):
+                inner = [entry.value[name] for entry in entries if name in entry.value]
+                assert_shown(inner, one, f"{at}.{name}")
+
+
+def entry_kinds(table, at=""):
+    """Every list of tables among the settings with the type of its entries."""
+    for field in msgspec.structs.fields(table):
+        key = f"{at}{field.encode_name}"
+        if is_table(field.type):
+            yield from entry_kinds(field.type, f"{key}.")
+        else:
+            yield from ((key, one) for one in getattr(field.type, "__args__", ()) if is_table(one))
 
 
 def test_later_layers_win_key_by_key(tmp_path):
