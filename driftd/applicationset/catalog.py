@@ -16,12 +16,14 @@ from driftd.applicationset.documents import (
     project,
 )
 from driftd.applicationset.generate import expand
+from driftd.applicationset.generators import git_patterns
 from driftd.applicationset.inputs import SANDBOX_PROJECT, Inputs
 from driftd.model.application import Application
 from driftd.model.condition import Condition, Severity
 from driftd.model.project import PERMISSIVE, AppProject
 from driftd.model.resource import Json
 from driftd.model.tree import Tree
+from driftd.render.file_says import in_words
 from driftd.sandbox.pool import SandboxPool
 
 _SUFFIXES = (".yaml", ".yml", ".json")
@@ -42,6 +44,10 @@ class Catalog(msgspec.Struct, frozen=True):
     def project_of(self, app: Application) -> AppProject | None:
         """The project of an application; None if it does not exist."""
         return self.projects.get(app.spec.project or "default")
+
+
+GENERATES_NOTHING = "ApplicationSetEmpty"
+"""The condition of a set that makes no Application; that may be meant."""
 
 
 class Document(msgspec.Struct, frozen=True):
@@ -123,7 +129,7 @@ async def read_documents(tree: Tree, sandbox: SandboxPool) -> Documents:
         parsed = await sandbox.parse(tree, wanted, project=SANDBOX_PROJECT)
         for failure in parsed.errors:
             text = f"{failure.file}, document {failure.index + 1}: {failure.message}"
-            conditions.append(Condition("InvalidSpecError", text))
+            conditions.append(Condition("InvalidSpecError", in_words(text, tree)))
         for warning in parsed.warnings:
             # It may not be meant as it is read.
             text = f"{warning.file}, document {warning.index + 1}: {warning.message}"
@@ -265,6 +271,11 @@ class _Builder:
         except InvalidDocument as error:
             self.problem(f"{document}: {_named(document.value)}: {error}")
             return
+        if not generated:
+            text = f"{document}: {_named(document.value)} generates no Application"
+            if patterns := git_patterns(document.value):
+                text += f": nothing in the repository matches {', '.join(patterns)}"
+            self._conditions.append(Condition(GENERATES_NOTHING, text, Severity.WARNING))
         taken: list[str] = []
         for app in generated:
             name = app.qualified_name

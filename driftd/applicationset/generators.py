@@ -160,6 +160,32 @@ async def _git(source: dict[str, Json], where: str, inputs: Inputs) -> list[Plac
     return found
 
 
+def git_patterns(document: Json) -> list[str]:
+    """The patterns by which the git generators of a set choose folders and files."""
+    found: list[str] = []
+
+    def collect(value: Json) -> None:
+        if isinstance(value, list):
+            for one in value:
+                collect(one)
+        elif isinstance(value, dict):
+            git = value.get("git")
+            for field in ("directories", "files"):
+                entries = git.get(field) if isinstance(git, dict) else None
+                found.extend(
+                    str(entry.get("path"))
+                    for entry in (entries if isinstance(entries, list) else ())
+                    if isinstance(entry, dict) and not entry.get("exclude")
+                )
+            for combined in ("matrix", "merge"):
+                inner = value.get(combined)
+                collect(inner.get("generators") if isinstance(inner, dict) else None)
+
+    spec = document.get("spec")
+    collect(spec.get("generators") if isinstance(spec, dict) else None)
+    return found
+
+
 _Patterns: TypeAlias = tuple[list[re.Pattern[str]], list[re.Pattern[str]]]
 
 

@@ -29,8 +29,16 @@ _GENERATED = re.compile(r"Application(Set)? \S+")
 """The origin of what a set generates, or an Application renders."""
 
 
-async def none_declared(workspace: Workspace) -> SourceError:
-    """The error where nothing declares an application: what was looked for, where, and what now."""
+async def none_declared(workspace: Workspace, empty: Sequence[Condition] = ()) -> SourceError:
+    """The error where nothing declares an application: what was looked for, where, and what now.
+
+    `empty` tell of the sets that are there and generate none.
+    """
+    if empty:
+        return SourceError(
+            f"no application is declared: {'; '.join(one.message for one in empty)}",
+            hint=f"correct its generators, or {NEXT_STEPS}",
+        )
     if workspace.hub is not None:
         return SourceError(
             f"the hub {workspace.hub.name} has no Application of Argo CD, and no Kustomization or "

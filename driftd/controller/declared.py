@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from driftd.applicationset.catalog import GENERATES_NOTHING
 from driftd.cluster.access import IN_CLUSTER_NAME
 from driftd.cluster.destinations import (
     IN_CLUSTER_SERVER,
@@ -107,8 +108,8 @@ async def declare(workspace: Workspace, options: CheckOptions, progress: Progres
     conditions += flux.conditions
     chosen = [app for app in applications if options.chooses(app)]
     unmatched = options.unmatched(applications)
-    if not applications and not conditions:
-        raise await none_declared(workspace)
+    if not applications and all(one.type == GENERATES_NOTHING for one in conditions):
+        raise await none_declared(workspace, conditions)
     # Of several names, too, one that nothing has is a slip: what is left out must not pass as seen.
     if unmatched or (not chosen and options.namespace):
         raise _none_chosen(options, unmatched, applications, conditions)
@@ -187,7 +188,7 @@ def _entry(
             kind = "InvalidSpecError" if invalid else "ClusterConfigurationError"
             conditions.append(Condition(kind, text))
     if not flux or application.spec.source:
-        conditions += check_application(project, application, destination)
+        conditions += check_application(project, application, destination, known=projects)
     return Entry(
         application=application,
         project=project,

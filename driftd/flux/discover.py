@@ -22,6 +22,7 @@ from driftd.model.application import Application
 from driftd.model.condition import Condition, Severity
 from driftd.model.flux import FluxObject
 from driftd.model.tree import Tree
+from driftd.render.file_says import in_words
 from driftd.render.renderer import render_application
 from driftd.sandbox.pool import SandboxPool
 from driftd.source.repositories import Repositories
@@ -90,7 +91,7 @@ async def read_layout(tree: Tree, sandbox: SandboxPool) -> Layout:
     conditions = tuple(
         Condition(
             "ParseWarning",
-            f"{failure.file}, document {failure.index + 1}: {failure.message}",
+            in_words(f"{failure.file}, document {failure.index + 1}: {failure.message}", tree),
             Severity.WARNING,
         )
         for failure in parsed.errors

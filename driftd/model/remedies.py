@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-SAYS = re.compile(r"\.? (?:Kustomize|Helm) says: ")
+SAYS = re.compile(r"\.? (?:Kustomize|The parser) says: ")
 """What begins the words of a renderer, after driftd's own."""
 _RENDERED = re.compile(r"^(?:source \S+: |Application \S+ declares Applications and cannot be )")
 """How messages begin that quote a renderer."""

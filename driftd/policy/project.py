@@ -9,6 +9,7 @@ from functools import lru_cache
 import msgspec
 
 from driftd.model.application import Application, Destination
+from driftd.model.choices import nearest
 from driftd.model.condition import Condition
 from driftd.model.project import AppProject, GroupKind
 from driftd.model.resource import Manifest
@@ -181,18 +182,23 @@ def _listed(entries: Iterable[GroupKind], group: str, kind: str, name: str) -> b
 
 
 def check_application(
-    project: AppProject | None, app: Application, destination: Destination | None = None
+    project: AppProject | None,
+    app: Application,
+    destination: Destination | None = None,
+    *,
+    known: Iterable[str] = (),
 ) -> tuple[Condition, ...]:
     """What is wrong with an application's spec, and what its project forbids about it.
 
-    `project` is None when it does not exist. `destination` is the resolved one (server and
-    name both known); the application's own if not given.
+    `project` is None when it does not exist; `known` are those that do. `destination` is the
+    resolved one (server and name both known); the application's own if not given.
     """
     problems = _spec_problems(app)
     if project is None:
         problems.append(
-            f"application {app.name} names the project {app.spec.project!r}, which does not "
-            "exist; add the AppProject to the repository or correct spec.project"
+            f"{app.origin}{': ' if app.origin else ''}there is no project {app.spec.project!r}; "
+            f"{nearest(known, app.spec.project)}"
+            "add the AppProject to the repository or correct spec.project"
         )
         return tuple(Condition("InvalidSpecError", text) for text in problems)
     for source in app.spec.all_sources:

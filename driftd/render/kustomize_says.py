@@ -13,8 +13,8 @@ from difflib import get_close_matches
 from typing import Final
 
 from driftd.model.tree import Tree
-from driftd.render.indentation import wrong_line
-from driftd.render.reach import Reach, Written
+from driftd.render.file_says import yaml_said
+from driftd.render.reach import Reach, Written, near_path
 
 ERROR: Final = "kustomize-error"
 """The reason of errors that quote Kustomize."""
@@ -100,27 +100,11 @@ def _missing(match: re.Match[str], reach: Reach, tree: Tree) -> _Said | None:
     if mention is None:
         return None
     what = f"{mention} names {mention.written} in {mention.section}, which does not exist"
-    near = _near_path(path, tree)
+    near = near_path(path, tree)
     if near:
         written = posixpath.relpath(near, posixpath.dirname(mention.file) or ".")
         return what, f"did you mean {written}?"
     return what, "correct the path, or add the file to Git"
-
-
-def _near_path(path: str, tree: Tree) -> str:
-    """The file or folder that is named most like a path: in its folder, else of its very name."""
-    parent, name = posixpath.split(path)
-    prefix = f"{parent}/" if parent else ""
-    there = {
-        file.removeprefix(prefix).partition("/")[0]
-        for file in tree.files
-        if file.startswith(prefix)
-    }
-    near = get_close_matches(name, sorted(there), n=1, cutoff=0.6)
-    if near:
-        return prefix + near[0]
-    elsewhere = [file for file in tree.files if posixpath.basename(file) == name]
-    return elsewhere[0] if len(elsewhere) == 1 else ""
 
 
 def _malformed(match: re.Match[str], reach: Reach, _tree: Tree) -> _Said | None:
@@ -131,16 +115,6 @@ def _malformed(match: re.Match[str], reach: Reach, _tree: Tree) -> _Said | None:
 def _malformed_kustomization(match: re.Match[str], reach: Reach, _tree: Tree) -> _Said | None:
     file = _kustomization(match, reach)
     return yaml_said(file, reach.text(file), match["line"], match["why"])
-
-
-def yaml_said(file: str, text: str, line: str | None, why: str) -> _Said:
-    """Where a file stops being YAML, in a person's words where the indentation is wrong."""
-    wrong, reason = wrong_line(text)
-    if wrong:
-        remedy = "indent with spaces" if "tab" in reason else "correct its indentation"
-        return f"{file}:{wrong} is no YAML: {reason}", remedy
-    place = f"{file}:{line}" if line else file
-    return f"{place} is no YAML: {why}", "correct that line or the ones above it"
 
 
 def _unknown_field(match: re.Match[str], reach: Reach, _tree: Tree) -> _Said | None:

@@ -11,6 +11,7 @@ import re
 import textwrap
 from collections import deque
 from collections.abc import Iterator
+from difflib import get_close_matches
 from functools import cached_property
 
 import msgspec
@@ -182,3 +183,19 @@ def written_in(file: str, text: str) -> Iterator[Written]:
                 name[1] if name else "",
             )
         start = end
+
+
+def near_path(path: str, tree: Tree, *, cutoff: float = 0.6) -> str:
+    """The file or folder that is named most like a path: in its folder, else of its very name."""
+    parent, name = posixpath.split(path)
+    prefix = f"{parent}/" if parent else ""
+    there = {
+        file.removeprefix(prefix).partition("/")[0]
+        for file in tree.files
+        if file.startswith(prefix)
+    }
+    near = get_close_matches(name, sorted(there), n=1, cutoff=cutoff)
+    if near:
+        return prefix + near[0]
+    elsewhere = [file for file in tree.files if posixpath.basename(file) == name]
+    return elsewhere[0] if len(elsewhere) == 1 else ""

@@ -16,7 +16,7 @@ from driftd.model.application import Application, ApplicationSource
 from driftd.model.condition import Condition, Severity
 from driftd.model.resource import Manifest, ResourceKey
 from driftd.model.tree import ResolvedSource, Tree
-from driftd.render import kustomize_says, secrets
+from driftd.render import file_says, kustomize_says, secrets
 from driftd.render.build_options import build_options
 from driftd.render.flux import hook_annotations, left_alone
 from driftd.render.hooks import HOOKS
@@ -134,9 +134,8 @@ class _Renderer:
         try:
             return await self._render(source, place)
         except DriftdError as error:
-            text = error.message
-            if error.reason == kustomize_says.ERROR:
-                text = kustomize_says.in_words(text, source.tree)
+            says = kustomize_says if error.reason == kustomize_says.ERROR else file_says
+            text = says.in_words(error.message, source.tree)
             return _SourceResult(conditions=(_error(place + self._scrubbed(source, text)),))
 
     def _scrubbed(self, source: ResolvedSource, text: str) -> str:
@@ -189,14 +188,15 @@ class _Renderer:
             ),
             flux=self._app.flux.render if self._app.flux else None,
         )
-        errors = [self._scrubbed(source, text) for text in result.errors]
+        told = [file_says.in_words(text, source.tree) for text in result.errors]
+        errors = [self._scrubbed(source, text) for text in told]
         warnings = [self._scrubbed(source, text) for text in result.warnings]
-        told = [_error(f"{place}{text}; it is left out") for text in errors]
-        told += [Condition("RenderWarning", place + w, Severity.WARNING) for w in warnings]
+        conditions = [_error(f"{place}{text}; it is left out") for text in errors]
+        conditions += [Condition("RenderWarning", place + w, Severity.WARNING) for w in warnings]
         return _SourceResult(
             result.type,
             _documents(source, result),
-            tuple(told),
+            tuple(conditions),
         )
 
 

@@ -215,7 +215,7 @@ def test_unknown_project(site: Site) -> None:
     site.broken(GOOD, project="nonesuch")
     assert_broken(
         site,
-        "application broken names the project 'nonesuch', which does not exist",
+        "argocd/broken.yaml: there is no project 'nonesuch'",
         "add the AppProject to the repository or correct spec.project",
     )
 

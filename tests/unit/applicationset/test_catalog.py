@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from driftd.applicationset.catalog import Catalog, candidate_files, discover
+from driftd.applicationset.generators import git_patterns
 from driftd.model.condition import Severity
 from driftd.model.project import PERMISSIVE
 from driftd.model.tree import Tree
@@ -304,3 +305,27 @@ async def test_a_misspelt_kind_is_told(sandbox: SandboxPool) -> None:
         "apps/web.yaml, document 1: Aplication web: kind 'Aplication' is none of Argo CD's: "
         "is Application meant?"
     )
+
+
+async def test_a_set_that_generates_nothing(sandbox: SandboxPool) -> None:
+    """It is told, since that may not be meant; the others count."""
+    empty = SET.replace("GENERATOR", "{list: {elements: []}}")
+    catalog = await _discover(sandbox, {"good.yaml": _app("good"), "set.yaml": empty})
+    assert _names(catalog) == ["good"]
+    (told,) = catalog.conditions
+    assert (told.type, told.severity) == ("ApplicationSetEmpty", Severity.WARNING)
+    assert told.message == "set.yaml, document 1: ApplicationSet fleet generates no Application"
+
+
+def test_the_patterns_of_git_generators() -> None:
+    """Those that choose are told, also of a combination; those that leave out are not."""
+    directories = [{"path": "aps/*"}, {"path": "b", "exclude": True}, "odd"]
+    files = {"git": {"files": [{"path": "c/*.json"}]}}
+    generators = [
+        {"git": {"directories": directories}},
+        {"matrix": {"generators": [{"list": {"elements": []}}, files]}},
+        {"git": None, "merge": []},
+        "odd",
+    ]
+    assert git_patterns({"spec": {"generators": generators}}) == ["aps/*", "c/*.json"]
+    assert git_patterns({}) == []

@@ -17,7 +17,7 @@ from driftd.controller.options import CheckOptions
 from driftd.errors import SourceError, Unreachable
 from driftd.model.application import Application
 from driftd.model.report import DriftReport
-from tests.unit.controller.builders import application
+from tests.unit.controller.builders import URL, application
 from tests.unit.controller.conftest import World
 from tests.unit.controller.test_doctor import Clock, Probe
 from tests.unit.reports import START, VirtualClock
@@ -83,6 +83,30 @@ async def test_nothing_is_declared(world: World) -> None:
             "Kustomization or HelmRelease of Flux (2 YAML or JSON files were looked through)"
         )
         assert caught.value.hint == NEXT_STEPS
+
+
+async def test_a_set_that_generates_nothing(world: World) -> None:
+    """Where the only set makes no application, it is named, with what matches nothing."""
+    for name in ("shop", "kept"):
+        world.repo.remove(f"argocd/{name}.json")
+    document = {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "ApplicationSet",
+        "metadata": {"name": "fleet"},
+        "spec": {
+            "generators": [{"git": {"repoURL": URL, "directories": [{"path": "app/*"}]}}],
+            "template": {"metadata": {"name": "{{path.basename}}"}, "spec": {}},
+        },
+    }
+    world.repo.write("argocd/set.json", json.dumps(document))
+    world.repo.commit()
+    with pytest.raises(SourceError) as caught:
+        await declare(world.workspace, CheckOptions(), world.progress)
+    assert str(caught.value) == (
+        "no application is declared: argocd/set.json, document 1: ApplicationSet fleet generates "
+        "no Application: nothing in the repository matches app/*"
+    )
+    assert caught.value.hint.startswith("correct its generators, or cd to the repository")
 
 
 async def test_no_manifests_at_all(world: World) -> None:

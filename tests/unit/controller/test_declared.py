@@ -141,7 +141,7 @@ async def test_an_unknown_project_blocks(world: World) -> None:
     declared = await declare(world.workspace, CheckOptions(), world.progress)
     shop = declared.entries[1]
     assert (shop.project, shop.blocked) == (None, True)
-    assert "names the project 'nonesuch', which does not exist" in shop.conditions[0].message
+    assert ": there is no project 'nonesuch'; add the AppProject" in shop.conditions[0].message
 
 
 async def test_context_names_the_own_cluster(world: World) -> None:

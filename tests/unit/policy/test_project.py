@@ -256,7 +256,9 @@ def test_forbidden_source_destination_and_missing_project_say_the_remedy() -> No
     assert "https://example.com/x; add it to spec.sourceRepos" in messages[0]
     assert "add it to spec.destinations" in messages[1]
     [missing] = check_application(None, app)
-    assert "project 'team', which does not exist" in missing.message
+    assert "there is no project 'team'; add the AppProject" in missing.message
+    [missing] = check_application(None, app, known=["teams", "other"])
+    assert "there is no project 'team'; did you mean teams? add the AppProject" in missing.message
     good = _project(sourceRepos=["*"], destinations=[{"server": "*", "namespace": "*"}])
     assert check_application(good, app) == ()
 
