@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from driftd.cluster.hub import Hub
+from driftd.cluster.hub import Hub, Tracking
 from driftd.controller import check as module
 from driftd.controller.check import check
 from driftd.controller.declared import declare
@@ -211,6 +211,23 @@ async def test_git_ahead_of_the_last_sync_is_pending(world: World) -> None:
     shop = by_name(report)["shop"]
     assert [str(one.status) for one in shop.resources] == ["Pending"]
     assert str(shop.status) == "Synced"
+
+
+@pytest.mark.parametrize("excluded", [True, False])
+async def test_what_argo_cd_excludes_is_not_searched(world: World, excluded: bool) -> None:
+    """What Git dropped is Extra, but not in kinds that `argocd-cm` excludes for the cluster."""
+    mark = {"argocd.argoproj.io/tracking-id": "shop:/Secret:shop/left"}
+    metadata = {"name": "left", "namespace": "shop", "annotations": mark}
+    world.clusters.one.put({"apiVersion": "v1", "kind": "Secret", "metadata": metadata})
+    declared = await declare(world.workspace, CheckOptions(), world.progress)
+    live = tuple(one.application for one in declared.entries)
+    entry = '- kinds: [Secret]\n  clusters: ["https://one.example.com"]\n'
+    tracking = Tracking(settings={"resource.exclusions": entry} if excluded else {})
+    hub = Hub("one", applications=live, tracking=tracking)
+    world.workspace = replace(world.workspace, hub=hub)
+    shop = by_name(await checked(world))["shop"]
+    found = {one.name for one in shop.resources if one.status == "Extra"}
+    assert found == (set() if excluded else {"left"})
 
 
 async def test_notes_of_the_repositories_are_told(world: World) -> None:
