@@ -186,7 +186,6 @@ def tracked(site: Site, name: str, kind: str = "ConfigMap") -> None:
 
 def test_whole_objects(site: Site) -> None:
     """A deleted Service and a ConfigMap beside Git are accepted, an Extra ServiceAccount never."""
-    # What is declared nowhere is not listed, so both kinds occur in Git too.
     site.repo.write("apps/web/more.yaml", MORE)
     site.repo.commit("Declare more")
     site.cluster.kubectl("apply", "--server-side", "-n", site.namespace, "-f", "-", input=MORE)
