@@ -240,7 +240,8 @@ def _manifest(
         if scope and not namespace:
             raise _Invalid(
                 "metadata.namespace",
-                f"of {kind} {name} is missing and the Application has no destination namespace",
+                f"of {kind} {name} is missing and the Application has no destination namespace; "
+                "set either",
             )
     if namespace:
         metadata["namespace"] = namespace
@@ -302,6 +303,9 @@ def _name(metadata: dict[str, Json]) -> str:
         name = generated  # a hook is never compared; only its name has to be harmless
     if name is None or name == "":
         raise _Invalid("metadata.name", "is missing")
+    if isinstance(name, (bool, int, float)):
+        kind = "bool" if isinstance(name, bool) else "number"
+        raise _Invalid("metadata.name", f"is a {kind}, no text; quote it")
     # A name becomes a segment of a request path: what could leave it must never get there.
     if (
         not isinstance(name, str)

@@ -317,7 +317,8 @@ def _empty_hint(source: ResolvedSource, source_type: str) -> str:
             f"{path} has no kustomization.yaml and its manifests lie in subfolders "
             f"(for example {deeper[0]}): add a kustomization.yaml or set directory.recurse: true"
         )
-    return f"{path} holds no manifest" if not manifests else f"the files of {path} hold no object"
+    what = f"{path} holds no manifest" if not manifests else f"the files of {path} hold no object"
+    return f"{what}: add one, or correct the path"
 
 
 def _place(source: ResolvedSource, count: int) -> str:

@@ -398,6 +398,8 @@ class Repositories:
                 resolved.append(result)
             elif isinstance(result, DriftdError):
                 place = f"source {number + 1}: " if len(sources) > 1 else ""
+                if result.reason == "UnknownRevision" and app.origin:
+                    place += f"{app.origin}: "  # the file to mend
                 conditions.append(Condition("ComparisonError", f"{place}{result.message}"))
             elif isinstance(result, BaseException):
                 raise result

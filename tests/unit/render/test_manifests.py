@@ -137,6 +137,8 @@ def test_names_that_could_leave_a_request_path_are_refused(name: Any) -> None:
         ({"apiVersion": "v1", "kind": "X"}, "metadata is missing"),
         ({"apiVersion": "v1", "kind": "X", "metadata": []}, "metadata is not an object"),
         (_object(None), "metadata.name is missing"),
+        (_object(True), "metadata.name is a bool, no text; quote it"),
+        (_object(1), "metadata.name is a number, no text; quote it"),
         (_object("", metadata={"generateName": "x-"}), "metadata.generateName"),
         (_object(metadata={"generateName": "x-", "name": None}), "metadata.generateName"),
         (_object(metadata={"namespace": "../kube-system"}), "metadata.namespace"),
