@@ -116,7 +116,8 @@ def test_wrong_revision(site: Site) -> None:
 def test_wrong_target_revision(site: Site) -> None:
     """A `targetRevision` that does not exist concerns its application alone."""
     site.broken(GOOD, source=source(targetRevision="v9.9"))
-    assert_broken(site, f"{site.repo.path}: revision 'v9.9' does not exist; it has main; fetch")
+    told = "revision 'v9.9' does not exist; it has main; fetch"
+    assert_broken(site, f"argocd/broken.yaml: {site.repo.path}: {told}")
 
 
 def test_wrong_path(site: Site) -> None:
