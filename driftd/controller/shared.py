@@ -83,9 +83,8 @@ class Claims:
         """
         owners = self._owners.get(self._clusters.get(name, ""), {})
         groups: dict[tuple[str, ...], list[ResourceKey]] = {}
-        for key in sorted(self._files.get(name, ())):
-            if len(owners[key]) > 1:
-                groups.setdefault(owners[key], []).append(key)
+        for key in sorted(key for key in self._files.get(name, ()) if len(owners[key]) > 1):
+            groups.setdefault(owners[key], []).append(key)
         told = tuple(self._condition(names, keys) for names, keys in sorted(groups.items()))
         self._told[name] = told
         self._touched.discard(name)
