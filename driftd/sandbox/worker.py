@@ -50,7 +50,8 @@ class Worker:
         """The one project whose content this worker has seen."""
         self.hello: Hello
         self._process = process
-        self._max_rss = max_rss
+        self.max_rss = max_rss
+        """Bytes of resident memory at which it is ended while it works."""
         self._ids = itertools.count(1)
         self._trees: frozenset[str] = frozenset()
         self._stderr = bytearray()
@@ -141,32 +142,20 @@ class Worker:
         return reply.result
 
     async def _exchange(self, frame: bytes, op: str, seconds: float) -> Reply:
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + seconds
-        exchange = asyncio.create_task(self._send_and_read(frame))
+        watch = _Watch(self, op, seconds)
         try:
-            while not exchange.done():
-                remaining = deadline - loop.time()
-                if remaining <= 0:
-                    raise SandboxError(
-                        f"the sandbox worker was stopped: {op} took more than {seconds:g} s",
-                        reason="SandboxTimeout",
-                    )
-                await asyncio.wait({exchange}, timeout=min(WATCH_INTERVAL, remaining))
-                if not exchange.done() and self._rss() > self._max_rss:
-                    raise SandboxError(
-                        f"the sandbox worker was stopped: {op} used more than"
-                        f" {self._max_rss >> 20} MiB of memory",
-                        reason="SandboxMemory",
-                    )
-            return exchange.result()
+            reply = await self._send_and_read(frame)
+            if watch.fault is not None:
+                raise watch.fault
+            return reply
         except (OSError, asyncio.IncompleteReadError) as error:
+            if watch.fault is not None:
+                raise watch.fault from None
             raise SandboxError(
                 f"the sandbox worker died in {op}{await self._cause()}", reason="SandboxDied"
             ) from error
         finally:
-            exchange.cancel()
-            await asyncio.wait({exchange})
+            watch.end()
 
     async def _send_and_read(self, frame: bytes) -> Reply:
         stdin, stdout = self._process.stdin, self._process.stdout
@@ -176,7 +165,7 @@ class Worker:
         await stdin.drain()
         return await read_reply(stdout)
 
-    def _rss(self) -> int:
+    def rss(self) -> int:
         """Resident memory in bytes; 0 where /proc does not tell."""
         try:
             fields = Path(f"/proc/{self.pid}/statm").read_bytes().split()
@@ -193,8 +182,7 @@ class Worker:
 
     async def _cause(self) -> str:
         """Why the process died, from its last words."""
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
+        self.end()
         await self._process.wait()
         await asyncio.wait({self._stderr_reader})
         found = _CAUSE.search(bytes(self._stderr))
@@ -202,10 +190,14 @@ class Worker:
             return ": " + found[1][:120].decode(errors="replace")
         return f" (status {self._process.returncode})"
 
-    async def kill(self) -> None:
-        """End the process at once and let go of its pipes."""
+    def end(self) -> None:
+        """End the process at once; whoever reads from it sees that."""
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
+
+    async def kill(self) -> None:
+        """End the process at once and let go of its pipes."""
+        self.end()
         await self._reap()
 
     async def stop(self) -> None:
@@ -230,3 +222,43 @@ class Worker:
         with contextlib.suppress(OSError):
             await self._process.stdout.read(MAX_FRAME)
         await asyncio.wait({self._stderr_reader})
+
+
+class _Watch:
+    """Looks at a busy worker from time to time, and ends it when it is over a limit.
+
+    A timer of the loop, and not a task beside the request: most requests are over before the
+    first look, and should not pay for it.
+    """
+
+    def __init__(self, worker: Worker, op: str, seconds: float) -> None:
+        self.fault: SandboxError | None = None
+        """Why the worker was ended."""
+        self._worker = worker
+        self._op = op
+        self._seconds = seconds
+        self._loop = asyncio.get_running_loop()
+        self._deadline = self._loop.time() + seconds
+        self._next = self._loop.call_later(min(WATCH_INTERVAL, seconds), self._look)
+
+    def end(self) -> None:
+        """Look no more."""
+        self._next.cancel()
+
+    def _look(self) -> None:
+        remaining = self._deadline - self._loop.time()
+        if remaining <= 0:
+            self.fault = SandboxError(
+                f"the sandbox worker was stopped: {self._op} took more than {self._seconds:g} s",
+                reason="SandboxTimeout",
+            )
+        elif self._worker.rss() > self._worker.max_rss:
+            self.fault = SandboxError(
+                f"the sandbox worker was stopped: {self._op} used more than"
+                f" {self._worker.max_rss >> 20} MiB of memory",
+                reason="SandboxMemory",
+            )
+        if self.fault is not None:
+            self._worker.end()
+        else:
+            self._next = self._loop.call_later(min(WATCH_INTERVAL, remaining), self._look)

@@ -32,24 +32,26 @@ type server struct {
 // that the worker ends with the daemon even in the middle of an endless template.
 func (s *server) run() error {
 	frames := make(chan []byte)
-	go func() {
-		for {
-			frame, err := readFrame(s.in)
-			if err != nil {
-				if errors.Is(err, io.EOF) {
-					os.Exit(0)
-				}
-				os.Exit(1)
+	read := func() {
+		frame, err := readFrame(s.in)
+		if err != nil {
+			if errors.Is(err, io.EOF) {
+				os.Exit(0)
 			}
-			frames <- frame
+			os.Exit(1)
 		}
-	}()
-	for frame := range frames {
+		frames <- frame
+	}
+	go read()
+	for {
+		// A reader ends with its frame and so leaves its thread to the work, which would wait for
+		// another one to wake.
+		frame := <-frames
+		go read()
 		if err := writeFrame(s.out, s.answer(frame)); err != nil {
 			return err
 		}
 	}
-	return nil
 }
 
 func readFrame(in io.Reader) ([]byte, error) {
@@ -66,10 +68,16 @@ func readFrame(in io.Reader) ([]byte, error) {
 	return frame, err
 }
 
+// maxWrite is the longest frame that is copied to be written at once.
+const maxWrite = 64 << 10
+
 func writeFrame(out io.Writer, frame []byte) error {
-	var header [4]byte
-	binary.BigEndian.PutUint32(header[:], uint32(len(frame)))
-	if _, err := out.Write(header[:]); err != nil {
+	header := binary.BigEndian.AppendUint32(nil, uint32(len(frame)))
+	if len(frame) <= maxWrite {
+		_, err := out.Write(append(header, frame...))
+		return err
+	}
+	if _, err := out.Write(header); err != nil {
 		return err
 	}
 	_, err := out.Write(frame)

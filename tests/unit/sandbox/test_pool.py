@@ -74,7 +74,7 @@ async def test_memory_is_watched(tree: MakeTree) -> None:
 
 async def test_memory_has_a_hard_limit_too(tree: MakeTree, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where nobody can watch, the worker itself dies of its limit and the error says so."""
-    monkeypatch.setattr(Worker, "_rss", lambda _: 0)
+    monkeypatch.setattr(Worker, "rss", lambda _: 0)
     async with SandboxPool(size=1, max_rss=128 << 20) as pool:
         with pytest.raises(SandboxError) as caught:
             await render(pool, tree(HUNGRY))
