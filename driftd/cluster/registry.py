@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
@@ -10,6 +11,7 @@ from typing import Self
 import msgspec
 
 from driftd.cluster.access import ClusterAccess, in_cluster_access
+from driftd.cluster.breaker import Breaker
 from driftd.cluster.clustersecret import HubCluster
 from driftd.cluster.destinations import ClusterTarget, TargetKind
 from driftd.cluster.kube import KubeCluster
@@ -22,6 +24,10 @@ WATCHES = 1000
 """Watches of one cluster at the same time; each holds a connection."""
 
 
+def _nobody(_target: ClusterTarget) -> None:
+    """Nobody is told."""
+
+
 class ClusterRegistry:
     """Opens targets; usable by many tasks at once. Use it as an async context manager."""
 
@@ -31,8 +37,13 @@ class ClusterRegistry:
         *,
         hub_clusters: Sequence[HubCluster] = (),
         options: TransportOptions | None = None,
+        breakers: bool = False,
     ) -> None:
+        """`breakers`: stop asking clusters that do not answer, for a while."""
         self._load_kubeconfig = load_kubeconfig
+        self._breakers: dict[ClusterTarget, Breaker] | None = {} if breakers else None
+        self.dark: Callable[[ClusterTarget], None] = _nobody
+        """Told of each cluster that stops answering."""
         self._hub_clusters = {(c.name, c.server): c for c in hub_clusters}
         self._options = options
         self._open: dict[ClusterTarget, KubeCluster] = {}
@@ -48,7 +59,18 @@ class ClusterRegistry:
         It connects at its first request, so only a wrong description fails here
         (ConfigError); an unreachable server or a refused credential fails there.
         """
-        return self._opened(self._open, target, self._options)
+        return self._opened(self._open, target, self._options, self._breaker(target))
+
+    def breaker(self, target: ClusterTarget) -> Breaker | None:
+        """What keeps looks from waiting for a dark cluster; None before it was opened."""
+        return (self._breakers or {}).get(target)
+
+    def _breaker(self, target: ClusterTarget) -> Breaker | None:
+        if self._breakers is None:
+            return None
+        if target not in self._breakers:
+            self._breakers[target] = Breaker(time.monotonic, opened=lambda: self.dark(target))
+        return self._breakers[target]
 
     def watched(self, target: ClusterTarget) -> KubeCluster:
         """The cluster of `target` over connections of its own: a watch holds one all the time.
@@ -63,11 +85,14 @@ class ClusterRegistry:
         clusters: dict[ClusterTarget, KubeCluster],
         target: ClusterTarget,
         options: TransportOptions | None,
+        breaker: Breaker | None = None,
     ) -> KubeCluster:
         cluster = clusters.get(target)
         if cluster is None:
             access, reload = self._access(target)
-            cluster = KubeCluster(Transport(access, options=options, reload=reload))
+            cluster = KubeCluster(
+                Transport(access, options=options, reload=reload, breaker=breaker)
+            )
             clusters[target] = cluster
         return cluster
 

@@ -11,7 +11,7 @@ import os
 import re
 import ssl
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
@@ -21,6 +21,7 @@ import msgspec
 from driftd.aio import Sleep, sleep
 from driftd.clock import Clock, SystemClock
 from driftd.cluster.access import ClusterAccess
+from driftd.cluster.breaker import Breaker
 from driftd.cluster.connection import Connection, connect
 from driftd.errors import ClusterError, ConfigError, Forbidden, NotServed, Unauthorized, Unreachable
 from driftd.model import sensitive
@@ -107,12 +108,14 @@ class Transport:
         reload: Callable[[], ClusterAccess] | None = None,
         wait: Sleep = sleep,
         clock: Clock | None = None,
+        breaker: Breaker | None = None,
     ) -> None:
         self.access = access
         self._options = options or TransportOptions()
         self._reload = reload
         self._wait = wait
         self._clock = clock or SystemClock()
+        self._breaker = breaker
         self._connection: Connection | None = None
         self._renew_at: datetime | None = None
         self._loaded_at = datetime.min.replace(tzinfo=UTC)
@@ -164,9 +167,10 @@ class Transport:
         for attempt in range(RETRIES + 1):
             async with self._slots:
                 connection = await self._open()
-                response, retry_after = await self._once(
-                    connection, method, path, query, headers, body, doing
-                )
+                with self._breaker.attempt() if self._breaker else nullcontext():
+                    response, retry_after = await self._once(
+                        connection, method, path, query, headers, body, doing
+                    )
             if response.status == 401 and not renewed and self._can_renew(connection):
                 renewed = True
                 await self._renew(connection)

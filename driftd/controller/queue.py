@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncIterator, Iterable
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
+
+ANY = ""
+
+
+def _one_lane(_name: str) -> str:
+    return ANY
+
+
+def _unbounded(_lane: str) -> int | None:
+    return None
 
 
 class QueueClosed(Exception):
@@ -17,18 +27,31 @@ class NameQueue:
 
     A name that is added while it is being worked on is marked and comes back once its worker
     is done, so no wake-up is lost and no two workers look at one application at a time.
+
+    Names have lanes, one for each cluster: in a lane no more are worked on at a time than it is
+    wide, so that those who wait for one cluster leave workers to the others.
     """
 
-    def __init__(self) -> None:
-        self._waiting: deque[str] = deque()
+    def __init__(
+        self,
+        lane: Callable[[str], str] = _one_lane,
+        width: Callable[[str], int | None] = _unbounded,
+    ) -> None:
+        """`lane` gives a name's lane, `width` how many of a lane may be worked on, None for all."""
+        self._lane = lane
+        self._width = width
+        self._lanes: dict[str, deque[str]] = {}
+        """Waiting names by lane; lanes take turns, and in each the first comes first."""
         self._queued: set[str] = set()
-        self._active: set[str] = set()
+        self._active: dict[str, str] = {}
+        """The lane that each name was taken from."""
+        self._busy: Counter[str] = Counter()
         self._dirty: set[str] = set()
         self._changed = asyncio.Condition()
         self._closed = False
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return len(self._queued)
 
     @property
     def active(self) -> frozenset[str]:
@@ -64,35 +87,51 @@ class NameQueue:
     async def join(self) -> None:
         """Wait until nothing waits and nothing is worked on."""
         async with self._changed:
-            await self._changed.wait_for(lambda: not self._waiting and not self._active)
+            await self._changed.wait_for(lambda: not self._queued and not self._active)
 
     async def close(self) -> None:
         """Drop what waits and let every `take` raise QueueClosed; work in progress goes on."""
         async with self._changed:
             self._closed = True
-            self._waiting.clear()
+            self._lanes.clear()
             self._queued.clear()
             self._dirty.clear()
             self._changed.notify_all()
 
     def _push(self, name: str) -> None:
         if not self._closed:
-            self._waiting.append(name)
+            self._lanes.setdefault(self._lane(name), deque()).append(name)
             self._queued.add(name)
+
+    def _open_lane(self) -> str | None:
+        """The lane whose turn it is among those that have names and room."""
+        for lane in self._lanes:
+            width = self._width(lane)
+            if width is None or self._busy[lane] < width:
+                return lane
+        return None
 
     async def _get(self) -> str:
         async with self._changed:
-            await self._changed.wait_for(lambda: self._waiting or self._closed)
-            if self._closed:
+            await self._changed.wait_for(lambda: self._closed or self._open_lane() is not None)
+            lane = self._open_lane()
+            if self._closed or lane is None:
                 raise QueueClosed
-            name = self._waiting.popleft()
+            waiting = self._lanes.pop(lane)
+            name = waiting.popleft()
+            if waiting:
+                self._lanes[lane] = waiting  # at the end: the other lanes come first
             self._queued.discard(name)
-            self._active.add(name)
+            self._active[name] = lane
+            self._busy[lane] += 1
             return name
 
     async def _done(self, name: str) -> None:
         async with self._changed:
-            self._active.discard(name)
+            lane = self._active.pop(name)
+            self._busy[lane] -= 1
+            if not self._busy[lane]:
+                del self._busy[lane]
             if name in self._dirty:
                 self._dirty.discard(name)
                 self._push(name)

@@ -119,3 +119,58 @@ async def test_a_cancelled_wait_loses_no_name():
     await queue.add("a")
     async with queue.take() as name:
         assert name == "a"
+
+
+async def test_a_lane_takes_no_more_workers_than_it_is_wide():
+    """Who waits for a dark cluster leaves the other workers to the other clusters."""
+    queue = NameQueue(lane=lambda name: name[0], width={"a": 2, "b": 1}.__getitem__)
+    await queue.add("a1", "a2", "a3", "a4", "b1", "b2")
+    release, taken = asyncio.Event(), []
+
+    async def worker():
+        try:
+            async with queue.take() as name:
+                taken.append(name)
+                await release.wait()
+        except QueueClosed:
+            return
+
+    workers = [asyncio.create_task(worker()) for _ in range(6)]
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert sorted(taken) == ["a1", "a2", "b1"]
+    release.set()
+    await asyncio.wait_for(asyncio.gather(*workers), DEADLINE)
+    assert sorted(taken) == ["a1", "a2", "a3", "a4", "b1", "b2"]
+
+
+async def test_lanes_take_turns():
+    """A lane with many names does not make those of another one wait behind them all."""
+    queue = NameQueue(lane=lambda name: name[0])
+    await queue.add("a1", "a2", "a3", "b1", "c1")
+    taken = []
+    while len(queue):
+        async with queue.take() as name:
+            taken.append(name)
+    assert taken == ["a1", "b1", "c1", "a2", "a3"]
+
+
+async def test_a_lane_may_become_narrower_while_names_wait():
+    """The width counts when a name is taken."""
+    width = {"a": 2}
+    queue = NameQueue(lane=lambda name: name[0], width=width.__getitem__)
+    await queue.add("a1", "a2", "a3")
+    async with queue.take() as first:
+        width["a"] = 1
+        second = asyncio.create_task(anext(aiter_names(queue)))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert (first, second.done()) == ("a1", False)
+    assert await asyncio.wait_for(second, DEADLINE) == "a2"
+
+
+async def aiter_names(queue):
+    """The names of a queue, each done before the next."""
+    while True:
+        async with queue.take() as name:
+            yield name
