@@ -241,8 +241,8 @@ def _no_context(kubeconfig: Kubeconfig | None) -> str:
     return f"{kubeconfig.problem}; {OTHER_FILE}" if kubeconfig and kubeconfig.problem else ""
 
 
-def cluster_registry(options: CheckOptions) -> ClusterRegistry:
-    """Opens clusters as the options say, each once."""
+def cluster_registry(options: CheckOptions, *, breakers: bool = False) -> ClusterRegistry:
+    """Opens clusters as the options say, each once; `breakers` as in `ClusterRegistry`."""
     return ClusterRegistry(
         lambda: load_kubeconfig(str(options.kubeconfig or "")),
         options=TransportOptions(
@@ -250,6 +250,7 @@ def cluster_registry(options: CheckOptions) -> ClusterRegistry:
             exec_timeout=min(options.timeout, EXEC_TIMEOUT),
             concurrency=options.concurrency,
         ),
+        breakers=breakers,
     )
 
 

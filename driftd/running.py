@@ -338,6 +338,7 @@ async def _daemon(settings: Settings, process: _Process) -> AsyncIterator[Daemon
             swept=process.readiness.first_sweep_done,
             watch=_watch(settings, clusters, metrics),
             progress=process.progress,
+            breakers=clusters,
         )
 
 
@@ -371,7 +372,7 @@ async def _daemon_workspace(
             )
         )
         kubeconfig, problem = kubeconfig_of(options)
-        registry = await stack.enter_async_context(cluster_registry(options))
+        registry = await stack.enter_async_context(cluster_registry(options, breakers=True))
         hub = await hub_of(options, kubeconfig, registry, lambda _text: None)
         access = DaemonAccess(settings, hub.access if hub is not None else None)
         fetching = await stack.enter_async_context(

@@ -10,12 +10,14 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import TypeVar
 
+from driftd.cluster.destinations import ClusterTarget
 from driftd.controller.check import summarise
 from driftd.controller.progress import BEAT, Progress
 from driftd.controller.queue import NameQueue, QueueClosed
 from driftd.controller.reconciler import Reconciler
 from driftd.controller.schedule import Schedule
 from driftd.controller.summary import SweepSummary
+from driftd.controller.supervisor import Breakers, Supervisor
 from driftd.controller.watching import Wake, Watching
 from driftd.errors import DriftdError, LookTimeout, described
 from driftd.notify.dispatch import Dispatcher
@@ -32,6 +34,7 @@ GRACE = 5.0
 """Seconds that work under way gets after the stop; a cluster that hangs must not hold it up."""
 LAST_DELIVERY = 2.0
 """Seconds that messages get after that; what is not sent then waits in the outbox."""
+MOST_WORKERS = 256
 TOLD_AGAIN = timedelta(hours=1)
 """How long a sweep that takes longer than its interval is not told again."""
 
@@ -49,11 +52,13 @@ class Daemon:
         swept: Callable[[], None] = lambda: None,
         watch: Callable[[Wake], Watching] | None = None,
         progress: Progress | None = None,
+        breakers: Breakers | None = None,
     ) -> None:
         """`swept` is called once every application of the first sweep has been looked at.
 
         `watch` makes what watches the clusters between sweeps; None leaves it to the sweeps.
-        `progress` is told of every sign of life.
+        `progress` is told of every sign of life. `breakers` know the clusters that do not answer;
+        without them each look finds out by itself.
         """
         self._reconciler = reconciler
         self._store = store
@@ -63,9 +68,13 @@ class Daemon:
         self._watch = watch
         self._limit = settings.sweep.timeout.seconds
         self.progress = progress or Progress(time.monotonic, limit=self._limit)
-        self._queue = NameQueue()
+        self._supervisor = Supervisor(breakers, self._turned) if breakers is not None else None
+        self._queue = NameQueue(lane=reconciler.target, width=self._width)
+        self._workers: list[asyncio.Task[None]] = []
         self._news = asyncio.Event()
         """Set when there may be messages to deliver."""
+        self._named = asyncio.Event()
+        """Set when the applications may be others."""
         self._proving: set[str] = set()
         self._failed = 0
         """Looks that an error ended."""
@@ -97,17 +106,18 @@ class Daemon:
             soonest = min(polls, key=lambda interval: interval.seconds)
             schedule.every("poll", soonest, self._poll)
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._work()) for _ in range(sweep.workers)]
-            tasks.append(group.create_task(self._first_sweep()))
-            others = [group.create_task(self._deliveries())]
+            first = group.create_task(self._first_sweep())
+            others = [group.create_task(self._deliveries()), group.create_task(self._hire(group))]
             others += [watcher] if (watcher := self._watcher(group)) is not None else []
+            if self._supervisor is not None:
+                others.append(group.create_task(self._supervisor.run()))
             schedule.start()
             await stop.wait()
             schedule.stop()
             for task in others:
                 task.cancel()
             await self._queue.close()
-            _, late = await asyncio.wait(tasks, timeout=GRACE)
+            _, late = await asyncio.wait([first, *self._workers], timeout=GRACE)
             for task in late:
                 task.cancel()
         with suppress(TimeoutError):
@@ -119,18 +129,41 @@ class Daemon:
         if self._watch is None:
             return None
         watching = self._watch(self._queue.add)
+        if self._supervisor is not None:
+            watching.suspect = self._supervisor.suspect
         self._reconciler.watching = watching
         return group.create_task(watching.run())
+
+    def _width(self, target: ClusterTarget | None) -> int:
+        """How many of a cluster's applications are looked at concurrently."""
+        dark = target is not None and self._supervisor and self._supervisor.dark(target)
+        return 1 if dark else self._settings.sweep.workers
+
+    async def _hire(self, group: asyncio.TaskGroup) -> None:
+        """Have as many workers as all clusters may keep busy; an idle one costs next to nothing."""
+        while True:
+            lanes = len({self._reconciler.target(name) for name in self._reconciler.known_names()})
+            wanted = min(self._settings.sweep.workers * max(lanes, 1), MOST_WORKERS)
+            while len(self._workers) < wanted:
+                self._workers.append(group.create_task(self._work()))
+            self._named.clear()
+            await self._named.wait()
+
+    async def _turned(self, target: ClusterTarget) -> None:
+        """Look at all applications of a cluster that answers no more, or again."""
+        self._reconciler.rediscover(target)
+        names = self._reconciler.known_names()
+        await self._queue.add_all(n for n in names if self._reconciler.target(n) == target)
 
     async def once(self) -> SweepSummary:
         """One sweep over every application, its messages delivered; what it came to."""
         names = await self._reconciler.declared_names()
         await self._queue.add_all(names)
         async with asyncio.TaskGroup() as group:
-            for _ in range(self._settings.sweep.workers):
-                group.create_task(self._work())
+            hiring = group.create_task(self._hire(group))
             await self._queue.join()
             await self._queue.close()
+            hiring.cancel()
         self._swept()
         await self._deliver()
         return await self._summary()
@@ -162,6 +195,7 @@ class Daemon:
         names = await self._guarded(
             lambda: self._bounded(self._reconciler.declared_names, "reading what Git declares")
         )
+        self._named.set()
         return self._reconciler.known_names() if names is None else names
 
     async def _bounded(self, call: Callable[[], Awaitable[Result]], what: str) -> Result:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Iterator
 from contextlib import asynccontextmanager
+from typing import Any, TypeAlias
 
-ANY = ""
-
-
-def _one_lane(_name: str) -> str:
-    return ANY
+Lane: TypeAlias = Hashable
 
 
-def _unbounded(_lane: str) -> int | None:
+def _one_lane(_name: str) -> Lane:
+    return None
+
+
+def _unbounded(_lane: Lane) -> int | None:
     return None
 
 
@@ -34,18 +35,18 @@ class NameQueue:
 
     def __init__(
         self,
-        lane: Callable[[str], str] = _one_lane,
-        width: Callable[[str], int | None] = _unbounded,
+        lane: Callable[[str], Lane] = _one_lane,
+        width: Callable[[Any], int | None] = _unbounded,
     ) -> None:
         """`lane` gives a name's lane, `width` how many of a lane may be worked on, None for all."""
         self._lane = lane
         self._width = width
-        self._lanes: dict[str, deque[str]] = {}
+        self._lanes: dict[Lane, deque[str]] = {}
         """Waiting names by lane; lanes take turns, and in each the first comes first."""
         self._queued: set[str] = set()
-        self._active: dict[str, str] = {}
+        self._active: dict[str, Lane] = {}
         """The lane that each name was taken from."""
-        self._busy: Counter[str] = Counter()
+        self._busy: Counter[Lane] = Counter()
         self._dirty: set[str] = set()
         self._changed = asyncio.Condition()
         self._closed = False
@@ -103,20 +104,22 @@ class NameQueue:
             self._lanes.setdefault(self._lane(name), deque()).append(name)
             self._queued.add(name)
 
-    def _open_lane(self) -> str | None:
-        """The lane whose turn it is among those that have names and room."""
+    def _open_lanes(self) -> Iterator[Lane]:
+        """The lanes that have names and room, in the order of their turns."""
         for lane in self._lanes:
             width = self._width(lane)
             if width is None or self._busy[lane] < width:
-                return lane
-        return None
+                yield lane
+
+    def _takeable(self) -> bool:
+        return self._closed or any(True for _ in self._open_lanes())
 
     async def _get(self) -> str:
         async with self._changed:
-            await self._changed.wait_for(lambda: self._closed or self._open_lane() is not None)
-            lane = self._open_lane()
-            if self._closed or lane is None:
+            await self._changed.wait_for(self._takeable)
+            if self._closed:
                 raise QueueClosed
+            lane = next(self._open_lanes())
             waiting = self._lanes.pop(lane)
             name = waiting.popleft()
             if waiting:

@@ -161,6 +161,15 @@ class Reconciler:
         """The names at the last reading that succeeded."""
         return sorted(self._entries)
 
+    def target(self, name: str) -> ClusterTarget | None:
+        """The cluster of an application; None if it is not known."""
+        entry = self._entries.get(name)
+        return None if entry is None else entry.target
+
+    def rediscover(self, target: ClusterTarget) -> None:
+        """Discover a cluster anew with the next look."""
+        self._clusters.forget(target)
+
     async def _forget_others(self) -> None:
         """Drop what the store knows of applications that are declared no longer."""
         for stored in await self.store.applications():

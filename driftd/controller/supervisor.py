@@ -1,7 +1,7 @@
-"""Tries whether dark clusters answer again, and asks for looks at them as soon as one does.
+"""Finds out when clusters go dark and when they are back, and asks for looks at both moments.
 
-Looks at a dark cluster fail at once, so they cost the others nothing; nobody would find out that
-it is back before the next sweep, but for the one request that is tried here after each pause.
+Looks at a dark cluster fail at once, so they cost the others nothing. Without the requests that
+are tried here, nobody would find out before the next sweep that it is back, or that it has gone.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from collections.abc import Awaitable, Callable
 from typing import Final, Protocol, TypeAlias
 
 from driftd.aio import Sleep, sleep
-from driftd.cluster.breaker import Breaker
+from driftd.cluster.breaker import THRESHOLD, Breaker
 from driftd.cluster.destinations import ClusterTarget
 from driftd.cluster.reader import ClusterReader
-from driftd.errors import ClusterError, ConfigError
+from driftd.errors import ClusterError, ConfigError, Unreachable
 from driftd.telemetry.logs import get_logger
 
 MARGIN: Final = 0.01
 """Seconds after the pause, so that the try does not come a moment too early."""
 
-Recovered: TypeAlias = Callable[[ClusterTarget], Awaitable[None]]
-"""Told of a cluster that answers again."""
+Turned: TypeAlias = Callable[[ClusterTarget], Awaitable[None]]
+"""Told of a cluster that has stopped answering, and of one that answers again."""
 
 
 class Breakers(Protocol):
@@ -42,43 +42,62 @@ class Breakers(Protocol):
 class Supervisor:
     """Watches over the clusters that do not answer, for as long as `run` runs."""
 
-    def __init__(self, clusters: Breakers, recovered: Recovered, *, wait: Sleep = sleep) -> None:
+    def __init__(self, clusters: Breakers, turned: Turned, *, wait: Sleep = sleep) -> None:
         self._clusters = clusters
-        self._recovered = recovered
+        self._turned = turned
         self._wait = wait
-        self._dark: asyncio.Queue[ClusterTarget] = asyncio.Queue()
+        self._reported: asyncio.Queue[ClusterTarget] = asyncio.Queue()
         self._tried: set[ClusterTarget] = set()
-        clusters.dark = self._dark.put_nowait
+        clusters.dark = self._reported.put_nowait
 
     def dark(self, target: ClusterTarget) -> bool:
         """Whether a cluster does not answer at present."""
         breaker = self._clusters.breaker(target)
         return breaker is not None and breaker.is_open
 
+    def suspect(self, target: ClusterTarget) -> None:
+        """A watch of a cluster has broken off: try whether the cluster still answers."""
+        self._reported.put_nowait(target)
+
     async def run(self) -> None:
-        """Try dark clusters until cancelled; each one on its own."""
+        """Try clusters until cancelled; each one on its own."""
         async with asyncio.TaskGroup() as group:
             while True:
-                target = await self._dark.get()
+                target = await self._reported.get()
                 if target not in self._tried:
                     self._tried.add(target)
                     group.create_task(self._try(target))
 
     async def _try(self, target: ClusterTarget) -> None:
-        log = get_logger("driftd.controller")
-        log.warning("cluster does not answer", cluster=target.name, server=target.server)
         try:
-            while True:
-                breaker = self._clusters.breaker(target)
-                await self._wait((breaker.pause if breaker is not None else 0.0) + MARGIN)
-                try:
-                    await self._clusters.open(target).version()
-                except (ClusterError, ConfigError):
-                    # A refusal is an answer too; looks say what is wrong.
-                    if self.dark(target):
-                        continue
-                break
+            for _ in range(THRESHOLD):
+                if self.dark(target) or await self._answers(target):
+                    break
+            if self.dark(target):
+                await self._until_it_answers(target)
         finally:
             self._tried.discard(target)
+        # It may have gone dark again before it was tried no more.
+        if self.dark(target):
+            self._reported.put_nowait(target)
+
+    async def _until_it_answers(self, target: ClusterTarget) -> None:
+        log = get_logger("driftd.controller")
+        log.warning("cluster does not answer", cluster=target.name, server=target.server)
+        await self._turned(target)
+        while self.dark(target):
+            breaker = self._clusters.breaker(target)
+            await self._wait((breaker.pause if breaker is not None else 0.0) + MARGIN)
+            await self._answers(target)
         log.info("cluster answers again", cluster=target.name, server=target.server)
-        await self._recovered(target)
+        await self._turned(target)
+
+    async def _answers(self, target: ClusterTarget) -> bool:
+        """Ask once. A refusal is an answer too; looks say what is wrong."""
+        try:
+            await self._clusters.open(target).version()
+        except Unreachable:
+            return False
+        except (ClusterError, ConfigError):
+            return True
+        return True

@@ -25,7 +25,7 @@ from driftd.controller.check import Looked
 from driftd.controller.pace import Pace
 from driftd.controller.tracking import TRACKING_ID
 from driftd.diff.digest import ownership_digest, view_digest
-from driftd.errors import ClusterError, ConfigError, Forbidden
+from driftd.errors import ClusterError, ConfigError, Forbidden, Unreachable
 from driftd.model.resource import LiveObject, ResourceKey
 from driftd.telemetry.logs import get_logger
 
@@ -61,6 +61,10 @@ def digest(body: bytes) -> Digest:
         return view_digest(body) + ownership_digest(body)
     except ValueError:
         return UNREADABLE
+
+
+def _nobody(_target: ClusterTarget) -> None:
+    """Nobody is told."""
 
 
 @dataclass(slots=True)
@@ -102,6 +106,8 @@ class Watching:
         self._changed = asyncio.Event()
         self._noticed: dict[str, float] = {}
         """When the first event came, on the monotonic clock, that asks for a look at each name."""
+        self.suspect: Callable[[ClusterTarget], None] = _nobody
+        """Told of a cluster whose watch has broken off without an answer."""
 
     async def run(self) -> None:
         """Start and end watches as interests change, until cancelled."""
@@ -251,6 +257,8 @@ class Watching:
             kind.narrow = True
             self._changed.set()
         log = get_logger("driftd.controller")
+        if isinstance(error, Unreachable) and not before:
+            self.suspect(target)
         if error is not None and error.reason != before:
             log.warning(
                 "watch does not run",

@@ -146,7 +146,7 @@ class Sweep(SettingsStruct, frozen=True, kw_only=True):
     jitter: Duration = Duration("15s")
     """Spread added to each sweep, so that several daemons do not ask at once."""
     workers: int = 4
-    """Applications looked at concurrently."""
+    """Applications of one cluster looked at concurrently."""
     timeout: Duration = Duration("10m")
     """Limit of one look, and of reading what Git declares; what takes longer is ended."""
 

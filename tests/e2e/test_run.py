@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from tests.e2e.daemon import DEADLINE, Daemon
 from tests.e2e.receivers import SECRET, Receivers, receivers
 from tests.e2e.site import URL, application, config_map
 from tests.testbed.cluster import ControlPlane
+from tests.testbed.gate import Gate
 from tests.testbed.gitrepo import GitRepo
 from tests.testbed.kubeconfig import write_kubeconfig
 
@@ -398,6 +400,43 @@ def test_the_server_answers(fleet: Fleet, settings: dict[str, Any], tmp_path: Pa
         assert daemon.metric('driftd_applications{status="Synced"}') == len(PLACES)
         assert daemon.metric('driftd_resources{status="Synced"}') == 2 * len(PLACES)
         assert daemon.get("/nonesuch")[0] == 404
+
+
+@pytest.mark.parametrize("how", ["shut", "swallow"])
+def test_a_dark_cluster_costs_the_others_nothing(
+    fleet: Fleet, got: Receivers, settings: dict[str, Any], tmp_path: Path, how: str
+) -> None:
+    """With an hour to the next sweep: darkness and the return are told, others are seen as ever.
+
+    One cluster refuses connections, or takes requests and never answers.
+    """
+    staging = fleet.cluster("preview")
+    with Gate(int(staging.server.rpartition(":")[2])) as gate:
+        document = json.loads(fleet.kubeconfig.read_text())
+        for one in document["clusters"]:
+            if one["cluster"]["server"] == staging.server:
+                one["cluster"]["server"] = f"https://127.0.0.1:{gate.port}"
+        kubeconfig = tmp_path / "kubeconfig"
+        kubeconfig.write_text(json.dumps(document))
+        settings["clusters"] = {"kubeconfig": str(kubeconfig), "timeout": "2s"}
+        settings["sweep"] = {"interval": "1h", "jitter": "0s", "workers": 1}
+        with Daemon(tmp_path, settings, fleet.home) as daemon:
+            daemon.wait_ready()
+            running = 'driftd_watches{cluster="staging",state="running"}'
+            daemon.wait(lambda: daemon.metric(running) == 2, "the watches")
+            getattr(gate, how)()
+            daemon.wait(lambda: got.of("preview", "unknown"), "the blindness")
+            fleet.paint("kept", "red")
+            daemon.wait(lambda: got.of("kept", "drifted"), "a drift elsewhere")
+            fleet.paint("preview", "red")
+            gate.open()
+            daemon.wait(lambda: got.of("preview", "drifted"), "what happened in the dark")
+            fleet.paint("preview", "blue")
+            daemon.wait(lambda: got.of("preview", "recovered"), "the watch that runs again")
+            fleet.paint("kept", "blue")
+            daemon.wait(lambda: got.of("kept", "recovered"), "the end of the drift elsewhere")
+    assert [one["type"] for one in got.of("preview")] == ["unknown", "drifted", "recovered"]
+    assert "cluster does not answer" in daemon.log.read_text()
 
 
 def test_a_stopped_cluster_is_told_and_closes_nothing(

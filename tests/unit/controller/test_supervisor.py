@@ -38,9 +38,15 @@ class Bench:
         self.pauses: list[float] = []
         self.dark: Callable[[ClusterTarget], None] = lambda _target: None
         self.clusters = {target: Guarded(self._breaker(target)) for target in (ONE, TWO)}
-        self.back: asyncio.Queue[ClusterTarget] = asyncio.Queue()
-        self.waits = asyncio.Event()
-        self.supervisor = Supervisor(self, self.back.put, wait=self._wait)
+        self.turned: asyncio.Queue[tuple[str, bool]] = asyncio.Queue()
+        self.supervisor = Supervisor(self, self._turned, wait=self._wait)
+
+    async def _turned(self, target: ClusterTarget) -> None:
+        await self.turned.put((target.name, self.supervisor.dark(target)))
+
+    async def next(self) -> tuple[str, bool]:
+        """The next cluster that turned, and whether it is dark now."""
+        return await asyncio.wait_for(self.turned.get(), DEADLINE)
 
     def _breaker(self, target: ClusterTarget) -> Breaker:
         return Breaker(lambda: self.now, opened=lambda: self.dark(target))
@@ -59,7 +65,6 @@ class Bench:
         if len(self.pauses) == 3:
             # It is back before the fourth try.
             self.clusters[ONE].down = None
-        self.waits.set()
         await asyncio.sleep(0)
 
     async def darken(self, target: ClusterTarget) -> None:
@@ -70,25 +75,27 @@ class Bench:
                 await self.clusters[target].version()
 
 
-async def test_a_dark_cluster_is_tried_until_it_answers():
-    """Each pause is twice the last one; whoever asked for looks is told once."""
+@pytest.fixture
+async def bench():
+    """A supervisor at work."""
     bench = Bench()
     task = asyncio.create_task(bench.supervisor.run())
-    await bench.darken(ONE)
-    assert bench.supervisor.dark(ONE)
-    assert not bench.supervisor.dark(TWO)
-    assert await asyncio.wait_for(bench.back.get(), DEADLINE) == ONE
-    assert bench.pauses == [1.01, 2.01, 4.01]
-    assert not bench.supervisor.dark(ONE)
-    assert bench.back.empty()
+    yield bench
     task.cancel()
 
 
-async def test_a_refusal_is_an_answer():
+async def test_a_dark_cluster_is_tried_until_it_answers(bench):
+    """Each pause is twice the last one; both turns are told, each once."""
+    await bench.darken(ONE)
+    assert await bench.next() == ("one", True)
+    assert not bench.supervisor.dark(TWO)
+    assert await bench.next() == ("one", False)
+    assert bench.pauses == [1.01, 2.01, 4.01]
+    assert bench.turned.empty()
+
+
+async def test_a_refusal_is_an_answer(bench):
     """A cluster that says 403 is there; what is wrong with it the looks say."""
-    bench = Bench()
-    task = asyncio.create_task(bench.supervisor.run())
-    await bench.darken(TWO)
 
     class Refusing(Guarded):
         async def version(self) -> str:
@@ -96,17 +103,27 @@ async def test_a_refusal_is_an_answer():
                 pass
             raise Forbidden("may not")
 
+    await bench.darken(TWO)
     bench.clusters[TWO] = Refusing(bench.clusters[TWO].breaker)
-    assert await asyncio.wait_for(bench.back.get(), DEADLINE) == TWO
-    task.cancel()
+    assert await bench.next() == ("two", True)
+    assert await bench.next() == ("two", False)
 
 
-async def test_a_cluster_may_darken_again():
+async def test_a_cluster_may_darken_again(bench):
     """After a recovery the next darkness is found like the first."""
-    bench = Bench()
-    task = asyncio.create_task(bench.supervisor.run())
     for _ in range(2):
         bench.pauses.clear()
         await bench.darken(ONE)
-        assert await asyncio.wait_for(bench.back.get(), DEADLINE) == ONE
-    task.cancel()
+        assert await bench.next() == ("one", True)
+        assert await bench.next() == ("one", False)
+
+
+async def test_a_suspected_cluster_is_asked(bench):
+    """A watch that breaks off finds a dark cluster between looks; one that answers is left."""
+    bench.supervisor.suspect(TWO)
+    bench.clusters[ONE].down = Unreachable("no answer")
+    bench.supervisor.suspect(ONE)
+    assert await bench.next() == ("one", True)
+    assert await bench.next() == ("one", False)
+    assert bench.clusters[TWO].asked["version"] == 1
+    assert bench.turned.empty()
