@@ -6,6 +6,7 @@ Jobs are short: they put names on the queue or call something that returns soon.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -24,6 +25,12 @@ Names: TypeAlias = Callable[[], Awaitable[Iterable[str]]]
 """The applications (`namespace/name`) that a sweep puts on the queue."""
 
 _RETENTION_INTERVAL = Duration("1h")
+
+
+def _no_end(record: logging.LogRecord) -> bool:
+    """Whether a record is no job that the end of the scheduler cancelled before it began."""
+    error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
+    return not isinstance(error, asyncio.CancelledError)
 
 
 class Schedule:
@@ -46,6 +53,8 @@ class Schedule:
             },
         )
         self._scheduler.add_listener(self._failed, EVENT_JOB_ERROR)
+        # The same function again is one filter still.
+        logging.getLogger("apscheduler.executors.default").addFilter(_no_end)
 
     def every(
         self,
