@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -194,3 +195,39 @@ async def test_told_where_annotations_are_addressed(render: Any) -> None:
         *["base/kustomization.yaml"] * 2,
     ]
     assert objects(result)[2]["metadata"]["annotations"] == {"a": "b"}
+
+
+async def test_what_is_kept_of_a_tree_carries_nothing_over() -> None:
+    """Applications of one tree render as in a worker of their own, in any order and at once."""
+    files = BASE | {
+        "app/kustomization.yaml": "resources: [../base]\n",
+        "chart/Chart.yaml": "apiVersion: v2\nname: shop\nversion: 1.0.0\n",
+        "chart/values.yaml": "kind: Service\nlist: {a: 1}\n",
+        "chart/templates/a.yaml": "kind: {{ .Values.kind }}\nv: {{ toJson .Values.list }}\n"
+        "w: {{ set .Values.list .Release.Name 1 | keys | len }}\n",
+    }
+    sources: list[dict[str, Any]] = [
+        {"path": "app", "kustomize": {"namePrefix": "x-", "commonLabels": {"team": "x"}}},
+        {"path": "app"},
+        {"path": "chart", "helm": {"valuesObject": {"kind": "Secret", "list": {"b": 2}}}},
+        {"path": "chart", "helm": {"parameters": [{"name": "list.a", "value": "null"}]}},
+        {"path": "chart"},
+    ]
+    tree = make_tree(files)
+
+    async def rendered(pool: SandboxPool, source: dict[str, Any]) -> list[tuple[str, bytes]]:
+        result = await pool.render(tree, source, application=APPLICATION, revision=REVISION)
+        return [(document.file, bytes(document.object)) for document in result.documents]
+
+    fresh = []
+    for source in sources:
+        async with SandboxPool(size=1) as alone:
+            fresh.append(await rendered(alone, source))
+    assert len(set(map(repr, fresh))) == len(sources)
+    async with SandboxPool(size=2) as pool:
+        for order in (range(5), reversed(range(5)), (0, 1, 0, 2, 4, 2, 3, 4)):
+            for number in order:
+                assert await rendered(pool, sources[number]) == fresh[number]
+        numbers = [number % 5 for number in range(40)]
+        at_once = await asyncio.gather(*(rendered(pool, sources[number]) for number in numbers))
+        assert at_once == [fresh[number] for number in numbers]
