@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import socket
 import sqlite3
 import threading
@@ -14,10 +15,12 @@ from typing import Any
 import pytest
 
 from tests.e2e.daemon import Daemon
+from tests.e2e.receivers import SECRET, receivers
 from tests.testbed.gitrepo import GitRepo
 
 LIMIT = 10.0
 """Seconds from SIGTERM to the end of the process, as `docker stop` gives it."""
+ROUNDS = 12
 URL = "https://git.example.com/gitops.git"
 
 
@@ -152,3 +155,49 @@ def test_a_store_that_goes_away_makes_unready(
         database.execute("ALTER TABLE away RENAME TO applications")
         daemon.wait_ready()
         assert daemon.stop()[0] == 0
+
+
+@pytest.mark.full
+def test_ends_at_random_moments_lose_nothing_and_tell_nothing_twice(
+    settings: dict[str, Any], git_repo: GitRepo, tmp_path: Path
+) -> None:
+    """Thirty applications, SIGTERM after a random number of log lines, again and again.
+
+    Each end is in time and with 0; in the end each application was told once, the store is whole.
+    """
+    for number in range(30):
+        name = f"app-{number:02}"
+        document = json.loads((git_repo.path / "argocd/shop.json").read_text())
+        document["metadata"]["name"] = name
+        document["spec"]["destination"]["name"] = "nowhere"
+        git_repo.write(f"argocd/{name}.json", json.dumps(document))
+    git_repo.remove("argocd/shop.json")
+    git_repo.commit()
+    (tmp_path / "secret").write_text(SECRET)
+    moments = random.Random(ROUNDS)  # noqa: S311 - no secret is made of it
+    with receivers() as got:
+        hook = {"url": f"{got.url}/hook", "secretFile": f"{tmp_path}/secret"}
+        settings |= {"notifications": {"webhooks": [hook]}, "log": {"level": "debug"}}
+        slowest = 0.0
+        for _ in range(ROUNDS):
+            lines = moments.randint(1, 40)
+            with Daemon(tmp_path, settings, tmp_path) as daemon:
+                daemon.wait(
+                    lambda daemon=daemon, lines=lines: (
+                        len(daemon.log.read_text().splitlines()) >= lines
+                        or daemon.get("/readyz")[0] == 200
+                    ),
+                    "the moment",
+                )
+                code, seconds = daemon.stop()
+                assert code == 0, daemon.log.read_text()[-3000:]
+                slowest = max(slowest, seconds)
+        with Daemon(tmp_path, settings, tmp_path) as daemon:
+            daemon.wait_ready()
+            daemon.wait(lambda: len({one["application"] for one in got.webhook}) == 30, "all")
+            assert daemon.stop()[0] == 0
+    assert slowest < LIMIT
+    told = [(one["application"], one["type"]) for one in got.webhook]
+    assert sorted(told) == [(f"app-{number:02}", "unknown") for number in range(30)]
+    with closing(sqlite3.connect(tmp_path / "driftd.db")) as database:
+        assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
