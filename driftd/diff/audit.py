@@ -62,6 +62,8 @@ class _Kept(msgspec.Struct, frozen=True):
     """Without its body."""
     touches: tuple[Touch, ...]
     """What it does to the place of each change."""
+    converted: bool = False
+    """Whether it went through another version of the API, which may lose what that has not."""
 
 
 class Search:
@@ -85,7 +87,7 @@ class Search:
         )
         if len(self._kept) == _KEPT:
             self._forgotten = max(self._forgotten, self._kept[0].write.completed)
-        self._kept.append(_Kept(msgspec.structs.replace(write, body=b""), touches))
+        self._kept.append(_Kept(msgspec.structs.replace(write, body=b""), touches, converted))
 
     def writers(self) -> Iterable[AuditedWrite]:
         """The writes that were offered and are remembered."""
@@ -200,14 +202,16 @@ class _Question:
         """The writes that may have left the place as it is, the earliest first."""
         run: list[_Kept] = []
         replaced: _Kept | None = None
+        converted = False
         for one in reversed(self._kept):
             touched = one.touches[self._number]
-            if touched is Touch.NOTHING:
-                continue
             fits = self._fits(one)
             if touched in (Touch.OTHERWISE, Touch.REPLACED):
-                replaced = one if fits else None
+                replaced = one if fits and not converted else None
                 break
+            converted = converted or one.converted
+            if touched is Touch.NOTHING:
+                continue
             if fits:
                 run.append(one)
         if not run and replaced and self._left_by(replaced):

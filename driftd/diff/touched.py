@@ -262,9 +262,10 @@ def _has_keys(item: Mapping[str, Json], wanted: Mapping[str, Json]) -> bool:
 def _leaves(place: Place, value: Json, *, whole: bool) -> Touch:
     """What it means that `value` is sent for just the place."""
     if place.gone:
-        removed = value in (None, "", [], {}) or (
-            isinstance(value, dict) and value.get(_DIRECTIVE) == "delete"
-        )
+        if value == "":
+            return Touch.MAYBE  # dropped as a field, kept as an entry of a map
+        # The server drops other empty values, where live lacks them.
+        removed = not value or (isinstance(value, dict) and value.get(_DIRECTIVE) == "delete")
         if removed or whole or not (isinstance(value, dict) and isinstance(place.desired, dict)):
             return Touch.AS_LIVE if removed else Touch.OTHERWISE
         declared = [inner for name, inner in value.items() if name in place.desired]

@@ -411,6 +411,18 @@ def test_gits_own_value_is_nobodys_change() -> None:
     assert name_of(asked(change, deployment(1), fleet, write("alice", 60, body=added))) == "alice"
 
 
+@pytest.mark.parametrize(("version", "named"), [("v2", ENGINE), ("v1", "")])
+def test_what_another_version_may_have_lost(version: str, named: str) -> None:
+    """Who sent something else is named for it, unless somebody wrote through another version."""
+    change = replicas(
+        1, path="/spec/metrics", ssa_path="f:spec/f:metrics", desired=[{"a": 1, "b": 2}],
+        live=[{"a": 1}], manager="argocd-controller", operation="Apply",
+    )  # fmt: skip
+    sent = deployment(1, version="v2", body={"spec": {"metrics": [{"a": 1, "b": 2}]}})
+    label = write("alice", 60, version=version, body={"metadata": {"labels": {"a": "b"}}})
+    assert name_of(asked(change, sent, label, version="v2")) == named
+
+
 def test_writes_through_another_version() -> None:
     """What is called otherwise there may be the change: whoever sent it is not left out."""
     change = replicas(60, path="/spec/behavior", ssa_path="f:spec/f:behavior")

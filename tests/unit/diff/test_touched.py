@@ -167,6 +167,8 @@ CASES: list[tuple[Change, str, Any, Touch]] = [
     (LABELS, "patch", {"metadata": {"labels": None}}, Touch.AS_LIVE),
     (LABELS, "update", {"metadata": {"labels": {"other": "x"}}}, Touch.OTHERWISE),
     (LIMITS_GONE, "update", {"spec": {"limits": []}}, Touch.AS_LIVE),
+    (LIMITS_GONE, "patch", op("add", "/spec/limits", False), Touch.AS_LIVE),
+    (LABEL, "patch", op("add", "/metadata/labels/example.com~1team", ""), Touch.MAYBE),
     # Git's own value is a part of live, and makes nothing of what is beside it.
     (RULES, "patch", {"spec": {"rules": [{"host": "a"}, {}]}}, Touch.MAYBE),
     (RULES, "patch", {"spec": {"rules": [{"host": "a"}, {"host": "b"}]}}, Touch.AS_LIVE),
