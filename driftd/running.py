@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
@@ -135,6 +136,7 @@ class _Ending:
         self.unready: Callable[[], None] = lambda: None
         self.has_loops = False
         """Whether loops run that end by themselves once it is asked for."""
+        self._armed = False
         code = 130 if once else 0
         self._last = threading.Timer(HARD_STOP, _end_hard, (code,))
         self._last.daemon = True
@@ -148,12 +150,19 @@ class _Ending:
                 return
             self.unready()
             self.asked.set()
-            self._last.start()
             if not self.has_loops and task is not None:
                 task.cancel()
 
+        def arm(_number: int, _frame: FrameType | None) -> None:
+            if not self._armed:
+                self._armed = True
+                self._last.start()
+
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, end)
+            # The loop learns of signals through its pipe whoever handles them; this handler runs
+            # even while something blocks the loop.
+            signal.signal(name, arm)
 
     async def unless_asked(
         self, call: Coroutine[Any, Any, Result], other: asyncio.Task[None]
@@ -179,7 +188,11 @@ class _Ending:
 
 def _end_hard(code: int) -> None:
     """Leave without waiting for whatever hangs: a name server, a disk. What counts is stored."""
-    get_logger("driftd").warning("ended while something hung")
+    text = "ended while something hung"
+    # What hangs may be the log.
+    telling = threading.Thread(target=lambda: get_logger("driftd").warning(text), daemon=True)
+    telling.start()
+    telling.join(0.2)
     os._exit(code)
 
 

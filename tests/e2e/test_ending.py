@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import socket
 import sqlite3
@@ -125,6 +126,23 @@ def test_a_hub_that_hangs_does_not_hold_up_the_end(
         assert hanging.asked.wait(60)
         code, seconds = daemon.stop()
     assert (code, seconds < LIMIT) == (0, True), daemon.log.read_text()[-3000:]
+
+
+def test_a_blocked_event_loop_is_told_and_does_not_hold_up_the_end(
+    settings: dict[str, Any], tmp_path: Path
+) -> None:
+    """A read that never returns: one line says where, and the process is gone in time."""
+    os.mkfifo(tmp_path / "secret")
+    hook = {"url": "https://alerts.example.com/hook", "secretFile": f"{tmp_path}/secret"}
+    settings["notifications"] = {"webhooks": [hook]}
+    with Daemon(tmp_path, settings, tmp_path) as daemon:
+        daemon.wait(lambda: "event loop blocked" in daemon.log.read_text(), "the watchdog's line")
+        code, seconds = daemon.stop()
+    assert (code, seconds < LIMIT) == (0, True)
+    lines = [json.loads(line) for line in daemon.log.read_text().splitlines()]
+    [told] = [one for one in lines if any("read_secret" in at for at in one.get("stack", ()))]
+    assert told["message"] == "event loop blocked"
+    assert lines[-1]["message"] == "ended while something hung"
 
 
 def test_a_sweep_that_is_ended_is_no_success(
