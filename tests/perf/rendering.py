@@ -4,7 +4,8 @@
 
 Warm workers against `kustomize build` and `helm template`, each a process per rendering, in turns
 in the same run, so that the ratio holds on a noisy machine: of the medians, and in brackets of the
-best of each. No rendering is kept: every one is made anew. Then one repository with many small
+best of each. A turn is one process and a row of renderings, as driftd renders applications; all
+of them count, and none is kept: every one is made anew. Then one repository with many small
 Kustomize applications in ten projects: read from Git and rendered with nothing known, and again
 after a commit that touches none of them. PSS is that of the worker processes, at the end.
 """
@@ -41,6 +42,8 @@ OVERLAY = "apps/app1/overlays/production"
 URL = "https://git.example.com/shop.git"
 PROJECTS = 10
 CHART_OBJECTS = 20
+ROW = 5
+"""Renderings between two processes."""
 
 
 def chart() -> dict[str, str]:
@@ -123,13 +126,14 @@ async def beside(
     ours, theirs = [], []
     objects = 0
     for _ in range(runs + 1):
-        started = time.perf_counter()
-        result = await pool.render(tree, source, application=application, revision="1" * 40)
-        ours.append(time.perf_counter() - started)
+        for _ in range(ROW):
+            started = time.perf_counter()
+            result = await pool.render(tree, source, application=application, revision="1" * 40)
+            ours.append(time.perf_counter() - started)
+            objects = len(result.documents)
         theirs.append(seconds(lambda: program(*command)))
-        objects = len(result.documents)
-    # The first one carries the tree to the worker.
-    return ours[1:], theirs[1:], objects
+    # The first row carries the tree to the worker.
+    return ours[ROW:], theirs[1:], objects
 
 
 def folder_tree(folder: Path) -> Tree:
