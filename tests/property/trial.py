@@ -126,7 +126,7 @@ def deployed(lab: Lab, trial: Trial) -> Remembered:
     deployer = HISTORIES[trial.history](lab, trial.desired, rng)
     if trial.way == "forged":
         trial.manager = deployer
-    if lab.cluster.audit:
+    if lab.cluster.audit == "Request":
         passing_by(lab, trial.desired, trial.manager, rng)
     trial.before = lab.live(trial.desired)
     looks = Remembered(lab)
@@ -139,7 +139,7 @@ def examined(
 ) -> list[str]:
     """Run one trial; the kinds of complaint about it. `ask` asks others about the change."""
     rng = random.Random(trial.seed + 7)  # noqa: S311 - reproducible, not secret
-    log = Log(lab) if lab.cluster.audit else None
+    log = Log(lab) if lab.cluster.audit == "Request" else None
     looks = deployed(lab, trial)
     if trial.found:
         trial.fresh = lab.fresh(trial.desired)
