@@ -104,10 +104,14 @@ sbom: worker $(VENV)/.runtime ## List the Python packages and Go modules of drif
 .PHONY: lock
 lock: ## Lock the versions in requirements/ anew (needs uv), by hash and without addresses
 	@compile="uv pip compile --quiet --python-version 3.11 --no-header --generate-hashes"; set -e; \
-	$$compile --extra postgres --group dev --group build -o requirements/dev.txt pyproject.toml; \
-	$$compile --extra postgres -c requirements/dev.txt -o requirements/runtime.txt pyproject.toml; \
+	: pip wants an extra that a package asks for pinned as such, but takes none in constraints; \
+	$$compile --no-strip-extras --extra postgres --group dev --group build \
+	  -o requirements/dev.txt pyproject.toml; \
+	pins=$$(mktemp); trap 'rm -f '$$pins EXIT; \
+	sed 's/^\([^ ]*\)\[[^]]*\]==/\1==/' requirements/dev.txt > $$pins; \
+	$$compile --extra postgres -c $$pins -o requirements/runtime.txt pyproject.toml; \
 	for group in build go sbom; do \
-	  $$compile --group $$group -c requirements/dev.txt -o requirements/$$group.txt; \
+	  $$compile --group $$group -c $$pins -o requirements/$$group.txt; \
 	done
 
 # Control planes of these minors are built for the proof alone (half an hour each, once).

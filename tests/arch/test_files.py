@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import re
 import subprocess
 from functools import cache
@@ -71,6 +72,21 @@ def test_lock_files_have_hashes_and_no_addresses() -> None:
         assert "--hash=sha256:" in text, path
         assert re.findall(r"^--(?:index|extra|find|trusted)\S*", text, re.MULTILINE) == [], path
         assert "://" not in text, path
+
+
+def test_extras_that_packages_ask_for_are_pinned_as_extras() -> None:
+    """Else pip takes the newest version for them, and refuses it the day after a release."""
+    text = texts()["requirements/dev.txt"]
+    asked = {
+        match[0]
+        for distribution in importlib.metadata.distributions()
+        for requirement in distribution.requires or ()
+        if "extra ==" not in requirement
+        and (match := re.match(r"[\w.-]+\[[\w,-]+\]", requirement))
+        and distribution.metadata["Name"] != "driftd"
+    }
+    assert asked
+    assert {one for one in asked if f"\n{one.lower()}==" not in f"\n{text}"} == set()
 
 
 def test_no_binaries() -> None:
