@@ -199,7 +199,7 @@ class Reconciler:
         entry = self._entries.get(name)
         if entry is None or self._declared is None:
             return False
-        started = time.monotonic()
+        started, began = time.monotonic(), self.clock.now()
         noticed = self.watching.noticed(name) if self.watching is not None else None
         looked = await self._look(entry)
         if self.watching is not None:
@@ -216,6 +216,7 @@ class Reconciler:
             self.compose,
             events=self._events(name, result),
             memory=looked.memory,
+            began=began,
             ending=Endings.of(looked, self._revisions_seen.get(name)),
         )
         self._revisions_seen[name] = looked.report.revisions

@@ -60,6 +60,7 @@ class Before:
     told: ApplicationStatus | None = None
     """The status that the last message was about."""
     observed_at: datetime | None = None
+    """When the look before began to read."""
     unjudged: frozenset[ResourceKey] = frozenset()
     """Objects that the look before could not judge."""
     past: Mapping[DriftKey, Past] = field(default_factory=dict)

@@ -46,10 +46,12 @@ class Store(Memory, Protocol):
         events: Sequence[HistoryEntry] = (),
         memory: ApplicationMemory | None = None,
         ending: JudgeEnding = put_back,
+        began: datetime | None = None,
     ) -> StateChange:
         """Record one look in one transaction: verdict, episodes, history and messages.
 
-        `ending` says how each drift ended that the look no longer sees.
+        `ending` says how each drift ended that the look no longer sees; `began` when the look
+        began to read, if that was not now: what changes meanwhile it may not have seen.
 
         An object that could not be judged never closes a drift. `events` are what driftd did
         to the application since the last record, `memory` is what the next look is to know.

@@ -69,6 +69,7 @@ applications = Table(
     Column("changed_at", UtcDateTime, nullable=False),
     Column("clean_revisions", Text, nullable=False, server_default="[]"),
     Column("told", String(16), nullable=True),
+    Column("began_at", UtcDateTime, nullable=True),
 )
 
 memories = Table(

@@ -86,6 +86,7 @@ class SqlStore(Store, Outbox):
         events: Sequence[HistoryEntry] = (),
         memory: ApplicationMemory | None = None,
         ending: JudgeEnding = put_back,
+        began: datetime | None = None,
     ) -> StateChange:
         """See `Store.record`."""
         name = f"{report.namespace}/{report.name}"
@@ -99,6 +100,7 @@ class SqlStore(Store, Outbox):
             if change.status is not before.status:
                 changed_at = now
             values = _application(report, now, changed_at, told_of(before, change))
+            values["began_at"] = began or now
             await _put_application(connection, name, values, known=stored is not None)
             await episode_rows.put(connection, change, {d.key: i for i, d in known.items()})
             await _put_history(connection, [*events, *_as_history(change)])
@@ -286,7 +288,7 @@ async def _before(
     return Before(
         status=status,
         told=ApplicationStatus(stored.told) if stored.told else status,
-        observed_at=stored.observed_at,
+        observed_at=stored.began_at or stored.observed_at,
         unjudged=unjudged(_stored(stored).report) if keys else frozenset(),
         past=await episode_rows.past(connection, name, keys) if keys else {},
         fights=await episode_rows.fights(connection, name, now),

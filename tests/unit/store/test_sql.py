@@ -307,6 +307,7 @@ async def test_a_database_of_the_first_release_is_migrated(dsn):
         await connection.execute(text("DROP TABLE memories"))
         await connection.execute(text("ALTER TABLE applications DROP COLUMN clean_revisions"))
         await connection.execute(text("ALTER TABLE applications DROP COLUMN told"))
+        await connection.execute(text("ALTER TABLE applications DROP COLUMN began_at"))
         await connection.execute(text("DROP INDEX ix_episodes_application_identity"))
         for column in ("clean_at", "whole", "severity", "rate", "ending", "ended_by"):
             await connection.execute(text(f"ALTER TABLE episodes DROP COLUMN {column}"))
@@ -425,6 +426,14 @@ async def test_an_episode_knows_the_last_clean_look_and_its_ending(store):
     assert (found.drift.last_seen, found.closed_at) == (after(120), after(180))
     assert found.ending == Ending(Recovery.HEALED, "driftd")
     assert found.drift.change == REPLICAS
+
+
+async def test_what_changes_during_a_look_may_not_be_seen_by_it(store):
+    """The last clean look counts from its beginning."""
+    await store.record(CLEAN, after(5), quiet, began=START)
+    await store.record(DRIFTED, after(60), quiet, began=after(59))
+    [found] = await store.episodes(EpisodeQuery())
+    assert (found.drift.clean_at, found.drift.first_seen) == (START, after(60))
 
 
 async def test_without_a_clean_look_before_no_onset_is_claimed(store):

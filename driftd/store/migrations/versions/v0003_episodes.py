@@ -16,6 +16,7 @@ MOMENT = sa.DateTime(timezone=True)
 def upgrade() -> None:
     """Add the columns; what was recorded before has no such knowledge."""
     op.add_column("applications", sa.Column("told", sa.String(length=16), nullable=True))
+    op.add_column("applications", sa.Column("began_at", MOMENT, nullable=True))
     for column in (
         sa.Column("clean_at", MOMENT, nullable=True),
         sa.Column("whole", sa.Text(), nullable=True),
