@@ -119,6 +119,7 @@ def _put_back(
     flux = application.flux
     if resource.status == "Extra":
         yield f"remove it: kubectl delete {_object(resource)}{_context(report)}"
+        yield f"or leave that to prune: {_pruning(application)}"
         return
     if flux is not None:
         how = f"flux reconcile {flux.kind.lower()} {flux.object_name} -n {application.namespace}"
@@ -137,11 +138,30 @@ def _put_back(
         )
 
 
+def _pruning(application: Application) -> str:
+    """Who deletes what Git has no more, and when."""
+    if application.flux is not None:
+        return "spec.prune is on, Flux deletes it when it reconciles"
+    automated = application.spec.sync_policy.automated
+    if automated is not None and automated.enabled is not False and automated.prune:
+        return "syncPolicy.automated.prune is on, Argo CD deletes it when it syncs by itself"
+    how = f"argocd app sync {_named(application)} --prune"
+    return f"syncPolicy.automated.prune is off, only {how} deletes it, and all else that is Extra"
+
+
 def _keep(resource: ResourceReport, drift: list[Change], changing: str) -> Iterator[str]:
+    if resource.status == "Extra":
+        yield "or declare it again in Git, if it was dropped by mistake"
+        return
+    if resource.status == "Missing":
+        # Of a chart or a program the file may make other objects too.
+        where = "" if changing else _where(resource.origin)
+        yield f"or remove it from Git{where}, if it is to stay away"
+        return
     places = [one.origin for one in drift if one.origin is not UNSET]
     if resource.origin is not UNSET:
         places.append(resource.origin)
-    if not places or resource.status in ("Extra", "Missing"):
+    if not places:
         return
     if changing:
         yield f"or keep it: {changing}"

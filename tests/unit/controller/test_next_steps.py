@@ -9,6 +9,7 @@ import pytest
 
 from driftd.controller.next_steps import next_steps
 from driftd.model.application import AutomatedSync, SyncPolicy
+from driftd.model.flux import FluxSpec
 from driftd.model.report import (
     ApplicationReport,
     ApplicationStatus,
@@ -71,6 +72,59 @@ def test_what_git_is_silent_about_is_not_put_back_by_a_sync() -> None:
     silent = steps(13, kind=ChangeClass.UNDECLARED)
     assert "argocd" not in silent
     assert "kubectl edit deployment.v1.apps/web -n web --context one" in silent
+
+
+def whole(status: ResourceStatus, policy: SyncPolicy, *, flux: FluxSpec | None = None) -> str:
+    """The steps for an object that is there or away as a whole."""
+    app = application()
+    app = msgspec.structs.replace(
+        app, name="shop", namespace="argocd", flux=flux,
+        spec=msgspec.structs.replace(app.spec, sync_policy=policy),
+    )  # fmt: skip
+    place = ReportOrigin(file="apps/web.yaml", line=6)
+    resource = ResourceReport(
+        group="", version="v1", kind="Service", namespace="web", name="web", status=status,
+        origin=place if status is ResourceStatus.MISSING else msgspec.UNSET,
+    )  # fmt: skip
+    report = ApplicationReport(
+        name="shop", namespace="argocd", project="default", cluster="one",
+        destination=ReportDestination(server="https://one.example.com", namespace="web"),
+        revisions=(), deployers=("argocd-controller",), status=ApplicationStatus.OUT_OF_SYNC,
+        conditions=(), resources=(resource,),
+    )  # fmt: skip
+    return "\n".join(next_steps(app, report, resource, NOW))
+
+
+@pytest.mark.parametrize(
+    ("automated", "told"),
+    [
+        (AutomatedSync(prune=True), "prune is on, Argo CD deletes it when it syncs by itself"),
+        (AutomatedSync(), "prune is off, only argocd app sync shop --prune deletes it"),
+        (AutomatedSync(enabled=False, prune=True), "only argocd app sync shop --prune deletes it"),
+        (None, "prune is off, only argocd app sync shop --prune deletes it"),
+    ],
+)
+def test_what_git_dropped_may_be_declared_again(automated: AutomatedSync | None, told: str) -> None:
+    """An Extra object may have been dropped by mistake, and prune is said to delete it or not."""
+    text = whole(ResourceStatus.EXTRA, SyncPolicy(automated=automated))
+    assert "remove it: kubectl delete service/web -n web --context one" in text
+    assert "or declare it again in Git, if it was dropped by mistake" in text
+    assert told in text
+
+
+def test_flux_prunes_what_git_dropped() -> None:
+    """Of Flux, it is spec.prune that deletes an Extra object."""
+    flux = FluxSpec(kind="Kustomization", object_name="shop", render={})
+    text = whole(ResourceStatus.EXTRA, SyncPolicy(), flux=flux)
+    assert "or leave that to prune: spec.prune is on, Flux deletes it when it reconciles" in text
+
+
+def test_what_is_missing_may_be_removed_from_git() -> None:
+    """A Missing object is put back, or removed from the file of Git that declares it."""
+    lines = whole(ResourceStatus.MISSING, SyncPolicy()).splitlines()
+    assert lines[0].startswith("put it back: argocd app sync shop --resource :Service:web/web")
+    assert lines[1] == "or remove it from Git at apps/web.yaml:6, if it is to stay away"
+    assert "declare it again" not in "".join(lines)
 
 
 UNKNOWN = Invalid(
