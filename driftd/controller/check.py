@@ -32,7 +32,7 @@ from driftd.controller.emptiness import empty_clusters
 from driftd.controller.facts import unexplained
 from driftd.controller.judge import judge
 from driftd.controller.leftovers import Claimants
-from driftd.controller.memory import left, open_state, recalled, save_state
+from driftd.controller.memory import Since, left, open_state, recalled, save_state
 from driftd.controller.observed import ClusterView, Observation, observe, view_cluster
 from driftd.controller.options import CheckOptions
 from driftd.controller.oracles import Consultation, admission_hash
@@ -362,6 +362,8 @@ class _ClusterLook:
         resources = verdict.resources()
         revisions = past.synced_revisions(application) if past else application.synced_revisions
         behind = revisions not in ((), desired.revisions)
+        manifests = {manifest.key: manifest for manifest in desired.manifests}
+        since = None
         if behind and any(resource.status in DRIFT_STATUSES for resource in resources):
             synced = await synced_state(
                 self.workspace,
@@ -371,6 +373,7 @@ class _ClusterLook:
                 revisions=revisions,
                 kube_version=shared.view.version,
             )
+            since = Since(manifests, synced)
             if synced is not None:
                 verdict = Verdict(desired, shared, synced, past)
                 resources = verdict.resources()
@@ -380,7 +383,7 @@ class _ClusterLook:
         resources, told = await judge(
             application,
             resources,
-            {manifest.key: manifest for manifest in desired.manifests},
+            manifests,
             verdict.live,
             self.workspace.sandbox,
             shared=self.declared.customizations.ignore,
@@ -407,7 +410,7 @@ class _ClusterLook:
         )
         if past is None:
             return report, verdict, None
-        return report, verdict, left(past, verdict.histories, resources, desired.revisions)
+        return report, verdict, left(past, verdict.histories, resources, desired.revisions, since)
 
 
 def drift_report(

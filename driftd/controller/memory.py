@@ -9,22 +9,32 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+import orjson
+from msgspec import UNSET
 
 from driftd.cluster.destinations import ClusterTarget, normalise_server
 from driftd.controller.workspace import Progress
 from driftd.diff.history import History, decode, encode
+from driftd.diff.paths import ABSENT, at_ssa_path
 from driftd.errors import StateError
 from driftd.model.application import Application
 from driftd.model.condition import Condition
-from driftd.model.report import ApplicationReport, ChangeClass, ResourceReport, ResourceStatus
-from driftd.model.resource import ResourceKey
+from driftd.model.report import (
+    ApplicationReport,
+    Change,
+    ChangeClass,
+    ResourceReport,
+    ResourceStatus,
+)
+from driftd.model.resource import Manifest, ResourceKey
 from driftd.store.protocol import Memory
 from driftd.store.state_file import StateFile
 from driftd.store.types import ApplicationMemory
 
 _STEADY: Final = timedelta(minutes=10)
 """How long an object that stands still keeps the history that it has, unwritten."""
-_AGREES: Final = frozenset({ResourceStatus.SYNCED, ResourceStatus.NOT_CHECKED})
+_WAITING: Final = frozenset({ResourceStatus.PENDING, ResourceStatus.UNKNOWN})
+"""Objects that a sync may still change to what Git says, as far as a look can tell."""
 _DIRTY: Final = "-dirty"
 
 
@@ -34,7 +44,7 @@ class Past:
 
     cluster: str
     clean_revisions: tuple[str, ...] = ()
-    """Git's revisions when nothing differed last; empty if that was never seen."""
+    """Git's revisions when nothing waited for a sync last; empty if that was never seen."""
     histories: Mapping[ResourceKey, History] = field(default_factory=dict)
     conditions: tuple[Condition, ...] = ()
     """What could not be read: its objects are judged as if seen for the first time."""
@@ -42,6 +52,32 @@ class Past:
     def synced_revisions(self, application: Application) -> tuple[str, ...]:
         """The revisions that were synced last: as Argo CD says, else as was seen."""
         return application.synced_revisions or self.clean_revisions
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """What Git declares now, and what it declared at the revisions that were synced last."""
+
+    declared: Mapping[ResourceKey, Manifest]
+    synced: Mapping[ResourceKey, Manifest] | None
+    """None if these cannot be rendered any more."""
+
+    def changed(self, key: ResourceKey, change: Change) -> bool:
+        """Whether Git has changed the place of a change since, as far as can be known."""
+        if self.synced is None:
+            return True
+        before, now = self.synced.get(key), self.declared.get(key)
+        if before is None or now is None:
+            return True
+        place = str(change.path if change.ssa_path is UNSET else change.ssa_path)
+        old, new = (at_ssa_path(orjson.loads(one.body), place) for one in (before, now))
+        if old is ABSENT or new is ABSENT:
+            return old is not new
+        return _canonical(old) != _canonical(new)
+
+
+def _canonical(value: object) -> bytes:
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 
 
 async def recalled(
@@ -115,9 +151,14 @@ def left(
     histories: Mapping[ResourceKey, History],
     resources: Iterable[ResourceReport],
     revisions: tuple[str, ...],
+    since: Since | None = None,
 ) -> ApplicationMemory:
-    """What a look leaves behind for the next one."""
-    clean = all(_agrees(resource) for resource in resources)
+    """What a look leaves behind for the next one.
+
+    `since` is what Git has changed since the revisions that were synced last, where it is at
+    others now and something differs.
+    """
+    clean = not any(_waits(resource, since) for resource in resources)
     clean = clean and not any(revision.endswith(_DIRTY) for revision in revisions)
     return ApplicationMemory(
         cluster=past.cluster,
@@ -130,13 +171,20 @@ def left(
     )
 
 
-def _agrees(resource: ResourceReport) -> bool:
-    """Whether Git and the cluster agree on an object, and nothing waits for a sync."""
-    if resource.status not in _AGREES and not (
-        resource.status is ResourceStatus.EXTRA and not resource.is_drift
-    ):
-        return False
-    return not any(change.change_class is ChangeClass.PENDING for change in resource.changes)
+def _waits(resource: ResourceReport, since: Since | None) -> bool:
+    """Whether Git is ahead of an object, or may be.
+
+    Drift alone does not count where Git has said the same ever since: somebody's edit elsewhere
+    may stay for long.
+    """
+    if resource.status in _WAITING:
+        return True
+    if any(change.change_class is ChangeClass.PENDING for change in resource.changes):
+        return True
+    key = ResourceKey(resource.group, resource.kind, resource.namespace, resource.name)
+    return since is not None and any(
+        change.is_drift and since.changed(key, change) for change in resource.changes
+    )
 
 
 def _stands_still(old: History | None, new: History) -> bool:

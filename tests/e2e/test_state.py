@@ -142,6 +142,29 @@ def test_git_ahead_of_the_cluster(site: Site) -> None:
     assert changes(look(site)) == [("modified", "declared", "/data/colour")]
 
 
+def test_git_ahead_beside_drift(site: Site) -> None:
+    """A commit waits for its sync although somebody's edit elsewhere has been open before it."""
+
+    def edit(data: str) -> None:
+        patch = ("patch", "configmap", "settings", "-n", site.namespace, "-p")
+        site.cluster.kubectl(*patch, f'{{"data":{data}}}')
+
+    declare(site, colour="blue", size="small")
+    deploy(site)
+    edit('{"size":"large"}')
+    size = ("modified", "declared", "/data/size")
+    assert changes(look(site)) == [size]
+    declare(site, colour="green", size="small")
+    for _ in range(2):
+        assert changes(look(site)) == [("modified", "pending", "/data/colour"), size]
+    edit('{"colour":"red"}')
+    assert changes(look(site)) == [("modified", "declared", "/data/colour"), size]
+    deploy(site)
+    assert changes(look(site)) == []
+    edit('{"colour":"blue"}')
+    assert changes(look(site)) == [("modified", "declared", "/data/colour")]
+
+
 def test_damaged_state(site: Site) -> None:
     """A damaged file stops the look with the remedy, and stays as it is."""
     assert look(site).exit_code == 0

@@ -213,7 +213,7 @@ def history(at: str, **fields: Any) -> History:
 
 
 async def test_what_is_left_behind() -> None:
-    """Only what changed is written anew; revisions only where Git and the cluster agree."""
+    """Only what changed is written anew; revisions only where nothing waits for a sync."""
     past = await recalled(Broken(), TARGET, application())
     assert past is not None
     old = history("2026-03-01T12:00:00Z")
@@ -233,9 +233,11 @@ async def test_what_is_left_behind() -> None:
     for change_class, expected in ((ChangeClass.INJECTED, ("a",)), (ChangeClass.PENDING, ())):
         odd = resource("b", change("/x", change_class=change_class), status=ResourceStatus.SYNCED)
         assert revisions(synced, odd) == expected
-    for status in (ResourceStatus.MISSING, ResourceStatus.UNKNOWN, ResourceStatus.PENDING):
+    for status in (ResourceStatus.UNKNOWN, ResourceStatus.PENDING):
         assert revisions(synced, resource("b", status=status)) == ()
-    assert revisions(synced, resource("b", status=ResourceStatus.NOT_CHECKED)) == ("a",)
+    for status in (ResourceStatus.NOT_CHECKED, ResourceStatus.MISSING, ResourceStatus.EXTRA):
+        assert revisions(synced, resource("b", status=status)) == ("a",)
+    assert revisions(synced, resource("b", change("/x"))) == ("a",)
 
 
 async def test_daemon_remembers_over_a_restart(world: World, database: str) -> None:
