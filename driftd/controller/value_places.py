@@ -14,6 +14,7 @@ from msgspec import UNSET
 
 from driftd.controller.check import Looked
 from driftd.controller.declared import Declared
+from driftd.controller.subcharts import Template, template_of
 from driftd.controller.workspace import Workspace
 from driftd.errors import DriftdError
 from driftd.model.application import Application, ApplicationSource, HelmSource
@@ -68,12 +69,7 @@ def place_of_value(
     sources = application.spec.all_sources
     source = sources[origin.source] if origin.source < len(sources) else None
     if _is_template(origin.file, source, application, files):
-        read = _read_values(files.get(origin.file, b""), fields)
-        what = f"{read or 'the value'} behind {origin.file}, which is a template"
-        places = values_behind(application, origin, files)
-        if not places:
-            return f"change {what}, in the values of {_home(application)}"
-        return f"change {what}: this application's values are in {_listed(places)}"
+        return _of_template(application, origin, files, fields)
     if origin.file.endswith(_PROGRAMS):
         return _program(application, source, origin.file)
     if source is None or traced:
@@ -86,6 +82,34 @@ def place_of_value(
     return ""
 
 
+def _of_template(
+    application: Application,
+    origin: Origin,
+    files: Mapping[str, bytes],
+    fields: Iterable[str],
+) -> str:
+    template = _template(application, origin, files)
+    read = _read_values(files.get(template.file, b""), fields, template)
+    file = template.file or origin.file
+    what = f"{read or 'the value'} behind {file}, which is a template"
+    if template.names:
+        below = "" if read else f", below {template.prefix} or global"
+        what += f" of the subchart {template.names[-1]}{below}"
+    places = values_behind(application, origin, files)
+    if not places:
+        return f"change {what}, in the values of {_home(application)}"
+    return f"change {what}: this application's values are in {_listed(places)}"
+
+
+def _template(application: Application, origin: Origin, files: Mapping[str, bytes]) -> Template:
+    sources = application.spec.all_sources
+    source = sources[origin.source] if origin.source < len(sources) else None
+    folder = posixpath.normpath(source.path) if source is not None and source.path else None
+    folder = None if folder == "." else folder
+    found = template_of(origin.file, folder, files)
+    return found or Template(folder or "", file=origin.file)
+
+
 def _is_template(
     file: str,
     source: ApplicationSource | None,
@@ -96,14 +120,10 @@ def _is_template(
     if of_chart or (source is not None and source.chart):
         return bool(file) and "crds" not in file.split("/")
     # Any folder may be called so; of a chart's one the description lies beside it.
-    above = _above_templates(file)
-    return above is not None and (not files or posixpath.join(above, "Chart.yaml") in files)
-
-
-def _above_templates(file: str) -> str | None:
-    """The folder that `templates/` with the file lies in; None if the file lies in none."""
-    folders = file.split("/")[:-1]
-    return "/".join(folders[: folders.index("templates")]) if "templates" in folders else None
+    template = template_of(file, None, files)
+    return template is not None and (
+        not files or posixpath.join(template.folder, "Chart.yaml") in files
+    )
 
 
 def values_behind(
@@ -121,21 +141,23 @@ def values_behind(
         places = list(_release_values(application))
     else:
         places = list(_values(application, source, sources))
-    return [*places, *_chart_defaults(source, origin.file, files)]
+    defaults = dict(_chart_defaults(_template(application, origin, files), files))
+    told = [f"{one}{defaults.pop(one, '')}" for one in dict.fromkeys(places)]
+    return [*told, *(f"{file}{what}" for file, what in defaults.items())]
 
 
-def _read_values(template: bytes, fields: Iterable[str]) -> str:
+def _read_values(data: bytes, fields: Iterable[str], template: Template) -> str:
     """The one value that a template reads where it sets the fields; empty if that is not clear."""
-    if not template or len(template) > _TEMPLATE_BYTES:
+    if not data or len(data) > _TEMPLATE_BYTES:
         return ""
-    text = template.decode("utf-8", "replace")
+    text = data.decode("utf-8", "replace")
     found = set()
     for field in fields:
         for line in re.findall(rf"^[ \t-]*{re.escape(field)}:(.*)$", text, re.MULTILINE):
             found.add(tuple(_VALUE.findall(line)))
     values = {name for names in found for name in names}
     certain = len(found) == 1 and values
-    return " and ".join(f".Values{name}" for name in sorted(values)) if certain else ""
+    return " and ".join(template.key(name) for name in sorted(values)) if certain else ""
 
 
 def _values(
@@ -187,15 +209,19 @@ def _release_values(application: Application) -> Iterator[str]:
         yield f"{name} of the chart"
 
 
-def _chart_defaults(
-    source: ApplicationSource | None, file: str, files: Mapping[str, bytes]
-) -> Iterator[str]:
-    """The chart's own values, which all that use it share."""
-    above = _above_templates(file) or ""
-    folder = source.path if source is not None and source.path else above
-    name = posixpath.normpath(posixpath.join(folder, "values.yaml"))
+def _chart_defaults(template: Template, files: Mapping[str, bytes]) -> Iterator[tuple[str, str]]:
+    """The files of values that all share who use the chart, and what they are; strongest first."""
+    name = posixpath.normpath(posixpath.join(template.folder, "values.yaml"))
     if name in files:
-        yield f"{name} (the defaults, shared by all that use the chart)"
+        yield name, " (the defaults, shared by all that use the chart)"
+    for number, place in enumerate(template.charts, 1):
+        inside = f"there without {'.'.join(template.names[:number])}."
+        name = posixpath.join(place, "values.yaml")
+        what = f"the defaults of the subchart {template.names[number - 1]}"
+        if name in files:
+            yield name, f" ({what}, {inside})"
+        elif place in files:
+            yield f"values.yaml in {place}", f" ({what}, {inside})"
 
 
 def _program(application: Application, source: ApplicationSource | None, file: str) -> str:

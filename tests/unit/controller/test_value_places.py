@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from driftd.controller.value_places import place_of_value
+from driftd.controller.value_places import place_of_value, values_behind
 from driftd.model.application import Application, ApplicationSpec
 from driftd.model.flux import FluxSpec
 from driftd.model.resource import Origin
@@ -135,3 +135,92 @@ def test_plain_files() -> None:
     )
     assert told(found, "apps/web.yaml", traced=True) == ""
     assert told(app({"path": "apps"}), "apps/templates/web.yaml") == ""
+
+
+READS = (
+    b"image: {{ .Values.image.repository }}:{{ .Values.image.tag }}\n"
+    b"domain: {{ .Values.global.domain }}\n"
+)
+UMBRELLA = {
+    "charts/shop/Chart.yaml": b"name: shop\ndependencies:\n  - {name: cache, version: 1.0.0}\n"
+    b"  - {name: cache, alias: spare, version: 1.0.0}\n  - {name: queue, version: 1.x}\n"
+    b"  - {name: mail, alias: post, version: 1.x, repository: 'file://../mail'}\n",
+    "charts/shop/values.yaml": b"cache: {}\n",
+    "charts/shop/charts/cache/Chart.yaml": b"name: cache\n",
+    "charts/shop/charts/cache/values.yaml": b"image: {}\n",
+    "charts/shop/charts/cache/templates/a.yaml": READS,
+    "charts/shop/charts/cache/charts/deep/Chart.yaml": b"name: deep\n",
+    "charts/shop/charts/cache/charts/deep/values.yaml": b"image: {}\n",
+    "charts/shop/charts/cache/charts/deep/templates/a.yaml": READS,
+    "charts/shop/charts/queue-1.2.0.tgz": b"",
+    "charts/mail/Chart.yaml": b"name: mail\n",
+    "charts/mail/values.yaml": b"image: {}\n",
+    "charts/mail/templates/a.yaml": READS,
+}
+SHOP = "charts/shop/values.yaml (the defaults, shared by all that use the chart)"
+CACHE = "charts/shop/charts/cache"
+
+
+def own(name: str, file: str, prefix: str) -> str:
+    """How the own values of a subchart are told."""
+    return f"{file} (the defaults of the subchart {name}, there without {prefix}.)"
+
+
+@pytest.mark.parametrize(
+    ("folder", "what", "template", "last"),
+    [
+        (
+            "cache",
+            "cache.image.repository and cache.image.tag",
+            f"{CACHE}/templates/a.yaml",
+            [own("cache", f"{CACHE}/values.yaml", "cache")],
+        ),
+        (
+            "spare",
+            "spare.image.repository and spare.image.tag",
+            f"{CACHE}/templates/a.yaml",
+            [own("spare", f"{CACHE}/values.yaml", "spare")],
+        ),
+        (
+            "cache/charts/deep",
+            "cache.deep.image.repository and cache.deep.image.tag",
+            f"{CACHE}/charts/deep/templates/a.yaml",
+            [
+                own("cache", f"{CACHE}/values.yaml", "cache"),
+                own("deep", f"{CACHE}/charts/deep/values.yaml", "cache.deep"),
+            ],
+        ),
+        (
+            "post",
+            "post.image.repository and post.image.tag",
+            "charts/mail/templates/a.yaml",
+            [own("post", "charts/mail/values.yaml", "post")],
+        ),
+        (
+            "queue",
+            "the value",
+            "charts/shop/charts/queue/templates/a.yaml",
+            [own("queue", "values.yaml in charts/shop/charts/queue-1.2.0.tgz", "queue")],
+        ),
+    ],
+)
+def test_values_of_a_subchart(folder: str, what: str, template: str, last: list[str]) -> None:
+    """The key is named as the parent's values write it, each file once, the strongest first."""
+    helm = {"valueFiles": ["values.yaml", "values-prod.yaml"]}
+    found = app({"path": "charts/shop", "helm": helm})
+    origin = Origin(0, f"charts/shop/charts/{folder}/templates/a.yaml")
+    name = folder.rpartition("/")[2]
+    below = f", below {folder} or global" if what == "the value" else ""
+    places = ["charts/shop/values-prod.yaml", SHOP, *last]
+    assert values_behind(found, origin, UMBRELLA) == places
+    assert place_of_value(found, origin, UMBRELLA, ["image"]) == (
+        f"change {what} behind {template}, which is a template of the subchart {name}{below}: "
+        f"this application's values are in {', '.join(places[:-1])} and {places[-1]}"
+    )
+
+
+def test_a_global_value_of_a_subchart() -> None:
+    """Global values have no subchart's name before them."""
+    origin = Origin(0, f"{CACHE}/templates/a.yaml")
+    text = place_of_value(app({"path": "charts/shop"}), origin, UMBRELLA, ["domain"])
+    assert text.startswith(f"change global.domain behind {CACHE}/templates/a.yaml, ")
