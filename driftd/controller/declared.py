@@ -71,6 +71,8 @@ class Declared:
     """repoURLs of all sources of all applications, chosen or not."""
     destinations: frozenset[str] = frozenset()
     """Names and servers (normalised) of the destinations of all applications, chosen or not."""
+    applications: tuple[Application, ...] = ()
+    """All applications, chosen or not."""
     names: frozenset[str] | None = None
     """Qualified names of all applications, chosen or not; None where some may be unknown."""
 
@@ -123,6 +125,7 @@ async def declare(workspace: Workspace, options: CheckOptions, progress: Progres
         customizations=customizations,
         urls=git_urls(applications),
         destinations=_destinations(applications),
+        applications=applications,
         names=_names(options, (*applications, *flux.elsewhere), conditions),
     )
 

@@ -7,21 +7,20 @@ from dataclasses import dataclass, field, replace
 
 import orjson
 
-from driftd.controller.declared import Entry, declare, refuse_unmatched
+from driftd.controller.declared import Declared, Entry, declare, refuse_unmatched
 from driftd.controller.desired import Desired, desired_state
+from driftd.controller.field_paths import field_paths
 from driftd.controller.observed import ClusterView, view_cluster
 from driftd.controller.options import CheckOptions
+from driftd.controller.release_values import release_lines
 from driftd.controller.value_places import values_behind
 from driftd.controller.workspace import Progress, Workspace
 from driftd.errors import ConfigError, DriftdError
-from driftd.model.resource import Json, Manifest, ResourceKey
+from driftd.model.resource import Manifest, ResourceKey
 from driftd.model.tree import ResolvedSource
 from driftd.render.hooks import ARGO_HOOK, HELM_HOOK, hook_of
 from driftd.render.locate import FIELDS, field_places
 from driftd.sandbox.results import Place
-
-_ITEM_KEYS = ("name", "containerPort", "port", "key", "mountPath", "ip")
-"""What items of lists are told apart by, the first that every item has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +77,7 @@ async def manifests(
             kube_version=kube_version or (view.version if view else ""),
             forced=True,
         )
-        shown.append(await _shown(workspace, desired, declared.urls, trace=trace))
+        shown.append(await _shown(workspace, desired, declared, trace=trace))
     return shown
 
 
@@ -95,13 +94,13 @@ async def _view(workspace: Workspace, entry: Entry, progress: Progress) -> Clust
 
 
 async def _shown(
-    workspace: Workspace, desired: Desired, urls: frozenset[str], *, trace: bool
+    workspace: Workspace, desired: Desired, declared: Declared, *, trace: bool
 ) -> Shown:
     if not trace:
         return Shown(desired=desired, sources={}, places={})
     application = desired.entry.application
     try:
-        sources = (await workspace.repositories.resolve(application, urls)).sources
+        sources = (await workspace.repositories.resolve(application, declared.urls)).sources
     except DriftdError:
         sources = ()
     traced = {
@@ -113,8 +112,9 @@ async def _shown(
         for one in sources
     }
     trees = {one.index: one.tree for one in sources}
+    lines = await release_lines(workspace, declared, application)
     values = {
-        one.key: values_behind(application, one.origin, trees[one.origin.source].files)
+        one.key: values_behind(application, one.origin, trees[one.origin.source].files, lines)
         for one in (*desired.manifests, *desired.not_compared)
         if one.origin.source in trees
     }
@@ -152,40 +152,6 @@ def _batches(known: Iterable[Manifest]) -> Iterator[dict[ResourceKey, list[str]]
         room -= len(paths)
     if batch:
         yield batch
-
-
-def field_paths(value: Json, prefix: str = "") -> Iterator[str]:
-    """Every field of an object in `managedFields` notation, from the outside in.
-
-    Items of lists that have a name or a port are entered, other lists are one field.
-    """
-    if isinstance(value, dict) and value:
-        steps: list[tuple[str, Json]] = [
-            (f"f:{_escaped(name)}", one) for name, one in value.items()
-        ]
-    elif key := _item_key(value):
-        steps = [(f"k:{_escaped(orjson.dumps({key: one[key]}).decode())}", one) for one in value]
-    else:
-        if prefix:
-            yield prefix
-        return
-    for step, one in steps:
-        yield from field_paths(one, f"{prefix}/{step}" if prefix else step)
-
-
-def _item_key(value: Json) -> str:
-    """The field that tells all items of a list apart; empty where there is none."""
-    if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
-        return ""
-    for key in _ITEM_KEYS:
-        names = [one.get(key) for one in value]
-        if names and all(isinstance(one, str | int) for one in names):
-            return key if len(set(names)) == len(names) else ""
-    return ""
-
-
-def _escaped(name: str) -> str:
-    return name.replace("~", "~0").replace("/", "~1")
 
 
 def why_not_compared(manifest: Manifest) -> str:

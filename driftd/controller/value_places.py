@@ -14,6 +14,7 @@ from msgspec import UNSET
 
 from driftd.controller.check import Looked
 from driftd.controller.declared import Declared
+from driftd.controller.release_values import release_lines
 from driftd.controller.subcharts import Template, template_of
 from driftd.controller.workspace import Workspace
 from driftd.errors import DriftdError
@@ -25,6 +26,7 @@ from driftd.source.url import public
 _PROGRAMS: Final = (".jsonnet", ".libsonnet")
 _VALUE: Final = re.compile(r"\.Values((?:\.[A-Za-z_][A-Za-z0-9_-]*)+)")
 _TEMPLATE_BYTES: Final = 1 << 20
+_NO_LINES: Final[Mapping[str, Sequence[int]]] = {}
 
 
 async def value_place(
@@ -50,6 +52,7 @@ async def value_place(
         source.tree.files if source is not None else {},
         dict.fromkeys(named),
         traced=bool(drift) and not named,
+        lines=await release_lines(workspace, declared, application),
     )
 
 
@@ -60,16 +63,18 @@ def place_of_value(
     fields: Iterable[str],
     *,
     traced: bool = False,
+    lines: Mapping[str, Sequence[int]] = _NO_LINES,
 ) -> str:
     """What to change so that Git says another value; empty where the file itself says it.
 
     `files` are those of the source that rendered the object, as far as they are known, `fields`
-    the names of the fields that differ; `traced` if the lines that set them are known.
+    the names of the fields that differ; `traced` if the lines that set them are known; `lines`
+    those of `release_lines`.
     """
     sources = application.spec.all_sources
     source = sources[origin.source] if origin.source < len(sources) else None
     if _is_template(origin.file, source, application, files):
-        return _of_template(application, origin, files, fields)
+        return _of_template(application, origin, files, fields, lines)
     if origin.file.endswith(_PROGRAMS):
         return _program(application, source, origin.file)
     if source is None or traced:
@@ -87,6 +92,7 @@ def _of_template(
     origin: Origin,
     files: Mapping[str, bytes],
     fields: Iterable[str],
+    lines: Mapping[str, Sequence[int]],
 ) -> str:
     template = _template(application, origin, files)
     read = _read_values(files.get(template.file, b""), fields, template)
@@ -95,7 +101,7 @@ def _of_template(
     if template.names:
         below = "" if read else f", below {template.prefix} or global"
         what += f" of the subchart {template.names[-1]}{below}"
-    places = values_behind(application, origin, files)
+    places = values_behind(application, origin, files, lines)
     if not places:
         return f"change {what}, in the values of {_home(application)}"
     return f"change {what}: this application's values are in {_listed(places)}"
@@ -127,21 +133,28 @@ def _is_template(
 
 
 def values_behind(
-    application: Application, origin: Origin, files: Mapping[str, bytes]
+    application: Application,
+    origin: Origin,
+    files: Mapping[str, bytes],
+    lines: Mapping[str, Sequence[int]] = _NO_LINES,
 ) -> list[str]:
     """Where the values of an object are that a chart's template makes, the strongest first.
 
-    Empty for an object that no template makes.
+    `lines` are those of `release_lines`. Empty for an object that no template makes.
     """
     sources = application.spec.all_sources
     source = sources[origin.source] if origin.source < len(sources) else None
     if not _is_template(origin.file, source, application, files):
         return []
     if application.flux is not None and application.flux.kind == "HelmRelease":
-        places = list(_release_values(application))
+        places = list(_release_values(application, lines))
     else:
         places = list(_values(application, source, sources))
     defaults = dict(_chart_defaults(_template(application, origin, files), files))
+    if _values_files(application):
+        defaults.pop(
+            posixpath.join(_template(application, origin, files).folder, "values.yaml"), ""
+        )
     told = [f"{one}{defaults.pop(one, '')}" for one in dict.fromkeys(places)]
     return [*told, *(f"{file}{what}" for file, what in defaults.items())]
 
@@ -200,13 +213,28 @@ def _value_file(
     return posixpath.normpath(posixpath.join(folder, name))
 
 
-def _release_values(application: Application) -> Iterator[str]:
-    """Where a HelmRelease's values are, the strongest first."""
-    render = application.flux.render if application.flux is not None else {}
-    for layer in reversed(render.get("values") or ()):
-        yield f"{layer['from']} of {_home(application)}"
-    for name in reversed(render.get("valuesFiles") or ()):
-        yield f"{name} of the chart"
+def _release_values(application: Application, lines: Mapping[str, Sequence[int]]) -> Iterator[str]:
+    """Where a HelmRelease's values are, the strongest first: a patch changes what its file says."""
+    flux = application.flux
+    for place in flux.values if flux is not None else ():
+        if place != "spec.values":
+            yield place
+            continue
+        home = _home(application)
+        for file in sorted(lines, key=lambda one: one == home):
+            what = "" if file == home else f" of the patched HelmRelease {application.name}"
+            yield f"{file}:{','.join(map(str, lines[file]))} (spec.values{what})"
+        if home not in lines:
+            yield f"{home} (spec.values)"
+    for name in reversed(_values_files(application)):
+        yield posixpath.normpath(name.lstrip("/"))
+
+
+def _values_files(application: Application) -> Sequence[str]:
+    """Files of the source that take the place of the chart's own values."""
+    flux = application.flux
+    release = flux.render.get("helmRelease") if flux is not None else None
+    return (release or {}).get("valuesFiles") or ()
 
 
 def _chart_defaults(template: Template, files: Mapping[str, bytes]) -> Iterator[tuple[str, str]]:

@@ -163,6 +163,7 @@ async def _release(
         kube_config=spec.kube_config,
         conditions=[*conditions, *untold],
         ignore=rules,
+        values=_value_places(spec, references, found.namespace),
         crds_once=spec.upgrade.crds not in ("Create", "CreateReplace"),
     )
 
@@ -206,6 +207,27 @@ def _values(
     if spec.values:
         merged.append({"from": "spec.values", "object": spec.values})
     return [*merged, *placed]
+
+
+def _value_places(spec: HelmReleaseSpec, references: References, namespace: str) -> tuple[str, ...]:
+    """Where the layers of `_values` are, the strongest first."""
+    merged: list[str] = []
+    placed: list[str] = []
+    for layer in references.layers:
+        reference = layer.reference
+        if layer.data is None or reference.values_key not in layer.data:
+            continue
+        what = f"{reference.kind} {namespace}/{reference.name}"
+        key = f"key {reference.values_key}"
+        live = not layer.origin or layer.origin.startswith("hub ")
+        told = f"the live {what} ({key})" if live else f"{layer.origin} ({what}, {key})"
+        if reference.target_path:
+            placed.append(f"{told} for {reference.target_path}")
+        else:
+            merged.append(told)
+    if spec.values:
+        merged.append("spec.values")
+    return tuple(reversed([*merged, *placed]))
 
 
 def _chart(
@@ -346,6 +368,7 @@ def _application(
     conditions: Sequence[Condition] = (),
     ignore: tuple[IgnoreDifference, ...] = (),
     prune: bool = True,
+    values: tuple[str, ...] = (),
     crds_once: bool = False,
     synced: tuple[str, ...] = (),
 ) -> Application:
@@ -368,6 +391,8 @@ def _application(
             render=render or {},
             context="" if kube_config is not None else place.context,
             prune=prune,
+            values=values,
+            applied_by=found.applied_by,
             crds_once=crds_once,
             conditions=tuple(conditions),
         ),

@@ -257,8 +257,9 @@ class _Walk:
         rendered = await render_application(
             application, resolution.sources, self.sandbox, lambda _group, _kind: None
         )
+        by = f"{application.namespace}/{application.flux.object_name}" if application.flux else ""
         found = [
-            one
+            msgspec.structs.replace(one, applied_by=by)
             for manifest in rendered.manifests
             if manifest.unchecked is None or not manifest.unchecked.unknown
             if (

@@ -46,6 +46,8 @@ class Layer:
     data: dict[str, str] | None
     keys: tuple[str, ...] | None = None
     """The keys of a Secret that is declared in Git, whose values are encrypted or not read."""
+    origin: str = ""
+    """The file that declares it; empty for a live object."""
 
 
 @dataclass(slots=True)
@@ -106,7 +108,8 @@ class Reader:
             except DriftdError as error:
                 problem = f"it is not in Git, and the live one cannot be read: {error.message}"
         if data is not None:
-            result.layers.append(Layer(reference, data))
+            origin = declared.origin if declared is not None else ""
+            result.layers.append(Layer(reference, data, origin=origin))
         elif problem or not reference.optional:
             problem = problem or "it is neither in Git nor in the cluster"
             result.conditions.append(Condition("ComparisonError", f"{place}: {name}: {problem}"))

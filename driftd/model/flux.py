@@ -32,6 +32,8 @@ class FluxObject(msgspec.Struct, frozen=True, kw_only=True):
     body: dict[str, Any]
     origin: str
     """The file in the repository, or `hub CONTEXT`."""
+    applied_by: str = ""
+    """`NAMESPACE/NAME` of the Kustomization whose rendering holds it; empty if none is known."""
 
     def __str__(self) -> str:
         return f"{self.kind} {self.namespace}/{self.name}"
@@ -49,6 +51,10 @@ class FluxSpec(msgspec.Struct, frozen=True, kw_only=True):
     """The context that the root of the application was found to be; empty if none was."""
     prune: bool = True
     """Whether the controller deletes what Git has no more, so that it may be told as Extra."""
+    values: tuple[str, ...] = ()
+    """Where a HelmRelease's values are, the strongest first; `spec.values` for its own."""
+    applied_by: str = ""
+    """`NAMESPACE/NAME` of the Kustomization that the object comes from, if that is known."""
     crds_once: bool = False
     """Whether a chart's `crds/` are created at the first install and never changed again."""
     conditions: tuple[Condition, ...] = ()

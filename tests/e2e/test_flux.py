@@ -131,6 +131,21 @@ def test_what_a_misspelt_path_hides_is_named(site: FluxSite) -> None:
     assert told.endswith("did you mean apps/production?")
 
 
+def test_values_of_a_release_are_traced(site: FluxSite) -> None:
+    """The overlay's patch, the release, its ConfigMap and the chart are named, strongest first."""
+    done = driftd(site, "render", "production/cache", "--trace")
+    assert done.returncode == 0, done.stderr
+    _, _, config = done.stdout.partition("# Source: charts/cache/templates/config.yaml\n")
+    told = [line for line in config.partition("\napiVersion")[0].splitlines() if "Values" in line]
+    patched = "(spec.values of the patched HelmRelease production/cache)"
+    assert told == [
+        f"# Values: apps/production/kustomization.yaml:13 {patched}",
+        "# Values: apps/base/cache/release.yaml:27 (spec.values)",
+        "# Values: apps/base/cache/release.yaml (ConfigMap cache/cache-values, key values.yaml)",
+        "# Values: charts/cache/values.yaml (the defaults, shared by all that use the chart)",
+    ]
+
+
 def test_edits_extras_and_pauses_are_told(site: FluxSite) -> None:
     """An edit, a deletion, a leftover and a hand-made field are found, and nothing else."""
     cluster = site.cluster

@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from driftd import app
-from driftd.controller.manifests import field_paths, why_not_compared
+from driftd.controller.field_paths import field_paths
+from driftd.controller.manifests import why_not_compared
 from driftd.controller.options import CheckOptions
 from driftd.model.resource import Manifest, Origin, ResourceKey
 from tests.testbed.gitrepo import GitRepo

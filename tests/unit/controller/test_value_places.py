@@ -103,17 +103,33 @@ def test_a_chart_from_elsewhere() -> None:
 
 
 def test_values_of_a_helm_release() -> None:
-    """A HelmRelease's layers of values are told by the fields that hold them."""
-    render = {
-        "valuesFiles": ["values-prod.yaml"],
-        "values": [{"from": "spec.valuesFrom ConfigMap a"}, {"from": "spec.values"}],
-    }
-    flux = FluxSpec(kind="HelmRelease", object_name="web", render=render)
+    """A HelmRelease's layers are told by file, patches of its values before its own file."""
+    flux = FluxSpec(
+        kind="HelmRelease", object_name="web", render={"helmRelease": {"valuesFiles": []}},
+        values=("spec.values", "apps/values.yaml (ConfigMap shop/a, key values.yaml)"),
+    )  # fmt: skip
     found = app({"path": "charts/web"}, flux=flux, origin="apps/web.yaml")
-    assert (
-        "values are in spec.values of apps/web.yaml, spec.valuesFrom ConfigMap a of "
-        "apps/web.yaml, values-prod.yaml of the chart and charts/web/values.yaml"
-    ) in told(found)
+    weaker = ["apps/values.yaml (ConfigMap shop/a, key values.yaml)", DEFAULTS]
+    origin = Origin(0, TEMPLATE)
+    assert values_behind(found, origin, FILES) == ["apps/web.yaml (spec.values)", *weaker]
+    lines = {"apps/web.yaml": (3, 4), "prod/kustomization.yaml": (9,)}
+    assert values_behind(found, origin, FILES, lines) == [
+        "prod/kustomization.yaml:9 (spec.values of the patched HelmRelease web)",
+        "apps/web.yaml:3,4 (spec.values)",
+        *weaker,
+    ]
+
+
+def test_values_files_of_a_helm_release() -> None:
+    """They take the place of the chart's own values, unless they name these too."""
+    for names, places in (
+        (["./charts/web/prod.yaml"], ["charts/web/prod.yaml"]),
+        (["charts/web/values.yaml", "/prod.yaml"], ["prod.yaml", "charts/web/values.yaml"]),
+    ):
+        render = {"helmRelease": {"valuesFiles": names}}
+        flux = FluxSpec(kind="HelmRelease", object_name="web", render=render)
+        found = app({"path": "./charts/web"}, flux=flux)
+        assert values_behind(found, Origin(0, TEMPLATE), FILES) == places
 
 
 def test_programs() -> None:

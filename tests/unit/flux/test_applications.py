@@ -185,6 +185,11 @@ async def test_release_is_read() -> None:
         "spec.valuesFrom ConfigMap v", "spec.values", "spec.valuesFrom ConfigMap v",
     ]  # fmt: skip
     assert told["values"][1]["object"] == {"a": None, "b": 1}
+    assert app.flux.values == (
+        "a.yaml (ConfigMap shop/v, key k) for x.y",
+        "spec.values",
+        "a.yaml (ConfigMap shop/v, key values.yaml)",
+    )
     assert app.flux.crds_once
     updated = await converted(release(upgrade={"crds": "CreateReplace"}))
     assert updated.flux is not None

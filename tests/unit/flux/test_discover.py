@@ -98,6 +98,7 @@ async def test_renders_are_followed_and_bases_are_not(git_repo: GitRepo) -> None
     ]
     release = found.applications["HelmRelease", "web", "web-one"]
     assert release.flux is not None
+    assert release.flux.applied_by == "flux-system/apps"
     (why,) = release.flux.conditions
     assert "HelmRepository web/charts is not declared" in why.message
 
