@@ -117,6 +117,7 @@ class _RepositoryLook:
                 urls=self.layout.urls,
                 live=self._live(clusters.get(root.name, RootCluster())),
                 written=self.layout.objects,
+                home=self.layout.tree,
             )
             for root in roots
         ]

@@ -87,6 +87,9 @@ class Pair:
         """The fields of the Application's spec that differ."""
         if self.before is None or self.after is None:
             return ()
+        sides = [entry.application for entry in (self.before, self.after)]
+        if any(app.flux is not None and app.spec.source is None for app in sides):
+            return ()  # of a document of Flux that is not usable the spec is not known
         old, new = (_spec(entry) for entry in (self.before, self.after))
         names = sorted({*old, *new})
         return tuple(f"spec.{name}" for name in names if old.get(name) != new.get(name))

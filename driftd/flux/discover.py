@@ -7,16 +7,17 @@ HelmReleases. Bases and overlays that nothing applies are never taken for applic
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 import orjson
 
 from driftd.errors import DriftdError
 from driftd.flux.applications import Place, to_application
-from driftd.flux.hidden import hidden_below
-from driftd.flux.layout import Root, find_roots, flux_files, path_of
+from driftd.flux.hidden import hidden_below, hidden_by
+from driftd.flux.layout import Root, applies_itself, find_roots, flux_files, path_of
 from driftd.flux.objects import FluxObjects, LiveConfigMap, Reader
+from driftd.flux.slips import Slip, slip_of
 from driftd.flux.specs import flux_object
 from driftd.model.application import Application
 from driftd.model.condition import Condition, Severity
@@ -43,6 +44,8 @@ class Layout:
     objects: tuple[FluxObject, ...] = ()
     """Everything of Flux that a file declares, applied or not."""
     conditions: tuple[Condition, ...] = ()
+    tree: Tree | None = None
+    """The files of the repository."""
 
 
 @dataclass(slots=True)
@@ -60,12 +63,18 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class _Unread:
-    """A Kustomization that does not render in full."""
+    """A Kustomization or HelmRelease that cannot be used, or does not render in full."""
 
-    application: Application
+    kind: str
+    name: str
+    origin: str
     reason: str
+    application: Application | None = None
+    """None where the document is none of Flux's as it is written."""
     tree: Tree | None = None
     """The files that it is read from, if these are known."""
+    document: FluxObject | None = None
+    """What is written, where no more than that is known."""
 
 
 async def read_layout(tree: Tree, sandbox: SandboxPool) -> Layout:
@@ -86,7 +95,15 @@ async def read_layout(tree: Tree, sandbox: SandboxPool) -> Layout:
         and isinstance(spec := one.body.get("spec"), dict)
         and isinstance(url := spec.get("url"), str)
     }
-    roots = find_roots(objects)
+    # A misspelt entry does not make another cluster's the only one: it is taken as it is meant.
+    meant = [
+        slip.meant
+        for document in parsed.documents
+        if (slip := slip_of(msgspec.json.decode(document.object), document.file, "default"))
+        and slip.meant.kind == "Kustomization"
+        and applies_itself(slip.meant)
+    ]
+    roots = find_roots([*objects, *meant])
     folders = tuple(f"{root.path}/" for root in roots)
     conditions = tuple(
         Condition(
@@ -97,7 +114,7 @@ async def read_layout(tree: Tree, sandbox: SandboxPool) -> Layout:
         for failure in parsed.errors
         if failure.file.startswith(folders)
     )
-    return Layout(roots, frozenset(urls), tuple(objects), conditions)
+    return Layout(roots, frozenset(urls), tuple(objects), conditions, tree)
 
 
 async def follow(
@@ -109,11 +126,12 @@ async def follow(
     urls: frozenset[str],
     live: LiveConfigMap,
     written: Sequence[FluxObject] = (),
+    home: Tree | None = None,
 ) -> Found:
     """Every application that a root leads to. Never raises for what is in the repository.
 
-    `written` is everything of Flux that files declare: of it come the names of what is not seen
-    because a Kustomization above it cannot be read.
+    `written` is everything of Flux that files declare, `home` the files: of these come the names
+    of what is not seen because a Kustomization above it cannot be read.
     """
     found = Found(root)
     for one in root.sources:
@@ -123,8 +141,13 @@ async def follow(
     known = {(kind, name) for kind, _, name in found.applications}
     for gap in walk.unread:
         open_ones = [other for other in written if (other.kind, other.name) not in known]
-        lost = hidden_below(gap.application, gap.tree, open_ones)
-        if lost:
+        if gap.application is not None and gap.application.spec.source is not None:
+            lost = hidden_below(gap.application, gap.tree, open_ones)
+        elif gap.document is not None and gap.kind == "Kustomization":
+            lost = hidden_by(gap.document, home, open_ones)
+        else:
+            lost = []
+        if lost or gap.application is None:
             found.conditions.append(_not_seen(gap, lost))
     return found
 
@@ -133,9 +156,11 @@ def _not_seen(one: _Unread, lost: Sequence[FluxObject]) -> Condition:
     names = [f"{other.kind} {other.name}" for other in lost]
     rest = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     listed = ", ".join(names[:_NAMED]) + rest
+    what = f"{one.kind} {one.name} ({one.origin})"
+    if one.application is None and not lost:
+        return Condition("ComparisonError", f"{what} is not looked at: {one.reason}")
     text = (
-        f"Kustomization {one.application.name} ({one.application.origin}) cannot be read, so that "
-        f"what it leads to is not looked at ({listed}): {one.reason}"
+        f"{what} cannot be read, so that what it leads to is not looked at ({listed}): {one.reason}"
     )
     return Condition("ComparisonError", text)
 
@@ -192,7 +217,7 @@ class _Walk:
                     continue
                 self.done.add(_identity(one))
                 self.found.applications["Kustomization", one.namespace, one.name] = application
-                fresh += await self._render(application)
+                fresh += await self._render(application, one)
                 if len(self.done) >= MAX_KUSTOMIZATIONS:
                     text = f"more than {MAX_KUSTOMIZATIONS} Kustomizations; the others are left out"
                     self.found.conditions.append(Condition("ComparisonError", text))
@@ -218,9 +243,14 @@ class _Walk:
             if _identity(one) in self.searched:
                 continue
             self.searched.add(_identity(one))
-            spec = {k: v for k, v in one.body["spec"].items() if k != "postBuild"}
+            written = one.body.get("spec")
+            if not isinstance(written, dict):
+                continue
+            spec = {k: v for k, v in written.items() if k != "postBuild"}
             plain = msgspec.structs.replace(one, body={**one.body, "spec": spec})
+            told = len(self.unread)
             values, _ = await self._objects(await self._application(plain, live=False))
+            del self.unread[told:]  # names may be without their variables yet
             for value in values:
                 known = self.found.objects.find(value.kind, value.namespace, value.name)
                 if value.kind in ("ConfigMap", "Secret") and known is None:
@@ -228,12 +258,12 @@ class _Walk:
                     found = True
         return found
 
-    async def _render(self, application: Application) -> list[FluxObject]:
+    async def _render(self, application: Application, document: FluxObject) -> list[FluxObject]:
         """The Kustomizations that one renders; all its objects are remembered."""
         kustomizations: list[FluxObject] = []
         objects, unread = await self._objects(application)
         if unread:
-            self.unread.append(unread)
+            self.unread.append(replace(unread, document=document))
         for one in objects:
             self.found.objects.add(one)
             if one.kind == "Kustomization":
@@ -250,35 +280,43 @@ class _Walk:
             return [], None
         if _is_blocked(application):
             conditions = application.flux.conditions if application.flux else ()
-            return [], _Unread(application, _first_error(conditions))
+            return [], _unread(application, _first_error(conditions))
         resolution = await self.repositories.resolve(application, self.urls)
         if resolution.conditions:
-            return [], _Unread(application, _first_error(resolution.conditions))
+            return [], _unread(application, _first_error(resolution.conditions))
         rendered = await render_application(
             application, resolution.sources, self.sandbox, lambda _group, _kind: None
         )
         by = f"{application.namespace}/{application.flux.object_name}" if application.flux else ""
-        found = [
-            msgspec.structs.replace(one, applied_by=by)
-            for manifest in rendered.manifests
-            if manifest.unchecked is None or not manifest.unchecked.unknown
-            if (
-                one := flux_object(
-                    orjson.loads(manifest.body),
-                    manifest.origin.file or application.origin,
-                    manifest.key.namespace,
-                )
-            )
-        ]
+        found: list[FluxObject] = []
+        for manifest in rendered.manifests:
+            if manifest.unchecked is not None and manifest.unchecked.unknown:
+                continue
+            body = orjson.loads(manifest.body)
+            place = (manifest.origin.file or application.origin, manifest.key.namespace)
+            one = flux_object(body, *place)
+            if one is not None:
+                found.append(msgspec.structs.replace(one, applied_by=by))
+            elif slip := slip_of(body, *place):
+                self.unread.append(_misspelt(slip))
         if rendered.complete:
             return found, None
         reason = _first_error(rendered.conditions)
-        return found, _Unread(application, reason, resolution.sources[0].tree)
+        return found, _unread(application, reason, resolution.sources[0].tree)
 
     async def _releases(self) -> None:
         for one in self.found.objects.of_kind("HelmRelease"):
             application = await self._application(one, live=True)
             self.found.applications["HelmRelease", one.namespace, one.name] = application
+
+
+def _misspelt(slip: Slip) -> _Unread:
+    meant = slip.meant
+    return _Unread(meant.kind, meant.name, meant.origin, slip.why, document=meant)
+
+
+def _unread(application: Application, reason: str, tree: Tree | None = None) -> _Unread:
+    return _Unread("Kustomization", application.name, application.origin, reason, application, tree)
 
 
 def _first_error(conditions: Iterable[Condition]) -> str:

@@ -6,6 +6,7 @@ import posixpath
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
+from driftd.flux.layout import path_of
 from driftd.model.application import Application
 from driftd.model.flux import FluxObject
 from driftd.model.tree import Tree
@@ -23,10 +24,34 @@ def hidden_below(
     files that the application is read from, None if these are not known.
     """
     source = application.spec.source
+    return _below(source.path or ".", tree, written) if source is not None else []
+
+
+def hidden_by(
+    kustomization: FluxObject, home: Tree | None, written: Iterable[FluxObject]
+) -> list[FluxObject]:
+    """Those of `written` that a Kustomization would lead to whose document is not usable.
+
+    What its source is may not be known: then it is taken to be the repository that it lies in.
+    """
+    return _below(path_of(kustomization) or ".", home, written)
+
+
+def _below(path: str, tree: Tree | None, written: Iterable[FluxObject]) -> list[FluxObject]:
+    """What a folder leads to, directly or through the Kustomizations that lie in it."""
     candidates = [one for one in written if one.kind in _APPLIED]
-    if source is None or not candidates:
-        return []
-    folder = posixpath.normpath(source.path or ".").lstrip("/")
+    found: list[FluxObject] = []
+    waiting = [path]
+    while waiting and candidates:
+        fresh = _in_folder(waiting.pop(), tree, candidates)
+        candidates = [one for one in candidates if one not in fresh]
+        found += fresh
+        waiting += [path_of(one) or "." for one in fresh if one.kind == "Kustomization"]
+    return found
+
+
+def _in_folder(path: str, tree: Tree | None, candidates: Sequence[FluxObject]) -> list[FluxObject]:
+    folder = posixpath.normpath(path).lstrip("/")
     if tree is not None:
         folder = _near(folder, tree, candidates)
     reached = _reached(folder, tree)

@@ -45,6 +45,11 @@ def path_of(kustomization: FluxObject) -> str:
     return "" if path == "." else path
 
 
+def applies_itself(kustomization: FluxObject) -> bool:
+    """Whether a Kustomization applies the folder that it lies in, as `flux bootstrap` makes it."""
+    return _is_below(posixpath.dirname(kustomization.origin), path_of(kustomization))
+
+
 def find_roots(objects: Sequence[FluxObject]) -> tuple[Root, ...]:
     """The entries of all clusters among the plain documents of a repository.
 
@@ -54,7 +59,7 @@ def find_roots(objects: Sequence[FluxObject]) -> tuple[Root, ...]:
     kustomizations = [one for one in objects if one.kind == "Kustomization"]
     entries: dict[str, list[FluxObject]] = {}
     for one in kustomizations:
-        if _is_below(posixpath.dirname(one.origin), path_of(one)):
+        if applies_itself(one):
             entries.setdefault(path_of(one), []).append(one)
     synced = bool(entries)
     if not synced:

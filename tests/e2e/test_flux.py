@@ -146,6 +146,35 @@ def test_values_of_a_release_are_traced(site: FluxSite) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("good", "bad", "why"),
+    [
+        ("prune: true", 'prune: "yess"', "spec.prune"),
+        ("name: flux-system\n", "name: flux-sytem\n", "flux-sytem"),
+        ("kind: Kustomization", "kind: Kustomizaton", "did you mean Kustomization?"),
+    ],
+)
+def test_unusable_document_is_no_deletion(site: FluxSite, good: str, bad: str, why: str) -> None:
+    """What Flux would refuse removes nothing: neither look says so, and both name what is lost."""
+    file = site.repository / "clusters/production/apps.yaml"
+    written = file.read_text()
+    head, _, rest = written.rpartition(good)
+    file.write_text(f"{head}{bad}{rest}")
+    try:
+        code, report, _ = check(site, "--worktree")
+        previewed, preview, _ = check(site, "--preview", "--worktree", "--against", "main")
+    finally:
+        file.write_text(written)
+    assert (code, previewed) == (2, 2)
+    for one in (report, preview):
+        (told,) = [c["message"] for c in one["conditions"] if c["severity"] == "error"]
+        assert "is not looked at (HelmRelease cache)" in told
+        assert why in told
+    actions = {one["name"]: one["action"] for one in preview["applications"]}
+    assert actions["production/cache"] == "unknown"
+    assert actions["production/apps"] == "unknown"
+
+
 def test_edits_extras_and_pauses_are_told(site: FluxSite) -> None:
     """An edit, a deletion, a leftover and a hand-made field are found, and nothing else."""
     cluster = site.cluster

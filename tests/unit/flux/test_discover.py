@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from driftd.errors import ClusterError
 from driftd.flux.applications import Place
 from driftd.flux.discover import Found, follow, read_layout, without_nested
@@ -64,6 +66,7 @@ async def found_in(repo: GitRepo) -> list[Found]:
                     urls=layout.urls,
                     live=live,
                     written=layout.objects,
+                    home=layout.tree,
                 )
                 for root in layout.roots
             ]
@@ -202,3 +205,69 @@ async def test_what_a_broken_kustomization_hides_is_named(git_repo: GitRepo) -> 
     assert "(HelmRelease below-broken): source ./broken: broken/kustomization.yaml:1 has" in told[0]
     assert "(HelmRelease below-waits): " in told[1]
     assert "ConfigMap flux-system/gone" in told[1]
+
+
+async def a_fleet_with(git_repo: GitRepo, old: str, new: str) -> Found:
+    """What an entry leads to whose Kustomization `apps` has one slip."""
+    git_repo.write("clusters/one/sync.yaml", SYNC.format(path="clusters/one"))
+    document = NEXT.format(name="apps", path="apps", source="fleet", more=", prune: true")
+    assert old in document
+    git_repo.write("clusters/one/apps.yaml", document.replace(old, new))
+    git_repo.write("apps/inner.yaml", NEXT.format(name="inner", path="inner", source="fleet",
+                                                  more=""))  # fmt: skip
+    git_repo.write("inner/release.yaml", RELEASE.replace("web-${suffix:=none}", "web"))
+    (found,) = await found_in(git_repo)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        ("prune: true", 'prune: "yess"', "spec.prune"),
+        ("name: fleet", "name: flet", "GitRepository flux-system/flet"),
+        ("kind: Kustomization", "kind: Kustomizaton", "did you mean Kustomization?"),
+        ("kustomize.toolkit", "kustomise.toolkit", "did you mean kustomize.toolkit.fluxcd.io/v1?"),
+    ],
+)
+async def test_what_an_unusable_document_hides_is_named(
+    git_repo: GitRepo, old: str, new: str, why: str
+) -> None:
+    """A wrong field, source, kind or group hides its folder, and what the folder leads to."""
+    found = await a_fleet_with(git_repo, old, new)
+    (condition,) = found.conditions
+    assert condition.severity is Severity.ERROR
+    assert "not looked at (Kustomization inner, HelmRelease web)" in condition.message
+    assert "apps (clusters/one/apps.yaml)" in condition.message
+    assert why in condition.message
+
+
+async def test_misspelt_entry_is_a_root_still(git_repo: GitRepo) -> None:
+    """The entry of a cluster is taken as it is meant, with an error: no other passes as the one."""
+    for name in ("one", "two"):
+        git_repo.write(f"clusters/{name}/sync.yaml", SYNC.format(path=f"clusters/{name}"))
+    misspelt = SYNC.format(path="clusters/one").replace("kind: Kustom", "kind: Kustm")
+    git_repo.write("clusters/one/sync.yaml", misspelt)
+    first, second = await found_in(git_repo)
+    assert (first.root.name, second.root.name) == ("one", "two")
+    assert ("Kustomization", "flux-system", "sync") in first.applications
+    (condition,) = first.conditions
+    assert condition.message == (
+        "Kustomization sync (clusters/one/sync.yaml) is not looked at: kind 'Kustmization' is none "
+        "of Flux's: did you mean Kustomization? Correct it in Git"
+    )
+    assert second.conditions == []
+
+
+async def test_misspelt_release_is_named(git_repo: GitRepo) -> None:
+    """A HelmRelease whose kind is misspelt is told once; other kinds and groups are no slips."""
+    git_repo.write("clusters/one/sync.yaml", SYNC.format(path="clusters/one"))
+    release = RELEASE.replace("web-${suffix:=none}", "web").replace("HelmRelease", "HelmRelese")
+    git_repo.write("clusters/one/release.yaml", release)
+    other = "apiVersion: kustomize.toolkit.example.com/v1\nkind: Kustomization\nmetadata: {name: x}"
+    git_repo.write("clusters/one/other.yaml", other)
+    git_repo.write("clusters/one/alert.yaml", other.replace(
+        "kustomize.toolkit.example.com/v1\nkind: Kustomization",
+        "notification.toolkit.fluxcd.io/v1\nkind: Alert"))  # fmt: skip
+    (found,) = await found_in(git_repo)
+    (condition,) = found.conditions
+    assert condition.message.startswith("HelmRelease web (clusters/one/release.yaml) is not looked")
