@@ -196,9 +196,11 @@ def test_kinds_that_may_not_be_listed(shop: Shop) -> None:
     """Secrets, which the shipped role may not list, are named on demand, and change no verdict."""
     report = shop.site.check()
     assert report.report["complete"] is True
-    assert report.applications[shop.audit]["notSearched"] == ["Secret"]
+    # Other tests define kinds on this API server, of groups that the role does not read either.
+    builtin = [one for one in report.applications[shop.audit]["notSearched"] if "." not in one]
+    assert builtin == ["Secret"]
     assert report.exit_code == 1
-    line = "Not searched for objects that Git dropped: Secret (driftd doctor says why)"
+    line = "Not searched for objects that Git dropped: Secret"
     assert line in shop.site.check(output="wide").stdout
     assert line in shop.site.check("--show", "all", output="table").stdout
     assert "Secret" not in shop.site.check(output="table").stdout
@@ -267,12 +269,12 @@ def test_the_daemon_watches_what_it_found(shop: Shop, tmp_path: Path) -> None:
     }
     with Daemon(tmp_path, settings, shop.site.home) as daemon:
         daemon.wait_ready()
-        assert daemon.metric("driftd_open_drifts") == 2
+        assert daemon.total("driftd_drift_open") == 2
         watches = f'driftd_watches{{cluster="{CONTEXT}",state="running"}}'
         daemon.wait(lambda: daemon.metric(watches) == 2, "watches of Deployments and Services")
         names = (shop.audit, shop.billing)
         shop.site.cluster.kubectl("delete", "service", *names, "-n", shop.site.namespace)
-        daemon.wait(lambda: daemon.metric("driftd_open_drifts") == 0, "the end of both")
+        daemon.wait(lambda: daemon.total("driftd_drift_open") == 0, "the end of both")
         code, _ = daemon.stop()
     assert code == 0
 
