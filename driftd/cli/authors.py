@@ -7,6 +7,7 @@ from msgspec import UNSET
 from driftd.cli.terminal import age, printable
 from driftd.model.audit import acting_as
 from driftd.model.report import (
+    NOT_APPLIED,
     Attribution,
     AuditedAuthor,
     Change,
@@ -134,7 +135,12 @@ def _program(told: AuditedAuthor) -> str:
 
 
 def _unknown(change: Change) -> str:
-    if change.kind in {ChangeKind.MISSING, ChangeKind.REORDERED}:
-        leaves = "removal" if change.kind is ChangeKind.MISSING else "reordering"
-        return f"author unknown (a {leaves} leaves no trace in the object)"
-    return "author unknown (no field manager owns it)"
+    if change.reason == NOT_APPLIED:
+        return NOT_APPLIED
+    if change.kind not in {ChangeKind.MISSING, ChangeKind.REORDERED}:
+        return "author unknown (no field manager owns it)"
+    seen_before = bool(_attribution(change).get("after"))
+    if change.kind is ChangeKind.MISSING and change.desired is not UNSET and not seen_before:
+        return "author unknown: removed, or not synced yet"
+    leaves = "removal" if change.kind is ChangeKind.MISSING else "reordering"
+    return f"author unknown (a {leaves} leaves no trace in the object)"

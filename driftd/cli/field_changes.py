@@ -10,7 +10,14 @@ from rich.text import Text
 from driftd.cli import field_path, mistakes, order, values
 from driftd.cli.authors import author_of, evidence
 from driftd.cli.terminal import printable
-from driftd.model.report import Change, ChangeClass, ChangeKind, ReportOrigin, ResourceReport
+from driftd.model.report import (
+    NOT_APPLIED,
+    Change,
+    ChangeClass,
+    ChangeKind,
+    ReportOrigin,
+    ResourceReport,
+)
 
 SECTION_TITLES = {
     ChangeClass.DECLARED: "declared: Git says otherwise",
@@ -97,7 +104,7 @@ def _reasons(change: Change) -> Iterator[Line]:
         yield _beside(Text(f"{change.severity}: {printable(change.severity_reason)}", "dim"))
     told = mistakes.mistake_of(change)  # it is the reason
     if (
-        change.reason is not UNSET
+        change.reason not in (UNSET, NOT_APPLIED)  # the author says that it is not applied
         and not told
         and not SECTION_TITLES[change.change_class].endswith(change.reason)
     ):

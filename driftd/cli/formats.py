@@ -18,12 +18,16 @@ _QUIET = frozenset({ResourceStatus.SYNCED, ResourceStatus.NOT_CHECKED, ResourceS
 
 
 def write_report(
-    report: DriftReport | DiffReport, flags: Mapping[str, Any], *, following: Sequence[str] = ()
+    report: DriftReport | DiffReport,
+    flags: Mapping[str, Any],
+    *,
+    following: Sequence[str] = (),
+    steps: bool = False,
 ) -> None:
     """`report` as `--output`, `--show`, `--no-exit-code` and `--no-color` in `flags` say.
 
     `following` are the words of the command that people may go on with; only formats for people
-    have it.
+    have it. Without `steps` they are not told what to do about what is Unknown either.
     """
     if flags["output"] not in {"table", "wide", "plain", "name"}:
         as_utf8()
@@ -39,7 +43,9 @@ def write_report(
 
         show = frozenset(flags["show"])
         report_drift = not flags["no_exit_code"]
-        for line in plain(report, show=show, report_drift=report_drift, following=following):
+        for line in plain(
+            report, show=show, report_drift=report_drift, following=following, steps=steps
+        ):
             sys.stdout.write(f"{in_ascii(line)}\n")
     elif flags["output"] == "junit":
         from driftd.cli.junit import junit
@@ -58,7 +64,7 @@ def write_report(
 
         sys.stdout.write(markdown(report))
     else:
-        _write_table(report, flags, following)
+        _write_table(report, flags, following, steps=steps)
 
 
 def as_utf8() -> None:
@@ -68,7 +74,11 @@ def as_utf8() -> None:
 
 
 def _write_table(
-    report: DriftReport | DiffReport, flags: Mapping[str, Any], following: Sequence[str]
+    report: DriftReport | DiffReport,
+    flags: Mapping[str, Any],
+    following: Sequence[str],
+    *,
+    steps: bool,
 ) -> None:
     from driftd.cli.order import OPTIONAL_SECTIONS
     from driftd.cli.table import View, print_diff, print_report
@@ -80,6 +90,7 @@ def _write_table(
         wide=flags["output"] == "wide",
         report_drift=not flags["no_exit_code"],
         following=tuple(following),
+        steps=steps,
     )
     console = console_for(sys.stdout, color=not flags["no_color"])
     if isinstance(report, DriftReport):

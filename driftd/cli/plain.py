@@ -35,10 +35,12 @@ def plain(
     show: frozenset[str],
     report_drift: bool = True,
     following: Sequence[str] = (),
+    steps: bool = False,
 ) -> Iterator[str]:
     """The lines of a report: the summary, every finding, what the exit code says.
 
-    `following` are the words of the command to go on with.
+    `following` are the words of the command to go on with. Without `steps` nothing is said of
+    what to do about what is Unknown.
     """
     drifted = isinstance(report, DriftReport)
     now = report.generated_at if isinstance(report, DriftReport) else rfc3339(SystemClock().now())
@@ -77,9 +79,8 @@ def plain(
         yield from unchecked.not_searched(report.applications)
     if following:
         yield f"{LEAD[:1].upper()}{LEAD[1:]}{' '.join(following)}"
-        step = unknown_step(report) if isinstance(report, DriftReport) else ""
-        if step:
-            yield f"{UNKNOWN_LEAD[:1].upper()}{UNKNOWN_LEAD[1:]}{step}"
+    if steps and isinstance(report, DriftReport) and (step := unknown_step(report)):
+        yield f"{UNKNOWN_LEAD[:1].upper()}{UNKNOWN_LEAD[1:]}{step}"
     code = meaning(
         complete=report.complete,
         drift=has_drift(tuple(resources)),

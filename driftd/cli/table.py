@@ -71,6 +71,8 @@ class View:
     """False with `--no-exit-code`."""
     following: tuple[str, ...] = ()
     """The words of the command to go on with."""
+    steps: bool = False
+    """Whether to say what to do about what is Unknown."""
 
 
 def print_report(console: Console, report: DriftReport, view: View) -> None:
@@ -402,8 +404,8 @@ class _Table:
         if self.view.following:
             for line in folded(self.view.following, self.console.width):
                 self._write(Text(line))
-            if unknown:
-                self._line(Text(UNKNOWN_LEAD), Text(unknown))
+        if unknown and self.view.steps:
+            self._line(Text(UNKNOWN_LEAD), Text(unknown))
         self._line(Text(text, "bold"))
 
     def _line(self, lead: Text | None = None, body: Text | None = None, *, indent: int = 0) -> None:

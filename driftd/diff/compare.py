@@ -29,7 +29,7 @@ from driftd.diff.schema import ANY_NODE, Node
 from driftd.diff.subject import Subject
 from driftd.diff.walk import walk
 from driftd.model import places
-from driftd.model.report import Change, ChangeClass, ChangeKind
+from driftd.model.report import NOT_APPLIED, Change, ChangeClass, ChangeKind
 from driftd.model.resource import Json, ResourceKey
 
 DEPLOYERS: frozenset[str] = frozenset(
@@ -120,6 +120,7 @@ def compare(
     if recall is not None:
         findings += recall.vanished(findings, wanted)
         recall.trace(findings)
+    _mark_unsent(findings, subject, wanted, live, root, context)
     return Comparison(
         tuple(change(finding, key) for finding in findings),
         frozenset(entry.manager for entry in found_entries if entry.deployer),
@@ -254,9 +255,13 @@ def _is_recorded_apply(entry: Entry) -> bool:
 
     A deployer's name alone is not: `kubectl rollout undo` writes as `kubectl` too.
     """
+    return entry.deployer and (entry.applied or _has_record(entry))
+
+
+def _has_record(entry: Entry) -> bool:
+    """Whether the entry owns the record of what a client-side apply sent."""
     metadata = entry.fields.get("f:metadata") or {}
-    recorded = f"f:{LAST_APPLIED}" in (metadata.get("f:annotations") or {})
-    return entry.deployer and (entry.applied or recorded)
+    return f"f:{LAST_APPLIED}" in (metadata.get("f:annotations") or {})
 
 
 def _mark_pending(
@@ -282,6 +287,39 @@ def _mark_pending(
         if not any(_overlap(place, other) for other in still):
             finding.change_class = ChangeClass.PENDING
             finding.reason = "Git is ahead: live equals the revision that was synced last"
+
+
+def _mark_unsent(
+    findings: list[Finding],
+    subject: Subject,
+    wanted: dict[str, Any],
+    live: dict[str, Any],
+    node: Node,
+    context: Context,
+) -> None:
+    """Say of declared fields that live lacks that nobody removed them, where that is proven.
+
+    The proof is the record of the last client-side apply, made by deployers alone: it does not
+    have the field. Class and severity stay, for whether a sync is due is not known.
+    """
+    lacking = [
+        one
+        for one in findings
+        if one.kind is ChangeKind.MISSING
+        and one.change_class is ChangeClass.DECLARED
+        and not (one.invalid or one.writer or one.between)
+    ]
+    recorders = [entry for entry in subject.entries if _has_record(entry)]
+    if not lacking or not recorders or not all(entry.deployer for entry in recorders):
+        return
+    sent = _sent(live, wanted, context)
+    if sent is None:
+        return
+    before = walk(replace(subject, desired=sent, recall=None), node)
+    lost = [ssa_segments(finding.path) for finding in before]
+    for finding in lacking:
+        if not any(_overlap(ssa_segments(finding.path), other) for other in lost):
+            finding.reason = NOT_APPLIED
 
 
 def _overlap(one: list[str], other: list[str]) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import Any, Literal, TypedDict
+from typing import Any, Final, Literal, TypedDict
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -141,6 +141,10 @@ class Invalid(WireStruct, frozen=True, kw_only=True, omit_defaults=True):
     """The type, format or values that the schema allows."""
     given: str | UnsetType = UNSET
     """The type of Git's value."""
+
+
+NOT_APPLIED: Final = "not synced yet: the last apply did not send it"
+"""The reason of a declared field that live lacks, where the deployer's own record proves it."""
 
 
 class Change(WireStruct, frozen=True, kw_only=True, omit_defaults=True):

@@ -222,11 +222,13 @@ def _spec_problems(app: Application) -> list[str]:
     destination = app.spec.destination
     if destination.server and destination.name:
         problems.append(
-            f"application {app.name} has both spec.destination.server and .name; keep one"
+            f"application {app.name} has both spec.destination.server and .name; "
+            "keep one of the two"
         )
     if not destination.server and not destination.name:
         problems.append(
-            f"application {app.name} has neither spec.destination.server nor .name; set one"
+            f"application {app.name} has neither spec.destination.server nor .name; "
+            "set one of the two"
         )
     if not app.spec.all_sources:
         hint = "set spec.source or spec.sources"
@@ -238,7 +240,10 @@ def _spec_problems(app: Application) -> list[str]:
         if not source.repo_url:
             problems.append(f"application {app.name}: {where}.repoURL is missing")
         if not source.path and not source.chart and not source.ref:
-            problems.append(f"application {app.name}: {where} has neither path nor chart; set one")
+            problems.append(
+                f"application {app.name}: {where} has neither path nor chart; "
+                f"set {where}.path to a folder, or {where}.chart"
+            )
     return problems
 
 

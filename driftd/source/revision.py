@@ -77,7 +77,7 @@ def unknown_revision(repository: str, revision: str, refs: Iterable[str]) -> Sou
         hint = f"did you mean {' or '.join(near)}?"
     elif names:
         more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-        hint = f"it has {', '.join(names[:5])}{more}; fetch if the revision is new"
+        hint = f"the repository has {', '.join(names[:5])}{more}; fetch if the revision is new"
     else:
         hint = "the repository has no branches and no tags"
     return SourceError(

@@ -72,7 +72,7 @@ def check_command(names: tuple[str, ...], app: tuple[str, ...], **flags: Any) ->
     _note_deployers(report, narrator)
     quiet = flags["quiet"] or flags["output"] not in {"table", "wide", "plain"}
     following = () if quiet else next_command(report, click.get_current_context())
-    formats.write_report(report, flags, following=following)
+    formats.write_report(report, flags, following=following, steps=not quiet)
     return exit_code.of_report(
         complete=report.complete,
         drift=any(has_drift(application.resources) for application in report.applications),

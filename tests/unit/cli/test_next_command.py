@@ -66,6 +66,19 @@ def test_what_to_do_about_unknowns(driftd, drifted, sample):
     )
 
 
+@pytest.mark.parametrize("output", ["table", "wide", "plain"])
+def test_what_to_do_where_all_is_unknown(driftd, look, sample, output):
+    """Without drift the remedy is told too, and not with --quiet."""
+    lost = sample.resource("Deploymnet", "api", status=ResourceStatus.UNKNOWN)
+    lost = msgspec.structs.replace(lost, reason="it has no name; set metadata.name in Git")
+    app = msgspec.structs.replace(sample.production(), resources=(lost,))
+    look.report = sample.report_of(app)
+    assert driftd("check", "-o", output).stdout.splitlines()[-2].lower() == (
+        f"{UNKNOWN_LEAD.lower()}{app.name}: set metadata.name in git"
+    )
+    assert UNKNOWN_LEAD not in driftd("check", "-o", output, "--quiet").stdout.lower()
+
+
 @pytest.mark.parametrize("output", ["json", "yaml", "name", "markdown", "junit", "sarif", "github"])
 def test_programs_are_told_no_command(driftd, look, output):
     """Formats for programs and for other pages have no such line."""

@@ -11,7 +11,7 @@ import pytest
 
 from driftd.diff.compare import Context, compare
 from driftd.diff.prepare import LAST_APPLIED, TRACKING_ID
-from driftd.model.report import UNSET
+from driftd.model.report import NOT_APPLIED, UNSET
 from tests.unit.diff.objects import (
     applied,
     changes,
@@ -50,6 +50,26 @@ def test_last_applied_record_is_evidence_for_rewriting() -> None:
     sent["spec"]["replicas"] = 5
     live["metadata"]["annotations"] = {LAST_APPLIED: json.dumps(sent)}
     assert told(changes(desired, live)) == [("modified", "declared", ARGS)]
+
+
+def test_a_field_that_no_apply_sent_is_not_synced_yet() -> None:
+    """The record of a deployer's apply lacks it: nobody removed it. Sent once, somebody did."""
+    desired = deployment()
+    live = applied(desired)
+    live["metadata"]["annotations"] = {LAST_APPLIED: json.dumps(desired)}
+    recorder = live["metadata"]["managedFields"][0]
+    recorder["fieldsV1"]["f:metadata"]["f:annotations"] = {f"f:{LAST_APPLIED}": {}}
+    later = deepcopy(desired)
+    later["spec"]["template"]["spec"]["containers"][0]["env"].append({"name": "C", "value": "3"})
+    (found,) = changes(later, live)
+    assert (found.kind, found.change_class, found.reason) == ("missing", "declared", NOT_APPLIED)
+    live["metadata"]["annotations"] = {LAST_APPLIED: json.dumps(later)}
+    assert [one.reason for one in changes(later, live)] == [
+        "declared in Git, absent from the cluster"
+    ]
+    live["metadata"]["annotations"] = {LAST_APPLIED: json.dumps(desired)}
+    recorder["manager"] = "alice"
+    assert NOT_APPLIED not in [one.reason for one in changes(later, live)]
 
 
 def test_critical_values_are_never_rewritten() -> None:
