@@ -16,6 +16,7 @@ from driftd.controller.baselines import Used, load_acceptance
 from driftd.controller.check import Looked, look
 from driftd.controller.declared import Declared, Entry, declare, refuse_unmatched
 from driftd.controller.explain_entries import EntryExplanation, explained
+from driftd.controller.keeping import keeping
 from driftd.controller.kind_names import names_kind
 from driftd.controller.memory import open_state
 from driftd.controller.next_steps import next_steps
@@ -191,7 +192,10 @@ async def _steps(
 ) -> tuple[str, ...]:
     changing = await value_place(workspace, declared, looked, resource)
     application = looked.desired.entry.application
-    return next_steps(application, looked.report, resource, clock.now(), changing=changing)
+    kept = "" if changing else await keeping(workspace, declared, looked, resource)
+    return next_steps(
+        application, looked.report, resource, clock.now(), changing=changing, keeping=kept
+    )
 
 
 def _refuse_several(declared: Declared, question: Question) -> None:

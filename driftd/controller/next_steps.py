@@ -30,11 +30,12 @@ def next_steps(
     now: datetime,
     *,
     changing: str = "",
+    keeping: str = "",
 ) -> tuple[str, ...]:
     """The steps for an object, first what is to be known of self-healing; none without drift.
 
     `changing` says how Git comes to another value, where the file that declares the object does
-    not say it itself: a template, a program.
+    not say it itself: a template, a program; `keeping` what to commit where it does.
     """
     if not resource.is_drift:
         return ()
@@ -51,7 +52,7 @@ def next_steps(
         *_correct(resource, wrong, changing),
         *_unhealed(application, report, drift, now),
         *_put_back(application, report, resource, drift),
-        *_keep(resource, drift, changing),
+        *_keep(resource, changing, keeping),
         *_accept(application, resource, every),
     )
 
@@ -149,7 +150,7 @@ def _pruning(application: Application) -> str:
     return f"syncPolicy.automated.prune is off, only {how} deletes it, and all else that is Extra"
 
 
-def _keep(resource: ResourceReport, drift: list[Change], changing: str) -> Iterator[str]:
+def _keep(resource: ResourceReport, changing: str, keeping: str) -> Iterator[str]:
     if resource.status == "Extra":
         yield "or declare it again in Git, if it was dropped by mistake"
         return
@@ -158,16 +159,8 @@ def _keep(resource: ResourceReport, drift: list[Change], changing: str) -> Itera
         where = "" if changing else _where(resource.origin)
         yield f"or remove it from Git{where}, if it is to stay away"
         return
-    places = [one.origin for one in drift if one.origin is not UNSET]
-    if resource.origin is not UNSET:
-        places.append(resource.origin)
-    if not places:
-        return
-    if changing:
-        yield f"or keep it: {changing}"
-        return
-    line = "" if places[0].line is UNSET else f":{places[0].line}"
-    yield f"or keep it: commit the live value to {places[0].file}{line}"
+    if changing or keeping:
+        yield f"or keep it: {changing or keeping}"
 
 
 def _accept(
