@@ -32,20 +32,19 @@ class Kustomizations:
 
     def files(self, folder: str) -> frozenset[str]:
         """Every file that the build of a folder takes in as a resource, bases included."""
-        found: set[str] = set()
+        named = (path for one in self.folders(folder) for path in self._named.get(one, ()))
+        return frozenset(path for path in named if path not in self._named)
+
+    def folders(self, folder: str) -> frozenset[str]:
+        """The folder itself and those of every base and component that its build takes in."""
         seen: set[str] = set()
         waiting = [folder]
         while waiting:
             current = waiting.pop()
-            if current in seen:
-                continue
-            seen.add(current)
-            for path in self._named.get(current, ()):
-                if path in self._named:
-                    waiting.append(path)
-                else:
-                    found.add(path)
-        return frozenset(found)
+            if current not in seen:
+                seen.add(current)
+                waiting += (path for path in self._named.get(current, ()) if path in self._named)
+        return frozenset(seen)
 
 
 async def read_kustomizations(

@@ -6,6 +6,8 @@ it renders of them joins the catalog, again and again until nothing new appears.
 * A rendered document replaces one of the same kind, namespace and name in a file.
 * A file that a rendered kustomization takes in counts as rendered, never as it stands: a base
   whose name an overlay changes is no Application. So does a file rendered from a directory.
+* A file beside those, which their kustomization does not list, is no Application: a condition
+  names it. What renders others, its set and its project are made by hand and stay.
 * An Application alone does not remove the document that declares it, unless it renders itself.
 * When a source cannot be rendered, a condition names it. Its files count as they stand, except
   those that a kustomization takes in: what it would have made of them is not known.
@@ -22,6 +24,7 @@ import msgspec
 import orjson
 
 from driftd.applicationset.catalog import (
+    KUSTOMIZATIONS,
     Catalog,
     Document,
     Documents,
@@ -33,6 +36,7 @@ from driftd.applicationset.documents import DEFAULT_NAMESPACE
 from driftd.applicationset.inputs import Inputs
 from driftd.applicationset.kustomizations import Kustomizations, read_kustomizations
 from driftd.controller.integrity import REFUSED
+from driftd.controller.unlisted import Built, unlisted
 from driftd.controller.workspace import Workspace
 from driftd.errors import SourceError
 from driftd.model.application import Application, ApplicationSource, ApplicationSpec
@@ -63,6 +67,8 @@ class _Nest:
     documents: tuple[Document, ...] = ()
     files: frozenset[_File] = frozenset()
     """Files that count as rendered."""
+    built: tuple[Built, ...] = ()
+    """The kustomizations that were built for it, where everything was rendered."""
     conditions: tuple[Condition, ...] = ()
 
 
@@ -141,8 +147,20 @@ async def _catalog(
         if document.identity not in rendered
         and not takers.get((home.tree.id, document.file), set()) - {document.identity}
     ]
+    left_out = list(
+        unlisted(
+            standing,
+            home,
+            (one for nest in everywhere for one in nest.built),
+            {file for tree, file in takers if tree == home.tree.id},
+            [nest.root for nest in everywhere if nest.documents],
+        )
+    )
+    gone = {id(document) for document, _ in left_out}
+    standing = [document for document in standing if id(document) not in gone]
     children = [document for nest in inner for document in nest.documents]
     conditions = [*home.conditions, *(c for nest in inner for c in nest.conditions)]
+    conditions += [condition for _, condition in left_out]
     return await build_catalog([*standing, *children], conditions, _inputs(workspace, home.found))
 
 
@@ -228,14 +246,21 @@ class _Roots:
                 if file:
                     files.add((trees[manifest.origin.source].id, file))
         lost: set[str] = set()
+        built: list[Built] = []
+        whole = bool(documents) and all(
+            c.severity is not Severity.ERROR for c in rendered.conditions
+        )
         for one in declaring:
             kind = rendered.types[one.index]
             if kind == "Kustomize" or (not kind and _may_be_overlay(one.source)):
                 taken = await self._taken_in(one)
                 files |= taken
+                if whole:
+                    built += await self._built(app, one)
                 if not kind:
                     lost |= {file for _, file in taken} & (await self._contents(one.tree)).marked
-        return _Nest(app, tuple(documents), frozenset(files), _problems(app, rendered, lost))
+        problems = _problems(app, rendered, lost)
+        return _Nest(app, tuple(documents), frozenset(files), tuple(built), problems)
 
     async def _refused(
         self,
@@ -265,6 +290,19 @@ class _Roots:
         contents = await self._contents(source.tree)
         folder = _folder(source)
         return {(source.tree.id, file) for file in contents.kustomizations.files(folder)}
+
+    async def _built(self, app: Application, source: ResolvedSource) -> list[Built]:
+        """The kustomizations that the build of a source's folder goes through."""
+        options = source.source.kustomize
+        if options is not None and options.components:
+            return []  # they take in more than the kustomizations name
+        table = (await self._contents(source.tree)).kustomizations
+        return [
+            Built(app, source.tree.id, posixpath.join(folder, name), table.files(folder))
+            for folder in sorted(table.folders(_folder(source)))
+            for name in KUSTOMIZATIONS
+            if posixpath.join(folder, name) in source.tree.files
+        ]
 
     async def _contents(self, tree: Tree) -> _Contents:
         if tree.id not in self._trees:

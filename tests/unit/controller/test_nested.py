@@ -128,6 +128,91 @@ async def test_without_a_root_documents_count_as_they_stand(bench: Bench) -> Non
     assert origins(await bench.catalog()) == {"web": "base/web.json"}
 
 
+async def test_a_file_beside_those_that_are_listed_is_no_application(bench: Bench) -> None:
+    """Off the list of a base or an overlay it does not exist; a condition says so, with a remedy.
+
+    Files of other folders, and of the root itself, count as they stand.
+    """
+    bench.app("prod/root.json", "root", "prod")
+    bench.app("base/web.json", "web", "apps/web")
+    bench.app("base/api.json", "api", "apps/api")
+    bench.app("prod/worker.json", "worker", "apps/worker")
+    bench.app("stage/other.json", "other", "apps/other")
+    bench.repo.write("base/kustomization.yaml", "resources: [web.json]\n")
+    bench.repo.write("prod/kustomization.yaml", "resources: [../base]\nnamePrefix: prod-\n")
+    bench.repo.write("stage/kustomization.yaml", "resources: [../apps]\n")
+    catalog = await bench.catalog()
+    assert sorted(origins(catalog)) == ["other", "prod-web", "root"]
+    assert {(one.type, one.severity.value, one.message) for one in catalog.conditions} == {
+        (
+            "UnlistedDocument",
+            "warning",
+            (
+                f"{folder}/{name}.json declares Application {name}, but "
+                f"{folder}/kustomization.yaml, which root renders, does not list it: it is not "
+                "looked at; add it to resources, or delete the file"
+            ),
+        )
+        for folder, name in (("base", "api"), ("prod", "worker"))
+    }
+
+
+async def test_without_a_whole_rendering_unlisted_files_stand(bench: Bench) -> None:
+    """What an overlay that fails would have made is not known: the file beside it counts."""
+    bench.app("root.json", "root", "apps")
+    bench.app("apps/web.json", "web", "web")
+    bench.app("apps/api.json", "api", "api")
+    bench.repo.write("apps/kustomization.yaml", "resources: [web.json, absent.yaml]\n")
+    catalog = await bench.catalog()
+    assert sorted(origins(catalog)) == ["api", "root"]
+    assert [one.type for one in catalog.conditions] == ["ComparisonError"]
+
+
+async def test_applications_beside_what_they_deploy_stand(bench: Bench) -> None:
+    """A kustomization that makes no object of Argo CD's says nothing of the files beside it."""
+    for stage in ("production", "staging"):
+        bench.app(f"shop/{stage}.json", stage, "shop")
+    bench.repo.write("shop/kustomization.yaml", "resources: [config.yaml]\n")
+    config = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: shop}\n"
+    bench.repo.write("shop/config.yaml", config)
+    catalog = await bench.catalog()
+    assert sorted(origins(catalog)) == ["production", "staging"]
+    assert catalog.conditions == ()
+
+
+async def test_what_begins_a_chain_stands_unlisted(bench: Bench) -> None:
+    """Another root beside the files, its project, and a set of roots are made by hand."""
+    bench.app("apps/one.json", "one", "apps", project="first")
+    bench.app("apps/two.json", "two", "more")
+    bench.app("apps/web.json", "web", "web")
+    bench.app("more/api.json", "api", "api")
+    bench.app("generated/last.json", "last", "last")
+    bench.repo.write("apps/kustomization.yaml", "resources: [web.json]\n")
+    project = "apiVersion: argoproj.io/v1alpha1\nkind: AppProject\nmetadata: {name: %s}\n"
+    bench.repo.write("apps/first.yaml", project % "first")
+    bench.repo.write("apps/second.yaml", project % "second")
+    bench.repo.write("apps/set.yaml", SET_OF_ROOTS)
+    catalog = await bench.catalog()
+    assert sorted(origins(catalog)) == ["api", "last", "one", "set", "two", "web"]
+    assert sorted(catalog.projects) == ["default", "first"]
+    assert [one.message.split(",")[0] for one in catalog.conditions] == [
+        "apps/second.yaml declares AppProject second"
+    ]
+
+
+SET_OF_ROOTS = f"""apiVersion: argoproj.io/v1alpha1
+kind: ApplicationSet
+metadata: {{name: fleet}}
+spec:
+  generators: [{{list: {{elements: [{{path: generated}}]}}}}]
+  template:
+    metadata: {{name: set}}
+    spec:
+      source: {{repoURL: {URL}, path: '{{{{path}}}}'}}
+      destination: {{name: one, namespace: argocd}}
+"""
+
+
 async def test_a_root_that_contains_itself(bench: Bench) -> None:
     """A root that manages its own folder is found once, as are its children."""
     bench.app("apps/root.json", "root", "apps")
