@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import click
+from click.core import ParameterSource
 
 from driftd.cli import calls, exit_code, options
 from driftd.model.counts import counted
@@ -25,6 +26,11 @@ _FILE = click.argument(
     default="config/driftd.yaml",
     envvar="DRIFTD_CONFIG",
 )
+_CONFIG = click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    help="Settings file, as driftd run is given it: the same as FILE.",
+)
 _OTHERS = frozenset({"DRIFTD_TRACEBACK", "DRIFTD_RENDER_CACHE"})
 """Variables of driftd that belong to no flag and no setting."""
 
@@ -39,8 +45,9 @@ def config_command() -> None:
 
 @config_command.command("validate", short_help="Name every error of the settings at once.")
 @_FILE
+@_CONFIG
 @options.output_format("table", "json", "yaml")
-def validate_command(file: Path, output: str) -> int:
+def validate_command(file: Path, config: Path | None, output: str) -> int:
     """Name every error of the settings at once: FILE, the variables DRIFTD_*, and the files that
     they name, with file, line, key, and what may stand there. Asks no cluster and no server.
 
@@ -52,6 +59,7 @@ def validate_command(file: Path, output: str) -> int:
     from driftd.settings.load import unknown_variables
     from driftd.settings.problems import errors
 
+    file = _named(file, config)
     inspected = calls.inspect_settings(file)
     problems = [*inspected.problems, *unknown_variables(os.environ, _flags() | _OTHERS)]
     wrong = errors(problems)
@@ -71,8 +79,9 @@ def validate_command(file: Path, output: str) -> int:
 
 @config_command.command("show", short_help="Print the settings in force, and where each is set.")
 @_FILE
+@_CONFIG
 @options.output_format("table", "json", "yaml")
-def show_command(file: Path, output: str) -> int:
+def show_command(file: Path, config: Path | None, output: str) -> int:
     """Print the settings in force: FILE, the variables DRIFTD_* and defaults together.
 
     The table says where each setting is set. Secrets are in files and are not read; passwords and
@@ -83,6 +92,7 @@ def show_command(file: Path, output: str) -> int:
     from driftd.cli import formats
     from driftd.settings.problems import refused
 
+    file = _named(file, config)
     inspected = calls.inspect_settings(file, files=False)
     error = refused(inspected.problems, str(file))
     if error is not None:
@@ -96,6 +106,17 @@ def show_command(file: Path, output: str) -> int:
         document = _masked(_plain(inspected.settings))
         (formats.write_json if output == "json" else formats.write_yaml)(document)
     return exit_code.NO_DRIFT
+
+
+def _named(file: Path, config: Path | None) -> Path:
+    """The settings file, by `--config` or as FILE; two different ones are a mistake."""
+    if config is None:
+        return file
+    context = click.get_current_context()
+    given = context.get_parameter_source("file") is ParameterSource.COMMANDLINE
+    if given and file != config:
+        raise click.UsageError(f"--config {config} and FILE {file} are two files: name one")
+    return config
 
 
 def _lines(problems: Sequence[Problem], file: Path) -> Iterator[str]:

@@ -46,6 +46,19 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.parametrize("command", ["validate", "show"])
+def test_the_file_as_run_takes_it(driftd, folder, command, monkeypatch):
+    """`--config F` is FILE; another FILE beside it is refused."""
+    by_flag = driftd("config", command, "--config", "driftd.yaml")
+    by_name = driftd("config", command, "driftd.yaml")
+    assert (by_flag.exit_code, by_flag.stdout) == (by_name.exit_code, by_name.stdout)
+    monkeypatch.setenv("DRIFTD_CONFIG", "elsewhere.yaml")
+    assert driftd("config", command, "--config", "driftd.yaml").stdout == by_name.stdout
+    both = driftd("config", command, "other.yaml", "--config", "driftd.yaml")
+    assert both.exit_code == 2
+    assert "name one" in both.stderr
+
+
 def test_every_error_at_once(driftd, golden, folder):
     """Keys, values, variables, contexts and what the named files hold, each with its place."""
     env = {"DRIFTD_LOG_LEVEL": "loud", "DRIFTD_SWEEP_JITER": "1s", "DRIFTD_OUTPUT": "table"}
