@@ -24,6 +24,7 @@ from driftd.flux.specs import (
     RemoteSpec,
     spec_of,
 )
+from driftd.flux.written import place_of
 from driftd.model.application import (
     Application,
     ApplicationSource,
@@ -31,6 +32,7 @@ from driftd.model.application import (
     Destination,
     IgnoreDifference,
 )
+from driftd.model.choices import nearest
 from driftd.model.condition import Condition, Severity
 from driftd.model.flux import FluxObject, FluxSpec
 
@@ -41,6 +43,15 @@ _MAX_RELEASE_NAME = 53
 
 class _Unusable(Exception):
     """The application cannot be judged; says why."""
+
+
+class _NotDeclared(_Unusable):
+    """A source that nothing declares."""
+
+    def __init__(self, text: str, by: FluxObject, name: str) -> None:
+        super().__init__(text)
+        self.by = by
+        self.name = name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +78,13 @@ async def to_application(found: FluxObject, reader: Reader, place: Place) -> App
         if found.kind == "Kustomization":
             return await _kustomization(found, spec_of(found, KustomizationSpec), reader, place)
         return await _release(found, spec_of(found, HelmReleaseSpec), reader, place)
-    except (InvalidSpec, _Unusable) as error:
+    except InvalidSpec as error:
+        at = place_of(error.of or found, reader.home, error.field)
+        return _application(found, place, conditions=[_error(f"{at}: {error}")])
+    except _NotDeclared as error:
+        at = place_of(error.by, reader.home, "name", error.name)
+        return _application(found, place, conditions=[_error(f"{at}: {error}")])
+    except _Unusable as error:
         return _application(found, place, conditions=[_error(str(error))])
 
 
@@ -76,7 +93,7 @@ async def _kustomization(
 ) -> Application:
     source = _source(reader.objects, spec.source_ref, found)
     references = await reader.read(
-        spec.post_build.substitute_from, found.namespace, "spec.postBuild.substituteFrom"
+        spec.post_build.substitute_from, found, "spec.postBuild.substituteFrom"
     )
     edits: dict[str, Any] = {
         "targetNamespace": spec.target_namespace,
@@ -140,7 +157,7 @@ async def _release(
     found: FluxObject, spec: HelmReleaseSpec, reader: Reader, place: Place
 ) -> Application:
     chart, source = _chart(reader.objects, spec, found)
-    references = await reader.read(spec.values_from, found.namespace, "spec.valuesFrom")
+    references = await reader.read(spec.values_from, found, "spec.valuesFrom")
     conditions = [*_suspension(spec.suspend), *references.conditions]
     namespace = spec.target_namespace or found.namespace
     render: dict[str, Any] = {
@@ -241,14 +258,14 @@ def _chart(
         holder = _referred(objects, spec.chart_ref, found)
         chart = spec_of(holder, ChartSpec)
     elif spec.chart is None:
-        raise InvalidSpec(f"{found} ({found.origin}): spec has neither chart nor chartRef")
+        raise InvalidSpec(f"{found}: spec has neither chart nor chartRef; add one in Git")
     else:
         chart = spec.chart.spec
         if spec.chart.kind == "OCIRepository":
             return ChartSpec(), ApplicationSource(repo_url=chart.url, path=".")
     reference = chart.source_ref
     if reference is None:
-        raise InvalidSpec(f"{holder} ({holder.origin}): the chart has no sourceRef")
+        raise InvalidSpec(f"{holder}: the chart has no sourceRef; add it in Git")
     if reference.kind == "GitRepository":
         source = _source(objects, reference, holder).source
         return chart, msgspec.structs.replace(source, path=chart.chart.lstrip("/") or ".")
@@ -280,10 +297,16 @@ def _referred(objects: FluxObjects, reference: Reference, by: FluxObject) -> Flu
     namespace = reference.namespace or by.namespace
     found = objects.find(reference.kind, namespace, reference.name)
     if found is None:
-        raise _Unusable(
+        remedy = (
+            nearest(objects.names(reference.kind, namespace), reference.name).strip()
+            or f"correct the name in Git, or add the {reference.kind} to what the cluster's "
+            "Kustomizations apply"
+        )
+        raise _NotDeclared(
             f"{by}: its source {reference.kind} {namespace}/{reference.name} is not declared; "
-            "driftd looks for it in what the cluster's Kustomizations render (or, with --hub, in "
-            "the cluster)"
+            f"{remedy}",
+            by,
+            reference.name,
         )
     return found
 

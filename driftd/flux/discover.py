@@ -136,7 +136,7 @@ async def follow(
     found = Found(root)
     for one in root.sources:
         found.objects.add(one)
-    walk = _Walk(found, place, repositories, sandbox, urls, live)
+    walk = _Walk(found, place, repositories, sandbox, urls, live, home)
     await walk.run(root.entries)
     known = {(kind, name) for kind, _, name in found.applications}
     for gap in walk.unread:
@@ -196,6 +196,7 @@ class _Walk:
     sandbox: SandboxPool
     urls: frozenset[str]
     live: LiveConfigMap
+    home: Tree | None = None
     done: set[tuple[str, str, str]] = field(default_factory=set)
     """Namespace, name and path of the Kustomizations that have been rendered."""
     searched: set[tuple[str, str, str]] = field(default_factory=set)
@@ -230,7 +231,7 @@ class _Walk:
         await self._releases()
 
     async def _application(self, one: FluxObject, *, live: bool) -> Application:
-        reader = Reader(self.found.objects, self.live if live else _nothing_live)
+        reader = Reader(self.found.objects, self.live if live else _nothing_live, self.home)
         return await to_application(one, reader, self.place)
 
     async def _own_values(self, waiting: Iterable[FluxObject]) -> bool:

@@ -8,8 +8,11 @@ from typing import Any, TypeAlias
 
 from driftd.errors import DriftdError
 from driftd.flux.specs import ValuesFrom
+from driftd.flux.written import place_of
+from driftd.model.choices import nearest
 from driftd.model.condition import Condition, Severity
 from driftd.model.flux import FluxObject
+from driftd.model.tree import Tree
 
 LiveConfigMap: TypeAlias = Callable[[str, str], Awaitable["dict[str, str] | None"]]
 """Namespace and name to the data of a live ConfigMap, None if there is none; raises DriftdError."""
@@ -30,6 +33,10 @@ class FluxObjects:
     def find(self, kind: str, namespace: str, name: str) -> FluxObject | None:
         """The object of a kind, namespace and name."""
         return self._objects.get((kind, namespace, name))
+
+    def names(self, kind: str, namespace: str) -> list[str]:
+        """The names of all objects of a kind in a namespace."""
+        return sorted(key[2] for key in self._objects if key[:2] == (kind, namespace))
 
     def of_kind(self, kind: str) -> Iterator[FluxObject]:
         """All objects of a kind, by namespace and name."""
@@ -67,17 +74,20 @@ class Reader:
 
     objects: FluxObjects
     live: LiveConfigMap
+    home: Tree | None = None
+    """The files that the objects are written in, for the lines that messages name."""
 
     async def read(
-        self, references: Sequence[ValuesFrom], namespace: str, place: str
+        self, references: Sequence[ValuesFrom], by: FluxObject, place: str
     ) -> References:
-        """What the references give; `place` names the field in conditions."""
+        """What the references of an object give; `place` names the field in conditions."""
+        namespace = by.namespace
         result = References()
         for reference in references:
             if reference.kind == "Secret":
                 self._secret(reference, namespace, place, result)
             else:
-                await self._config_map(reference, namespace, place, result)
+                await self._config_map(reference, by, place, result)
         return result
 
     def _secret(
@@ -94,8 +104,9 @@ class Reader:
         result.layers.append(Layer(reference, None, _keys(declared) if declared else None))
 
     async def _config_map(
-        self, reference: ValuesFrom, namespace: str, place: str, result: References
+        self, reference: ValuesFrom, by: FluxObject, place: str, result: References
     ) -> None:
+        namespace = by.namespace
         name = f"ConfigMap {namespace}/{reference.name}"
         declared = self.objects.find("ConfigMap", namespace, reference.name)
         problem = ""
@@ -112,7 +123,13 @@ class Reader:
             result.layers.append(Layer(reference, data, origin=origin))
         elif problem or not reference.optional:
             problem = problem or "it is neither in Git nor in the cluster"
-            result.conditions.append(Condition("ComparisonError", f"{place}: {name}: {problem}"))
+            at = place_of(by, self.home, "name", reference.name)
+            remedy = (
+                nearest(self.objects.names("ConfigMap", namespace), reference.name).strip()
+                or f"correct the name in {by.origin} or create the ConfigMap"
+            )
+            text = f"{at}: {place}: {name}: {problem}; {remedy}"
+            result.conditions.append(Condition("ComparisonError", text))
 
 
 def _keys(secret: FluxObject) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ source.toolkit.fluxcd.io); all served versions have them alike. Other fields are
 
 from __future__ import annotations
 
+import re
 from typing import Any, TypeVar
 
 import msgspec
@@ -29,8 +30,30 @@ _FREE_FORM = frozenset({"values", "patches", "patchesStrategicMerge", "patchesJs
 T = TypeVar("T")
 
 
+_TYPES = {
+    "str": "text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "a map",
+    "null": "nothing",
+}
+_WRONG_TYPE = re.compile(r"Expected `([^`]+)`, got `([^`]+)`")
+_LACKS = re.compile(r"Object missing required field `([^`]+)`")
+
+
 class InvalidSpec(Exception):
-    """A spec that is not what Flux defines; says which field."""
+    """A spec that is not what Flux defines; says which field and what to do, not where."""
+
+    def __init__(self, text: str, field: str = "", of: FluxObject | None = None) -> None:
+        """`field` is the name of the field in the document, empty if no line is to blame.
+
+        `of` is the object that has the spec, where that may be another one than is asked for.
+        """
+        super().__init__(text)
+        self.field = field
+        self.of = of
 
 
 class FluxStruct(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -226,13 +249,26 @@ def spec_of(found: FluxObject, wanted: type[T]) -> T:
     """The typed spec of an object. Raises InvalidSpec naming the field."""
     written = found.body.get("spec")
     if not isinstance(written, dict):
-        raise InvalidSpec(f"{found} ({found.origin}): spec is missing")
+        raise InvalidSpec(f"{found}: spec is missing; add it in Git", of=found)
     try:
         return msgspec.convert(without_nulls(written, _FREE_FORM), wanted)
     except msgspec.ValidationError as error:
         text, _, where = str(error).partition(" - at `")
-        field = "spec" + where.removesuffix("`").removeprefix("$")
-        raise InvalidSpec(f"{found} ({found.origin}): {field}: {text}") from None
+        path = "spec" + where.removesuffix("`").removeprefix("$")
+        name = re.sub(r"\[[^]]*\]", "", path).rpartition(".")[2]
+        raise InvalidSpec(
+            f"{found}: {_plain(path, text)}; correct it in Git", name, found
+        ) from None
+
+
+def _plain(path: str, text: str) -> str:
+    """What is wrong with a field, in a YAML author's words."""
+    if match := _WRONG_TYPE.fullmatch(text):
+        wanted = " or ".join(_TYPES.get(one, one) for one in match[1].split(" | ") if one != "null")
+        return f"{path} must be {wanted}, not {_TYPES.get(match[2], match[2])}"
+    if match := _LACKS.fullmatch(text):
+        return f"{path}.{match[1]} is missing"
+    return f"{path}: {text}"
 
 
 def flux_object(body: Any, origin: str, namespace: str = "") -> FluxObject | None:

@@ -271,3 +271,54 @@ async def test_misspelt_release_is_named(git_repo: GitRepo) -> None:
     (found,) = await found_in(git_repo)
     (condition,) = found.conditions
     assert condition.message.startswith("HelmRelease web (clusters/one/release.yaml) is not looked")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "prune: true",
+            'prune: "yess"',
+            "spec.prune must be true or false, not text; correct it in Git",
+        ),
+        (
+            "sourceRef: {kind: GitRepository, name: fleet}, ",
+            "",
+            "spec.sourceRef is missing; correct it in Git",
+        ),
+        (
+            "name: fleet",
+            "name: flet",
+            "its source GitRepository flux-system/flet is not declared; did you mean fleet?",
+        ),
+        (
+            "name: fleet",
+            "name: xyz",
+            "its source GitRepository flux-system/xyz is not declared; correct the name in Git, "
+            + "or add the GitRepository to what the cluster's Kustomizations apply",
+        ),
+    ],
+)
+async def test_unusable_document_is_told_with_line_and_remedy(
+    git_repo: GitRepo, old: str, new: str, message: str
+) -> None:
+    """File, line, plain words and what to do."""
+    found = await a_fleet_with(git_repo, old, new)
+    flux = found.applications["Kustomization", "flux-system", "apps"].flux
+    assert flux is not None
+    place = "clusters/one/apps.yaml:4: Kustomization flux-system/apps: "
+    assert [one.message for one in flux.conditions] == [place + message]
+
+
+async def test_misspelt_config_map_is_told_with_line_and_remedy(git_repo: GitRepo) -> None:
+    """A reference names its file and line, and the ConfigMap that was probably meant."""
+    git_repo.write("clusters/one/vars.yaml", CONFIG)
+    needs = ", prune: true,\n  postBuild: {substituteFrom: [{kind: ConfigMap, name: varz}]}"
+    found = await a_fleet_with(git_repo, ", prune: true", needs)
+    flux = found.applications["Kustomization", "flux-system", "apps"].flux
+    assert flux is not None
+    (why,) = flux.conditions
+    assert why.message.startswith(
+        "clusters/one/apps.yaml:5: spec.postBuild.substituteFrom: ConfigMap flux-system/varz: "
+    )
+    assert why.message.endswith("; did you mean vars?")
