@@ -294,8 +294,10 @@ async def test_misspelt_release_is_named(git_repo: GitRepo) -> None:
         (
             "name: fleet",
             "name: xyz",
-            "its source GitRepository flux-system/xyz is not declared; correct the name in Git, "
-            "or add the GitRepository to what the cluster's Kustomizations apply",
+            (
+                "its source GitRepository flux-system/xyz is not declared; correct the name in "
+                "Git, or add the GitRepository to what the cluster's Kustomizations apply"
+            ),
         ),
     ],
 )
