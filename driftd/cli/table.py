@@ -98,7 +98,7 @@ class _Table:
         self._conditions(report.conditions, indent=0)
         self._applications(order.applications(report.applications))
         if self.view.wide or self.view.names:
-            lines = unchecked.not_searched(report.applications)
+            lines = [*unchecked.orphaned(report), *unchecked.not_searched(report.applications)]
             for line in ["", *lines] if lines else ():
                 self._line(Text(line, "dim"))
         self._ending(

@@ -10,7 +10,13 @@ from msgspec import UNSET
 from driftd.cli import findings, order
 from driftd.cli.terminal import printable
 from driftd.model.counts import counted
-from driftd.model.report import ApplicationReport, ResourceReport, ResourceStatus, has_drift
+from driftd.model.report import (
+    ApplicationReport,
+    DriftReport,
+    ResourceReport,
+    ResourceStatus,
+    has_drift,
+)
 
 NAMED: Final = 3
 """Objects that are named where not all are asked for."""
@@ -122,4 +128,23 @@ def not_searched(applications: Iterable[ApplicationReport]) -> list[str]:
         + f": {printable(', '.join(sorted(kinds)))} (driftd doctor says why)"
         for cluster, kinds in sorted(by_cluster.items())
         if kinds
+    ]
+
+
+def orphaned(report: DriftReport) -> list[str]:
+    """The objects of applications that nothing declares, a line for each application.
+
+    Clusters are named where there are several.
+    """
+    found: dict[tuple[str, str], list[str]] = {}
+    for one in () if report.orphaned is UNSET else report.orphaned:
+        place = f"{one.namespace}/" if one.namespace else ""
+        objects = found.setdefault((one.cluster, one.application), [])
+        objects.append(f"{one.kind} {place}{one.name}")
+    several = len({app.cluster for app in report.applications}) > 1
+    return [
+        f"Of {printable(owner)}, which nothing declares"
+        + (f", on {printable(cluster)}" if several else "")
+        + f": {printable(', '.join(objects))}"
+        for (cluster, owner), objects in found.items()
     ]

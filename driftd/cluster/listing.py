@@ -6,7 +6,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 import msgspec
 
-from driftd.cluster.reader import ApiResource, Note, Noted, ObjectMeta, ScannedMeta, Select
+from driftd.cluster.reader import ApiResource, Note, Noted, ObjectMeta, Select
 from driftd.model.resource import LiveObject, ResourceKey
 
 Items: TypeAlias = list[msgspec.Raw]
@@ -45,7 +45,7 @@ class Item(msgspec.Struct, frozen=True):
 class ScannedItem(msgspec.Struct, frozen=True):
     """What a scan reads of an object."""
 
-    metadata: ScannedMeta
+    metadata: ObjectMeta
 
 
 AnyItem = TypeVar("AnyItem", Item, ScannedItem)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeAlias, TypeVar
+from typing import Generic, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
@@ -50,19 +50,14 @@ class ObjectMeta(msgspec.Struct, frozen=True, rename="camel"):
     deletion_timestamp: str = ""
     labels: dict[str, str] = {}
     annotations: dict[str, str] = {}
-
-
-class ScannedMeta(ObjectMeta, frozen=True, rename="camel"):
-    """The part of an object's `metadata` that a scan shows."""
-
-    owner_references: list[dict[str, Any]] = []
+    owner_references: list[msgspec.Raw] | None = None
 
 
 Select: TypeAlias = Callable[[ObjectMeta], bool]
 """Whether an object of a list is kept."""
 
 Noted = TypeVar("Noted")
-Note: TypeAlias = Callable[[ApiResource, ScannedMeta], Noted | None]
+Note: TypeAlias = Callable[[ApiResource, ObjectMeta], Noted | None]
 """What is kept of an object that a scan shows; None for nothing."""
 
 

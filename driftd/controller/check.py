@@ -31,11 +31,12 @@ from driftd.controller.desired import Desired, definitions, desired_state, synce
 from driftd.controller.emptiness import empty_clusters
 from driftd.controller.facts import unexplained
 from driftd.controller.judge import judge
-from driftd.controller.leftovers import Claimants
+from driftd.controller.leftovers import Claimants, Marked
 from driftd.controller.memory import Since, left, open_state, recalled, save_state
 from driftd.controller.observed import ClusterView, Observation, observe, view_cluster
 from driftd.controller.options import CheckOptions
 from driftd.controller.oracles import Consultation, admission_hash
+from driftd.controller.orphans import orphan_conditions, orphaned_resources
 from driftd.controller.places import with_places
 from driftd.controller.shared import Claims
 from driftd.controller.tracking import marks_of
@@ -51,6 +52,7 @@ from driftd.model.report import (
     IGNORED,
     ApplicationReport,
     DriftReport,
+    OrphanedResource,
     Summary,
     published,
 )
@@ -115,12 +117,15 @@ async def checked(
             reports,
             unfit_contexts(workspace, declared),
         )
+    orphans = {one.report.cluster: one.orphans for one in looks if one.orphans}
+    lost = orphan_conditions(orphans, hub=workspace.hub.name if workspace.hub else "")
     report = drift_report(
         reports,
-        (*empty, *declared.conditions, *unused, *told, *audited, *saved),
+        (*empty, *declared.conditions, *lost, *unused, *told, *audited, *saved),
         generated_at=rfc3339(now),
         # Whoever names applications asks about these: what is wrong elsewhere is told, no more.
         named=bool(options.applications),
+        orphaned=orphaned_resources(orphans),
     )
     return report, {f"{one.report.namespace}/{one.report.name}": one.seals for one in looks}
 
@@ -142,6 +147,8 @@ class Looked:
     """The field managers that count as Git's hand, whether the objects name them or not."""
     memory: ApplicationMemory | None = field(default=None, repr=False)
     """What the next look is to know; None where nothing is remembered."""
+    orphans: tuple[Marked, ...] = field(default=(), repr=False)
+    """What its cluster has with the mark of applications that nothing declares."""
 
 
 async def look(
@@ -237,7 +244,8 @@ class _ClusterLook:
             },
         )
         self.consultation = await self._consultation(target, shared)
-        return [await self._isolated(one, shared) for one in desired]
+        looks = [await self._isolated(one, shared) for one in desired]
+        return [replace(one, orphans=observation.orphans) for one in looks]
 
     def _claimants(self, target: ClusterTarget, desired: Sequence[Desired]) -> Claimants:
         """Whose leftovers are looked for: of those of which everything that Git declares is known.
@@ -258,6 +266,7 @@ class _ClusterLook:
         return Claimants(
             declared=[(one.entry.application, one.keys) for one in wanted],
             namespaces=frozenset(spaces - {""}),
+            marks=self.declared.marks,
             excluded=lambda group, kind: customizations.excludes(group, kind, server),
         )
 
@@ -419,8 +428,12 @@ def drift_report(
     *,
     generated_at: str,
     named: bool = False,
+    orphaned: tuple[OrphanedResource, ...] = (),
 ) -> DriftReport:
-    """The published report of a look; `named` if its applications were asked for by name."""
+    """The published report of a look; `named` if its applications were asked for by name.
+
+    `orphaned` are the objects of applications that nothing declares.
+    """
     applications = tuple(reports)
     told = tuple(conditions)
     errors = not named and any(condition.severity is Severity.ERROR for condition in told)
@@ -430,6 +443,7 @@ def drift_report(
         conditions=published(told),
         applications=applications,
         summary=summarise(applications),
+        orphaned=orphaned or UNSET,
     )
 
 

@@ -24,6 +24,7 @@ from driftd.controller.flux import declare_flux
 from driftd.controller.homes import trusted_homes
 from driftd.controller.nested import read_catalogs
 from driftd.controller.options import CheckOptions
+from driftd.controller.tracking import marks_of
 from driftd.controller.workspace import Progress, Workspace
 from driftd.errors import ConfigError, DriftdError, SourceError
 from driftd.model.application import Application, Destination
@@ -75,6 +76,8 @@ class Declared:
     """All applications, chosen or not."""
     names: frozenset[str] | None = None
     """Qualified names of all applications, chosen or not; None where some may be unknown."""
+    marks: frozenset[str] | None = None
+    """The owners that tracking marks of all applications name; None as `names`, or unwanted."""
 
 
 async def declare(workspace: Workspace, options: CheckOptions, progress: Progress) -> Declared:
@@ -119,6 +122,8 @@ async def declare(workspace: Workspace, options: CheckOptions, progress: Progres
     entries = tuple(
         _entry(app, projects, workspace, options, progress, unfit=unfit) for app in chosen
     )
+    everything = (*applications, *flux.elsewhere)
+    names = _names(options, everything, conditions)
     return Declared(
         entries=entries,
         conditions=tuple(conditions),
@@ -126,7 +131,12 @@ async def declare(workspace: Workspace, options: CheckOptions, progress: Progres
         urls=git_urls(applications),
         destinations=_destinations(applications),
         applications=applications,
-        names=_names(options, (*applications, *flux.elsewhere), conditions),
+        names=names,
+        marks=(
+            frozenset(mark for app in everything for mark in marks_of(app))
+            if names is not None and not (options.applications or options.namespace)
+            else None
+        ),
     )
 
 

@@ -14,11 +14,19 @@ from typing import Final, NamedTuple
 
 from driftd.aio import gather_isolated
 from driftd.cluster.kube import DIRECT_NAMESPACES
-from driftd.cluster.reader import ApiResource, ClusterReader, Discovery, Scan, ScannedMeta
-from driftd.controller.tracking import TRACKING_ID, describes, marks_of, owners_of
+from driftd.cluster.reader import ApiResource, ClusterReader, Discovery, ObjectMeta, Scan
+from driftd.controller.tracking import (
+    FLUX_KEEPS,
+    INSTALLATION,
+    TRACKING_ID,
+    describes,
+    marks_of,
+    owners_of,
+)
 from driftd.errors import ClusterError, Forbidden
 from driftd.model.application import Application
 from driftd.model.flux import GROUPS
+from driftd.model.flux import mark_of as flux_mark
 from driftd.model.resource import GVK, LiveObject, ResourceKey
 from driftd.policy.deployable import CONTROLLED, may_be_left
 from driftd.render.hooks import hook_of
@@ -37,6 +45,8 @@ class Marked(NamedTuple):
     namespace: str
     name: str
     uid: str
+    installation: str = ""
+    """The Argo CD that wrote the mark; empty where it does not say."""
 
     @property
     def key(self) -> ResourceKey:
@@ -52,6 +62,11 @@ class Claimants:
     """The applications, each with everything that Git declares for it."""
     namespaces: frozenset[str] = frozenset()
     """Where they deploy: what is scanned if the whole cluster may not be."""
+    marks: frozenset[str] | None = None
+    """The owners that marks of all applications name, looked at or not.
+
+    None where some may be unknown, or nobody asks for objects of applications that there are not.
+    """
     excluded: Callable[[str, str], bool] = lambda _group, _kind: False
     """Whether Argo CD leaves a kind alone, by its group and name."""
 
@@ -207,7 +222,7 @@ async def _scans(
     async def scan(place: _Place) -> Scan[tuple[Marked, ...]]:
         async with asyncio.timeout(PATIENCE):
             return await reader.scan(
-                place.resource, _marked, namespace=place.namespace, label_selector=place.selector
+                place.resource, marked_by, namespace=place.namespace, label_selector=place.selector
             )
 
     answers = await gather_isolated(scan, places, limit=limit)
@@ -224,7 +239,7 @@ async def _scans(
     return marked, unseen
 
 
-def _marked(resource: ApiResource, meta: ScannedMeta) -> tuple[Marked, ...] | None:
+def marked_by(resource: ApiResource, meta: ObjectMeta) -> tuple[Marked, ...] | None:
     """The owners that an object may have been left behind by."""
     if meta.owner_references or not (meta.annotations or meta.labels):
         return None
@@ -233,7 +248,12 @@ def _marked(resource: ApiResource, meta: ScannedMeta) -> tuple[Marked, ...] | No
     argo = meta.annotations.get(TRACKING_ID)
     if argo is not None and (not describes(argo, key) or hook_of(meta.annotations) is not None):
         owners.pop(argo.partition(":")[0], None)
-    found = tuple(Marked(resource, one, meta.namespace, meta.name, meta.uid) for one in owners)
+    if any(meta.annotations.get(name) == "disabled" for name in FLUX_KEEPS):
+        owners.pop(flux_mark(meta.labels), None)
+    home = meta.annotations.get(INSTALLATION, "")
+    found = tuple(
+        Marked(resource, one, meta.namespace, meta.name, meta.uid, home) for one in owners
+    )
     return found or None
 
 

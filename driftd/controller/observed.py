@@ -25,7 +25,15 @@ from driftd.cluster.reader import (
     OpenApiDocument,
 )
 from driftd.controller.facts import read_facts
-from driftd.controller.leftovers import Claimants, leftovers, search, unsearched
+from driftd.controller.leftovers import (
+    Claimants,
+    Marked,
+    leftovers,
+    marked_by,
+    search,
+    unsearched,
+)
+from driftd.controller.orphans import orphans_among
 from driftd.controller.tracking import TRACKING_ID, Tracked, owners_of, tracked
 from driftd.controller.workspace import SchemaMemory
 from driftd.diff.facts import Facts
@@ -56,6 +64,8 @@ class Observation:
     """Objects that carry a tracking mark, Argo CD's or Flux's, by the owner that it names."""
     not_searched: tuple[str, ...] = ()
     """The kinds in which nobody looked for objects that Git dropped, as reports name them."""
+    orphans: tuple[Marked, ...] = ()
+    """Objects with the mark of applications that nothing declares, if that was asked for."""
     schemas: SchemaSet
     schema_hashes: Mapping[str, str]
     """By group version."""
@@ -101,8 +111,10 @@ async def observe(
         if resource:
             wanted.setdefault(resource, set()).add((key.namespace, key.name))
 
+    others: list[Marked] | None = None if claimants.marks is None else []
+
     async def read(resource: ApiResource) -> Listing:
-        return await _list(view.reader, resource, wanted[resource], applications)
+        return await _list(view.reader, resource, wanted[resource], applications, others)
 
     versions = sorted({resource.group_version for resource in wanted})
     listings, schemas, (facts, fact_problems), found = await asyncio.gather(
@@ -123,10 +135,12 @@ async def observe(
     left, unread = await leftovers(view.reader, found, claimants, live.values(), limit=limit)
     for gvk, one in left:
         live[gvk, one.key.namespace, one.key.name] = one
+    marks = _tracked(live)
     return Observation(
         listings=by_kind,
         live=live,
-        tracked=_tracked(live),
+        tracked=marks,
+        orphans=orphans_among((*(others or ()), *found.marked), claimants, declared, marks),
         not_searched=unsearched(discovery, (*found.unseen, *unread)) if claimants.declared else (),
         schemas=schemas.compiled,
         schema_hashes=schemas.hashes,
@@ -212,13 +226,23 @@ async def _list(
     resource: ApiResource,
     keys: set[tuple[str, str]],
     applications: frozenset[str],
+    others: list[Marked] | None,
 ) -> Listing:
+    """The declared objects of a kind and those with a mark of `applications`.
+
+    What has another owner's mark goes to `others` by its address, if anybody wants it.
+    """
+
     def select(meta: ObjectMeta) -> bool:
         if (meta.namespace, meta.name) in keys:
             return True
         if not meta.labels and TRACKING_ID not in meta.annotations:
             return False
-        return not applications.isdisjoint(owners_of(meta.annotations, meta.labels))
+        if not applications.isdisjoint(owners_of(meta.annotations, meta.labels)):
+            return True
+        if others is not None:
+            others.extend(marked_by(resource, meta) or ())
+        return False
 
     namespaces = {namespace for namespace, _ in keys}
     return await reader.list(resource, _places(namespaces - {""}), select)

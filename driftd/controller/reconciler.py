@@ -249,7 +249,7 @@ class Reconciler:
 
     async def _look_once(self, entry: Entry) -> Looked:
         assert self._declared is not None  # noqa: S101 - reconcile has checked it
-        alone = replace(self._declared, entries=(entry,), conditions=())
+        alone = replace(self._declared, entries=(entry,), conditions=(), marks=None)
         looks = await look(
             self.workspace,
             alone,

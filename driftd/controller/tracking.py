@@ -15,9 +15,9 @@ from driftd.model.resource import GVK, LiveObject, ResourceKey
 from driftd.render.hooks import hook_of
 
 TRACKING_ID: Final = "argocd.argoproj.io/tracking-id"
-_INSTALLATION: Final = "argocd.argoproj.io/installation-id"
+INSTALLATION: Final = "argocd.argoproj.io/installation-id"
 """Which Argo CD wrote the mark, where several share a cluster and each has an id."""
-_FLUX_KEEPS: Final = ("kustomize.toolkit.fluxcd.io/prune", "kustomize.toolkit.fluxcd.io/reconcile")
+FLUX_KEEPS: Final = ("kustomize.toolkit.fluxcd.io/prune", "kustomize.toolkit.fluxcd.io/reconcile")
 _BYTES: Final = (TRACKING_ID.encode(), b".toolkit.fluxcd.io/namespace")
 
 
@@ -38,7 +38,7 @@ class Tracked:
     @property
     def installation(self) -> str:
         """The Argo CD that wrote the mark; empty where it does not say."""
-        return str(self.annotations.get(_INSTALLATION) or "")
+        return str(self.annotations.get(INSTALLATION) or "")
 
     @property
     def creator(self) -> str:
@@ -125,7 +125,7 @@ def _is_of_argo(one: Tracked, homes: Collection[str]) -> bool:
 
 def _is_of_flux(one: Tracked, application: Application) -> bool:
     assert application.flux is not None  # noqa: S101 - the caller has asked
-    if any(one.annotations.get(name) == "disabled" for name in _FLUX_KEEPS):
+    if any(one.annotations.get(name) == "disabled" for name in FLUX_KEEPS):
         return False
     # Controllers copy labels (of a Service to its Endpoints): only what Flux wrote is Flux's.
     writers = {entry.get("manager") for entry in one.metadata.get("managedFields") or ()}

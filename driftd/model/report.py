@@ -276,6 +276,19 @@ class ApplicationReport(WireStruct, frozen=True, kw_only=True):
     needs, and that could not be searched for objects that Git dropped."""
 
 
+class OrphanedResource(WireStruct, frozen=True, kw_only=True):
+    """A live object with the tracking mark of an application that nothing declares."""
+
+    cluster: str
+    application: str
+    """Whose mark it carries: `NAME` or `NAMESPACE_NAME`, of Flux `KIND/NAMESPACE/NAME`."""
+    group: str
+    version: str
+    kind: str
+    namespace: str
+    name: str
+
+
 class Summary(WireStruct, frozen=True, kw_only=True):
     """Counts over the whole report."""
 
@@ -299,6 +312,8 @@ class DriftReport(WireStruct, frozen=True, kw_only=True):
     """What concerns no single application: a document that does not parse, an invalid set."""
     applications: tuple[ApplicationReport, ...]
     summary: Summary
+    orphaned: tuple[OrphanedResource, ...] | UnsetType = UNSET
+    """The first objects (1000 of each cluster) that an `OrphanedResourceWarning` counts."""
 
 
 class DiffReport(WireStruct, frozen=True, kw_only=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,14 @@ class Shop:
         found = self.site.check(*flags).objects(name)
         return {what for what, (status, _) in found.items() if status == "Extra"}
 
+    def orphans(self, *flags: str) -> set[str]:
+        """The objects of `billing` that a report counts as an undeclared application's."""
+        return {
+            f"{one['kind']} {one['name']}"
+            for one in self.site.check(*flags).report.get("orphaned", ())
+            if one["application"] == self.billing and one["namespace"] == self.site.namespace
+        }
+
 
 @pytest.fixture
 def shop(api_server: ControlPlane, namespace: str, git_repo: GitRepo, tmp_path: Path) -> Shop:
@@ -157,6 +166,27 @@ def test_marks_that_make_no_leftover(shop: Shop) -> None:
     other = {"argocd.argoproj.io/installation-id": "another"}
     shop.deploy(shop.audit, simple("v1", "ConfigMap", "of-another"), **other)
     assert shop.left(shop.audit) == {f"Service {shop.audit}"}
+
+
+def test_an_application_that_git_dropped(shop: Shop) -> None:
+    """Its objects are told as one line and listed on demand; no verdict changes."""
+    space = shop.site.namespace
+    assert shop.orphans() == set()
+    shop.site.repo.remove(f"argocd/{shop.billing}.yaml")
+    shop.site.repo.commit("Drop billing")
+    seen = shop.site.check()
+    assert (seen.exit_code, seen.report["complete"]) == (1, True)
+    assert shop.orphans() == {f"Deployment {shop.billing}", f"Service {shop.billing}"}
+    (told,) = [c for c in seen.report["conditions"] if c["type"] == "OrphanedResourceWarning"]
+    assert told["severity"] == "info"
+    # Other tests leave such objects on the server too.
+    assert re.match(rf"\d+ objects on {CONTEXT} carry the mark of applications? ", told["message"])
+    wide = shop.site.check(output="wide").stdout
+    line = f"Of {shop.billing}, which nothing declares: Deployment {space}/{shop.billing}, Service"
+    assert line in " ".join(wide.split())
+    assert shop.orphans(shop.audit) == set()
+    shop.site.cluster.kubectl("delete", "service,deployment", shop.billing, "-n", space)
+    assert shop.orphans() == set()
 
 
 def test_it_is_explained(shop: Shop) -> None:

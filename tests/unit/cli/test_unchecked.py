@@ -11,7 +11,8 @@ from driftd.cli.markdown import markdown
 from driftd.cli.order import OPTIONAL_SECTIONS
 from driftd.cli.plain import plain
 from driftd.cli.sarif import sarif
-from driftd.model.report import ResourceStatus
+from driftd.controller.check import drift_report
+from driftd.model.report import OrphanedResource, ResourceStatus
 
 WHY = "no permission to list Secrets; grant get"
 
@@ -83,3 +84,24 @@ def test_kinds_that_were_not_searched(sample):
     (line,) = unchecked.not_searched(apps[:1])
     assert line.startswith("Not searched for objects that Git dropped: Secret ")
     assert unchecked.not_searched([sample.synced("fine")]) == []
+
+
+def test_objects_of_applications_that_nothing_declares(sample):
+    """They are a line for each application, with the cluster where there are several."""
+    one = {"group": "", "version": "v1", "kind": "ConfigMap", "namespace": "shop"}
+    found = (
+        OrphanedResource(cluster="one", application="gone", name="a", **one),
+        OrphanedResource(cluster="one", application="gone", name="b", **{**one, "namespace": ""}),
+        OrphanedResource(cluster="two", application="gone", name="a", **one),
+    )
+    apps = tuple(
+        msgspec.structs.replace(sample.synced(name), cluster=name) for name in ("one", "two")
+    )
+    report = drift_report(apps, (), generated_at="2026-03-01T12:00:00Z", orphaned=found)
+    assert unchecked.orphaned(report) == [
+        "Of gone, which nothing declares, on one: ConfigMap shop/a, ConfigMap b",
+        "Of gone, which nothing declares, on two: ConfigMap shop/a",
+    ]
+    alone = drift_report(apps[:1], (), generated_at="2026-03-01T12:00:00Z", orphaned=found[:1])
+    assert unchecked.orphaned(alone) == ["Of gone, which nothing declares: ConfigMap shop/a"]
+    assert unchecked.orphaned(msgspec.structs.replace(alone, orphaned=msgspec.UNSET)) == []

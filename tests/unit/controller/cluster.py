@@ -18,9 +18,9 @@ from driftd.cluster.reader import (
     Listing,
     Note,
     Noted,
+    ObjectMeta,
     OpenApiDocument,
     Scan,
-    ScannedMeta,
     Select,
 )
 from driftd.errors import ClusterError, NotServed
@@ -282,9 +282,9 @@ class MemoryWriter:
         return live
 
 
-def _meta(live: LiveObject) -> ScannedMeta:
+def _meta(live: LiveObject) -> ObjectMeta:
     metadata = json.loads(live.body)["metadata"]
-    return ScannedMeta(
+    return ObjectMeta(
         name=live.key.name,
         namespace=live.key.namespace,
         uid=live.uid,
