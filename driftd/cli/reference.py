@@ -126,7 +126,8 @@ def _row(option: click.Option, context: click.Context) -> str:
     default = option.default if option.show_default else ""
     default = f"`{default}`" if default not in {"", None} else ""
     text = (option.help or "").replace("|", "\\|")
-    return f"| `{names}` | `{option.envvar}` | {default} | {text} |"
+    variable = f"`{option.envvar}`" if option.envvar else ""
+    return f"| `{names}` | {variable} | {default} | {text} |"
 
 
 def main(folder: Path) -> None:

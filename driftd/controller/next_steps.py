@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from msgspec import UNSET, UnsetType
 
 from driftd.model.application import Application
+from driftd.model.preview import Effect
 from driftd.model.report import (
     ApplicationReport,
     Change,
@@ -16,11 +17,14 @@ from driftd.model.report import (
     ReportOrigin,
     ResourceReport,
 )
+from driftd.model.resource import ResourceKey
+from driftd.policy.merging import effect_of
 from driftd.sync.plan import ENGINES
 
 SELF_HEAL_SECONDS = 300.0
 """Seconds after which Argo CD's self-healing, were it to work, would have put a change back."""
 _ARGO_NAMESPACE = "argocd"
+_NO_FIELD = "UnknownField"
 
 
 def next_steps(
@@ -42,18 +46,18 @@ def next_steps(
     every = [change for change in resource.changes if change.is_drift]
     if resource.invalid:
         where, correction = _where(resource.origin), _correction(resource.invalid)
-        steps = (f"correct Git{where}: {correction}", f"or {changing}" if changing else "")
-        return (*filter(None, steps), *_accept(application, resource, every))
+        by_value = changing and resource.invalid.cause != _NO_FIELD
+        return (f"correct Git{where}: {correction}", *((f"or {changing}",) if by_value else ()))
     wrong = [change for change in every if change.invalid]
     drift = [change for change in every if not change.invalid]
     if wrong and not drift:
-        return (*_correct(resource, wrong, changing), *_accept(application, resource, wrong))
+        return tuple(_correct(resource, wrong, changing))
     return (
         *_correct(resource, wrong, changing),
         *_unhealed(application, report, drift, now),
         *_put_back(application, report, resource, drift),
         *_keep(resource, changing, keeping),
-        *_accept(application, resource, every),
+        *_accept(application, resource, drift or every),
     )
 
 
@@ -63,7 +67,8 @@ def _correct(resource: ResourceReport, wrong: list[Change], changing: str) -> It
         where = _where(change.origin if change.origin is not UNSET else resource.origin)
         if change.invalid:
             yield f"correct Git{where}: {_correction(change.invalid)}"
-    if wrong and changing:
+    # No value makes a field of a name that the kind does not have; a file alone can be corrected.
+    if changing and any(change.invalid and change.invalid.cause != _NO_FIELD for change in wrong):
         yield f"or {changing}"
     if wrong:
         yield "until then a sync leaves that out, or fails for the whole object"
@@ -76,7 +81,7 @@ def _where(place: ReportOrigin | UnsetType) -> str:
 
 
 def _correction(found: Invalid) -> str:
-    if found.cause != "UnknownField":
+    if found.cause != _NO_FIELD:
         return found.message.partition(": ")[2]
     name, meant = _last(found.path), found.meant
     if meant is UNSET:
@@ -130,13 +135,30 @@ def _put_back(
         how = f"argocd app sync {_named(application)} --resource {target}"
     else:
         how = f"driftd render {application.name} | kubectl apply{_context(report)} -f -"
-    if resource.status == "Missing" or any(c.change_class is ChangeClass.DECLARED for c in drift):
+    refused = _refused(resource, drift)
+    if refused:
+        yield f"{refused}; a sync fails before that, unless it replaces the object by force"
+        yield (
+            f"put it back: kubectl delete {_object(resource)}{_context(report)}, which ends what "
+            f"it runs or holds, then {how}"
+        )
+    elif resource.status == "Missing" or any(c.change_class is ChangeClass.DECLARED for c in drift):
         yield f"put it back: {how}"
     if any(change.change_class is ChangeClass.UNDECLARED for change in drift):
         yield (
             "an apply leaves what Git is silent about: remove that by "
             f"kubectl edit {_object(resource)}{_context(report)}"
         )
+
+
+def _refused(resource: ResourceReport, drift: list[Change]) -> str:
+    """That the API server takes no change in place of a field that a sync would put back."""
+    key = ResourceKey(resource.group, resource.kind, resource.namespace, resource.name)
+    for change in drift:
+        effect = effect_of(key, change, {}) if change.change_class is ChangeClass.DECLARED else None
+        if effect is not None and effect[0] is Effect.RECREATE:
+            return effect[1]
+    return ""
 
 
 def _pruning(application: Application) -> str:

@@ -161,11 +161,22 @@ def wrong(invalid: Invalid) -> Change:
 def test_a_mistake_in_git_is_corrected_there(invalid: Invalid, told: str) -> None:
     """No sync and no commit of a live value is proposed where neither can work."""
     text = steps(1, changes=(wrong(invalid),))
-    assert f"correct Git at apps/web.yaml:6: {told}\n" in text
+    assert f"correct Git at apps/web.yaml:6: {told}\n" in f"{text}\n"
     assert "put it back" not in text
     assert "keep it" not in text
     assert "selfHeal" not in text
-    assert "driftd baseline shop" in text
+    assert "driftd baseline" not in text
+
+
+@pytest.mark.parametrize(("path", "refused"), [("/spec/selector/matchLabels/app", True), ("/spec/replicas", False)])  # fmt: skip  # noqa: E501
+def test_a_field_that_is_refused_in_place(path: str, refused: bool) -> None:
+    """No sync puts back what the API server does not change: the object is to be made anew."""
+    change = Change(kind=ChangeKind.MODIFIED, change_class=ChangeClass.DECLARED, path=path)
+    text = steps(1, changes=(change,))
+    first = "spec.selector cannot be changed in place: recreate the object; a sync fails"
+    deleted = "put it back: kubectl delete deployment.v1.apps/web -n web --context one, which"
+    assert (first in text, deleted in text) == (refused, refused)
+    assert "argocd app sync shop --resource apps:Deployment:web/web" in text
 
 
 def test_a_mistake_beside_drift() -> None:
