@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from msgspec import UNSET
@@ -23,6 +24,12 @@ from driftd.model.report import (
 _COMMANDS: Final = {"critical": "error", "high": "error", "medium": "warning", "low": "warning"}
 """The command of each severity; what is only information is a notice."""
 _DATA: Final = (("%", "%25"), ("\r", "%0D"), ("\n", "%0A"))
+_PLACE: Final = re.compile(
+    r"(?:source (?!\S*://)\S+: |[A-Z][A-Za-z]+ [^\s(]+ \()?"
+    r"(?P<file>(?!/)[\w.@+/-]*\.(?:ya?ml|json|jsonnet|libsonnet|tpl))"
+    r"(?::(?P<line>[1-9][0-9]{0,6}))?(?=[:,;) ])"
+)
+"""What begins the message of a condition that lies in a file."""
 _PROPERTY: Final = (*_DATA, (":", "%3A"), (",", "%2C"))
 
 
@@ -40,8 +47,10 @@ def _lines(report: DriftReport | DiffReport, repository: str) -> Iterator[str]:
     now = report.generated_at if isinstance(report, DriftReport) else ""
     groups = findings.groups(report)
     yield command("notice", _summary(report, groups), title="driftd")
+    every = [resource for group in groups for resource in group.resources]
+    here = _is_here(every, repository)
     for condition in report.conditions:
-        yield _condition("repository", condition, complete=report.complete)
+        yield _condition("repository", condition, complete=report.complete, located=here)
     found = [
         (_rank(resource, change), group, resource, change)
         for group in groups
@@ -52,7 +61,8 @@ def _lines(report: DriftReport | DiffReport, repository: str) -> Iterator[str]:
     for _, group, resource, change in found:
         yield _finding(group, resource, change, now, repository)
     for group in groups:
-        yield from _blindness(group)
+        own = _is_here(group.resources, repository) if group.resources else here
+        yield from _blindness(group, located=own)
 
 
 def _summary(report: DriftReport | DiffReport, groups: list[Group]) -> str:
@@ -118,19 +128,33 @@ def _finding(
     return command(kind, text, **properties, title=findings.one_line(title))
 
 
-def _blindness(group: Group) -> Iterator[str]:
+def _is_here(resources: Sequence[ResourceReport], repository: str) -> bool:
+    """Whether files that messages name can be of `repository`, as those of objects are."""
+    origins = [one for resource in resources if (one := resource.origin) is not UNSET]
+    return not origins or any(is_of(one, repository) for one in origins)
+
+
+def _blindness(group: Group, *, located: bool) -> Iterator[str]:
     """What could not be judged: one command for each reason, not for each object."""
     for condition in group.conditions:
-        yield _condition(group.name, condition, complete=group.complete)
+        yield _condition(group.name, condition, complete=group.complete, located=located)
     for reason, resources in findings.unknown_reasons(group):
         title = f"Unknown: {findings.names_of(resources, 2)}"
         yield command("warning", f"{reason}\n{_where(group)}".rstrip(), title=title)
 
 
-def _condition(name: str, condition: ReportCondition, *, complete: bool) -> str:
+def _condition(name: str, condition: ReportCondition, *, complete: bool, located: bool) -> str:
     level = findings.level_of(condition, complete=complete)
     kind = "notice" if level is Severity.INFO else str(level)
-    return command(kind, findings.condition_text(condition), title=findings.one_line(name))
+    place = _place_of(condition.message) if located else {}
+    text = findings.condition_text(condition)
+    return command(kind, text, **place, title=findings.one_line(name))
+
+
+def _place_of(message: str) -> dict[str, str]:
+    """The file, and line if any, that a message begins with or names its object by."""
+    match = _PLACE.match(message)
+    return {key: value for key, value in match.groupdict().items() if value} if match else {}
 
 
 def _where(group: Group) -> str:

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from driftd.cli.github import command, github
 from driftd.cli.terminal import printable
-from driftd.model.report import DiffReport, ResourceStatus
+from driftd.model.condition import Severity
+from driftd.model.report import DiffReport, ReportCondition, ResourceStatus
 from tests.unit.cli import sample as samples
 
 KNOWN = {"file", "line", "title"}
@@ -157,6 +158,30 @@ def test_unknown_is_told_once_for_each_reason(sample):
     _, *found = commands(github(sample.report_of(sample.unreachable())))
     assert [name for name, _, _ in found] == ["error", "warning"]
     assert found[1][1]["title"].endswith("and 6 more")
+
+
+@pytest.mark.parametrize(
+    ("message", "file", "line"),
+    [
+        ("argocd/production.yaml: there is no project shpo", "argocd/production.yaml", None),
+        ("clusters/a/apps.yaml:11: Kustomization a/b: spec.prune", "clusters/a/apps.yaml", "11"),
+        ("source charts/shop: charts/shop/values.yaml:4 is no YAML", "charts/shop/values.yaml",
+         "4"),
+        ("Kustomization p/apps (c/apps.yaml) cannot be read", "c/apps.yaml", None),
+        ("source oci://r.example/c: templates/a.yaml:4 fails", None, None),
+        ("/etc/passwd.yaml:4: no", None, None),
+        ("the cluster does not answer (a.yaml:4)", None, None),
+    ],
+)  # fmt: skip
+def test_conditions_are_annotations_of_their_file(sample, message, file, line):
+    """A message that begins with its file, or names its object by it, is placed there."""
+    told = ReportCondition(type="ComparisonError", message=message, severity=Severity.ERROR)
+    app = msgspec.structs.replace(
+        sample.production(), resources=(), conditions=(told,), complete=False
+    )
+    _, (_, properties, text) = commands(github(sample.report_of(app)))
+    assert (properties.get("file"), properties.get("line")) == (file, line)
+    assert text == f"ComparisonError: {message}"
 
 
 def test_masked_values_stay_masked(sample):
