@@ -195,6 +195,60 @@ def scratch_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         yield port
 
 
+FLUX = """\
+apiVersion: source.toolkit.fluxcd.io/v1
+kind: GitRepository
+metadata: {name: fleet, namespace: flux-system}
+spec: {url: "https://git.example/fleet", ref: {branch: main}}
+---
+apiVersion: kustomize.toolkit.fluxcd.io/v1
+kind: Kustomization
+metadata: {name: sync, namespace: flux-system}
+spec: {path: ./clusters/one, prune: true, sourceRef: {kind: GitRepository, name: fleet}}
+"""
+
+
+def flux_object(group: str, kind: str, name: str, spec: dict[str, Any]) -> str:
+    """A document of Flux."""
+    api = f"{group}.toolkit.fluxcd.io/{'v2' if group == 'helm' else 'v1'}"
+    metadata = {"name": name, "namespace": "flux-system"}
+    return json.dumps({"apiVersion": api, "kind": kind, "metadata": metadata, "spec": spec})
+
+
+def test_charts_of_helm_releases_are_fetched(
+    site: Site, repository: WebServer, tls: Tls, scratch_registry: int, tmp_path: Path
+) -> None:
+    """A HelmRelease renders a chart of a HelmRepository, and one of an OCIRepository."""
+    registry = f"localhost:{scratch_registry}/team/web"
+    fetched = {"chart": "web", "version": "^1.0.0", "sourceRef": {"kind": "HelmRepository",
+               "name": "charts"}}  # fmt: skip
+    objects = {
+        "charts": ("source", "HelmRepository", {"url": repository.url}),
+        "web": ("source", "OCIRepository", {"url": f"oci://{registry}", "ref": {"tag": "1.0.0"}}),
+        "helm": ("helm", "HelmRelease", {"chart": {"spec": fetched}}),
+        "oci": ("helm", "HelmRelease", {"chartRef": {"kind": "OCIRepository", "name": "web"}}),
+    }
+    site.repo.write("clusters/one/sync.yaml", FLUX)
+    for name, (group, kind, spec) in objects.items():
+        site.repo.write(f"clusters/one/{name}.yaml", flux_object(group, kind, name, spec))
+    site.repo.commit("flux")
+    flag = access_file(
+        tmp_path,
+        {
+            "url": repository.url,
+            "type": "helm",
+            "username": "bot",
+            "passwordFile": "password",
+            "caFile": str(tls.ca),
+        },
+        {"url": registry, "type": "helm", "oci": True},
+    )
+    for name in ("helm", "oci"):
+        done = site.driftd("render", name, flag)
+        assert done.returncode == 0, done.stderr
+        assert f"name: {name}-web\n" in done.stdout
+
+
 def test_a_dependency_that_cannot_be_fetched_costs_its_application(
     site: Site, repository: WebServer, tls: Tls, tmp_path: Path
 ) -> None:
