@@ -9,7 +9,7 @@ SAYS = re.compile(r"\.? (?:Kustomize|The parser) says: ")
 _RENDERED = re.compile(r"^(?:source \S+: |Application \S+ declares Applications and cannot be )")
 """How messages begin that quote a renderer."""
 _STEP = re.compile(
-    r"(?:add|allow|begin|check|choose|correct|delete|did|give|indent|install|keep|make|move|name|"
+    r"(?:add|allow|begin|check|choose|close|correct|delete|did|give|indent|install|keep|make|move|name|"
     r"quote|remove|rename|render|run|set|split|use|vendor|write)\b"
 )
 """How a remedy of driftd's own begins."""

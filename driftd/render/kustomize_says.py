@@ -113,8 +113,9 @@ def _malformed(match: re.Match[str], reach: Reach, _tree: Tree) -> _Said | None:
 
 
 def _malformed_kustomization(match: re.Match[str], reach: Reach, _tree: Tree) -> _Said | None:
-    file = _kustomization(match, reach)
-    return yaml_said(file, reach.text(file), match["line"], match["why"])
+    file = reach.no_yaml() or _kustomization(match, reach)
+    why = match["why"].rstrip("'\"")
+    return yaml_said(file, reach.text(file), match["line"], why)
 
 
 def _unknown_field(match: re.Match[str], reach: Reach, _tree: Tree) -> _Said | None:

@@ -1,7 +1,7 @@
 """What a kustomization leads to, read line by line: for messages about one that does not build.
 
-Nothing here parses YAML: what is wrong may be the YAML itself. So it is a good guess, no more, and
-no verdict depends on it. Pure.
+What is wrong may be the YAML itself, so paths and objects are found without a parser. It is a good
+guess, no more, and no verdict depends on it. Pure.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from functools import cached_property
 import msgspec
 
 from driftd.model.tree import Tree
+from driftd.render.broken_yaml import broken_at
 
 _NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 _MOST = 2000
@@ -113,6 +114,21 @@ class Reach:
     def kustomization_of(self, folder: str) -> str:
         """The kustomization of a folder; empty where there is none."""
         return self._kustomization(posixpath.normpath(folder))
+
+    def no_yaml(self) -> str:
+        """The first kustomization that does not parse; empty if all that is read of them does.
+
+        Kustomize tells the line of a nested one, and not always whose line it is.
+        """
+        size = 0
+        for file in self.kustomizations:
+            text = self.text(file)
+            size += len(text)
+            if size > _LARGEST:
+                break
+            if broken_at(text, surely=True) is not None:
+                return file
+        return ""
 
     def text(self, file: str) -> str:
         """The content of a file; empty where it is too large."""

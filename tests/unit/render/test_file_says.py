@@ -40,14 +40,13 @@ def test_indentation(text: str, words: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "a/open.yaml: document 1: yaml: line 1: did not find expected node content",
         "a/lost.yaml: document 1: yaml: line 1: found character",
         "a/tab.yaml: something else",
         "",
     ],
 )
 def test_other_errors_stay(text: str) -> None:
-    """Where indentation is no reason, or the file is not known, nothing is added."""
+    """Where YAML is no reason, or the file is not known, nothing is added."""
     assert in_words(text, TREE) == text
 
 
@@ -66,8 +65,36 @@ def test_values_that_are_not_there(written: str, remedy: str) -> None:
 
 
 def test_without_indentation() -> None:
-    """A parser's own place and words stand where the indentation is right."""
-    assert yaml_said("a.yaml", "a: [", "1", "bad") == (
-        "a.yaml:1 is no YAML: bad", "correct that line or the ones above it"
+    """A parser's own place and words stand where no slip is recognised."""
+    assert yaml_said("a.yaml", "a: {{b}}", "1", "bad") == (
+        "a.yaml:1 is no YAML: bad", "correct that line, or those just above and below it"
     )  # fmt: skip
-    assert yaml_said("a.yaml", "a: [", None, "bad")[0] == "a.yaml is no YAML: bad"
+    assert yaml_said("a.yaml", "a: {{b}}", None, "bad")[0] == "a.yaml is no YAML: bad"
+
+
+@pytest.mark.parametrize(
+    ("within", "file"),
+    [
+        ("", "shop/values.yaml"),
+        ("error unpacking subchart cache in shop: ", "shop/charts/cache/values.yaml"),
+        (
+            "error unpacking subchart cache in shop: error unpacking subchart tls in cache: ",
+            "shop/charts/cache/charts/tls/values.yaml",
+        ),
+    ],
+)
+def test_values_of_charts(within: str, file: str) -> None:
+    """Where the default values of a chart do not parse, their file and line are named."""
+    tree = Tree("c", {file: b"# defaults\na: 1\nx: [\nb: 2\nc: 3\n"})
+    text = f"shop/Chart.yaml: {within}cannot load values.yaml: error converting: yaml: line 4: bad"
+    told = in_words(text, tree)
+    assert told.startswith(f"{file}:3 is no YAML: the [ that opens here is not closed; close it")
+    assert remedy_of(f"source shop: {told}")[1] == "close it with ], or correct the lines up to 5"
+
+
+def test_document() -> None:
+    """Of several documents it is the one that the message names."""
+    tree = Tree("d", {"a.yaml": b"a: [\n---\nb: 1\n---\nc: {\n"})
+    for number, line in ((1, 1), (3, 5)):
+        told = in_words(f"a.yaml, document {number}: yaml: line 1: bad", tree)
+        assert told.startswith(f"a.yaml:{line} is no YAML: the ")

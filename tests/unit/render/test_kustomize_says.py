@@ -266,3 +266,28 @@ def test_what_is_not_recognised_stays() -> None:
         "",
     ):
         assert in_words(text, tree) == text
+
+
+@pytest.mark.parametrize(
+    ("file", "bad", "words"),
+    [
+        (
+            "base/kustomization.yaml",
+            "resources:\n- deployment.yaml\n- service.yaml\nnamePrefix: x\n  a: b\n",
+            "base/kustomization.yaml:5 is no YAML: it is indented deeper than the line above",
+        ),
+        (
+            "hardened/kustomization.yaml",
+            COMPONENT.replace("{kind: Deployment}", "{kind: Deployment"),
+            "hardened/kustomization.yaml:5 is no YAML: the { that opens here is not closed; close ",
+        ),
+        (
+            PROD,
+            "resources: [../base\ncomponents:\n- ../hardened\n",
+            f"{PROD}:1 is no YAML: the [ that opens here is not closed; close it",
+        ),
+    ],
+)
+async def test_nested_kustomization(sandbox: SandboxPool, file: str, bad: str, words: str) -> None:
+    """The kustomization that does not parse is named, not the overlay that leads to it."""
+    assert (await said(sandbox, {file: bad})).startswith(words)
