@@ -18,6 +18,7 @@ from driftd.applicationset.documents import (
 from driftd.applicationset.generate import expand
 from driftd.applicationset.generators import git_patterns
 from driftd.applicationset.inputs import SANDBOX_PROJECT, Inputs
+from driftd.applicationset.known_fields import line_of, slips
 from driftd.model.application import Application
 from driftd.model.condition import Condition, Severity
 from driftd.model.project import PERMISSIVE, AppProject
@@ -59,6 +60,8 @@ class Document(msgspec.Struct, frozen=True):
     value: Any
     root: str = ""
     """Name of the Application that renders the document; empty for one of a file."""
+    text: bytes = b""
+    """What the file holds."""
 
     def __str__(self) -> str:
         return self.origin if self.root else f"{self.file}, document {self.index + 1}"
@@ -139,7 +142,10 @@ async def read_documents(tree: Tree, sandbox: SandboxPool) -> Documents:
             if slip := misspelt.slip(value):
                 text = f"{found.file}, document {found.index + 1}: {_named(value)}: {slip}"
                 conditions.append(Condition("UnknownDocument", text))
-            documents += [Document(found.file, found.index, item) for item in argo_objects(value)]
+            documents += [
+                Document(found.file, found.index, item, text=tree.files[found.file])
+                for item in argo_objects(value)
+            ]
     return Documents(tree, tuple(documents), tuple(conditions))
 
 
@@ -230,12 +236,16 @@ class _Builder:
     def add(self, document: Document) -> None:
         """Take one Application, ApplicationSet or AppProject."""
         kind = document.value["kind"]
+        told = _misspelt_fields(document)
+        if kind != "Application":
+            self._conditions += told
         if kind == "ApplicationSet":
             self.sets.append(document)
             return
         try:
             if kind == "Application":
                 app = application(document.value, document.origin)
+                app = msgspec.structs.replace(app, conditions=told)
                 self._note_duplicate(kind, app.qualified_name, self._applications, document)
                 self._applications[app.qualified_name] = (app, document)
             else:
@@ -246,6 +256,8 @@ class _Builder:
             if kind == "AppProject":
                 metadata = document.value.get("metadata")
                 self._unread.add(str(metadata.get("name") if isinstance(metadata, dict) else ""))
+            else:
+                self._conditions += told
             self.problem(f"{document}: {_named(document.value)}: {error}")
 
     def _note_duplicate(
@@ -306,6 +318,20 @@ class _Builder:
             projects,
             tuple(self._conditions),
         )
+
+
+def _misspelt_fields(document: Document) -> tuple[Condition, ...]:
+    """What Argo CD would not read of a document, where another field was probably meant."""
+    index = None if document.root else document.index
+    # An Application has the condition itself.
+    whose = "" if document.value["kind"] == "Application" else f"{_named(document.value)}: "
+    told: list[Condition] = []
+    for path, name, meant in slips(document.value):
+        line = line_of(name, document.text, index)
+        place = f"{document.file}:{line}" if line else str(document)
+        text = f"{place}: {whose}{path} has no field {name[:100]}; did you mean {meant}?"
+        told.append(Condition("UnknownFieldWarning", text, Severity.WARNING))
+    return tuple(told)
 
 
 def _place(document: Document) -> str:

@@ -178,7 +178,7 @@ def _entry(
     flux = application.flux
     project = PERMISSIVE if flux else projects.get(application.spec.project or "default")
     destination = application.spec.destination
-    conditions: list[Condition] = [*flux.conditions] if flux else []
+    conditions = [*application.conditions, *(flux.conditions if flux else ())]
     target: ClusterTarget | None = None
     try:
         mapping = _mapping(application, workspace, options, unfit=unfit)

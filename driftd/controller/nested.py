@@ -242,9 +242,11 @@ class _Roots:
         for manifest in rendered.manifests:
             for value in _argo_objects(manifest):
                 file = manifest.origin.file
-                documents.append(Document(file, 0, value, app.name))
+                tree = trees[manifest.origin.source]
+                text = tree.files.get(file, b"")
+                documents.append(Document(file, 0, value, app.name, text))
                 if file:
-                    files.add((trees[manifest.origin.source].id, file))
+                    files.add((tree.id, file))
         lost: set[str] = set()
         built: list[Built] = []
         whole = bool(documents) and all(

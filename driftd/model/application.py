@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from driftd.model.condition import Condition
 from driftd.model.flux import FluxSpec
 
 
@@ -212,6 +213,8 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
     """`kustomize.buildOptions` of Argo CD, by the version that they are for; mostly under ``."""
     flux: FluxSpec | None = None
     """Set for the Kustomizations and HelmReleases of Flux; None for Argo CD's Applications."""
+    conditions: tuple[Condition, ...] = ()
+    """What is odd about the document itself."""
 
     @property
     def qualified_name(self) -> str:

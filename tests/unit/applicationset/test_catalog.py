@@ -329,3 +329,33 @@ def test_the_patterns_of_git_generators() -> None:
     ]
     assert git_patterns({"spec": {"generators": generators}}) == ["aps/*", "c/*.json"]
     assert git_patterns({}) == []
+
+
+async def test_misspelt_fields(sandbox: SandboxPool) -> None:
+    """An Application carries the warning, with its line; those of others are the repository's."""
+    slip = _app("one").replace("project: default", "projcet: default")
+    broken = slip.replace("path: apps", "path: []").replace("name: one", "name: broken")
+    project = "apiVersion: argoproj.io/v1alpha1\nkind: AppProject\nmetadata: {name: shop}\nspec:\n"
+    fleet = SET.replace("GENERATOR", "{list: {elements: [{name: a}]}}")
+    files = {
+        "apps.yaml": f"{_app('two')}---\n{slip}",
+        "broken.yaml": broken,
+        "project.yaml": project + "  sourceRepo: ['*']\n  sourceRepoes: []\n",
+        "set.yaml": fleet.replace("project: default", "project: default\n      syncPolcy: {}"),
+    }
+    catalog = await _discover(sandbox, files)
+    told = {app.name: [one.message for one in app.conditions] for app in catalog.applications}
+    slipped = "spec has no field projcet; did you mean project?"
+    assert told == {"a": [], "one": [f"apps.yaml:13: {slipped}"], "two": []}
+    assert [one.message for one in catalog.conditions if one.severity is Severity.WARNING] == [
+        f"broken.yaml:5: {slipped}",
+        "project.yaml:5: AppProject shop: spec has no field sourceRepo; did you mean sourceRepos?",
+        (
+            "project.yaml:6: AppProject shop: spec has no field sourceRepoes; "
+            "did you mean sourceRepos?"
+        ),
+        (
+            "set.yaml:10: ApplicationSet fleet: spec.template.spec has no field syncPolcy; "
+            "did you mean syncPolicy?"
+        ),
+    ]
