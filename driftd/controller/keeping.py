@@ -18,7 +18,7 @@ from driftd.source.url import identity
 
 _KUSTOMIZATIONS: Final = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 _BYTES: Final = 1 << 18
-_NAMED: Final = 3
+_NAMED: Final = 2
 
 
 async def keeping(
@@ -154,9 +154,9 @@ class _Users:
         overlays = sorted(one for one in reached if not self._users.get(one))
         applications = sorted({name for name, folder in self._folders if folder in reached})
         if len(applications) > 1:
-            return f" (shared by the applications {_listed(applications)})"
+            return f" (shared by {_listed('application', applications)})"
         if len(overlays) > 1:
-            return f" (shared by the overlays {_listed(overlays)})"
+            return f" (shared by {_listed('overlay', overlays)})"
         return ""
 
 
@@ -188,7 +188,8 @@ def _document(file: str, files: Mapping[str, bytes]) -> Mapping[str, Any]:
     return document if isinstance(document, dict) else {}
 
 
-def _listed(names: Sequence[str]) -> str:
-    more = [f"{len(names) - _NAMED} more"] if len(names) > _NAMED else []
-    *first, last = [*names[:_NAMED], *more]
-    return f"{', '.join(first)} and {last}"
+def _listed(what: str, names: Sequence[str]) -> str:
+    """Two are named, more are counted."""
+    if len(names) > _NAMED:
+        return f"{len(names)} {what}s"
+    return f"the {what}s {' and '.join(names)}"

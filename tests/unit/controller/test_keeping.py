@@ -67,7 +67,7 @@ def test_shared_files_are_remarked() -> None:
     told = "commit the live value to plain/a.yaml:2 (shared by the applications one and two)"
     assert kept(change("plain/a.yaml", 2), apps=plain) == told
     many = tuple((f"a{number}", "plain") for number in range(5))
-    assert "applications a0, a1, a2 and 2 more)" in kept(change("plain/a.yaml", 2), apps=many)
+    assert "(shared by 5 applications)" in kept(change("plain/a.yaml", 2), apps=many)
 
 
 @pytest.mark.parametrize(
