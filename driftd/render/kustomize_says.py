@@ -109,6 +109,11 @@ def _missing(match: re.Match[str], reach: Reach, tree: Tree) -> _Said | None:
 
 def _malformed(match: re.Match[str], reach: Reach, _tree: Tree) -> _Said | None:
     file = reach.file_named(match["file"], _folder(match)) or reach.file_named(match["file"])
+    if (
+        not file
+    ):  # Flux makes a kustomization for a folder that has none: nothing leads to its files
+        folder = match.string.partition(": ")[0].removesuffix("/kustomization.yaml")
+        file = reach.file_named(match["file"], folder)
     return yaml_said(file, reach.text(file), match["line"], match["why"]) if file else None
 
 

@@ -248,6 +248,15 @@ async def test_words(sandbox: SandboxPool, file: str, old: str, new: str, words:
     assert remedy not in own.partition("Kustomize says")[0]
 
 
+def test_folder_without_kustomization() -> None:
+    """Where the kustomization is made for a folder, the file that does not parse lies in it."""
+    tree = Tree("f", {"clusters/eu/apps.yaml": b"a: 1\nprune: [true\n"})
+    for top in ("clusters/eu", "clusters/eu/kustomization.yaml"):
+        text = f"{top}: accumulating: MalformedYAMLError: yaml: line 1: bad in File: apps.yaml"
+        words = "clusters/eu/apps.yaml:2 is no YAML: the [ that opens here is not closed; close it"
+        assert in_words(text, tree).startswith(words)
+
+
 async def test_whole_files(sandbox: SandboxPool) -> None:
     """An empty kustomization and one that is a list are said to be that."""
     text = await said(sandbox, {PROD: ""})
