@@ -173,6 +173,8 @@ def test_unusable_document_is_no_deletion(site: FluxSite, good: str, bad: str, w
     actions = {one["name"]: one["action"] for one in preview["applications"]}
     assert actions["production/cache"] == "unknown"
     assert actions["production/apps"] == "unknown"
+    objects = [one for app in preview["applications"] for one in app["resources"]]
+    assert "delete" not in {one["action"] for one in objects}
 
 
 def test_edits_extras_and_pauses_are_told(site: FluxSite) -> None:
