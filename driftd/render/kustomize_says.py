@@ -235,7 +235,10 @@ _RULES: Final[
         _malformed,
     ),
     (
-        re.compile(r"invalid Kustomization: yaml: (?:line (?P<line>\d+): )?(?P<why>.+)$"),
+        re.compile(
+            r"(?:invalid Kustomization|^[^\s:]+: error converting YAML to JSON): "
+            r"yaml: (?:line (?P<line>\d+): )?(?P<why>.+)$"
+        ),
         _malformed_kustomization,
     ),
     (re.compile(r"invalid Kustomization: json: unknown field \\?\"([^\"\\]+)"), _unknown_field),

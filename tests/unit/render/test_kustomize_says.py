@@ -257,6 +257,13 @@ def test_folder_without_kustomization() -> None:
         assert in_words(text, tree).startswith(words)
 
 
+def test_kustomization_that_flux_edits() -> None:
+    """A kustomization that is read to write Flux's fields into it is told like any other."""
+    tree = Tree("e", {PROD: b"resources:\n- a.yaml\nnamePrefix: {a\n"})
+    text = f"{PROD}: error converting YAML to JSON: yaml: line 2: bad"
+    assert in_words(text, tree).startswith(f"{PROD}:3 is no YAML: the {{ that opens here is not ")
+
+
 async def test_whole_files(sandbox: SandboxPool) -> None:
     """An empty kustomization and one that is a list are said to be that."""
     text = await said(sandbox, {PROD: ""})
