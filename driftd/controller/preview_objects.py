@@ -15,13 +15,12 @@ from driftd.controller.desired import Desired
 from driftd.controller.judge import judge
 from driftd.controller.mistakes import mistake_of
 from driftd.controller.preview_fate import is_automated, outlives, survives
+from driftd.controller.preview_slips import keep_misspelt
 from driftd.controller.verdict import Look, Verdict
 from driftd.diff.between import between, overlap, pointer_of, version_change
 from driftd.diff.wellknown import wellknown_schemas
 from driftd.errors import DriftdError
-from driftd.flux.slips import slip_of
 from driftd.model.condition import Condition, Severity
-from driftd.model.flux import GROUPS
 from driftd.model.preview import (
     Action,
     ApplicationAction,
@@ -180,28 +179,13 @@ def touched(pairs: Iterable[Pair]) -> list[Touched]:
                 gone[key] = one
             elif after is not None and pair.old_complete and not _is_hook(pair.old, key):
                 come[key] = one
-    _keep_misspelt(gone, come.values())
+    keep_misspelt(gone, (one.new for one in come.values()))
     for key, one in come.items():
         source = gone.pop(key, None)
         if source is not None:
             one = replace_touched(one, source)
         found.append(one)
     return [*found, *gone.values()]
-
-
-def _keep_misspelt(gone: dict[ResourceKey, Touched], come: Iterable[Touched]) -> None:
-    """Take out of `gone` what a document with a slip in its kind was meant to declare.
-
-    Flux refuses such a document, and with it the whole apply: nothing is pruned.
-    """
-    for one in come:
-        slip = slip_of(orjson.loads(one.new.body), "") if one.new is not None else None
-        if slip is None:
-            continue
-        meant = ResourceKey(
-            GROUPS[slip.meant.kind], slip.meant.kind, one.key.namespace, one.key.name
-        )
-        gone.pop(meant, None)
 
 
 def replace_touched(one: Touched, source: Touched) -> Touched:
