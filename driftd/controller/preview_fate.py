@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
 import orjson
+from msgspec import UNSET
 
 from driftd.controller.declared import Declared, Entry
+from driftd.diff.between import overlap
 from driftd.model.condition import Condition, Severity
+from driftd.model.preview import FieldChange
+from driftd.model.report import Change, ResourceReport, ResourceStatus
 from driftd.model.resource import Manifest
 
 _FINALIZER = "resources-finalizer.argocd.argoproj.io"
@@ -80,3 +88,42 @@ def is_automated(entry: Entry) -> bool:
         return True
     automated = entry.application.spec.sync_policy.automated
     return automated is not None and automated.enabled is not False
+
+
+def is_no_kind(seen: ResourceReport | None) -> bool:
+    """Whether the cluster serves no such kind, and no definition that is to come mends that."""
+    if seen is None or seen.status is not ResourceStatus.UNKNOWN or seen.reason is UNSET:
+        return False
+    return "does not serve" in seen.reason and "CustomResourceDefinition" not in seen.reason
+
+
+def without_effects(changes: Iterable[FieldChange]) -> tuple[FieldChange, ...]:
+    """The changes of an object; where the API server refuses the whole, they set nothing off."""
+    fields = tuple(changes)
+    if not any(one.invalid and one.invalid.cause != "UnknownField" for one in fields):
+        return fields
+    return tuple(msgspec.structs.replace(one, effect=UNSET, effect_reason=UNSET) for one in fields)
+
+
+def is_compared(resource: ResourceReport | None) -> bool:
+    """Whether the object was looked at on the cluster, and is there."""
+    return resource is not None and resource.status in (
+        ResourceStatus.SYNCED,
+        ResourceStatus.OUT_OF_SYNC,
+    )
+
+
+def changes_at(resource: ResourceReport | None, change: Change) -> list[Change]:
+    """The differences between live and one side at the place of a change, whatever their class."""
+    place = str(change.ssa_path)
+    listed = resource.changes if resource else ()
+    return [one for one in listed if overlap(str(one.ssa_path), place)]
+
+
+def spec_of(entry: Entry) -> dict[str, Any]:
+    """The spec of an Application as it is written, else as it is understood."""
+    spec = entry.application.raw.get("spec")
+    if isinstance(spec, dict):
+        return spec
+    plain: dict[str, Any] = msgspec.to_builtins(entry.application.spec)
+    return plain

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import msgspec
 import orjson
 from msgspec import UNSET, UnsetType
 
@@ -14,7 +13,16 @@ from driftd.controller.declared import Entry
 from driftd.controller.desired import Desired
 from driftd.controller.judge import judge
 from driftd.controller.mistakes import mistake_of
-from driftd.controller.preview_fate import is_automated, outlives, survives
+from driftd.controller.preview_fate import (
+    changes_at,
+    is_automated,
+    is_compared,
+    is_no_kind,
+    outlives,
+    spec_of,
+    survives,
+    without_effects,
+)
 from driftd.controller.preview_slips import keep_misspelt
 from driftd.controller.verdict import Look, Verdict
 from driftd.diff.between import between, overlap, pointer_of, version_change
@@ -49,6 +57,7 @@ from driftd.sandbox.pool import SandboxPool
 from driftd.source.url import public
 
 _UNSEEN = frozenset({ResourceStatus.UNKNOWN, ResourceStatus.NOT_CHECKED})
+_UNCOMPARED = "not compared with the cluster"
 _KINDS = {
     ChangeKind.MISSING: FieldKind.ADDED,
     ChangeKind.ADDED: FieldKind.REMOVED,
@@ -91,7 +100,7 @@ class Pair:
         sides = [entry.application for entry in (self.before, self.after)]
         if any(app.flux is not None and app.spec.source is None for app in sides):
             return ()  # of a document of Flux that is not usable the spec is not known
-        old, new = (_spec(entry) for entry in (self.before, self.after))
+        old, new = (spec_of(entry) for entry in (self.before, self.after))
         names = sorted({*old, *new})
         return tuple(f"spec.{name}" for name in names if old.get(name) != new.get(name))
 
@@ -226,8 +235,11 @@ async def application_preview(
             text = f"{one.key} cannot be compared ({type(error).__name__}); is the manifest valid?"
             pair.failed(Condition("ComparisonError", text))
             continue
-        if told is not None:
-            found.append(told)
+        if told is None:
+            continue
+        found.append(told)
+        if is_no_kind(after.get(one.key)):
+            pair.failed(Condition("KindNotServed", f"{one.key}: {after[one.key].reason}"))
     action, reason = _application_action(pair, found)
     return pair.report(action, found, reason)
 
@@ -303,7 +315,7 @@ class _Object:
             changes = (version_change(item.old.gvk, item.new.gvk), *changes)
         if not changes and item.moved_from is None:
             return None
-        fields = tuple(self._field(one, old) for one in changes)
+        fields = without_effects(self._field(one, old) for one in changes)
         action, reason = Action.CHANGE, self._presence(Action.CHANGE)
         moved: str | UnsetType = UNSET
         if item.moved_from is not None:
@@ -391,10 +403,10 @@ class _Object:
 
     def _on_cluster(self, change: Change) -> tuple[OnCluster | UnsetType, Change | None]:
         """How live stands to a field, and the drift that merging would overwrite."""
-        if not _is_seen(self.before) or not _is_seen(self.after):
+        if not is_compared(self.before) or not is_compared(self.after):
             return UNSET, None
-        before = _at(self.before, change)
-        after = _at(self.after, change)
+        before = changes_at(self.before, change)
+        after = changes_at(self.after, change)
         if not after:
             return OnCluster.ALREADY, None
         if not before:
@@ -421,7 +433,8 @@ class _Object:
             why = seen.reason if seen.reason is not UNSET else str(seen.status)
             if action is Action.CREATE and "CustomResourceDefinition" in why:
                 return ""
-            told = f"not compared with the cluster: {why}"
+            lead = "the API server refuses it" if is_no_kind(seen) else _UNCOMPARED
+            told = f"{lead}: {why}"
             return f"{reason}; {told}" if reason else told
         absent = seen.status in (ResourceStatus.MISSING, ResourceStatus.PENDING)
         if action is Action.CREATE:
@@ -446,20 +459,6 @@ class _Object:
         )
 
 
-def _is_seen(resource: ResourceReport | None) -> bool:
-    return resource is not None and resource.status in (
-        ResourceStatus.SYNCED,
-        ResourceStatus.OUT_OF_SYNC,
-    )
-
-
-def _at(resource: ResourceReport | None, change: Change) -> list[Change]:
-    """The differences between live and one side at the place of a change, whatever their class."""
-    place = str(change.ssa_path)
-    listed = resource.changes if resource else ()
-    return [one for one in listed if overlap(str(one.ssa_path), place)]
-
-
 def _move_reason(source: Pair) -> str:
     name = source.entry.application.name
     stays, _ = survives(source.before, source.after)
@@ -470,14 +469,6 @@ def _move_reason(source: Pair) -> str:
 def _is_hook(desired: Desired | None, key: ResourceKey) -> bool:
     """Whether a side has the object as a hook, which is rendered and never compared."""
     return desired is not None and any(m.key == key for m in desired.not_compared)
-
-
-def _spec(entry: Entry) -> dict[str, Any]:
-    spec = entry.application.raw.get("spec")
-    if isinstance(spec, dict):
-        return spec
-    plain: dict[str, Any] = msgspec.to_builtins(entry.application.spec)
-    return plain
 
 
 def _key(resource: ResourceReport) -> ResourceKey:

@@ -133,6 +133,18 @@ def test_a_pull_request_without_the_drift_beside_it(site: Site) -> None:
     assert first in names.stdout.splitlines()
 
 
+def test_what_the_server_refuses_is_said_to_be_refused(site: Site) -> None:
+    """A misspelt kind makes exit code 2, as in a check, and its object is not promised."""
+    edit(site, "apps/app1/base/service.yaml", "kind: Service", "kind: Servce")
+    site.repo.commit("Slip")
+    seen = preview(site, apps=("production-apps",))
+    assert seen.exit_code == 2, seen.stderr
+    assert seen.stdout, seen.stderr
+    (made,) = [one for one in objects(seen, "production-apps").values() if one["kind"] == "Servce"]
+    assert made["reason"].startswith("the API server refuses it: ")
+    assert "did you mean Service" in made["reason"]
+
+
 def test_comments_and_spellings_change_nothing(site: Site) -> None:
     """Comments, order of keys, quoting, quantities and written defaults are no change."""
     edit(site, "apps/app1/base/deployment.yaml", "cpu: 500m", 'cpu: "0.5" # half')
