@@ -14,7 +14,7 @@ import pytest
 
 from driftd.cluster.kube import KubeCluster
 from driftd.cluster.kubeconfig import load_kubeconfig
-from driftd.cluster.reader import ApiResource, ClusterReader, ScannedMeta
+from driftd.cluster.reader import ApiResource, ClusterReader, ObjectMeta
 from driftd.cluster.transport import Transport
 from driftd.cluster.writer import ClusterWriter, KubeWriter
 from driftd.errors import ClusterError, Forbidden, NotServed, Unreachable
@@ -126,7 +126,7 @@ async def test_scan(stage: Stage) -> None:
     await stage.apply(stage.body("b"))
     await stage.apply(stage.body("a", stage.other))
 
-    def note(resource: ApiResource, meta: ScannedMeta) -> tuple[str, str, str, str] | None:
+    def note(resource: ApiResource, meta: ObjectMeta) -> tuple[str, str, str, str] | None:
         if meta.namespace not in (stage.namespace, stage.other):
             return None
         return resource.kind, meta.namespace, meta.name, meta.annotations.get("mark", "")

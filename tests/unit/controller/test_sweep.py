@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from driftd.cluster.destinations import ClusterTarget
-from driftd.cluster.reader import ApiResource, ScannedMeta
+from driftd.cluster.reader import ApiResource, ObjectMeta
 from driftd.controller.sweep import SweepClusters
 from driftd.errors import ConfigError, Unreachable
 from driftd.store.sql import SqlStore
@@ -98,7 +98,7 @@ async def test_what_a_scan_keeps_is_kept_for_the_sweep() -> None:
     shared = SweepClusters(clusters)
     clusters.one.put(config_map("kept"))
 
-    def name(_: ApiResource, meta: ScannedMeta) -> str:
+    def name(_: ApiResource, meta: ObjectMeta) -> str:
         return meta.name
 
     async def scan(selector: str = "") -> tuple[str, ...]:
