@@ -45,6 +45,8 @@ async def searched_kinds(
 
 
 def _names(kinds: Collection[ApiResource]) -> str:
-    names = sorted(map(display_name, kinds))
+    # Kinds of Kubernetes itself first: Secrets are the ones that a role leaves out.
+    ordered = sorted(kinds, key=lambda kind: ("." in kind.group, display_name(kind)))
+    names = [display_name(kind) for kind in ordered]
     rest = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return ", ".join(names[:_NAMED]) + rest

@@ -216,7 +216,7 @@ def test_a_change_by_hand_is_told_once(
     assert len(got.webhook) == len(got.slack) == 2
     assert (episode["ended"], episode["endedBy"]) == ("reverted", "kubectl-edit")
     assert episode["change"]["path"] == "/data/colour"
-    assert episode["cleanAt"] < episode["firstSeen"] < episode["closedAt"]
+    assert episode["cleanAt"] <= episode["firstSeen"] <= episode["closedAt"]
     assert episode["beganAt"] == episode["change"]["time"]
 
 
