@@ -252,7 +252,7 @@ def test_suppressions(site: Site) -> None:
             "scale", "deployment/web", f"--replicas={replicas}", "-n", site.namespace
         )
         seen = site.check(f"--suppressions={file}")
-        assert (seen.exit_code, seen.report["conditions"]) == (0, [])
+        assert (seen.exit_code, seen.conditions()) == (0, [])
         assert set(classes(seen).values()) == {f"suppression {file}#1"}
     text = explain(site, f"--suppressions={file}")
     assert f"no drift: suppression {file}#1 accepts it" in text
