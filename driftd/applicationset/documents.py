@@ -8,21 +8,13 @@ from typing import Any, TypeVar
 import msgspec
 
 from driftd.model.application import Application, ApplicationSpec, without_nulls
+from driftd.model.mistyped import plain
 from driftd.model.project import AppProject, AppProjectSpec
 from driftd.model.resource import Json
 
 DEFAULT_NAMESPACE = "argocd"
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?\Z")
 _KEY = "key` in `"
-_TYPES = {
-    "str": "text",
-    "int": "a whole number",
-    "float": "a number",
-    "bool": "true or false",
-    "array": "a list",
-    "object": "a map",
-    "null": "nothing",
-}
 
 T = TypeVar("T")
 
@@ -90,16 +82,7 @@ def plain_words(message: str, root: str) -> str:
     path = root + where.replace("[...]", "[]")
     if of_key:
         return f"{path} has a key that is not text; quote it"
-    if match := re.fullmatch(r"Object missing required field `(.+)`", text):
-        return f"{path}.{match[1]} is missing"
-    if match := re.fullmatch(r"Expected `(.+)`, got `(.+)`", text):
-        return f"{path} must be {_type_words(match[1])}, not {_type_words(match[2])}"
-    return f"{path}: {text[:1].lower()}{text[1:]}"
-
-
-def _type_words(types: str) -> str:
-    words = [_TYPES.get(name.strip(), name.strip()) for name in types.split("|")]
-    return " or ".join(word for word in words if word != "nothing" or len(words) == 1)
+    return plain(path, text) or f"{path}: {text[:1].lower()}{text[1:]}"
 
 
 def _strings(metadata: dict[str, Any], field: str) -> dict[str, str]:

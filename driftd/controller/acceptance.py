@@ -24,7 +24,7 @@ from driftd.errors import ConfigError
 from driftd.model.condition import Condition, Severity
 from driftd.model.report import ApplicationReport, published
 from driftd.policy import baseline, suppression
-from driftd.policy.baseline import Hashes, NamedEntry, key_of
+from driftd.policy.baseline import Hashes, NamedEntry
 from driftd.policy.suppression import NamedSuppression
 from driftd.settings.types import Settings
 
@@ -148,7 +148,7 @@ class StandingAcceptance:
         ]
         found: dict[str, Condition] = {}
         for resource in report.resources:
-            for entry in self._current.of(key_of(resource)):
+            for entry in self._current.of(resource.key):
                 if baseline.is_expired(entry.entry, today) and any(
                     baseline.mismatch(entry.entry, report, resource, change, hashes) == ""
                     for change in (None, *resource.changes)

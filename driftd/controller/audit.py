@@ -158,7 +158,7 @@ def _subjects(looked: Looked) -> Iterator[tuple[ResourceKey, Subject]]:
         served = discovery.served(resource.group, resource.version, resource.kind)
         if served is None:
             continue
-        key = _key(resource)
+        key = resource.key
         created, alone = _traces(looked.live.get(key), resource.changes)
         yield (
             key,
@@ -176,10 +176,6 @@ def _subjects(looked: Looked) -> Iterator[tuple[ResourceKey, Subject]]:
 def is_searched(resource: ResourceReport) -> bool:
     """Whether the object itself has an author: who deleted it, or created it."""
     return resource.status in _SEARCHED
-
-
-def _key(resource: ResourceReport) -> ResourceKey:
-    return ResourceKey(resource.group, resource.kind, resource.namespace, resource.name)
 
 
 def _traces(
@@ -217,7 +213,7 @@ def _applied(number: int, looked: Looked, clusters: Mapping[str, _Cluster], now:
     deploy = hands(found.search for found in cluster.found.values())
     resources = []
     for resource in looked.report.resources:
-        found = cluster.found.get((number, _key(resource)))
+        found = cluster.found.get((number, resource.key))
         if found is not None:
             resource = _with_authors(resource, found, deploy, now)
         resources.append(resource)

@@ -27,7 +27,7 @@ from driftd.model.report import (
 from driftd.model.resource import ResourceKey
 from driftd.policy import baseline as baseline_policy
 from driftd.policy import suppression as suppression_policy
-from driftd.policy.baseline import Baseline, Hashes, NamedEntry, Seal, key_of, needs_key
+from driftd.policy.baseline import Baseline, Hashes, NamedEntry, Seal, needs_key
 from driftd.policy.suppression import (
     NamedSuppression,
     SuppressedPath,
@@ -110,7 +110,7 @@ class Acceptance:
             seen = suppression_policy.suppressed(valid, report, resource, used.suppressions)
             entries = [
                 one
-                for one in self.of(key_of(resource))
+                for one in self.of(resource.key)
                 if not baseline_policy.is_expired(one.entry, today)
             ]
             seen, names = baseline_policy.accepted(entries, report, seen, hashes)

@@ -9,20 +9,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from functools import cache
+from typing import Final
 
 import orjson
 from msgspec import UNSET
 
 from driftd.controller.check import Looked
 from driftd.diff.paths import ABSENT, at_ssa_path
-from driftd.model.report import Change, ResourceReport, ResourceStatus
+from driftd.diff.scalars import canonical
+from driftd.model.report import ResourceReport, ResourceStatus, is_masked
 from driftd.model.resource import LiveObject, Manifest, ResourceKey
+from driftd.store.episodes import JudgeEnding
 from driftd.store.types import Drift, Ending, Recovery
 
 HEALER: Final = "driftd"
 """The field manager that driftd heals with."""
 _STATUSES: Final = frozenset({ResourceStatus.MISSING.value, ResourceStatus.EXTRA.value})
+
+
+def endings(looked: Looked, before: tuple[str, ...] | None) -> JudgeEnding:
+    """As `Endings.of`, made with the first drift that ended: most looks end none."""
+    made = cache(lambda: Endings.of(looked, before))
+    return lambda drift: made()(drift)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +51,7 @@ class Endings:
         report = looked.report
         observed = looked.shared.observation.live if looked.shared is not None else {}
         return cls(
-            resources={
-                ResourceKey(one.group, one.kind, one.namespace, one.name): one
-                for one in report.resources
-            },
+            resources={one.key: one for one in report.resources},
             manifests={one.key: one for one in looked.desired.manifests},
             live={one.key: one for one in observed.values()},
             deployers=looked.deployers | {HEALER},
@@ -62,7 +68,7 @@ class Endings:
         if resource.status in (ResourceStatus.MISSING, ResourceStatus.EXTRA):
             return Ending(Recovery.RECLASSIFIED)
         for change in resource.changes:
-            if _place(change) == drift.key.path and change.kind.value == drift.key.kind:
+            if change.place == drift.key.path and change.kind.value == drift.key.kind:
                 accepted = change.ignored_by is not UNSET
                 return Ending(Recovery.ACCEPTED if accepted else Recovery.RECLASSIFIED)
         if self.git_moved and self._git_says_otherwise(drift):
@@ -91,11 +97,9 @@ class Endings:
         found = at_ssa_path(orjson.loads(manifest.body), drift.key.path)
         if change.desired is UNSET:
             return found is not ABSENT
-        if _masked(change.desired):
+        if is_masked(change.desired):
             return False
-        return found is ABSENT or orjson.dumps(found, option=orjson.OPT_SORT_KEYS) != orjson.dumps(
-            change.desired, option=orjson.OPT_SORT_KEYS
-        )
+        return found is ABSENT or canonical(found) != canonical(change.desired)
 
     def _writer(self, drift: Drift) -> str:
         """Who has written since the drift was first seen; empty where several may have been it.
@@ -133,14 +137,6 @@ class Endings:
             return Ending(Recovery.HEALED, manager)
         how = Recovery.SYNCED if manager in self.deployers else Recovery.REVERTED
         return Ending(how, manager)
-
-
-def _place(change: Change) -> str:
-    return str(change.path if change.ssa_path is UNSET else change.ssa_path)
-
-
-def _masked(value: Any) -> bool:
-    return isinstance(value, dict) and value.get("masked") is True
 
 
 def _moment(text: str) -> datetime | None:

@@ -155,7 +155,7 @@ async def explain(
     accepted = acceptance.apply(judged.report, judged.seals, today, Used())
     looked = replace(judged, report=accepted)
     resource = find_resource(question.resource, looked)
-    key = ResourceKey(resource.group, resource.kind, resource.namespace, resource.name)
+    key = resource.key
     inspection = _inspection(looked, key)
     application = looked.desired.entry.application
     return Explanation(

@@ -10,7 +10,7 @@ import msgspec
 from driftd.controller.baselines import Acceptance
 from driftd.model.report import ApplicationReport, Change, ResourceReport, WireStruct
 from driftd.policy import baseline, suppression
-from driftd.policy.baseline import Hashes, NamedEntry, key_of
+from driftd.policy.baseline import Hashes, NamedEntry
 from driftd.policy.suppression import NamedSuppression
 
 
@@ -46,7 +46,7 @@ def explained(
     for place in acceptance.suppressions:
         if suppression.covers(place.entry, application, resource):
             yield _of_suppression(place, resource, today)
-    for one in acceptance.of(key_of(resource)):
+    for one in acceptance.of(resource.key):
         if baseline.speaks_of(one.entry.application, application):
             yield _of_baseline(one, application, resource, hashes, today)
 

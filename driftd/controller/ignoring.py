@@ -11,7 +11,7 @@ from driftd.diff.owners import entries
 from driftd.errors import DriftdError
 from driftd.model.condition import Condition
 from driftd.model.report import ApplicationReport, Change, ResourceReport
-from driftd.model.resource import LiveObject, Manifest, ResourceKey
+from driftd.model.resource import LiveObject, Manifest
 from driftd.policy.customizations import NamedIgnore
 from driftd.policy.ignore import (
     JqAnswer,
@@ -50,7 +50,7 @@ class Ignoring:
         live: LiveObject | None,
     ) -> tuple[Change, ...]:
         """The changes of an object, those that rules ignore marked with their names."""
-        key = ResourceKey(resource.group, resource.kind, resource.namespace, resource.name)
+        key = resource.key
         covering = [rule for rule in self.rules if rule.covers(key)]
         covering += unstable_rules(desired) if desired is not None else ()
         if not covering:

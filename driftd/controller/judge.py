@@ -46,7 +46,7 @@ async def judge(
             judged.append(_whole(resource, severities or shipped()))
             ignoring.found.kept(judged[-1])
             continue
-        key = ResourceKey(resource.group, resource.kind, resource.namespace, resource.name)
+        key = resource.key
         changes = tuple(_rated(resource, change, severities) for change in resource.changes)
         changes = await ignoring.apply(resource, changes, desired.get(key), live.get(key))
         status = resource.status

@@ -10,14 +10,13 @@ from msgspec import UNSET
 
 from driftd.controller.check import Looked
 from driftd.controller.declared import Declared
+from driftd.controller.tree_yaml import mapping_in
 from driftd.controller.workspace import Workspace
 from driftd.errors import DriftdError
 from driftd.model.report import Change, ReportOrigin, ResourceReport
-from driftd.model.resource import ResourceKey
 from driftd.source.url import identity
 
 _KUSTOMIZATIONS: Final = ("kustomization.yaml", "kustomization.yml", "Kustomization")
-_BYTES: Final = 1 << 18
 _NAMED: Final = 2
 
 
@@ -25,7 +24,7 @@ async def keeping(
     workspace: Workspace, declared: Declared, looked: Looked, resource: ResourceReport
 ) -> str:
     """`how_to_keep` for an object of a look; empty for one that has not drifted."""
-    key = ResourceKey(resource.group, resource.kind, resource.namespace, resource.name)
+    key = resource.key
     manifest = next((one for one in looked.desired.manifests if one.key == key), None)
     drift = [one for one in resource.changes if one.is_drift and not one.invalid]
     if manifest is None or not drift:
@@ -93,7 +92,7 @@ def _image(change: Change, file: str, files: Mapping[str, bytes]) -> str:
     if not isinstance(live, str) or not isinstance(desired, str) or not live:
         return ""
     name, tag, digest = _parts(live)
-    entries = _document(file, files).get("images")
+    entries = mapping_in(files, file).get("images")
     for entry in entries if isinstance(entries, list) else ():
         if not isinstance(entry, dict):
             continue
@@ -136,7 +135,7 @@ class _Users:
         for file in files:
             folder, _, name = file.rpartition("/")
             if name in _KUSTOMIZATIONS:
-                document = _document(file, files)
+                document = mapping_in(files, file)
                 self._users.setdefault(file, set()).add(folder or ".")
                 for mention in _mentions(document):
                     target = posixpath.normpath(posixpath.join(folder, mention))
@@ -172,20 +171,6 @@ def _mentions(document: Mapping[str, Any]) -> Iterator[str]:
             path = one.get("path") if isinstance(one, dict) else one
             if isinstance(path, str) and "\n" not in path:
                 yield path
-
-
-def _document(file: str, files: Mapping[str, bytes]) -> Mapping[str, Any]:
-    """A kustomization; nothing where it cannot be read, which the rendering tells."""
-    import yaml
-
-    data = files.get(file, b"")
-    if len(data) > _BYTES:
-        return {}
-    try:
-        document = yaml.safe_load(data)
-    except (yaml.YAMLError, ValueError, RecursionError):
-        return {}
-    return document if isinstance(document, dict) else {}
 
 
 def _listed(what: str, names: Sequence[str]) -> str:

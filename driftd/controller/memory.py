@@ -10,12 +10,12 @@ from typing import Final
 
 import msgspec
 import orjson
-from msgspec import UNSET
 
 from driftd.cluster.destinations import ClusterTarget, normalise_server
 from driftd.controller.workspace import Progress
 from driftd.diff.history import History, decode, encode
 from driftd.diff.paths import ABSENT, at_ssa_path
+from driftd.diff.scalars import canonical
 from driftd.errors import StateError
 from driftd.model.application import Application
 from driftd.model.condition import Condition
@@ -69,15 +69,10 @@ class Since:
         before, now = self.synced.get(key), self.declared.get(key)
         if before is None or now is None:
             return True
-        place = str(change.path if change.ssa_path is UNSET else change.ssa_path)
-        old, new = (at_ssa_path(orjson.loads(one.body), place) for one in (before, now))
+        old, new = (at_ssa_path(orjson.loads(one.body), change.place) for one in (before, now))
         if old is ABSENT or new is ABSENT:
             return old is not new
-        return _canonical(old) != _canonical(new)
-
-
-def _canonical(value: object) -> bytes:
-    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+        return canonical(old) != canonical(new)
 
 
 async def recalled(
@@ -181,9 +176,8 @@ def _waits(resource: ResourceReport, since: Since | None) -> bool:
         return True
     if any(change.change_class is ChangeClass.PENDING for change in resource.changes):
         return True
-    key = ResourceKey(resource.group, resource.kind, resource.namespace, resource.name)
     return since is not None and any(
-        change.is_drift and since.changed(key, change) for change in resource.changes
+        change.is_drift and since.changed(resource.key, change) for change in resource.changes
     )
 
 

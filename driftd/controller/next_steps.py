@@ -17,7 +17,6 @@ from driftd.model.report import (
     ReportOrigin,
     ResourceReport,
 )
-from driftd.model.resource import ResourceKey
 from driftd.policy.merging import effect_of
 from driftd.sync.plan import ENGINES
 
@@ -153,7 +152,7 @@ def _put_back(
 
 def _refused(resource: ResourceReport, drift: list[Change]) -> str:
     """That the API server takes no change in place of a field that a sync would put back."""
-    key = ResourceKey(resource.group, resource.kind, resource.namespace, resource.name)
+    key = resource.key
     for change in drift:
         effect = effect_of(key, change, {}) if change.change_class is ChangeClass.DECLARED else None
         if effect is not None and effect[0] is Effect.RECREATE:

@@ -111,7 +111,7 @@ class Consultation:
     def _question(
         self, report: ResourceReport, manifests: Mapping[ResourceKey, Manifest]
     ) -> Question | None:
-        key = ResourceKey(report.group, report.kind, report.namespace, report.name)
+        key = report.key
         manifest, discovery = manifests.get(key), self.look.view.discovery
         if manifest is None or discovery is None or report.status not in _COMPARED:
             return None

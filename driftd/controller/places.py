@@ -44,7 +44,7 @@ async def with_places(
     for resource in resources:
         paths = [str(change.ssa_path) for change in resource.changes if _has_line(change)]
         if paths and resource.origin is not UNSET:
-            wanted[_key(resource)] = paths
+            wanted[resource.key] = paths
     kinds = {key: field_path(one) for key, one in (unserved or {}).items()}
     wanted |= {key: [path] for key, path in kinds.items()}
     found = await located(workspace, desired, wanted, urls=urls)
@@ -107,12 +107,12 @@ def _reasoned(
     """Objects with all places of their reason before it: it stays one reason for all of them."""
     known: dict[str, list[str]] = defaultdict(list)
     for resource in resources:
-        if places.get(_key(resource)):
-            known[str(resource.reason)].append(places[_key(resource)])
+        if places.get(resource.key):
+            known[str(resource.reason)].append(places[resource.key])
     told = {reason: f"{places_named(of)}: {reason}" for reason, of in known.items()}
     return [
         msgspec.structs.replace(resource, reason=told[str(resource.reason)])
-        if _key(resource) in places and str(resource.reason) in told
+        if resource.key in places and str(resource.reason) in told
         else resource
         for resource in resources
     ]
@@ -125,14 +125,10 @@ def _has_line(change: Change) -> bool:
     )
 
 
-def _key(resource: ResourceReport) -> ResourceKey:
-    return ResourceKey(resource.group, resource.kind, resource.namespace, resource.name)
-
-
 def _placed(
     resource: ResourceReport, found: Mapping[tuple[ResourceKey, str], Place]
 ) -> ResourceReport:
-    key = _key(resource)
+    key = resource.key
     changes = tuple(_at(change, resource, found, key) for change in resource.changes)
     return msgspec.structs.replace(resource, changes=changes)
 

@@ -277,7 +277,7 @@ async def _verdicts(
     if desired is None or not wanted:
         return {}
     verdict = Verdict(replace(desired, manifests=wanted), look)
-    listed = {_key(r): r for r in verdict.resources()}
+    listed = {r.key: r for r in verdict.resources()}
     resources = [listed[m.key] for m in wanted if m.key in listed]
     judged, _ = await judge(
         desired.entry.application,
@@ -288,7 +288,7 @@ async def _verdicts(
         shared=shared,
         severities=severities,
     )
-    return {_key(one): one for one in judged}
+    return {one.key: one for one in judged}
 
 
 @dataclass(slots=True)
@@ -469,7 +469,3 @@ def _move_reason(source: Pair) -> str:
 def _is_hook(desired: Desired | None, key: ResourceKey) -> bool:
     """Whether a side has the object as a hook, which is rendered and never compared."""
     return desired is not None and any(m.key == key for m in desired.not_compared)
-
-
-def _key(resource: ResourceReport) -> ResourceKey:
-    return ResourceKey(resource.group, resource.kind, resource.namespace, resource.name)

@@ -21,7 +21,7 @@ from driftd.controller.acceptance import StandingAcceptance
 from driftd.controller.check import Looked, look
 from driftd.controller.declared import Declared, Entry, declare
 from driftd.controller.desired import desired_state
-from driftd.controller.endings import Endings
+from driftd.controller.endings import endings
 from driftd.controller.ignoring import SharedRules
 from driftd.controller.options import CheckOptions
 from driftd.controller.rendered import RenderMemory
@@ -217,7 +217,7 @@ class Reconciler:
             events=self._events(name, result),
             memory=looked.memory,
             began=began,
-            ending=Endings.of(looked, self._revisions_seen.get(name)),
+            ending=endings(looked, self._revisions_seen.get(name)),
         )
         self._revisions_seen[name] = looked.report.revisions
         if noticed is not None and change.opened:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Final
 
+from driftd.controller.tree_yaml import mapping_in
+
 _CHART: Final = "Chart.yaml"
 _DEPENDENCIES: Final = (_CHART, "requirements.yaml")
-_BYTES: Final = 1 << 18
 _GLOBAL: Final = "global"
 
 
@@ -83,7 +84,9 @@ def _place(folder: str, name: str, files: Mapping[str, bytes]) -> str:
     repository = str(dependency.get("repository") or "")
     places = [posixpath.join(within, chart)]
     places += [
-        one for one in _folders(within, files) if _read(one, _CHART, files).get("name") == chart
+        one
+        for one in _folders(within, files)
+        if mapping_in(files, posixpath.join(one, _CHART)).get("name") == chart
     ]
     if repository.startswith("file://"):
         local = repository.removeprefix("file://")
@@ -99,7 +102,7 @@ def _called(dependency: Mapping[str, Any]) -> str:
 
 def _declared(folder: str, files: Mapping[str, bytes]) -> Iterator[Mapping[str, Any]]:
     for name in _DEPENDENCIES:
-        listed = _read(folder, name, files).get("dependencies")
+        listed = mapping_in(files, posixpath.join(folder, name)).get("dependencies")
         for one in listed if isinstance(listed, list) else ():
             if isinstance(one, dict):
                 yield one
@@ -110,17 +113,3 @@ def _folders(within: str, files: Mapping[str, bytes]) -> Iterator[str]:
         folder, _, name = file.rpartition("/")
         if name == _CHART and posixpath.dirname(folder) == within:
             yield folder
-
-
-def _read(folder: str, name: str, files: Mapping[str, bytes]) -> Mapping[str, Any]:
-    """A chart's description; nothing where it cannot be read, which the rendering tells."""
-    import yaml
-
-    data = files.get(posixpath.join(folder, name), b"")
-    if len(data) > _BYTES:
-        return {}
-    try:
-        document = yaml.safe_load(data)
-    except (yaml.YAMLError, ValueError, RecursionError):
-        return {}
-    return document if isinstance(document, dict) else {}

@@ -20,7 +20,7 @@ from driftd.controller.workspace import Workspace
 from driftd.errors import DriftdError
 from driftd.model.application import Application, ApplicationSource, HelmSource
 from driftd.model.report import ResourceReport
-from driftd.model.resource import Origin, ResourceKey
+from driftd.model.resource import Origin
 from driftd.source.url import public
 
 _PROGRAMS: Final = (".jsonnet", ".libsonnet")
@@ -33,7 +33,7 @@ async def value_place(
     workspace: Workspace, declared: Declared, looked: Looked, resource: ResourceReport
 ) -> str:
     """`place_of_value` for an object of a look; empty for one that has not drifted."""
-    key = ResourceKey(resource.group, resource.kind, resource.namespace, resource.name)
+    key = resource.key
     manifest = next((one for one in looked.desired.manifests if one.key == key), None)
     if manifest is None or not resource.is_drift:
         return ""

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 import msgspec
-import orjson
 from msgspec import UNSET
 
 from driftd.diff import invalid, mask
@@ -25,6 +24,7 @@ from driftd.diff.prepare import (
     removed_labels,
 )
 from driftd.diff.recall import Recall
+from driftd.diff.scalars import canonical
 from driftd.diff.schema import ANY_NODE, Node
 from driftd.diff.subject import Subject
 from driftd.diff.walk import walk
@@ -199,7 +199,7 @@ def _mark_rewritten(
         proven = context.synced_here and all(_is_argo_cds_apply(e) for e in finding.owners)
         if not proven and all(_is_recorded_apply(entry) for entry in finding.owners):
             if record is None:
-                record = _canonical(_sent(live, wanted, context)) == _canonical(wanted)
+                record = canonical(_sent(live, wanted, context)) == canonical(wanted)
             proven = record
         if proven and not _is_forged(finding, subject.recall):
             finding.change_class = ChangeClass.REWRITTEN
@@ -383,7 +383,3 @@ def _above(path: Path) -> str:
         if above is not None:
             return above
     return ""
-
-
-def _canonical(value: Json) -> bytes:
-    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)

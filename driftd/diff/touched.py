@@ -15,7 +15,7 @@ import orjson
 from msgspec import UNSET
 
 from driftd.diff import scalars
-from driftd.model.report import Change, ChangeKind
+from driftd.model.report import Change, ChangeKind, is_masked
 from driftd.model.resource import Json
 
 
@@ -61,24 +61,20 @@ class Place(msgspec.Struct, frozen=True):
     def of(cls, change: Change) -> Place:
         """The place of a published change."""
         path = change.ssa_path if isinstance(change.ssa_path, str) else ""
-        masked = _is_masked(change.live)
+        masked = is_masked(change.live)
         return cls(
             segments=tuple(_plain(part) for part in path.split("/")) if path else (),
             pointer=tuple(_plain(part) for part in change.path.split("/")[1:]),
             kind=change.kind,
             live=change.live,
             known=not masked,
-            desired=None if _is_masked(change.desired) else change.desired,
+            desired=None if is_masked(change.desired) else change.desired,
         )
 
     @property
     def gone(self) -> bool:
         """Whether live lacks what the change is about."""
         return self.kind is ChangeKind.MISSING
-
-
-def _is_masked(value: Json) -> bool:
-    return isinstance(value, dict) and value.get("masked") is True
 
 
 def _plain(token: str) -> str:

@@ -13,6 +13,7 @@ import msgspec
 
 from driftd.model.application import without_nulls
 from driftd.model.flux import FluxObject
+from driftd.model.mistyped import plain
 
 SOURCE_GROUP = "source.toolkit.fluxcd.io"
 KINDS: dict[str, str] = {
@@ -28,19 +29,6 @@ KINDS: dict[str, str] = {
 _FREE_FORM = frozenset({"values", "patches", "patchesStrategicMerge", "patchesJson6902"})
 
 T = TypeVar("T")
-
-
-_TYPES = {
-    "str": "text",
-    "int": "a whole number",
-    "float": "a number",
-    "bool": "true or false",
-    "array": "a list",
-    "object": "a map",
-    "null": "nothing",
-}
-_WRONG_TYPE = re.compile(r"Expected `([^`]+)`, got `([^`]+)`")
-_LACKS = re.compile(r"Object missing required field `([^`]+)`")
 
 
 class InvalidSpec(Exception):
@@ -257,18 +245,8 @@ def spec_of(found: FluxObject, wanted: type[T]) -> T:
         path = "spec" + where.removesuffix("`").removeprefix("$")
         name = re.sub(r"\[[^]]*\]", "", path).rpartition(".")[2]
         raise InvalidSpec(
-            f"{found}: {_plain(path, text)}; correct it in Git", name, found
+            f"{found}: {plain(path, text) or f'{path}: {text}'}; correct it in Git", name, found
         ) from None
-
-
-def _plain(path: str, text: str) -> str:
-    """What is wrong with a field, in a YAML author's words."""
-    if match := _WRONG_TYPE.fullmatch(text):
-        wanted = " or ".join(_TYPES.get(one, one) for one in match[1].split(" | ") if one != "null")
-        return f"{path} must be {wanted}, not {_TYPES.get(match[2], match[2])}"
-    if match := _LACKS.fullmatch(text):
-        return f"{path}.{match[1]} is missing"
-    return f"{path}: {text}"
 
 
 def flux_object(body: Any, origin: str, namespace: str = "") -> FluxObject | None:

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from driftd.model.condition import Condition, Severity
+from driftd.model.resource import ResourceKey
 
 API_VERSION = "driftd.io/v1"
 
@@ -68,6 +69,11 @@ class ApplicationStatus(StrEnum):
     SYNCED = "Synced"
     OUT_OF_SYNC = "OutOfSync"
     UNKNOWN = "Unknown"
+
+
+def is_masked(value: object) -> bool:
+    """Whether a published value is the stand-in of a masked one."""
+    return isinstance(value, dict) and value.get("masked") is True
 
 
 class WireStruct(msgspec.Struct, frozen=True, rename="camel"):
@@ -179,6 +185,14 @@ class Change(WireStruct, frozen=True, kw_only=True, omit_defaults=True):
     """What is wrong with Git's side itself, where the kind's schema shows it: correct it there."""
 
     @property
+    def place(self) -> str:
+        """The field by which looks recognise a change: list positions do not move it.
+
+        That is the `ssa_path`, and the pointer where a change has none.
+        """
+        return self.path if self.ssa_path is UNSET else self.ssa_path
+
+    @property
     def is_drift(self) -> bool:
         """Whether this change makes its object OutOfSync."""
         return self.change_class in DRIFT_CLASSES and self.ignored_by is UNSET
@@ -222,6 +236,11 @@ class ResourceReport(WireStruct, frozen=True, kw_only=True):
     """
     evidence: Evidence = Evidence()
     changes: tuple[Change, ...] = ()
+
+    @property
+    def key(self) -> ResourceKey:
+        """The object's address."""
+        return ResourceKey(self.group, self.kind, self.namespace, self.name)
 
     @property
     def is_drift(self) -> bool:

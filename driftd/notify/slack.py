@@ -8,6 +8,7 @@ import msgspec
 from msgspec import UNSET
 
 from driftd.model.counts import counted
+from driftd.model.report import is_masked
 from driftd.notify.message import Message, MessageDrift, MessageFight
 from driftd.notify.notifier import Notifier, check_url, post
 from driftd.settings.load import read_secret
@@ -129,7 +130,7 @@ def _line(drift: MessageDrift) -> str:
 def _value(value: Any) -> str:
     if value is UNSET:
         return _ABSENT
-    if isinstance(value, dict) and value.get("masked") is True:
+    if is_masked(value):
         return _MASKED
     text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
     return f"`{_escape(_shortened(_plain(text)))}`"

@@ -139,12 +139,7 @@ class Hashes:
             return digest(change, self.key if keyed else None)
         if not keyed or self.key is None:
             return ""
-        return self.seals.get((key_of(resource), _text(change.ssa_path), str(change.kind)), "")
-
-
-def key_of(resource: ResourceReport) -> ResourceKey:
-    """The key of a reported object."""
-    return ResourceKey(resource.group, resource.kind, resource.namespace, resource.name)
+        return self.seals.get((resource.key, _text(change.ssa_path), str(change.kind)), "")
 
 
 def refusal(change: Change) -> str:
@@ -185,7 +180,7 @@ def mismatch(
 
     `change` is None for the object itself. None if the entry speaks of another place.
     """
-    if _object(entry) != key_of(resource) or not speaks_of(entry.application, application):
+    if _object(entry) != resource.key or not speaks_of(entry.application, application):
         return None
     if change is None:
         return _whole_mismatch(entry, resource)

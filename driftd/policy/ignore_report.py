@@ -10,7 +10,6 @@ from msgspec import UNSET
 
 from driftd.model.condition import Condition, Severity
 from driftd.model.report import ApplicationReport, Change, ResourceReport, ResourceStatus
-from driftd.model.resource import ResourceKey
 from driftd.policy.customizations import NamedIgnore
 from driftd.policy.ignore import SEPARATOR, Rule, shared_rules
 
@@ -119,7 +118,7 @@ def _remedy(why: str) -> str:
 
 def _unused(where: str, rule: Rule, resources: Sequence[ResourceReport]) -> list[Condition]:
     """That a rule matched nothing, with the likely cause; nothing where it could not be seen."""
-    covered = [one for one in resources if rule.covers(_key(one))]
+    covered = [one for one in resources if rule.covers(one.key)]
     if any(one.status in _UNSEEN for one in covered):
         return []
     what = f"{where} ({_line(rule.shown)})"
@@ -211,7 +210,3 @@ def used_names(reports: Iterable[ApplicationReport]) -> frozenset[str]:
         if isinstance(change.ignored_by, str)
         for name in change.ignored_by.split(SEPARATOR)
     )
-
-
-def _key(resource: ResourceReport) -> ResourceKey:
-    return ResourceKey(resource.group, resource.kind, resource.namespace, resource.name)

@@ -187,22 +187,17 @@ def _ordered(drifts: Iterable[Drift]) -> tuple[Drift, ...]:
     return tuple(sorted(drifts, key=lambda drift: drift.key))
 
 
-def _key(resource: ResourceReport) -> ResourceKey:
-    return ResourceKey(resource.group, resource.kind, resource.namespace, resource.name)
-
-
 def _drifts(report: ApplicationReport, now: datetime) -> Iterator[tuple[DriftKey, Drift]]:
     for resource in report.resources:
         if resource.status in _WHOLE_OBJECT:
             if resource.is_drift:
-                key = DriftKey(_key(resource), "", resource.status.value)
+                key = DriftKey(resource.key, "", resource.status.value)
                 yield key, _whole(key, resource, now)
             continue
         for change in resource.changes:
             if change.is_drift:
                 # Pointers count list positions, which move when somebody adds an item before.
-                place = change.path if change.ssa_path is UNSET else change.ssa_path
-                key = DriftKey(_key(resource), str(place), change.kind.value)
+                key = DriftKey(resource.key, change.place, change.kind.value)
                 yield key, Drift(key, now, now, change, severity=change.severity or "")
 
 
@@ -231,7 +226,7 @@ def _judged(report: ApplicationReport) -> tuple[set[ResourceKey], set[ResourceKe
         # An object that is being deleted is OutOfSync as a whole: its fields are not looked at.
         fieldless = resource.status is ResourceStatus.OUT_OF_SYNC and not resource.changes
         hidden = fieldless or resource.status in _NOT_JUDGED
-        (unseen if hidden else judged).add(_key(resource))
+        (unseen if hidden else judged).add(resource.key)
     return judged, unseen
 
 

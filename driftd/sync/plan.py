@@ -149,7 +149,7 @@ def _decide(
     shared: Mapping[ResourceKey, str],
 ) -> SyncTask | Skipped | None:
     """The task for one object, or why there is none; None where nothing is to be said."""
-    key = ResourceKey(resource.group, resource.kind, resource.namespace, resource.name)
+    key = resource.key
     status = resource.status
     if kept := _kept(resource):
         return Skipped(key, kept)

@@ -31,7 +31,6 @@ from driftd.policy.baseline import (
     conditions,
     digest,
     is_expired,
-    key_of,
     mismatch,
     needs_key,
 )
@@ -251,7 +250,7 @@ def test_masked_value_with_its_seal() -> None:
     """A masked change is accepted by the seal of its real values, and by no other."""
     masked = change(desired={"masked": True}, live={"masked": True})
     app = report(masked)
-    place = (key_of(app.resources[0]), "f:spec/f:replicas", "modified")
+    place = (app.resources[0].key, "f:spec/f:replicas", "modified")
     hashes = Hashes(KEY, {place: "hmac-sha256:a"})
     baseline, left_out = captured([app], hashes={"argocd/web": hashes}, expires=TODAY)
     assert ([one.value for one in baseline.entries], left_out) == (["hmac-sha256:a"], ())
