@@ -18,11 +18,11 @@ import pytest
 from tests.e2e.daemon import Daemon
 from tests.e2e.receivers import SECRET, receivers
 from tests.testbed.gitrepo import GitRepo
+from tests.testbed.one_application import declare_shop
 
 LIMIT = 10.0
 """Seconds from SIGTERM to the end of the process, as `docker stop` gives it."""
 ROUNDS = 12
-URL = "https://git.example.com/gitops.git"
 
 
 class Hanging:
@@ -64,21 +64,7 @@ def hanging() -> Iterator[Hanging]:
 @pytest.fixture
 def settings(git_repo: GitRepo, hanging: Hanging, tmp_path: Path) -> dict[str, Any]:
     """A repository with one application on the cluster that hangs."""
-    application = {
-        "apiVersion": "argoproj.io/v1alpha1",
-        "kind": "Application",
-        "metadata": {"name": "shop", "namespace": "argocd"},
-        "spec": {
-            "project": "default",
-            "source": {"repoURL": URL, "path": "apps/shop"},
-            "destination": {"name": "one", "namespace": "shop"},
-        },
-    }
-    config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}}
-    git_repo.write("argocd/shop.json", json.dumps(application))
-    git_repo.write("apps/shop/settings.json", json.dumps(config))
-    git_repo.set_remote(URL)
-    git_repo.commit()
+    declare_shop(git_repo)
     server = f"http://127.0.0.1:{hanging.port}"
     document = {
         "apiVersion": "v1",

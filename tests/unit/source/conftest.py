@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from driftd.sandbox.pool import SandboxPool
 from driftd.source.egress import Egress
+from tests.testbed.gitrepo import GitRepo
+from tests.testbed.sshserver import SshServer
 from tests.testbed.webserver import Tls, make_tls
+from tests.unit.source.httpsserver import GitServer, RunningServer
 
 
 @pytest.fixture(scope="module")
@@ -42,3 +45,27 @@ async def egress() -> AsyncIterator[Egress]:
     client = Egress(wait=at_once)
     yield client
     await client.close()
+
+
+@pytest.fixture
+def upstream(tmp_path: Path) -> GitRepo:
+    """The repository that is served as `/upstream/.git`."""
+    repo = GitRepo(tmp_path / "served" / "upstream")
+    repo.write("app/one.yaml", "first")
+    repo.commit("First")
+    return repo
+
+
+@pytest.fixture
+def server(upstream: GitRepo, tmp_path: Path) -> Iterator[GitServer]:
+    """That repository over https, on this machine."""
+    (tmp_path / "https").mkdir()
+    with RunningServer(upstream.path.parent, tmp_path / "https") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def sshd(scratch: Path) -> Iterator[SshServer]:
+    """A real sshd."""
+    with SshServer(scratch / "sshd") as running:
+        yield running

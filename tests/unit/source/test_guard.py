@@ -18,33 +18,9 @@ from driftd.source.url import RepositoryURL, parse
 from tests.testbed.gitrepo import GitRepo
 from tests.testbed.sshserver import SshServer
 from tests.unit.reports import VirtualClock
-from tests.unit.source.httpsserver import GitServer, RunningServer
+from tests.unit.source.httpsserver import GitServer
 
 NONE = Reach("")
-
-
-@pytest.fixture
-def upstream(tmp_path: Path) -> GitRepo:
-    """The repository that is served as `/upstream/.git`."""
-    repo = GitRepo(tmp_path / "served" / "upstream")
-    repo.write("app/one.yaml", "first")
-    repo.commit("First")
-    return repo
-
-
-@pytest.fixture
-def server(upstream: GitRepo, tmp_path: Path) -> Iterator[GitServer]:
-    """That repository over https, on this machine."""
-    (tmp_path / "https").mkdir()
-    with RunningServer(upstream.path.parent, tmp_path / "https") as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def sshd(scratch: Path) -> Iterator[SshServer]:
-    """A real sshd."""
-    with SshServer(scratch / "sshd") as running:
-        yield running
 
 
 @pytest.fixture

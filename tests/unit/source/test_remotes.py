@@ -6,7 +6,7 @@ import asyncio
 import base64
 import json
 import subprocess
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from driftd.source.rsa import RsaKey
 from tests.testbed.gitrepo import GitRepo
 from tests.testbed.sshserver import SshServer
 from tests.testbed.webserver import Asked, Reply, Tls, WebServer
-from tests.unit.source.httpsserver import GitServer, RunningServer
+from tests.unit.source.httpsserver import GitServer
 
 Make = Callable[..., Remotes]
 
@@ -57,30 +57,6 @@ async def make(tmp_path: Path, egress: Egress, time: Time) -> AsyncIterator[Make
     yield remotes
     for one in made:
         one.close()
-
-
-@pytest.fixture
-def upstream(tmp_path: Path) -> GitRepo:
-    """The repository that is served as `/upstream/.git`."""
-    repo = GitRepo(tmp_path / "served" / "upstream")
-    repo.write("app/one.yaml", "first")
-    repo.commit("First")
-    return repo
-
-
-@pytest.fixture
-def server(upstream: GitRepo, tmp_path: Path) -> Iterator[GitServer]:
-    """That repository over https."""
-    (tmp_path / "https").mkdir()
-    with RunningServer(upstream.path.parent, tmp_path / "https") as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def sshd(scratch: Path) -> Iterator[SshServer]:
-    """A real sshd."""
-    with SshServer(scratch / "sshd") as running:
-        yield running
 
 
 async def test_ssh_with_a_known_host(make: Make, sshd: SshServer, upstream: GitRepo) -> None:
