@@ -18,9 +18,11 @@ from driftd.diff.owners import (
     Owners,
     at_field,
     at_item,
+    is_deployers_item,
     item_key,
     repeats,
     value_key,
+    written_into,
 )
 from driftd.diff.paths import Item, Path, names
 from driftd.diff.prepare import SERVER_FINALIZERS
@@ -125,6 +127,11 @@ class Extras:
             if self.subject.recall is not None:
                 self.subject.recall.note_injected(path, live)  # missed when somebody removes it
             return []
+        if is_deployers_item(owners):
+            makers = [entry for entry, _ in owners if entry.deployer]
+            told = self._deployers(path, live, makers)
+            told.reason += f"; in it {written_into(owners)}"
+            return [told]
         return self._leaf(live, owners, path, collection=True)
 
     def _is_allocated(

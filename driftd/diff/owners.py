@@ -181,6 +181,24 @@ def _at(owners: Owners, member: str, *, atomic: bool) -> list[Owner]:
     return reached
 
 
+def is_deployers_item(owners: Owners) -> bool:
+    """Whether Git's hand made a list item that others own parts of.
+
+    Whoever makes an item owns the item itself (`.`), whoever edits it only what he has changed.
+    """
+    makers = {entry.deployer for entry, fields in owners if fields is None or "." in fields}
+    return makers == {True} and any(not entry.deployer for entry, _ in owners)
+
+
+def written_into(owners: Owners) -> str:
+    """Who else has written which members of a list item that Git's hand made, for a reason."""
+    return " and ".join(
+        f"{entry.manager} wrote {', '.join(name.partition(':')[2] for name in fields or ())}"
+        for entry, fields in owners
+        if not entry.deployer
+    )
+
+
 def item_key(item: dict[str, Any], keys: tuple[str, ...], defaults: dict[str, Json]) -> str | None:
     """The `k:{...}` key of a map-list item, keys sorted; None if a key is missing without default.
 

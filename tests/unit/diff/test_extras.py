@@ -9,7 +9,7 @@ import pytest
 
 from driftd.diff.compare import Context, compare
 from driftd.diff.facts import Bounds, Facts
-from driftd.model.report import UNSET
+from driftd.model.report import UNSET, ChangeKind
 from tests.unit.diff.objects import (
     CREATED,
     LATER,
@@ -323,6 +323,60 @@ def test_power_added_by_a_custom_resources_controller_is_drift() -> None:
     live["metadata"]["managedFields"] = [entry("thing-controller", owned)]
     found = compare(key_of(desired), desired, live, node, Context()).changes
     assert [c.change_class for c in found] == ["undeclared"]
+
+
+def service(port: int) -> Any:
+    """A Service of one port as Git declares it."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "redis", "namespace": "shop"},
+        "spec": {"ports": [{"name": "redis", "port": port, "protocol": "TCP", "targetPort": 1}]},
+    }
+
+
+@pytest.mark.parametrize("operation", ["Update", "Apply"])
+def test_an_item_under_its_old_key_is_gits_but_for_what_somebody_wrote_into_it(
+    operation: str,
+) -> None:
+    """Git changes a port; the old one lives on with a target port that somebody has changed."""
+    old = {**service(6379)["spec"]["ports"][0], "targetPort": 8088}
+    key = 'k:{"port":6379,"protocol":"TCP"}'
+    live = service(6379)
+    live["spec"]["ports"] = [old]
+    live["metadata"]["managedFields"] = [
+        entry(name, {"f:spec": {"f:ports": {key: fields}}}, operation=how, time=time)
+        for name, how, fields, time in (
+            (
+                "argocd-controller",
+                operation,
+                {".": {}, "f:name": {}, "f:port": {}, "f:protocol": {}},
+                CREATED,
+            ),
+            ("kubectl-patch", "Update", {"f:targetPort": {}}, LATER),
+        )
+    ]
+    told = {one.kind: one for one in changes(service(6380), live)}
+    assert set(told) == {"missing", "formerly-declared"}
+    left = told[ChangeKind.FORMERLY_DECLARED]
+    assert (left.change_class, left.path) == ("declared", "/spec/ports/0")
+    assert left.manager == "argocd-controller"
+    assert left.reason == (
+        "applied by a deployer, absent from Git; in it kubectl-patch wrote targetPort"
+    )
+
+
+def test_an_item_of_somebody_elses_is_his_though_a_deployer_wrote_into_it() -> None:
+    """Whoever made the item owns it; a deployer's field in it does not make it Git's."""
+    live = applied(deployment())
+    live["spec"]["template"]["spec"]["containers"].append({"name": "miner", "image": "m:1"})
+    key = 'k:{"name":"miner"}'
+    live["metadata"]["managedFields"] += [
+        owned({"f:containers": {key: {".": {}, "f:name": {}}}}),
+        owned({"f:containers": {key: {"f:image": {}}}}, "kubectl"),
+    ]
+    (change,) = changes(deployment(), live)
+    assert (change.kind, change.change_class, change.manager) == ("added", "undeclared", "alice")
 
 
 def test_the_cluster_ranks_pods_but_no_template() -> None:
