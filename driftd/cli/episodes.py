@@ -105,6 +105,7 @@ def _details(data: Mapping[str, Any]) -> Iterator[str]:
             ended = _ENDINGS[Recovery(drift["ended"])] if drift.get("ended") else ""
             by = f" by {drift['by']}" if drift.get("by") else ""
             why = f" ({ended}{by})" if ended else ""
+            why += f" (not told at once: {drift['held']})" if drift.get("held") else ""
             yield printable(f"{mark} {_place(drift)}{why}")
     for fight in data.get("fights", ()):
         yield printable(
@@ -154,6 +155,10 @@ def _values(drift: Drift) -> str:
 def _ended(episode: Episode) -> str:
     fight = " (a fight)" if episode.drift.rate >= FIGHT_RATE else ""
     if episode.closed_at is None:
+        held = episode.drift.held
+        if held is not None:
+            until = rfc3339(held.until.replace(microsecond=0))
+            return printable(f"open{fight}, held: {held.why}; told at {until} at the latest")
         return f"open{fight}"
     if episode.ending is None:
         return f"ended{fight}"
@@ -244,6 +249,8 @@ def _item(episode: Episode) -> dict[str, Any]:
         item["cleanAt"] = rfc3339(drift.clean_at)
     if began is not None:
         item["beganAt"] = rfc3339(began)
+    if drift.held is not None:
+        item["held"] = {"why": drift.held.why, "until": rfc3339(drift.held.until)}
     if drift.change is not None:
         item["change"] = to_builtins(drift.change)
     if drift.whole is not None:

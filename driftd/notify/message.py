@@ -96,9 +96,12 @@ class Message(WireStruct, frozen=True, kw_only=True):
 
 
 def build(change: StateChange) -> Message:
-    """The message of a change of state."""
-    new = {drift.key for drift in change.opened}
-    older = [drift for drift in change.open if drift.key not in new]
+    """The message of a change of state; of what is held it says nothing."""
+    news = [*_told(change.opened), *change.released]
+    new = {drift.key for drift in news}
+    still = _told(change.open)
+    older = [drift for drift in still if drift.key not in new]
+    ended = _told(change.closed)
     return Message(
         id=_id(change),
         type=change.transition,
@@ -108,12 +111,12 @@ def build(change: StateChange) -> Message:
         cluster=change.cluster,
         at=rfc3339(change.at),
         status=change.status,
-        previous_status=change.previous,
+        previous_status=change.told if change.released else change.previous,
         revisions=change.revisions,
         conditions=change.conditions,
-        counts=Counts(open=len(change.open), opened=len(change.opened), closed=len(change.closed)),
-        drifts=_drifts([*change.opened, *older]),
-        closed=_drifts(change.closed),
+        counts=Counts(open=len(still), opened=len(news), closed=len(ended)),
+        drifts=_drifts([*news, *older]),
+        closed=_drifts(ended),
         fights=tuple(_fight(fight, change) for fight in change.fights[:DRIFT_LIMIT]),
     )
 
@@ -136,6 +139,10 @@ def _id(change: StateChange) -> str:
     """Made of what happened, not of chance: composing the same change twice gives one id."""
     named = f"{change.application}\n{change.at.isoformat()}\n{change.transition}"
     return f"msg_{hashlib.sha256(named.encode()).hexdigest()[:32]}"
+
+
+def _told(drifts: Iterable[Drift]) -> list[Drift]:
+    return [drift for drift in drifts if drift.held is None]
 
 
 def _drifts(drifts: Sequence[Drift]) -> tuple[MessageDrift, ...]:

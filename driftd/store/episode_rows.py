@@ -23,6 +23,7 @@ from driftd.store.types import (
     Ending,
     Episode,
     EpisodeQuery,
+    Held,
     Recovery,
     StateChange,
     WholeObject,
@@ -91,6 +92,7 @@ async def put(
             "detail": _detail(drift),
             "about": _about(drift),
             "worst": drift.severity,
+            "why_held": _why_held(drift),
         }
         for drift in change.open
         if drift.key in ids and drift.last_seen == change.at
@@ -102,6 +104,7 @@ async def put(
             change=bindparam("detail"),
             whole=bindparam("about"),
             severity=bindparam("worst"),
+            held=bindparam("why_held"),
         )
         await connection.execute(statement, seen)
     if change.closed:
@@ -175,6 +178,7 @@ def drift(row: Row[Any]) -> Drift:
         whole=None if row.whole is None else msgspec.json.decode(row.whole, type=WholeObject),
         severity=row.severity,
         rate=row.rate,
+        held=None if row.held is None else msgspec.json.decode(row.held, type=Held),
     )
 
 
@@ -207,6 +211,10 @@ def _about(one: Drift) -> str | None:
     return None if one.whole is None else msgspec.json.encode(one.whole).decode()
 
 
+def _why_held(one: Drift) -> str | None:
+    return None if one.held is None else msgspec.json.encode(one.held).decode()
+
+
 def _episode(one: Drift, change: StateChange) -> dict[str, Any]:
     resource = one.key.resource
     return {
@@ -226,4 +234,5 @@ def _episode(one: Drift, change: StateChange) -> dict[str, Any]:
         "whole": _about(one),
         "severity": one.severity,
         "rate": one.rate,
+        "held": _why_held(one),
     }

@@ -24,6 +24,7 @@ from driftd.store.types import (
     DriftKey,
     Ending,
     Fight,
+    Held,
     Recovery,
     StateChange,
     Transition,
@@ -33,6 +34,9 @@ from driftd.store.types import (
 JudgeEnding: TypeAlias = Callable[[Drift], Ending]
 """Says how a drift ended that the look no longer sees; pure, called inside the transaction."""
 
+JudgeHold: TypeAlias = Callable[[Drift], Held | None]
+"""Says of a drift that nobody was told of why it is not told now; pure, as `JudgeEnding`."""
+
 _WHOLE_OBJECT = frozenset({ResourceStatus.MISSING, ResourceStatus.EXTRA})
 _NOT_JUDGED = frozenset({ResourceStatus.UNKNOWN, ResourceStatus.NOT_CHECKED})
 _SEVERITIES: Final = ("", "info", "low", "medium", "high", "critical")
@@ -41,6 +45,11 @@ _SEVERITIES: Final = ("", "info", "low", "medium", "high", "critical")
 def put_back(_drift: Drift) -> Ending:
     """The ending of a drift about which nothing more is known."""
     return Ending(Recovery.REVERTED)
+
+
+def told_at_once(_drift: Drift) -> Held | None:
+    """Nothing is held."""
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +105,13 @@ def state_change(
     report: ApplicationReport,
     now: datetime,
     judge: JudgeEnding = put_back,
+    hold: JudgeHold = told_at_once,
 ) -> StateChange:
     """What `report` changes for an application with the open drifts `known`.
 
     A drift closes when its object was judged without it, or when a complete look no longer
-    has the object; never because something could not be seen.
+    has the object; never because something could not be seen. One that is held is told by the
+    first look that sees it and holds it no longer; if it ends before, nobody hears of it.
     """
     open_before = {drift.key: drift for drift in known}
     seen = dict(_drifts(report, now))
@@ -114,6 +125,11 @@ def state_change(
             opened.append(_onset(drift, before, now))
         else:
             stay.append(_continued(old, drift))
+    fights = tuple(_fights(opened, before))
+    fierce = {fight.key for fight in fights}
+    opened = [one if one.key in fierce else _held(one, hold, now) for one in opened]
+    stay = [one if one.held is None else _held(one, hold, now) for one in stay]
+    released = [one for one in stay if one.held is None and open_before[one.key].held is not None]
     for key, drift in open_before.items():
         if key in seen:
             continue
@@ -121,9 +137,10 @@ def state_change(
         gone = gone and not _is_hidden(key, report)
         (closed if gone else stay).append(drift)
     closed.sort(key=lambda drift: drift.key)
-    fights = tuple(_fights(opened, before))
+    shown = _shown(before, report.status, [*opened, *stay])
+    news = [one for one in (*opened, *released, *closed) if one.held is None]
     return StateChange(
-        transition=_told(before, report.status, fights, [*opened, *closed]),
+        transition=_told(before, shown, fights, news),
         name=report.name,
         namespace=report.namespace,
         project=report.project,
@@ -138,23 +155,26 @@ def state_change(
         open=_ordered([*opened, *stay]),
         fights=fights,
         endings=tuple(judge(drift) for drift in closed),
+        released=_ordered(released),
+        told=before.told or before.status,
     )
 
 
 def told_of(before: Before, change: StateChange) -> ApplicationStatus:
     """The status that receivers take the application to have once the change is told.
 
-    While a fight goes on they are not told that it is over, so that they still have to be.
+    While a fight goes on they are not told that it is over, so that they still have to be, and
+    as long as every drift is held they are told of none.
     """
     fighting = before.fights or change.fights
     if fighting and change.status is ApplicationStatus.SYNCED:
         return ApplicationStatus.OUT_OF_SYNC
-    return change.status
+    return _shown(before, change.status, change.open)
 
 
 def moved(change: StateChange) -> Transition:
     """What happened, whether it is told or not."""
-    if change.transition is not Transition.NONE:
+    if change.transition is not Transition.NONE and not change.released:
         return change.transition
     return _transition(change.previous, change.status, bool(change.opened or change.closed))
 
@@ -172,8 +192,23 @@ def _continued(old: Drift, seen: Drift) -> Drift:
         first_seen=old.first_seen,
         clean_at=old.clean_at,
         rate=old.rate,
+        held=old.held,
         severity=max(old.severity, seen.severity, key=_SEVERITIES.index),
     )
+
+
+def _held(drift: Drift, hold: JudgeHold, now: datetime) -> Drift:
+    """The drift as `hold` has it; what is due is held no longer."""
+    held = hold(drift)
+    return replace(drift, held=held if held is not None and held.until > now else None)
+
+
+def _shown(before: Before, status: ApplicationStatus, drifts: Iterable[Drift]) -> ApplicationStatus:
+    """The status as far as it may be told: while every drift is held it stays what it was."""
+    held = [drift.held is not None for drift in drifts]
+    if status is ApplicationStatus.OUT_OF_SYNC and held and all(held):
+        return before.told or before.status or ApplicationStatus.SYNCED
+    return status
 
 
 def _fights(opened: Iterable[Drift], before: Before) -> Iterator[Fight]:

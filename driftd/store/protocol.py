@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Protocol, TypeAlias
 
 from driftd.model.report import ApplicationReport
-from driftd.store.episodes import JudgeEnding, put_back
+from driftd.store.episodes import JudgeEnding, JudgeHold, put_back, told_at_once
 from driftd.store.types import (
     ApplicationMemory,
     Episode,
@@ -47,11 +47,13 @@ class Store(Memory, Protocol):
         memory: ApplicationMemory | None = None,
         ending: JudgeEnding = put_back,
         began: datetime | None = None,
+        hold: JudgeHold = told_at_once,
     ) -> StateChange:
         """Record one look in one transaction: verdict, episodes, history and messages.
 
         `ending` says how each drift ended that the look no longer sees; `began` when the look
-        began to read, if that was not now: what changes meanwhile it may not have seen.
+        began to read, if that was not now: what changes meanwhile it may not have seen. `hold`
+        says which drifts are recorded, but not told yet.
 
         An object that could not be judged never closes a drift. `events` are what driftd did
         to the application since the last record, `memory` is what the next look is to know.

@@ -111,6 +111,7 @@ episodes = Table(
     Column("rate", Float, nullable=False, server_default="1"),
     Column("ending", String(16), nullable=True),
     Column("ended_by", Text, nullable=False, server_default=""),
+    Column("held", Text, nullable=True),
 )
 _open = text("closed_at IS NULL")
 Index(

@@ -22,10 +22,12 @@ from driftd.store.engine import WRITE_OPTION, open_engine, require_existing
 from driftd.store.episodes import (
     Before,
     JudgeEnding,
+    JudgeHold,
     begun,
     moved,
     put_back,
     state_change,
+    told_at_once,
     told_of,
     unjudged,
 )
@@ -87,6 +89,7 @@ class SqlStore(Store, Outbox):
         memory: ApplicationMemory | None = None,
         ending: JudgeEnding = put_back,
         began: datetime | None = None,
+        hold: JudgeHold = told_at_once,
     ) -> StateChange:
         """See `Store.record`."""
         name = f"{report.namespace}/{report.name}"
@@ -95,7 +98,7 @@ class SqlStore(Store, Outbox):
             stored = (await connection.execute(query)).one_or_none()
             known = await episode_rows.open_episodes(connection, name)
             before = await _before(connection, name, stored, known.values(), report, now)
-            change = state_change(before, known.values(), report, now, ending)
+            change = state_change(before, known.values(), report, now, ending, hold)
             changed_at = stored.changed_at if stored is not None else now
             if change.status is not before.status:
                 changed_at = now
@@ -328,7 +331,7 @@ def _as_history(change: StateChange) -> list[HistoryEntry]:
         "previous": change.previous,
         "status": change.status,
         "revisions": change.revisions,
-        "opened": [_named(drift) for drift in change.opened],
+        "opened": [_named(drift) | _held(drift) for drift in change.opened],
         "closed": [
             _named(drift) | _ended(ending)
             for drift, ending in zip(change.closed, change.endings, strict=True)
@@ -344,6 +347,10 @@ def _named(drift: Drift) -> dict[str, str]:
     key = drift.key
     path = drift.change.path if drift.change is not None else ""
     return {"resource": str(key.resource), "path": path, "kind": key.kind}
+
+
+def _held(drift: Drift) -> dict[str, str]:
+    return {} if drift.held is None else {"held": drift.held.why}
 
 
 def _ended(ending: Ending) -> dict[str, str]:

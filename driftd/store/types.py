@@ -39,6 +39,13 @@ class WholeObject(msgspec.Struct, frozen=True, omit_defaults=True):
     attribution: Attribution | None = None
 
 
+class Held(msgspec.Struct, frozen=True):
+    """Why receivers are not told of a drift yet, and until when at most."""
+
+    why: str
+    until: datetime
+
+
 class Drift(msgspec.Struct, frozen=True):
     """One episode of drift, from onset on."""
 
@@ -56,6 +63,8 @@ class Drift(msgspec.Struct, frozen=True):
     """The highest severity that it had so far; empty where none is known."""
     rate: float = 1.0
     """How often the same drift began lately, this time included; it halves in `HALF_LIFE`."""
+    held: Held | None = None
+    """Set while it is recorded, but not told."""
 
     @property
     def author(self) -> str:
@@ -186,6 +195,10 @@ class StateChange(msgspec.Struct, frozen=True, kw_only=True):
     """Drifts that have become a fight by this look."""
     endings: tuple[Ending, ...] = ()
     """How the drifts in `closed` ended, in their order."""
+    released: tuple[Drift, ...] = ()
+    """Drifts that were held before this look, and are told now."""
+    told: ApplicationStatus | None = None
+    """What receivers took the status to be before; None if they were told nothing yet."""
 
     @property
     def application(self) -> str:

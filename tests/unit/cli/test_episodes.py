@@ -11,8 +11,9 @@ import yaml
 
 from driftd.cli import episodes as printed
 from driftd.model.report import ResourceStatus
+from driftd.store.episodes import Before, state_change
 from driftd.store.sql import SqlStore
-from driftd.store.types import Ending, HistoryEntry, Recovery
+from driftd.store.types import Ending, Episode, Held, HistoryEntry, Recovery
 from tests.unit.reports import START, after, change, report, resource
 
 REPLICAS = change(
@@ -175,3 +176,15 @@ def test_the_store_of_the_settings_file(driftd, dsn, tmp_path):
 def test_durations(seconds, text):
     """As a person says them."""
     assert printed.seconds_text(seconds) == text
+
+
+def test_what_is_held_says_why_and_until_when():
+    """A drift that nobody was told of says so in the table and in the document."""
+    held = Held("Argo CD syncs", after(600))
+    look = report(resource("web", change("/spec/replicas", desired=3, live=5)))
+    (drift,) = state_change(Before(), [], look, START, hold=lambda _drift: held).open
+    episode = Episode(application="argocd/shop", cluster="one", drift=drift)
+    table = "\n".join(printed.lines([episode], after(60), wide=False))
+    assert "open, held: Argo CD syncs; told at 2026-03-01T12:10:00Z at the latest" in table
+    (item,) = printed.document([episode])["items"]
+    assert item["held"] == {"why": "Argo CD syncs", "until": "2026-03-01T12:10:00Z"}

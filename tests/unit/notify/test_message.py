@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-from driftd.model.report import ResourceStatus
+from driftd.model.report import ApplicationStatus, ResourceStatus
 from driftd.notify.message import DRIFT_LIMIT, build, composer
 from driftd.store.episodes import Before, state_change
+from driftd.store.types import Held
 from tests.unit.reports import START, after, change, report, resource
 
 REPLICAS = change("/spec/replicas", desired=3, live=5, manager="kubectl-edit", operation="Update")
@@ -90,3 +91,34 @@ def test_one_message_per_receiver_with_one_id():
     assert [first.target, second.target] == ["a", "b"]
     later = state_change(Before(), [], report(resource("web", REPLICAS)), after(1))
     assert build(later).id != first.id == build(drifted(REPLICAS)).id
+
+
+def test_what_is_held_is_in_no_message():
+    """Beside what is told a held drift is neither listed nor counted, until it is free."""
+    both = report(resource("web", REPLICAS, change("/spec/paused")))
+
+    def hold(drift):
+        if drift.key.path == "/spec/replicas":
+            return None
+        return Held("Argo CD syncs", after(600))
+
+    first = state_change(Before(), [], both, START, hold=hold)
+    found = build(first)
+    assert (found.counts.open, found.counts.opened) == (1, 1)
+    assert [one.path for one in found.drifts] == ["/spec/replicas"]
+    later = build(state_change(Before(status=first.status), first.open, both, after(60)))
+    assert (later.counts.open, later.counts.opened) == (2, 1)
+    assert [one.path for one in later.drifts] == ["/spec/paused", "/spec/replicas"]
+    assert later.drifts[0].since == "2026-03-01T12:00:00Z"
+
+
+def test_a_first_message_that_was_held_tells_the_status_that_was_told():
+    """Receivers hear of a change from what they know, not from what was recorded meanwhile."""
+    look = report(resource("web", REPLICAS))
+    known = Before(status=ApplicationStatus.SYNCED, told=ApplicationStatus.SYNCED)
+    first = state_change(
+        known, [], look, START, hold=lambda _drift: Held("Argo CD syncs", after(600))
+    )
+    then = Before(status=first.status, told=ApplicationStatus.SYNCED)
+    found = build(state_change(then, first.open, look, after(60)))
+    assert (found.type, found.previous_status) == ("drifted", ApplicationStatus.SYNCED)

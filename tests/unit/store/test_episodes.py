@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import msgspec
 
 from driftd.model.report import ApplicationStatus, ChangeClass, ResourceStatus
-from driftd.store.episodes import Before, state_change
-from driftd.store.types import Transition
+from driftd.store.episodes import Before, state_change, told_of
+from driftd.store.types import Held, Transition
 from tests.unit.reports import START, after, change, report, resource
 
 SYNCED, OUT, UNKNOWN = (
@@ -170,3 +172,71 @@ def test_an_extra_object_that_cannot_be_seen_stays_open():
     assert paths(state_change(Before(status=OUT), opened, other, after(60)).closed) == [
         ("left", "", "Extra")
     ]
+
+
+def held(drift):
+    """Holds every drift for five minutes from its onset."""
+    return Held("Argo CD syncs", drift.first_seen + timedelta(minutes=5))
+
+
+def test_what_is_held_is_recorded_and_told_when_it_is_held_no_longer():
+    """The episode is open from the first look on; receivers hear of it once, when it is free."""
+    look = report(resource("web", REPLICAS))
+    first = state_change(Before(status=SYNCED, told=SYNCED), [], look, START, hold=held)
+    assert (first.transition, first.status, paths(first.open)) == (
+        Transition.NONE,
+        OUT,
+        [("web", "/spec/replicas", "modified")],
+    )
+    before = Before(status=OUT, told=told_of(Before(status=SYNCED, told=SYNCED), first))
+    assert before.told is SYNCED
+    still = state_change(before, first.open, look, after(60), hold=held)
+    assert (still.transition, still.released) == (Transition.NONE, ())
+    free = state_change(before, still.open, look, after(120))
+    assert (free.transition, free.opened, free.told) == (Transition.DRIFTED, (), SYNCED)
+    assert paths(free.released) == paths(first.open)
+    assert free.released[0].first_seen == START
+    assert told_of(before, free) is OUT
+
+
+def test_what_is_held_is_told_when_its_time_is_over():
+    """Nothing is held beyond the moment that is shown, whatever goes on."""
+    look = report(resource("web", REPLICAS))
+    first = state_change(Before(), [], look, START, hold=held)
+    assert first.open[0].held == Held("Argo CD syncs", after(300))
+    found = state_change(Before(status=OUT, told=SYNCED), first.open, look, after(300), hold=held)
+    assert (found.transition, found.open[0].held) == (Transition.DRIFTED, None)
+
+
+def test_what_ends_while_it_is_held_is_never_told():
+    """A drift that a sync has put back by its end is in the history alone."""
+    first = state_change(Before(), [], report(resource("web", REPLICAS)), START, hold=held)
+    before = Before(status=OUT, told=told_of(Before(), first))
+    found = state_change(before, first.open, report(resource("web")), after(60))
+    assert (found.transition, len(found.closed), told_of(before, found)) == (
+        Transition.NONE,
+        1,
+        SYNCED,
+    )
+
+
+def test_what_is_held_hides_nothing_that_is_told_already():
+    """Beside a drift that is told a held one changes nothing; the end of the first is told."""
+    look = report(resource("web", REPLICAS))
+    both = report(resource("web", REPLICAS, change("/spec/paused")))
+    first = state_change(Before(), [], look, START)
+    before = Before(status=OUT, told=OUT)
+    found = state_change(before, first.open, both, after(60), hold=held)
+    assert (found.transition, len(found.opened), told_of(before, found)) == (
+        Transition.NONE,
+        1,
+        OUT,
+    )
+    later = state_change(before, found.open, both, after(120))
+    assert (later.transition, paths(later.released)) == (
+        Transition.CHANGED,
+        [("web", "/spec/paused", "modified")],
+    )
+    ended = report(resource("web", change("/spec/paused")))
+    gone = state_change(before, found.open, ended, after(120), hold=held)
+    assert (gone.transition, len(gone.closed)) == (Transition.CHANGED, 1)

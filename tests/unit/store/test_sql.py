@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from datetime import timedelta
 from pathlib import Path
 
 import msgspec
@@ -21,6 +22,7 @@ from driftd.store.types import (
     ApplicationMemory,
     Ending,
     EpisodeQuery,
+    Held,
     HistoryEntry,
     OutboxMessage,
     Recovery,
@@ -309,7 +311,7 @@ async def test_a_database_of_the_first_release_is_migrated(dsn):
         await connection.execute(text("ALTER TABLE applications DROP COLUMN told"))
         await connection.execute(text("ALTER TABLE applications DROP COLUMN began_at"))
         await connection.execute(text("DROP INDEX ix_episodes_application_identity"))
-        for column in ("clean_at", "whole", "severity", "rate", "ending", "ended_by"):
+        for column in ("clean_at", "whole", "severity", "rate", "ending", "ended_by", "held"):
             await connection.execute(text(f"ALTER TABLE episodes DROP COLUMN {column}"))
         await connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
     await store.close()
@@ -572,3 +574,26 @@ async def test_reading_makes_no_store(tmp_path):
         async with SqlStore.existing(f"sqlite:///{tmp_path}/none.db"):
             pass
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_what_is_held_stays_held_until_it_is_told(store):
+    """A restart in between changes nothing: one message, when the drift is held no longer."""
+
+    def hold(drift):
+        return Held("Argo CD syncs", drift.first_seen + timedelta(minutes=10))
+
+    await store.record(CLEAN, START, loud("one"))
+    found = await store.record(DRIFTED, after(10), loud("one"), hold=hold)
+    assert (found.transition, await store.waiting()) == (Transition.NONE, 0)
+    (episode,) = await store.episodes(EpisodeQuery())
+    assert episode.drift.held == Held("Argo CD syncs", after(610))
+    (entry, *_) = await store.history(NAME, 1)
+    assert (entry.kind, entry.data["opened"][0]["held"]) == ("drifted", "Argo CD syncs")
+    await store.record(DRIFTED, after(20), loud("one"), hold=hold)
+    found = await store.record(DRIFTED, after(30), loud("one"))
+    assert (found.transition, len(found.released)) == (Transition.DRIFTED, 1)
+    assert await store.waiting() == 1
+    (episode,) = await store.episodes(EpisodeQuery())
+    assert (episode.drift.held, episode.drift.first_seen) == (None, after(10))
+    found = await store.record(CLEAN, after(40), loud("one"))
+    assert found.transition is Transition.RECOVERED
