@@ -14,6 +14,7 @@ from driftd.cli.authors import author_of, whole_author
 from driftd.cli.field_changes import place_of
 from driftd.cli.terminal import printable
 from driftd.model.condition import Severity
+from driftd.model.remedies import own_words
 from driftd.model.report import (
     ApplicationReport,
     Change,
@@ -239,6 +240,11 @@ def told_by(conditions: Iterable[ReportCondition]) -> frozenset[str]:
 def condition_text(condition: ReportCondition) -> str:
     """`TYPE: MESSAGE` in one line."""
     return one_line(f"{condition.type}: {condition.message}")
+
+
+def told(message: str, *, wide: bool) -> str:
+    """A message in one line; of what Kustomize says beside driftd's own words only if `wide`."""
+    return one_line(message if wide else own_words(message))
 
 
 def hides(condition: ReportCondition, *, complete: bool) -> bool:

@@ -28,6 +28,7 @@ REMOVED = "(removed)"
 LEVELS = ("critical", "high", "medium", "low")
 PAST = {
     Action.DELETE: "deleted",
+    Action.REFUSE: "refused by the API server",
     Action.CREATE: "created",
     Action.MOVE: "moved",
     Action.CHANGE: "changed",

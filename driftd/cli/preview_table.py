@@ -11,7 +11,7 @@ from rich.text import Text
 from driftd.cli import preview_findings as findings
 from driftd.cli import values
 from driftd.cli.exit_code import DRIFT, ERROR, of_report
-from driftd.cli.findings import one_line
+from driftd.cli.findings import one_line, told
 from driftd.cli.terminal import printable
 from driftd.model.condition import Severity
 from driftd.model.preview import (
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _ACTION_STYLES = {
     Action.CREATE: "green",
+    Action.REFUSE: "bold red",
     Action.DELETE: "bold red",
     Action.LEAVE: "yellow",
     Action.MOVE: "cyan",
@@ -163,7 +164,7 @@ class _Table:
     def _conditions(self, conditions: Iterable[ReportCondition], *, indent: int) -> None:
         for condition in conditions:
             text = Text.assemble(
-                (printable(condition.type), "yellow"), ": ", one_line(condition.message)
+                (printable(condition.type), "yellow"), ": ", told(condition.message, wide=self.wide)
             )
             mark = "! " if condition.severity is Severity.ERROR else "* "
             self._line(Text(mark, "yellow"), text, indent=indent)

@@ -278,7 +278,7 @@ class _Table:
 
     def _conditions(self, conditions: Iterable[ReportCondition], *, indent: int) -> None:
         for condition in conditions:
-            message = printable(" ".join(condition.message.split()))
+            message = findings.told(condition.message, wide=self.view.wide)
             text = Text.assemble((printable(condition.type), "yellow"), ": ", message)
             mark = "! " if condition.severity is Severity.ERROR else "* "
             self._line(Text(mark, "yellow"), text, indent=indent)

@@ -35,7 +35,7 @@ from driftd.diff import tables
 from driftd.errors import ClusterError, DriftdError, Forbidden, described
 from driftd.model.condition import Condition, Severity
 from driftd.model.counts import counted
-from driftd.model.remedies import is_of_git, remedy_of
+from driftd.model.remedies import is_of_git, own_words, remedy_of
 from driftd.model.report import API_VERSION, WireStruct
 from driftd.sandbox.pool import SandboxPool
 from driftd.source.process import MINIMUM_GIT, git_version
@@ -417,7 +417,7 @@ def _with_step(area: str, text: str) -> tuple[str, str]:
     """What a condition says, and what to do: where it does not say, of what a renderer says."""
     message, remedy = remedy_of(text)
     if remedy or not is_of_git(text):
-        return message, remedy
+        return own_words(message) if remedy else message, remedy
     name = area.removeprefix("application ")
     again = f"; driftd render {name} shows whether it renders" if name != area else ""
     return message, f"correct that in Git{again}"

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
 
 import msgspec
 import orjson
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from driftd.controller.declared import Declared, Entry
 from driftd.diff.between import overlap
 from driftd.model.condition import Condition, Severity
-from driftd.model.preview import FieldChange
-from driftd.model.report import Change, ResourceReport, ResourceStatus
-from driftd.model.resource import Manifest
+from driftd.model.preview import Action, FieldChange, FieldKind, ObjectPreview
+from driftd.model.report import Change, ChangeKind, Invalid, ResourceReport, ResourceStatus
+from driftd.model.resource import Manifest, ResourceKey
 
 _FINALIZER = "resources-finalizer.argocd.argoproj.io"
 _SYNC_OPTIONS = "argocd.argoproj.io/sync-options"
+FIELD_KINDS: Final = {
+    ChangeKind.MISSING: FieldKind.ADDED,
+    ChangeKind.ADDED: FieldKind.REMOVED,
+    ChangeKind.FORMERLY_DECLARED: FieldKind.REMOVED,
+    ChangeKind.MODIFIED: FieldKind.MODIFIED,
+    ChangeKind.REORDERED: FieldKind.REORDERED,
+    ChangeKind.RENAMED: FieldKind.RENAMED,
+}
+"""The comparison takes the new object as desired: what it misses in the old one is added."""
 
 
 def survives(
@@ -95,6 +104,35 @@ def is_no_kind(seen: ResourceReport | None) -> bool:
     if seen is None or seen.status is not ResourceStatus.UNKNOWN or seen.reason is UNSET:
         return False
     return "does not serve" in seen.reason and "CustomResourceDefinition" not in seen.reason
+
+
+def is_refused(seen: ResourceReport | None, invalid: Invalid | UnsetType) -> bool:
+    """Whether the API server refuses a new object: its kind or one of its values.
+
+    A field that its kind lacks need not be refused: it is dropped where nobody asks for more.
+    """
+    return is_no_kind(seen) or (invalid is not UNSET and invalid.cause != "UnknownField")
+
+
+def without_pruning(
+    found: Sequence[ObjectPreview], after: Mapping[ResourceKey, ResourceReport]
+) -> list[ObjectPreview]:
+    """The objects of an application; none is deleted where the cluster does not serve a kind.
+
+    A sync with such an object fails as a whole before anything is pruned, whoever syncs.
+    """
+    refused = next((one for one in after.values() if is_no_kind(one)), None)
+    if refused is None:
+        return list(found)
+    reason = (
+        f"nothing is deleted as long as the sync fails: {refused.kind} {refused.name} is refused"
+    )
+    kept = {"action": Action.LEAVE, "reason": reason}
+    kept |= {"severity": "medium", "severity_reason": "nothing deletes it"}
+    return [
+        msgspec.structs.replace(one, **kept) if one.action is Action.DELETE else one
+        for one in found
+    ]
 
 
 def without_effects(changes: Iterable[FieldChange]) -> tuple[FieldChange, ...]:

@@ -14,14 +14,17 @@ from driftd.controller.desired import Desired
 from driftd.controller.judge import judge
 from driftd.controller.mistakes import mistake_of
 from driftd.controller.preview_fate import (
+    FIELD_KINDS,
     changes_at,
     is_automated,
     is_compared,
     is_no_kind,
+    is_refused,
     outlives,
     spec_of,
     survives,
     without_effects,
+    without_pruning,
 )
 from driftd.controller.preview_slips import keep_misspelt
 from driftd.controller.verdict import Look, Verdict
@@ -34,14 +37,12 @@ from driftd.model.preview import (
     ApplicationAction,
     ApplicationPreview,
     FieldChange,
-    FieldKind,
     ObjectPreview,
     OnCluster,
     worst,
 )
 from driftd.model.report import (
     Change,
-    ChangeKind,
     Invalid,
     ReportDestination,
     ReportOrigin,
@@ -58,15 +59,6 @@ from driftd.source.url import public
 
 _UNSEEN = frozenset({ResourceStatus.UNKNOWN, ResourceStatus.NOT_CHECKED})
 _UNCOMPARED = "not compared with the cluster"
-_KINDS = {
-    ChangeKind.MISSING: FieldKind.ADDED,
-    ChangeKind.ADDED: FieldKind.REMOVED,
-    ChangeKind.FORMERLY_DECLARED: FieldKind.REMOVED,
-    ChangeKind.MODIFIED: FieldKind.MODIFIED,
-    ChangeKind.REORDERED: FieldKind.REORDERED,
-    ChangeKind.RENAMED: FieldKind.RENAMED,
-}
-"""The comparison takes the new object as desired: what it misses in the old one is added."""
 
 Resources = Mapping[ResourceKey, ResourceReport]
 
@@ -240,6 +232,7 @@ async def application_preview(
         found.append(told)
         if is_no_kind(after.get(one.key)):
             pair.failed(Condition("KindNotServed", f"{one.key}: {after[one.key].reason}"))
+    found = without_pruning(found, after)
     action, reason = _application_action(pair, found)
     return pair.report(action, found, reason)
 
@@ -334,6 +327,8 @@ class _Object:
             stays, reason = survives(self.item.owner.before, self.item.owner.after, self.item.old)
             action = Action.LEAVE if stays else Action.DELETE
         reason = self._presence(action, reason) or reason
+        if action is Action.CREATE and is_refused(self.after, invalid):
+            action = Action.REFUSE
         if invalid is not UNSET:
             reason = "; ".join(filter(None, (reason, invalid.message)))
         return self._report(action, reason, (), old, new, invalid=invalid)
@@ -386,7 +381,7 @@ class _Object:
         idle = bool(change.invalid) or on_cluster is OnCluster.ALREADY
         effect = None if idle else effect_of(self.item.key, change, old)
         return FieldChange(
-            kind=_KINDS[change.kind],
+            kind=FIELD_KINDS[change.kind],
             path=pointer_of(change),
             ssa_path=change.ssa_path,
             old=change.live,

@@ -22,6 +22,7 @@ from driftd.flux.specs import flux_object
 from driftd.model.application import Application
 from driftd.model.condition import Condition, Severity
 from driftd.model.flux import FluxObject
+from driftd.model.remedies import own_words
 from driftd.model.tree import Tree
 from driftd.render.file_says import in_words
 from driftd.render.renderer import render_application
@@ -157,11 +158,10 @@ def _not_seen(one: _Unread, lost: Sequence[FluxObject]) -> Condition:
     rest = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     listed = ", ".join(names[:_NAMED]) + rest
     what = f"{one.kind} {one.name} ({one.origin})"
+    why = own_words(one.reason)  # the Kustomization's own condition tells the rest
     if one.application is None and not lost:
-        return Condition("ComparisonError", f"{what} is not looked at: {one.reason}")
-    text = (
-        f"{what} cannot be read, so that what it leads to is not looked at ({listed}): {one.reason}"
-    )
+        return Condition("ComparisonError", f"{what} is not looked at: {why}")
+    text = f"{what} cannot be read, so that what it leads to is not looked at ({listed}): {why}"
     return Condition("ComparisonError", text)
 
 

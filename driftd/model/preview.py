@@ -25,6 +25,8 @@ class Action(StrEnum):
     """What merging does to an object."""
 
     CREATE = "create"
+    REFUSE = "refuse"
+    """It is new in Git, and the API server refuses it: it cannot be created."""
     CHANGE = "change"
     MOVE = "move"
     """Another application declares it from then on."""

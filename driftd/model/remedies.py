@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Final
 
 SAYS = re.compile(r"\.? (?:Kustomize|The parser) says: ")
 """What begins the words of a renderer, after driftd's own."""
@@ -14,6 +15,15 @@ _STEP = re.compile(
 )
 """How a remedy of driftd's own begins."""
 _LEFT_OUT = re.compile(r"; (?:it|the object) is left out$")
+
+
+_KUSTOMIZE: Final = re.compile(r"\.? Kustomize says: ")
+
+
+def own_words(text: str) -> str:
+    """A message without Kustomize's whole way to an error, which follows driftd's own words."""
+    said = _KUSTOMIZE.search(text)
+    return text[: said.start()] if said else text
 
 
 def is_of_git(text: str) -> bool:

@@ -104,7 +104,7 @@ def field_severity(
 
 def object_severity(action: Action, kind: str, old: Json, new: Json) -> Judged:
     """How much the creation or the end of a whole object matters."""
-    if action is Action.CREATE:
+    if action in (Action.CREATE, Action.REFUSE):
         gained = _power(kind, (), new)
         return ("critical", gained) if gained else ("medium", "a new object")
     if action is Action.LEAVE:

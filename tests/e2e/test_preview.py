@@ -143,6 +143,14 @@ def test_what_the_server_refuses_is_said_to_be_refused(site: Site) -> None:
     (made,) = [one for one in objects(seen, "production-apps").values() if one["kind"] == "Servce"]
     assert made["reason"].startswith("the API server refuses it: ")
     assert "did you mean Service" in made["reason"]
+    assert made["action"] == "refuse"
+    assert seen.report["summary"]["resources"] == {"change": 1, "leave": 1, "refuse": 1}
+    left = objects(seen, "production-apps")["Service production-app1"]
+    assert left["reason"] == (
+        "nothing is deleted as long as the sync fails: Servce production-app1 is refused"
+    )
+    table = preview(site, output="table", apps=("production-apps",))
+    assert "3 objects: 1 refused by the API server, 1 changed, 1 left behind" in table.stdout
 
 
 def test_comments_and_spellings_change_nothing(site: Site) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from driftd.model.remedies import is_of_git, remedy_of
+from driftd.model.remedies import is_of_git, own_words, remedy_of
 
 
 @pytest.mark.parametrize(
@@ -32,6 +32,16 @@ def test_remedies(text: str, message: str | None, remedy: str) -> None:
     assert bool(found[1]) == bool(remedy)
     assert message is None or found[0] == message
     assert remedy or found[0] == text
+
+
+def test_own_words() -> None:
+    """Kustomize's way to an error is cut after driftd's own words, the parser's words stay."""
+    text = "a.yaml:2 names b.yaml; did you mean c.yaml?"
+    assert own_words(f"{text} Kustomize says: a.yaml: accumulating: b.yaml") == text
+    assert own_words("a.yaml:2 has b; remove it. Kustomize says: a") == "a.yaml:2 has b; remove it"
+    assert own_words("a.yaml:2 is no YAML. The parser says: x") == (
+        "a.yaml:2 is no YAML. The parser says: x"
+    )
 
 
 def test_messages_about_git() -> None:
