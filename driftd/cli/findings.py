@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+import msgspec
 from msgspec import UNSET
 
 from driftd.cli import field_path, mistakes, order, values
@@ -17,6 +18,7 @@ from driftd.model.condition import Severity
 from driftd.model.remedies import own_words
 from driftd.model.report import (
     ApplicationReport,
+    ApplicationStatus,
     Change,
     DiffReport,
     DriftReport,
@@ -245,6 +247,19 @@ def condition_text(condition: ReportCondition) -> str:
 def told(message: str, *, wide: bool) -> str:
     """A message in one line; of what Kustomize says beside driftd's own words only if `wide`."""
     return one_line(message if wide else own_words(message))
+
+
+def without_usual(app: ApplicationReport) -> ApplicationReport:
+    """An application without what is usual and explains nothing of its verdict.
+
+    Optional values that are not there are how Flux works, day by day; but they may be why an
+    object is not what is rendered.
+    """
+    usual = ("FluxValuesWarning", Severity.INFO)
+    if app.status is ApplicationStatus.OUT_OF_SYNC:
+        return app
+    kept = tuple(one for one in app.conditions if (one.type, one.severity) != usual)
+    return app if kept == app.conditions else msgspec.structs.replace(app, conditions=kept)
 
 
 def hides(condition: ReportCondition, *, complete: bool) -> bool:

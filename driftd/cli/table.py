@@ -15,7 +15,7 @@ from driftd.cli.exit_code import meaning
 from driftd.cli.field_changes import SECTION_TITLES, change_lines
 from driftd.cli.next_command import UNKNOWN_LEAD, folded, unknown_step
 from driftd.cli.terminal import printable
-from driftd.cli.values import short_revision, shorten
+from driftd.cli.values import revisions_text, shorten
 from driftd.model.condition import Severity
 from driftd.model.counts import counted
 from driftd.model.report import (
@@ -96,8 +96,10 @@ class _Table:
         self._headline(report)
         self._counts(resources)
         self._conditions(report.conditions, indent=0)
-        self._applications(order.applications(report.applications))
-        if self.view.wide or self.view.names:
+        apps = order.applications(report.applications)
+        everything = self.view.wide or self.view.names
+        self._applications(apps if everything else [*map(findings.without_usual, apps)])
+        if everything:
             lines = [*unchecked.orphaned(report), *unchecked.not_searched(report.applications)]
             for line in ["", *lines] if lines else ():
                 self._line(Text(line, "dim"))
@@ -202,8 +204,9 @@ class _Table:
             return
         clusters = Counter(map(_cluster, apps))
         where = f" on {len(clusters)} clusters" if len(clusters) > 1 else ""
-        how = "--show all lists them"
-        self._line(_status("Synced"), Text(f"{len(apps)} applications{where} ({how})"))
+        self._line(
+            _status("Synced"), Text(f"{len(apps)} applications{where} (--show all lists them)")
+        )
         if len(clusters) == 1:
             return
         for cluster, count in sorted(clusters.items(), key=lambda item: (-item[1], item[0])):
@@ -223,6 +226,9 @@ class _Table:
         silent = {id(app) for app in quiet}
         loud = [one for app in applications if id(app) not in silent for one in app.resources]
         told = unchecked.of_group(loud)
+        # The last line of a report without drift tells a single reason.
+        fine = all(app.complete and app.status is ApplicationStatus.SYNCED for app in applications)
+        told = found if fine and len({*found, *told}) == 1 else told
         for reason, placed in found.items():
             what = f"{unchecked.count_of(placed)} of these"
             self._unchecked_group(what, "" if reason in told else reason, placed, 0)
@@ -266,7 +272,7 @@ class _Table:
             f"cluster {app.cluster}" if app.cluster else server,
             f"namespace {app.destination.namespace}" if app.destination.namespace else "",
             flux or f"project {app.project}",
-            _revisions(app.revisions, wide=self.view.wide),
+            revisions_text(app.revisions, wide=self.view.wide),
         ]
         if self.view.wide:
             facts.insert(1, f"server {app.destination.server}" if app.cluster else "")
@@ -471,13 +477,6 @@ def _listing(names: Sequence[str], *, wide: bool, limit: int = _NAMES_SHOWN) -> 
     if wide or len(names) <= limit:
         return ", ".join(names)
     return f"{', '.join(names[:limit])} and {len(names) - limit} more (-o wide)"
-
-
-def _revisions(revisions: Sequence[str], *, wide: bool) -> str:
-    if not revisions:
-        return ""
-    shown = [revision if wide else short_revision(revision) for revision in revisions]
-    return f"revision{'s' if len(shown) > 1 else ''} {', '.join(shown)}"
 
 
 def _short_hash(text: str | UnsetType) -> str | UnsetType:

@@ -6,6 +6,7 @@ import difflib
 import itertools
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -236,3 +237,11 @@ def short_revision(revision: str) -> str:
     commit, dash, mark = revision.partition("-")
     is_commit = len(commit) in {40, 64} and all(char in "0123456789abcdef" for char in commit)
     return f"{commit[:8]}{dash}{mark}" if is_commit else revision
+
+
+def revisions_text(revisions: Sequence[str], *, wide: bool) -> str:
+    """`revision 4f2a9c1b`, whole if `wide`; empty where none is known."""
+    if not revisions:
+        return ""
+    shown = [revision if wide else short_revision(revision) for revision in revisions]
+    return f"revision{'s' if len(shown) > 1 else ''} {', '.join(shown)}"

@@ -99,7 +99,7 @@ class Reader:
                 f"{place}: the optional Secret {namespace}/{reference.name} is not read "
                 "and is taken to be absent"
             )
-            result.conditions.append(Condition("FluxValuesWarning", text, Severity.WARNING))
+            result.conditions.append(Condition("FluxValuesWarning", text, Severity.INFO))
             return
         result.layers.append(Layer(reference, None, _keys(declared) if declared else None))
 

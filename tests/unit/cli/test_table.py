@@ -7,6 +7,7 @@ import pytest
 
 from driftd.cli.table import View, print_diff, print_report
 from driftd.cli.terminal import console_for
+from driftd.model.condition import Severity
 from driftd.model.report import ApplicationStatus, DiffReport, ReportCondition, ResourceStatus
 
 
@@ -189,6 +190,35 @@ def test_what_was_not_checked_is_told_beside_synced(printed, golden, sample):
     text = printed(report)
     assert "everything was checked\n" not in text
     golden.check("not-checked.txt", text)
+
+
+def test_usual_notes_of_a_healthy_fleet_are_told_on_demand(printed, sample):
+    """An optional Secret that is not there: silent where all is Synced, told where it may count."""
+    note = ReportCondition(
+        type="FluxValuesWarning",
+        severity=Severity.INFO,
+        message="the optional Secret a/b is absent",
+    )
+    healthy = msgspec.structs.replace(sample.synced("shop"), conditions=(note,))
+    report = sample.report_of(healthy)
+    assert "optional" not in printed(report)
+    assert "Synced     shop\n" in printed(report)
+    assert "the optional Secret a/b is absent" in printed(report, View(wide=True))
+    assert "the optional Secret a/b is absent" in printed(report, View(names=True))
+    drifted = msgspec.structs.replace(sample.production(), conditions=(note,))
+    assert "the optional Secret a/b is absent" in printed(sample.report_of(drifted))
+
+
+def test_a_single_reason_is_told_once(printed, sample):
+    """Where nothing has drifted the last line has the reason, and the names stand without it."""
+    app = _not_checked(sample, "shop", "east", "database")
+    reason = "no permission to list Secrets; grant get and list to compare them"
+    app = msgspec.structs.replace(
+        app, resources=(msgspec.structs.replace(app.resources[1], reason=reason),)
+    )
+    text = printed(sample.report_of(app))
+    assert "\nNotChecked 1 Secret of these: production-app1/database\n" in text
+    assert " ".join(text.split()).count(reason) == 1
 
 
 def test_a_reason_that_an_entry_tells_is_not_told_again(printed, sample):
