@@ -9,11 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from driftd.clock import Clock, SystemClock
 from driftd.cluster.access import in_cluster_access
 from driftd.cluster.destinations import ClusterTarget, TargetKind
 from driftd.cluster.hub import Hub, read_hub
-from driftd.cluster.kubeconfig import OTHER_FILE, Kubeconfig, load_kubeconfig
+from driftd.cluster.kubeconfig import OTHER_FILE, Kubeconfig, KubeContext, load_kubeconfig
 from driftd.cluster.registry import ClusterRegistry
 from driftd.cluster.transport import EXEC_TIMEOUT, TransportOptions
 from driftd.controller import check as controller
@@ -38,6 +40,7 @@ from driftd.source.repositories import Repositories
 if TYPE_CHECKING:
     from datetime import date
 
+    from driftd.cluster.hubclusters import HubClusters
     from driftd.controller.doctor import DoctorReport
     from driftd.controller.explain import Explanation, Question
     from driftd.controller.manifests import Shown
@@ -287,18 +290,27 @@ def oracle_of(options: CheckOptions, registry: ClusterRegistry) -> OpenOracle | 
     return lambda target: KubeOracle(registry.open(target).transport)
 
 
+def hub_target(context: KubeContext) -> ClusterTarget:
+    """The hub as a cluster to open."""
+    return ClusterTarget(TargetKind.CONTEXT, context.name, context.server)
+
+
 async def hub_of(
     options: CheckOptions,
     kubeconfig: Kubeconfig | None,
     registry: ClusterRegistry,
     progress: Progress,
+    watched: HubClusters | None = None,
 ) -> Hub | None:
-    """What the hub says now; None where the options name none. Raises ConfigError, ClusterError."""
+    """What the hub says now; None where the options name none. Raises ConfigError, ClusterError.
+
+    Clusters that are `watched` are known better than by reading them once.
+    """
     if not options.hub or kubeconfig is None:
         return None
     context = kubeconfig.context(options.hub)
     progress(f"reading the hub {context.name}")
-    reader = registry.open(ClusterTarget(TargetKind.CONTEXT, context.name, context.server))
+    reader = registry.open(hub_target(context))
     namespaces = [options.namespace] if options.namespace else None
     hub = await read_hub(
         reader,
@@ -306,7 +318,12 @@ async def hub_of(
         namespace=options.argocd_namespace,
         application_namespaces=namespaces,
     )
-    registry.add_hub_clusters(hub.clusters)
+    clusters = watched.clusters if watched is not None else None
+    if clusters is None and not hub.clusters_known:
+        clusters = registry.hub_clusters  # those that were known are no less there
+    if clusters is not None:
+        hub = msgspec.structs.replace(hub, clusters=clusters)
+    await registry.use_hub_clusters(hub.clusters)
     return hub
 
 

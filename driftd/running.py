@@ -22,6 +22,7 @@ from driftd.app import (
     charts_in,
     cluster_registry,
     hub_of,
+    hub_target,
     kubeconfig_of,
     oracle_of,
     renderings_in,
@@ -41,6 +42,7 @@ from driftd.telemetry.logs import get_logger
 if TYPE_CHECKING:
     import aiohttp
 
+    from driftd.cluster.hubclusters import HubClusters
     from driftd.controller.daemon import Daemon
     from driftd.controller.progress import Progress
     from driftd.controller.reconciler import ReadHub
@@ -332,6 +334,7 @@ async def _daemon(settings: Settings, process: _Process) -> AsyncIterator[Daemon
     notifiers = _notifiers(settings, process.session, clock)
     options = _look_options(settings)
     async with _daemon_workspace(settings, options) as (workspace, clusters, access):
+        hub_clusters = _hub_clusters(settings, options, clusters, workspace.hub)
         reconciler = Reconciler(
             workspace=workspace,
             options=options,
@@ -341,7 +344,9 @@ async def _daemon(settings: Settings, process: _Process) -> AsyncIterator[Daemon
             open_writer=lambda target: KubeWriter(clusters.open(target).transport),
             metrics=metrics,
             clock=clock,
-            read_hub=_hub_reader(options, clusters, access) if options.hub else None,
+            read_hub=(
+                _hub_reader(options, clusters, access, hub_clusters) if options.hub else None
+            ),
         )
         yield Daemon(
             reconciler,
@@ -352,7 +357,23 @@ async def _daemon(settings: Settings, process: _Process) -> AsyncIterator[Daemon
             watch=_watch(settings, clusters, metrics),
             progress=process.progress,
             breakers=clusters,
+            hub_clusters=hub_clusters,
         )
+
+
+def _hub_clusters(
+    settings: Settings, options: CheckOptions, registry: ClusterRegistry, hub: Hub | None
+) -> HubClusters | None:
+    """What watches the hub's cluster Secrets; None without Argo CD, or without watches at all."""
+    from driftd.cluster.hubclusters import HubClusters
+
+    kubeconfig, _ = kubeconfig_of(options)
+    if hub is None or kubeconfig is None or not settings.clusters.watch:
+        return None
+    if hub.flux and not hub.projects:
+        return None
+    watched = registry.watched(hub_target(kubeconfig.context(options.hub or "")))
+    return HubClusters(watched, options.argocd_namespace)
 
 
 def _watch(
@@ -422,12 +443,17 @@ def _look_options(settings: Settings) -> CheckOptions:
     )
 
 
-def _hub_reader(options: CheckOptions, registry: ClusterRegistry, access: DaemonAccess) -> ReadHub:
+def _hub_reader(
+    options: CheckOptions,
+    registry: ClusterRegistry,
+    access: DaemonAccess,
+    watched: HubClusters | None,
+) -> ReadHub:
     """Reads the hub of the options each time it is called."""
 
     async def read() -> Hub:
         kubeconfig, _ = kubeconfig_of(options)
-        hub = await hub_of(options, kubeconfig, registry, lambda _text: None)
+        hub = await hub_of(options, kubeconfig, registry, lambda _text: None, watched)
         if hub is None:
             raise ConfigError(f"there is no kubeconfig to read the hub {options.hub} through")
         access.hub = hub.access

@@ -61,6 +61,13 @@ class Breaker:
         """Seconds until a request may try again; 0 while the breaker is closed."""
         return max(0.0, self._until - self._now()) if self.is_open else 0.0
 
+    def reset(self) -> None:
+        """Ask at once again: the cluster is reached otherwise from now on."""
+        self._failures = 0
+        self._error = None
+        self._pause = self._shortest
+        self._until = 0.0
+
     @contextmanager
     def attempt(self) -> Iterator[None]:
         """One request. Raises Unreachable at once while the breaker is open.

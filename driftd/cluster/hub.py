@@ -66,6 +66,8 @@ class Hub(msgspec.Struct, frozen=True):
     applications: tuple[Application, ...] = ()
     projects: tuple[AppProject, ...] = ()
     clusters: tuple[HubCluster, ...] = ()
+    clusters_known: bool = True
+    """False if the cluster Secrets could not be listed: there may be any."""
     tracking: Tracking = Tracking()
     conditions: tuple[Condition, ...] = ()
     """What could not be read, one condition for each part or document."""
@@ -133,6 +135,7 @@ async def read_hub(
         applications=apps,
         projects=known,
         clusters=tuple(one for one in found if isinstance(one, HubCluster)),
+        clusters_known=secrets.complete,
         access=msgspec.structs.replace(trust[0], entries=entries),
         tracking=tracking[0],
         conditions=tuple(conditions),

@@ -25,6 +25,7 @@ from driftd.cluster.reader import (
     Scan,
     Select,
 )
+from driftd.cluster.scope import Scope
 from driftd.cluster.transport import ApiStatus, Response, Transport
 from driftd.errors import ClusterError, Forbidden, NotServed
 from driftd.model.counts import counted
@@ -44,6 +45,8 @@ class KubeCluster:
 
     def __init__(self, transport: Transport, *, page_limit: int = PAGE_LIMIT) -> None:
         self.transport = transport
+        self.scope: Scope | None = None
+        """What of the cluster may be read; None for all of it."""
         self._page_limit = page_limit
         self._schemas: dict[str, str] | None = None
         self._schemas_lock = asyncio.Lock()
@@ -147,6 +150,8 @@ class KubeCluster:
                 f"{self.transport.access.label}: {display_name(resource)} cannot be listed"
             )
             return Listing((), {"": error}, complete=False)
+        if self.scope is not None and resource.namespaced:
+            return await self._list_opened(self.scope, resource, namespaces, select, label_selector)
         if namespaces is None or not resource.namespaced:
             return await self._list_one(resource, "", select, label_selector)
         wanted = frozenset(namespaces)
@@ -157,10 +162,39 @@ class KubeCluster:
         return await self._list_each(resource, sorted(wanted), select, label_selector)
 
     async def list_place(
-        self, resource: ApiResource, namespace: str = "", select: Select | None = None
+        self,
+        resource: ApiResource,
+        namespace: str = "",
+        select: Select | None = None,
+        *,
+        label_selector: str = "",
     ) -> Listing:
         """One list alone, of a namespace or of the whole cluster, with its resourceVersion."""
-        return await self._list_one(resource, namespace, select, "")
+        return await self._list_one(resource, namespace, select, label_selector)
+
+    async def _list_opened(
+        self,
+        scope: Scope,
+        resource: ApiResource,
+        namespaces: Collection[str] | None,
+        select: Select | None,
+        label_selector: str,
+    ) -> Listing:
+        """The lists of those wanted namespaces that the scope opens; the others are errors."""
+        wanted = scope.namespaces if namespaces is None else frozenset(namespaces)
+        opened = sorted(wanted & scope.namespaces)
+        found = await self._list_each(resource, opened, select, label_selector)
+        refused: dict[str, ClusterError] = {
+            namespace: error
+            for namespace in sorted(wanted - scope.namespaces)
+            if (error := scope.refusal(resource, namespace)) is not None
+        }
+        return msgspec.structs.replace(
+            found,
+            errors={**found.errors, **refused},
+            complete=found.complete and not refused,
+            namespaces=wanted,
+        )
 
     async def _list_each(
         self,
@@ -189,6 +223,9 @@ class KubeCluster:
         self, resource: ApiResource, namespace: str, select: Select | None, label_selector: str
     ) -> Listing:
         """All pages of one list. What was read before an error is kept: it does exist."""
+        refused = self.scope.refusal(resource, namespace) if self.scope is not None else None
+        if refused is not None:
+            return Listing((), {namespace: refused}, complete=False)
         pages = self._pages(resource, namespace, label_selector)
         objects: list[LiveObject] = []
 
@@ -210,7 +247,20 @@ class KubeCluster:
         namespace: str = "",
         label_selector: str = "",
     ) -> Scan[Noted]:
-        """What `note` keeps of all objects of a kind, from their metadata alone."""
+        """What `note` keeps of all objects of a kind, from their metadata alone.
+
+        Of a cluster that is opened in part, that part is everything.
+        """
+        if self.scope is not None and not self.scope.opens(resource, namespace):
+            spaces = sorted(self.scope.namespaces) if resource.namespaced and not namespace else ()
+            parts = [
+                await self.scan(resource, note, namespace=space, label_selector=label_selector)
+                for space in spaces
+            ]
+            return Scan(
+                tuple(one for part in parts for one in part.noted),
+                next((part.error for part in parts if part.error is not None), None),
+            )
         pages = self._pages(resource, namespace, label_selector)
         found: list[Noted] = []
 
@@ -273,6 +323,9 @@ class KubeCluster:
 
     async def get(self, resource: ApiResource, namespace: str, name: str) -> LiveObject | None:
         """One object; `None` only if the server says that exactly this object is not there."""
+        refused = self.scope.refusal(resource, namespace) if self.scope is not None else None
+        if refused is not None:
+            raise refused
         doing = f"get {display_name(resource)} {f'{namespace}/' if namespace else ''}{name}"
         path = f"{resource_path(resource, namespace)}/{quote(name, safe='')}"
         response = await self.transport.get(path, doing=doing, answers=(404,))

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 import msgspec
 
@@ -16,12 +16,31 @@ from driftd.cluster.clustersecret import HubCluster
 from driftd.cluster.destinations import ClusterTarget, TargetKind
 from driftd.cluster.kube import KubeCluster
 from driftd.cluster.kubeconfig import Kubeconfig
+from driftd.cluster.scope import scope_of
 from driftd.cluster.transport import Transport, TransportOptions
 from driftd.errors import ConfigError
 
 LoadKubeconfig = Callable[[], Kubeconfig]
 WATCHES = 1000
 """Watches of one cluster at the same time; each holds a connection."""
+
+
+class HubChange(NamedTuple):
+    """What is different about the clusters of a hub."""
+
+    other: frozenset[ClusterTarget]
+    """Those that are reached otherwise than before, or opened to another extent."""
+    others: bool
+    """Whether there are others than before, or more than credentials is different."""
+
+
+def _meaning(cluster: HubCluster) -> tuple[object, ...]:
+    """What beside its credential decides what an application may do with a cluster."""
+    return cluster.project, cluster.namespaces, cluster.cluster_resources, cluster.secret
+
+
+def _target_of(cluster: HubCluster) -> ClusterTarget:
+    return ClusterTarget(TargetKind.HUB_CLUSTER, cluster.name, cluster.server)
 
 
 def _nobody(_target: ClusterTarget) -> None:
@@ -44,14 +63,37 @@ class ClusterRegistry:
         self._breakers: dict[ClusterTarget, Breaker] | None = {} if breakers else None
         self.dark: Callable[[ClusterTarget], None] = _nobody
         """Told of each cluster that stops answering."""
-        self._hub_clusters = {(c.name, c.server): c for c in hub_clusters}
+        self._hub_clusters = {_target_of(c): c for c in hub_clusters}
         self._options = options
         self._open: dict[ClusterTarget, KubeCluster] = {}
         self._watched: dict[ClusterTarget, KubeCluster] = {}
 
-    def add_hub_clusters(self, hub_clusters: Sequence[HubCluster]) -> None:
-        """Make the clusters of a hub known, which was itself opened from here."""
-        self._hub_clusters |= {(c.name, c.server): c for c in hub_clusters}
+    @property
+    def hub_clusters(self) -> tuple[HubCluster, ...]:
+        """The clusters of the hub, as they were told last."""
+        return tuple(self._hub_clusters.values())
+
+    async def use_hub_clusters(self, hub_clusters: Sequence[HubCluster]) -> HubChange:
+        """Make the clusters of a hub known, which was itself opened from here: these and no others.
+
+        Those that are open are reached with their new credentials at once, those that are gone no
+        more.
+        """
+        before, now = self._hub_clusters, {_target_of(c): c for c in hub_clusters}
+        self._hub_clusters = now
+        other = {target for target, one in now.items() if before.get(target, one) != one}
+        for target in other | (now.keys() - before.keys()):
+            for cluster in self._opened_as(target):
+                cluster.scope = scope_of(now[target])
+                await cluster.transport.use(now[target].access)
+        for target in before.keys() - now.keys():
+            for cluster in self._opened_as(target):
+                await cluster.transport.end(f"the hub has no cluster {target.name} any more")
+        meant = any(_meaning(before[target]) != _meaning(now[target]) for target in other)
+        return HubChange(frozenset(other), others=meant or before.keys() != now.keys())
+
+    def _opened_as(self, target: ClusterTarget) -> list[KubeCluster]:
+        return [one[target] for one in (self._open, self._watched) if target in one]
 
     def open(self, target: ClusterTarget) -> KubeCluster:
         """The cluster of `target`, the same one each time.
@@ -87,12 +129,16 @@ class ClusterRegistry:
         options: TransportOptions | None,
         breaker: Breaker | None = None,
     ) -> KubeCluster:
+        hub_cluster = self._hub_clusters.get(target)
+        if target.kind is TargetKind.HUB_CLUSTER and hub_cluster is None:
+            raise ConfigError(f"the hub has no cluster {target.name} ({target.server})")
         cluster = clusters.get(target)
         if cluster is None:
             access, reload = self._access(target)
             cluster = KubeCluster(
                 Transport(access, options=options, reload=reload, breaker=breaker)
             )
+            cluster.scope = scope_of(hub_cluster) if hub_cluster is not None else None
             clusters[target] = cluster
         return cluster
 
@@ -106,10 +152,7 @@ class ClusterRegistry:
                 lambda: self._load_kubeconfig().access(target.name),
             )
         if target.kind is TargetKind.HUB_CLUSTER:
-            known = self._hub_clusters.get((target.name, target.server))
-            if known is None:
-                raise ConfigError(f"the hub has no cluster {target.name} ({target.server})")
-            return known.access, None
+            return self._hub_clusters[target].access, None
         access = in_cluster_access()
         if access is None:
             raise ConfigError(

@@ -117,6 +117,8 @@ class Transport:
         self._clock = clock or SystemClock()
         self._breaker = breaker
         self._connection: Connection | None = None
+        self._ended = ""
+        """Why nothing is asked any more; empty while it is."""
         self._renew_at: datetime | None = None
         self._loaded_at = datetime.min.replace(tzinfo=UTC)
         self._renewing = asyncio.Lock()
@@ -128,6 +130,21 @@ class Transport:
         if self._connection is not None:
             connection, self._connection = self._connection, None
             await connection.retire()
+
+    async def use(self, access: ClusterAccess) -> None:
+        """Reach the cluster with another credential, from the next request on."""
+        async with self._renewing:
+            self.access = access
+            self._ended = ""
+            if self._breaker is not None:
+                self._breaker.reset()
+            await self.close()
+
+    async def end(self, why: str) -> None:
+        """Refuse every further request; `why` completes "cannot …"."""
+        async with self._renewing:
+            self._ended = why
+            await self.close()
 
     async def get(
         self,
@@ -241,6 +258,8 @@ class Transport:
     async def _renew(self, used: Connection | None) -> Connection:
         """Replace `used`, unless another task already did."""
         async with self._renewing:
+            if self._ended:
+                raise Unauthorized(f"{self.access.label}: {self._ended}")
             if self._connection is not None and self._connection is not used:
                 return self._connection
             try:

@@ -87,6 +87,7 @@ class Reflector:
         namespace: str,
         sink: Sink,
         *,
+        label_selector: str = "",
         wait: Sleep = sleep,
         chance: Callable[[float, float], float] = random.uniform,
     ) -> None:
@@ -94,6 +95,7 @@ class Reflector:
         self._cluster = cluster
         self._resource = resource
         self._namespace = namespace
+        self._label_selector = label_selector
         self._sink = sink
         self._wait = wait
         self._chance = chance
@@ -128,7 +130,12 @@ class Reflector:
             pause = min(2 * pause, LONGEST_PAUSE)
 
     async def _list(self) -> None:
-        listing_ = await self._cluster.list_place(self._resource, self._namespace, self._sink.wants)
+        listing_ = await self._cluster.list_place(
+            self._resource,
+            self._namespace,
+            self._sink.wants,
+            label_selector=self._label_selector,
+        )
         for error in listing_.errors.values():
             # What was read is true, but what is missing may be there: nothing of it is told.
             raise error
@@ -143,6 +150,8 @@ class Reflector:
             "resourceVersion": self._version,
             "timeoutSeconds": str(round(self._chance(*SERVER_TIMEOUT))),
         }
+        if self._label_selector:
+            query["labelSelector"] = self._label_selector
         path = resource_path(self._resource, self._namespace)
         doing = f"watch {self._place}"
         heard = False

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from driftd.cluster.destinations import ClusterTarget
+from driftd.cluster.hubclusters import HubClusters
 from driftd.controller.check import summarise
 from driftd.controller.progress import BEAT, Progress
 from driftd.controller.queue import NameQueue, QueueClosed
@@ -53,12 +54,14 @@ class Daemon:
         watch: Callable[[Wake], Watching] | None = None,
         progress: Progress | None = None,
         breakers: Breakers | None = None,
+        hub_clusters: HubClusters | None = None,
     ) -> None:
         """`swept` is called once every application of the first sweep has been looked at.
 
         `watch` makes what watches the clusters between sweeps; None leaves it to the sweeps.
         `progress` is told of every sign of life. `breakers` know the clusters that do not answer;
-        without them each look finds out by itself.
+        without them each look finds out by itself. `hub_clusters` follow the hub's cluster Secrets
+        between sweeps.
         """
         self._reconciler = reconciler
         self._store = store
@@ -69,6 +72,8 @@ class Daemon:
         self._limit = settings.sweep.timeout.seconds
         self.progress = progress or Progress(time.monotonic, limit=self._limit)
         self._supervisor = Supervisor(breakers, self._turned) if breakers is not None else None
+        self._breakers = breakers
+        self._hub_clusters = hub_clusters
         self._queue = NameQueue(lane=reconciler.target, width=self._width)
         self._workers: list[asyncio.Task[None]] = []
         self._news = asyncio.Event()
@@ -111,6 +116,9 @@ class Daemon:
             others += [watcher] if (watcher := self._watcher(group)) is not None else []
             if self._supervisor is not None:
                 others.append(group.create_task(self._supervisor.run()))
+            if self._hub_clusters is not None:
+                self._hub_clusters.told = self._hub_changed
+                others.append(group.create_task(self._hub_clusters.run()))
             schedule.start()
             await stop.wait()
             schedule.stop()
@@ -154,6 +162,31 @@ class Daemon:
         self._reconciler.rediscover(target)
         names = self._reconciler.known_names()
         await self._queue.add_all(n for n in names if self._reconciler.target(n) == target)
+
+    async def _hub_changed(self) -> None:
+        """Look at the applications of clusters that the hub has now, lost, or reaches otherwise."""
+        known = self._hub_clusters.clusters if self._hub_clusters is not None else None
+        if known is None or self._breakers is None:
+            return
+        change = await self._breakers.use_hub_clusters(known)
+        if not change.others and not change.other:
+            return
+        target, names = self._reconciler.target, self._reconciler.known_names
+        before = {name: target(name) for name in names()}
+        if change.others:
+            async with self._reading:
+                await self._names()
+        for one in change.other:
+            self._reconciler.rediscover(one)
+        if self._reconciler.watching is not None:
+            self._reconciler.watching.only(name for name in names() if target(name) is not None)
+        differ = [
+            name
+            for name in names()
+            if name not in before or before[name] != target(name) or target(name) in change.other
+        ]
+        self._log.info("clusters of the hub", clusters=len(known), applications=len(differ))
+        await self._queue.add_all(differ)
 
     async def once(self) -> SweepSummary:
         """One sweep over every application, its messages delivered; what it came to."""

@@ -32,7 +32,7 @@ from driftd.model.choices import listed, nearest
 from driftd.model.condition import Condition, Severity
 from driftd.model.project import PERMISSIVE, AppProject
 from driftd.policy.customizations import Customizations
-from driftd.policy.project import check_application
+from driftd.policy.project import check_application, check_cluster_project
 from driftd.source.charts import is_remote_chart
 from driftd.source.repositories import git_urls
 
@@ -202,6 +202,14 @@ def _entry(
             conditions.append(Condition(kind, text))
     if not flux or application.spec.source:
         conditions += check_application(project, application, destination, known=projects)
+        if project is not None and workspace.hub is not None:
+            scoped = {
+                place
+                for cluster in workspace.hub.clusters
+                if cluster.project == project.name
+                for place in (cluster.name, normalise_server(cluster.server))
+            }
+            conditions += check_cluster_project(project, destination, scoped)
     return Entry(
         application=application,
         project=project,

@@ -7,13 +7,15 @@ are tried here, nobody would find out before the next sweep that it is back, or 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Protocol, TypeAlias
 
 from driftd.aio import Sleep, sleep
 from driftd.cluster.breaker import THRESHOLD, Breaker
+from driftd.cluster.clustersecret import HubCluster
 from driftd.cluster.destinations import ClusterTarget
 from driftd.cluster.reader import ClusterReader
+from driftd.cluster.registry import HubChange
 from driftd.errors import ClusterError, ConfigError, Unreachable
 from driftd.telemetry.logs import get_logger
 
@@ -36,6 +38,10 @@ class Breakers(Protocol):
 
     def breaker(self, target: ClusterTarget) -> Breaker | None:
         """Its breaker, if it has been opened."""
+        ...
+
+    async def use_hub_clusters(self, hub_clusters: Sequence[HubCluster]) -> HubChange:
+        """Know these clusters of a hub, and no others; what is different about them."""
         ...
 
 

@@ -86,6 +86,8 @@ class AppProjectSpec(ArgoStruct, frozen=True, kw_only=True):
     namespace_resource_blacklist: tuple[GroupKind, ...] = ()
     signature_keys: tuple[SignatureKey, ...] = ()
     source_integrity: SourceIntegrity | None = None
+    permit_only_project_scoped_clusters: bool = False
+    """Of the clusters that `destinations` permit, only those whose Secret names the project."""
 
 
 class AppProject(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from functools import lru_cache
 
 import msgspec
@@ -249,6 +249,25 @@ def _spec_problems(app: Application) -> list[str]:
 
 def _shown(url: str) -> str:
     return re.sub(r"(://[^/@:\s]*):[^/@\s]*@", r"\1@", url)
+
+
+def check_cluster_project(
+    project: AppProject, destination: Destination, scoped: Container[str]
+) -> tuple[Condition, ...]:
+    """What is wrong with a cluster where a project permits none but its own.
+
+    `scoped` are the names and servers of the clusters whose Secrets name the project.
+    """
+    own = destination.name in scoped or destination.server.rstrip("/") in scoped
+    if own or not project.spec.permit_only_project_scoped_clusters:
+        return ()
+    place = destination.name or destination.server
+    text = (
+        f"project {project.name} permits clusters of its own alone "
+        f"(permitOnlyProjectScopedClusters), and {place} is none; set project: {project.name} in "
+        "its cluster Secret, or use another project"
+    )
+    return (Condition("InvalidSpecError", text),)
 
 
 class Permitted(msgspec.Struct, frozen=True):

@@ -83,7 +83,7 @@ async def test_hub_and_the_cluster_it_knows(api_server: ControlPlane, namespace:
         assert app.origin == f"hub {api_server.name}"
         assert [project.name for project in hub.projects] == ["p"]
         assert [cluster.name for cluster in hub.clusters] == ["prod"]
-        clusters.add_hub_clusters(hub.clusters)
+        await clusters.use_hub_clusters(hub.clusters)
         prod = clusters.open(ClusterTarget(TargetKind.HUB_CLUSTER, "prod", api_server.server))
         assert (await prod.discover()).preferred("apps", "Deployment") is not None
 

@@ -6,13 +6,14 @@ import asyncio
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from driftd.cluster.clustersecret import HubCluster
 from driftd.cluster.destinations import ClusterTarget, TargetKind
 from driftd.cluster.kubeconfig import Kubeconfig, load_kubeconfig
 from driftd.cluster.registry import ClusterRegistry
-from driftd.errors import ConfigError
+from driftd.errors import ConfigError, Unauthorized
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ async def test_hub_cluster_is_opened_with_its_secret(server, replies) -> None:
     async with ClusterRegistry(Kubeconfig) as clusters:
         with pytest.raises(ConfigError, match="the hub has no cluster prod"):
             clusters.open(target)
-        clusters.add_hub_clusters([hub_cluster])
+        await clusters.use_hub_clusters([hub_cluster])
         assert await clusters.open(target).version() == "v1.36.3"
     assert server.requests[0].headers["Authorization"] == "Bearer t0ken"
 
@@ -74,3 +75,40 @@ async def test_own_cluster_outside_a_pod() -> None:
         with pytest.raises(ConfigError, match="does not run inside a Pod") as caught:
             clusters.open(ClusterTarget(TargetKind.IN_CLUSTER, "in-cluster"))
     assert "--cluster" in caught.value.hint
+
+
+async def test_hub_clusters_are_replaced(server, replies) -> None:
+    """A rotated token is used at once; without its Secret a cluster is asked no more, until again.
+
+    What is told tells credentials from clusters.
+    """
+    server.on("/version", replies.answer({"gitVersion": "v1.36.3"}))
+    known = HubCluster("prod", server.url, server.access, "argocd/prod")
+    target = ClusterTarget(TargetKind.HUB_CLUSTER, "prod", server.url)
+
+    def sent() -> str:
+        return str(server.requests[-1].headers["Authorization"])
+
+    async with ClusterRegistry(Kubeconfig, breakers=True) as clusters:
+        assert await clusters.use_hub_clusters([known]) == (frozenset(), True)
+        cluster = clusters.open(target)
+        await cluster.version()
+        access = msgspec.structs.replace(server.access, user={"token": "new"})
+        rotated = msgspec.structs.replace(known, access=access)
+        assert await clusters.use_hub_clusters([rotated]) == ({target}, False)
+        await cluster.version()
+        assert sent() == "Bearer new"
+        narrow = msgspec.structs.replace(rotated, namespaces=("a",))
+        assert await clusters.use_hub_clusters([narrow]) == ({target}, True)
+        assert cluster.scope is not None
+        assert await clusters.use_hub_clusters([narrow]) == (frozenset(), False)
+        assert await clusters.use_hub_clusters([]) == (frozenset(), True)
+        with pytest.raises(Unauthorized, match="the hub has no cluster prod any more"):
+            await cluster.version()
+        with pytest.raises(ConfigError, match="the hub has no cluster prod"):
+            clusters.open(target)
+        asked = len(server.requests)
+        await clusters.use_hub_clusters([known])
+        assert clusters.open(target) is cluster
+        await cluster.version()
+        assert (sent(), len(server.requests)) == ("Bearer t0ken", asked + 1)

@@ -12,6 +12,7 @@ from driftd.model.project import PERMISSIVE, AppProject, AppProjectSpec
 from driftd.model.resource import Manifest, Origin, ResourceKey
 from driftd.policy.project import (
     check_application,
+    check_cluster_project,
     check_manifests,
     glob_match,
     permits_destination,
@@ -280,3 +281,18 @@ def test_a_denied_server_needs_to_be_known() -> None:
     assert permits_destination(project, Destination(name="one", namespace="x"))
     denied = Destination(name="one", server=SERVER, namespace="x")
     assert not permits_destination(project, denied)
+
+
+@pytest.mark.parametrize(
+    ("permit", "scoped", "problems"),
+    [(False, (), 0), (True, (), 1), (True, ("prod",), 0), (True, (SERVER,), 0)],
+)
+def test_clusters_of_the_project_alone(
+    permit: bool, scoped: tuple[str, ...], problems: int
+) -> None:
+    """Where a project permits its own clusters alone, their Secrets have to name it."""
+    project = _project(permitOnlyProjectScopedClusters=permit)
+    destination = Destination(server=SERVER, name="prod", namespace="a")
+    found = check_cluster_project(project, destination, scoped)
+    assert len(found) == problems
+    assert all("set project: team in its cluster Secret" in one.message for one in found)
