@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -29,6 +30,7 @@ from driftd.app import (
     workspace_of,
 )
 from driftd.clock import Clock, SystemClock
+from driftd.cluster.destinations import ClusterTarget, TargetKind
 from driftd.cluster.hub import Hub
 from driftd.cluster.registry import ClusterRegistry
 from driftd.controller.options import CheckOptions
@@ -44,6 +46,8 @@ if TYPE_CHECKING:
 
     from driftd.cluster.hubclusters import HubClusters
     from driftd.controller.daemon import Daemon
+    from driftd.controller.declared import Entry
+    from driftd.controller.holding import ReadOperation
     from driftd.controller.progress import Progress
     from driftd.controller.reconciler import ReadHub
     from driftd.controller.summary import SweepSummary
@@ -347,6 +351,7 @@ async def _daemon(settings: Settings, process: _Process) -> AsyncIterator[Daemon
             read_hub=(
                 _hub_reader(options, clusters, access, hub_clusters) if options.hub else None
             ),
+            read_operation=_operation_reader(options, clusters),
         )
         yield Daemon(
             reconciler,
@@ -441,6 +446,27 @@ def _look_options(settings: Settings) -> CheckOptions:
         oracle=clusters.oracle,
         keyring=Path(settings.keyring) if settings.keyring else None,
     )
+
+
+def _operation_reader(options: CheckOptions, registry: ClusterRegistry) -> ReadOperation:
+    """Asks what Argo CD (on the hub) or Flux (there, or where the application is) works on."""
+    from driftd.cluster.operations import operation
+
+    async def read(entry: Entry, since: datetime) -> str:
+        target = entry.target
+        if options.hub:
+            kubeconfig, _ = kubeconfig_of(options)
+            context = kubeconfig.context(options.hub) if kubeconfig else None
+            target = (
+                ClusterTarget(TargetKind.CONTEXT, context.name, context.server) if context else None
+            )
+        elif entry.application.flux is None:
+            return ""
+        if target is None:
+            return ""
+        return await operation(registry.open(target), entry.application, since)
+
+    return read
 
 
 def _hub_reader(

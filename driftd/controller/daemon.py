@@ -31,6 +31,8 @@ Result = TypeVar("Result")
 
 _DELIVERY_INTERVAL = Duration("5s")
 """How often messages whose time has come again are looked for; new ones go out at once."""
+_HELD_INTERVAL = Duration("1s")
+"""How often it is looked for drifts that were held and may be told now."""
 GRACE = 5.0
 """Seconds that work under way gets after the stop; a cluster that hangs must not hold it up."""
 LAST_DELIVERY = 2.0
@@ -105,6 +107,7 @@ class Daemon:
         )
         schedule.retention(self._store, self._settings.store.retention, self._reconciler.clock)
         schedule.every("delivery", _DELIVERY_INTERVAL, self.dispatcher.deliver_due)
+        schedule.every("held", _HELD_INTERVAL, self._held)
         schedule.every("heartbeat", Duration(f"{BEAT:g}s"), self._beat, at_once=True)
         polls = [r.poll_interval for r in self._settings.repositories if r.poll_interval.seconds]
         if polls:
@@ -244,6 +247,10 @@ class Daemon:
                     f"{what} took longer than {self._settings.sweep.timeout.text} and was ended",
                     hint="sweep.timeout is the limit",
                 ) from None
+
+    async def _held(self) -> None:
+        """Look again where drifts were held and may be told now."""
+        await self._queue.add_all(await self._reconciler.no_longer_held())
 
     async def _beat(self) -> None:
         self.progress.beat()

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
 
 import msgspec
@@ -22,6 +23,7 @@ from driftd.controller.check import Looked, look
 from driftd.controller.declared import Declared, Entry, declare
 from driftd.controller.desired import desired_state
 from driftd.controller.endings import endings
+from driftd.controller.holding import Holding, ReadOperation
 from driftd.controller.ignoring import SharedRules
 from driftd.controller.options import CheckOptions
 from driftd.controller.rendered import RenderMemory
@@ -67,10 +69,13 @@ class Reconciler:
     clock: Clock
     read_hub: ReadHub | None = None
     """Reads the hub anew at each sweep; None without one."""
+    read_operation: ReadOperation | None = None
+    """Says what an engine does with an application right now; None where none can be asked."""
     watching: Watching | None = None
     """Learns what each look saw, to ask for the next one as soon as that changes."""
     writes: Counter[str] = field(default_factory=Counter)
     """Objects that healing tried to write since the start, by outcome."""
+    holding: Holding = field(init=False)
     _clusters: SweepClusters = field(init=False)
     _acceptance: StandingAcceptance = field(init=False)
     _severities: StandingSeverities = field(init=False)
@@ -90,6 +95,8 @@ class Reconciler:
         own = self.settings.severity
         self._severities = StandingSeverities(Path(own) if own else None)
         self._audit = StandingAudit(self.settings)
+        hold = timedelta(seconds=self.settings.notifications.hold.seconds)
+        self.holding = Holding(limit=hold, read=self.read_operation)
         self.workspace = replace(
             self.workspace,
             memory=self.store,
@@ -134,6 +141,7 @@ class Reconciler:
             await self._forget_others()
         self.metrics.known({name: entry.cluster for name, entry in self._entries.items()})
         await self._count_drifts()
+        self.holding.only(self._entries)
         if self.watching is not None:
             self.watching.only(self._entries)
         self._read_accepted(declared.names)
@@ -218,7 +226,9 @@ class Reconciler:
             memory=looked.memory,
             began=began,
             ending=endings(looked, self._revisions_seen.get(name)),
+            hold=await self.holding.judged(entry, looked.report, began),
         )
+        self.holding.recorded(change)
         self._revisions_seen[name] = looked.report.revisions
         if noticed is not None and change.opened:
             self.metrics.detection(time.monotonic() - noticed)
@@ -299,6 +309,10 @@ class Reconciler:
         )
         report = msgspec.structs.replace(looked.report, conditions=told)
         return replace(looked, report=report), self._claims.others(name)
+
+    async def no_longer_held(self) -> list[str]:
+        """Applications whose drifts are told with the next look, if they are still there."""
+        return await self.holding.due(self._entries, self.clock.now())
 
     def outdated(self) -> list[str]:
         """Applications that others' declarations have changed the verdict on; each once."""

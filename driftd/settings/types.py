@@ -189,6 +189,8 @@ class Notifications(SettingsStruct, frozen=True, kw_only=True):
     backoff: Duration = Duration("10s")
     """Wait after the first failed attempt; doubles with each further one."""
     backoff_limit: Duration = Duration("1h")
+    hold: Duration = Duration("10m")
+    """How long a new drift is not told at most while Argo CD or Flux works on its application."""
 
 
 class Rung(StrEnum):

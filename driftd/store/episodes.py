@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final, TypeAlias
 
 from msgspec import UNSET
@@ -91,6 +91,11 @@ def is_fight(rate: float, since: datetime, now: datetime) -> bool:
 def unjudged(report: ApplicationReport) -> frozenset[ResourceKey]:
     """The objects of a report that it has no verdict on."""
     return frozenset(_judged(report)[1])
+
+
+def drift_keys(report: ApplicationReport) -> frozenset[DriftKey]:
+    """The drifts that a report has."""
+    return frozenset(key for key, _ in _drifts(report, datetime.min.replace(tzinfo=UTC)))
 
 
 def begun(known: Iterable[Drift], report: ApplicationReport, now: datetime) -> list[DriftKey]:
