@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 import orjson
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from driftd.cli.terminal import printable
 from driftd.model.report import Change
@@ -28,6 +30,8 @@ def readable(change: Change, *, group: str, kind: str) -> str:
     The keys come from `ssaPath`; without one, items are named by index.
     """
     ssa_path = "" if change.ssa_path is UNSET else change.ssa_path
+    if change.invalid and isinstance(change.desired, dict):
+        ssa_path = with_known_item(ssa_path, change.desired, change.desired_path)
     return readable_path(change.path, ssa_path, group=group, kind=kind)
 
 
@@ -42,6 +46,22 @@ def readable_path(pointer: str, ssa_path: str, *, group: str, kind: str) -> str:
     if prefix and len(segments) > len(prefix) and tuple(segments[: len(prefix)]) == prefix:
         segments = segments[len(prefix) :]
     return "".join(segments).removeprefix(".") or WHOLE_OBJECT
+
+
+def with_known_item(ssa_path: str, item: Mapping[str, Any], pointer: str | UnsetType) -> str:
+    """The path of an item whose keys Git misspells by its name, else by where it stands.
+
+    Of its keys only what the server fills in is left, which tells no item from another.
+    """
+    above, _, last = ssa_path.rpartition("/")
+    form, _, keys = _unescape(last).partition(":")
+    if form != "k" or any(name in item for name in orjson.loads(keys)):
+        return ssa_path
+    if isinstance(item.get("name"), str):
+        step = "k:" + orjson.dumps({"name": item["name"]}).decode()
+        return f"{above}/{step.replace('~', '~0').replace('/', '~1')}"
+    index = "" if pointer is UNSET else pointer.rpartition("/")[2]
+    return f"{above}/i:{index}" if index else ssa_path
 
 
 def _unescape(segment: str) -> str:

@@ -154,6 +154,8 @@ def origin_of(one: ObjectPreview) -> str:
 def path_of(change: FieldChange, one: ObjectPreview) -> str:
     """The field as a person reads it."""
     ssa_path = "" if change.ssa_path is UNSET else change.ssa_path
+    if change.invalid and isinstance(change.new, dict):
+        ssa_path = field_path.with_known_item(ssa_path, change.new, change.path)
     return field_path.readable_path(change.path, ssa_path, group=one.group, kind=one.kind)
 
 

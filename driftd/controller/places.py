@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 from msgspec import UNSET
@@ -42,7 +42,7 @@ async def with_places(
     """
     wanted: dict[ResourceKey, list[str]] = {}
     for resource in resources:
-        paths = [str(change.ssa_path) for change in resource.changes if _has_line(change)]
+        paths = [path for one in resource.changes if _has_line(one) for path in _paths(one)]
         if paths and resource.origin is not UNSET:
             wanted[resource.key] = paths
     kinds = {key: field_path(one) for key, one in (unserved or {}).items()}
@@ -125,6 +125,17 @@ def _has_line(change: Change) -> bool:
     )
 
 
+def _paths(change: Change) -> Iterator[str]:
+    """Where the line of a change is looked for, the most exact place first.
+
+    A mistake in an item's key leaves nothing to know the item by but where it stands.
+    """
+    if change.invalid:
+        tokens = change.invalid.path.split("/")[1:]
+        yield "/".join(f"{'i' if token.isdigit() else 'f'}:{token}" for token in tokens)
+    yield str(change.ssa_path)
+
+
 def _placed(
     resource: ResourceReport, found: Mapping[tuple[ResourceKey, str], Place]
 ) -> ResourceReport:
@@ -139,7 +150,8 @@ def _at(
     found: Mapping[tuple[ResourceKey, str], Place],
     key: ResourceKey,
 ) -> Change:
-    place = found.get((key, str(change.ssa_path))) if _has_line(change) else None
+    places = (found.get((key, path)) for path in _paths(change))
+    place = next((one for one in places if one is not None), None) if _has_line(change) else None
     if place is None:
         return change
     origin = ReportOrigin(file=place.file, line=place.line)

@@ -175,6 +175,23 @@ def test_explain_item_of_another_key(site: Site) -> None:
     assert "  live      {" in live
 
 
+def test_a_misspelt_key_of_an_item_below_an_overlay(site: Site) -> None:
+    """The item has no key to be known by: it is told by its name, with its line in the base."""
+    site.repo.write("base/web.yaml", RIGHT.replace("containerPort: 8080", "containerPrt: 8080"))
+    site.repo.write("base/kustomization.yaml", "resources: [web.yaml]\n")
+    (site.repo.path / "apps/web/web.yaml").unlink()
+    site.repo.write("apps/web/kustomization.yaml", "resources: [../../base]\n")
+    site.repo.commit("Share web")
+    (one,) = site.check().applications["web"]["resources"]
+    (wrong,) = [change for change in one["changes"] if "invalid" in change]
+    assert wrong["origin"] == {"file": "base/web.yaml", "line": 16}
+    seen = site.run("explain", "web", "deployment/web", f"--kubeconfig={site.kubeconfig}")
+    assert "\ncontainers[name=web].ports[name=http]\n" in seen.stdout
+    assert "correct Git at base/web.yaml:16: write containerPort for containerPrt" in seen.stdout
+    table = site.check(output="table").stdout
+    assert "containers[name=web].ports[name=http]" in table
+
+
 def test_missing_object(site: Site) -> None:
     """An object that the API server refuses to create is Missing for that reason."""
     other = RIGHT.replace("name: web\nspec", "name: other\nspec")

@@ -218,7 +218,8 @@ def _place(place: PlaceExplanation, resource: ResourceReport) -> Iterator[str]:
         path=place.path,
         ssa_path=place.ssa_path,
     )
-    yield readable(stand_in, group=resource.group, kind=resource.kind)
+    here = (one for one in place.changes if one.invalid and one.ssa_path == place.ssa_path)
+    yield readable(next(here, stand_in), group=resource.group, kind=resource.kind)
     yield f"  pointer   {place.path}"
     yield f"  verdict   {_verdict(place)}"
     wrong = next((change for change in place.changes if change.invalid), None)

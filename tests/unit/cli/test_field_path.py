@@ -3,7 +3,7 @@
 import pytest
 
 from driftd.cli.field_path import readable
-from driftd.model.report import Change, ChangeClass, ChangeKind
+from driftd.model.report import Change, ChangeClass, ChangeKind, Invalid
 
 
 def _change(path, ssa_path=None):
@@ -47,6 +47,29 @@ def _change(path, ssa_path=None):
 def test_readable(path, ssa_path, shown):
     """List items carry their keys, odd keys are quoted, a workload's Pod template is cut."""
     assert readable(_change(path, ssa_path), group="apps", kind="Deployment") == shown
+
+
+@pytest.mark.parametrize(
+    ("item", "shown"),
+    [
+        ({"name": "http", "prt": 80}, "spec.ports[name=http]"),
+        ({"name": "a/b", "prt": 80}, "spec.ports[name=a/b]"),
+        ({"prt": 80}, "spec.ports[2]"),
+        ({"protocol": "TCP", "prt": 80}, "spec.ports[protocol=TCP]"),
+    ],
+)
+def test_an_item_whose_key_is_misspelt_is_named_by_what_it_has(item, shown):
+    """What the server fills in tells no item from another: the name does, else its place."""
+    wrong = Change(
+        kind=ChangeKind.MISSING,
+        change_class=ChangeClass.DECLARED,
+        path="/spec/ports/2",
+        desired_path="/spec/ports/2",
+        ssa_path='f:spec/f:ports/k:{"protocol":"TCP"}',
+        desired=item,
+        invalid=Invalid(cause="UnknownField", path="/spec/ports/2/prt", message="no field prt"),
+    )
+    assert readable(wrong, group="", kind="Service") == shown
 
 
 def test_pod_template_prefix_stays_for_other_kinds():
