@@ -120,6 +120,13 @@ class NotServed(ClusterError):
     disposition = Disposition.TERMINAL
 
 
+class ClusterReplaced(ClusterError):
+    """Another cluster than before answers at this address."""
+
+    reason = "ClusterReplaced"
+    disposition = Disposition.TERMINAL
+
+
 class CompareError(DriftdError):
     """One object cannot be compared (it never stops the others)."""
 

@@ -330,6 +330,7 @@ async def _daemon(settings: Settings, process: _Process) -> AsyncIterator[Daemon
     """The daemon as the settings say, with all that it looks, tells and heals with."""
     from driftd.cluster.writer import KubeWriter
     from driftd.controller.daemon import Daemon
+    from driftd.controller.identity import Identities
     from driftd.controller.reconciler import Reconciler
     from driftd.notify.dispatch import Dispatcher
     from driftd.notify.message import composer
@@ -339,13 +340,17 @@ async def _daemon(settings: Settings, process: _Process) -> AsyncIterator[Daemon
     options = _look_options(settings)
     async with _daemon_workspace(settings, options) as (workspace, clusters, access):
         hub_clusters = _hub_clusters(settings, options, clusters, workspace.hub)
+        identities = Identities(clusters, store, clock, settings.clusters.identities)
         reconciler = Reconciler(
             workspace=workspace,
             options=options,
             settings=settings,
             store=store,
             compose=composer(notifiers),
-            open_writer=lambda target: KubeWriter(clusters.open(target).transport),
+            open_writer=lambda target: identities.guarded(
+                target, KubeWriter(clusters.open(target).transport)
+            ),
+            identities=identities,
             metrics=metrics,
             clock=clock,
             read_hub=(

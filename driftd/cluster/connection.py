@@ -55,8 +55,14 @@ class Connection:
             await self.api.close()
 
 
-async def connect(access: ClusterAccess, *, pool_size: int, exec_timeout: float) -> Connection:
-    """Open a session for `access`.
+async def connect(
+    access: ClusterAccess,
+    *,
+    pool_size: int,
+    exec_timeout: float,
+    connected: Callable[[], None] = lambda: None,
+) -> Connection:
+    """Open a session for `access`; `connected` is told of each connection that it makes.
 
     No request is made yet. Raises ConfigError for a description that cannot work and
     Unauthorized when a credential plugin fails.
@@ -77,6 +83,7 @@ async def connect(access: ClusterAccess, *, pool_size: int, exec_timeout: float)
         proxy = proxy_for(access.server, access.cluster.get("proxy-url", ""), os.environ)
         configuration.proxy = proxy or None
         api = _api_client(access, configuration)
+        _watch_session(api, connected)
     return Connection(api, expires_at)
 
 
@@ -184,6 +191,19 @@ def _api_client(access: ClusterAccess, configuration: Configuration) -> ApiClien
     for header, value in headers.items():
         api.set_default_header(header, value)
     return api
+
+
+def _watch_session(api: ApiClient, connected: Callable[[], None]) -> None:
+    """Tell of new connections. The library makes the session itself: only this way leads in."""
+    import aiohttp
+
+    async def made(*_: object) -> None:
+        connected()
+
+    trace = aiohttp.TraceConfig()
+    trace.on_connection_create_end.append(made)
+    trace.freeze()
+    api.rest_client.pool_manager._trace_configs.append(trace)  # noqa: SLF001
 
 
 def accept_encoding(access: ClusterAccess) -> str:

@@ -81,6 +81,19 @@ class KubeCluster:
         response = await self.transport.get("/version", doing="read the server's version")
         return self._decode(response, "the server's version", _parse_version)
 
+    async def identity(self) -> str:
+        """What no other cluster has: the uid of the namespace kube-system. Empty without one.
+
+        Raises Forbidden where it may not be read, whatever part of the cluster is opened.
+        """
+        doing = "get namespace kube-system"
+        response = await self.transport.get(
+            "/api/v1/namespaces/kube-system", doing=doing, answers=(404,)
+        )
+        if response.status == 404:
+            return ""
+        return self._decode(response, doing, listing.decode_item).metadata.uid
+
     # Discovery
 
     async def discover(self) -> Discovery:

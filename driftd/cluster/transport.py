@@ -119,6 +119,8 @@ class Transport:
         self._connection: Connection | None = None
         self._ended = ""
         """Why nothing is asked any more; empty while it is."""
+        self.connections = 0
+        """How many connections have been made: who answers on a new one may be another."""
         self._renew_at: datetime | None = None
         self._loaded_at = datetime.min.replace(tzinfo=UTC)
         self._renewing = asyncio.Lock()
@@ -130,6 +132,9 @@ class Transport:
         if self._connection is not None:
             connection, self._connection = self._connection, None
             await connection.retire()
+
+    def _connected(self) -> None:
+        self.connections += 1
 
     async def use(self, access: ClusterAccess) -> None:
         """Reach the cluster with another credential, from the next request on."""
@@ -267,6 +272,7 @@ class Transport:
                     self.access = await asyncio.to_thread(self._reload)
                 connection = await connect(
                     self.access,
+                    connected=self._connected,
                     pool_size=self._options.concurrency,
                     exec_timeout=self._options.exec_timeout,
                 )

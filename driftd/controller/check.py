@@ -45,7 +45,7 @@ from driftd.controller.workspace import Progress, Workspace
 from driftd.diff import tables
 from driftd.diff.mask import Sealer
 from driftd.diff.schema import SchemaSet
-from driftd.errors import ClusterError, ConfigError, described
+from driftd.errors import ClusterError, ClusterReplaced, ConfigError, described
 from driftd.model.condition import Condition, Severity
 from driftd.model.report import (
     DRIFT_STATUSES,
@@ -334,7 +334,9 @@ class _ClusterLook:
         """The report of an application whose cluster cannot be seen: Unknown, with the reason."""
         conditions = list(desired.conditions)
         if view is not None and view.problem is not None and not desired.entry.blocked:
-            conditions.append(Condition("ComparisonError", view.problem.message))
+            replaced = isinstance(view.problem, ClusterReplaced)
+            kind = view.problem.reason if replaced else "ComparisonError"
+            conditions.append(Condition(kind, view.problem.message))
         if view is None:
             return application_report(desired, (), conditions)
         moment = rfc3339(self.clock.now())

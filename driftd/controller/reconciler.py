@@ -24,6 +24,7 @@ from driftd.controller.declared import Declared, Entry, declare
 from driftd.controller.desired import desired_state
 from driftd.controller.endings import endings
 from driftd.controller.holding import Holding, ReadOperation
+from driftd.controller.identity import Identities
 from driftd.controller.ignoring import SharedRules
 from driftd.controller.options import CheckOptions
 from driftd.controller.rendered import RenderMemory
@@ -73,6 +74,8 @@ class Reconciler:
     """Says what an engine does with an application right now; None where none can be asked."""
     watching: Watching | None = None
     """Learns what each look saw, to ask for the next one as soon as that changes."""
+    identities: Identities | None = None
+    """Holds clusters to who they were at first contact; None trusts their addresses."""
     writes: Counter[str] = field(default_factory=Counter)
     """Objects that healing tried to write since the start, by outcome."""
     holding: Holding = field(init=False)
@@ -90,7 +93,7 @@ class Reconciler:
 
     def __post_init__(self) -> None:
         """Let the looks share what does not change from one to the next."""
-        self._clusters = SweepClusters(self.workspace.clusters)
+        self._clusters = SweepClusters(self.workspace.clusters, self.identities)
         self._acceptance = StandingAcceptance.of(self.settings)
         own = self.settings.severity
         self._severities = StandingSeverities(Path(own) if own else None)
@@ -247,7 +250,9 @@ class Reconciler:
         has changed or gone since: a second look discovers anew, and so says what is wrong.
         """
         looked = await self._look_once(entry)
-        if entry.target is not None and _outdated(looked):
+        if entry.target is not None and (
+            _outdated(looked) or await self._clusters.doubted(entry.target)
+        ):
             self._clusters.forget(entry.target)
             looked = await self._look_once(entry)
         return await self._audit.attributed(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, TypeAlias, TypeVar
 
 from driftd.cluster.destinations import ClusterTarget
 from driftd.cluster.reader import (
@@ -18,10 +19,12 @@ from driftd.cluster.reader import (
     Scan,
     Select,
 )
+from driftd.controller.identity import Identities
 from driftd.controller.workspace import Clusters
 from driftd.model.resource import LiveObject
 
 Answer = TypeVar("Answer")
+Verify: TypeAlias = Callable[[], Awaitable[None]]
 
 
 class SweepReader:
@@ -32,8 +35,10 @@ class SweepReader:
     look asks again.
     """
 
-    def __init__(self, reader: ClusterReader) -> None:
+    def __init__(self, reader: ClusterReader, verify: Verify | None = None) -> None:
+        """`verify` raises where another cluster answers; asked before each discovery."""
         self._reader = reader
+        self._verify = verify
         self._discovery: asyncio.Task[Discovery] | None = None
         self._version: asyncio.Task[str] | None = None
         self._scans: dict[tuple[Any, ...], asyncio.Task[Scan[Any]]] = {}
@@ -41,8 +46,13 @@ class SweepReader:
     async def discover(self) -> Discovery:
         """See `ClusterReader`."""
         if self._discovery is None or _failed(self._discovery):
-            self._discovery = _started(self._reader.discover)
+            self._discovery = _started(self._discover)
         return await asyncio.shield(self._discovery)
+
+    async def _discover(self) -> Discovery:
+        if self._verify is not None:
+            await self._verify()
+        return await self._reader.discover()
 
     async def version(self) -> str:
         """See `ClusterReader`."""
@@ -94,15 +104,21 @@ class SweepReader:
 class SweepClusters:
     """Opens clusters for the looks of one sweep after the other."""
 
-    def __init__(self, clusters: Clusters) -> None:
+    def __init__(self, clusters: Clusters, identities: Identities | None = None) -> None:
         self._clusters = clusters
+        self._identities = identities
         self._readers: dict[ClusterTarget, SweepReader] = {}
 
     def open(self, target: ClusterTarget) -> SweepReader:
         """A reader that shares discovery; raises ConfigError for a wrong description."""
         if target not in self._readers:
-            self._readers[target] = SweepReader(self._clusters.open(target))
+            verify = None if self._identities is None else partial(self._identities.verify, target)
+            self._readers[target] = SweepReader(self._clusters.open(target), verify)
         return self._readers[target]
+
+    async def doubted(self, target: ClusterTarget) -> bool:
+        """Whether what was just read may be another cluster's than the one discovered."""
+        return self._identities is not None and await self._identities.doubted(target)
 
     def forget(self, target: ClusterTarget | None = None) -> None:
         """Discover anew from the next look on: one cluster, or all of them."""

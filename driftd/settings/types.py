@@ -117,6 +117,8 @@ class Clusters(SettingsStruct, frozen=True, kw_only=True):
     """Argo CD's own namespace."""
     destinations: dict[str, str] = {}
     """`destination.server` or `destination.name` to kubeconfig context."""
+    identities: dict[str, str] = {}
+    """Cluster name to the uid of its namespace kube-system, where that is another than before."""
     timeout: Duration = Duration("30s")
     """Limit of one request to an API server."""
     concurrency: int = 8

@@ -96,6 +96,21 @@ class Store(Memory, Protocol):
         ...
 
 
+class Pins(Protocol):
+    """Which cluster answers at an address, as it was seen first or accepted since."""
+
+    async def pinned(self, name: str, server: str) -> str:
+        """The uid that the cluster of this name and address has; empty before it is pinned.
+
+        Raises StoreError.
+        """
+        ...
+
+    async def pin(self, name: str, server: str, uid: str, now: datetime) -> None:
+        """Pin a cluster's uid, in place of an earlier one. Raises StoreError."""
+        ...
+
+
 class Outbox(Protocol):
     """Messages to deliver, each at least once, in order per receiver and application."""
 

@@ -88,6 +88,17 @@ memories = Table(
 )
 """What looks at an object left behind for the next one, by application and digest of the rest."""
 
+clusters = Table(
+    "clusters",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("server", Text, nullable=False),
+    Column("uid", Text, nullable=False),
+    Column("pinned_at", UtcDateTime, nullable=False),
+)
+"""Which cluster answers at an address: the uid of its namespace kube-system."""
+
 episodes = Table(
     "episodes",
     metadata,

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from driftd.errors import ConfigError, StoreError
 from driftd.model.choices import nearest
 from driftd.model.report import ApplicationReport, ApplicationStatus
-from driftd.store import episode_rows
+from driftd.store import episode_rows, pins
 from driftd.store import memory as remembered
 from driftd.store.engine import WRITE_OPTION, open_engine, require_existing
 from driftd.store.episodes import (
@@ -31,7 +31,7 @@ from driftd.store.episodes import (
     told_of,
     unjudged,
 )
-from driftd.store.protocol import Compose, Outbox, Store
+from driftd.store.protocol import Compose, Outbox, Pins, Store
 from driftd.store.schema import applications, deliveries, episodes, history, memories, messages
 from driftd.store.types import (
     ApplicationMemory,
@@ -51,8 +51,8 @@ from driftd.store.types import (
 _ERROR_LENGTH = 500
 
 
-class SqlStore(Store, Outbox):
-    """`Store` and `Outbox` in one database; one writer at a time, readers beside it."""
+class SqlStore(Store, Pins, Outbox):
+    """`Store`, `Pins` and `Outbox` in one database; one writer at a time, readers beside it."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
@@ -116,6 +116,16 @@ class SqlStore(Store, Outbox):
         """See `Memory.recall`."""
         async with self._read(f"read what is known of {application}") as connection:
             return await remembered.get(connection, cluster, application)
+
+    async def pinned(self, name: str, server: str) -> str:
+        """See `Pins.pinned`."""
+        async with self._read(f"read what is known of cluster {name}") as connection:
+            return await pins.get(connection, name, server)
+
+    async def pin(self, name: str, server: str, uid: str, now: datetime) -> None:
+        """See `Pins.pin`."""
+        async with self._write(f"pin cluster {name}") as connection:
+            await pins.put(connection, name, server, uid, now)
 
     async def forget(self, application: str, now: datetime) -> None:
         """See `Store.forget`."""

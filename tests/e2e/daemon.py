@@ -29,12 +29,16 @@ class Daemon:
         self.port = _free_port()
         self.file = folder / "driftd.yaml"
         self.log = folder / f"driftd-{self.port}.log"
-        settings = {**settings, "server": {"listen": f"127.0.0.1:{self.port}"}}
-        self.file.write_text(json.dumps(settings))
+        self.rewrite(settings)
         self._home = home
         self._arguments = arguments
         self._signalled = 0.0
         self._process: subprocess.Popen[bytes] | None = None
+
+    def rewrite(self, settings: dict[str, Any]) -> None:
+        """Write its settings anew; it applies them by itself."""
+        settings = {**settings, "server": {"listen": f"127.0.0.1:{self.port}"}}
+        self.file.write_text(json.dumps(settings))
 
     def __enter__(self) -> Self:
         with self.log.open("wb") as log:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from tests.e2e.daemon import Daemon
+from tests.e2e.reports import verdicts
 from tests.e2e.site import URL, config_map
 from tests.testbed.argocd import ARGO, serve_argo_kinds
 from tests.testbed.cluster import ControlPlane
@@ -97,14 +97,6 @@ def hub(api_server: ControlPlane, git_repo: GitRepo) -> Iterator[Hub]:
     for kind in (f"{ARGO}/namespaces/{NAMESPACE}/applications",):
         for name in made.namespaces:
             api_server.call("DELETE", f"{kind}/{name}")
-
-
-def verdicts(store: Path) -> dict[str, Any]:
-    """The last report on each application, as the store has it."""
-    with sqlite3.connect(store) as connection:
-        rows = connection.execute("SELECT report FROM applications").fetchall()
-    reports = [json.loads(row[0]) for row in rows]
-    return {one["name"]: one for one in reports}
 
 
 def test_clusters_come_change_and_go_without_a_restart(

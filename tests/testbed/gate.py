@@ -31,6 +31,11 @@ class Gate:
         self._refusing = True
         self._drop()
 
+    def lead(self, target: int) -> None:
+        """Lead to another port from now on; every connection ends."""
+        self._target = target
+        self._drop()
+
     def swallow(self) -> None:
         """Take connections and requests, and let nothing through in either direction."""
         self._passing.clear()

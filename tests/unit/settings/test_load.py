@@ -44,13 +44,17 @@ def write(tmp_path: Path, text: str) -> Path:
 def examples() -> str:
     """The shipped file with its example entries switched on."""
     text = re.sub(r"(?m)^#(?= )(?=  )(.*)$", r"\1", SHIPPED.read_text(encoding="utf-8"))
-    return re.sub(
-        r"(?m)^(\s*(?:repositories|webhooks|slack|rules|baselines|suppressions|sensitive|auditLogs"
-        r"|repositoryAccess|remoteBases))"
-        r": \[\]$",
-        r"\1:",
-        text,
-    ).replace("destinations: {}", "destinations:")
+    return (
+        re.sub(
+            r"(?m)^(\s*(?:repositories|webhooks|slack|rules|baselines|suppressions|sensitive|auditLogs"
+            r"|repositoryAccess|remoteBases))"
+            r": \[\]$",
+            r"\1:",
+            text,
+        )
+        .replace("destinations: {}", "destinations:")
+        .replace("identities: {}", "identities:")
+    )
 
 
 def test_shipped_file_loads_to_the_defaults():

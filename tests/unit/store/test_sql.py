@@ -307,6 +307,7 @@ async def test_a_database_of_the_first_release_is_migrated(dsn):
     await store.record(DRIFTED, START, quiet)
     async with store._writer.begin() as connection:
         await connection.execute(text("DROP TABLE memories"))
+        await connection.execute(text("DROP TABLE clusters"))
         await connection.execute(text("ALTER TABLE applications DROP COLUMN clean_revisions"))
         await connection.execute(text("ALTER TABLE applications DROP COLUMN told"))
         await connection.execute(text("ALTER TABLE applications DROP COLUMN began_at"))
@@ -321,6 +322,16 @@ async def test_a_database_of_the_first_release_is_migrated(dsn):
     assert (found.transition, found.opened) == (Transition.NONE, ())
     assert await store.recall("https://one", NAME) == left("abc", web=b"1")
     await store.close()
+
+
+async def test_a_cluster_is_pinned_by_name_and_address(store):
+    """Nothing is known at first; an identity stays until another one is pinned in its place."""
+    assert await store.pinned("production", "https://one") == ""
+    await store.pin("production", "https://one", "first", START)
+    assert await store.pinned("production", "https://one") == "first"
+    assert await store.pinned("production", "https://two") == ""
+    await store.pin("production", "https://one", "second", after(60))
+    assert await store.pinned("production", "https://one") == "second"
 
 
 async def test_a_database_of_a_newer_driftd_is_refused(dsn):
