@@ -281,7 +281,7 @@ class _Builder:
         try:
             generated = await expand(document.value, inputs)
         except InvalidDocument as error:
-            self.problem(f"{document}: {_named(document.value)}: {error}")
+            self.problem(f"{_written(document, error)}: {_named(document.value)}: {error}")
             return
         if not generated:
             text = f"{document}: {_named(document.value)} generates no Application"
@@ -343,3 +343,13 @@ def _named(value: Any) -> str:
     metadata = value.get("metadata")
     name = metadata.get("name") if isinstance(metadata, dict) else None
     return f"{value['kind']} {name}" if isinstance(name, str) else str(value["kind"])
+
+
+def _written(document: Document, error: InvalidDocument) -> str:
+    """The line that holds what is wrong with a document of a file, else the document."""
+    text = error.written.encode()
+    if document.root or not text or document.text.count(text) != 1:
+        return str(document)
+    before = document.text.partition(text)[0]
+    line = 1 + before.count(b"\n")
+    return f"{document.file}:{line}"

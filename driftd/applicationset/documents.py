@@ -22,6 +22,11 @@ T = TypeVar("T")
 class InvalidDocument(Exception):
     """A document that is no valid Application, ApplicationSet or AppProject; says which field."""
 
+    def __init__(self, message: str, written: str = "") -> None:
+        super().__init__(message)
+        self.written = written
+        """The text of the document that is wrong, where there is one to look for."""
+
 
 def application(document: dict[str, Json], origin: str) -> Application:
     """The Application of a document. Raises `InvalidDocument`."""

@@ -6,10 +6,13 @@ hub cluster, and `--hub` reads the result.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+
 from driftd.applicationset.documents import InvalidDocument, application, identity
 from driftd.applicationset.generators import HUB_HINT, Unsupported, parameters
 from driftd.applicationset.inputs import Inputs
-from driftd.applicationset.template import filled
+from driftd.applicationset.template import filled, open_tags
 from driftd.model.application import Application
 from driftd.model.resource import Json
 
@@ -33,8 +36,10 @@ async def expand(document: dict[str, Json], inputs: Inputs) -> list[Application]
         for index, generator in enumerate(spec["generators"])
         for found in await parameters(generator, f"spec.generators[{index}]", inputs)
     ]
-    for where, given in yielded:
-        app = _generated(filled(template, given), name, namespace, where)
+    made = [(where, filled(template, given)) for where, given in yielded]
+    _refuse_open(template, made, yielded)
+    for where, document in made:
+        app = _generated(document, name, namespace, where)
         if app.name in generated:
             raise InvalidDocument(
                 f"{where} generates the name {app.name} a second time; "
@@ -51,6 +56,26 @@ def _refuse_unsupported(spec: dict[str, Json]) -> None:
         raise Unsupported(f"spec.templatePatch is not supported yet; {HUB_HINT}")
     if not isinstance(spec.get("generators"), list):
         raise InvalidDocument("spec.generators is missing or not a list")
+
+
+def _refuse_open(
+    template: Json,
+    made: Sequence[tuple[str, Json]],
+    yielded: Sequence[tuple[str, Mapping[str, str]]],
+) -> None:
+    """Refuse a template with a parameter that nothing gives: a slip, for its text would stay."""
+    if not made:
+        return
+    left = set.intersection(*(set(open_tags(document)) for _, document in made))
+    for tag in open_tags(template):
+        if tag in left:
+            known = sorted({name for _, given in yielded for name in given})
+            near = get_close_matches(tag[2:-2].strip(), known, n=1, cutoff=0.6)
+            remedy = f"did you mean {{{{{near[0]}}}}}?" if near else "correct its name"
+            raise InvalidDocument(
+                f"spec.template has {tag}, a parameter that its generators do not give; {remedy}",
+                written=tag,
+            )
 
 
 def _generated(template: Json, name: str, namespace: str, where: str) -> Application:

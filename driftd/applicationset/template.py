@@ -3,11 +3,31 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from driftd.model.resource import Json
 
 _TAG = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
+
+
+_NEVER_LITERAL = ("project", "destination", "source", "sources")
+_NAMES = ("repoURL", "path", "chart", "targetRevision", "server", "name", "namespace")
+
+
+def open_tags(template: Json) -> Iterator[str]:
+    """What no parameter has replaced, in fields where it cannot be meant to stay.
+
+    Values of Helm, say, may hold templates of their own.
+    """
+    spec = template.get("spec")
+    held = [(template.get("metadata") or {}).get("name")]
+    for field in _NEVER_LITERAL if isinstance(spec, dict) else ():
+        value = spec.get(field)
+        for one in value if isinstance(value, list) else [value]:
+            held += [one.get(name) for name in _NAMES] if isinstance(one, dict) else [one]
+    for text in held:
+        if isinstance(text, str):
+            yield from (tag[0] for tag in _TAG.finditer(text))
 
 
 def filled(template: Json, parameters: Mapping[str, str]) -> Json:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import difflib
 import posixpath
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -22,11 +21,10 @@ from driftd.render.flux import hook_annotations, left_alone
 from driftd.render.hooks import HOOKS
 from driftd.render.lines import document_lines
 from driftd.render.manifests import RenderedDocument, Scopes, process
+from driftd.render.written import written_at
 from driftd.sandbox.pool import RenderApplication, SandboxPool
 from driftd.sandbox.results import RenderResult
 
-_PARENTHESES = re.compile(r"^Application \S+ \((.*)\)$")
-"""The origin of an Application that another one renders: the file is in parentheses."""
 _KEPT_TREES = 8
 _PLAIN_SUFFIXES = (".yaml", ".yml", ".json")
 _MANIFEST_SUFFIXES = (*_PLAIN_SUFFIXES, ".jsonnet")
@@ -143,24 +141,11 @@ class _Renderer:
         trees = (source.tree, *(ref.tree for ref in self._refs.values()))
         return secrets.scrubbed(text, trees, source_document(self._app, source))
 
-    def _written(self, source: ResolvedSource) -> str:
-        """Where the Application names the source's path: its file, with the line if it is here."""
-        origin = self._app.origin
-        file = _PARENTHESES.sub(r"\1", origin)
-        data = source.tree.files.get(file)
-        if data is None:
-            return origin
-        path = re.escape(source.source.path)
-        wanted = re.compile(rf"\bpath[\"']?:[ \t]*[\"']?{path}[\"']?[ \t]*(?:$|[#,}}])")
-        lines = bytes(data).decode(errors="replace").splitlines()
-        found = [number for number, line in enumerate(lines, 1) if wanted.search(line)]
-        return f"{file}:{found[0]}" if found else file
-
     async def _render(self, source: ResolvedSource, place: str) -> _SourceResult:
         try:
             checked_source_path(source.source, source.tree)
         except RenderError as error:
-            where = self._written(source)
+            where = written_at(self._app, source)
             text = f"{where}: {error}" if where else str(error)
             raise RenderError(text, hint=error.hint) from error
         if source.source.plugin is not None:

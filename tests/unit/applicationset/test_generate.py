@@ -61,6 +61,54 @@ def test_a_replaced_value_is_not_a_template() -> None:
     assert filled("{{a}}", {"a": "{{b}}", "b": "x"}) == "{{b}}"
 
 
+@pytest.mark.parametrize(
+    ("field", "written", "meant"),
+    [
+        ("path", "apps/{{clster}}", "{{cluster}}"),
+        ("namespace", "{{ urll }}", "{{url}}"),
+        ("name", "{{cluster}}-{{x}}", "correct its name"),
+    ],
+)
+async def test_a_parameter_that_nothing_gives_is_a_slip(
+    field: str, written: str, meant: str
+) -> None:
+    """Its text would stay in every Application: the set is refused, with what was meant."""
+    element = {"cluster": "prod", "url": "https://one"}
+    document = _set([{"list": {"elements": [element, {**element, "cluster": "dev"}]}}])
+    template = document["spec"]["template"]
+    holder = {
+        "path": template["spec"]["source"],
+        "namespace": template["spec"]["destination"],
+        "name": template["metadata"],
+    }[field]
+    holder[field] = written
+    with pytest.raises(InvalidDocument) as error:
+        await expand(document, INPUTS)
+    tag = written[written.rindex("{{") :]
+    assert str(error.value).startswith(f"spec.template has {tag}, a parameter")
+    assert str(error.value).endswith(f"{meant}?" if meant.startswith("{{") else meant)
+    assert error.value.written == tag
+
+
+async def test_a_parameter_that_some_elements_give_is_no_slip() -> None:
+    """One element without it takes nothing from the others; values of Helm keep their braces."""
+    document = _set(
+        [
+            {
+                "list": {
+                    "elements": [
+                        {"cluster": "a", "url": "u", "x": "1"},
+                        {"cluster": "b", "url": "u"},
+                    ]
+                }
+            }
+        ]
+    )
+    document["spec"]["template"]["spec"]["source"]["path"] = "{{x}}"
+    document["spec"]["template"]["spec"]["source"]["helm"] = {"values": "a: {{ .Values.b }}"}
+    assert len(await expand(document, INPUTS)) == 2
+
+
 async def test_elements_become_applications() -> None:
     """Each element is one Application in the set's namespace, with the set as its origin."""
     generators = [
@@ -126,11 +174,11 @@ async def test_an_empty_template_of_a_generator_is_ignored() -> None:
             "spec.generators[0].list.elements[0].cluster must be text; quote it",
         ),
         (
-            {"generators": [{"list": {"elements": [{"url": "x"}]}}]},
+            {"generators": [{"list": {"elements": [{"url": "x"}, {"cluster": "a"}]}}]},
             "metadata.name '{{cluster}}-app'",
         ),
         (
-            {"generators": [{"list": {"elements": [{"cluster": "a"}, {"cluster": "a"}]}}]},
+            {"generators": [{"list": {"elements": [{"cluster": "a", "url": "x"}] * 2}}]},
             "generates the name a-app a second time",
         ),
         ({"template": {"spec": {}}}, "spec.template.metadata is missing"),

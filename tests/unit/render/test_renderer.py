@@ -275,7 +275,12 @@ def test_source_paths_are_checked(path: str, message: str, hint: str) -> None:
         ("Application root (argocd/shop.yaml)", "argocd/shop.yaml:3: "),
         ("argocd/inline.yaml", "argocd/inline.yaml:2: "),
         ("argocd/other.yaml", "argocd/other.yaml: "),
-        ("ApplicationSet shops", "ApplicationSet shops: "),
+        ("ApplicationSet shops", "argocd/set.yaml:6 (ApplicationSet shops): "),
+        ("ApplicationSet others", "ApplicationSet others: "),
+        (
+            "Application root (chart/templates/a.yaml)",
+            "chart/values.yaml:2 (for chart/templates/a.yaml): ",
+        ),
         ("hub ops", "hub ops: "),
         ("", ""),
     ],
@@ -290,6 +295,10 @@ async def test_a_missing_path_names_what_says_so(
             "apps/web/overlays/a.yaml": CONFIG,
             "argocd/shop.yaml": "spec:\n  source:\n    path: 'apps/wbe' # the shop\n",
             "argocd/inline.yaml": "spec:\n  source: {path: apps/wbe, repoURL: x}\n",
+            "argocd/set.yaml": "kind: ApplicationSet\nmetadata:\n  name: shops\nspec:\n"
+            "  template:\n    path: apps/wbe\n",
+            "chart/templates/a.yaml": "path: {{ .path }}\n",
+            "chart/values.yaml": "apps:\n  - folder: apps/wbe\n  - folder: apps/wbe2\n",
             "argocd/other.yaml": "spec:\n  source:\n    path: apps/wbe/more\n",
         },
     )
