@@ -9,7 +9,7 @@ import posixpath
 from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 
-from driftd.applicationset.catalog import Document, Documents
+from driftd.applicationset.catalog import KUSTOMIZATIONS, Document, Documents
 from driftd.model.application import Application
 from driftd.model.condition import Condition, Severity
 
@@ -39,9 +39,10 @@ def unlisted(
 ) -> Iterator[tuple[Document, Condition]]:
     """Those of a home's documents that are no objects, each with the condition that says why.
 
-    These lie in the folder of a kustomization that makes others of Argo CD's objects, and are not
-    among the files that are `taken` in anywhere. Of what begins a chain somebody has made the
-    object by hand: `roots` (Applications that render others), their sets and their projects stay.
+    These lie in the folder of a kustomization that makes others of Argo CD's objects, or below it
+    in folders without a kustomization of their own, and are not among the files that are `taken`
+    in anywhere. Of what begins a chain somebody has made the object by hand: `roots`
+    (Applications that render others), their sets and their projects stay.
     """
     declaring = {document.file for document in home.found}
     folders: dict[str, Built] = {}
@@ -50,9 +51,14 @@ def unlisted(
             folders.setdefault(posixpath.dirname(one.kustomization), one)
     if not folders:
         return
+    kustomized = {
+        posixpath.dirname(path)
+        for path in home.tree.files
+        if posixpath.basename(path) in KUSTOMIZATIONS
+    }
     first = {name for root in roots for name in _by_hand(root)}
     for document in documents:
-        by = folders.get(posixpath.dirname(document.file))
+        by = folders.get(_nearest(posixpath.dirname(document.file), kustomized))
         kind, _, name = document.identity
         if by is None or document.file in taken or not first.isdisjoint(_names(document)):
             continue
@@ -62,6 +68,18 @@ def unlisted(
             "or delete the file"
         )
         yield document, Condition(UNLISTED, text, Severity.WARNING)
+
+
+def _nearest(folder: str, kustomized: Container[str]) -> str:
+    """The folder whose kustomization would list what lies in `folder`: itself or one above.
+
+    Of a whole repository with a kustomization at its top, files in folders are none of its own.
+    """
+    while folder and folder not in kustomized:
+        folder = posixpath.dirname(folder)
+        if not folder:
+            return "."
+    return folder
 
 
 def _names(document: Document) -> set[tuple[str, ...]]:

@@ -157,6 +157,35 @@ async def test_a_file_beside_those_that_are_listed_is_no_application(bench: Benc
     }
 
 
+async def test_a_file_in_a_folder_below_is_no_application_either(bench: Bench) -> None:
+    """A folder below has nobody else to list its files, unless a kustomization lies in it."""
+    bench.app("root.json", "root", "prod")
+    bench.app("prod/web.json", "web", "apps/web")
+    bench.app("prod/old/api.json", "api", "apps/api")
+    bench.app("prod/more/deep/cart.json", "cart", "apps/cart")
+    bench.app("prod/team/mail.json", "mail", "apps/mail")
+    bench.app("prod/listed/shop.json", "shop", "apps/shop")
+    bench.repo.write(
+        "prod/kustomization.yaml", "resources: [web.json, listed/shop.json]\nnamePrefix: prod-\n"
+    )
+    bench.repo.write("prod/team/kustomization.yaml", "resources: [mail.json]\n")
+    catalog = await bench.catalog()
+    assert sorted(origins(catalog)) == ["mail", "prod-shop", "prod-web", "root"]
+    told = [one.message.partition(" declares ")[0] for one in catalog.conditions]
+    assert sorted(told) == ["prod/more/deep/cart.json", "prod/old/api.json"]
+
+
+async def test_files_below_a_repositorys_own_kustomization_stand(bench: Bench) -> None:
+    """A kustomization at the top of the repository says nothing of all its folders."""
+    bench.app("root.json", "root", ".")
+    bench.app("web.json", "web", "apps/web")
+    bench.app("more/api.json", "api", "apps/api")
+    bench.repo.write("kustomization.yaml", "resources: [web.json]\nnamePrefix: prod-\n")
+    catalog = await bench.catalog()
+    assert sorted(origins(catalog)) == ["api", "prod-web", "root"]
+    assert catalog.conditions == ()
+
+
 async def test_without_a_whole_rendering_unlisted_files_stand(bench: Bench) -> None:
     """What an overlay that fails would have made is not known: the file beside it counts."""
     bench.app("root.json", "root", "apps")
