@@ -193,8 +193,15 @@ async def _steps(
     changing = await value_place(workspace, declared, looked, resource)
     application = looked.desired.entry.application
     kept = "" if changing else await keeping(workspace, declared, looked, resource)
+    live = looked.live.get(resource.key)
     return next_steps(
-        application, looked.report, resource, clock.now(), changing=changing, keeping=kept
+        application,
+        looked.report,
+        resource,
+        clock.now(),
+        changing=changing,
+        keeping=kept,
+        fixed=live is not None and orjson.loads(live.body).get("immutable") is True,
     )
 
 

@@ -34,11 +34,13 @@ def next_steps(
     *,
     changing: str = "",
     keeping: str = "",
+    fixed: bool = False,
 ) -> tuple[str, ...]:
     """The steps for an object, first what is to be known of self-healing; none without drift.
 
     `changing` says how Git comes to another value, where the file that declares the object does
-    not say it itself: a template, a program; `keeping` what to commit where it does.
+    not say it itself: a template, a program; `keeping` what to commit where it does. `fixed` if
+    the live object says that it is immutable.
     """
     if not resource.is_drift:
         return ()
@@ -54,7 +56,7 @@ def next_steps(
     return (
         *_correct(resource, wrong, changing),
         *_unhealed(application, report, drift, now),
-        *_put_back(application, report, resource, drift),
+        *_put_back(application, report, resource, drift, fixed=fixed),
         *_keep(resource, changing, keeping),
         *_accept(application, resource, drift or every),
     )
@@ -119,6 +121,8 @@ def _put_back(
     report: ApplicationReport,
     resource: ResourceReport,
     drift: list[Change],
+    *,
+    fixed: bool,
 ) -> Iterator[str]:
     engines = {ENGINES[name] for name in report.deployers if name in ENGINES}
     flux = application.flux
@@ -134,12 +138,12 @@ def _put_back(
         how = f"argocd app sync {_named(application)} --resource {target}"
     else:
         how = f"driftd render {application.name} | kubectl apply{_context(report)} -f -"
-    refused = _refused(resource, drift)
+    refused = _refused(resource, drift, fixed=fixed)
     if refused:
         yield f"{refused}; a sync fails before that, unless it replaces the object by force"
         yield (
-            f"put it back: kubectl delete {_object(resource)}{_context(report)}, which ends what "
-            f"it runs or holds, then {how}"
+            f"put it back: kubectl delete {_object(resource)}{_context(report)}"
+            f"{'' if fixed else ', which ends what it runs or holds'}, then {how}"
         )
     elif resource.status == "Missing" or any(c.change_class is ChangeClass.DECLARED for c in drift):
         yield f"put it back: {how}"
@@ -150,13 +154,15 @@ def _put_back(
         )
 
 
-def _refused(resource: ResourceReport, drift: list[Change]) -> str:
+def _refused(resource: ResourceReport, drift: list[Change], *, fixed: bool) -> str:
     """That the API server takes no change in place of a field that a sync would put back."""
     key = resource.key
     for change in drift:
-        effect = effect_of(key, change, {}) if change.change_class is ChangeClass.DECLARED else None
+        if change.change_class is not ChangeClass.DECLARED:
+            continue
+        effect = effect_of(key, change, {"immutable": fixed})
         if effect is not None and effect[0] is Effect.RECREATE:
-            return effect[1]
+            return f"{effect[1]} (the live one is immutable: true)" if fixed else effect[1]
     return ""
 
 

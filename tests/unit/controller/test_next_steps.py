@@ -74,6 +74,28 @@ def test_what_git_is_silent_about_is_not_put_back_by_a_sync() -> None:
     assert "kubectl edit deployment.v1.apps/web -n web --context one" in silent
 
 
+@pytest.mark.parametrize("kind", ["ConfigMap", "Secret"])
+@pytest.mark.parametrize("fixed", [True, False])
+def test_an_immutable_object_is_made_anew(kind: str, fixed: bool) -> None:
+    """The API server takes no other data for it: a sync fails, and the object has to go first."""
+    change = Change(kind=ChangeKind.MODIFIED, change_class=ChangeClass.DECLARED, path="/data/a")
+    app = msgspec.structs.replace(application(), name="shop", namespace="argocd")
+    resource = ResourceReport(
+        group="", version="v1", kind=kind, namespace="web", name="web",
+        status=ResourceStatus.OUT_OF_SYNC, changes=(change,),
+    )  # fmt: skip
+    report = ApplicationReport(
+        name="shop", namespace="argocd", project="default", cluster="one",
+        destination=ReportDestination(server="https://one.example.com", namespace="web"),
+        revisions=(), deployers=("argocd-controller",), status=ApplicationStatus.OUT_OF_SYNC,
+        conditions=(), resources=(resource,),
+    )  # fmt: skip
+    text = "\n".join(next_steps(app, report, resource, NOW, fixed=fixed))
+    assert ("(the live one is immutable: true); a sync fails before that" in text) is fixed
+    deleting = f"kubectl delete {kind.lower()}/web -n web --context one, then argocd app sync shop"
+    assert (deleting in text) is fixed
+
+
 def whole(status: ResourceStatus, policy: SyncPolicy, *, flux: FluxSpec | None = None) -> str:
     """The steps for an object that is there or away as a whole."""
     app = application()
