@@ -123,13 +123,22 @@ def yaml_reader() -> Path:
     return program("upstream", _UPSTREAM)
 
 
-def program(name: str, sources: Path, package: str = ".") -> Path:
+def simulation() -> Path:
+    """The program that serves simulated clusters, as those of the newest minor.
+
+    Raises `BuildFailed`.
+    """
+    flags = _version_flags(KUBERNETES_VERSIONS[NEWEST])
+    return program("simulation", _SOURCES.parent / "simulation", flags=flags)
+
+
+def program(name: str, sources: Path, package: str = ".", *, flags: tuple[str, ...] = ()) -> Path:
     """A program of the Go module in `sources`, built when missing. Raises `BuildFailed`."""
-    place = _place(name, sources)
+    place = _place(name, sources, extra=",".join(flags))
     if not (place / name).exists():
         with _locked(place):
             if not (place / name).exists():
-                _build(place / name, sources, package, ())
+                _build(place / name, sources, package, flags)
     return place / name
 
 
@@ -204,7 +213,7 @@ def main(minors: list[str]) -> int:
     try:
         for minor in minors or [MINOR]:
             binaries = ensure(minor)
-        for build in (helm, kustomize, jsonnet, yaml_reader):
+        for build in (helm, kustomize, jsonnet, yaml_reader, simulation):
             build()
         program("registry", _SOURCES / "registry")
     except BuildFailed as error:
