@@ -1,60 +1,31 @@
-"""Opening the database: DSN, connection settings and migrations."""
+"""What connections to the database are like, by DSN, and its migrations."""
 
 from __future__ import annotations
 
 import logging
-import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, event, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from driftd.errors import ConfigError, StoreError
-
-WRITE_OPTION = "driftd_write"
-"""Execution option of the engine whose transactions write."""
+from driftd.store.faults import cause
 
 _MIGRATION_LOCK = 0x64726966
-_BUSY_MILLISECONDS = 10_000
+_BUSY_MILLISECONDS = 5_000
+_LOG_BYTES = 64 << 20
+_CONNECT_SECONDS = 5
+_COMMAND_SECONDS = 15
+_LOCK_MILLISECONDS = 5_000
+_IDLE_MILLISECONDS = 60_000
 
 
-async def open_engine(dsn: str) -> AsyncEngine:
-    """Connect and bring the schema up to date.
-
-    `dsn` is `sqlite:///file` or `postgresql://…`. Raises ConfigError for a DSN that cannot
-    work and StoreError when the database cannot be opened or is newer than this driftd.
-    """
-    url = _url(dsn)
-    if url.get_backend_name() == "sqlite":
-        engine = _sqlite(url)
-    else:
-        engine = create_async_engine(url, pool_pre_ping=True)
-    try:
-        async with engine.execution_options(**{WRITE_OPTION: True}).begin() as connection:
-            await connection.run_sync(_migrate)
-    except (SQLAlchemyError, OSError, _command_error()) as error:
-        await engine.dispose()
-        raise StoreError(
-            f"cannot open the store {url.render_as_string(hide_password=True)}: {_cause(error)}",
-            hint="check store.dsn, the database's rights, and that no newer driftd wrote it",
-        ) from error
-    return engine
-
-
-def _command_error() -> type[Exception]:
-    from alembic.util import CommandError
-
-    return CommandError
-
-
-def _cause(error: BaseException) -> str:
-    """The driver's own words without the statement and its parameters."""
-    return str(getattr(error, "orig", None) or error).splitlines()[0]
-
-
-def _url(dsn: str) -> URL:
+def store_url(dsn: str) -> URL:
+    """The address of a store, with the driver that it is used through. Raises ConfigError."""
     try:
         url = make_url(dsn)
     except (ArgumentError, ValueError):
@@ -81,7 +52,7 @@ def require_existing(dsn: str) -> None:
 
     Raises ConfigError.
     """
-    url = _url(dsn)
+    url = store_url(dsn)
     if url.get_backend_name() == "sqlite" and not Path(str(url.database)).exists():
         raise ConfigError(
             f"there is no store {url.database}",
@@ -98,20 +69,45 @@ def _require_asyncpg() -> None:
         )
 
 
-def _sqlite(url: URL) -> AsyncEngine:
-    path = Path(str(url.database))
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Reports name objects and values: only the owner may read them.
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-    except OSError as error:
-        raise StoreError(
-            f"cannot open the store {path}: {error.strerror}",
-            hint="choose a writable folder in store.dsn",
-        ) from None
-    engine = create_async_engine(url)
-    event.listen(engine.sync_engine, "connect", _on_connect)
-    event.listen(engine.sync_engine, "begin", _on_begin)
+def sqlite_engines(path: Path, connected: Callable[[], None]) -> tuple[AsyncEngine, AsyncEngine]:
+    """What reads and what writes a file, which exists.
+
+    Only the one connection that writes ever moves the log into the database, so that it is never
+    reset while another one does the same (the WAL-reset defect of SQLite 3.7.0 to 3.51.2).
+    `connected` is told of each connection that writes.
+    """
+    writer = create_async_engine(
+        URL.create("sqlite+aiosqlite", database=str(path)), pool_size=1, max_overflow=0
+    )
+
+    def on_connect(connection: Any, record: Any) -> None:
+        _on_connect(connection, record)
+        connected()
+
+    event.listen(writer.sync_engine, "connect", on_connect)
+    event.listen(writer.sync_engine, "begin", _begin_immediate)
+    return sqlite_reader(path), writer
+
+
+def sqlite_reader(path: Path) -> AsyncEngine:
+    """What reads a file that exists, and can do nothing else to it."""
+    address = f"file:{quote(str(path.absolute()))}"
+    query = {"mode": "ro", "uri": "true"}
+    engine = create_async_engine(URL.create("sqlite+aiosqlite", database=address, query=query))
+    event.listen(engine.sync_engine, "connect", _on_reader)
+    event.listen(engine.sync_engine, "begin", _begin)
+    return engine
+
+
+def postgresql_engine(url: URL) -> AsyncEngine:
+    """What reads and writes a database of PostgreSQL."""
+    engine = create_async_engine(
+        url,
+        pool_pre_ping=True,
+        pool_timeout=_CONNECT_SECONDS,
+        connect_args={"timeout": _CONNECT_SECONDS, "command_timeout": _COMMAND_SECONDS},
+    )
+    event.listen(engine.sync_engine, "begin", _on_postgresql_begin)
     return engine
 
 
@@ -125,21 +121,79 @@ def _on_connect(connection: Any, _record: Any) -> None:
         "synchronous=FULL",
         "foreign_keys=ON",
         f"busy_timeout={_BUSY_MILLISECONDS}",
+        # A reader that took long let the log grow; this much of it may stay on the disk.
+        f"journal_size_limit={_LOG_BYTES}",
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 
 
-def _on_begin(connection: Connection) -> None:
-    writes = connection.get_execution_options().get(WRITE_OPTION, False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+def _on_reader(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in ("query_only=ON", "wal_autocheckpoint=0", f"busy_timeout={_BUSY_MILLISECONDS}"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
 
 
-def _migrate(connection: Connection) -> None:
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN")
+
+
+def _begin_immediate(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _on_postgresql_begin(connection: Connection) -> None:
+    # For this transaction alone, because a pooler in between may hand the session to others.
+    # Another session may hold a lock for ever; and what is told to be stored must be stored,
+    # whatever the server's default is.
+    connection.exec_driver_sql(
+        "SELECT set_config('lock_timeout', $1, true), "
+        "set_config('idle_in_transaction_session_timeout', $2, true), "
+        "CASE WHEN current_setting('synchronous_commit') = 'off' "
+        "THEN set_config('synchronous_commit', 'on', true) END",
+        (f"{_LOCK_MILLISECONDS}ms", f"{_IDLE_MILLISECONDS}ms"),
+    )
+
+
+def newest_revision() -> str:
+    """The schema that this driftd writes."""
+    names = (Path(__file__).parent / "migrations" / "versions").glob("v*.py")
+    return max(name.stem.partition("_")[0].removeprefix("v") for name in names)
+
+
+def require_newest(connection: Connection) -> None:
+    """Refuse a database whose schema is another one. Raises StoreError."""
+    try:
+        found = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+    except SQLAlchemyError as error:
+        raise StoreError(
+            f"this is no store of driftd, or a damaged one: {cause(error)}",
+            hint="name the store of a daemon",
+        ) from None
+    newest = newest_revision()
+    if found == newest:
+        return
+    if str(found) < newest:
+        raise StoreError(
+            f"the store has schema {found}, and this driftd reads {newest}",
+            hint="start `driftd run` of this version: it brings the store up to date",
+        )
+    raise StoreError(
+        f"the store has schema {found}, and this driftd knows {newest} at most",
+        hint="use the driftd that wrote it, or a newer one",
+    )
+
+
+def migrate(connection: Connection) -> None:
+    """Bring the schema up to date. Raises alembic's CommandError for one that is newer."""
     from alembic import command
     from alembic.config import Config
 
     if connection.dialect.name == "postgresql":
+        # Another driftd may be at it, for as long as it takes.
+        connection.exec_driver_sql("SELECT set_config('lock_timeout', '0', true)")
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})")
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))

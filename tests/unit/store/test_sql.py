@@ -297,7 +297,7 @@ async def test_migrations_lead_to_the_declared_schema(store):
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         return compare_metadata(context, metadata)
 
-    async with store._engine.connect() as connection:
+    async with store.database.writer.connect() as connection:
         assert await connection.run_sync(difference) == []
 
 
@@ -305,7 +305,7 @@ async def test_a_database_of_the_first_release_is_migrated(dsn):
     """What was recorded before looks left anything behind stays, and the next look remembers."""
     store = await SqlStore.open(dsn)
     await store.record(DRIFTED, START, quiet)
-    async with store._writer.begin() as connection:
+    async with store.database.writer.begin() as connection:
         await connection.execute(text("DROP TABLE memories"))
         await connection.execute(text("DROP TABLE clusters"))
         await connection.execute(text("ALTER TABLE applications DROP COLUMN clean_revisions"))
@@ -337,7 +337,7 @@ async def test_a_cluster_is_pinned_by_name_and_address(store):
 async def test_a_database_of_a_newer_driftd_is_refused(dsn):
     """An unknown schema revision is an error with a remedy, not a guess."""
     store = await SqlStore.open(dsn)
-    async with store._writer.begin() as connection:
+    async with store.database.writer.begin() as connection:
         await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     await store.close()
     with pytest.raises(StoreError, match="9999") as caught:
@@ -347,7 +347,7 @@ async def test_a_database_of_a_newer_driftd_is_refused(dsn):
 
 async def test_a_failing_database_is_a_store_error(store):
     """Errors of the driver are translated and do not hold the statement's values."""
-    async with store._writer.begin() as connection:
+    async with store.database.writer.begin() as connection:
         await connection.execute(text("DROP TABLE history"))
     with pytest.raises(StoreError, match="cannot record the look at argocd/shop") as caught:
         await store.record(DRIFTED, START, quiet)
@@ -359,7 +359,7 @@ async def test_sqlite_is_set_up_for_durability(tmp_path):
     """Write-ahead log, full synchronisation and foreign keys are on; only the owner reads."""
     path = tmp_path / "new" / "driftd.db"
     store = await SqlStore.open(f"sqlite:///{path}")
-    async with store._engine.connect() as connection:
+    async with store.database.writer.connect() as connection:
         values = {
             name: (await connection.execute(text(f"PRAGMA {name}"))).scalar_one()
             for name in ("journal_mode", "synchronous", "foreign_keys")

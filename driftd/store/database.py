@@ -1,0 +1,188 @@
+"""The database of a store: opened, kept open whatever happens to its files, and closed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from sqlalchemy import URL
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from driftd.errors import StoreError
+from driftd.store.engine import (
+    migrate,
+    postgresql_engine,
+    require_existing,
+    require_newest,
+    sqlite_engines,
+    sqlite_reader,
+    store_url,
+)
+from driftd.store.faults import Fault, cause, fault
+from driftd.store.sqlite_file import SqliteFile
+
+
+class Database:
+    """Reading and writing connections to one database."""
+
+    def __init__(self, url: URL, reader: AsyncEngine, writer: AsyncEngine | None) -> None:
+        """Use `open` or `read_only`. `writer` is None where nothing may be written."""
+        self._url = url
+        self._file: SqliteFile | None = None
+        self.reader = reader
+        self.writer = writer
+        self.losses: list[str] = []
+        """What was lost, for a person, since the database was opened first."""
+        self.lost: Callable[[str], None] = lambda _text: None
+        """Told of each loss after the database was opened."""
+        self._gate = asyncio.Lock()
+
+    @classmethod
+    async def open(cls, dsn: str) -> Database:
+        """Open a database, made if there is none, with its schema up to date.
+
+        `dsn` is `sqlite:///file` or `postgresql://…`. A damaged file is put aside, and a new one
+        begun. Raises ConfigError for a DSN that cannot work and StoreError when the database
+        cannot be opened, is written by another driftd (SQLite), or is newer than this one.
+        """
+        url = store_url(dsn)
+        if url.get_backend_name() != "sqlite":
+            engine = postgresql_engine(url)
+            database = cls(url, engine, engine)
+            await database._migrated()
+            return database
+        file = SqliteFile(Path(str(url.database)))
+        await asyncio.to_thread(file.claim)
+        try:
+            loss = await asyncio.to_thread(file.inspect)
+            database = cls(url, *sqlite_engines(file.path, file.connected))
+            database._file = file
+            if loss:
+                database.losses.append(loss)
+            await database._migrated()
+        except BaseException:
+            file.release()
+            raise
+        return database
+
+    @classmethod
+    async def read_only(cls, dsn: str) -> Database:
+        """Open a database that is there, beside the daemon that writes it.
+
+        Raises ConfigError and StoreError; the latter too for one with another schema.
+        """
+        require_existing(dsn)
+        url = store_url(dsn)
+        sqlite = url.get_backend_name() == "sqlite"
+        engine = sqlite_reader(Path(str(url.database))) if sqlite else postgresql_engine(url)
+        database = cls(url, engine, None)
+        try:
+            async with engine.connect() as connection:
+                await connection.run_sync(require_newest)
+        except (SQLAlchemyError, OSError) as error:
+            await engine.dispose()
+            raise database._unopened(error) from error
+        except StoreError:
+            await engine.dispose()
+            raise
+        return database
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that writes, committed at its end; one at a time (SQLite)."""
+        async with self._gate:
+            await self._in_place()
+            assert self.writer is not None  # noqa: S101 - a reader has no methods that write
+            file, number = self._file, 0
+            async with self.writer.begin() as connection:
+                yield connection
+                if file is not None:
+                    number = file.next_number()
+                    await connection.exec_driver_sql(f"PRAGMA user_version={number}")
+            if file is not None:
+                file.committed(number)
+
+    async def mend(self) -> None:
+        """Put a damaged database aside and begin a new one. Raises StoreError."""
+        async with self._gate:
+            if self._file is not None:
+                await self._begin_anew("it was damaged")
+
+    async def close(self) -> None:
+        """Close every connection, and let go of the file."""
+        await self._dispose()
+        if self._file is not None:
+            self._file.release()
+
+    async def _in_place(self) -> None:
+        """See to it that what is written goes where the next start will look for it."""
+        file = self._file
+        if file is None:
+            return
+        if file.has_lost_log() and not file.is_replaced():
+            # The open connection has it still: everything in it goes to the database.
+            assert self.writer is not None  # noqa: S101 - only a writer has a file
+            with contextlib.suppress(SQLAlchemyError):
+                async with self.writer.connect() as connection:
+                    raw = await connection.get_raw_connection()
+                    await raw.driver_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # type: ignore[union-attr]
+            await self._reopen("the log of commits was taken away from under it")
+        elif file.is_replaced():
+            await self._reopen("its file was deleted or replaced")
+
+    async def _reopen(self, why: str) -> None:
+        file = self._file
+        assert file is not None  # noqa: S101 - only called with one
+        await self._dispose()
+        loss = await asyncio.to_thread(file.inspect)
+        await self._opened_again(f"{why}: {loss}" if loss else f"{why}: nothing is lost")
+
+    async def _begin_anew(self, why: str) -> None:
+        file = self._file
+        assert file is not None  # noqa: S101 - only called with one
+        await self._dispose()
+        aside = await asyncio.to_thread(file.put_aside)
+        await self._opened_again(f"{why} and begins anew; what is left of it is in {aside}")
+
+    async def _opened_again(self, loss: str) -> None:
+        assert self._file is not None  # noqa: S101 - only called with one
+        self.reader, self.writer = sqlite_engines(self._file.path, self._file.connected)
+        await self._migrated()
+        self.losses.append(loss)
+        self.lost(loss)
+
+    async def _migrated(self) -> None:
+        assert self.writer is not None  # noqa: S101 - only called with one
+        try:
+            async with self.writer.begin() as connection:
+                await connection.run_sync(migrate)
+        except (SQLAlchemyError, OSError, _command_error()) as error:
+            await self._dispose()
+            raise self._unopened(error) from error
+
+    def _unopened(self, error: BaseException) -> StoreError:
+        return StoreError(
+            f"cannot open the store {self._url.render_as_string(hide_password=True)}: "
+            f"{cause(error)}",
+            hint="check store.dsn, the database's rights, and that no newer driftd wrote it",
+        )
+
+    async def _dispose(self) -> None:
+        await self.reader.dispose()
+        if self.writer is not None and self.writer is not self.reader:
+            await self.writer.dispose()
+
+
+def is_damaged(error: BaseException) -> bool:
+    """Whether an error says that the database is no whole one."""
+    return fault(error) is Fault.DAMAGED
+
+
+def _command_error() -> type[Exception]:
+    from alembic.util import CommandError
+
+    return CommandError

@@ -1,0 +1,234 @@
+"""Recording one look, inside a transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import Row, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from driftd.model.report import ApplicationReport, ApplicationStatus
+from driftd.store import episode_rows
+from driftd.store import memory as remembered
+from driftd.store.episodes import (
+    Before,
+    JudgeEnding,
+    JudgeHold,
+    begun,
+    moved,
+    put_back,
+    state_change,
+    told_at_once,
+    told_of,
+    unjudged,
+)
+from driftd.store.protocol import Compose
+from driftd.store.schema import applications, deliveries, history, messages
+from driftd.store.types import (
+    ApplicationMemory,
+    Drift,
+    Ending,
+    Fight,
+    HistoryEntry,
+    OutboxMessage,
+    StateChange,
+    StoredApplication,
+    Transition,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """A look that is to be recorded; see `Store.record`."""
+
+    report: ApplicationReport
+    now: datetime
+    compose: Compose
+    events: Sequence[HistoryEntry] = ()
+    memory: ApplicationMemory | None = None
+    ending: JudgeEnding = put_back
+    began: datetime | None = None
+    hold: JudgeHold = told_at_once
+
+    @property
+    def name(self) -> str:
+        """`namespace/name` of the application."""
+        return f"{self.report.namespace}/{self.report.name}"
+
+
+class Recording:
+    """Records one look; when it is done again, after a commit of unknown fate, only once."""
+
+    def __init__(self, look: Look) -> None:
+        self._look = look
+        self._change: StateChange | None = None
+
+    async def __call__(self, connection: AsyncConnection) -> StateChange:
+        """Write verdict, episodes, history, messages and memory; what the look changed."""
+        look, name, report, now = self._look, self._look.name, self._look.report, self._look.now
+        query = select(applications).where(applications.c.name == name).with_for_update()
+        row = (await connection.execute(query)).one_or_none()
+        if self._change is not None and row is not None and row.observed_at == now:
+            return self._change
+        known = await episode_rows.open_episodes(connection, name)
+        before = await _before(connection, name, row, known.values(), report, now)
+        change = state_change(before, known.values(), report, now, look.ending, look.hold)
+        changed_at = row.changed_at if row is not None else now
+        if change.status is not before.status:
+            changed_at = now
+        values = _application(report, now, changed_at, told_of(before, change))
+        values["began_at"] = look.began or now
+        await _put_application(connection, name, values, known=row is not None)
+        await episode_rows.put(connection, change, {d.key: i for i, d in known.items()})
+        await _put_history(connection, [*look.events, *_as_history(change)])
+        await _put_messages(connection, look.compose(change), now)
+        if look.memory is not None:
+            await remembered.put(connection, name, look.memory, now)
+        self._change = change
+        return change
+
+
+def stored_application(row: Row[Any]) -> StoredApplication:
+    """The last look at an application, of its row."""
+    report = msgspec.json.decode(row.report, type=ApplicationReport)
+    return StoredApplication(report, row.observed_at, row.changed_at)
+
+
+async def _before(
+    connection: AsyncConnection,
+    name: str,
+    stored: Row[Any] | None,
+    known: Iterable[Drift],
+    report: ApplicationReport,
+    now: datetime,
+) -> Before:
+    """What is known of an application; former episodes are read only where drift begins."""
+    if stored is None:
+        return Before()
+    keys = begun(known, report, now)
+    status = ApplicationStatus(stored.status)
+    return Before(
+        status=status,
+        told=ApplicationStatus(stored.told) if stored.told else status,
+        observed_at=stored.began_at or stored.observed_at,
+        unjudged=unjudged(stored_application(stored).report) if keys else frozenset(),
+        past=await episode_rows.past(connection, name, keys) if keys else {},
+        fights=await episode_rows.fights(connection, name, now),
+    )
+
+
+def _application(
+    report: ApplicationReport, now: datetime, changed_at: datetime, told: ApplicationStatus
+) -> dict[str, Any]:
+    return {
+        "cluster": report.cluster,
+        "status": report.status.value,
+        "complete": report.complete,
+        "report": msgspec.json.encode(report).decode(),
+        "observed_at": now,
+        "changed_at": changed_at,
+        "told": told.value,
+    }
+
+
+async def _put_application(
+    connection: AsyncConnection, name: str, values: dict[str, Any], *, known: bool
+) -> None:
+    if known:
+        await connection.execute(
+            update(applications).where(applications.c.name == name).values(**values)
+        )
+    else:
+        await connection.execute(insert(applications).values(name=name, **values))
+
+
+def _as_history(change: StateChange) -> list[HistoryEntry]:
+    happened = moved(change)
+    if happened is Transition.NONE:
+        return []
+    data = {
+        "previous": change.previous,
+        "status": change.status,
+        "revisions": change.revisions,
+        "opened": [_named(drift) | _held(drift) for drift in change.opened],
+        "closed": [
+            _named(drift) | _ended(ending)
+            for drift, ending in zip(change.closed, change.endings, strict=True)
+        ],
+        "conditions": change.conditions,
+    }
+    if change.fights:
+        data["fights"] = [_fight(fight, change) for fight in change.fights]
+    return [HistoryEntry(change.application, change.at, happened.value, data)]
+
+
+def _named(drift: Drift) -> dict[str, str]:
+    key = drift.key
+    path = drift.change.path if drift.change is not None else ""
+    return {"resource": str(key.resource), "path": path, "kind": key.kind}
+
+
+def _held(drift: Drift) -> dict[str, str]:
+    return {} if drift.held is None else {"held": drift.held.why}
+
+
+def _ended(ending: Ending) -> dict[str, str]:
+    return {"ended": ending.how.value} | ({"by": ending.by} if ending.by else {})
+
+
+def _fight(fight: Fight, change: StateChange) -> dict[str, Any]:
+    (drift,) = (one for one in change.opened if one.key == fight.key)
+    return _named(drift) | {
+        "changedBy": fight.changed_by,
+        "putBackBy": fight.put_back_by,
+        "rate": round(fight.rate, 2),
+    }
+
+
+async def _put_history(connection: AsyncConnection, entries: Sequence[HistoryEntry]) -> None:
+    rows = [
+        {
+            "application": entry.application,
+            "at": entry.at,
+            "kind": entry.kind,
+            "data": msgspec.json.encode(entry.data).decode(),
+        }
+        for entry in entries
+    ]
+    if rows:
+        await connection.execute(insert(history), rows)
+
+
+async def _put_messages(
+    connection: AsyncConnection, composed: Sequence[OutboxMessage], now: datetime
+) -> None:
+    bodies = {
+        message.id: {
+            "id": message.id,
+            "application": message.application,
+            "created_at": now,
+            "payload": message.payload,
+        }
+        for message in composed
+    }
+    if not bodies:
+        return
+    await connection.execute(insert(messages), list(bodies.values()))
+    rows = [
+        {
+            "message": message.id,
+            "target": message.target,
+            "application": message.application,
+            "attempts": 0,
+            "due_at": now,
+            "settled_at": None,
+            "delivered": False,
+            "error": "",
+        }
+        for message in composed
+    ]
+    await connection.execute(insert(deliveries), rows)
