@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from driftd.store.engine import (
 )
 from driftd.store.faults import Fault, cause, fault
 from driftd.store.sqlite_file import SqliteFile
+from driftd.telemetry.logs import get_logger
 
 
 class Database:
@@ -37,8 +38,6 @@ class Database:
         self.writer = writer
         self.losses: list[str] = []
         """What was lost, for a person, since the database was opened first."""
-        self.lost: Callable[[str], None] = lambda _text: None
-        """Told of each loss after the database was opened."""
         self._gate = asyncio.Lock()
 
     @classmethod
@@ -61,9 +60,9 @@ class Database:
             loss = await asyncio.to_thread(file.inspect)
             database = cls(url, *sqlite_engines(file.path, file.connected))
             database._file = file
-            if loss:
-                database.losses.append(loss)
             await database._migrated()
+            if loss:
+                database._tell(loss)
         except BaseException:
             file.release()
             raise
@@ -152,8 +151,11 @@ class Database:
         assert self._file is not None  # noqa: S101 - only called with one
         self.reader, self.writer = sqlite_engines(self._file.path, self._file.connected)
         await self._migrated()
+        self._tell(loss)
+
+    def _tell(self, loss: str) -> None:
         self.losses.append(loss)
-        self.lost(loss)
+        get_logger("driftd.store").error("the store was damaged", what=loss)
 
     async def _migrated(self) -> None:
         assert self.writer is not None  # noqa: S101 - only called with one

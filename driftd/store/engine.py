@@ -115,24 +115,31 @@ def _on_connect(connection: Any, _record: Any) -> None:
     # The driver must not open transactions by itself: writers begin immediately (below), or
     # two of them could deadlock while upgrading their read locks.
     connection.isolation_level = None
-    cursor = connection.cursor()
-    for pragma in (
+    _set(
+        connection,
         "journal_mode=WAL",
         "synchronous=FULL",
         "foreign_keys=ON",
         f"busy_timeout={_BUSY_MILLISECONDS}",
         # A reader that took long let the log grow; this much of it may stay on the disk.
         f"journal_size_limit={_LOG_BYTES}",
-    ):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
+    )
 
 
 def _on_reader(connection: Any, _record: Any) -> None:
     connection.isolation_level = None
+    _set(connection, "query_only=ON", "wal_autocheckpoint=0", f"busy_timeout={_BUSY_MILLISECONDS}")
+
+
+def _set(connection: Any, *pragmas: str) -> None:
     cursor = connection.cursor()
-    for pragma in ("query_only=ON", "wal_autocheckpoint=0", f"busy_timeout={_BUSY_MILLISECONDS}"):
-        cursor.execute(f"PRAGMA {pragma}")
+    try:
+        for pragma in pragmas:
+            cursor.execute(f"PRAGMA {pragma}")
+    except BaseException:
+        # Nobody else knows of this connection yet.
+        connection.close()
+        raise
     cursor.close()
 
 
