@@ -161,7 +161,7 @@ class _Preview:
         """An application of one place. One that a side cannot show is not gone, nor surely new."""
         pair = Pair(before, after)
         if after is None and before is not None:
-            hidden = unseen(before, self.new)
+            hidden = unseen(before, self.old, self.new)
             if hidden is not None:
                 pair.unseen = True
                 pair.failed(hidden)

@@ -12,6 +12,7 @@ from msgspec import UNSET, UnsetType
 from driftd.controller.declared import Declared, Entry
 from driftd.diff.between import overlap
 from driftd.model.condition import Condition, Severity
+from driftd.model.flux import FluxSpec
 from driftd.model.preview import Action, FieldChange, FieldKind, ObjectPreview
 from driftd.model.report import Change, ChangeKind, Invalid, ResourceReport, ResourceStatus
 from driftd.model.resource import Manifest, ResourceKey
@@ -58,12 +59,17 @@ def survives(
     return False, "syncPolicy.automated.prune deletes it"
 
 
-def unseen(entry: Entry, change: Declared) -> Condition | None:
+def unseen(entry: Entry, base: Declared, change: Declared) -> Condition | None:
     """Why it is not known whether a change still declares an application of the base.
 
     None where everything that the change declares is known: then it does not. What cannot be
-    read or rendered hides applications, as an app of apps that fails hides its children.
+    read or rendered hides applications, as an app of apps that fails hides its children, and a
+    Kustomization whose source is not known here.
     """
+    above = _unread_above(entry, base, change)
+    if above:
+        text = f"whether the change still declares it is not known: {above}"
+        return Condition("ComparisonError", text)
     if change.names is not None:
         return None
     errors = [c.message for c in change.conditions if c.severity is Severity.ERROR]
@@ -73,6 +79,31 @@ def unseen(entry: Entry, change: Declared) -> Condition | None:
         # Why, the report says once, and not again at each child.
         why = f"{root}, which declares it at the base, cannot be rendered in full with the change"
     return Condition("ComparisonError", f"whether the change still declares it is not known: {why}")
+
+
+def _unread_above(entry: Entry, base: Declared, change: Declared) -> str:
+    """The Kustomization that declares an application of Flux at the base and tells nothing now."""
+    seen: set[str] = set()
+    by = entry.application.flux.applied_by if entry.application.flux else ""
+    while by and by not in seen:
+        seen.add(by)
+        now, before = (_kustomization(by, entry, side) for side in (change, base))
+        if now is not None and now.unread:
+            return f"Kustomization {by}, which declares it at the base, cannot be read"
+        by = before.applied_by if before is not None else ""
+    return ""
+
+
+def _kustomization(name: str, like: Entry, side: Declared) -> FluxSpec | None:
+    """The Kustomization `NAMESPACE/NAME` of the same root as another application of Flux."""
+    root = like.application.flux.context if like.application.flux else ""
+    for entry in side.entries:
+        flux = entry.application.flux
+        if flux is None or flux.kind != "Kustomization" or flux.context != root:
+            continue
+        if f"{entry.application.namespace}/{flux.object_name}" == name:
+            return flux
+    return None
 
 
 def outlives(entry: Entry) -> tuple[bool, str]:

@@ -143,7 +143,8 @@ async def follow(
     for gap in walk.unread:
         open_ones = [other for other in written if (other.kind, other.name) not in known]
         if gap.application is not None and gap.application.spec.source is not None:
-            lost = hidden_below(gap.application, gap.tree, open_ones)
+            # What was moved to a repository that is not known here had most likely the same folder.
+            lost = hidden_below(gap.application, gap.tree or home, open_ones)
         elif gap.document is not None and gap.kind == "Kustomization":
             lost = hidden_by(gap.document, home, open_ones)
         else:
@@ -265,6 +266,10 @@ class _Walk:
         objects, unread = await self._objects(application)
         if unread:
             self.unread.append(replace(unread, document=document))
+            if unread.tree is None and application.flux is not None:
+                flux = msgspec.structs.replace(application.flux, unread=unread.reason)
+                key = ("Kustomization", document.namespace, document.name)
+                self.found.applications[key] = msgspec.structs.replace(application, flux=flux)
         for one in objects:
             self.found.objects.add(one)
             if one.kind == "Kustomization":

@@ -57,6 +57,8 @@ class FluxSpec(msgspec.Struct, frozen=True, kw_only=True):
     """`NAMESPACE/NAME` of the Kustomization that the object comes from, if that is known."""
     crds_once: bool = False
     """Whether a chart's `crds/` are created at the first install and never changed again."""
+    unread: str = ""
+    """Why nothing that a Kustomization declares is known; empty where something may be."""
     conditions: tuple[Condition, ...] = ()
     """What is to be known about the application; an error means that it cannot be judged."""
 

@@ -177,6 +177,42 @@ def test_unusable_document_is_no_deletion(site: FluxSite, good: str, bad: str, w
     assert "delete" not in {one["action"] for one in objects}
 
 
+APPS_REPOSITORY = """---
+apiVersion: source.toolkit.fluxcd.io/v1
+kind: GitRepository
+metadata: {name: apps, namespace: flux-system}
+spec: {interval: 1m, url: "ssh://git@git.example.com/platform/apps"}
+"""
+
+
+@pytest.mark.parametrize("path", ["./apps/production", "./other"])
+def test_a_source_in_an_unknown_repository_deletes_nothing(site: FluxSite, path: str) -> None:
+    """What a Kustomization declares from a repository that is not here is unknown, not gone."""
+    file = site.repository / "clusters/production/apps.yaml"
+    written = file.read_text()
+    head, _, _ = written.rpartition("name: flux-system")
+    head = head.replace("./apps/production", path)
+    file.write_text(f"{head}name: apps\n{APPS_REPOSITORY}")
+    try:
+        code, report, _ = check(site, "--worktree")
+        previewed, preview, _ = check(site, "--preview", "--worktree", "--against", "main")
+    finally:
+        file.write_text(written)
+    assert (code, previewed) == (2, 2)
+    told = [one["message"] for one in report["conditions"] if one["severity"] == "error"]
+    named = any("is not looked at (HelmRelease cache)" in one for one in told)
+    assert named is (path == "./apps/production")
+    (cache,) = [one for one in preview["applications"] if one["name"] == "production/cache"]
+    assert (cache["action"], cache["resources"]) == ("unknown", [])
+    (why,) = [one["message"] for one in cache["conditions"]]
+    assert why == (
+        "whether the change still declares it is not known: Kustomization flux-system/apps, which "
+        "declares it at the base, cannot be read"
+    )
+    objects = [one for app in preview["applications"] for one in app["resources"]]
+    assert "delete" not in {one["action"] for one in objects}
+
+
 def test_edits_extras_and_pauses_are_told(site: FluxSite) -> None:
     """An edit, a deletion, a leftover and a hand-made field are found, and nothing else."""
     cluster = site.cluster
