@@ -44,8 +44,11 @@ if TYPE_CHECKING:
     from driftd.controller.doctor import DoctorReport
     from driftd.controller.explain import Explanation, Question
     from driftd.controller.manifests import Shown
+    from driftd.controller.reconciler import ReadHub
     from driftd.model.preview import PreviewReport
     from driftd.policy.baseline import Baseline, LeftOut
+    from driftd.settings.access import DaemonAccess
+    from driftd.settings.types import ClusterPermissions, Settings
 
 
 RENDER_CACHE = "DRIFTD_RENDER_CACHE"
@@ -244,16 +247,23 @@ def _no_context(kubeconfig: Kubeconfig | None) -> str:
     return f"{kubeconfig.problem}; {OTHER_FILE}" if kubeconfig and kubeconfig.problem else ""
 
 
-def cluster_registry(options: CheckOptions, *, breakers: bool = False) -> ClusterRegistry:
-    """Opens clusters as the options say, each once; `breakers` as in `ClusterRegistry`."""
+def cluster_registry(
+    options: CheckOptions,
+    *,
+    breakers: bool = False,
+    permitted: ClusterPermissions | None = None,
+) -> ClusterRegistry:
+    """Opens clusters as the options say, each once; the rest as in `ClusterRegistry`."""
     return ClusterRegistry(
         lambda: load_kubeconfig(str(options.kubeconfig or "")),
         options=TransportOptions(
             timeout=options.timeout,
             exec_timeout=min(options.timeout, EXEC_TIMEOUT),
             concurrency=options.concurrency,
+            link_local=permitted is None or permitted.link_local,
         ),
         breakers=breakers,
+        permitted=permitted,
     )
 
 
@@ -301,10 +311,13 @@ async def hub_of(
     registry: ClusterRegistry,
     progress: Progress,
     watched: HubClusters | None = None,
+    *,
+    allow_exec: bool = False,
 ) -> Hub | None:
     """What the hub says now; None where the options name none. Raises ConfigError, ClusterError.
 
-    Clusters that are `watched` are known better than by reading them once.
+    Clusters that are `watched` are known better than by reading them once. `allow_exec` lets the
+    credential plugins of cluster Secrets run.
     """
     if not options.hub or kubeconfig is None:
         return None
@@ -317,6 +330,7 @@ async def hub_of(
         context.name,
         namespace=options.argocd_namespace,
         application_namespaces=namespaces,
+        allow_exec=allow_exec,
     )
     clusters = watched.clusters if watched is not None else None
     if clusters is None and not hub.clusters_known:
@@ -325,6 +339,50 @@ async def hub_of(
         hub = msgspec.structs.replace(hub, clusters=clusters)
     await registry.use_hub_clusters(hub.clusters)
     return hub
+
+
+def watched_hub(
+    settings: Settings, options: CheckOptions, registry: ClusterRegistry, hub: Hub | None
+) -> HubClusters | None:
+    """What watches the hub's cluster Secrets; None without Argo CD, or without watches at all."""
+    from driftd.cluster.hubclusters import HubClusters
+
+    kubeconfig, _ = kubeconfig_of(options)
+    if hub is None or kubeconfig is None or not settings.clusters.watch:
+        return None
+    if hub.flux and not hub.projects:
+        return None
+    watched = registry.watched(hub_target(kubeconfig.context(options.hub or "")))
+    allow_exec = settings.clusters.allow.exec
+    return HubClusters(watched, options.argocd_namespace, allow_exec=allow_exec)
+
+
+def hub_reader(
+    settings: Settings,
+    options: CheckOptions,
+    registry: ClusterRegistry,
+    access: DaemonAccess,
+    watched: HubClusters | None,
+) -> ReadHub:
+    """Reads the hub of the options each time it is called."""
+
+    async def read() -> Hub:
+        kubeconfig, _ = kubeconfig_of(options)
+        hub = await hub_of(
+            options,
+            kubeconfig,
+            registry,
+            lambda _text: None,
+            watched,
+            allow_exec=settings.clusters.allow.exec,
+        )
+        if hub is None:
+            raise ConfigError(f"there is no kubeconfig to read the hub {options.hub} through")
+        access.hub = hub.access
+        access.renew()
+        return hub
+
+    return read
 
 
 async def _repositories(options: CheckOptions, hub: Hub | None, fetching: Fetching) -> Repositories:

@@ -23,19 +23,19 @@ from driftd.app import (
     charts_in,
     cluster_registry,
     hub_of,
-    hub_target,
+    hub_reader,
     kubeconfig_of,
     oracle_of,
     renderings_in,
+    watched_hub,
     workspace_of,
 )
 from driftd.clock import Clock, SystemClock
 from driftd.cluster.destinations import ClusterTarget, TargetKind
-from driftd.cluster.hub import Hub
 from driftd.cluster.registry import ClusterRegistry
 from driftd.controller.options import CheckOptions
 from driftd.controller.workspace import OracleMemory, Workspace
-from driftd.errors import ConfigError, DriftdError
+from driftd.errors import DriftdError
 from driftd.sandbox.pool import SandboxPool
 from driftd.settings.access import DaemonAccess
 from driftd.source.fetching import open_fetching, settings_repositories
@@ -44,12 +44,10 @@ from driftd.telemetry.logs import get_logger
 if TYPE_CHECKING:
     import aiohttp
 
-    from driftd.cluster.hubclusters import HubClusters
     from driftd.controller.daemon import Daemon
     from driftd.controller.declared import Entry
     from driftd.controller.holding import ReadOperation
     from driftd.controller.progress import Progress
-    from driftd.controller.reconciler import ReadHub
     from driftd.controller.summary import SweepSummary
     from driftd.controller.watching import Wake, Watching
     from driftd.notify.notifier import Notifier
@@ -339,7 +337,7 @@ async def _daemon(settings: Settings, process: _Process) -> AsyncIterator[Daemon
     notifiers = _notifiers(settings, process.session, clock)
     options = _look_options(settings)
     async with _daemon_workspace(settings, options) as (workspace, clusters, access):
-        hub_clusters = _hub_clusters(settings, options, clusters, workspace.hub)
+        hub_clusters = watched_hub(settings, options, clusters, workspace.hub)
         identities = Identities(clusters, store, clock, settings.clusters.identities)
         reconciler = Reconciler(
             workspace=workspace,
@@ -354,7 +352,9 @@ async def _daemon(settings: Settings, process: _Process) -> AsyncIterator[Daemon
             metrics=metrics,
             clock=clock,
             read_hub=(
-                _hub_reader(options, clusters, access, hub_clusters) if options.hub else None
+                hub_reader(settings, options, clusters, access, hub_clusters)
+                if options.hub
+                else None
             ),
             read_operation=_operation_reader(options, clusters),
         )
@@ -369,21 +369,6 @@ async def _daemon(settings: Settings, process: _Process) -> AsyncIterator[Daemon
             breakers=clusters,
             hub_clusters=hub_clusters,
         )
-
-
-def _hub_clusters(
-    settings: Settings, options: CheckOptions, registry: ClusterRegistry, hub: Hub | None
-) -> HubClusters | None:
-    """What watches the hub's cluster Secrets; None without Argo CD, or without watches at all."""
-    from driftd.cluster.hubclusters import HubClusters
-
-    kubeconfig, _ = kubeconfig_of(options)
-    if hub is None or kubeconfig is None or not settings.clusters.watch:
-        return None
-    if hub.flux and not hub.projects:
-        return None
-    watched = registry.watched(hub_target(kubeconfig.context(options.hub or "")))
-    return HubClusters(watched, options.argocd_namespace)
 
 
 def _watch(
@@ -416,8 +401,13 @@ async def _daemon_workspace(
             )
         )
         kubeconfig, problem = kubeconfig_of(options)
-        registry = await stack.enter_async_context(cluster_registry(options, breakers=True))
-        hub = await hub_of(options, kubeconfig, registry, lambda _text: None)
+        permitted = settings.clusters.allow
+        registry = await stack.enter_async_context(
+            cluster_registry(options, breakers=True, permitted=permitted)
+        )
+        hub = await hub_of(
+            options, kubeconfig, registry, lambda _text: None, allow_exec=permitted.exec
+        )
         access = DaemonAccess(settings, hub.access if hub is not None else None)
         fetching = await stack.enter_async_context(
             open_fetching(
@@ -434,7 +424,10 @@ async def _daemon_workspace(
         repositories.bases = fetching.bases(settings.remote_bases)
         opened = workspace_of(options, repositories, sandbox, registry, kubeconfig, problem, hub)
         asked = oracle_of(options, registry)
-        yield replace(opened, open_oracle=asked, oracles=OracleMemory()), registry, access
+        opened = replace(
+            opened, open_oracle=asked, oracles=OracleMemory(), unverified=registry.unverified
+        )
+        yield opened, registry, access
 
 
 def _look_options(settings: Settings) -> CheckOptions:
@@ -470,26 +463,6 @@ def _operation_reader(options: CheckOptions, registry: ClusterRegistry) -> ReadO
         if target is None:
             return ""
         return await operation(registry.open(target), entry.application, since)
-
-    return read
-
-
-def _hub_reader(
-    options: CheckOptions,
-    registry: ClusterRegistry,
-    access: DaemonAccess,
-    watched: HubClusters | None,
-) -> ReadHub:
-    """Reads the hub of the options each time it is called."""
-
-    async def read() -> Hub:
-        kubeconfig, _ = kubeconfig_of(options)
-        hub = await hub_of(options, kubeconfig, registry, lambda _text: None, watched)
-        if hub is None:
-            raise ConfigError(f"there is no kubeconfig to read the hub {options.hub} through")
-        access.hub = hub.access
-        access.renew()
-        return hub
 
     return read
 

@@ -19,6 +19,8 @@ from driftd.errors import ConfigError
 if TYPE_CHECKING:
     from kubernetes_asyncio.client import ApiClient, Configuration
 
+    from driftd.cluster.resolver import Resolver
+
 USER_AGENT = f"driftd/{__version__}"
 TOKEN_FILE_PERIOD = 60.0
 """Seconds after which a token file is read again (service account tokens rotate)."""
@@ -61,8 +63,11 @@ async def connect(
     pool_size: int,
     exec_timeout: float,
     connected: Callable[[], None] = lambda: None,
+    link_local: bool = True,
 ) -> Connection:
     """Open a session for `access`; `connected` is told of each connection that it makes.
+
+    `link_local`: whether the server's name may lead to an address of the link.
 
     No request is made yet. Raises ConfigError for a description that cannot work and
     Unauthorized when a credential plugin fails.
@@ -83,7 +88,9 @@ async def connect(
         proxy = proxy_for(access.server, access.cluster.get("proxy-url", ""), os.environ)
         configuration.proxy = proxy or None
         api = _api_client(access, configuration)
-        _watch_session(api, connected)
+        from driftd.cluster.resolver import Resolver
+
+        _own_session(api, connected, Resolver(link_local=link_local))
     return Connection(api, expires_at)
 
 
@@ -193,8 +200,11 @@ def _api_client(access: ClusterAccess, configuration: Configuration) -> ApiClien
     return api
 
 
-def _watch_session(api: ApiClient, connected: Callable[[], None]) -> None:
-    """Tell of new connections. The library makes the session itself: only this way leads in."""
+def _own_session(api: ApiClient, connected: Callable[[], None], resolver: Resolver) -> None:
+    """Tell of new connections, and look names up in our way.
+
+    The library makes the session itself: only this way leads in.
+    """
     import aiohttp
 
     async def made(*_: object) -> None:
@@ -204,6 +214,7 @@ def _watch_session(api: ApiClient, connected: Callable[[], None]) -> None:
     trace.on_connection_create_end.append(made)
     trace.freeze()
     api.rest_client.pool_manager._trace_configs.append(trace)  # noqa: SLF001
+    vars(api.rest_client.pool_manager.connector)["_resolver"] = resolver
 
 
 def accept_encoding(access: ClusterAccess) -> str:

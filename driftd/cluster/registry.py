@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
@@ -16,9 +17,11 @@ from driftd.cluster.clustersecret import HubCluster
 from driftd.cluster.destinations import ClusterTarget, TargetKind
 from driftd.cluster.kube import KubeCluster
 from driftd.cluster.kubeconfig import Kubeconfig
+from driftd.cluster.permitted import require_permitted, unverified
 from driftd.cluster.scope import scope_of
 from driftd.cluster.transport import Transport, TransportOptions
 from driftd.errors import ConfigError
+from driftd.settings.types import ClusterPermissions
 
 LoadKubeconfig = Callable[[], Kubeconfig]
 WATCHES = 1000
@@ -57,8 +60,13 @@ class ClusterRegistry:
         hub_clusters: Sequence[HubCluster] = (),
         options: TransportOptions | None = None,
         breakers: bool = False,
+        permitted: ClusterPermissions | None = None,
     ) -> None:
-        """`breakers`: stop asking clusters that do not answer, for a while."""
+        """`breakers`: stop asking clusters that do not answer, for a while.
+
+        `permitted`: what descriptions of clusters may ask for; None does as kubectl does.
+        """
+        self._permitted = permitted
         self._load_kubeconfig = load_kubeconfig
         self._breakers: dict[ClusterTarget, Breaker] | None = {} if breakers else None
         self.dark: Callable[[ClusterTarget], None] = _nobody
@@ -85,7 +93,10 @@ class ClusterRegistry:
         for target in other | (now.keys() - before.keys()):
             for cluster in self._opened_as(target):
                 cluster.scope = scope_of(now[target])
-                await cluster.transport.use(now[target].access)
+                try:
+                    await cluster.transport.use(self._checked(now[target].access))
+                except ConfigError as error:
+                    await cluster.transport.end(error.message)
         for target in before.keys() - now.keys():
             for cluster in self._opened_as(target):
                 await cluster.transport.end(f"the hub has no cluster {target.name} any more")
@@ -146,13 +157,10 @@ class ClusterRegistry:
         self, target: ClusterTarget
     ) -> tuple[ClusterAccess, Callable[[], ClusterAccess] | None]:
         if target.kind is TargetKind.CONTEXT:
-            return (
-                self._load_kubeconfig().access(target.name),
-                # Read again when the credential stops working: it may have been renewed there.
-                lambda: self._load_kubeconfig().access(target.name),
-            )
+            # Read again when the credential stops working: it may have been renewed there.
+            return self._of_context(target.name), lambda: self._of_context(target.name)
         if target.kind is TargetKind.HUB_CLUSTER:
-            return self._hub_clusters[target].access, None
+            return self._checked(self._hub_clusters[target].access), None
         access = in_cluster_access()
         if access is None:
             raise ConfigError(
@@ -160,6 +168,29 @@ class ClusterRegistry:
                 hint="name the cluster with --cluster SERVER=CONTEXT",
             )
         return access, None
+
+    def _of_context(self, name: str) -> ClusterAccess:
+        kubeconfig = self._load_kubeconfig()
+        access = kubeconfig.access(name)
+        folders = [Path(file).absolute().parent for file in kubeconfig.files]
+        return self._checked(access, folders, own=True)
+
+    def _checked(
+        self, access: ClusterAccess, folders: Sequence[Path] = (), *, own: bool = False
+    ) -> ClusterAccess:
+        """What is permitted to be asked for. Raises ConfigError."""
+        if self._permitted is not None:
+            require_permitted(access, self._permitted, folders, own=own)
+        return access
+
+    def unverified(self, target: ClusterTarget) -> str:
+        """Why nobody knows that the right server answers; empty where TLS proves it."""
+        try:
+            access = self.open(target).transport.access
+        except ConfigError:
+            return ""
+        why = unverified(access)
+        return f"{access.label}: {why}" if why else ""
 
     async def close(self) -> None:
         """Close every cluster."""

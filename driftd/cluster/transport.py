@@ -61,6 +61,8 @@ class TransportOptions(msgspec.Struct, frozen=True):
     """How long one request may wait altogether because the server said `Retry-After`."""
     concurrency: int = 16
     """Requests at the same time, and the size of the connection pool."""
+    link_local: bool = True
+    """Whether the server's name may lead to an address of the link."""
 
 
 class Response(msgspec.Struct, frozen=True):
@@ -273,6 +275,7 @@ class Transport:
                 connection = await connect(
                     self.access,
                     connected=self._connected,
+                    link_local=self._options.link_local,
                     pool_size=self._options.concurrency,
                     exec_timeout=self._options.exec_timeout,
                 )

@@ -188,6 +188,8 @@ def _entry(
             destination = Destination(
                 server=target.server, name=target.name, namespace=destination.namespace
             )
+        if unverified := workspace.unverified(target):
+            conditions.append(Condition("InsecureConnection", unverified, Severity.WARNING))
         if not (flux and flux.context):  # of these the note has been told, once for all
             progress(f"note: destination {mapping.note}")
     except ConfigError as error:

@@ -380,7 +380,8 @@ class Reconciler:
         self.metrics.look(looked.report, seconds)
         target, view = looked.desired.entry.target, looked.view
         if target is not None and view is not None:
-            self.metrics.cluster(target.name, up=view.problem is None)
+            verified = not self.workspace.unverified(target)
+            self.metrics.cluster(target.name, up=view.problem is None, verified=verified)
         if not looked.report.complete:
             reasons = {c.type for c in looked.report.conditions} or {"Unknown"}
             for reason in reasons:

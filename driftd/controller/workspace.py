@@ -89,6 +89,8 @@ class Workspace:
     kubeconfig_problem: str = ""
     """Why there are no contexts, for the condition of applications that need one."""
     in_cluster: bool = False
+    unverified: Callable[[ClusterTarget], str] = lambda _target: ""
+    """Why nobody knows that the right server answers; empty where TLS proves it."""
     hub: Hub | None = None
     argocd_namespace: str = "argocd"
     """Where Argo CD runs, as it was said."""

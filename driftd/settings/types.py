@@ -106,6 +106,21 @@ class RemoteBaseFile(SettingsStruct, frozen=True, kw_only=True):
     """Digest of the file, 64 hex digits."""
 
 
+class ClusterPermissions(SettingsStruct, frozen=True, kw_only=True):
+    """What kubeconfigs and cluster Secrets may ask of `driftd run` beyond the usual."""
+
+    exec: bool = False
+    """Run the credential plugins that they name."""
+    insecure: bool = False
+    """Connect without TLS, or without verifying certificates; conditions and a metric tell it."""
+    proxies: bool = False
+    """Connect through the `proxy-url` that they name."""
+    link_local: bool = False
+    """Connect to addresses of the link (169.254.0.0/16, fe80::/10)."""
+    folders: tuple[str, ...] = ()
+    """Folders beside the kubeconfig's own in which the files that they name may lie."""
+
+
 class Clusters(SettingsStruct, frozen=True, kw_only=True):
     """How destinations of Applications become connections."""
 
@@ -117,6 +132,7 @@ class Clusters(SettingsStruct, frozen=True, kw_only=True):
     """Argo CD's own namespace."""
     destinations: dict[str, str] = {}
     """`destination.server` or `destination.name` to kubeconfig context."""
+    allow: ClusterPermissions = ClusterPermissions()
     identities: dict[str, str] = {}
     """Cluster name to the uid of its namespace kube-system, where that is another than before."""
     timeout: Duration = Duration("30s")

@@ -103,6 +103,11 @@ class Metrics:
         self._up = self._gauge(
             "driftd_cluster_up", "Whether a cluster answered the last look at it", "cluster"
         )
+        self._tls = self._gauge(
+            "driftd_cluster_tls_verified",
+            "Whether TLS proves that the right server answers for a cluster",
+            "cluster",
+        )
         meaning = (
             "Time since an application was judged in full, of the one that waits longest on each "
             "cluster"
@@ -152,9 +157,10 @@ class Metrics:
         """A change opened a drift: `seconds` from its event to the stored verdict."""
         self._detection.observe(seconds)
 
-    def cluster(self, name: str, *, up: bool) -> None:
-        """A look at a cluster ended: whether it answered."""
+    def cluster(self, name: str, *, up: bool, verified: bool = True) -> None:
+        """A look at a cluster ended: whether it answered, and TLS proves that it was the one."""
         self._up.labels(name).set(up)
+        self._tls.labels(name).set(verified)
 
     def look_error(self, reason: str) -> None:
         """Something could not be judged; `reason` is a `DriftdError.reason`."""
@@ -172,6 +178,7 @@ class Metrics:
         self._judged = {name: self._judged.get(name, now) for name in applications}
         for gone in before - set(self._clusters.values()):
             self._up.remove_by_labels({"cluster": gone})
+            self._tls.remove_by_labels({"cluster": gone})
             self._watches.remove_by_labels({"cluster": gone})
         self._publish()
 
