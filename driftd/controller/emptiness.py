@@ -79,12 +79,20 @@ def empty_clusters(
     conditions = []
     for target, members in by_target.items():
         presence = _of_reports(report for _, report in members)
-        if presence.looks_empty:
+        if presence.looks_empty and not any(_knows(report) for _, report in members):
             entries = [entry for entry, _ in members]
             text = f"{presence.words} from {place_of(target, contexts)}"
             hint = remedy(target, entries, contexts, cluster_map)
             conditions.append(Condition(LOOKS_EMPTY, f"{text}; {hint}", Severity.WARNING))
     return conditions
+
+
+def _knows(report: ApplicationReport) -> bool:
+    """Whether a cluster holds objects that Git dropped: with the mark of the application on them.
+
+    That is the cluster that it goes to, where everything has another name or kind now.
+    """
+    return any(resource.status is ResourceStatus.EXTRA for resource in report.resources)
 
 
 def _of_reports(reports: Iterable[ApplicationReport]) -> Presence:

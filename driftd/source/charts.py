@@ -178,9 +178,11 @@ class Charts:
         try:
             return await self.fetch(url, one.name, one.version, project, passes=passes)
         except SourceError as error:
+            # What it quotes may end with the same step.
+            said = error.message.removesuffix(f"; {error.hint}")
             steps = (error.hint, "vendor it with `helm dependency build`")
             told = SourceError(
-                f"{what} of {printable(one.repository)}: {error.message}",
+                f"{what} of {printable(one.repository)}: {said}",
                 hint=", or ".join(filter(None, steps)),
                 reason=error.reason,
             )

@@ -48,6 +48,20 @@ async def test_one_question_for_a_cluster_without_anything(world: World) -> None
     assert exit_code(complete=report.complete, drift=has_drift(resources)) == 1
 
 
+async def test_a_cluster_with_what_git_dropped_is_the_right_one(world: World) -> None:
+    """Everything has another name now, and what had the old ones carries the mark: no question."""
+    world.declare("third")
+    for name in ("shop", "kept"):
+        world.clusters.one.delete("ConfigMap", "shop", name)
+    mark = {"argocd.argoproj.io/tracking-id": "shop:/ConfigMap:shop/former"}
+    metadata = {"name": "former", "namespace": "shop", "annotations": mark}
+    world.clusters.one.put({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata})
+    report = await checked(world)
+    assert told(report) == []
+    statuses = {str(one.status) for app in report.applications for one in app.resources}
+    assert statuses == {"Missing", "Extra"}
+
+
 async def test_another_cluster_is_no_part_of_it(world: World) -> None:
     """What is on cluster two neither hides that one is empty nor is told to be empty itself."""
     world.declare("third")
