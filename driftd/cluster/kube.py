@@ -181,9 +181,15 @@ class KubeCluster:
         select: Select | None = None,
         *,
         label_selector: str = "",
+        resource_version: str = "",
     ) -> Listing:
-        """One list alone, of a namespace or of the whole cluster, with its resourceVersion."""
-        return await self._list_one(resource, namespace, select, label_selector)
+        """One list alone, of a namespace or of the whole cluster, with its resourceVersion.
+
+        `resource_version` `0` takes what the server has in memory, which may be old.
+        """
+        return await self._list_one(
+            resource, namespace, select, label_selector, resource_version=resource_version
+        )
 
     async def _list_opened(
         self,
@@ -233,13 +239,19 @@ class KubeCluster:
         )
 
     async def _list_one(
-        self, resource: ApiResource, namespace: str, select: Select | None, label_selector: str
+        self,
+        resource: ApiResource,
+        namespace: str,
+        select: Select | None,
+        label_selector: str,
+        *,
+        resource_version: str = "",
     ) -> Listing:
         """All pages of one list. What was read before an error is kept: it does exist."""
         refused = self.scope.refusal(resource, namespace) if self.scope is not None else None
         if refused is not None:
             return Listing((), {namespace: refused}, complete=False)
-        pages = self._pages(resource, namespace, label_selector)
+        pages = self._pages(resource, namespace, label_selector, resource_version)
         objects: list[LiveObject] = []
 
         def take(items: listing.Items) -> int:
@@ -285,13 +297,16 @@ class KubeCluster:
         error = await self._read_pages(pages, take, found.clear, listing.ACCEPT_METADATA)
         return Scan(tuple(found), error)
 
-    def _pages(self, resource: ApiResource, namespace: str, label_selector: str) -> _Pages:
+    def _pages(
+        self, resource: ApiResource, namespace: str, label_selector: str, version: str = ""
+    ) -> _Pages:
         place = f" in namespace {namespace}" if namespace else ""
         return _Pages(
             resource_path(resource, namespace),
             f"list {display_name(resource)}{place}",
             self._page_limit,
             label_selector,
+            version,
         )
 
     async def _read_pages(
@@ -399,7 +414,9 @@ class KubeCluster:
 class _Pages:
     """Where a paged list stands."""
 
-    def __init__(self, path: str, doing: str, limit: int, label_selector: str) -> None:
+    def __init__(
+        self, path: str, doing: str, limit: int, label_selector: str, version: str
+    ) -> None:
         self.path = path
         self.doing = doing
         self.ended = False
@@ -407,10 +424,11 @@ class _Pages:
         self._first = {"limit": str(limit)}
         if label_selector:
             self._first["labelSelector"] = label_selector
+        self._version = {"resourceVersion": version} if version else {}
         self._token = ""
 
     def query(self) -> dict[str, str]:
-        return self._first | {"continue": self._token} if self._token else self._first
+        return self._first | ({"continue": self._token} if self._token else self._version)
 
     def turn(self, metadata: listing.ListMeta) -> None:
         self.resource_version = metadata.resource_version
@@ -418,7 +436,7 @@ class _Pages:
         self.ended = not self._token
 
     def restart(self) -> None:
-        self._token = ""
+        self._token, self._version = "", {}
 
 
 class _Version(msgspec.Struct, rename="camel"):

@@ -22,6 +22,8 @@ class ScriptedServer:
     def __init__(self) -> None:
         self.requests: list[web.Request] = []
         self.url = ""
+        self.streams = False
+        """Whether it can begin a watch with the state; else it refuses that as old servers do."""
         self._script: dict[str, list[Handler | web.Response]] = {}
 
     def on(self, path: str, *answers: Handler | web.Response) -> None:
@@ -35,6 +37,8 @@ class ScriptedServer:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer one request."""
         await request.read()
+        if "sendInitialEvents" in request.query and not self.streams:
+            return refusal(422, "Invalid", "sendInitialEvents is forbidden for watch")
         self.requests.append(request)
         answers = self._script.get(request.path)
         if answers is None:
@@ -96,9 +100,11 @@ def refusal(status: int, reason: str, message: str, **headers: str) -> web.Respo
     return answer(document, status, **headers)
 
 
-def page(names: list[str], *, token: str = "", namespace: str = "n") -> web.Response:
+def page(
+    names: list[str], *, token: str = "", namespace: str = "n", version: str = "7"
+) -> web.Response:
     """One page of a ConfigMapList."""
-    meta: dict[str, str] = {"resourceVersion": "7"}
+    meta: dict[str, str] = {"resourceVersion": version}
     if token:
         meta["continue"] = token
     items = [

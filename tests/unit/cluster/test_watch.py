@@ -117,6 +117,8 @@ def stream(server, replies, *cuts: int | None):
     left = list(cuts)
 
     async def serve(request: web.Request) -> web.StreamResponse:
+        if request.query.get("limit") == "1":
+            return replies.page(["a"], version="11")
         if "watch" not in request.query:
             return replies.page(["a"])
         since = int(request.query["resourceVersion"])
@@ -240,3 +242,112 @@ async def test_garbage_lists_anew(server, cluster, config_maps, replies, waits) 
     server.on(LIST, replies.page(["a"]), web.Response(body=b"<html>\n"), replies.page(["b"]))
     known = await follow(cluster, config_maps, waits, lambda one: one.lists == 2)
     assert known.values == {"b": ""}
+
+
+async def test_only_the_first_list_may_be_old(server, cluster, config_maps, replies, waits) -> None:
+    """The first list takes what the server has in memory, one after a 410 what is true now."""
+    expired = replies.refusal(410, "Expired", "too old")
+    server.on(LIST, replies.page(["a"]), expired, replies.page(["b"]), expired)
+    await follow(cluster, config_maps, waits, lambda one: one.lists == 2)
+    first, _, second = server.queries(LIST)[:3]
+    assert first["resourceVersion"] == "0"
+    assert "resourceVersion" not in second
+
+
+def streaming(server, *cuts: int | None):
+    """A server that begins watches with the state, which end after so many lines."""
+    left = list(cuts)
+    end = {"annotations": {"k8s.io/initial-events-end": "true"}, "resourceVersion": "7"}
+    bookmark = json.dumps({"type": "BOOKMARK", "object": {"metadata": end}}).encode()
+    initial = (event("ADDED", "a", 3), bookmark)
+
+    async def serve(request: web.Request) -> web.StreamResponse:
+        lines = list(initial) if "sendInitialEvents" in request.query else []
+        lines += [line for version, line in HISTORY if lines or version > 10]
+        response = web.StreamResponse()
+        await response.prepare(request)
+        cut = left.pop(0) if left else None
+        await response.write(b"".join(line + b"\n" for line in lines[:cut]))
+        if cut is None:
+            await asyncio.Event().wait()
+        return response
+
+    server.streams = True
+    server.on(LIST, serve)
+
+
+async def test_a_watch_begins_with_the_state(server, cluster, config_maps, waits) -> None:
+    """Where the server can, one request gives the state, told at once, and then the changes."""
+    streaming(server, None)
+    known = await follow(cluster, config_maps, waits, lambda one: one.values == END)
+    assert known.lists == 1
+    assert known.ever[0] == {"a": ""}
+    (query,) = server.queries(LIST)
+    assert query["sendInitialEvents"] == query["allowWatchBookmarks"] == "true"
+    assert query["resourceVersionMatch"] == "NotOlderThan"
+    assert "resourceVersion" not in query
+
+
+async def test_a_state_that_breaks_off_is_listed(
+    server, cluster, config_maps, replies, waits
+) -> None:
+    """Objects without the bookmark at their end are not told; a list has to say what is there."""
+    streaming(server, 1)
+    serve = server._script[LIST][0]
+
+    async def either(request: web.Request) -> web.StreamResponse:
+        return await serve(request) if "watch" in request.query else replies.page(["z"])
+
+    server.on(LIST, either)
+    known = await follow(cluster, config_maps, waits, lambda one: one.lists == 1)
+    assert known.ever[0] == {"z": ""}
+
+
+async def test_a_silent_watch_is_no_failure(server, cluster, config_maps, replies, waits) -> None:
+    """A watch without a word is asked for anew where it stood, and nobody is told of a problem."""
+
+    async def silent(request: web.Request) -> web.StreamResponse:
+        if "watch" not in request.query:
+            return replies.page(["a"])
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await asyncio.Event().wait()
+        return response
+
+    server.on(LIST, silent)
+    known = Known(lambda one: len(one.errors) == 4)
+    reflector = Reflector(cluster, config_maps, "", known, wait=waits, idle=0.1)
+    task = asyncio.create_task(reflector.run())
+    async with asyncio.timeout(20):
+        await known.done.wait()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert set(known.errors) == {""}
+    assert known.lists == 1
+    assert waits.seconds == []
+
+
+@pytest.mark.parametrize("where", ["event", "list"])
+async def test_versions_that_go_back_list_anew(
+    server, cluster, config_maps, replies, waits, where
+) -> None:
+    """After a restore of etcd a watch would miss what happens: the state is read again."""
+    old = event("ADDED", "x", 3) + b"\n" if where == "event" else b""
+
+    async def serve(request: web.Request) -> web.StreamResponse:
+        if "watch" not in request.query:
+            first = len(server.queries(LIST)) == 1
+            return replies.page(["a" if first else "b"], version="7" if first else "5")
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(old or event("ADDED", "a", 8) + b"\n")
+        if request.query["resourceVersion"] == "5":
+            await asyncio.Event().wait()
+        elif request.transport is not None and not old:
+            request.transport.close()
+        return response
+
+    server.on(LIST, serve)
+    known = await follow(cluster, config_maps, waits, lambda one: "b" in one.values)
+    assert known.lists == 2
+    assert "x" not in known.values
