@@ -124,17 +124,25 @@ func buildAttributed(
 	files *treeFS, dir, name string, options *krusty.Options, scan *kustomizeScan,
 ) (*attributedBuild, error) {
 	built := &attributedBuild{dir: dir}
-	run := func() (err error) {
+	run := func(files *treeFS) (err error) {
 		built.objects, err = krusty.MakeKustomizer(options).Run(files, path.Join(mountPoint, dir))
 		return err
 	}
 	if options.Reorder == krusty.ReorderOptionNone && !scan.setsSchema {
-		if declared := declaredIn(files, dir); declared != nil {
-			if err := run(); err != nil {
-				return nil, err
+		if order := declaredIn(files, dir); order != nil {
+			isFlat := false
+			if !scan.setsRules {
+				if flat := order.flattened(dir); flat != nil {
+					isFlat = run(flat) == nil
+				}
 			}
-			if fits(declared, built.objects) {
-				built.declared = declared
+			if !isFlat {
+				if err := run(files); err != nil {
+					return nil, err
+				}
+			}
+			if fits(order.objects, built.objects) {
+				built.declared = order.objects
 				return built, nil
 			}
 		}
@@ -142,7 +150,7 @@ func buildAttributed(
 	if !scan.usesAnnotations {
 		built.noted, built.wanted = trackOrigins(files, path.Join(dir, name))
 	}
-	return built, run()
+	return built, run(files)
 }
 
 // file is where an object comes from, "" if that is not known. A note of our own is taken away.

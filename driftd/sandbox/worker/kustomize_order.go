@@ -23,17 +23,17 @@ type declaredOrder struct {
 }
 
 // declaredIn lists what a kustomization makes, nil if that is not certain.
-func declaredIn(files *treeFS, dir string) []declaredObject {
+func declaredIn(files *treeFS, dir string) *declaredOrder {
 	order := &declaredOrder{files: files}
 	// An application that wants to see such notes gets Kustomize's own.
 	if _, data := order.kustomization(dir); bytes.Contains(data, []byte("buildMetadata")) {
 		return nil
 	}
 	order.directory(dir)
-	if order.uncertain {
+	if order.uncertain || order.objects == nil {
 		return nil
 	}
-	return order.objects
+	return order
 }
 
 // fits says whether these are the objects that were built.

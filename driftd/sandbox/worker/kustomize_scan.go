@@ -28,6 +28,8 @@ type kustomizeScan struct {
 	// setsSchema says that a kustomization chooses a schema, which Kustomize keeps for all
 	// that the process builds from then on.
 	setsSchema bool
+	// setsRules says that a kustomization adds to the rules that are built in.
+	setsRules bool
 	// charts says that kustomizations may inflate charts; what is not in the tree was fetched.
 	charts bool
 }
@@ -101,6 +103,9 @@ func (s *kustomizeScan) directory(dir string, depth int) error {
 		fields := *parsed
 		if len(fields.OpenAPI) > 0 {
 			s.setsSchema = true
+		}
+		if len(fields.Configurations)+len(fields.Crds) > 0 {
+			s.setsRules = true
 		}
 		if len(s.files.tree.remotes) > 0 {
 			if err := s.useFetched(real, file, &fields); err != nil {

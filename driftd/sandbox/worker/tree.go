@@ -20,6 +20,11 @@ type tree struct {
 	// and by path.
 	scanned map[string]*pathFields
 	counted map[string]countedFile
+	// plain says of kustomizations, by text, whether they have nothing but resources; flat are those
+	// with files in the place of such bases, by their text and these files, flatBytes long in all.
+	plain     map[string]bool
+	flat      map[string][]byte
+	flatBytes int
 	// reads notes what is looked at while a rendering runs.
 	reads reads
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -22,16 +23,45 @@ type treeFS struct {
 	tree    *tree
 	cwd     string
 	overlay map[string][]byte
+	// found is where names lead, which is the same as long as there is this view of the tree.
+	found map[string]found
+}
+
+// found is the resolved path of a name, or why it has none.
+type found struct {
+	real string
+	err  error
 }
 
 var _ filesys.FileSystem = (*treeFS)(nil)
 
 func newTreeFS(t *tree, cwd string) *treeFS {
-	return &treeFS{tree: t, cwd: cwd, overlay: map[string][]byte{}}
+	return &treeFS{tree: t, cwd: cwd, overlay: map[string][]byte{}, found: map[string]found{}}
+}
+
+// with shows the same tree with more files in existing directories, or with other content.
+func (f *treeFS) with(files map[string][]byte) *treeFS {
+	more := newTreeFS(f.tree, f.cwd)
+	maps.Copy(more.overlay, f.overlay)
+	maps.Copy(more.overlay, files)
+	maps.Copy(more.found, f.found)
+	for name := range files {
+		more.found[path.Join(mountPoint, name)] = found{real: name}
+	}
+	return more
 }
 
 // real answers with the resolved path inside the tree.
 func (f *treeFS) real(name string) (string, error) {
+	known, ok := f.found[name]
+	if !ok {
+		known.real, known.err = f.resolve(name)
+		f.found[name] = known
+	}
+	return known.real, known.err
+}
+
+func (f *treeFS) resolve(name string) (string, error) {
 	if filepath.IsAbs(name) {
 		rest, inside := strings.CutPrefix(path.Clean(name), mountPoint)
 		if !inside || rest != "" && rest[0] != '/' {
