@@ -249,16 +249,12 @@ class _Roots:
                     files.add((tree.id, file))
         lost: set[str] = set()
         built: list[Built] = []
-        whole = bool(documents) and all(
-            c.severity is not Severity.ERROR for c in rendered.conditions
-        )
         for one in declaring:
             kind = rendered.types[one.index]
             if kind == "Kustomize" or (not kind and _may_be_overlay(one.source)):
                 taken = await self._taken_in(one)
                 files |= taken
-                if whole:
-                    built += await self._built(app, one)
+                built += await self._built(app, one)
                 if not kind:
                     lost |= {file for _, file in taken} & (await self._contents(one.tree)).marked
         problems = _problems(app, rendered, lost)

@@ -19,7 +19,7 @@ UNLISTED = "UnlistedDocument"
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """One kustomization that an app of apps has built without an error."""
+    """One kustomization that the build of an app of apps goes through."""
 
     root: Application
     tree: str

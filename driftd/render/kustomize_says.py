@@ -101,6 +101,8 @@ def _missing(match: re.Match[str], reach: Reach, tree: Tree) -> _Said | None:
         return None
     what = f"{mention} names {mention.written} in {mention.section}, which does not exist"
     near = near_path(path, tree)
+    if near in reach.mentions:  # it is in use, and the file that is named is gone
+        return what, "remove that line, or add the file to Git again"
     if near:
         written = posixpath.relpath(near, posixpath.dirname(mention.file) or ".")
         return what, f"did you mean {written}?"

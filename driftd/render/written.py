@@ -17,14 +17,16 @@ _YAML: Final = (".yaml", ".yml", ".json")
 _BYTES: Final = 1 << 20
 """Larger files are no values of people."""
 _NAMED: Final = 2
+_ANY: Final = r"(?:[:\[,{-]|^)[ \t]*"
 _COLON: Final = r"[\"']?:[ \t]*"
 
 
 def written_at(app: Application, source: ResolvedSource) -> str:
     """Where the path of a source is written: file and line, as far as the source's tree tells.
 
-    Of an Application that a chart renders that are the values that hold the path, of one that a
-    set makes the set's template. Without the file it is what made the Application.
+    Of an Application that a chart renders that are the values that hold the path, of one that an
+    overlay patches the patch, of one that a set makes its template. Without the file it is what
+    made the Application.
     """
     files = source.tree.files
     path = source.source.path
@@ -38,19 +40,20 @@ def written_at(app: Application, source: ResolvedSource) -> str:
     line = next(_lines_with(data, path, rf"\bpath{_COLON}"), 0)
     if line:
         return f"{file}:{line}"
-    if "/templates/" not in f"/{file}":
-        return file
-    chart = file.rpartition("templates/")[0]
-    values = [place for place in _values_with(path, files) if place.startswith(chart)]
-    values = values or list(_values_with(path, files))
+    if "/templates/" in f"/{file}":
+        chart = file.rpartition("templates/")[0]
+        values = [place for place in _values_with(path, files) if place.startswith(chart)]
+        values = values or list(_values_with(path, files))
+    else:  # a patch of an overlay
+        values = list(_values_with(path, files, rf"\b(?:path|value){_COLON}"))
     return f"{' and '.join(values)} (for {file})" if 0 < len(values) <= _NAMED else file
 
 
-def _values_with(path: str, files: Mapping[str, bytes]) -> Iterator[str]:
-    """The lines of YAML files beside templates that hold a path."""
+def _values_with(path: str, files: Mapping[str, bytes], before: str = _ANY) -> Iterator[str]:
+    """The lines of YAML files beside templates that hold a path after `before`."""
     for name in sorted(files):
         if name.endswith(_YAML) and "/templates/" not in f"/{name}":
-            for line in _lines_with(files[name], path, r"(?:[:\[,{-]|^)[ \t]*"):
+            for line in _lines_with(files[name], path, before):
                 yield f"{name}:{line}"
 
 

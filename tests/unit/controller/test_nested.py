@@ -186,15 +186,15 @@ async def test_files_below_a_repositorys_own_kustomization_stand(bench: Bench) -
     assert catalog.conditions == ()
 
 
-async def test_without_a_whole_rendering_unlisted_files_stand(bench: Bench) -> None:
-    """What an overlay that fails would have made is not known: the file beside it counts."""
+async def test_unlisted_files_are_none_where_the_overlay_fails(bench: Bench) -> None:
+    """What an overlay that fails would make is not known; what it does not list is none of it."""
     bench.app("root.json", "root", "apps")
     bench.app("apps/web.json", "web", "web")
     bench.app("apps/api.json", "api", "api")
     bench.repo.write("apps/kustomization.yaml", "resources: [web.json, absent.yaml]\n")
     catalog = await bench.catalog()
-    assert sorted(origins(catalog)) == ["api", "root"]
-    assert [one.type for one in catalog.conditions] == ["ComparisonError"]
+    assert sorted(origins(catalog)) == ["root"]
+    assert {one.type for one in catalog.conditions} == {"ComparisonError", "UnlistedDocument"}
 
 
 async def test_applications_beside_what_they_deploy_stand(bench: Bench) -> None:

@@ -111,6 +111,12 @@ async def said(sandbox: SandboxPool, files: dict[str, str], path: str = "prod") 
             id="resource",
         ),
         pytest.param(
+            PROD, "ingress.yaml", "ingress.yaml\n- ingres.yaml",
+            "prod/kustomization.yaml:5 names ingres.yaml in resources, which does not exist; "
+            "remove that line, or add the file to Git again.",
+            id="resource that is gone",
+        ),
+        pytest.param(
             PROD, "../base", "../bases",
             "prod/kustomization.yaml:3 names ../bases in resources, which does not exist; did you "
             "mean ../base?",

@@ -310,6 +310,26 @@ async def test_a_missing_path_names_what_says_so(
     )
 
 
+async def test_a_missing_path_names_the_overlay_that_sets_it(sandbox: SandboxPool) -> None:
+    """A path that the Application's own file does not have comes from a patch."""
+    tree = _tree(
+        "patched path",
+        {
+            "apps/web/a.yaml": CONFIG,
+            "base/web.yaml": "spec:\n  source:\n    path: apps/base\n",
+            "prod/kustomization.yaml": "patches:\n- patch: |-\n"
+            "    - {op: replace, path: /spec/source/path, value: apps/wbe}\n",
+        },
+    )
+    app = msgspec.structs.replace(
+        _app({"path": "apps/wbe"}), origin="Application root (base/web.yaml)"
+    )
+    (condition,) = (await _render(sandbox, app, tree)).conditions
+    assert condition.message.startswith(
+        "source apps/wbe: prod/kustomization.yaml:3 (for base/web.yaml): path apps/wbe does not"
+    )
+
+
 @pytest.mark.parametrize("path", ["", ".", "./apps", "apps/", "apps/../apps/shop", "linked"])
 def test_ordinary_source_paths_are_accepted(path: str) -> None:
     """The root, folders in any spelling and links to folders are accepted."""
