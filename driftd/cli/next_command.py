@@ -45,14 +45,14 @@ def next_command(report: DriftReport, context: click.Context) -> tuple[str, ...]
 
 
 def unknown_step(report: DriftReport) -> str:
-    """What to do about the first cause for which something is Unknown; empty where nothing is.
+    """What to do about the first cause of what is Unknown that says it; empty where nothing is.
 
     The causes are errors of applications and the reasons of objects, the worst application first.
     """
     causes = list(dict.fromkeys(_causes(report)))
     if not causes:
         return ""
-    name, text = causes[0]
+    name, text = next((one for one in causes if remedy_of(one[1])[1]), causes[0])
     remedy = remedy_of(text)[1]
     if not remedy:
         remedy = "correct that in Git" if is_of_git(text) else "driftd doctor says what is lacking"

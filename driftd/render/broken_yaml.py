@@ -72,6 +72,8 @@ def _indented(text: str, above: int) -> Broken | None:
     if not line:
         return None
     remedy = "indent with spaces" if "tab" in reason else "correct its indentation"
+    if "deeper" in reason:  # which of the two is wrong nothing tells
+        remedy += " or that of the line above"
     return Broken(above + line, reason, remedy)
 
 

@@ -60,7 +60,13 @@ def test_what_to_do_about_unknowns(driftd, drifted, sample):
     assert lines[-2] == (
         f"{UNKNOWN_LEAD}app1: did you mean Deployment (apps/v1)? Correct kind in Git"
     )
-    drifted(msgspec.structs.replace(lost, reason="the list of its kind is incomplete"))
+    dull = msgspec.structs.replace(lost, name="a", reason="the list of its kind is incomplete")
+    drifted(dull, msgspec.structs.replace(lost, reason=reason))
+    assert driftd("check").stdout.splitlines()[-2] == (
+        f"{UNKNOWN_LEAD}app1: did you mean Deployment (apps/v1)? Correct kind in Git "
+        "(1 other cause above)"
+    )
+    drifted(dull)
     assert driftd("check").stdout.splitlines()[-2] == (
         f"{UNKNOWN_LEAD}app1: driftd doctor says what is lacking"
     )

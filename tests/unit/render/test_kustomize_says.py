@@ -296,7 +296,10 @@ def test_what_is_not_recognised_stays() -> None:
         (
             "base/kustomization.yaml",
             "resources:\n- deployment.yaml\n- service.yaml\nnamePrefix: x\n  a: b\n",
-            "base/kustomization.yaml:5 is no YAML: it is indented deeper than the line above",
+            (
+                "base/kustomization.yaml:5 is no YAML: it is indented deeper than the line above, "
+                "which has a value already; correct its indentation or that of the line above"
+            ),
         ),
         (
             "hardened/kustomization.yaml",
