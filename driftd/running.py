@@ -44,6 +44,7 @@ from driftd.telemetry.logs import get_logger
 if TYPE_CHECKING:
     import aiohttp
 
+    from driftd.cluster.auditstream import AuditStreams
     from driftd.controller.daemon import Daemon
     from driftd.controller.declared import Entry
     from driftd.controller.holding import ReadOperation
@@ -107,6 +108,8 @@ class _Process:
     readiness: Readiness
     progress: Progress
     clock: Clock
+    audit: AuditStreams | None = None
+    """What API servers have posted; None where they may not."""
 
 
 async def _run(
@@ -220,6 +223,7 @@ async def _serve(
     from driftd.store.sql import SqlStore
     from driftd.telemetry.metrics import Metrics
     from driftd.telemetry.watchdog import Watchdog
+    from driftd.web.audit import AuditEndpoint
     from driftd.web.server import Readiness, Server
 
     async with AsyncExitStack() as stack:
@@ -235,16 +239,34 @@ async def _serve(
             readiness=readiness,
             progress=Progress(time.monotonic, limit=settings.sweep.timeout.seconds),
             clock=SystemClock(),
+            audit=None if reloading is None else _audit_streams(settings),
         )
         stack.enter_context(Watchdog(process.metrics.blocked))
         await stack.enter_async_context(
             Server(settings.server.listen, process.metrics, readiness, process.progress.stuck)
         )
+        if process.audit is not None:
+            await stack.enter_async_context(
+                AuditEndpoint(settings.audit_webhook, process.audit, process.metrics)
+            )
         if reloading is None:
             daemon = await stack.enter_async_context(_daemon(settings, process))
             return await daemon.once()
         await _reloaded(process, ending, reloading(process.metrics))
     return None
+
+
+def _audit_streams(settings: Settings) -> AuditStreams | None:
+    """What API servers post, if an endpoint is asked for."""
+    from driftd.cluster.auditstream import AuditStreams, Limits
+
+    hook = settings.audit_webhook
+    if not hook.listen:
+        return None
+    limits = Limits(
+        events=hook.max_events, size=hook.max_memory.bytes, age=settings.audit_window.seconds
+    )
+    return AuditStreams((one.cluster for one in hook.clusters), limits, time.time)
 
 
 async def _reloaded(process: _Process, ending: _Ending, reloading: Reloading) -> None:
@@ -357,6 +379,7 @@ async def _daemon(settings: Settings, process: _Process) -> AsyncIterator[Daemon
                 else None
             ),
             read_operation=_operation_reader(options, clusters),
+            audit_streams=process.audit,
         )
         yield Daemon(
             reconciler,

@@ -16,6 +16,15 @@ import msgspec
 
 from driftd.model.audit import WRITE_VERBS, AuditedObject, AuditedWrite
 
+BROKEN: Final = (
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+)
+"""What reading a value raises that is no audit event, whatever is wrong with it."""
 _RAW: Final = msgspec.Raw(b"")
 _NAME_BYTES: Final = 128
 """The API server cuts the name that it makes of a user agent."""
@@ -106,6 +115,7 @@ class _Outer(msgspec.Struct, rename="camel"):
     log: msgspec.Raw = _RAW
     log_s: msgspec.Raw = msgspec.field(default=_RAW, name="log_s")
     properties: msgspec.Raw = _RAW
+    audit_id: msgspec.Raw = msgspec.field(default=_RAW, name="auditID")
     proto_payload: msgspec.Raw = _RAW
     timestamp: msgspec.Raw = _RAW
     receive_timestamp: msgspec.Raw = _RAW
@@ -125,11 +135,53 @@ _operation = msgspec.json.Decoder(_Operation)
 _properties = msgspec.json.Decoder(_Outer)
 
 
+class _EventList(msgspec.Struct, rename="camel"):
+    """An `EventList`, as webhooks post it."""
+
+    kind: str = ""
+    api_version: str = ""
+    items: list[msgspec.Raw] = []
+
+
+_event_list = msgspec.json.Decoder(_EventList)
+
+
 class Seen(msgspec.Struct, frozen=True):
     """An audit event: when it was, and the write, if it is one that was carried out."""
 
     time: float
     write: AuditedWrite | None
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """The events of an `EventList`."""
+
+    seen: tuple[Seen, ...]
+    broken: int
+    """Items that are no audit events."""
+
+
+def of_list(body: bytes) -> Batch:
+    """The events of an `EventList`, whatever single ones are like; their kind may be left out.
+
+    Raises:
+        ValueError: in words what else the body is.
+    """
+    try:
+        found = _event_list.decode(body)
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise ValueError(f"the body is no EventList: {error}") from None
+    if found.kind != "EventList" or not found.api_version.startswith("audit.k8s.io/"):
+        given = f"{found.kind or 'no kind'} of {found.api_version or 'no apiVersion'}"
+        raise ValueError(f"the body must be an EventList of audit.k8s.io/v1, not {given[:100]}")
+    events: list[Seen] = []
+    broken = 0
+    for item in found.items:
+        try:
+            events.append(_native(_event.decode(item)))
+        except BROKEN:
+            broken += 1
+    return Batch(tuple(events), broken)
 
 
 def seen(value: bytes | msgspec.Raw) -> Iterator[Seen]:
@@ -150,7 +202,10 @@ def seen(value: bytes | msgspec.Raw) -> Iterator[Seen]:
         yield _native(_event.decode(data))
         return
     outer = _outer.decode(data)
-    if bytes(outer.kind) == b'"Event"' and bytes(outer.api_version).startswith(b'"audit.k8s.io/'):
+    # The API server leaves kind and version of a list's items out.
+    bare = not outer.kind and _first(outer.audit_id) == b'"'
+    named = bytes(outer.api_version).startswith(b'"audit.k8s.io/')
+    if bare or (bytes(outer.kind) == b'"Event"' and named):
         yield _native(_event.decode(data))
         return
     for inner in (outer.items, outer.events, outer.log_events, outer.records, outer.entries):

@@ -14,22 +14,13 @@ from io import SEEK_END, BufferedReader
 from pathlib import Path
 from typing import IO, Final, cast
 
-from driftd.cluster.auditevents import Seen, seen, seen_in_text
+from driftd.cluster.auditevents import BROKEN, Seen, seen, seen_in_text
 from driftd.cluster.jsonstream import TooLong, values
 from driftd.errors import ConfigError
 from driftd.model.audit import AuditedWrite
 
 LONGEST: Final = 16 << 20
 """Bytes of the longest event; longer ones are skipped. API servers take objects of 3 MB."""
-_BROKEN: Final = (
-    ValueError,
-    KeyError,
-    TypeError,
-    AttributeError,
-    OverflowError,
-    RecursionError,
-)
-"""What reading a value raises that is no audit event, whatever is wrong with it."""
 _GZIP: Final = b"\x1f\x8b"
 _CHUNK: Final = 1 << 20
 _DISORDER: Final = 600.0
@@ -121,7 +112,7 @@ class AuditLog:
                 continue
             try:
                 yield from _of_line(line)
-            except _BROKEN:
+            except BROKEN:
                 if whole:  # an unfinished last line is just being written
                     self._is_broken(number)
 
@@ -131,7 +122,7 @@ class AuditLog:
             for line, value in values(chunks, longest=LONGEST):
                 try:
                     yield from seen(value)
-                except _BROKEN:
+                except BROKEN:
                     self._is_broken(line)
         except TooLong as error:
             self._is_broken(error.line)
@@ -169,7 +160,7 @@ def _next_time(stream: IO[bytes]) -> float | None:
         try:
             for one in _of_line(stream.readline(LONGEST)):
                 return one.time
-        except _BROKEN:
+        except BROKEN:
             continue
     return None
 

@@ -7,10 +7,10 @@ held but the writes to objects that have drifted, without their bodies.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 import orjson
@@ -19,7 +19,7 @@ from msgspec import UNSET
 from driftd.cluster.auditlog import AuditLog
 from driftd.controller.options import AuditSource, CheckOptions
 from driftd.controller.workspace import Progress
-from driftd.diff.audit import Search, Span, Subject, applied, hands, owns_nothing_else, seconds
+from driftd.diff.audit import LAG, Search, Span, Subject, applied, hands, owns_nothing_else, seconds
 from driftd.errors import ConfigError
 from driftd.model.audit import AuditedObject, AuditedWrite
 from driftd.model.condition import Condition, Severity
@@ -61,18 +61,35 @@ class _Cluster:
             search.offer(write)
 
 
+class Stream(Protocol):
+    """Writes of a cluster that its API servers have posted."""
+
+    begins: float | None
+    latest: float | None
+
+    def writes(self) -> tuple[AuditedWrite, ...]:
+        """What is kept now."""
+        ...
+
+
 async def attributed(
-    looks: Sequence[Looked], options: CheckOptions, *, now: float, progress: Progress
+    looks: Sequence[Looked],
+    options: CheckOptions,
+    *,
+    now: float,
+    progress: Progress,
+    streams: Mapping[str, Stream] | None = None,
 ) -> tuple[list[Looked], list[Condition]]:
     """The looks with the authors that the audit logs of `options` name, and what is to be said.
 
-    `now` is in seconds since the epoch.
+    `now` is in seconds since the epoch; `streams` are what API servers have posted, by cluster.
 
     Raises:
         ConfigError: a log cannot be opened, or which cluster it is of is not said.
     """
-    if not options.audit_logs:
+    if not options.audit_logs and not streams:
         return list(looks), []
+    posted = {name: (one.writes(), _span(one)) for name, one in (streams or {}).items()}
     clusters: dict[str, _Cluster] = {}
     for number, looked in enumerate(looks):
         cluster = clusters.setdefault(looked.desired.entry.cluster, _Cluster())
@@ -86,10 +103,14 @@ async def attributed(
             told.append(_warning(f"{paths[0]} is of {name}, and no application is there"))
             continue
         progress(f"reading the audit log of {name}")
-        span, problems = await asyncio.to_thread(_read, clusters[name], paths, since)
+        known = {one.audit_id for one in posted.get(name, ((),))[0]} - {""}
+        span, problems = await asyncio.to_thread(_read, clusters[name], paths, since, known)
         told += problems
         for found in clusters[name].found.values():
             found.span = span
+    for name, (writes, span) in posted.items():
+        if name in clusters:
+            await asyncio.to_thread(_take, clusters[name], writes, span)
     return [_applied(number, one, clusters, now) for number, one in enumerate(looks)], told
 
 
@@ -111,17 +132,42 @@ def sources_of(logs: Iterable[AuditSource], clusters: Iterable[str]) -> dict[str
     return sources
 
 
+def _span(stream: Stream) -> Span:
+    """What a stream covers: up to its last event, and no minute longer."""
+    ends = None if stream.latest is None else stream.latest - LAG
+    return Span(stream.begins, ends)
+
+
+def _take(cluster: _Cluster, writes: Sequence[AuditedWrite], span: Span) -> None:
+    """Offer what was posted; where it follows on the files, both cover one time."""
+    for write in writes:
+        cluster.offer(write)
+    for found in cluster.found.values():
+        old = found.span
+        begins = span.begins
+        if begins is None:
+            continue
+        if old.begins is not None and old.ends is not None and begins <= old.ends:
+            begins = min(begins, old.begins)
+        ends = span.ends if old.ends is None or span.ends is None else max(old.ends, span.ends)
+        found.span = Span(begins, ends)
+
+
 def _read(
-    cluster: _Cluster, paths: Sequence[Path], since: float | None
+    cluster: _Cluster, paths: Sequence[Path], since: float | None, posted: Collection[str] = ()
 ) -> tuple[Span, list[Condition]]:
-    """Offer every write of some files; what they cover, and what is wrong with them."""
+    """Offer every write of some files that was not posted too.
+
+    What they cover, and what is wrong with them.
+    """
     begins: list[float] = []
     ends: list[float] = []
     told: list[Condition] = []
     for path in paths:
         log = AuditLog(path)
         for write in log.writes(since=since):
-            cluster.offer(write)
+            if write.audit_id not in posted:
+                cluster.offer(write)
         if log.earliest is not None:
             begins.append(log.earliest if since is None else max(since, log.earliest))
         if log.latest is not None:
@@ -144,6 +190,12 @@ def _problems(log: AuditLog) -> Iterator[Condition]:
 
 def _warning(text: str) -> Condition:
     return Condition(_CONDITION, text, Severity.WARNING)
+
+
+def wanted(looked: Looked) -> Iterator[tuple[ResourceKey, AuditedObject]]:
+    """What somebody has changed, deleted or created of an application, and as logs name it."""
+    for key, subject in _subjects(looked):
+        yield key, subject.target
 
 
 def _subjects(looked: Looked) -> Iterator[tuple[ResourceKey, Subject]]:

@@ -1,7 +1,8 @@
 """Drifts that are seen, and told only later: while the engine works on their application.
 
 A sync passes through states that are drift for seconds. What is still there when it has ended is
-told then; what it has put back is in the history alone. Nothing waits longer than the limit.
+told then; what it has put back is in the history alone. Nothing waits longer than the limit. Where
+API servers post audit events, a new drift waits a few seconds for the one that names its author.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, TypeAlias
 
+from msgspec import UNSET
+
 from driftd.aio import gather_isolated
 from driftd.controller.declared import Entry
 from driftd.errors import DriftdError
@@ -19,6 +22,9 @@ from driftd.store.episodes import JudgeHold, drift_keys, told_at_once
 from driftd.store.types import Drift, DriftKey, Held, StateChange
 from driftd.telemetry.logs import get_logger
 
+AUTHOR: Final = "the API server has not said yet who did it"
+_RECENT: Final = timedelta(seconds=60)
+"""Age up to which a change is taken to be still on its way through the API server's batches."""
 POLL: Final = timedelta(seconds=5)
 """How often it is asked whether an operation still runs."""
 _ASKED: Final = 8
@@ -31,6 +37,10 @@ Raises DriftdError where that cannot be seen.
 """
 
 
+def _never(_cluster: str, _now: float) -> bool:
+    return False
+
+
 @dataclass(slots=True)
 class _Waiting:
     """An application with drifts that are held."""
@@ -38,6 +48,8 @@ class _Waiting:
     until: datetime
     """When the first of them is told whatever goes on."""
     ask_at: datetime
+    engine: bool
+    """Whether an engine holds any of them."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -46,6 +58,10 @@ class Holding:
 
     limit: timedelta
     """How long a drift is held at most; zero: never."""
+    wait: timedelta = timedelta(0)
+    """How long a new drift waits for its author at most; zero: not at all."""
+    expected: Callable[[str, float], bool] = _never
+    """Whether authors on a cluster are named soon, at a time in seconds since the epoch."""
     read: ReadOperation | None = None
     """None where no engine can be asked."""
     _told: dict[str, frozenset[DriftKey]] = field(default_factory=dict)
@@ -55,12 +71,20 @@ class Holding:
     async def judged(self, entry: Entry, report: ApplicationReport, began: datetime) -> JudgeHold:
         """Which drifts of a look, begun at `began`, are to be held."""
         name = entry.application.qualified_name
-        if not self.limit or drift_keys(report) <= self._told.get(name, frozenset()):
+        if drift_keys(report) <= self._told.get(name, frozenset()):
             return told_at_once
-        why = await self._why(entry, began)
-        if not why:
-            return told_at_once
-        return lambda drift: Held(why, drift.first_seen + self.limit)
+        why = await self._why(entry, began) if self.limit else ""
+        if why:
+            return lambda drift: Held(why, drift.first_seen + self.limit)
+        if self.wait and self.expected(entry.cluster, began.timestamp()):
+            return self._awaited
+        return told_at_once
+
+    def _awaited(self, drift: Drift) -> Held | None:
+        """Held while a new drift has no author that an audit event has named."""
+        if _is_attributed(drift) or not _is_recent(drift):
+            return None
+        return Held(AUTHOR, drift.first_seen + self.wait)
 
     def recorded(self, change: StateChange) -> None:
         """Take over what a look left open."""
@@ -71,9 +95,10 @@ class Holding:
             self._waiting.pop(name, None)
             return
         until = min(_until(drift) for drift in held)
-        self._waiting[name] = _Waiting(until, change.at + POLL)
+        engine = any(one.held is not None and one.held.why != AUTHOR for one in held)
+        self._waiting[name] = _Waiting(until, change.at + POLL, engine)
         for drift in change.opened:
-            if drift.held is not None:
+            if drift.held is not None and drift.held.why != AUTHOR:
                 get_logger("driftd.controller").info(
                     "message held",
                     application=name,
@@ -89,7 +114,7 @@ class Holding:
         for name, waiting in self._waiting.items():
             if now >= waiting.until or name not in entries:
                 found.append(name)
-            elif now >= waiting.ask_at:
+            elif waiting.engine and now >= waiting.ask_at:
                 waiting.ask_at = now + POLL
                 asked.append(name)
 
@@ -121,6 +146,25 @@ class Holding:
                 problem=error.message,
             )
             return ""
+
+
+def _is_attributed(drift: Drift) -> bool:
+    told = drift.whole.attribution if drift.whole is not None else None
+    if drift.change is not None:
+        told = drift.change.attribution or None
+    return "user" in (told or {})
+
+
+def _is_recent(drift: Drift) -> bool:
+    """Whether it began a little before the look: a drift from long ago has no event to come."""
+    time = drift.change.time if drift.change is not None else UNSET
+    began = drift.clean_at
+    if time is not UNSET:
+        try:
+            began = datetime.fromisoformat(time)
+        except ValueError:
+            return False
+    return began is not None and (time is UNSET or drift.first_seen - began <= _RECENT)
 
 
 def _until(drift: Drift) -> datetime:

@@ -14,6 +14,7 @@ import orjson
 
 from driftd.aio import gather_isolated
 from driftd.clock import Clock
+from driftd.cluster.auditstream import AuditStreams
 from driftd.cluster.destinations import ClusterTarget
 from driftd.cluster.hub import Hub
 from driftd.cluster.reader import ApiResource
@@ -72,6 +73,8 @@ class Reconciler:
     """Reads the hub anew at each sweep; None without one."""
     read_operation: ReadOperation | None = None
     """Says what an engine does with an application right now; None where none can be asked."""
+    audit_streams: AuditStreams | None = None
+    """What API servers post; None where they do not."""
     watching: Watching | None = None
     """Learns what each look saw, to ask for the next one as soon as that changes."""
     identities: Identities | None = None
@@ -97,9 +100,13 @@ class Reconciler:
         self._acceptance = StandingAcceptance.of(self.settings)
         own = self.settings.severity
         self._severities = StandingSeverities(Path(own) if own else None)
-        self._audit = StandingAudit(self.settings)
-        hold = timedelta(seconds=self.settings.notifications.hold.seconds)
-        self.holding = Holding(limit=hold, read=self.read_operation)
+        self._audit = StandingAudit(self.settings, self.audit_streams)
+        self.holding = Holding(
+            limit=timedelta(seconds=self.settings.notifications.hold.seconds),
+            wait=timedelta(seconds=self.settings.audit_webhook.wait.seconds),
+            expected=self._audit.expected,
+            read=self.read_operation,
+        )
         self.workspace = replace(
             self.workspace,
             memory=self.store,
@@ -145,6 +152,7 @@ class Reconciler:
         self.metrics.known({name: entry.cluster for name, entry in self._entries.items()})
         await self._count_drifts()
         self.holding.only(self._entries)
+        self._audit.only(self._entries)
         if self.watching is not None:
             self.watching.only(self._entries)
         self._read_accepted(declared.names)
@@ -316,8 +324,12 @@ class Reconciler:
         return replace(looked, report=report), self._claims.others(name)
 
     async def no_longer_held(self) -> list[str]:
-        """Applications whose drifts are told with the next look, if they are still there."""
-        return await self.holding.due(self._entries, self.clock.now())
+        """Applications whose drifts are told with the next look, if they are still there.
+
+        Those of which a look may name an author now are among them.
+        """
+        named = [name for name in self._audit.due() if name in self._entries]
+        return [*named, *await self.holding.due(self._entries, self.clock.now())]
 
     def outdated(self) -> list[str]:
         """Applications that others' declarations have changed the verdict on; each once."""

@@ -1,18 +1,24 @@
-"""Audit logs of a daemon: read when a change is new, not at each sweep."""
+"""Audit logs of a daemon: read when a change is new, not at each sweep.
+
+What API servers post comes seconds after the change: an application whose changes have no author
+yet is looked at again when a write to their objects is posted.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import UNSET
 
-from driftd.controller.audit import attributed, is_searched
+from driftd.cluster.auditstream import AuditStream, AuditStreams, Limits, Place
+from driftd.controller.audit import attributed, is_searched, wanted
 from driftd.controller.options import AuditSource, CheckOptions
 from driftd.errors import ConfigError
+from driftd.model.audit import AuditedObject
 from driftd.model.report import Change, ResourceReport
 
 if TYPE_CHECKING:
@@ -21,15 +27,34 @@ if TYPE_CHECKING:
 
 _TRIES = 3
 """Looks at which an author is searched for: an API server may write its log with delay."""
+_SILENT = 300.0
+"""Seconds after which an API server that posts nothing is not waited for."""
 _Fact = tuple[str, ...]
 """What a change or a whole object is known by: it is another one if any of it changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Awaited:
+    """Objects of an application whose changes have no certain author yet."""
+
+    cluster: str
+    targets: frozenset[AuditedObject]
+    since: float
+    """When the look was that says so."""
+    asking: bool
+    """Whether whatever is posted later may name them, not only writes to them."""
 
 
 class StandingAudit:
     """Names the authors of changes in the looks of a daemon, and remembers them."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, streams: AuditStreams | None = None) -> None:
+        """`streams` are what API servers post; None where they do not."""
         self._files = settings.audit_logs
+        self._streams = streams or AuditStreams((), Limits(events=1, size=0, age=0), lambda: 0.0)
+        self._places: dict[str, tuple[str, frozenset[Place]]] = {}
+        """By application: its cluster, and the kinds and namespaces of its objects."""
+        self._awaited: dict[str, _Awaited] = {}
         self._window = settings.audit_window.seconds
         self._told: set[str] = set()
         self._known: dict[str, dict[_Fact, Change | ResourceReport]] = {}
@@ -44,9 +69,12 @@ class StandingAudit:
         `clusters` are those of all applications, `now` is in seconds since the epoch. What is
         wrong with a log goes to `tell`, once for as long as it is the same.
         """
-        if not self._files:
+        stream = self._streams.of(looked.desired.entry.cluster)
+        if stream is not None:
+            self._interested(looked, stream)
+        if not self._files and stream is None:
             return looked
-        name = f"{looked.report.namespace}/{looked.report.name}"
+        name = _name(looked)
         facts = dict(_facts(looked))
         known = {f: one for f, one in self._known.get(name, {}).items() if f in facts}
         tried = {f: count for f, count in self._tried.get(name, {}).items() if f in facts}
@@ -58,12 +86,88 @@ class StandingAudit:
                 if _has_author(one):
                     known[fact] = one
         self._known[name], self._tried[name] = known, tried
-        return _with(looked, known)
+        told = _with(looked, known)
+        if stream is not None:
+            self._await(told, now)
+        return told
+
+    def due(self) -> list[str]:
+        """The applications of whose objects writes were posted that may name an author."""
+        clusters = {one.cluster for one in self._awaited.values()}
+        streams = {name: stream for name in clusters if (stream := self._streams.of(name))}
+        fresh = {name: stream.fresh() for name, stream in streams.items()}
+        found: list[str] = []
+        for name, awaited in list(self._awaited.items()):
+            stream = streams.get(awaited.cluster)
+            if stream is None:
+                continue
+            posted = fresh[awaited.cluster]
+            collections = {msgspec.structs.replace(one, name="") for one in awaited.targets}
+            if posted & awaited.targets or posted & collections:
+                self._tried[name] = {}
+                found.append(name)
+            elif awaited.asking and (stream.latest or 0.0) > awaited.since:
+                found.append(name)  # what was posted now reaches beyond the look
+            else:
+                continue
+            del self._awaited[name]
+        return found
+
+    def only(self, names: Iterable[str]) -> None:
+        """Forget applications other than these."""
+        kept = set(names)
+        for known in (self._known, self._tried, self._awaited, self._places):
+            for name in known.keys() - kept:
+                del known[name]
+
+    def expected(self, cluster: str, now: float) -> bool:
+        """Whether the API servers of a cluster post, so that an author is named soon."""
+        stream = self._streams.of(cluster)
+        return stream is not None and (stream.latest or 0.0) > now - _SILENT
+
+    def _interested(self, looked: Looked, stream: AuditStream) -> None:
+        """Let the stream keep writes to the kinds and namespaces that the look is about."""
+        discovery = looked.view.discovery if looked.view else None
+        if discovery is None:
+            return
+        kinds = {
+            (one.group, one.version, one.kind, one.namespace) for one in looked.report.resources
+        }
+        places = frozenset(
+            (group, served.plural, namespace)
+            for group, version, kind, namespace in kinds
+            if (served := discovery.served(group, version, kind))
+        )
+        name, cluster = _name(looked), looked.desired.entry.cluster
+        if self._places.get(name) == (cluster, places):
+            return
+        self._places[name] = (cluster, places)
+        stream.places = frozenset[Place]().union(
+            *(held for at, held in self._places.values() if at == cluster)
+        )
+
+    def _await(self, looked: Looked, now: float) -> None:
+        """Remember the objects that a write is still to be posted of."""
+        name = _name(looked)
+        open_ = {
+            resource.key
+            for resource in looked.report.resources
+            if (is_searched(resource) and not _is_certain(resource))
+            or any(not _is_certain(change) for change in resource.changes)
+        }
+        targets = frozenset(target for key, target in wanted(looked) if key in open_)
+        tried = self._tried.get(name, {})
+        if targets:
+            asking = any(count < _TRIES for count in tried.values())
+            self._awaited[name] = _Awaited(looked.desired.entry.cluster, targets, now, asking)
+        else:
+            self._awaited.pop(name, None)
 
     async def _read(
         self, looked: Looked, clusters: Iterable[str], now: float, tell: Callable[[str], None]
     ) -> Looked:
         cluster = looked.desired.entry.cluster
+        stream = self._streams.of(cluster)
         there = {one for one in clusters if one}
         options = CheckOptions(
             audit_logs=tuple(
@@ -79,7 +183,11 @@ class StandingAudit:
             if unnamed and len(there) > 1:
                 raise ConfigError(f"which cluster is the audit log {unnamed[0]} of?")
             (found,), conditions = await attributed(
-                [looked], options, now=now, progress=lambda _text: None
+                [looked],
+                options,
+                now=now,
+                progress=lambda _text: None,
+                streams={} if stream is None else {cluster: stream},
             )
         except ConfigError as error:
             problems, found = {error.message}, looked
@@ -89,6 +197,10 @@ class StandingAudit:
             tell(text)
         self._told = problems
         return found
+
+
+def _name(looked: Looked) -> str:
+    return f"{looked.report.namespace}/{looked.report.name}"
 
 
 def _paths(file: AuditLogFile) -> list[Path]:

@@ -25,8 +25,8 @@ CANDIDATES: Final = 5
 """Candidates that are told."""
 SLACK: Final = 2.0
 """Seconds by which the times of entries and of audit events may disagree."""
-_LAG: Final = 60.0
-"""Seconds that a log may lag behind the look and still count as whole."""
+LAG: Final = 60.0
+"""Seconds that a log file may lag behind the look and still count as whole."""
 _KEPT: Final = 2_000
 """Writes of one object that are remembered, the latest ones."""
 _UNTRACED: Final = frozenset({ChangeKind.MISSING, ChangeKind.REORDERED})
@@ -296,7 +296,7 @@ class _Question:
     def _is_whole(self) -> bool:
         """Whether the log holds everything in which a change without trace can have come."""
         ends = self._span.ends
-        if ends is None or ends < self._before - _LAG:
+        if ends is None or ends < self._before - LAG:
             return False
         return self._reaches_back() or self._last_deployment is not None
 

@@ -39,6 +39,8 @@ class MessageDrift(WireStruct, frozen=True, kw_only=True, omit_defaults=True):
     live: Any = UNSET
     user: str | UnsetType = UNSET
     """The person, where an audit log proves who it was."""
+    user_agent: str | UnsetType = UNSET
+    """What that person used, as the client says."""
     manager: str | UnsetType = UNSET
     operation: str | UnsetType = UNSET
     time: str | UnsetType = UNSET
@@ -169,6 +171,7 @@ def _drift(drift: Drift) -> MessageDrift:
         desired=change.desired,
         live=change.live,
         user=_user(change),
+        user_agent=(change.attribution or {}).get("userAgent", UNSET),
         manager=change.manager,
         operation=change.operation,
         time=change.time,

@@ -10,11 +10,12 @@ from urllib.parse import urlsplit
 from driftd.errors import ConfigError
 from driftd.model import sensitive
 from driftd.settings.problems import Weight
-from driftd.settings.types import Settings, Slack, Webhook
+from driftd.settings.types import AuditWebhook, Settings, Slack, Webhook
 
 BACKENDS: Final = ("sqlite", "postgresql")
 _DSN: Final = "sqlite:///relative.db, sqlite:////absolute/path.db or postgresql://user@host/name"
 _GLOB: Final = re.compile(r"[a-z0-9.\-*?\[\]!/]+")
+_LOOPBACK: Final = frozenset({"127.0.0.1", "[::1]", "localhost"})
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 
 
@@ -42,8 +43,8 @@ def findings(settings: Settings) -> Iterator[Finding]:
             yield Finding(
                 f"auditLogs[{index}].file", "* may stand in the last part of the path only"
             )
-    host, colon, port = settings.server.listen.rpartition(":")
-    if not (host and colon and port.isdecimal() and int(port) < 65536):
+    yield from _audit_webhook(settings.audit_webhook)
+    if not _is_listenable(settings.server.listen):
         yield Finding("server.listen", f"must be ADDRESS:PORT, not {settings.server.listen!r}")
 
 
@@ -200,6 +201,52 @@ def _receivers(settings: Settings) -> Iterator[Finding]:
             f"is shorter than notifications.backoff ({told.backoff.text})",
             weight=Weight.WARNING,
         )
+
+
+def _audit_webhook(hook: AuditWebhook) -> Iterator[Finding]:
+    at = "auditWebhook"
+    if not hook.listen:
+        if hook.clusters:
+            yield Finding(f"{at}.listen", "is empty, so nobody can post", weight=Weight.WARNING)
+        return
+    if not _is_listenable(hook.listen):
+        yield Finding(f"{at}.listen", f"must be ADDRESS:PORT, not {hook.listen!r}")
+    if not hook.clusters:
+        yield Finding(f"{at}.clusters", "names no cluster, so nobody may post")
+    if bool(hook.certificate_file) != bool(hook.key_file):
+        missing = "keyFile" if hook.certificate_file else "certificateFile"
+        yield Finding(f"{at}.{missing}", "is missing: a certificate needs its key, and the reverse")
+    is_local = hook.listen.rpartition(":")[0] in _LOOPBACK
+    if not hook.certificate_file and not is_local:
+        hint = "name certificateFile and keyFile, or let only a TLS proxy reach the port"
+        yield Finding(f"{at}.listen", "takes tokens without TLS", hint, Weight.WARNING)
+    yield from _posters(hook)
+    for key, count in (("maxRate", hook.max_rate), ("maxEvents", hook.max_events)):
+        if count < 1:
+            yield Finding(f"{at}.{key}", f"must be at least 1, not {count}")
+
+
+def _posters(hook: AuditWebhook) -> Iterator[Finding]:
+    at = "auditWebhook"
+    seen: dict[str, int] = {}
+    for index, one in enumerate(hook.clusters):
+        place = f"{at}.clusters[{index}]"
+        if not one.cluster:
+            yield Finding(f"{place}.cluster", "is empty")
+        if not (one.token_file or one.client_name):
+            yield Finding(place, "needs tokenFile or clientName: nobody may post without")
+        if one.client_name and not hook.client_ca_file:
+            yield Finding(f"{place}.clientName", f"needs {at}.clientCaFile")
+        if one.client_name and not hook.certificate_file:
+            yield Finding(f"{place}.clientName", "needs TLS: certificateFile and keyFile")
+        first = seen.setdefault(one.cluster, index)
+        if first != index:
+            yield Finding(f"{place}.cluster", f"is given twice, in {at}.clusters[{first}] too")
+
+
+def _is_listenable(listen: str) -> bool:
+    host, colon, port = listen.rpartition(":")
+    return bool(host and colon and port.isdecimal() and int(port) < 65536)
 
 
 def _masked(settings: Settings) -> Iterator[Finding]:

@@ -7,9 +7,14 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from driftd.settings.shape import keys
-from driftd.settings.types import Settings
+from driftd.settings.types import AuditWebhook, Settings
 
-AT_START: Final = ("store.dsn", "store.dsnFile", "server.listen")
+AT_START: Final = (
+    "store.dsn",
+    "store.dsnFile",
+    "server.listen",
+    *(f"auditWebhook.{key}" for key, _ in keys(AuditWebhook)),
+)
 """Settings that hold for the life of the process: what it stores, and where it is asked."""
 
 
@@ -34,6 +39,7 @@ def change(old: Settings, new: Settings) -> Change:
             store=msgspec.structs.replace(
                 new.store, dsn=old.store.dsn, dsn_file=old.store.dsn_file
             ),
+            audit_webhook=old.audit_webhook,
             server=msgspec.structs.replace(new.server, listen=old.server.listen),
         ),
         applied=tuple(key for key in differ if key not in AT_START),

@@ -245,6 +245,40 @@ class AuditLogFile(SettingsStruct, frozen=True, kw_only=True):
     """Whose log it is, as reports name clusters; may be left out where there is one."""
 
 
+class AuditPoster(SettingsStruct, frozen=True, kw_only=True):
+    """A cluster whose API servers may post audit events, and how they show that they are it."""
+
+    cluster: str
+    """As reports name it; its API servers post to `/audit/CLUSTER`."""
+    token_file: str = ""
+    """Bearer tokens, one on each line, so that an old and a new one can be there together."""
+    client_name: str = ""
+    """Common name of a client certificate, as `clientCaFile` verifies it."""
+
+
+class AuditWebhook(SettingsStruct, frozen=True, kw_only=True):
+    """The endpoint to which API servers post audit events."""
+
+    listen: str = ""
+    """`ADDRESS:PORT`; empty: there is no endpoint."""
+    certificate_file: str = ""
+    """Certificate (with its chain) of the endpoint; empty: plain HTTP."""
+    key_file: str = ""
+    client_ca_file: str = ""
+    """Certificates that client certificates are verified against."""
+    clusters: tuple[AuditPoster, ...] = ()
+    max_body: Size = Size("16Mi")
+    """Longest body of a post, unpacked."""
+    max_rate: int = 100
+    """Posts of a cluster in a second."""
+    max_events: int = 20_000
+    """Writes of a cluster that are kept."""
+    max_memory: Size = Size("32Mi")
+    """What these take at most."""
+    wait: Duration = Duration("5s")
+    """How long a new drift waits for the event that names its author; `0s`: not at all."""
+
+
 class Server(SettingsStruct, frozen=True, kw_only=True):
     """The HTTP server for probes and metrics."""
 
@@ -305,6 +339,7 @@ class Settings(SettingsStruct, frozen=True, kw_only=True):
     """Read when a change is new."""
     audit_window: Duration = Duration("24h")
     """Age of the oldest audit events that count; `0s` means all."""
+    audit_webhook: AuditWebhook = AuditWebhook()
     server: Server = Server()
     sandbox: Sandbox = Sandbox()
     log: Log = Log()

@@ -58,6 +58,7 @@ class Metrics:
         self._of_looks()
         self._of_clusters()
         self._of_telling()
+        self._of_audit()
         self._settings = self._gauge(
             "driftd_settings_current",
             "Whether the settings in force are what their file says: 0 where it was refused, or "
@@ -130,6 +131,20 @@ class Metrics:
             "result",
         )
 
+    def _of_audit(self) -> None:
+        self._audit_posts = self._counter(
+            "driftd_audit_posts",
+            "Posts of audit events, by cluster (empty for unknown clients) and result",
+            "cluster",
+            "result",
+        )
+        self._audit_broken = self._counter(
+            "driftd_audit_events_unreadable", "Audit events that could not be read", "cluster"
+        )
+        self._audit_kept = self._gauge(
+            "driftd_audit_writes_kept", "Writes that are kept of the events posted", "cluster"
+        )
+
     def _gauge(self, name: str, meaning: str, *labels: str) -> Gauge:
         self.described.append(Described(name, "gauge", labels, meaning))
         return Gauge(name, meaning, labels, registry=self.registry)
@@ -196,6 +211,18 @@ class Metrics:
         """So many watches of a cluster run, and so many do not."""
         self._watches.labels(cluster, "running").set(running)
         self._watches.labels(cluster, "failing").set(failing)
+
+    def audit_post(self, cluster: str, result: str) -> None:
+        """A post of audit events ended: `taken`, or why it was refused."""
+        self._audit_posts.labels(cluster, result).inc()
+
+    def audit_broken(self, cluster: str, count: int) -> None:
+        """So many events of a post could not be read."""
+        self._audit_broken.labels(cluster).inc(count)
+
+    def audit_kept(self, cluster: str, count: int) -> None:
+        """So many writes of a cluster are kept now."""
+        self._audit_kept.labels(cluster).set(count)
 
     def blocked(self) -> None:
         """Something blocks the event loop."""

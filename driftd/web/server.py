@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from aiohttp import web
 
 _BODY_LIMIT = 1 << 20
-_HEADER_LIMIT = 16 << 10
-_SHUTDOWN_SECONDS = 1.0
+HEADER_LIMIT = 16 << 10
+"""Bytes of a line or a field of a request's head."""
+SHUTDOWN_SECONDS = 1.0
 """Seconds that answers under way get at the end: probes and scrapes take milliseconds."""
 _STORE_SECONDS = 2.0
 """Seconds in which the store must answer; probes wait for three by default in deploy/base."""
@@ -113,9 +114,9 @@ class Server:
         self._runner = web.AppRunner(
             app,
             access_log=None,
-            max_line_size=_HEADER_LIMIT,
-            max_field_size=_HEADER_LIMIT,
-            shutdown_timeout=_SHUTDOWN_SECONDS,
+            max_line_size=HEADER_LIMIT,
+            max_field_size=HEADER_LIMIT,
+            shutdown_timeout=SHUTDOWN_SECONDS,
         )
         await self._runner.setup()
         try:
@@ -135,11 +136,11 @@ class Server:
     async def _healthz(self, _request: web.Request) -> web.Response:
         """Liveness: only what a restart of this process could mend."""
         stuck = self._stuck()
-        return _text(503, f"no progress: {stuck}") if stuck else _text(200, "ok")
+        return answer(503, f"no progress: {stuck}") if stuck else answer(200, "ok")
 
     async def _readyz(self, _request: web.Request) -> web.Response:
         missing = await self._readiness.missing()
-        return _text(503, f"waiting for {missing}") if missing else _text(200, "ok")
+        return answer(503, f"waiting for {missing}") if missing else answer(200, "ok")
 
     async def _expose(self, _request: web.Request) -> web.Response:
         from aiohttp import web
@@ -150,7 +151,8 @@ class Server:
         return web.Response(body=body, headers=headers)
 
 
-def _text(status: int, text: str) -> web.Response:
+def answer(status: int, text: str) -> web.Response:
+    """A short answer in plain text."""
     from aiohttp import web
 
     return web.Response(status=status, text=f"{text}\n", headers=_HEADERS)

@@ -26,7 +26,7 @@ class Daemon:
     """One run of the daemon with its settings; ended at the latest with the `with` block."""
 
     def __init__(self, folder: Path, settings: dict[str, Any], home: Path, *arguments: str) -> None:
-        self.port = _free_port()
+        self.port = free_port()
         self.file = folder / "driftd.yaml"
         self.log = folder / f"driftd-{self.port}.log"
         self.rewrite(settings)
@@ -157,7 +157,8 @@ class Daemon:
         assert code is None, f"the daemon ended with {code}:\n{self.log.read_text()[-6000:]}"
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

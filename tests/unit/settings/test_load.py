@@ -29,6 +29,7 @@ ENTRIES = (
     "notifications.slack",
     "healing.rules",
     "auditLogs",
+    "auditWebhook.clusters",
 )
 """Lists of tables; the shipped file shows each with example entries."""
 SHIPPED = Path(__file__).parents[3] / "config" / "driftd.yaml"
@@ -47,7 +48,7 @@ def examples() -> str:
     return (
         re.sub(
             r"(?m)^(\s*(?:repositories|webhooks|slack|rules|baselines|suppressions|sensitive|auditLogs"
-            r"|repositoryAccess|remoteBases))"
+            r"|repositoryAccess|remoteBases|clusters))"
             r": \[\]$",
             r"\1:",
             text,
