@@ -94,8 +94,8 @@ class StandingAudit:
     def due(self) -> list[str]:
         """The applications of whose objects writes were posted that may name an author."""
         clusters = {one.cluster for one in self._awaited.values()}
-        streams = {name: stream for name in clusters if (stream := self._streams.of(name))}
-        fresh = {name: stream.fresh() for name, stream in streams.items()}
+        streams = {name: self._streams.of(name) for name in clusters}
+        fresh = {name: stream.fresh() for name, stream in streams.items() if stream is not None}
         found: list[str] = []
         for name, awaited in list(self._awaited.items()):
             stream = streams.get(awaited.cluster)

@@ -209,17 +209,17 @@ def _audit_webhook(hook: AuditWebhook) -> Iterator[Finding]:
         if hook.clusters:
             yield Finding(f"{at}.listen", "is empty, so nobody can post", weight=Weight.WARNING)
         return
+    is_local = hook.listen.rpartition(":")[0] in _LOOPBACK
     if not _is_listenable(hook.listen):
         yield Finding(f"{at}.listen", f"must be ADDRESS:PORT, not {hook.listen!r}")
+    elif not hook.certificate_file and not is_local:
+        hint = "name certificateFile and keyFile, or let only a TLS proxy reach the port"
+        yield Finding(f"{at}.listen", "takes tokens without TLS", hint, Weight.WARNING)
     if not hook.clusters:
         yield Finding(f"{at}.clusters", "names no cluster, so nobody may post")
     if bool(hook.certificate_file) != bool(hook.key_file):
         missing = "keyFile" if hook.certificate_file else "certificateFile"
         yield Finding(f"{at}.{missing}", "is missing: a certificate needs its key, and the reverse")
-    is_local = hook.listen.rpartition(":")[0] in _LOOPBACK
-    if not hook.certificate_file and not is_local:
-        hint = "name certificateFile and keyFile, or let only a TLS proxy reach the port"
-        yield Finding(f"{at}.listen", "takes tokens without TLS", hint, Weight.WARNING)
     yield from _posters(hook)
     for key, count in (("maxRate", hook.max_rate), ("maxEvents", hook.max_events)):
         if count < 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -175,3 +176,32 @@ def test_an_overlay_replaces_settings_and_image_as_the_readme_says(deployed, tmp
     assert objects["ConfigMap"]["data"] == {"driftd.yaml": "sweep: {interval: 1m}\n"}
     [settings] = [v for v in pod["volumes"] if v["name"] == "settings"]
     assert settings["configMap"]["name"] == objects["ConfigMap"]["metadata"]["name"] != "driftd"
+
+
+def test_the_audit_component_opens_one_port_to_nobody_yet(deployed, tmp_path):
+    """The Pod listens beside its probes; who may post is to be named by the overlay."""
+    folder = tmp_path / "overlay"
+    folder.mkdir()
+    shutil.copytree(DEPLOY, folder / "deploy")
+    (folder / "kustomization.yaml").write_text(
+        "resources: [deploy/base]\ncomponents: [deploy/components/audit]\n"
+    )
+    objects = render(deployed, folder)
+    (folder / "objects.yaml").write_text(yaml.safe_dump_all(objects))
+    arguments = ("apply", "--server-side", "--dry-run=server", "--validate=strict")
+    done = deployed.kubectl(*arguments, "-f", str(folder / "objects.yaml"))
+    assert done.stderr == ""
+    found = {(one["kind"], one["metadata"]["name"]): one for one in objects}
+    (container,) = found["Deployment", "driftd"]["spec"]["template"]["spec"]["containers"]
+    ports = {one["name"]: one["containerPort"] for one in container["ports"]}
+    assert ports == {"http": 8080, "audit": 8443}
+    (rule,) = found["NetworkPolicy", "driftd-audit"]["spec"]["ingress"]
+    assert rule == {
+        "from": [{"ipBlock": {"cidr": "192.0.2.0/24"}}],
+        "ports": [{"protocol": "TCP", "port": "audit"}],
+    }
+    base = {one["kind"]: one for one in render(deployed, DEPLOY / "base")}
+    opened = [one["port"] for one in base["NetworkPolicy"]["spec"]["ingress"][0]["ports"]]
+    assert opened == ["http"]
+    (port,) = found["Service", "driftd-audit"]["spec"]["ports"]
+    assert (port["port"], port["targetPort"]) == (8443, "audit")

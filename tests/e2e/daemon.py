@@ -73,6 +73,13 @@ class Daemon:
             self._process.kill()
             self._process.wait()
 
+    def rss(self) -> int:
+        """Bytes of memory that the process holds, without its workers."""
+        assert self._process is not None
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        (line,) = (line for line in status.splitlines() if line.startswith("VmRSS:"))
+        return int(line.split()[1]) << 10
+
     def stop(self) -> tuple[int, float]:
         """Send SIGTERM; the exit code and the seconds that the end took."""
         self.terminate()

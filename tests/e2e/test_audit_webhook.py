@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import ssl
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +140,7 @@ def posting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Posting]:
                 "certificateFile": str(folder / "tls.crt"),
                 "keyFile": str(folder / "tls.key"),
                 "maxBody": "1Mi",
+                "maxRate": 50,
                 "clusters": [{"cluster": CONTEXT, "tokenFile": str(folder / "token")}],
                 "wait": "30s",
             },
@@ -238,3 +243,70 @@ def test_a_post_that_is_repeated_changes_nothing(posting: Posting) -> None:
     ).encode()
     said = [posting.post(body, Authorization=f"Bearer {TOKEN}") for _ in range(2)]
     assert said == [(200, "1 taken\n"), (200, "0 taken\n")]
+
+
+# Read here: tests run with an environment of their own later on.
+FLOOD = int(os.environ.get("AUDIT_FLOOD", "1000"))
+CEILING = 64 << 20
+"""Bytes by which a flood may make the daemon grow; `maxMemory` alone is 32 MiB."""
+
+
+def _flood(posting: Posting, numbers: range) -> Counter[int]:
+    """Post batches of twenty writes over one connection, as fast as they are answered."""
+    context = ssl.create_default_context(cafile=str(posting.folder / "tls.crt"))
+    connection = http.client.HTTPSConnection("127.0.0.1", posting.port, context=context)
+    statuses: Counter[int] = Counter()
+    now = datetime.now().astimezone().isoformat()
+    items = [
+        {
+            "auditID": f"NUMBER-{item}",
+            "stage": "ResponseComplete",
+            "verb": "patch",
+            "user": {"username": "carol"},
+            "objectRef": {"resource": "configmaps", "namespace": NAMESPACE, "name": "o-NUMBER"},
+            "requestObject": {"data": {"key": "x" * 1000}},
+            "responseStatus": {"code": 200},
+            "requestReceivedTimestamp": now,
+            "stageTimestamp": now,
+        }
+        for item in range(20)
+    ]
+    batch = {"kind": "EventList", "apiVersion": "audit.k8s.io/v1", "items": items}
+    body = json.dumps(batch)
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    for number in numbers:
+        told = body.replace("NUMBER", f"{number:06}")
+        connection.request("POST", f"/audit/{CONTEXT}", told, headers)
+        response = connection.getresponse()
+        response.read()
+        statuses[response.status] += 1
+    connection.close()
+    return statuses
+
+
+def test_a_flood_of_posts_is_bounded(posting: Posting) -> None:
+    """F-41: beyond the rate posts are asked to come again, memory stays, and drift is told still.
+
+    `AUDIT_FLOOD=10000` posts as many as the fault says.
+    """
+    before = posting.daemon.rss()
+    started = time.monotonic()
+    with ThreadPoolExecutor(4) as pool:
+        parts = [range(first, FLOOD, 4) for first in range(4)]
+        statuses = sum(pool.map(partial(_flood, posting), parts), Counter[int]())
+    seconds = time.monotonic() - started
+    grown = posting.daemon.rss() - before
+    kept = posting.daemon.metric(f'driftd_audit_writes_kept{{cluster="{CONTEXT}"}}')
+    print(  # noqa: T201
+        f"{FLOOD} posts in {seconds:.1f} s: {statuses[200]} taken, {statuses[429]} asked to come "
+        f"again, {kept:.0f} writes kept, grown by {grown / (1 << 20):.1f} MiB"
+    )
+    assert statuses[200] + statuses[429] == FLOOD
+    assert statuses[429] > 0
+    assert 0 < kept <= 20_000
+    assert grown < CEILING
+    posting.patch("web", "alice", "kubectl-edit", {"data": {"size": "huge"}})
+    posting.daemon.wait(
+        lambda: any(one.get("path") == "/data/size" for one in _told(posting, "web")),
+        "an edit after the flood",
+    )

@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 import pytest
 
 from driftd.controller.declared import Entry
-from driftd.controller.holding import POLL, Holding
+from driftd.controller.holding import AUTHOR, POLL, Holding
 from driftd.errors import Unreachable
 from driftd.model.application import Application, ApplicationSpec, Destination
+from driftd.model.report import ApplicationStatus, ResourceStatus
 from driftd.store.episodes import Before, state_change
 from driftd.store.types import Held
 from tests.unit.reports import START, after, change, report, resource
@@ -132,3 +133,42 @@ async def test_applications_that_are_gone_are_forgotten(holding: Holding) -> Non
     await looked(holding)
     holding.only([])
     assert await holding.due({NAME: ENTRY}, START + LIMIT) == []
+
+
+NEW = report(resource("web", change("/spec/replicas", time="2026-03-01T11:59:30Z")))
+OLD = report(resource("web", change("/spec/replicas", time="2026-03-01T11:00:00Z")))
+NAMED = report(
+    resource(
+        "web",
+        change(
+            "/spec/replicas", time="2026-03-01T11:59:30Z", attribution={"user": "alice@example.com"}
+        ),
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("found", "posts", "held"),
+    [(NEW, True, True), (NEW, False, False), (OLD, True, False), (NAMED, True, False)],
+)
+async def test_a_new_drift_waits_for_its_author(found, posts: bool, held: bool) -> None:
+    """Where API servers post, and for seconds; not for what is old, or named already."""
+    holding = Holding(limit=LIMIT, wait=timedelta(seconds=5), expected=lambda _cluster, _now: posts)
+    changed = await looked(holding, found)
+    wanted = Held(AUTHOR, after(5)) if held else None
+    assert [one.held for one in changed.open] == [wanted]
+    assert await holding.due({NAME: ENTRY}, after(4)) == []
+    assert await holding.due({NAME: ENTRY}, after(5)) == ([NAME] if held else [])
+
+
+async def test_an_object_that_is_gone_waits_for_its_author() -> None:
+    """It has no time; whether it is new the look before tells."""
+    holding = Holding(limit=LIMIT, wait=timedelta(seconds=5), expected=lambda _cluster, _now: True)
+    gone = report(resource("web", status=ResourceStatus.MISSING))
+    hold = await holding.judged(ENTRY, gone, START)
+    first = state_change(Before(), [], gone, START, hold=hold)
+    assert first.open[0].held is None
+    later = state_change(
+        Before(status=ApplicationStatus.SYNCED, observed_at=after(-60)), [], gone, START, hold=hold
+    )
+    assert later.open[0].held == Held(AUTHOR, after(5))

@@ -190,3 +190,45 @@ auditLogs: [{{file: '{tmp_path}/none*.log'}}]
     assert "hunter2" not in told
     assert "s3cret" not in told
     assert "names 'oracle'" in told
+
+
+@pytest.mark.parametrize(
+    ("hook", "expected"),
+    [
+        ("{listen: '127.0.0.1:8443', clusters: [{cluster: one, tokenFile: t}]}", []),
+        ("{clusters: [{cluster: one, tokenFile: t}]}", [("auditWebhook.listen", "nobody can")]),
+        ("{listen: '8443', clusters: [{cluster: a, tokenFile: t}]}", [("listen", "ADDRESS:PORT")]),
+        ("{listen: '127.0.0.1:1'}", [("clusters", "names no cluster")]),
+        (
+            "{listen: '0.0.0.0:1', clusters: [{cluster: one, tokenFile: t}]}",
+            [("listen", "without TLS")],
+        ),
+        (
+            "{listen: '127.0.0.1:1', keyFile: k, clusters: [{cluster: one, tokenFile: t}]}",
+            [("certificateFile", "needs its key")],
+        ),
+        (
+            "{listen: '127.0.0.1:1', certificateFile: c, clusters: [{cluster: a, tokenFile: t}]}",
+            [("keyFile", "needs its key")],
+        ),
+        ("{listen: '127.0.0.1:1', clusters: [{cluster: one}]}", [("clusters[0]", "nobody may")]),
+        (
+            "{listen: '127.0.0.1:1', clusters: [{cluster: one, clientName: c}]}",
+            [("clientName", "clientCaFile"), ("clientName", "needs TLS")],
+        ),
+        (
+            "{listen: 'localhost:1', clusters: [&a {cluster: a, tokenFile: t}, *a]}",
+            [("clusters[1].cluster", "given twice")],
+        ),
+        (
+            "{listen: 'localhost:1', maxRate: 0, clusters: [{cluster: '', tokenFile: t}]}",
+            [("clusters[0].cluster", "is empty"), ("maxRate", "at least 1")],
+        ),
+    ],
+)
+def test_the_audit_webhook(tmp_path, hook, expected):
+    """What would let nobody post, everybody, or tokens travel in the open, is named."""
+    found = inspected(tmp_path, f"auditWebhook: {hook}\n")
+    assert len(found) == len(expected), found
+    for key, words in expected:
+        assert any(key in one.key and words in one.message for one in found), (key, words)

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from driftd.settings.quantity import Duration
 from driftd.settings.reload import AT_START, change
 from driftd.settings.shape import keys
-from driftd.settings.types import Server, Settings, Slack, Store, Sweep
+from driftd.settings.types import AuditPoster, AuditWebhook, Server, Settings, Slack, Store, Sweep
 
 OLD = Settings(store=Store(dsn="sqlite:///a.db"), server=Server(listen="127.0.0.1:1"))
 
@@ -26,6 +26,14 @@ def test_what_can_be_is_in_force_and_the_rest_is_named():
     assert found.settings.store == Store(dsn="sqlite:///a.db", retention=Duration("1d"))
     assert found.settings.server == OLD.server
     assert found.settings.sweep.workers == 9
+
+
+def test_the_audit_endpoint_stays_as_it_is():
+    """What listens, and who may post, holds for the process."""
+    hook = AuditWebhook(listen="127.0.0.1:8443", clusters=(AuditPoster(cluster="one"),))
+    found = change(OLD, replace(OLD, audit_webhook=hook))
+    assert (found.applied, found.settings) == ((), OLD)
+    assert found.at_start == ("auditWebhook.listen", "auditWebhook.clusters")
 
 
 def test_the_same_settings_change_nothing():

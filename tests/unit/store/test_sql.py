@@ -16,6 +16,7 @@ from sqlalchemy import text
 from driftd.errors import ConfigError, StoreError
 from driftd.model.report import ApplicationStatus, ResourceStatus
 from driftd.model.resource import ResourceKey
+from driftd.notify.message import composer
 from driftd.store.schema import metadata
 from driftd.store.sql import SqlStore
 from driftd.store.types import (
@@ -608,3 +609,18 @@ async def test_what_is_held_stays_held_until_it_is_told(store):
     assert (episode.drift.held, episode.drift.first_seen) == (None, after(10))
     found = await store.record(CLEAN, after(40), loud("one"))
     assert found.transition is Transition.RECOVERED
+
+
+async def test_five_thousand_drifts_at_once_are_one_message(store):
+    """F-41: one transaction, every episode kept, and a message that lists a hundred of them."""
+    many = report(*(resource(f"web-{number:04}", REPLICAS) for number in range(5_000)))
+    await store.record(CLEAN, START, composer(["one"]))
+    found = await store.record(many, after(10), composer(["one"]))
+    assert (found.transition, len(found.opened)) == (Transition.DRIFTED, 5_000)
+    assert len(await store.episodes(EpisodeQuery(limit=10_000))) == 5_000
+    (message,) = await store.pending(after(10), 10)
+    told = msgspec.json.decode(message.payload)
+    assert (told["counts"]["open"], len(told["drifts"])) == (5_000, 100)
+    assert len(message.payload) < 100_000
+    again = await store.record(many, after(20), composer(["one"]))
+    assert (again.transition, await store.waiting()) == (Transition.NONE, 1)

@@ -146,6 +146,9 @@ def used(applications):
     for cluster in ("cluster-0", "cluster-1"):
         metrics.cluster(cluster, up=True)
         metrics.watches(cluster, 1, 0)
+        metrics.audit_post(cluster, "taken")
+        metrics.audit_broken(cluster, 1)
+        metrics.audit_kept(cluster, 7)
     metrics.look_error("Forbidden")
     metrics.heal("applied")
     metrics.notification("slack", "sent")
