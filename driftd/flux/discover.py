@@ -266,7 +266,7 @@ class _Walk:
         objects, unread = await self._objects(application)
         if unread:
             self.unread.append(replace(unread, document=document))
-            if unread.tree is None and application.flux is not None:
+            if application.flux is not None:
                 flux = msgspec.structs.replace(application.flux, unread=unread.reason)
                 key = ("Kustomization", document.namespace, document.name)
                 self.found.applications[key] = msgspec.structs.replace(application, flux=flux)

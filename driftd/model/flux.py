@@ -58,7 +58,7 @@ class FluxSpec(msgspec.Struct, frozen=True, kw_only=True):
     crds_once: bool = False
     """Whether a chart's `crds/` are created at the first install and never changed again."""
     unread: str = ""
-    """Why nothing that a Kustomization declares is known; empty where something may be."""
+    """Why not all that a Kustomization declares is known; empty where it is."""
     conditions: tuple[Condition, ...] = ()
     """What is to be known about the application; an error means that it cannot be judged."""
 

@@ -37,7 +37,7 @@ def written_at(app: Application, source: ResolvedSource) -> str:
     data = files.get(file)
     if data is None:
         return app.origin
-    line = next(_lines_with(data, path, rf"\bpath{_COLON}"), 0)
+    line = next(_lines_with(data, path, rf"\b(?:path|chart){_COLON}"), 0)
     if line:
         return f"{file}:{line}"
     if "/templates/" in f"/{file}":

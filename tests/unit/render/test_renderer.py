@@ -281,6 +281,7 @@ def test_source_paths_are_checked(path: str, message: str, hint: str) -> None:
             "Application root (chart/templates/a.yaml)",
             "chart/values.yaml:2 (for chart/templates/a.yaml): ",
         ),
+        ("argocd/release.yaml", "argocd/release.yaml:2: "),
         ("hub ops", "hub ops: "),
         ("", ""),
     ],
@@ -295,6 +296,7 @@ async def test_a_missing_path_names_what_says_so(
             "apps/web/overlays/a.yaml": CONFIG,
             "argocd/shop.yaml": "spec:\n  source:\n    path: 'apps/wbe' # the shop\n",
             "argocd/inline.yaml": "spec:\n  source: {path: apps/wbe, repoURL: x}\n",
+            "argocd/release.yaml": "spec:\n  chart: apps/wbe\n",
             "argocd/set.yaml": "kind: ApplicationSet\nmetadata:\n  name: shops\nspec:\n"
             "  template:\n    path: apps/wbe\n",
             "chart/templates/a.yaml": "path: {{ .path }}\n",
