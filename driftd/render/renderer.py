@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import difflib
 import posixpath
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -25,6 +26,7 @@ from driftd.render.written import written_at
 from driftd.sandbox.pool import RenderApplication, SandboxPool
 from driftd.sandbox.results import RenderResult
 
+_VALUE_FILE = re.compile(r"value file (\S+): ")
 _KEPT_TREES = 8
 _PLAIN_SUFFIXES = (".yaml", ".yml", ".json")
 _MANIFEST_SUFFIXES = (*_PLAIN_SUFFIXES, ".jsonnet")
@@ -134,6 +136,9 @@ class _Renderer:
         except DriftdError as error:
             says = kustomize_says if error.reason == kustomize_says.ERROR else file_says
             text = says.in_words(error.message, source.tree)
+            named = _VALUE_FILE.match(text)
+            where = written_at(self._app, source, named[1]) if named else ""
+            text = f"{where}: {text}" if where else text
             return _SourceResult(conditions=(_error(place + self._scrubbed(source, text)),))
 
     def _scrubbed(self, source: ResolvedSource, text: str) -> str:

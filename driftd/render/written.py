@@ -19,17 +19,20 @@ _BYTES: Final = 1 << 20
 _NAMED: Final = 2
 _ANY: Final = r"(?:[:\[,{-]|^)[ \t]*"
 _COLON: Final = r"[\"']?:[ \t]*"
+_PATH: Final = rf"\b(?:path|chart){_COLON}"
+_PATCHED: Final = rf"\b(?:path|value){_COLON}"
 
 
-def written_at(app: Application, source: ResolvedSource) -> str:
+def written_at(app: Application, source: ResolvedSource, value_file: str = "") -> str:
     """Where the path of a source is written: file and line, as far as the source's tree tells.
 
-    Of an Application that a chart renders that are the values that hold the path, of one that an
-    overlay patches the patch, of one that a set makes its template. Without the file it is what
-    made the Application.
+    With `value_file` where that one of its `valueFiles` is written. Of an Application that a
+    chart renders that are the values that hold it, of one that an overlay patches the patch, of
+    one that a set makes its template. Without the file it is what made the Application.
     """
     files = source.tree.files
-    path = source.source.path
+    path = value_file or source.source.path
+    own, patched = (_ANY, _ANY) if value_file else (_PATH, _PATCHED)
     made = _SET.match(app.origin)
     if made is not None:
         return _in_set(made[1], path, files) or app.origin
@@ -37,7 +40,7 @@ def written_at(app: Application, source: ResolvedSource) -> str:
     data = files.get(file)
     if data is None:
         return app.origin
-    line = next(_lines_with(data, path, rf"\b(?:path|chart){_COLON}"), 0)
+    line = next(_lines_with(data, path, own), 0)
     if line:
         return f"{file}:{line}"
     if "/templates/" in f"/{file}":
@@ -45,7 +48,7 @@ def written_at(app: Application, source: ResolvedSource) -> str:
         values = [place for place in _values_with(path, files) if place.startswith(chart)]
         values = values or list(_values_with(path, files))
     else:  # a patch of an overlay
-        values = list(_values_with(path, files, rf"\b(?:path|value){_COLON}"))
+        values = list(_values_with(path, files, patched))
     return f"{' and '.join(values)} (for {file})" if 0 < len(values) <= _NAMED else file
 
 

@@ -312,6 +312,37 @@ async def test_a_missing_path_names_what_says_so(
     )
 
 
+@pytest.mark.parametrize(
+    ("origin", "place"),
+    [
+        ("argocd/web.yaml", "argocd/web.yaml:2: "),
+        (
+            "Application root (apps/templates/all.yaml)",
+            "apps/values.yaml:2 (for apps/templates/all.",
+        ),
+        ("hub ops", "hub ops: "),
+    ],
+)
+async def test_a_missing_value_file_names_what_says_so(
+    sandbox: SandboxPool, origin: str, place: str
+) -> None:
+    """The line of `valueFiles`, or of the values that a chart of Applications takes it from."""
+    tree = _tree(
+        "named value file",
+        {
+            "chart/Chart.yaml": "apiVersion: v2\nname: web\nversion: 0.1.0\n",
+            "argocd/web.yaml": "helm:\n  valueFiles: [a.yaml, prod.yaml]\n",
+            "apps/templates/all.yaml": "valueFiles: {{ .files }}\n",
+            "apps/values.yaml": "files:\n  - prod.yaml # of production\n",
+        },
+    )
+    source = {"path": "chart", "helm": {"valueFiles": ["prod.yaml"]}}
+    app = msgspec.structs.replace(_app(source), origin=origin)
+    (condition,) = (await _render(sandbox, app, tree)).conditions
+    assert condition.message.startswith(f"source chart: {place}")
+    assert "value file prod.yaml: chart/prod.yaml does not exist" in condition.message
+
+
 async def test_a_missing_path_names_the_overlay_that_sets_it(sandbox: SandboxPool) -> None:
     """A path that the Application's own file does not have comes from a patch."""
     tree = _tree(
