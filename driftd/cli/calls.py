@@ -113,15 +113,26 @@ def catalog(options: Mapping[str, Any], narrator: Narrator) -> Declared:
     return _run(app.catalog(CheckOptions(**options), progress=narrator))
 
 
-def diff(*, desired: Path, live: Path, schemas: tuple[Path, ...], mode: str) -> DiffReport:
-    """Compare the manifests of `desired` with the objects of `live`, offline."""
+def diff(
+    *, desired: Path, live: Path, schemas: tuple[Path, ...], mode: str, severity: Path | None
+) -> DiffReport:
+    """Compare the manifests of `desired` with the objects of `live`, offline.
+
+    `severity` is a file of rules above the shipped ones.
+    """
     from driftd.controller.offline import compare_files
+    from driftd.controller.severities import load_severities
     from driftd.sandbox.pool import SandboxPool
 
     async def compare() -> DiffReport:
         async with SandboxPool(size=1) as sandbox:
             return await compare_files(
-                desired=desired, live=live, schemas=schemas, mode=mode, sandbox=sandbox
+                desired=desired,
+                live=live,
+                schemas=schemas,
+                mode=mode,
+                sandbox=sandbox,
+                severities=load_severities(severity),
             )
 
     return asyncio.run(compare())

@@ -293,7 +293,7 @@ report_flags = (
     flag("--no-exit-code", is_flag=True, help="Exit 0 instead of 1 when drift is found."),
 )
 
-_SEVERITY_FLAG = flag(
+severity_flag = flag(
     "--severity",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
@@ -382,12 +382,12 @@ def audit_options(flags: Mapping[str, Any]) -> dict[str, Any]:
 
 def baseline_flags(command: Command) -> Command:
     """`--baseline`, `--suppressions`, `--hash-key-file` and `--severity`."""
-    return _all((*_BASELINE_FLAGS, _SEVERITY_FLAG), command)
+    return _all((*_BASELINE_FLAGS, severity_flag), command)
 
 
 def daemon_flags(command: Command) -> Command:
     """`--baseline`, `--suppressions` and `--severity` of the daemon, beside its settings."""
-    return _all((*_BASELINE_FLAGS[:2], _SEVERITY_FLAG), command)
+    return _all((*_BASELINE_FLAGS[:2], severity_flag), command)
 
 
 state_flag = flag(

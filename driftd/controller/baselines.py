@@ -29,6 +29,7 @@ from driftd.policy import baseline as baseline_policy
 from driftd.policy import suppression as suppression_policy
 from driftd.policy.baseline import Baseline, Hashes, NamedEntry, Seal, needs_key
 from driftd.policy.suppression import (
+    ANY_STEPS,
     NamedSuppression,
     SuppressedPath,
     SuppressionEntry,
@@ -197,7 +198,7 @@ def load_suppressions(file: Path) -> list[NamedSuppression]:
 
 def _path(text: str, place: str) -> SuppressedPath:
     parts = parse(text)
-    if not any(parts):
+    if all(part in ("", ANY_STEPS) for part in parts):
         raise ConfigError(
             f"{place}, paths: {text!r} names no field",
             hint="write spec.replicas, containers[name=app].image or /spec/replicas; "

@@ -42,13 +42,13 @@ async def judge(
     ignoring = Ignoring(rules, sandbox, application.spec.project or "default")
     judged: list[ResourceReport] = []
     for resource in resources:
+        resource = rated(resource, severities)
         if not resource.changes:
-            judged.append(_whole(resource, severities or shipped()))
+            judged.append(resource)
             ignoring.found.kept(judged[-1])
             continue
         key = resource.key
-        changes = tuple(_rated(resource, change, severities) for change in resource.changes)
-        changes = await ignoring.apply(resource, changes, desired.get(key), live.get(key))
+        changes = await ignoring.apply(resource, resource.changes, desired.get(key), live.get(key))
         status = resource.status
         if status is not ResourceStatus.OUT_OF_SYNC or resource.reason is UNSET:
             status = status_of(changes)
@@ -57,6 +57,14 @@ async def judge(
         rules, ignoring.found, resources, origin=application.origin, complete=complete
     )
     return judged, told
+
+
+def rated(resource: ResourceReport, severities: SeverityRules | None) -> ResourceReport:
+    """The object with the severity of each change, or its own where it is Missing or Extra."""
+    if not resource.changes:
+        return _whole(resource, severities or shipped())
+    changes = tuple(_rated(resource, change, severities) for change in resource.changes)
+    return msgspec.structs.replace(resource, changes=changes)
 
 
 def _whole(resource: ResourceReport, severities: SeverityRules) -> ResourceReport:

@@ -13,6 +13,7 @@ import msgspec
 import orjson
 from msgspec import UNSET
 
+from driftd.controller.judge import rated
 from driftd.diff.compare import Context, compare
 from driftd.diff.schema import SchemaSet
 from driftd.errors import CompareError, ConfigError
@@ -25,6 +26,7 @@ from driftd.model.report import (
     ResourceStatus,
 )
 from driftd.model.resource import GVK, ResourceKey
+from driftd.model.severities import SeverityRules
 from driftd.model.tree import Tree
 
 _INVALID = "InvalidObject"
@@ -57,13 +59,20 @@ class _Object(msgspec.Struct, frozen=True):
 
 
 async def compare_files(
-    *, desired: Path, live: Path, schemas: Sequence[Path], mode: str, sandbox: Parser
+    *,
+    desired: Path,
+    live: Path,
+    schemas: Sequence[Path],
+    mode: str,
+    sandbox: Parser,
+    severities: SeverityRules | None = None,
 ) -> DiffReport:
     """Compare the manifests of `desired` with the objects of `live`.
 
     `schemas` are OpenAPI v3 documents or CustomResourceDefinitions. `mode` is `managed` or
     `strict`: there, every extra live field and object counts. A document of the two sides that
-    does not parse is a condition, the others are compared.
+    does not parse is a condition, the others are compared. `severities` are an operator's rules
+    above the shipped ones.
 
     Raises ConfigError for files that cannot be read and for schemas that are none, and
     SandboxError where nothing can be parsed.
@@ -80,7 +89,12 @@ async def compare_files(
     observed, problems = await _read(live, sandbox, served=True)
     conditions += problems
     return compare_objects(
-        wanted, observed, SchemaSet(documents), mode=mode, conditions=tuple(conditions)
+        wanted,
+        observed,
+        SchemaSet(documents),
+        mode=mode,
+        conditions=tuple(conditions),
+        severities=severities,
     )
 
 
@@ -91,6 +105,7 @@ def compare_objects(
     *,
     mode: str,
     conditions: Iterable[ReportCondition] = (),
+    severities: SeverityRules | None = None,
 ) -> DiffReport:
     """Compare decoded documents; Lists are unpacked, the last duplicate counts.
 
@@ -130,7 +145,7 @@ def compare_objects(
     blind = any(resource.reason == _NO_OWNERS for resource in resources)
     return DiffReport(
         complete=valid and not unknown and not blind,
-        resources=tuple(resources),
+        resources=tuple(rated(resource, severities) for resource in resources),
         conditions=tuple(conditions),
     )
 

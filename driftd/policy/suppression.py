@@ -22,6 +22,9 @@ from driftd.policy.baseline import WHOLE, Named, refusal, speaks_of, whole_refus
 NonEmpty = Annotated[str, msgspec.Meta(min_length=1)]
 Part: TypeAlias = "str | dict[str, str]"
 """A step of a path: a name or an index, or the keys of a list item."""
+ANY_STEPS: Final = "**"
+"""A step of a path that stands for any number of steps, as in severity rules not `metadata`."""
+_METADATA: Final = "f:metadata"
 SUPPRESSED: Final = frozenset(ChangeClass) - {ChangeClass.PENDING}
 """Classes that a suppression hides; pending ones end by themselves."""
 _TEMPLATE: Final = ("spec", "template", "spec")
@@ -53,7 +56,8 @@ class SuppressionEntry(
     paths: tuple[NonEmpty, ...] = ()
     """Fields as tables print them, or JSON pointers; each covers what is below it.
 
-    Names and values of keys are globs with `*` and `?`, `[*]` is any list item; not in pointers.
+    Names and values of keys are globs with `*` and `?`, `[*]` is any list item and `**` any number
+    of steps but `metadata`, none too; not in pointers.
     """
     objects: tuple[Literal["Missing", "Extra"], ...] = ()
     """Accepts whole objects that are so; one of `paths` and `objects` is given."""
@@ -273,12 +277,26 @@ def _match(path: SuppressedPath, resource: ResourceReport, change: Change) -> tu
 
 
 def _match_steps(
-    parts: Sequence[Part], segments: Sequence[str], positions: Sequence[str], *, globs: bool
+    parts: Sequence[Part],
+    segments: Sequence[str],
+    positions: Sequence[str],
+    *,
+    globs: bool,
+    tried: set[tuple[int, int]] | None = None,
 ) -> tuple[bool, str] | None:
-    if not parts or len(parts) > len(segments) or len(segments) != len(positions):
+    """`tried` are numbers of steps of both sides, counted from the end, that do not match."""
+    if not parts or len(segments) != len(positions):
         return None
     item = ""
-    for part, segment, position in zip(parts, segments, positions, strict=False):
+    for number, part in enumerate(parts):
+        if globs and part == ANY_STEPS:
+            tried = set() if tried is None else tried
+            rest_of = (parts[number + 1 :], segments[number:], positions[number:])
+            below = _match_below(*rest_of, tried)
+            return below if below is None or not below[0] else (True, item or below[1])
+        if number >= len(segments):
+            return None
+        segment, position = segments[number], positions[number]
         tag, _, rest = segment.partition(":")
         if tag == "f":
             if not isinstance(part, str) or not _is_like(rest, part, globs=globs):
@@ -292,6 +310,30 @@ def _match_steps(
         elif not _names_item(part, tag, rest, globs=globs):
             return None
     return True, item
+
+
+def _match_below(
+    parts: Sequence[Part],
+    segments: Sequence[str],
+    positions: Sequence[str],
+    tried: set[tuple[int, int]],
+) -> tuple[bool, str] | None:
+    """Whether the rest of a path covers a change from any step on."""
+    if not parts:
+        return True, ""
+    failed: tuple[bool, str] | None = None
+    for start in range(len(segments)):
+        if start and segments[start - 1] == _METADATA:
+            break  # a label or annotation may be called like any field
+        state = (len(parts), len(segments) - start)
+        if state in tried:
+            continue
+        found = _match_steps(parts, segments[start:], positions[start:], globs=True, tried=tried)
+        if found is not None and found[0]:
+            return found
+        tried.add(state)
+        failed = failed or found
+    return failed
 
 
 def _names_item(part: Part, tag: str, rest: str, *, globs: bool) -> bool:

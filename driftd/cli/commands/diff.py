@@ -42,9 +42,15 @@ _STDIN = Path("/dev/stdin")
     help="What a live field is that Git does not have. managed: drift if somebody set it, as "
     "managedFields tell, else a default; strict: always drift.",
 )
+@options.severity_flag
 @options.report_output
 def diff_command(
-    desired: Path, live: Path, schema: tuple[Path, ...], mode: str, **flags: Any
+    desired: Path,
+    live: Path,
+    schema: tuple[Path, ...],
+    mode: str,
+    severity: Path | None,
+    **flags: Any,
 ) -> int:
     """Compare manifests with live objects from files, without cluster and repository.
 
@@ -56,7 +62,7 @@ def diff_command(
     if desired == live == Path("-"):
         raise click.UsageError("only one of --desired and --live can be read from standard input")
     desired, live = (_STDIN if file == Path("-") else file for file in (desired, live))
-    report = calls.diff(desired=desired, live=live, schemas=schema, mode=mode)
+    report = calls.diff(desired=desired, live=live, schemas=schema, mode=mode, severity=severity)
     formats.write_report(report, flags)
     return exit_code.of_report(
         complete=report.complete,

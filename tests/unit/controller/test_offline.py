@@ -9,6 +9,7 @@ import pytest
 from driftd.controller.offline import compare_files
 from driftd.errors import ConfigError
 from driftd.model.report import ResourceStatus
+from driftd.model.severities import read, with_own
 from driftd.sandbox.pool import SandboxPool
 
 OPENAPI = {
@@ -110,7 +111,7 @@ async def sandbox():
 def compare(tmp_path, sandbox):
     """Write both sides to files of JSON documents and compare them."""
 
-    async def run(desired, live, *, schemas=(OPENAPI,), mode="managed"):
+    async def run(desired, live, *, schemas=(OPENAPI,), mode="managed", severities=None):
         paths = []
         for name, documents in (
             ("desired", desired),
@@ -121,7 +122,12 @@ def compare(tmp_path, sandbox):
             path.write_text("\n".join(json.dumps(document) for document in documents))
             paths.append(path)
         return await compare_files(
-            desired=paths[0], live=paths[1], schemas=paths[2:], mode=mode, sandbox=sandbox
+            desired=paths[0],
+            live=paths[1],
+            schemas=paths[2:],
+            mode=mode,
+            sandbox=sandbox,
+            severities=severities,
         )
 
     return run
@@ -342,3 +348,34 @@ def test_standard_input(tmp_path):
     assert [one["status"] for one in report["resources"]] == ["OutOfSync"]
     assert report["conditions"][0]["message"].startswith("standard input: document 1: ")
     assert done.returncode == 2
+
+
+async def test_changes_and_whole_objects_have_a_severity(compare):
+    """As in a look at a cluster: the shipped rules rate fields, Missing and Extra objects."""
+    wanted = config_map(level="info")
+    gone = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "gone", "namespace": "shop"},
+    }
+    live = served(wanted)
+    live["data"]["level"] = "debug"
+    report = await compare([wanted, gone], [live])
+    found = {one.name: one for one in report.resources}
+    (changed,) = found["settings"].changes
+    assert (changed.severity, changed.severity_reason) == (
+        "high",
+        "configuration that programs read",
+    )
+    assert found["gone"].severity == "medium"
+    rules = with_own(
+        read(
+            "apiVersion: driftd.io/v1\nkind: Severity\nrules:\n"
+            "- {id: pages, paths: ['data.**'], level: critical, reason: it pages}\n",
+            "own.yaml",
+            own=True,
+        )
+    )
+    report = await compare([wanted], [live], severities=rules)
+    (changed,) = report.resources[0].changes
+    assert (changed.severity, changed.severity_reason) == ("critical", "it pages")

@@ -243,6 +243,18 @@ def test_missing_place_is_found_by_its_desired_position() -> None:
         ("containers[name=app].ports[containerPort=*,protocol=T?P]", [False, False, True, False]),
         ("containers[name=app].ports[containerPort=*]", [False, False, False, False]),
         ("spec.hosts[*]", [False, False, False, True]),
+        ("**.replicas", [True, False, False, False]),
+        ("spec.**.replicas", [True, False, False, False]),
+        ("spec.**.cpu", [False, True, False, False]),
+        ("spec.**.containers[name=app].**.cpu", [False, True, False, False]),
+        ("**[name=app].**.limits", [False, True, False, False]),
+        ("**[name=app]", [False, True, True, False]),
+        ("**.ports[containerPort=80,protocol=*]", [False, False, True, False]),
+        ("spec.**", [True, True, True, True]),
+        ("spec.**.**.hosts", [False, False, False, True]),
+        ("metadata.**", [False, False, False, False]),
+        ("**.replicas.**.below", [False, False, False, False]),
+        ("/spec/**/cpu", [False, False, False, False]),
         ("/spec/rep*", [False, False, False, False]),
         ("/spec/*", [False, False, False, False]),
     ],
@@ -252,6 +264,35 @@ def test_globs_in_paths(path: str, found: list[bool]) -> None:
     marked, told = marks(entry(path), change(), IMAGE, PORT, ATOMIC)
     assert [one == "s#1" for one in marked] == found
     assert told == []
+
+
+def test_any_steps_are_no_labels() -> None:
+    """As in severity rules they do not enter `metadata`, which a path may name itself."""
+    label = change(
+        path="/spec/template/metadata/labels/tier",
+        ssa_path="f:spec/f:template/f:metadata/f:labels/f:tier",
+    )
+    paths = ("**.tier", "spec.**.tier", "spec.**.metadata.**.tier", "**.metadata.labels", "spec.**")
+    found = [marks(entry(path), label)[0] == ["s#1"] for path in paths]
+    assert found == [False, False, True, True, True]
+
+
+def test_many_steps_cost_no_more_than_their_number() -> None:
+    """A path of many wild steps is answered at once, also where it covers nothing."""
+    deep = change(path="/" + "/".join("a" * 24), ssa_path="/".join(["f:a"] * 24))
+    marked, _ = marks(entry(".".join(["**", "**"] * 40 + ["b"])), deep)
+    assert marked == [UNSET]
+    marked, _ = marks(entry(".".join(["a", "**"] * 12 + ["b"])), deep)
+    assert marked == [UNSET]
+
+
+def test_a_position_below_any_steps_is_told() -> None:
+    """It is turned into keys as everywhere, and where items have none it hides nothing."""
+    marked, told = marks(entry("spec.**.containers[1].resources"), IMAGE)
+    assert (marked, len(told)) == (["s#1"], 1)
+    assert told[0].startswith("SuppressionPosition")
+    marked, told = marks(entry("**.hosts[0]"), ATOMIC)
+    assert (marked, [one.partition(":")[0] for one in told]) == ([UNSET], ["SuppressionFailed"])
 
 
 def test_critical_changes_need_a_word() -> None:
