@@ -5,7 +5,11 @@
 Warm workers against `kustomize build` and `helm template`, each a process per rendering, in turns
 in the same run, so that the ratio holds on a noisy machine: of the medians, and in brackets of the
 best of each. A turn is one process and a row of renderings, as driftd renders applications; all
-of them count, and none is kept: every one is made anew. Then one repository with many small
+of them count, and none is kept: every one is made anew. Before each rendering and each process one
+file has changed that decides it (a patch of the overlay, the values of the chart), as after a
+commit, so that nothing can be known of it; the trees are with the worker before it is asked, as
+they are for all applications of a repository but the first, and the last lines have them in their
+time. Then one repository with many small
 Kustomize applications in ten projects: read from Git and rendered with nothing known, and again
 after a commit that touches none of them. PSS is that of the worker processes, at the end.
 """
@@ -14,6 +18,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+import shutil
 import statistics
 import subprocess
 import tempfile
@@ -63,7 +69,7 @@ def chart() -> dict[str, str]:
         text = yaml.safe_dump(body, sort_keys=False).replace(
             "metadata:", 'metadata:\n  labels: {{- include "shop.labels" . }}', 1
         )
-        text = text.replace("replicas: 1", "replicas: {{ .Values.replicas }}")
+        text = text.replace("replicas: 2", "replicas: {{ .Values.replicas }}")
         files[f"templates/object-{number:02}.yaml"] = text
     return files
 
@@ -118,21 +124,56 @@ def program(*command: str | Path) -> None:
     subprocess.run(command, check=True, capture_output=True, env={"HOME": "/nonexistent"})
 
 
+class Edited:
+    """A folder of which one file is another one each time: it says how many replicas there are."""
+
+    def __init__(self, folder: Path, file: str) -> None:
+        self._files = folder_tree(folder).files
+        self._path = folder / file
+        self._file = file
+        self._commits = 0
+
+    def commit(self) -> Tree:
+        """The folder with the next edit, on the disk too."""
+        self._commits += 1
+        replicas = f"replicas: {self._commits}".encode()
+        text, edits = re.subn(rb"replicas: \d+", replicas, self._files[self._file])
+        assert edits == 1
+        self._path.write_bytes(text)
+        return Tree(f"{self._path}@{self._commits}", {**self._files, self._file: text})
+
+    @property
+    def replicas(self) -> int:
+        """How many the last edit asks for."""
+        return self._commits
+
+
 async def beside(
-    pool: SandboxPool, tree: Tree, source: dict[str, Any], command: Sequence[str | Path], runs: int
+    pool: SandboxPool,
+    folder: Edited,
+    source: dict[str, Any],
+    command: Sequence[str | Path],
+    runs: int,
 ) -> tuple[list[float], list[float], int]:
     """Seconds of warm renderings and of processes, in turns, and the number of objects."""
     application = RenderApplication(name="shop", destination_namespace="shop")
     ours, theirs = [], []
     objects = 0
     for _ in range(runs + 1):
-        for _ in range(ROW):
+        trees = [folder.commit() for _ in range(ROW)]
+        for tree in trees:
+            await pool.call("hello", {}, project=application.project, trees=(tree,))
+        for tree in trees:
             started = time.perf_counter()
             result = await pool.render(tree, source, application=application, revision="1" * 40)
             ours.append(time.perf_counter() - started)
             objects = len(result.documents)
+        assert any(
+            b'"replicas":%d,' % folder.replicas in bytes(found.object) for found in result.documents
+        )
+        folder.commit()
         theirs.append(seconds(lambda: program(*command)))
-    # The first row carries the tree to the worker.
+    # In the first row nothing is warm.
     return ours[ROW:], theirs[1:], objects
 
 
@@ -191,25 +232,26 @@ async def compared(scratch: Path, runs: int) -> list[tuple[str, str, str, str]]:
         place = scratch / "chart" / path
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_text(text)
+    seed = shutil.copytree(SEED, scratch / "seed")
     lines = []
     async with SandboxPool(size=1) as pool:
-        for what, tree, source, command, wanted in (
+        for what, folder, source, command, wanted in (
             (
                 "overlay of the seed",
-                folder_tree(SEED),
+                Edited(seed, f"{OVERLAY}/deployment-patch.yaml"),
                 {"path": OVERLAY},
-                (binaries.kustomize(), "build", SEED / OVERLAY),
+                (binaries.kustomize(), "build", seed / OVERLAY),
                 15,
             ),
             (
                 f"chart of {CHART_OBJECTS} objects",
-                folder_tree(scratch / "chart"),
+                Edited(scratch / "chart", "values.yaml"),
                 {"path": "."},
                 (binaries.helm(), "template", "shop", scratch / "chart"),
                 20,
             ),
         ):
-            ours, theirs, objects = await beside(pool, tree, source, command, runs)
+            ours, theirs, objects = await beside(pool, folder, source, command, runs)
             usual, usual_theirs = statistics.median(ours), statistics.median(theirs)
             found = (
                 f"{usual * 1000:.1f} ms ({min(ours) * 1000:.1f}), "

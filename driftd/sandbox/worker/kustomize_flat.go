@@ -117,13 +117,11 @@ func isLocalName(name string) bool {
 // isPlain says whether a kustomization has nothing but resources, and keeps that for the next
 // application on the same base.
 func (t *tree) isPlain(data []byte) bool {
-	known, ok := t.plain[string(data)]
+	known, ok := t.known.plain[string(data)]
 	if !ok {
-		if t.plain == nil {
-			t.plain = map[string]bool{}
-		}
 		known = hasResourcesOnly(data)
-		t.plain[string(data)] = known
+		t.known.room(len(data))
+		t.known.plain[string(data)] = known
 	}
 	return known
 }
@@ -161,14 +159,12 @@ func hasResourcesOnly(data []byte) bool {
 // not certain. It is kept for the next application with the same overlay.
 func (t *tree) withResources(data []byte, resources []string) []byte {
 	key := string(data) + "\x00" + strings.Join(resources, "\x00")
-	if known, ok := t.flat[key]; ok {
+	if known, ok := t.known.flat[key]; ok {
 		return known
 	}
 	text := replaceResources(data, resources)
-	if t.flatBytes += len(key) + len(text); t.flat == nil || t.flatBytes > maxFlatBytes {
-		t.flat, t.flatBytes = map[string][]byte{}, len(key)+len(text)
-	}
-	t.flat[key] = text
+	t.known.room(len(key) + len(text))
+	t.known.flat[key] = text
 	return text
 }
 

@@ -165,8 +165,8 @@ var kindPattern = regexp.MustCompile(`(?m)^kind:[ \t]*["']?([A-Za-z0-9]+)["']?[ 
 // kindsIn are the kinds of the documents of a file, kept for the next application; nil where a
 // document does not say its kind plainly, or is a list of objects.
 func (t *tree) kindsIn(file string, data []byte) []string {
-	known, isKnown := t.counted[file]
-	if isKnown && known.size == len(data) && known.kinds != nil {
+	known := t.countedBefore(file, data)
+	if known != nil && known.kinds != nil {
 		return known.kinds
 	}
 	kinds := []string{}
@@ -180,9 +180,8 @@ func (t *tree) kindsIn(file string, data []byte) []string {
 		}
 		kinds = append(kinds, string(found[0][1]))
 	}
-	if isKnown && known.size == len(data) {
+	if known != nil {
 		known.kinds = kinds
-		t.counted[file] = known
 	}
 	return kinds
 }

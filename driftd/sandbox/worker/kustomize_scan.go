@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"path"
 	"regexp"
 	"slices"
@@ -35,7 +36,7 @@ type kustomizeScan struct {
 }
 
 // countedFile is a file that was found harmless: its bytes and documents, and their kinds if they
-// were asked for.
+// were asked for. It is the same for all files with this content.
 type countedFile struct {
 	size, documents int
 	kinds           []string
@@ -126,8 +127,7 @@ func (s *kustomizeScan) directory(dir string, depth int) error {
 // kustomization reads the fields that a kustomization's text has, and keeps them for the next
 // application on the same base. It answers nil for what does not read.
 func (t *tree) kustomization(file string, data []byte) (*pathFields, error) {
-	key := string(data)
-	if known, ok := t.scanned[key]; ok {
+	if known, ok := t.known.scanned[string(data)]; ok {
 		return known.copied(), nil
 	}
 	if err := scanYAML(data); err != nil {
@@ -137,10 +137,8 @@ func (t *tree) kustomization(file string, data []byte) (*pathFields, error) {
 	if err := yaml.Unmarshal(data, fields); err != nil {
 		return nil, nil
 	}
-	if t.scanned == nil {
-		t.scanned = map[string]*pathFields{}
-	}
-	t.scanned[key] = fields
+	t.known.room(len(data))
+	t.known.scanned[string(data)] = fields
 	return fields.copied(), nil
 }
 
@@ -229,7 +227,7 @@ func (s *kustomizeScan) readable(dir string, fields *pathFields) error {
 // harmless counts the documents of a file, and refuses one that is made to be expensive. What was
 // found so is not looked at again for the next application.
 func (t *tree) harmless(file string, data []byte) (documents int, err error) {
-	if known, ok := t.counted[file]; ok && known.size == len(data) {
+	if known := t.countedBefore(file, data); known != nil {
 		return known.documents, nil
 	}
 	parts := splitDocuments(data)
@@ -238,11 +236,22 @@ func (t *tree) harmless(file string, data []byte) (documents int, err error) {
 			return 0, fail(codeLimit, file, "%s: %s", file, err)
 		}
 	}
-	if t.counted == nil {
-		t.counted = map[string]countedFile{}
-	}
-	t.counted[file] = countedFile{size: len(data), documents: len(parts)}
+	t.known.room(sha256.Size)
+	t.counted[file] = &countedFile{size: len(data), documents: len(parts)}
+	t.known.counted[sha256.Sum256(data)] = t.counted[file]
 	return len(parts), nil
+}
+
+// countedBefore is what is known of a file, in this tree or another one, nil for nothing.
+func (t *tree) countedBefore(file string, data []byte) *countedFile {
+	if known, ok := t.counted[file]; ok && known.size == len(data) {
+		return known
+	}
+	known, ok := t.known.counted[sha256.Sum256(data)]
+	if ok {
+		t.counted[file] = known
+	}
+	return known
 }
 
 // follow scans bases, and the text of what may address annotations.

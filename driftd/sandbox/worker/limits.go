@@ -8,7 +8,7 @@ const (
 	maxTreeFiles   = 20_000
 	maxHeldBytes   = 200 << 20
 	maxHeldTrees   = 32
-	maxFlatBytes   = 1 << 20
+	maxKnownBytes  = 8 << 20
 	maxAppBytes    = 10 << 20
 	maxObjectBytes = 1_572_864
 	maxObjects     = 10_000

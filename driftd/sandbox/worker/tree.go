@@ -16,21 +16,16 @@ type tree struct {
 	size int
 	// remotes are fetched bases: the URL that a kustomization writes, and the directory for it.
 	remotes map[string]string
-	// scanned and counted are what was read of kustomizations and their files before: by text,
-	// and by path.
-	scanned map[string]*pathFields
-	counted map[string]countedFile
-	// plain says of kustomizations, by text, whether they have nothing but resources; flat are those
-	// with files in the place of such bases, by their text and these files, flatBytes long in all.
-	plain     map[string]bool
-	flat      map[string][]byte
-	flatBytes int
+	// counted are the files of kustomizations that were looked at before, by path.
+	counted map[string]*countedFile
+	// known is what was read of files with the same content, in this tree and others.
+	known *readings
 	// reads notes what is looked at while a rendering runs.
 	reads reads
 }
 
 func newTree(id string, files map[string][]byte, links map[string]string) (*tree, error) {
-	t := &tree{id: id, files: files, links: links, dirs: map[string][]string{"": nil}}
+	t := &tree{id: id, files: files, links: links, dirs: map[string][]string{"": nil}, counted: map[string]*countedFile{}, known: &readings{}}
 	if len(files)+len(links) > maxTreeFiles {
 		return nil, fail(codeLimit, "", "the tree has %d files, more than %d", len(files)+len(links), maxTreeFiles)
 	}
@@ -216,13 +211,15 @@ type treeStore struct {
 	byID  map[string]*tree
 	order []string
 	size  int
+	// known is shared by all trees: they are of one project.
+	known *readings
 }
 
-func newTreeStore() *treeStore { return &treeStore{byID: map[string]*tree{}} }
+func newTreeStore() *treeStore { return &treeStore{byID: map[string]*tree{}, known: &readings{}} }
 
 func (s *treeStore) put(t *tree) {
 	s.remove(t.id)
-	s.byID[t.id] = t
+	s.byID[t.id], t.known = t, s.known
 	s.order = append(s.order, t.id)
 	s.size += t.size
 	for len(s.order) > 1 && (s.size > maxHeldBytes || len(s.order) > maxHeldTrees) {

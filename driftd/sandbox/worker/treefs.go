@@ -80,6 +80,9 @@ func (f *treeFS) ReadFile(name string) ([]byte, error) {
 	if data, ok := f.overlay[real]; ok {
 		return data, nil
 	}
+	if data, ok := f.tree.content(real); ok {
+		return data, nil
+	}
 	return f.tree.read(real)
 }
 

@@ -190,3 +190,30 @@ async def test_edits_of_the_application(pool: SandboxPool) -> None:
         made.append([(found.file, bytes(found.object)) for found in result.documents])
     assert made[0] == made[1]
     assert b'"nginx:9"' in made[0][0][1]
+
+
+async def test_commits_are_read_anew(pool: SandboxPool) -> None:
+    """What a worker knows of one commit says nothing of another, whose files are as long."""
+    files = BASE | {"app/kustomization.yaml": "resources: [../base, last.yaml]\nnamePrefix: a-\n"}
+    edits = [
+        ("app/kustomization.yaml", "a-", "b-"),
+        ("app/kustomization.yaml", "last.yaml", "rest.yaml"),
+        ("app/last.yaml", "Secret", "Gadget"),
+        ("app/last.yaml", "hidden", "$patch"),
+        ("base/kustomization.yaml", "web.yaml", "one.yaml"),
+        ("accounts/kustomization.yaml", "resources", "namespace"),
+        ("accounts/kustomization.yaml", "Kustomization", "Kustomisation"),
+        ("accounts/account.yaml", "ServiceAccount", "ServiceCounter"),
+    ]
+    more = {"app/rest.yaml": BASE["app/last.yaml"], "base/one.yaml": BASE["accounts/account.yaml"]}
+    commits = [files | more]
+    for file, old, new in edits:
+        assert old in files[file]
+        commits.append(commits[0] | {file: files[file].replace(old, new)})
+    fresh = []
+    for commit in commits:
+        async with SandboxPool(size=1) as alone:
+            fresh.append(await _rendered(alone, make_tree(commit)))
+    assert len(set(map(repr, fresh))) == len(commits)
+    for number in (*range(len(commits)), *reversed(range(len(commits)))):
+        assert await _rendered(pool, make_tree(commits[number])) == fresh[number]
