@@ -16,6 +16,7 @@ from driftd.cluster.access import in_cluster_access
 from driftd.cluster.destinations import ClusterTarget, TargetKind
 from driftd.cluster.hub import Hub, read_hub
 from driftd.cluster.kubeconfig import OTHER_FILE, Kubeconfig, KubeContext, load_kubeconfig
+from driftd.cluster.limits import Limits
 from driftd.cluster.registry import ClusterRegistry
 from driftd.cluster.transport import EXEC_TIMEOUT, TransportOptions
 from driftd.controller import check as controller
@@ -32,6 +33,7 @@ from driftd.sandbox.binary import worker_identity
 from driftd.sandbox.pool import SandboxPool
 from driftd.sealed import SealedFolder
 from driftd.settings.access import allowed_bases, load_access
+from driftd.settings.types import Clusters
 from driftd.source.fetching import Fetching, open_fetching
 from driftd.source.git import NO_REPOSITORY
 from driftd.source.outputs import own_outputs
@@ -48,7 +50,7 @@ if TYPE_CHECKING:
     from driftd.model.preview import PreviewReport
     from driftd.policy.baseline import Baseline, LeftOut
     from driftd.settings.access import DaemonAccess
-    from driftd.settings.types import ClusterPermissions, Settings
+    from driftd.settings.types import Settings
 
 
 RENDER_CACHE = "DRIFTD_RENDER_CACHE"
@@ -251,19 +253,30 @@ def cluster_registry(
     options: CheckOptions,
     *,
     breakers: bool = False,
-    permitted: ClusterPermissions | None = None,
+    clusters: Clusters | None = None,
 ) -> ClusterRegistry:
-    """Opens clusters as the options say, each once; the rest as in `ClusterRegistry`."""
+    """Opens clusters as the options say, each once.
+
+    `breakers` as in `ClusterRegistry`; `clusters` are a daemon's settings, None for kubectl's ways.
+    """
+    settings = clusters or Clusters()
     return ClusterRegistry(
         lambda: load_kubeconfig(str(options.kubeconfig or "")),
         options=TransportOptions(
             timeout=options.timeout,
             exec_timeout=min(options.timeout, EXEC_TIMEOUT),
             concurrency=options.concurrency,
-            link_local=permitted is None or permitted.link_local,
+            watches=settings.limits.watches,
+            limits=Limits(
+                answer=settings.limits.answer.bytes,
+                list=settings.limits.list.bytes,
+                pages=settings.limits.pages,
+                kinds=settings.limits.kinds,
+            ),
+            link_local=clusters is None or settings.allow.link_local,
         ),
         breakers=breakers,
-        permitted=permitted,
+        permitted=settings.allow if clusters is not None else None,
     )
 
 

@@ -424,13 +424,11 @@ async def _daemon_workspace(
             )
         )
         kubeconfig, problem = kubeconfig_of(options)
-        permitted = settings.clusters.allow
         registry = await stack.enter_async_context(
-            cluster_registry(options, breakers=True, permitted=permitted)
+            cluster_registry(options, breakers=True, clusters=settings.clusters)
         )
-        hub = await hub_of(
-            options, kubeconfig, registry, lambda _text: None, allow_exec=permitted.exec
-        )
+        allow_exec = settings.clusters.allow.exec
+        hub = await hub_of(options, kubeconfig, registry, lambda _text: None, allow_exec=allow_exec)
         access = DaemonAccess(settings, hub.access if hub is not None else None)
         fetching = await stack.enter_async_context(
             open_fetching(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from driftd import __version__
 from driftd.cluster.access import IN_CLUSTER_NAME, ClusterAccess, decode_base64
 from driftd.cluster.execplugin import run_plugin
+from driftd.cluster.limits import PIECE
 from driftd.cluster.proxy import is_loopback, proxy_for
 from driftd.errors import ConfigError
 
@@ -29,6 +30,10 @@ FILES = {
     "client-certificate": "user",
     "client-key": "user",
 }
+
+
+class Redirected(Exception):
+    """An API server sends us to another one; the text says where."""
 
 
 class Connection:
@@ -206,15 +211,29 @@ def _own_session(api: ApiClient, connected: Callable[[], None], resolver: Resolv
     The library makes the session itself: only this way leads in.
     """
     import aiohttp
+    from yarl import URL
 
     async def made(*_: object) -> None:
         connected()
 
+    async def same_server(
+        _session: aiohttp.ClientSession, _context: object, asked: aiohttp.TraceRequestRedirectParams
+    ) -> None:
+        """Schemas that have changed are redirected to; nobody else is to be asked in our name."""
+        to = asked.url.join(URL(asked.response.headers.get("Location", "")))
+        if to.origin() != asked.url.origin():
+            asked.response.close()
+            raise Redirected(f"to {to.host}, which is not followed")
+
     trace = aiohttp.TraceConfig()
     trace.on_connection_create_end.append(made)
+    trace.on_request_redirect.append(same_server)
     trace.freeze()
     api.rest_client.pool_manager._trace_configs.append(trace)  # noqa: SLF001
     vars(api.rest_client.pool_manager.connector)["_resolver"] = resolver
+    # Of each connection so much waits unread, and twice that: the library takes 2 MiB for its own
+    # way of reading lines.
+    api.rest_client.pool_manager._read_bufsize = PIECE  # noqa: SLF001
 
 
 def accept_encoding(access: ClusterAccess) -> str:

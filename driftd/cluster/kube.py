@@ -15,6 +15,7 @@ import msgspec
 from driftd.aio import gather_isolated
 from driftd.cluster import discovery, listing
 from driftd.cluster.discovery import base_path, display_name, resource_path
+from driftd.cluster.limits import DISCOVERY_BYTES, EXCEEDED, exceeded
 from driftd.cluster.reader import (
     ApiResource,
     Discovery,
@@ -29,7 +30,7 @@ from driftd.cluster.scope import Scope
 from driftd.cluster.transport import ApiStatus, Response, Transport
 from driftd.errors import ClusterError, Forbidden, NotServed
 from driftd.model.counts import counted
-from driftd.model.resource import LiveObject
+from driftd.model.resource import LiveObject, ResourceKey
 
 PAGE_LIMIT = 500
 DIRECT_NAMESPACES = 4
@@ -119,11 +120,14 @@ class KubeCluster:
         self, path: str, versions_of: Callable[[bytes], list[str]]
     ) -> tuple[list[ApiResource], dict[str, str]]:
         response = await self.transport.get(
-            path, doing=f"discover {path}", accept=discovery.ACCEPT_ANY
+            path, doing=f"discover {path}", accept=discovery.ACCEPT_ANY, most=DISCOVERY_BYTES
         )
         if f"as={discovery.AGGREGATED}" in response.content_type:
-            return self._decode(response, f"discovery of {path}", discovery.aggregated_resources)
+            found = self._decode(response, f"discovery of {path}", discovery.aggregated_resources)
+            self._require_few(len(found[0]), f"discover {path}")
+            return found
         versions = self._decode(response, f"discovery of {path}", versions_of)
+        self._require_few(len(versions), f"discover {path}")
         answers = await gather_isolated(
             self._discover_version, versions, limit=NAMESPACE_LISTS, isolate=ClusterError
         )
@@ -137,11 +141,20 @@ class KubeCluster:
         return resources, failed
 
     async def _discover_version(self, group_version: str) -> list[ApiResource]:
+        doing = f"discover {group_version}"
         response = await self.transport.get(
-            base_path(group_version), doing=f"discover {group_version}"
+            base_path(group_version), doing=doing, most=DISCOVERY_BYTES
         )
         parse = partial(discovery.listed_resources, group_version)
-        return self._decode(response, f"discovery of {group_version}", parse)
+        found = self._decode(response, f"discovery of {group_version}", parse)
+        self._require_few(len(found), doing)
+        return found
+
+    def _require_few(self, count: int, doing: str) -> None:
+        limit = self.transport.options.limits.kinds
+        if count > limit:
+            what = f"there are {count} entries, more than {limit}"
+            raise exceeded(self.transport.access.label, doing, what, "kinds")
 
     # Objects
 
@@ -252,17 +265,18 @@ class KubeCluster:
         if refused is not None:
             return Listing((), {namespace: refused}, complete=False)
         pages = self._pages(resource, namespace, label_selector, resource_version)
-        objects: list[LiveObject] = []
+        # By key: a server that lists an object again and again does not fill the memory.
+        objects: dict[ResourceKey, LiveObject] = {}
 
         def take(items: listing.Items) -> int:
             kept, unreadable = listing.live_objects(resource, items, select)
-            objects.extend(kept)
+            objects.update((one.key, one) for one in kept)
             return unreadable
 
         error = await self._read_pages(pages, take, objects.clear)
         if error is not None:
-            return Listing(tuple(objects), {namespace: error}, complete=False)
-        return Listing(tuple(objects), resource_version=pages.resource_version)
+            return Listing(tuple(objects.values()), {namespace: error}, complete=False)
+        return Listing(tuple(objects.values()), resource_version=pages.resource_version)
 
     async def scan(
         self,
@@ -307,6 +321,7 @@ class KubeCluster:
             self._page_limit,
             label_selector,
             version,
+            self.transport,
         )
 
     async def _read_pages(
@@ -324,13 +339,19 @@ class KubeCluster:
         restarted = False
         try:
             while not pages.ended:
-                response = await self.transport.get(
-                    pages.path,
-                    doing=pages.doing,
-                    query=pages.query(),
-                    accept=accept,
-                    answers=(410,),
-                )
+                try:
+                    response = await self.transport.get(
+                        pages.path,
+                        doing=pages.doing,
+                        query=pages.query(),
+                        accept=accept,
+                        answers=(410,),
+                    )
+                except ClusterError as error:
+                    if error.reason == EXCEEDED and pages.smaller():
+                        continue  # objects may be large
+                    raise
+                pages.count(len(response.body))
                 if response.status == 410:
                     if restarted:
                         raise self.transport.refusal(response, pages.doing)
@@ -346,7 +367,9 @@ class KubeCluster:
                 # Told at the end: one bad object must not hide the pages after it.
                 raise self._unreadable(f"{counted(broken, 'object')} of: {pages.doing}")
         except ClusterError as error:
-            return error
+            # Kept as a value: its frames would keep what had been read, up to the limit.
+            error.__cause__ = error.__context__ = None
+            return error.with_traceback(None)
         return None
 
     async def get(self, resource: ApiResource, namespace: str, name: str) -> LiveObject | None:
@@ -363,6 +386,8 @@ class KubeCluster:
                 return None
             raise self.transport.refusal(response, doing)
         item = self._decode(response, doing, listing.decode_item)
+        if item.metadata.name != name or item.kind not in ("", resource.kind):
+            raise self._unreadable(doing)
         return listing.live_object(resource, item, response.body)
 
     # Schemas
@@ -415,10 +440,19 @@ class _Pages:
     """Where a paged list stands."""
 
     def __init__(
-        self, path: str, doing: str, limit: int, label_selector: str, version: str
+        self,
+        path: str,
+        doing: str,
+        limit: int,
+        label_selector: str,
+        version: str,
+        transport: Transport,
     ) -> None:
         self.path = path
         self.doing = doing
+        self._label = transport.access.label
+        self._limits = transport.options.limits
+        self._pages = self._bytes = 0
         self.ended = False
         self.resource_version = ""
         self._first = {"limit": str(limit)}
@@ -430,8 +464,32 @@ class _Pages:
     def query(self) -> dict[str, str]:
         return self._first | ({"continue": self._token} if self._token else self._version)
 
+    def count(self, size: int) -> None:
+        """One more page of so many bytes. Raises ClusterError for more than is read."""
+        self._pages += 1
+        self._bytes += size
+        if self._pages > self._limits.pages:
+            raise exceeded(
+                self._label, self.doing, f"it has more than {self._limits.pages} pages", "pages"
+            )
+        if self._bytes > self._limits.list:
+            raise exceeded(
+                self._label, self.doing, f"it has more than {self._limits.list} bytes", "list"
+            )
+
+    def smaller(self) -> bool:
+        """Ask for a tenth of the objects from now on; False where it is one already."""
+        limit = int(self._first["limit"])
+        self._first["limit"] = str(max(1, limit // 10))
+        return limit > 1
+
     def turn(self, metadata: listing.ListMeta) -> None:
         self.resource_version = metadata.resource_version
+        if metadata.next_page and metadata.next_page == self._token:
+            what = "its next page is the same one again"
+            raise ClusterError(
+                f"{self._label}: cannot {self.doing}: {what}", reason="InvalidResponse"
+            )
         self._token = metadata.next_page
         self.ended = not self._token
 

@@ -72,7 +72,9 @@ def live_objects(
         except msgspec.MsgspecError:
             unreadable += 1
             continue
-        if select is None or select(item.metadata):
+        if item.kind not in ("", resource.kind) or not is_named(item.metadata):
+            unreadable += 1
+        elif select is None or select(item.metadata):
             kept.append(live_object(resource, item, bytes(raw)))
     return kept, unreadable
 
@@ -87,6 +89,9 @@ def noted(
         try:
             metadata = _decode(raw, _scanned_decoder).metadata
         except msgspec.MsgspecError:
+            unreadable += 1
+            continue
+        if not is_named(metadata):
             unreadable += 1
             continue
         found = note(resource, metadata)
@@ -105,6 +110,16 @@ def _decode(raw: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[AnyItem]) ->
         return decoder.decode(raw)
     except msgspec.ValidationError:
         return _decode_with_nulls(raw, decoder.type)
+
+
+def is_named(metadata: ObjectMeta) -> bool:
+    """Whether an API server may have an object of this name and namespace."""
+    return _is_name(metadata.name) and _is_name(metadata.namespace or "-")
+
+
+def _is_name(name: str) -> bool:
+    """Whether it can be a segment of a path, which every name is."""
+    return name not in ("", ".", "..") and "/" not in name and "%" not in name
 
 
 def _decode_with_nulls(raw: bytes | msgspec.Raw, shape: type[AnyItem]) -> AnyItem:

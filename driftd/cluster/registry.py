@@ -24,8 +24,6 @@ from driftd.errors import ConfigError
 from driftd.settings.types import ClusterPermissions
 
 LoadKubeconfig = Callable[[], Kubeconfig]
-WATCHES = 1000
-"""Watches of one cluster at the same time; each holds a connection."""
 
 
 class HubChange(NamedTuple):
@@ -130,7 +128,8 @@ class ClusterRegistry:
 
         Else many watches would leave none for looks. Raises ConfigError as `open`.
         """
-        options = msgspec.structs.replace(self._options or TransportOptions(), concurrency=WATCHES)
+        options = self._options or TransportOptions()
+        options = msgspec.structs.replace(options, concurrency=options.watches)
         return self._opened(self._watched, target, options)
 
     def _opened(

@@ -11,7 +11,7 @@ import os
 import re
 import ssl
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager, nullcontext
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
@@ -22,7 +22,8 @@ from driftd.aio import Sleep, sleep
 from driftd.clock import Clock, SystemClock
 from driftd.cluster.access import ClusterAccess
 from driftd.cluster.breaker import Breaker
-from driftd.cluster.connection import Connection, connect
+from driftd.cluster.connection import Connection, Redirected, connect
+from driftd.cluster.limits import PIECE, SMALL, Limits, exceeded
 from driftd.errors import ClusterError, ConfigError, Forbidden, NotServed, Unauthorized, Unreachable
 from driftd.model import sensitive
 
@@ -61,6 +62,9 @@ class TransportOptions(msgspec.Struct, frozen=True):
     """How long one request may wait altogether because the server said `Retry-After`."""
     concurrency: int = 16
     """Requests at the same time, and the size of the connection pool."""
+    watches: int = 1_000
+    """Watches at the same time; each holds a connection."""
+    limits: Limits = Limits()
     link_local: bool = True
     """Whether the server's name may lead to an address of the link."""
 
@@ -113,7 +117,7 @@ class Transport:
         breaker: Breaker | None = None,
     ) -> None:
         self.access = access
-        self._options = options or TransportOptions()
+        self.options = options or TransportOptions()
         self._reload = reload
         self._wait = wait
         self._clock = clock or SystemClock()
@@ -126,8 +130,10 @@ class Transport:
         self._renew_at: datetime | None = None
         self._loaded_at = datetime.min.replace(tzinfo=UTC)
         self._renewing = asyncio.Lock()
+        self._large = asyncio.Semaphore(1)
+        """Whoever reads a large answer has it: memory holds one of each cluster."""
         # Waiting for a free connection must not count as waiting for the server.
-        self._slots = asyncio.Semaphore(self._options.concurrency)
+        self._slots = asyncio.Semaphore(self.options.concurrency)
 
     async def close(self) -> None:
         """Close the session; a later request would open a new one."""
@@ -161,13 +167,21 @@ class Transport:
         query: Mapping[str, str] | None = None,
         accept: str = "application/json",
         answers: Collection[int] = (),
+        most: int | None = None,
     ) -> Response:
         """GET `path`; `doing` completes "cannot …" in errors.
 
-        Statuses other than 2xx raise ClusterError, unless they are in `answers`.
+        Statuses other than 2xx raise ClusterError, unless they are in `answers`; so does an answer
+        of more than `most` bytes, or than the limits say.
         """
         return await self.send(
-            "GET", path, doing=doing, query=query, headers={"Accept": accept}, answers=answers
+            "GET",
+            path,
+            doing=doing,
+            query=query,
+            headers={"Accept": accept},
+            answers=answers,
+            most=most,
         )
 
     async def send(
@@ -180,6 +194,7 @@ class Transport:
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
         answers: Collection[int] = (),
+        most: int | None = None,
     ) -> Response:
         """Send one request; as `get`, for every method.
 
@@ -193,14 +208,14 @@ class Transport:
                 connection = await self._open()
                 with self._breaker.attempt() if self._breaker else nullcontext():
                     response, retry_after = await self._once(
-                        connection, method, path, query, headers, body, doing
+                        connection, method, path, query, headers, body, doing, most
                     )
             if response.status == 401 and not renewed and self._can_renew(connection):
                 renewed = True
                 await self._renew(connection)
                 continue
             pause = self._pause(response.status, retry_after)
-            if pause is None or attempt == RETRIES or waited + pause > self._options.max_wait:
+            if pause is None or attempt == RETRIES or waited + pause > self.options.max_wait:
                 break
             waited += pause
             await self._wait(pause)
@@ -275,9 +290,9 @@ class Transport:
                 connection = await connect(
                     self.access,
                     connected=self._connected,
-                    link_local=self._options.link_local,
-                    pool_size=self._options.concurrency,
-                    exec_timeout=self._options.exec_timeout,
+                    link_local=self.options.link_local,
+                    pool_size=self.options.concurrency,
+                    exec_timeout=self.options.exec_timeout,
                 )
             except ConfigError as error:
                 # One cluster's broken description is that cluster's problem alone.
@@ -302,17 +317,18 @@ class Transport:
         headers: Mapping[str, str] | None,
         body: bytes | None,
         doing: str,
+        most: int | None,
     ) -> tuple[Response, str]:
         import aiohttp
 
         timeout = aiohttp.ClientTimeout(
-            total=self._options.timeout, sock_connect=self._options.connect_timeout
+            total=self.options.timeout, sock_connect=self.options.connect_timeout
         )
-        with self._translated(doing, self._options.timeout):
+        with self._translated(doing, self.options.timeout):
             async with connection as api:
                 answer = await _answer(api, method, path, query, headers, body, timeout)
                 async with answer:
-                    return await _read(answer)
+                    return await self._read(answer, doing, most)
 
     @asynccontextmanager
     async def stream(
@@ -327,7 +343,7 @@ class Transport:
         import aiohttp
 
         timeout = aiohttp.ClientTimeout(
-            total=None, sock_connect=self._options.connect_timeout, sock_read=idle
+            total=None, sock_connect=self.options.connect_timeout, sock_read=idle
         )
         renewed = False
         while True:
@@ -339,15 +355,46 @@ class Transport:
                         if answer.status == 200:
                             yield answer.content.iter_any()
                             return
-                        response, retry_after = await _read(answer)
+                        response, retry_after = await self._read(answer, doing, None)
             if response.status == 401 and not renewed and self._can_renew(connection):
                 renewed = True
                 await self._renew(connection)
                 continue
             pause = self._pause(response.status, retry_after)
             if pause is not None:
-                await self._wait(min(pause, self._options.max_wait))
+                await self._wait(min(pause, self.options.max_wait))
             raise self.refusal(response, doing, retry_after=retry_after)
+
+    async def _read(
+        self, answer: aiohttp.ClientResponse, doing: str, most: int | None
+    ) -> tuple[Response, str]:
+        """An answer to its end, and its `Retry-After`. Raises ClusterError for too long a one."""
+        limit = self.options.limits.answer
+        limit = limit if most is None else min(limit, most)
+        parts: list[bytes] = []
+        size = 0
+        try:
+            async with AsyncExitStack() as alone:
+                async for part in answer.content.iter_chunked(PIECE):
+                    if size <= SMALL < size + len(part):
+                        await alone.enter_async_context(self._large)
+                    size += len(part)
+                    if size > limit:
+                        answer.close()
+                        what = f"the answer has more than {limit} bytes"
+                        raise exceeded(self.access.label, doing, what, "answer")
+                    parts.append(part)
+                body = b"".join(parts)
+        finally:
+            parts.clear()  # an error that is kept would keep them, too
+        response = Response(
+            answer.status,
+            answer.headers.get("Content-Type", ""),
+            body,
+            str(answer.url),
+            answer.headers.get("Date", ""),
+        )
+        return response, answer.headers.get("Retry-After", "")
 
     @contextmanager
     def _translated(self, doing: str, seconds: float) -> Iterator[None]:
@@ -356,6 +403,9 @@ class Transport:
 
         try:
             yield
+        except Redirected as error:
+            text = f"{self.access.label}: cannot {doing}: it redirects to another server"
+            raise ClusterError(text, reason="Redirected", hint=str(error)) from error
         except aiohttp.InvalidURL as error:
             raise self._unreachable(doing, "the server's address is not valid", "") from error
         except (ssl.SSLCertVerificationError, aiohttp.ClientConnectorCertificateError) as error:
@@ -426,18 +476,6 @@ async def _answer(
     )
     vars(api).pop("last_response", None)  # else it keeps the last body in memory
     return answer
-
-
-async def _read(answer: aiohttp.ClientResponse) -> tuple[Response, str]:
-    """An answer to its end, and its `Retry-After`."""
-    response = Response(
-        answer.status,
-        answer.headers.get("Content-Type", ""),
-        await answer.read(),
-        str(answer.url),
-        answer.headers.get("Date", ""),
-    )
-    return response, answer.headers.get("Retry-After", "")
 
 
 def _connection_text(error: Exception) -> str:

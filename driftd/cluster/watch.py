@@ -40,7 +40,7 @@ FIRST_PAUSE: Final = 0.8
 LONGEST_PAUSE: Final = 30.0
 HOPELESS_PAUSE: Final = 300.0
 """Seconds before what is forbidden or not served is tried again."""
-MAX_LINE: Final = 32 * 1024 * 1024
+MAX_LINE: Final = 8 * 1024 * 1024
 """Bytes of one event: an object of etcd has at most a few MiB."""
 
 
@@ -304,10 +304,13 @@ class Reflector:
             event = _event.decode(line)
             if event.type == "ERROR":
                 raise self._refused(_status.decode(event.object), doing)
-            return event, listing.decode_item(event.object)
+            item = listing.decode_item(event.object)
         except msgspec.MsgspecError as error:
             # What it said is unknown: from here on nothing is sure but a new list.
             raise _Gone from error
+        if event.type != "BOOKMARK" and not listing.is_named(item.metadata):
+            raise _Gone
+        return event, item
 
     def _refused(self, status: _Status, doing: str) -> Exception:
         if status.code == 410 or status.reason in ("Expired", "Gone"):

@@ -143,6 +143,11 @@ def _glob_problem(glob: str) -> str:
 def _numbers(settings: Settings) -> Iterator[Finding]:
     counts = {
         "clusters.concurrency": settings.clusters.concurrency,
+        "clusters.limits.answer": settings.clusters.limits.answer.bytes,
+        "clusters.limits.list": settings.clusters.limits.list.bytes,
+        "clusters.limits.pages": settings.clusters.limits.pages,
+        "clusters.limits.kinds": settings.clusters.limits.kinds,
+        "clusters.limits.watches": settings.clusters.limits.watches,
         "sweep.workers": settings.sweep.workers,
         "sandbox.workers": settings.sandbox.workers,
         "notifications.maxAttempts": settings.notifications.max_attempts,

@@ -121,6 +121,21 @@ class ClusterPermissions(SettingsStruct, frozen=True, kw_only=True):
     """Folders beside the kubeconfig's own in which the files that they name may lie."""
 
 
+class ClusterLimits(SettingsStruct, frozen=True, kw_only=True):
+    """How much one cluster may say; what says more is not believed."""
+
+    answer: Size = Size("32Mi")
+    """Of one answer, unpacked."""
+    list: Size = Size("4Gi")
+    """Of all pages of one list."""
+    pages: int = 20_000
+    """Of one list."""
+    kinds: int = 5_000
+    """That discovery shows, and group versions."""
+    watches: int = 1_000
+    """At the same time; each holds a connection."""
+
+
 class Clusters(SettingsStruct, frozen=True, kw_only=True):
     """How destinations of Applications become connections."""
 
@@ -133,6 +148,7 @@ class Clusters(SettingsStruct, frozen=True, kw_only=True):
     destinations: dict[str, str] = {}
     """`destination.server` or `destination.name` to kubeconfig context."""
     allow: ClusterPermissions = ClusterPermissions()
+    limits: ClusterLimits = ClusterLimits()
     identities: dict[str, str] = {}
     """Cluster name to the uid of its namespace kube-system, where that is another than before."""
     timeout: Duration = Duration("30s")

@@ -96,6 +96,12 @@ class Daemon:
         assert self._process is not None
         self._process.send_signal(number)
 
+    def memory(self, field: str) -> int:
+        """Bytes of memory, as the kernel calls them: VmRSS now, VmHWM at most."""
+        assert self._process is not None
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        return int(re.findall(rf"{field}:\s+(\d+)", status)[0]) * 1024
+
     def ended(self) -> tuple[int, float]:
         """Wait for the end; the exit code and the seconds since SIGTERM."""
         assert self._process is not None

@@ -16,6 +16,7 @@ from tests.e2e.site import URL, application, config_map
 from tests.testbed.cluster import ControlPlane
 from tests.testbed.gate import Gate
 from tests.testbed.gitrepo import GitRepo
+from tests.testbed.hostile_api import hostile_api
 
 pytestmark = pytest.mark.cluster
 
@@ -124,3 +125,70 @@ def test_a_replaced_cluster_is_neither_judged_nor_healed(
             daemon.wait(lambda: other.request("GET", path)[0] == 200, "the object to be created")
             daemon.wait(lambda: status() == ("Synced", []), "the verdict after it")
     assert writes(api_server, marks[api_server.name]) == []
+
+
+HOSTILE = {
+    "redirect": "redirects to another server",
+    "endless-chunk": "clusters.limits.answer",
+    "bomb": "clusters.limits.answer",
+    "wrong-kinds": "the answer cannot be read",
+    "many-kinds": "clusters.limits.answer",
+    "everything": "clusters.limits.answer",
+}
+"""What is said of the application of each hostile cluster."""
+
+
+def test_hostile_clusters_cost_the_others_nothing(
+    api_server: ControlPlane, git_repo: GitRepo, tmp_path: Path, private_environment: Path
+) -> None:
+    """Six API servers that flood and lie are Unknown, each with its reason; memory is bounded.
+
+    The real cluster beside them has its verdict, and its changes are seen.
+    """
+    object_ = config_map("settings", colour="blue")
+    git_repo.set_remote(URL)
+    namespace = api_server.create_namespace("beside-hostile")
+    api_server.kubectl("apply", "--server-side", "-n", namespace, "-f", "-", input=object_)
+    for name in ("good", *HOSTILE):
+        git_repo.write(f"apps/{name}/settings.yaml", object_)
+        place = namespace if name == "good" else "shop"
+        destination = {"name": name, "namespace": place}
+        git_repo.write(f"argocd/{name}.yaml", application(name, place, destination=destination))
+    git_repo.commit()
+    kubeconfig, store = tmp_path / "kubeconfig", tmp_path / "driftd.db"
+    with hostile_api() as address:
+        reach(kubeconfig, port_of(api_server), api_server.token("detector"), api_server)
+        document = json.loads(kubeconfig.read_text())
+        document["contexts"][0]["name"] = document["current-context"] = "good"
+        for name in HOSTILE:
+            cluster = {"server": f"{address}/{name}"}
+            document["clusters"].append({"name": name, "cluster": cluster})
+            context = {"name": name, "context": {"cluster": name, "user": "gated"}}
+            document["contexts"].append(context)
+        kubeconfig.write_text(json.dumps(document))
+        settings = {
+            "repositories": [{"path": str(git_repo.path)}],
+            "clusters": {
+                "kubeconfig": str(kubeconfig),
+                "timeout": "10s",
+            },
+            "sweep": {"interval": "1h", "jitter": "0s"},
+            "store": {"dsn": f"sqlite:///{store}"},
+        }
+        with Daemon(tmp_path, settings, private_environment) as daemon:
+            daemon.wait_ready()
+            found = verdicts(store)
+            assert found["good"]["status"] == "Synced"
+            for name, said in HOSTILE.items():
+                told = json.dumps([found[name]["conditions"], found[name]["resources"]])
+                assert (found[name]["status"], said in told) == ("Unknown", True), f"{name} {told}"
+            path = f"/api/v1/namespaces/{namespace}/configmaps/settings"
+            api_server.call(
+                "PATCH", path, {"data": {"colour": "red"}}, user="alice",
+                content_type="application/merge-patch+json",
+            )  # fmt: skip
+            daemon.wait(lambda: verdicts(store)["good"]["status"] == "OutOfSync", "the drift")
+            peak = daemon.memory("VmHWM")
+            code, _ = daemon.stop()
+        assert code == 0
+    assert peak < 350 * 1024 * 1024, peak
