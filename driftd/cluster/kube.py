@@ -16,6 +16,7 @@ from driftd.aio import gather_isolated
 from driftd.cluster import discovery, listing
 from driftd.cluster.discovery import base_path, display_name, resource_path
 from driftd.cluster.limits import DISCOVERY_BYTES, EXCEEDED, exceeded
+from driftd.cluster.pages import Pages
 from driftd.cluster.reader import (
     ApiResource,
     Discovery,
@@ -313,9 +314,9 @@ class KubeCluster:
 
     def _pages(
         self, resource: ApiResource, namespace: str, label_selector: str, version: str = ""
-    ) -> _Pages:
+    ) -> Pages:
         place = f" in namespace {namespace}" if namespace else ""
-        return _Pages(
+        return Pages(
             resource_path(resource, namespace),
             f"list {display_name(resource)}{place}",
             self._page_limit,
@@ -326,7 +327,7 @@ class KubeCluster:
 
     async def _read_pages(
         self,
-        pages: _Pages,
+        pages: Pages,
         take: Callable[[listing.Items], int],
         restart: Callable[[], None],
         accept: str = "application/json",
@@ -434,67 +435,6 @@ class KubeCluster:
             reason="InvalidResponse",
             hint="is this the address of a Kubernetes API server?",
         )
-
-
-class _Pages:
-    """Where a paged list stands."""
-
-    def __init__(
-        self,
-        path: str,
-        doing: str,
-        limit: int,
-        label_selector: str,
-        version: str,
-        transport: Transport,
-    ) -> None:
-        self.path = path
-        self.doing = doing
-        self._label = transport.access.label
-        self._limits = transport.options.limits
-        self._pages = self._bytes = 0
-        self.ended = False
-        self.resource_version = ""
-        self._first = {"limit": str(limit)}
-        if label_selector:
-            self._first["labelSelector"] = label_selector
-        self._version = {"resourceVersion": version} if version else {}
-        self._token = ""
-
-    def query(self) -> dict[str, str]:
-        return self._first | ({"continue": self._token} if self._token else self._version)
-
-    def count(self, size: int) -> None:
-        """One more page of so many bytes. Raises ClusterError for more than is read."""
-        self._pages += 1
-        self._bytes += size
-        if self._pages > self._limits.pages:
-            raise exceeded(
-                self._label, self.doing, f"it has more than {self._limits.pages} pages", "pages"
-            )
-        if self._bytes > self._limits.list:
-            raise exceeded(
-                self._label, self.doing, f"it has more than {self._limits.list} bytes", "list"
-            )
-
-    def smaller(self) -> bool:
-        """Ask for a tenth of the objects from now on; False where it is one already."""
-        limit = int(self._first["limit"])
-        self._first["limit"] = str(max(1, limit // 10))
-        return limit > 1
-
-    def turn(self, metadata: listing.ListMeta) -> None:
-        self.resource_version = metadata.resource_version
-        if metadata.next_page and metadata.next_page == self._token:
-            what = "its next page is the same one again"
-            raise ClusterError(
-                f"{self._label}: cannot {self.doing}: {what}", reason="InvalidResponse"
-            )
-        self._token = metadata.next_page
-        self.ended = not self._token
-
-    def restart(self) -> None:
-        self._token, self._version = "", {}
 
 
 class _Version(msgspec.Struct, rename="camel"):
