@@ -169,12 +169,13 @@ async def _schemas(
 
     async def read(version: str) -> tuple[str, Any]:
         document = await view.reader.openapi(version, known_hash=known.get(version, ""))
-        return document.schema_hash, _parsed(version, document)
+        return document.schema_hash, _parsed(version, document, memory)
 
     documents = await gather_isolated(read, versions, limit=limit, isolate=ClusterError)
     hashes: dict[str, str] = {}
     problems: dict[str, ClusterError] = {}
     fresh: list[dict[str, Any]] = []
+    digests: dict[str, bytes] = {}
     for version, answer in zip(versions, documents, strict=True):
         if isinstance(answer, ClusterError):
             problems[version] = answer
@@ -183,7 +184,8 @@ async def _schemas(
         elif not isinstance(answer, Exception):
             hashes[version], document = answer
             if document is not None:
-                fresh.append(document)
+                digests[version] = document[0]
+                fresh.append(document[1])
     known_set = memory.known(target)
     # An upgraded server may fill in other defaults under schemas that are the same.
     current = known_set.kubernetes == view.version
@@ -191,26 +193,33 @@ async def _schemas(
         return _Schemas(known_set, hashes, problems)
     compiled = known_set.extended(fresh).of(view.version)
     # Another look at the cluster may have added documents meanwhile.
-    memory.keep(target, {**memory.hashes(target), **hashes}, compiled)
+    compiled = memory.keep(target, {**memory.hashes(target), **hashes}, compiled, digests)
     return _Schemas(compiled, hashes, problems)
 
 
-def _parsed(version: str, document: OpenApiDocument) -> dict[str, Any] | None:
-    """A schema document, None if its content is known. Raises ClusterError if it is none.
+def _parsed(
+    version: str, document: OpenApiDocument, memory: SchemaMemory
+) -> tuple[bytes, dict[str, Any]] | None:
+    """A schema document and its digest, None if its content is known.
 
-    An aggregated API server writes its own: what it gets wrong concerns its kinds alone.
+    Raises ClusterError if it is none. An aggregated API server writes its own:
+    what it gets wrong concerns its kinds alone.
     """
     if document.body is None:
         return None
     try:
-        parsed = orjson.loads(document.body)
-        SchemaSet([parsed])
+        return memory.parsed(document.body, _document)
     except (ValueError, TypeError, AttributeError) as error:
         raise ClusterError(
             f"the OpenAPI schema of {version} cannot be read ({type(error).__name__})",
             reason="InvalidResponse",
         ) from error
-    return dict(parsed)
+
+
+def _document(body: bytes) -> dict[str, Any]:
+    parsed: dict[str, Any] = orjson.loads(body)
+    SchemaSet([parsed])
+    return parsed
 
 
 def _tracked(live: Mapping[tuple[GVK, str, str], LiveObject]) -> dict[str, list[Tracked]]:

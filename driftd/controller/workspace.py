@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from driftd.cluster.destinations import ClusterTarget
 from driftd.cluster.hub import Hub
@@ -38,10 +39,17 @@ class Clusters(Protocol):
 
 
 class SchemaMemory:
-    """Compiled schemas of earlier looks; documents are many megabytes and seldom change."""
+    """Compiled schemas of earlier looks; documents are many megabytes and seldom change.
+
+    Clusters whose documents have the same bytes share what is made of them. What a server says
+    of its own content, the hash, counts for that server alone.
+    """
 
     def __init__(self) -> None:
         self._sets: dict[ClusterTarget, tuple[dict[str, str], SchemaSet]] = {}
+        self._digests: dict[ClusterTarget, dict[str, bytes]] = {}
+        """The documents that each set is made of: group version to digest."""
+        self._parsed: dict[bytes, dict[str, Any]] = {}
 
     def hashes(self, target: ClusterTarget) -> dict[str, str]:
         """The documents that are known of a cluster: group version to content hash."""
@@ -51,9 +59,37 @@ class SchemaMemory:
         """The compiled schemas of those documents."""
         return self._sets[target][1] if target in self._sets else SchemaSet(())
 
-    def keep(self, target: ClusterTarget, hashes: dict[str, str], schemas: SchemaSet) -> None:
-        """Remember what a look has compiled."""
-        self._sets[target] = (hashes, schemas)
+    def parsed(
+        self, body: bytes, parse: Callable[[bytes], dict[str, Any]]
+    ) -> tuple[bytes, dict[str, Any]]:
+        """The digest of a document and what `parse` makes of it, once for all clusters."""
+        digest = hashlib.blake2b(body, digest_size=32).digest()
+        found = self._parsed.get(digest)
+        if found is None:
+            found = self._parsed[digest] = parse(body)
+        return digest, found
+
+    def keep(
+        self,
+        target: ClusterTarget,
+        hashes: dict[str, str],
+        schemas: SchemaSet,
+        digests: Mapping[str, bytes],
+    ) -> SchemaSet:
+        """Remember what a look has compiled; the same that another cluster has, if it has it.
+
+        `digests` are those of the documents that are new in it.
+        """
+        own = {**self._digests.get(target, {}), **digests}
+        for other, (_, same) in self._sets.items():
+            alike = other != target and self._digests.get(other) == own
+            if alike and same.kubernetes == schemas.kubernetes:
+                schemas = same
+                break
+        self._sets[target], self._digests[target] = (hashes, schemas), own
+        used = {digest for known in self._digests.values() for digest in known.values()}
+        self._parsed = {digest: one for digest, one in self._parsed.items() if digest in used}
+        return schemas
 
 
 class OracleMemory:

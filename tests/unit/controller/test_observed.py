@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import orjson
 import pytest
 
+from driftd.cluster.destinations import ClusterTarget, TargetKind
 from driftd.controller.observed import view_cluster
 from driftd.controller.workspace import SchemaMemory
+from driftd.diff.schema import SchemaSet
 from driftd.errors import Forbidden, Unauthorized
 from tests.unit.controller.builders import config_map, desired, looked
 from tests.unit.controller.cluster import (
@@ -110,6 +113,22 @@ async def test_known_schemas_are_not_read_again() -> None:
     third = await looked(cluster, desired(config_map("settings"), budget), memory=memory)
     assert cluster.asked["openapi body"] == 2
     assert third.observation.schemas.node(BUDGETS.gvk) is not None
+
+
+async def test_clusters_with_the_same_documents_share_their_schemas() -> None:
+    """What is compiled of equal bytes is kept once; of other bytes, whatever their hash, apart."""
+    memory = SchemaMemory()
+    document = {"components": {"schemas": {"Thing": {"type": "object"}}}}
+    other = {"components": {"schemas": {"Thing": {"type": "string"}}}}
+    kept = []
+    for name, body in (("one", document), ("two", document), ("liar", other)):
+        digest, parsed = memory.parsed(orjson.dumps(body), orjson.loads)
+        compiled = SchemaSet([parsed], kubernetes="v1.36.3")
+        target = ClusterTarget(TargetKind.CONTEXT, name)
+        kept.append(memory.keep(target, {"v1": "same"}, compiled, {"v1": digest}))
+        assert memory.known(target) is kept[-1]
+    assert kept[0] is kept[1]
+    assert kept[2] is not kept[0]
 
 
 async def test_an_upgraded_server_is_judged_by_its_own_defaults() -> None:
