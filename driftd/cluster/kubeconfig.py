@@ -194,8 +194,10 @@ def _is_there(file: Path) -> bool:
 def _read(file: Path) -> Mapping[str, Any]:
     import yaml
 
+    # Each cluster reads it anew, and the file of a fleet is long: libyaml is ten times as fast.
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        document = yaml.safe_load(file.read_text())
+        document = yaml.load(file.read_text(), Loader=loader)  # noqa: S506 - a safe one
     except OSError as error:
         why = (error.strerror or type(error).__name__).lower()
         raise ConfigError(f"kubeconfig {file} cannot be read: {why}", hint=OTHER_FILE) from error
