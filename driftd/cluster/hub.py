@@ -22,7 +22,7 @@ from driftd.cluster.reposecret import (
     host_keys,
     parse_repository_secret,
 )
-from driftd.errors import ClusterError, ConfigError
+from driftd.errors import ClusterError, ConfigError, Forbidden
 from driftd.model.application import Application, ApplicationSpec, without_nulls
 from driftd.model.condition import Condition, Severity
 from driftd.model.flux import FluxObject
@@ -65,6 +65,8 @@ class Hub(msgspec.Struct, frozen=True):
     """The context it was read from."""
     applications: tuple[Application, ...] = ()
     projects: tuple[AppProject, ...] = ()
+    projects_problem: str = ""
+    """Why AppProjects may be missing among these; empty if all are known."""
     clusters: tuple[HubCluster, ...] = ()
     clusters_known: bool = True
     """False if the cluster Secrets could not be listed: there may be any."""
@@ -134,6 +136,7 @@ async def read_hub(
         name=name,
         applications=apps,
         projects=known,
+        projects_problem=_projects_problem(projects, namespace),
         clusters=tuple(one for one in found if isinstance(one, HubCluster)),
         clusters_known=secrets.complete,
         access=msgspec.structs.replace(trust[0], entries=entries),
@@ -143,6 +146,18 @@ async def read_hub(
         gpg_problem=gpg_problem,
         flux=flux.objects,
     )
+
+
+def _projects_problem(listing: Listing, namespace: str) -> str:
+    """Why AppProjects are not known, with the rule that would let them be read."""
+    for error in listing.errors.values():
+        rule = (
+            f"; grant get and list of appprojects.argoproj.io in namespace {namespace}"
+            if isinstance(error, Forbidden)
+            else ""
+        )
+        return f"{error.message}{rule}"
+    return ""
 
 
 def _parse_secret(live: LiveObject, *, allow_exec: bool) -> HubCluster | RepositoryAccess:

@@ -413,7 +413,7 @@ class _ClusterLook:
         facts = unexplained(shared.observation.fact_problems, resources)
         conditions = (
             *desired.conditions, *self.claims.conditions(application.qualified_name),
-            *asked, *told, *facts, *(past.conditions if past else ()),
+            *asked, *told, *facts, *(past.conditions if past else ()), *shared.view.conditions,
         )  # fmt: skip
         unseen = shared.observation.not_searched if desired.complete else ()
         report = application_report(

@@ -203,7 +203,13 @@ def _entry(
             kind = "InvalidSpecError" if invalid else "ClusterConfigurationError"
             conditions.append(Condition(kind, text))
     if not flux or application.spec.source:
-        conditions += check_application(project, application, destination, known=projects)
+        conditions += check_application(
+            project,
+            application,
+            destination,
+            known=projects,
+            unseen=workspace.hub.projects_problem if workspace.hub is not None else "",
+        )
         if project is not None and workspace.hub is not None:
             scoped = {
                 place

@@ -8,10 +8,12 @@ objects Unknown, never Missing (invariant 1).
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
+import msgspec
 import orjson
 
 from driftd.aio import gather_isolated
@@ -39,7 +41,20 @@ from driftd.controller.workspace import SchemaMemory
 from driftd.diff.facts import Facts
 from driftd.diff.schema import SchemaSet
 from driftd.errors import ClusterError
+from driftd.model.condition import Condition, Severity
 from driftd.model.resource import GVK, LiveObject, Manifest, ResourceKey
+
+_SMALL: Final = ("coordination.k8s.io/v1", "scheduling.k8s.io/v1", "node.k8s.io/v1")
+"""Group versions with short schemas, which every API server serves."""
+_VERSION: Final = re.compile(r"v?(\d+\.\d+)(\.\d+)?")
+
+
+class _Info(msgspec.Struct, frozen=True):
+    version: str = ""
+
+
+class _Document(msgspec.Struct, frozen=True):
+    info: _Info = _Info()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +66,19 @@ class ClusterView:
     version: str
     problem: ClusterError | None = None
     """Why discovery failed: nothing on this cluster can be judged."""
+    version_problem: str = ""
+    """Why the version is not known, though discovery has succeeded."""
+
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        """What its applications are to be told of it."""
+        if not self.version_problem:
+            return ()
+        text = (
+            f"{self.version_problem}; charts are rendered for Helm's own default of Kubernetes' "
+            "version: grant get of the URL /version"
+        )
+        return (Condition("VersionUnknown", text, Severity.WARNING),)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,12 +104,42 @@ class Observation:
 
 
 async def view_cluster(reader: ClusterReader) -> ClusterView:
-    """Discover a cluster; its failure is a value."""
+    """Discover a cluster; its failure is a value.
+
+    A version that may not be asked for is read from a schema, and is missing at the worst: that
+    hides no object.
+    """
+    told = asyncio.create_task(reader.version())
     try:
-        discovery, version = await asyncio.gather(reader.discover(), reader.version())
+        discovery = await reader.discover()
     except ClusterError as error:
+        told.cancel()
+        await asyncio.gather(told, return_exceptions=True)
         return ClusterView(reader=reader, discovery=None, version="", problem=error)
-    return ClusterView(reader=reader, discovery=discovery, version=version)
+    try:
+        return ClusterView(reader=reader, discovery=discovery, version=await told)
+    except ClusterError as error:
+        version = await _version_in_schema(reader, discovery)
+        why = "" if version else error.message
+        return ClusterView(reader=reader, discovery=discovery, version=version, version_problem=why)
+
+
+async def _version_in_schema(reader: ClusterReader, discovery: Discovery) -> str:
+    """The server's version as its schema documents have it; empty if they do not tell.
+
+    Some have the minor alone: then it is its first release.
+    """
+    served = {one.group_version for one in discovery.resources}
+    chosen = [one for one in _SMALL if one in served]
+    try:
+        document = await reader.openapi(chosen[0]) if chosen else None
+        if document is None or document.body is None:
+            return ""
+        found = msgspec.json.decode(document.body, type=_Document).info.version
+    except (ClusterError, msgspec.MsgspecError):
+        return ""
+    match = _VERSION.match(found)
+    return f"v{match[1]}{match[2] or '.0'}" if match else ""
 
 
 async def observe(

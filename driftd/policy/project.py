@@ -187,13 +187,19 @@ def check_application(
     destination: Destination | None = None,
     *,
     known: Iterable[str] = (),
+    unseen: str = "",
 ) -> tuple[Condition, ...]:
     """What is wrong with an application's spec, and what its project forbids about it.
 
-    `project` is None when it does not exist; `known` are those that do. `destination` is the
+    `project` is None when it does not exist; `known` are those that do, and `unseen` says why
+    others may exist that could not be read. `destination` is the
     resolved one (server and name both known); the application's own if not given.
     """
     problems = _spec_problems(app)
+    if project is None and unseen:
+        text = f"project {app.spec.project!r} is not known, so nothing is judged: {unseen}"
+        found = tuple(Condition("InvalidSpecError", text) for text in problems)
+        return (*found, Condition("ProjectUnknown", text))
     if project is None:
         problems.append(
             f"{app.origin}{': ' if app.origin else ''}there is no project {app.spec.project!r}; "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from driftd.cluster.kubeconfig import load_kubeconfig
 from driftd.cluster.reader import ApiResource, ClusterReader, Discovery
 from driftd.cluster.transport import Transport, TransportOptions
 from driftd.cluster.writer import KubeWriter
+from driftd.controller.observed import view_cluster
 from driftd.errors import ClusterError, Forbidden, NotServed, Unauthorized, Unreachable
 from driftd.model.resource import ResourceKey
 from tests.testbed.cluster import ControlPlane
@@ -361,3 +363,19 @@ async def test_hub_that_may_not_be_read(api_server: ControlPlane) -> None:
     assert len(messages) == len(objects) + len(maps)
     for part in (*objects, *maps):
         assert any(part in message for message in messages), part
+
+
+async def test_the_version_stands_in_a_schema_too(
+    reader: KubeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where `/version` may not be asked for, a short schema document has the same minor."""
+    release = await reader.version()
+
+    async def refused(_self: KubeCluster) -> str:
+        raise Forbidden("bare: cannot read the server's version: user detector may not")
+
+    monkeypatch.setattr(KubeCluster, "version", refused)
+    view = await view_cluster(reader)
+    assert re.fullmatch(r"v\d+\.\d+\.\d+", view.version)
+    assert view.version.split(".")[:2] == release.split(".")[:2]
+    assert (view.problem, view.conditions) == (None, ())

@@ -120,12 +120,14 @@ def _apply(hub: ControlPlane, namespace: str, body: dict[str, Any]) -> None:
     )
 
 
-def check(hub: ControlPlane, repository: GitRepo, name: str) -> tuple[int, dict[str, Any]]:
+def check(
+    hub: ControlPlane, repository: GitRepo, name: str, user: str = "admin", *flags: str
+) -> tuple[int, dict[str, Any]]:
     """`driftd check --hub` of one application: exit code and report."""
     done = driftd(
         *("check", name, "--hub", "bare", "--argocd-namespace", NAMESPACE),
-        *("--kubeconfig", str(hub.kubeconfig("admin"))),
-        *("--repo", f"{URL}={repository.path}", "-o", "json"),
+        *("--kubeconfig", str(hub.kubeconfig(user))),
+        *("--repo", f"{URL}={repository.path}", "-o", "json", *flags),
         cwd=Path(__file__).parent.parent.parent,
         env=os.environ,
     )
@@ -191,3 +193,33 @@ def test_hub_application_is_judged_with_its_history(
     assert found["steady"]["status"] == "Pending"
     assert found["stray"]["status"] == "Extra"
     assert "copied" not in found
+
+
+def test_projects_that_may_not_be_read_are_not_missing(
+    application: dict[str, Any], hub: ControlPlane, namespace: str, git_repo: GitRepo
+) -> None:
+    """Without the right to read AppProjects nothing is judged, and the right is named."""
+    rbac = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{NAMESPACE}"
+    rule = {"apiGroups": ["argoproj.io"], "resources": ["applications"], "verbs": ["get", "list"]}
+    meta = {"name": f"applications-{namespace}"}
+    hub.call("POST", f"{rbac}/roles", {"metadata": meta, "rules": [rule]})
+    binding = {
+        "metadata": meta,
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", **meta},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "alice"}],
+    }
+    hub.call("POST", f"{rbac}/rolebindings", binding)
+    hub.call(
+        "PATCH",
+        f"{ARGO}/namespaces/{NAMESPACE}/applications/{namespace}",
+        {"spec": {"project": "payments"}},
+        content_type="application/merge-patch+json",
+    )
+    code, report = check(hub, git_repo, namespace, "alice", "-n", NAMESPACE)
+    (verdict,) = report["applications"]
+    (told,) = [one for one in verdict["conditions"] if one["type"] == "ProjectUnknown"]
+    assert "project 'payments' is not known, so nothing is judged" in told["message"]
+    rule_told = f"grant get and list of appprojects.argoproj.io in namespace {NAMESPACE}"
+    assert rule_told in told["message"]
+    assert "no project" not in json.dumps(report)
+    assert (code, verdict["status"], verdict["resources"]) == (2, "Unknown", [])

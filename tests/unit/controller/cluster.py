@@ -92,6 +92,8 @@ class MemoryCluster:
         self._objects: dict[tuple[GVK, str, str], LiveObject] = {}
         self.release = "v1.36.3"
         """The server's version."""
+        self.versionless: ClusterError | None = None
+        """What asking for it runs into."""
         self._version = 0
 
     def put(
@@ -231,6 +233,8 @@ class MemoryCluster:
     async def version(self) -> str:
         """See `ClusterReader`."""
         self._answer("version")
+        if self.versionless is not None:
+            raise self.versionless
         return self.release
 
     def _answer(self, call: str) -> None:

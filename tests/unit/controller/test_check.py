@@ -14,7 +14,7 @@ from driftd.controller.check import check
 from driftd.controller.declared import declare
 from driftd.controller.manifests import manifests
 from driftd.controller.options import CheckOptions
-from driftd.errors import ConfigError, Unreachable
+from driftd.errors import ConfigError, Forbidden, Unreachable
 from driftd.model.condition import Condition
 from driftd.model.report import ApplicationReport, DriftReport
 from driftd.source.repositories import Repositories
@@ -85,6 +85,15 @@ async def test_one_cluster_is_down(world: World) -> None:
     far = by_name(report)["far"]
     assert [one.message for one in far.conditions] == ["cluster two: timed out; is it up?"]
     assert [str(one.status) for one in far.resources] == ["Unknown"]
+
+
+async def test_a_version_that_may_not_be_read_makes_nothing_unknown(world: World) -> None:
+    """Only `/version` is refused: the verdicts stay, and say so."""
+    world.clusters.one.versionless = Forbidden("one: cannot read the server's version")
+    report = await checked(world)
+    assert (report.complete, verdicts(report)) == (True, {"kept": "Synced", "shop": "Synced"})
+    for one in report.applications:
+        assert [told.type for told in one.conditions] == ["VersionUnknown"]
 
 
 async def test_one_cluster_cannot_be_opened(world: World) -> None:

@@ -29,6 +29,20 @@ async def test_a_cluster_that_refuses_is_a_value() -> None:
     assert view.problem is cluster.down
 
 
+async def test_a_version_that_may_not_be_read_hides_nothing() -> None:
+    """The cluster is judged, and its applications are told what is not known."""
+    cluster = MemoryCluster()
+    cluster.versionless = Forbidden("one: cannot read the server's version: user x may not")
+    view = await view_cluster(cluster)
+    assert (view.discovery is not None, view.problem, view.version) == (True, None, "")
+    (told,) = view.conditions
+    assert (told.type, told.severity) == ("VersionUnknown", "warning")
+    assert "user x may not" in told.message
+    assert "grant get of the URL /version" in told.message
+    cluster.versionless = None
+    assert (await view_cluster(cluster)).conditions == ()
+
+
 async def test_only_declared_kinds_are_listed() -> None:
     """Kinds that nobody declares are never asked for."""
     cluster = MemoryCluster()
