@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from driftd.notify.notifier import Notifier
     from driftd.reloading import Reloading
     from driftd.settings.types import Settings
-    from driftd.store.sql import SqlStore
+    from driftd.store.backlog import Backlog
     from driftd.telemetry.metrics import Metrics
     from driftd.web.server import Readiness
 
@@ -102,7 +102,7 @@ def _with_files(settings: Settings, files: Mapping[str, Any]) -> Settings:
 class _Process:
     """What lives as long as the process, whatever the settings become."""
 
-    store: SqlStore
+    backlog: Backlog
     session: aiohttp.ClientSession
     metrics: Metrics
     readiness: Readiness
@@ -218,24 +218,24 @@ async def _serve(
     # A daemon pays for its clients at the start; the command line must not.
     import aiohttp
 
+    from driftd.controller.outage import opened
     from driftd.controller.progress import Progress
     from driftd.settings.load import store_dsn
-    from driftd.store.sql import SqlStore
     from driftd.telemetry.metrics import Metrics
     from driftd.telemetry.watchdog import Watchdog
     from driftd.web.audit import AuditEndpoint
     from driftd.web.server import Readiness, Server
 
     async with AsyncExitStack() as stack:
-        store = await SqlStore.open(store_dsn(settings.store))
-        stack.push_async_callback(store.close)
-        # Any question will do; nothing is called so.
-        readiness = Readiness(lambda: store.application(""))
+        metrics = Metrics(__version__)
+        storing = opened(store_dsn(settings.store), metrics, SystemClock())
+        backlog = await stack.enter_async_context(storing)
+        readiness = Readiness(backlog.reach)
         ending.unready = readiness.draining
         process = _Process(
-            store=store,
+            backlog=backlog,
             session=await stack.enter_async_context(aiohttp.ClientSession()),
-            metrics=Metrics(__version__),
+            metrics=metrics,
             readiness=readiness,
             progress=Progress(time.monotonic, limit=settings.sweep.timeout.seconds),
             clock=SystemClock(),
@@ -355,17 +355,18 @@ async def _daemon(settings: Settings, process: _Process) -> AsyncIterator[Daemon
     from driftd.notify.dispatch import Dispatcher
     from driftd.notify.message import composer
 
-    store, metrics, clock = process.store, process.metrics, process.clock
+    backlog, metrics, clock = process.backlog, process.metrics, process.clock
     notifiers = _notifiers(settings, process.session, clock)
     options = _look_options(settings)
     async with _daemon_workspace(settings, options) as (workspace, clusters, access):
         hub_clusters = watched_hub(settings, options, clusters, workspace.hub)
-        identities = Identities(clusters, store, clock, settings.clusters.identities)
+        identities = Identities(clusters, backlog.store, clock, settings.clusters.identities)
         reconciler = Reconciler(
             workspace=workspace,
             options=options,
             settings=settings,
-            store=store,
+            store=backlog,
+            can_record=lambda: not backlog.failing,
             compose=composer(notifiers),
             open_writer=lambda target: identities.guarded(
                 target, KubeWriter(clusters.open(target).transport)
@@ -383,14 +384,15 @@ async def _daemon(settings: Settings, process: _Process) -> AsyncIterator[Daemon
         )
         yield Daemon(
             reconciler,
-            store,
-            Dispatcher(store, notifiers, settings.notifications, clock, metrics),
+            backlog,
+            Dispatcher(backlog.store, notifiers, settings.notifications, clock, metrics),
             settings,
             swept=process.readiness.first_sweep_done,
             watch=_watch(settings, clusters, metrics),
             progress=process.progress,
             breakers=clusters,
             hub_clusters=hub_clusters,
+            store_back=backlog.back,
         )
 
 

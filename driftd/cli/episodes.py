@@ -57,6 +57,7 @@ def lines(episodes: Sequence[Episode], now: datetime, *, wide: bool) -> Iterator
             row[3:3] = [episode.cluster or "-"]
     yield from columns(titles, rows)
     yield ""
+    yield from _steps(episodes)
     yield from _summary(episodes)
 
 
@@ -120,6 +121,23 @@ def _place(drift: Mapping[str, Any]) -> str:
     return f"{drift['resource']} {drift['path'] or ''} {drift['kind']}".replace("  ", " ")
 
 
+def _steps(episodes: Sequence[Episode]) -> Iterator[str]:
+    """The values that drifts had before the ones in the table."""
+    stepped = [episode.drift for episode in episodes if episode.drift.steps]
+    if not stepped:
+        return
+    yield "other values while it was open:"
+    for drift in stepped:
+        resource = drift.key.resource
+        space = f"{resource.namespace}/" if resource.namespace else ""
+        yield printable(f"  {resource.kind} {space}{resource.name} {_field(drift)}")
+        for step in drift.steps:
+            by = f" by {step.manager}" if step.manager else ""
+            until = rfc3339(step.until.replace(microsecond=0))
+            yield printable(f"    {_pair(step.desired, step.live)}{by} until {until}")
+    yield ""
+
+
 def _row(episode: Episode, now: datetime) -> list[str]:
     drift = episode.drift
     resource = drift.key.resource
@@ -145,9 +163,13 @@ def _values(drift: Drift) -> str:
     change = drift.change
     if change is None:
         return "-"
-    git = values.NOT_IN_GIT if change.desired is UNSET else values.flow(change.desired)
-    live = values.NOT_IN_CLUSTER if change.live is UNSET else values.flow(change.live)
-    if values.is_masked(change.desired) and values.is_masked(change.live):
+    return _pair(change.desired, change.live)
+
+
+def _pair(desired: Any, found: Any) -> str:
+    git = values.NOT_IN_GIT if desired is UNSET else values.flow(desired)
+    live = values.NOT_IN_CLUSTER if found is UNSET else values.flow(found)
+    if values.is_masked(desired) and values.is_masked(found):
         return values.MASKED_DIFFER
     return " → ".join(values.shorten_pair(git, live, _VALUE_WIDTH))
 
@@ -251,6 +273,8 @@ def _item(episode: Episode) -> dict[str, Any]:
         item["beganAt"] = rfc3339(began)
     if drift.held is not None:
         item["held"] = {"why": drift.held.why, "until": rfc3339(drift.held.until)}
+    if drift.steps:
+        item["steps"] = to_builtins(drift.steps)
     if drift.change is not None:
         item["change"] = to_builtins(drift.change)
     if drift.whole is not None:

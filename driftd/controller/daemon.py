@@ -57,13 +57,14 @@ class Daemon:
         progress: Progress | None = None,
         breakers: Breakers | None = None,
         hub_clusters: HubClusters | None = None,
+        store_back: asyncio.Event | None = None,
     ) -> None:
         """`swept` is called once every application of the first sweep has been looked at.
 
         `watch` makes what watches the clusters between sweeps; None leaves it to the sweeps.
         `progress` is told of every sign of life. `breakers` know the clusters that do not answer;
         without them each look finds out by itself. `hub_clusters` follow the hub's cluster Secrets
-        between sweeps.
+        between sweeps. `store_back` is set each time that the store can be used again.
         """
         self._reconciler = reconciler
         self._store = store
@@ -76,6 +77,7 @@ class Daemon:
         self._supervisor = Supervisor(breakers, self._turned) if breakers is not None else None
         self._breakers = breakers
         self._hub_clusters = hub_clusters
+        self._store_back = store_back or asyncio.Event()
         self._queue = NameQueue(lane=reconciler.target, width=self._width)
         self._workers: list[asyncio.Task[None]] = []
         self._news = asyncio.Event()
@@ -115,7 +117,8 @@ class Daemon:
             schedule.every("poll", soonest, self._poll)
         async with asyncio.TaskGroup() as group:
             first = group.create_task(self._first_sweep())
-            others = [group.create_task(self._deliveries()), group.create_task(self._hire(group))]
+            always = (self._deliveries(), self._hire(group), self._store_returns())
+            others = [group.create_task(loop) for loop in always]
             others += [watcher] if (watcher := self._watcher(group)) is not None else []
             if self._supervisor is not None:
                 others.append(group.create_task(self._supervisor.run()))
@@ -165,6 +168,14 @@ class Daemon:
         self._reconciler.rediscover(target)
         names = self._reconciler.known_names()
         await self._queue.add_all(n for n in names if self._reconciler.target(n) == target)
+
+    async def _store_returns(self) -> None:
+        """Look at everything once the store can be used again, whatever it knows by then."""
+        while True:
+            await self._store_back.wait()
+            self._store_back.clear()
+            await self._queue.add_all(self._reconciler.known_names())
+            self._news.set()
 
     async def _hub_changed(self) -> None:
         """Look at the applications of clusters that the hub has now, lost, or reaches otherwise."""
@@ -336,6 +347,9 @@ class Daemon:
             self._log.error("look failed", application=name, reason=error.reason, error=str(error))
             self._reconciler.metrics.look_error(error.reason)
             self._failed += 1
+            if isinstance(error, LookTimeout):
+                late = error
+                await self._guarded(lambda: self._reconciler.ended(name, late))
             return
         except Exception as error:  # noqa: BLE001 - a defect at one application stops no other
             text = described(error)

@@ -22,7 +22,7 @@ from driftd.cluster.writer import ClusterWriter
 from driftd.controller.acceptance import StandingAcceptance
 from driftd.controller.check import Looked, look
 from driftd.controller.declared import Declared, Entry, declare
-from driftd.controller.desired import desired_state
+from driftd.controller.desired import Desired, desired_state
 from driftd.controller.endings import endings
 from driftd.controller.holding import Holding, ReadOperation
 from driftd.controller.identity import Identities
@@ -34,10 +34,11 @@ from driftd.controller.shared import SHARED, Claims, same_cluster
 from driftd.controller.standing_audit import StandingAudit
 from driftd.controller.sweep import SweepClusters
 from driftd.controller.unchanged import Unchanged
+from driftd.controller.verdict import application_report
 from driftd.controller.watching import Watching
 from driftd.controller.workspace import Workspace
-from driftd.errors import Forbidden
-from driftd.model.condition import Severity
+from driftd.errors import DriftdError, Forbidden
+from driftd.model.condition import Condition, Severity
 from driftd.model.report import published
 from driftd.model.resource import GVK, ResourceKey
 from driftd.settings.rules import rung_of, selected
@@ -69,6 +70,8 @@ class Reconciler:
     open_writer: OpenWriter
     metrics: Metrics
     clock: Clock
+    can_record: Callable[[], bool] = lambda: True
+    """Whether what is written to a cluster could be recorded now; else nothing is."""
     read_hub: ReadHub | None = None
     """Reads the hub anew at each sweep; None without one."""
     read_operation: ReadOperation | None = None
@@ -251,6 +254,20 @@ class Reconciler:
             self._clusters.forget(entry.target)
         return wrote
 
+    async def ended(self, name: str, error: DriftdError) -> None:
+        """Record that a look was ended before it had judged anything: Unknown, and why.
+
+        Raises StoreError.
+        """
+        entry = self._entries.get(name)
+        if entry is None:
+            return
+        desired = Desired(entry=entry, revisions=self._revisions_seen.get(name, ()))
+        report = application_report(desired, (), [Condition(error.reason, error.message)])
+        change = await self.store.record(report, self.clock.now(), self.compose)
+        self.metrics.look(report, self.settings.sweep.timeout.seconds)
+        await self._log(change, None)
+
     async def _look(self, entry: Entry) -> Looked:
         """Desired, observed, compared, judged.
 
@@ -355,7 +372,13 @@ class Reconciler:
     async def _act(self, planned: SyncPlan, looked: Looked) -> SyncResult | None:
         """Carry the plan out; without tasks no writer is ever made."""
         target = looked.desired.entry.target
-        if planned.refusal or not planned.tasks or target is None or looked.view is None:
+        if (
+            not self.can_record()
+            or planned.refusal
+            or not planned.tasks
+            or target is None
+            or looked.view is None
+        ):
             return None
         discovery = looked.view.discovery
         if discovery is None:
@@ -408,7 +431,7 @@ class Reconciler:
             await self._count_drifts()
         if change.transition is not Transition.NONE:
             log.info(
-                "state change",
+                "state change" if change.recorded else "state change, not recorded yet",
                 application=change.application,
                 transition=str(change.transition),
                 status=str(change.status),

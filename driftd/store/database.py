@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -38,6 +38,8 @@ class Database:
         self.writer = writer
         self.losses: list[str] = []
         """What was lost, for a person, since the database was opened first."""
+        self.lost: Callable[[], None] = lambda: None
+        """Called for each loss after the database was opened."""
         self._gate = asyncio.Lock()
 
     @classmethod
@@ -156,6 +158,7 @@ class Database:
     def _tell(self, loss: str) -> None:
         self.losses.append(loss)
         get_logger("driftd.store").error("the store was damaged", what=loss)
+        self.lost()
 
     async def _migrated(self) -> None:
         assert self.writer is not None  # noqa: S101 - only called with one

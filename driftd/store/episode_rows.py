@@ -26,6 +26,7 @@ from driftd.store.types import (
     Held,
     Recovery,
     StateChange,
+    Step,
     WholeObject,
 )
 
@@ -93,6 +94,7 @@ async def put(
             "about": _about(drift),
             "worst": drift.severity,
             "why_held": _why_held(drift),
+            "values": _steps(drift),
         }
         for drift in change.open
         if drift.key in ids and drift.last_seen == change.at
@@ -105,6 +107,7 @@ async def put(
             whole=bindparam("about"),
             severity=bindparam("worst"),
             held=bindparam("why_held"),
+            steps=bindparam("values"),
         )
         await connection.execute(statement, seen)
     if change.closed:
@@ -178,6 +181,7 @@ def drift(row: Row[Any]) -> Drift:
         whole=None if row.whole is None else msgspec.json.decode(row.whole, type=WholeObject),
         severity=row.severity,
         rate=row.rate,
+        steps=() if row.steps is None else msgspec.json.decode(row.steps, type=tuple[Step, ...]),
         held=None if row.held is None else msgspec.json.decode(row.held, type=Held),
     )
 
@@ -209,6 +213,10 @@ def _detail(one: Drift) -> str | None:
 
 def _about(one: Drift) -> str | None:
     return None if one.whole is None else msgspec.json.encode(one.whole).decode()
+
+
+def _steps(one: Drift) -> str | None:
+    return msgspec.json.encode(one.steps).decode() if one.steps else None
 
 
 def _why_held(one: Drift) -> str | None:

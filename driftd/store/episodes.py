@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final, TypeAlias
 
+import msgspec
 from msgspec import UNSET
 from msgspec.structs import replace
 
 from driftd.model.report import (
     ApplicationReport,
     ApplicationStatus,
+    Change,
     ResourceReport,
     ResourceStatus,
 )
@@ -27,6 +29,7 @@ from driftd.store.types import (
     Held,
     Recovery,
     StateChange,
+    Step,
     Transition,
     WholeObject,
 )
@@ -39,6 +42,10 @@ JudgeHold: TypeAlias = Callable[[Drift], Held | None]
 
 _WHOLE_OBJECT = frozenset({ResourceStatus.MISSING, ResourceStatus.EXTRA})
 _NOT_JUDGED = frozenset({ResourceStatus.UNKNOWN, ResourceStatus.NOT_CHECKED})
+MOST_STEPS: Final = 16
+"""Values that one episode keeps."""
+FIRST_STEPS: Final = 4
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SEVERITIES: Final = ("", "info", "low", "medium", "high", "critical")
 
 
@@ -72,6 +79,8 @@ class Before:
     """When the look before began to read."""
     unjudged: frozenset[ResourceKey] = frozenset()
     """Objects that the look before could not judge."""
+    judged: frozenset[ResourceKey] | None = None
+    """Objects that it judged; None if it was complete, so that others were not there."""
     past: Mapping[DriftKey, Past] = field(default_factory=dict)
     """Former episodes of drifts that begin now."""
     fights: frozenset[DriftKey] = frozenset()
@@ -96,6 +105,11 @@ def unjudged(report: ApplicationReport) -> frozenset[ResourceKey]:
 def drift_keys(report: ApplicationReport) -> frozenset[DriftKey]:
     """The drifts that a report has."""
     return frozenset(key for key, _ in _drifts(report, datetime.min.replace(tzinfo=UTC)))
+
+
+def judged(report: ApplicationReport) -> frozenset[ResourceKey] | None:
+    """The objects of a report that it has a verdict on; None if it is complete."""
+    return None if report.complete else frozenset(_judged(report)[0])
 
 
 def begun(known: Iterable[Drift], report: ApplicationReport, now: datetime) -> list[DriftKey]:
@@ -185,15 +199,25 @@ def moved(change: StateChange) -> Transition:
 
 
 def _onset(drift: Drift, before: Before, now: datetime) -> Drift:
-    clean_at = None if drift.key.resource in before.unjudged else before.observed_at
+    resource = drift.key.resource
+    unseen = resource in before.unjudged or (
+        before.judged is not None and resource not in before.judged
+    )
+    clean_at = None if unseen else before.observed_at
     past = before.past.get(drift.key)
     rate = 1.0 if past is None else 1.0 + rate_at(past.rate, past.first_seen, now)
     return replace(drift, clean_at=clean_at, rate=rate)
 
 
 def _continued(old: Drift, seen: Drift) -> Drift:
+    steps = old.steps
+    if seen.change is not None and old.change is not None and _differs(old.change, seen.change):
+        steps = (*steps, Step.of(old.change, seen.last_seen))
+        # The first ones tell how it began, the last ones what goes on.
+        steps = (*steps[:FIRST_STEPS], *steps[FIRST_STEPS:][-(MOST_STEPS - FIRST_STEPS) :])
     return replace(
         seen,
+        steps=steps,
         first_seen=old.first_seen,
         clean_at=old.clean_at,
         rate=old.rate,
@@ -214,6 +238,13 @@ def _shown(before: Before, status: ApplicationStatus, drifts: Iterable[Drift]) -
     if status is ApplicationStatus.OUT_OF_SYNC and held and all(held):
         return before.told or before.status or ApplicationStatus.SYNCED
     return status
+
+
+def _differs(old: Change, new: Change) -> bool:
+    """Whether a field has another value than before, or Git declares another one."""
+    then, now = (replace(Step.of(one, _EPOCH), manager="") for one in (old, new))
+    # As JSON, because True is 1 to Python.
+    return msgspec.json.encode(then) != msgspec.json.encode(now)
 
 
 def _fights(opened: Iterable[Drift], before: Before) -> Iterator[Fight]:

@@ -19,6 +19,7 @@ from driftd.store.episodes import (
     JudgeEnding,
     JudgeHold,
     begun,
+    judged,
     moved,
     put_back,
     state_change,
@@ -111,11 +112,13 @@ async def _before(
         return Before()
     keys = begun(known, report, now)
     status = ApplicationStatus(stored.status)
+    last = stored_application(stored).report if keys else None
     return Before(
         status=status,
         told=ApplicationStatus(stored.told) if stored.told else status,
         observed_at=stored.began_at or stored.observed_at,
-        unjudged=unjudged(stored_application(stored).report) if keys else frozenset(),
+        unjudged=unjudged(last) if last is not None else frozenset(),
+        judged=judged(last) if last is not None else None,
         past=await episode_rows.past(connection, name, keys) if keys else {},
         fights=await episode_rows.fights(connection, name, now),
     )

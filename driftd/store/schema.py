@@ -123,6 +123,7 @@ episodes = Table(
     Column("ending", String(16), nullable=True),
     Column("ended_by", Text, nullable=False, server_default=""),
     Column("held", Text, nullable=True),
+    Column("steps", Text, nullable=True),
 )
 _open = text("closed_at IS NULL")
 Index(

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from driftd.errors import ConfigError, StoreError
 from driftd.model.choices import nearest
-from driftd.model.report import ApplicationReport
+from driftd.model.report import ApplicationReport, ApplicationStatus
 from driftd.store import episode_rows, pins
 from driftd.store import memory as remembered
 from driftd.store.database import Database
@@ -34,6 +34,7 @@ from driftd.store.types import (
     OutboxMessage,
     StateChange,
     StoredApplication,
+    Verdict,
 )
 from driftd.store.writer import PATIENCE, Call, Writer
 
@@ -143,6 +144,29 @@ class SqlStore(Store, Pins, Outbox):
         """See `Store.applications`."""
         query = select(applications).order_by(applications.c.name)
         return tuple(map(stored_application, await self._rows("list applications", query)))
+
+    async def verdicts(self) -> tuple[Verdict, ...]:
+        """The last verdict on every application, by name; cheap, however large the reports."""
+        columns = (
+            applications.c.name,
+            applications.c.cluster,
+            applications.c.status,
+            applications.c.complete,
+            applications.c.observed_at,
+            applications.c.changed_at,
+        )
+        rows = await self._rows("list verdicts", select(*columns).order_by(applications.c.name))
+        return tuple(
+            Verdict(
+                r.name,
+                r.cluster,
+                ApplicationStatus(r.status),
+                r.observed_at,
+                # One that is not complete followed, at the latest, on the change to its status.
+                r.observed_at if r.complete else r.changed_at,
+            )
+            for r in rows
+        )
 
     async def application(self, name: str) -> StoredApplication | None:
         """See `Store.application`."""

@@ -46,6 +46,21 @@ class Held(msgspec.Struct, frozen=True):
     until: datetime
 
 
+class Step(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
+    """What a field had been, until a look found something else there; already masked."""
+
+    until: datetime
+    """The look that found another value."""
+    desired: Any = msgspec.UNSET
+    live: Any = msgspec.UNSET
+    manager: str = ""
+
+    @classmethod
+    def of(cls, change: Change, until: datetime) -> Step:
+        """What a change said before."""
+        return cls(until, change.desired, change.live, change.manager or "")
+
+
 class Drift(msgspec.Struct, frozen=True):
     """One episode of drift, from onset on."""
 
@@ -63,6 +78,8 @@ class Drift(msgspec.Struct, frozen=True):
     """The highest severity that it had so far; empty where none is known."""
     rate: float = 1.0
     """How often the same drift began lately, this time included; it halves in `HALF_LIFE`."""
+    steps: tuple[Step, ...] = ()
+    """Other values that it had while it was open, the first and the last ones."""
     held: Held | None = None
     """Set while it is recorded, but not told."""
 
@@ -195,6 +212,8 @@ class StateChange(msgspec.Struct, frozen=True, kw_only=True):
     """Drifts that have become a fight by this look."""
     endings: tuple[Ending, ...] = ()
     """How the drifts in `closed` ended, in their order."""
+    recorded: bool = True
+    """Whether the store has it; else it waits in memory, and what is told may differ."""
     released: tuple[Drift, ...] = ()
     """Drifts that were held before this look, and are told now."""
     told: ApplicationStatus | None = None
@@ -245,3 +264,14 @@ class ApplicationMemory(msgspec.Struct, frozen=True, kw_only=True):
     """Git's revisions at the last look that found no difference; empty after any other look."""
     objects: Mapping[ResourceKey, bytes] = {}
     """What is known of each object, opaque here; one that is not named stays as it was."""
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """The last verdict on an application (`namespace/name`), without its objects."""
+
+    application: str
+    cluster: str
+    status: ApplicationStatus
+    observed_at: datetime
+    judged_at: datetime
+    """When everything could be judged last, as far as is known."""

@@ -59,6 +59,7 @@ class Metrics:
         self._of_clusters()
         self._of_telling()
         self._of_audit()
+        self._of_the_store()
         self._settings = self._gauge(
             "driftd_settings_current",
             "Whether the settings in force are what their file says: 0 where it was refused, or "
@@ -145,6 +146,18 @@ class Metrics:
             "driftd_audit_writes_kept", "Writes that are kept of the events posted", "cluster"
         )
 
+    def _of_the_store(self) -> None:
+        self._store_up = self._gauge(
+            "driftd_store_up", "Whether the store recorded the last look that it was given"
+        )
+        self._store_waiting = self._gauge(
+            "driftd_store_waiting_looks", "Looks that wait in memory until the store can record"
+        )
+        self._store_losses = self._counter(
+            "driftd_store_losses",
+            "Times that the store was found damaged, or without commits that it had",
+        )
+
     def _gauge(self, name: str, meaning: str, *labels: str) -> Gauge:
         self.described.append(Described(name, "gauge", labels, meaning))
         return Gauge(name, meaning, labels, registry=self.registry)
@@ -177,9 +190,23 @@ class Metrics:
         self._up.labels(name).set(up)
         self._tls.labels(name).set(verified)
 
+    def store(self, up: bool, waiting: int) -> None:
+        """Whether the store records, and how many looks wait for it."""
+        self._store_up.set(up)
+        self._store_waiting.set(waiting)
+
+    def store_lost(self) -> None:
+        """The store was damaged, or has lost commits."""
+        self._store_losses.inc()
+
     def look_error(self, reason: str) -> None:
         """Something could not be judged; `reason` is a `DriftdError.reason`."""
         self._look_errors.labels(reason).inc()
+
+    def judged(self, name: str, cluster: str, seconds: float) -> None:
+        """An application was judged in full so long ago, by the process before this one."""
+        self._judged.setdefault(name, self._now() - seconds)
+        self._clusters.setdefault(name, cluster or NO_CLUSTER)
 
     def known(self, applications: Mapping[str, str]) -> None:
         """Only these applications (`namespace/name`) exist now, each with its cluster's name.

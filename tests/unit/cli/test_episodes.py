@@ -188,3 +188,31 @@ def test_what_is_held_says_why_and_until_when():
     assert "open, held: Argo CD syncs; told at 2026-03-01T12:10:00Z at the latest" in table
     (item,) = printed.document([episode])["items"]
     assert item["held"] == {"why": "Argo CD syncs", "until": "2026-03-01T12:10:00Z"}
+
+
+def test_values_while_an_episode_was_open(driftd, tmp_path):
+    """A field that changed again before it was put back: each value, whose, and until when."""
+    dsn = f"sqlite:///{tmp_path}/steps.db"
+
+    async def fill():
+        store = await SqlStore.open(dsn)
+        for second, (live, who) in enumerate([(5, "kubectl-edit"), (7, "helm"), (9, "helm")]):
+            found = msgspec.structs.replace(REPLICAS, live=live, manager=who)
+            await store.record(report(resource("web", found)), after(second), lambda _change: ())
+        await store.close()
+
+    asyncio.run(fill())
+    (item,) = json.loads(driftd("episodes", "--store", dsn, "-o", "json").stdout)["items"]
+    assert item["steps"] == [
+        {"until": "2026-03-01T12:00:01Z", "desired": 3, "live": 5, "manager": "kubectl-edit"},
+        {"until": "2026-03-01T12:00:02Z", "desired": 3, "live": 7, "manager": "helm"},
+    ]
+    told = driftd("episodes", "shop", "--store", dsn).stdout
+    assert (
+        """other values while it was open:
+  Deployment shop/web /spec/replicas
+    3 → 5 by kubectl-edit until 2026-03-01T12:00:01Z
+    3 → 7 by helm until 2026-03-01T12:00:02Z
+"""
+        in told
+    )

@@ -273,13 +273,19 @@ async def test_a_look_that_hangs_is_ended_and_the_next_sweep_looks_again(
     daemon = daemon_of(bench, interval="1s", timeout="2s")
     async with asyncio.timeout(DEADLINE):
         running = asyncio.create_task(daemon.run(stop))
-        await until(bench, lambda: looks(bench) == 1)
+        await until(bench, lambda: looks(bench) == 2)
         assert daemon.progress.stuck() == ""
         stop.set()
         await running
     told = [one for one in warnings(capsys) if one["message"] == "look failed"]
     assert [(one["application"], one["reason"]) for one in told] == [("argocd/shop", "Timeout")]
     assert told[0]["error"] == "the look at argocd/shop took longer than 2s and was ended"
+    (recovered, unknown) = await bench.store.history("argocd/shop", 10)
+    assert (unknown.kind, recovered.kind) == ("unknown", "recovered")
+    (condition,) = unknown.data["conditions"]
+    assert condition["type"] == "Timeout"
+    assert condition["message"].startswith(told[0]["error"])
+    assert bench.transitions() == [("shop", "unknown"), ("shop", "recovered")]
 
 
 async def test_a_slow_receiver_delays_no_look(bench: Bench) -> None:

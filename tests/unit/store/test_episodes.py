@@ -7,7 +7,7 @@ from datetime import timedelta
 import msgspec
 
 from driftd.model.report import ApplicationStatus, ChangeClass, ResourceStatus
-from driftd.store.episodes import Before, state_change, told_of
+from driftd.store.episodes import FIRST_STEPS, MOST_STEPS, Before, judged, state_change, told_of
 from driftd.store.types import Held, Transition
 from tests.unit.reports import START, after, change, report, resource
 
@@ -240,3 +240,47 @@ def test_what_is_held_hides_nothing_that_is_told_already():
     ended = report(resource("web", change("/spec/paused")))
     gone = state_change(before, found.open, ended, after(120), hold=held)
     assert (gone.transition, len(gone.closed)) == (Transition.CHANGED, 1)
+
+
+def colour(live: object):
+    """A look that finds a colour."""
+    return report(resource("web", change("/data/colour", desired="blue", live=live)))
+
+
+def test_an_open_episode_keeps_the_values_that_it_had():
+    """Each other value is kept until when it was seen last; looks without change add nothing."""
+    drifts = ()
+    for second, live in enumerate(["red", "red", "green", True, 1]):
+        drifts = state_change(Before(status=OUT), drifts, colour(live), after(second)).open
+    (drift,) = drifts
+    kept = [(step.live, step.desired, step.until) for step in drift.steps]
+    assert kept == [
+        ("red", "blue", after(2)),
+        ("green", "blue", after(3)),
+        (True, "blue", after(4)),
+    ]
+    assert (drift.change.live, drift.first_seen) == (1, START)
+
+
+def test_values_of_an_open_episode_are_bounded():
+    """A field that changes all the time keeps the first and the last of its values."""
+    drifts = ()
+    for second in range(100):
+        drifts = state_change(Before(status=OUT), drifts, colour(second), after(second)).open
+    kept = [step.live for step in drifts[0].steps]
+    last = MOST_STEPS - FIRST_STEPS
+    assert kept == [*range(FIRST_STEPS), *range(99 - last, 99)]
+
+
+def test_a_look_that_saw_nothing_proves_no_onset():
+    """What a look could not judge, because it was ended, may have been there before it."""
+    blind = Before(status=UNKNOWN, observed_at=START, judged=judged(report(complete=False)))
+    (drift,) = state_change(blind, [], colour("red"), after(60)).opened
+    assert drift.clean_at is None
+    seen = Before(
+        status=UNKNOWN,
+        observed_at=START,
+        judged=judged(report(resource("web"), complete=False)),
+    )
+    (drift,) = state_change(seen, [], colour("red"), after(60)).opened
+    assert drift.clean_at == START

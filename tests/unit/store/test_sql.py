@@ -313,7 +313,16 @@ async def test_a_database_of_the_first_release_is_migrated(dsn):
         await connection.execute(text("ALTER TABLE applications DROP COLUMN told"))
         await connection.execute(text("ALTER TABLE applications DROP COLUMN began_at"))
         await connection.execute(text("DROP INDEX ix_episodes_application_identity"))
-        for column in ("clean_at", "whole", "severity", "rate", "ending", "ended_by", "held"):
+        for column in (
+            "clean_at",
+            "whole",
+            "severity",
+            "rate",
+            "ending",
+            "ended_by",
+            "held",
+            "steps",
+        ):
             await connection.execute(text(f"ALTER TABLE episodes DROP COLUMN {column}"))
         await connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
     await store.close()

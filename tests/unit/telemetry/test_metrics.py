@@ -97,6 +97,21 @@ def test_the_age_of_a_verdict_is_that_of_the_last_full_one():
     assert age("prod") == 1.5
 
 
+def test_ages_go_on_after_a_restart():
+    """What the process before this one judged is as old as it is, before anything is read."""
+    now = [100.0]
+    metrics = Metrics("0", monotonic=lambda: now[0])
+    metrics.judged("argocd/one", "prod", 3600.0)
+    metrics.judged("argocd/gone", "", 9999.0)
+    now[0] = 101.0
+    age = ("driftd_verdict_age_seconds", ("cluster", "prod"))
+    assert values(metrics)[age] == 3601.0
+    metrics.known({"argocd/one": "prod", "argocd/two": "prod"})
+    assert values(metrics)[age] == 3601.0
+    metrics.look(report(resource("a"), name="one"), 0.1)
+    assert values(metrics)[age] == 0.0
+
+
 def test_names_help_and_labels_follow_the_conventions():
     """What promtool asks for: base units, `_total` for counters alone, help, plain names."""
     metrics = used(10)
