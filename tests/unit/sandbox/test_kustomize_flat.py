@@ -36,7 +36,7 @@ spec:
 BASE = {
     "base/kustomization.yaml": "resources:\n- web.yaml\n- more/settings.yaml\n- ../accounts\n",
     "base/web.yaml": f"{DEPLOYMENT}---\n# none\n---\n"
-    "{apiVersion: v1, kind: Service, metadata: {name: web}, spec: {selector: {app: web}}}\n",
+    "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {selector: {app: web}}\n",
     "base/more/settings.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\n"
     "data:\n  a: 'yes'\n  b: |\n    two\n    lines\n  c: '05'\n",
     "accounts/kustomization.yaml": "apiVersion: kustomize.config.k8s.io/v1beta1\n"
@@ -87,7 +87,10 @@ FAULTS = {
     "a missing file": {"base/kustomization.yaml": "resources: [web.yaml, gone.yaml]\n"},
     "a file that does not parse": {"base/web.yaml": "a: [\n"},
     "a file without a kind": {"base/web.yaml": "a: b\n"},
-    "a file outside of the base": {"base/kustomization.yaml": "resources: [../app/last.yaml]\n"},
+    "a file outside of the base": {
+        "base/kustomization.yaml": "resources: [../other/x.yaml]\n",
+        "other/x.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n",
+    },
     "a base above": {"accounts/kustomization.yaml": "resources: [../app]\n"},
     "a base of itself": {"accounts/kustomization.yaml": "resources: [account.yaml, ../base]\n"},
     "a base around it": {
@@ -116,8 +119,9 @@ FAULTS = {
         "more/x.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n",
     },
     "names that are taken": {
-        "app/kustomization.yaml": "resources: [../accounts, .driftd-base-0]\n",
-        "app/.driftd-base-0": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n",
+        "app/kustomization.yaml": "resources: [../accounts]\n"
+        "configMapGenerator: [{name: x, files: [.driftd-base-0]}]\n",
+        "app/.driftd-base-0": "content",
     },
     "rules of another base": {
         "app/kustomization.yaml": "resources: [../accounts, ../ruled, last.yaml]\nnamePrefix: p-\n",
@@ -217,3 +221,28 @@ async def test_commits_are_read_anew(pool: SandboxPool) -> None:
     assert len(set(map(repr, fresh))) == len(commits)
     for number in (*range(len(commits)), *reversed(range(len(commits)))):
         assert await _rendered(pool, make_tree(commits[number])) == fresh[number]
+
+
+@pytest.mark.parametrize(
+    ("key", "made"),
+    [
+        ("namePrefix: own-", b'"name":"own-web"'),
+        ("NAMEPREFIX: own-", b'"name":"own-web"'),
+        ("namespace: own", b'"namespace":"own"'),
+        ("images: [{name: nginx, newTag: own}]", b'"nginx:own"'),
+        ("configMapGenerator: [{name: own, literals: [a=b]}]", b'"name":"own-'),
+        ("patches: [{path: own.yaml}]", b'"replicas":7'),
+    ],
+)
+async def test_bases_that_do_more_are_built(key: str, made: bytes, pool: SandboxPool) -> None:
+    """A base that changes or makes objects does so, also one below a base that only names it."""
+    patch = BASE["app/patch.yaml"].replace("replicas: 3", "replicas: 7")
+    files = BASE | {
+        "app/kustomization.yaml": "resources: [../middle]\n",
+        "middle/kustomization.yaml": "resources: [../base]\n",
+        "base/kustomization.yaml": f"{BASE['base/kustomization.yaml']}{key}\n",
+        "base/own.yaml": patch,
+    }
+    rendered = await _rendered(pool, make_tree(files))
+    assert isinstance(rendered, list)
+    assert any(made in found for _, _, found in rendered)
