@@ -242,6 +242,10 @@ async def _serve(
             audit=None if reloading is None else _audit_streams(settings),
         )
         stack.enter_context(Watchdog(process.metrics.blocked))
+        if settings.tracing.endpoint:
+            from driftd.telemetry.tracing import Tracing
+
+            stack.enter_context(Tracing(settings.tracing))
         await stack.enter_async_context(
             Server(settings.server.listen, process.metrics, readiness, process.progress.stuck)
         )

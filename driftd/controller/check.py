@@ -60,6 +60,7 @@ from driftd.model.resource import LiveObject, ResourceKey
 from driftd.policy.baseline import Seal
 from driftd.policy.ignore_report import shared_conditions
 from driftd.store.types import ApplicationMemory
+from driftd.telemetry.tracing import span
 
 _NOTHING = Observation(
     listings={}, live={}, schemas=SchemaSet(()), schema_hashes={}, schema_problems={}
@@ -216,17 +217,18 @@ class _ClusterLook:
         for one in desired:
             self.claims.declare(target, one)
         self.progress(f"reading {target.name}")
-        observation = await observe(
-            view,
-            (manifest for one in desired for manifest in one.manifests),
-            applications=frozenset(
-                mark for one in desired for mark in marks_of(one.entry.application)
-            ),
-            limit=self.options.concurrency,
-            target=target,
-            memory=self.workspace.schemas,
-            claimants=self._claimants(target, desired),
-        )
+        with span("list", cluster=target.name):
+            observation = await observe(
+                view,
+                (manifest for one in desired for manifest in one.manifests),
+                applications=frozenset(
+                    mark for one in desired for mark in marks_of(one.entry.application)
+                ),
+                limit=self.options.concurrency,
+                target=target,
+                memory=self.workspace.schemas,
+                claimants=self._claimants(target, desired),
+            )
         known = self.declared.customizations.known_types
         if known:
             observation = replace(observation, schemas=observation.schemas.retyped(known))
@@ -302,14 +304,16 @@ class _ClusterLook:
 
         async def render(entry: Entry) -> Desired:
             self.progress(f"rendering {entry.application.name}")
-            return await desired_state(
-                self.workspace,
-                entry,
-                discovery,
-                urls=self.declared.urls,
-                kube_version=version,
-                customizations=self.declared.customizations,
-            )
+            name = entry.application.qualified_name
+            with span("render", application=name, cluster=entry.cluster):
+                return await desired_state(
+                    self.workspace,
+                    entry,
+                    discovery,
+                    urls=self.declared.urls,
+                    kube_version=version,
+                    customizations=self.declared.customizations,
+                )
 
         # By project, since a worker of the sandbox is never shared between projects.
         order = sorted(entries, key=lambda entry: entry.application.spec.project)
@@ -347,7 +351,10 @@ class _ClusterLook:
         """The verdict on one application; whatever goes wrong with it stays with it."""
         kept = shared if self.keep else None
         try:
-            report, verdict, memory = await self._report(desired, shared)
+            entry = desired.entry
+            name = entry.application.qualified_name
+            with span("compare", application=name, cluster=entry.cluster):
+                report, verdict, memory = await self._report(desired, shared)
         except Exception as error:  # noqa: BLE001 - even a defect must not blank the others
             told = Condition("ComparisonError", described(error))
             report = application_report(desired, (), (*desired.conditions, told))

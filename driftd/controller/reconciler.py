@@ -49,6 +49,7 @@ from driftd.sync.plan import ENGINES, SyncPlan, plan
 from driftd.sync.run import SyncResult, run
 from driftd.telemetry.logs import get_logger
 from driftd.telemetry.metrics import Metrics
+from driftd.telemetry.tracing import STATUS, span
 
 _RENDERS = 4
 """Applications that are rendered at a time to learn what they declare."""
@@ -221,9 +222,16 @@ class Reconciler:
         entry = self._entries.get(name)
         if entry is None or self._declared is None:
             return False
+        with span("reconcile", application=name, cluster=entry.cluster) as told:
+            return await self._reconcile(name, entry, told)
+
+    async def _reconcile(self, name: str, entry: Entry, told: dict[str, str]) -> bool:
+        """The same for an entry that is known; what the span is to say goes to `told`."""
         started, began = time.monotonic(), self.clock.now()
         noticed = self.watching.noticed(name) if self.watching is not None else None
-        looked = await self._look(entry)
+        with span("look", application=name, cluster=entry.cluster):
+            looked = await self._look(entry)
+        told[STATUS] = str(looked.report.status)
         if self.watching is not None:
             self.watching.looked(name, looked)
         self._shared_rules.looked(looked.report)
@@ -232,16 +240,18 @@ class Reconciler:
             looked, shared = await self._shared(entry, looked)
             planned = self._plan(entry, looked, shared)
         result = await self._act(planned, looked)
-        change = await self.store.record(
-            looked.report,
-            self.clock.now(),
-            self.compose,
-            events=self._events(name, result),
-            memory=looked.memory,
-            began=began,
-            ending=endings(looked, self._revisions_seen.get(name)),
-            hold=await self.holding.judged(entry, looked.report, began),
-        )
+        hold = await self.holding.judged(entry, looked.report, began)
+        with span("record", application=name, cluster=entry.cluster):
+            change = await self.store.record(
+                looked.report,
+                self.clock.now(),
+                self.compose,
+                events=self._events(name, result),
+                memory=looked.memory,
+                began=began,
+                ending=endings(looked, self._revisions_seen.get(name)),
+                hold=hold,
+            )
         self.holding.recorded(change)
         self._revisions_seen[name] = looked.report.revisions
         if noticed is not None and change.opened:

@@ -44,6 +44,10 @@ def findings(settings: Settings) -> Iterator[Finding]:
                 f"auditLogs[{index}].file", "* may stand in the last part of the path only"
             )
     yield from _audit_webhook(settings.audit_webhook)
+    if settings.tracing.endpoint and not _is_address(settings.tracing.endpoint, ("http", "https")):
+        yield Finding("tracing.endpoint", "must be an http(s):// URL")
+    if not 0 <= settings.tracing.sample_percent <= 100:
+        yield Finding("tracing.samplePercent", "must be between 0 and 100")
     if not _is_listenable(settings.server.listen):
         yield Finding("server.listen", f"must be ADDRESS:PORT, not {settings.server.listen!r}")
 

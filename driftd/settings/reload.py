@@ -7,13 +7,14 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from driftd.settings.shape import keys
-from driftd.settings.types import AuditWebhook, Settings
+from driftd.settings.types import AuditWebhook, Settings, Tracing
 
 AT_START: Final = (
     "store.dsn",
     "store.dsnFile",
     "server.listen",
     *(f"auditWebhook.{key}" for key, _ in keys(AuditWebhook)),
+    *(f"tracing.{key}" for key, _ in keys(Tracing)),
 )
 """Settings that hold for the life of the process: what it stores, and where it is asked."""
 
@@ -40,6 +41,7 @@ def change(old: Settings, new: Settings) -> Change:
                 new.store, dsn=old.store.dsn, dsn_file=old.store.dsn_file
             ),
             audit_webhook=old.audit_webhook,
+            tracing=old.tracing,
             server=msgspec.structs.replace(new.server, listen=old.server.listen),
         ),
         applied=tuple(key for key in differ if key not in AT_START),

@@ -318,6 +318,17 @@ class Sandbox(SettingsStruct, frozen=True, kw_only=True):
     """Limit of either; what was not used for the longest time goes first."""
 
 
+class Tracing(SettingsStruct, frozen=True, kw_only=True):
+    """Where spans of looks are sent; needs the extra `tracing`."""
+
+    endpoint: str = ""
+    """URL of an OTLP receiver over HTTP, such as `http://collector:4318/v1/traces`; empty: none."""
+    sample_percent: int = 100
+    """How many of a hundred looks are traced."""
+    timeout: Duration = Duration("5s")
+    """Limit of one delivery."""
+
+
 class Log(SettingsStruct, frozen=True, kw_only=True):
     """What is logged, on standard error."""
 
@@ -358,4 +369,5 @@ class Settings(SettingsStruct, frozen=True, kw_only=True):
     audit_webhook: AuditWebhook = AuditWebhook()
     server: Server = Server()
     sandbox: Sandbox = Sandbox()
+    tracing: Tracing = Tracing()
     log: Log = Log()

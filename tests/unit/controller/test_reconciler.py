@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from driftd.cluster.destinations import ClusterTarget
 from driftd.cluster.kube import KubeCluster
@@ -21,6 +22,7 @@ from driftd.controller.watching import Watching
 from driftd.errors import ConfigError, SourceError, Unreachable
 from driftd.model.report import ApplicationStatus
 from driftd.settings.types import ApplicationSelection, Healing, HealingRule, Rung, Settings
+from driftd.settings.types import Tracing as TracingSettings
 from driftd.store.sql import SqlStore
 from driftd.store.types import (
     Ending,
@@ -31,6 +33,7 @@ from driftd.store.types import (
     Transition,
 )
 from driftd.telemetry.metrics import Metrics
+from driftd.telemetry.tracing import Tracing
 from tests.unit.controller.cluster import MemoryWriter
 from tests.unit.controller.conftest import World
 from tests.unit.reports import VirtualClock
@@ -427,3 +430,22 @@ class NoClusters:
     def watched(self, target: ClusterTarget) -> KubeCluster:
         """No reflector is ever begun."""
         raise ConfigError(f"{target.name} is not watched")
+
+
+async def test_a_look_has_spans(bench: Bench) -> None:
+    """Reconcile, with look and record inside, and in the look render, list and compare."""
+    exporter = InMemorySpanExporter()
+    names = await bench.reconciler.declared_names()
+    with Tracing(TracingSettings(endpoint="http://x"), exporter):
+        await bench.reconciler.reconcile(names[0])
+    found = {one.name: one for one in exporter.get_finished_spans()}
+    assert set(found) == {"reconcile", "look", "render", "list", "compare", "record"}
+    ids = {one.context.span_id: one.name for one in found.values() if one.context}
+    parents = {one.name: ids.get(one.parent.span_id) for one in found.values() if one.parent}
+    steps = {"render": "look", "list": "look", "compare": "look"}
+    assert parents == {"look": "reconcile", "record": "reconcile", **steps}
+    for name, one in found.items():
+        told = dict(one.attributes or {})
+        assert told["driftd.cluster"] == "one", name
+        assert told.get("driftd.application", names[0]) == names[0], name
+    assert (found["reconcile"].attributes or {})["driftd.status"] == "Synced"
