@@ -102,6 +102,12 @@ class Daemon:
         status = Path(f"/proc/{self._process.pid}/status").read_text()
         return int(re.findall(rf"{field}:\s+(\d+)", status)[0]) * 1024
 
+    def kill(self) -> None:
+        """End it as a crash does."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
     def ended(self) -> tuple[int, float]:
         """Wait for the end; the exit code and the seconds since SIGTERM."""
         assert self._process is not None

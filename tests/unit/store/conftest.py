@@ -10,6 +10,7 @@ import tempfile
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,9 +20,22 @@ POSTGRESQL = Path("/usr/lib/postgresql/15/bin")
 BACKENDS = ["sqlite"] + (["postgresql"] if (POSTGRESQL / "postgres").exists() else [])
 
 
+class PostgreSQL:
+    """A private server, its `port`, and a way to let it crash and come back."""
+
+    def __init__(self, port: int, control: list[str | Path], run: dict[str, Any]) -> None:
+        self.port = port
+        self._control = control
+        self._run = run
+
+    def restart(self) -> None:
+        """End it as a crash does, in the middle of everything, and start it again."""
+        subprocess.run([*self._control, "-m", "immediate", "restart"], **self._run)
+
+
 @pytest.fixture(scope="session")
-def postgresql_server() -> Iterator[int]:
-    """The port of a private PostgreSQL server with trust authentication on loopback."""
+def postgresql_server() -> Iterator[PostgreSQL]:
+    """A private PostgreSQL server with trust authentication on loopback."""
     # The server refuses to run as root; its account must be able to reach the folder.
     user = "postgres" if os.geteuid() == 0 else None
     folder = Path(tempfile.mkdtemp(prefix="driftd-pg-"))
@@ -38,7 +52,7 @@ def postgresql_server() -> Iterator[int]:
     control = [POSTGRESQL / "pg_ctl", "-D", data, "-w"]
     try:
         subprocess.run([*control, "-l", str(folder / "log"), "-o", options, "start"], **run)
-        yield port
+        yield PostgreSQL(port, control, run)
     finally:
         subprocess.run([*control, "-m", "immediate", "stop"], **run)
         shutil.rmtree(folder)
@@ -49,15 +63,19 @@ async def dsn(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The DSN of an empty database."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/state/driftd.db"
+    return await empty_database(request.getfixturevalue("postgresql_server"))
+
+
+async def empty_database(server: PostgreSQL) -> str:
+    """The DSN of a new database."""
     import asyncpg
 
-    port = request.getfixturevalue("postgresql_server")
     name = f"t{uuid.uuid4().hex}"
-    server = f"postgresql://driftd@127.0.0.1:{port}"
-    connection = await asyncpg.connect(f"{server}/postgres")
+    address = f"postgresql://driftd@127.0.0.1:{server.port}"
+    connection = await asyncpg.connect(f"{address}/postgres")
     await connection.execute(f"CREATE DATABASE {name}")
     await connection.close()
-    return f"{server}/{name}"
+    return f"{address}/{name}"
 
 
 @pytest.fixture
