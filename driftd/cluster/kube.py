@@ -17,6 +17,7 @@ from driftd.cluster import discovery, listing
 from driftd.cluster.discovery import base_path, display_name, resource_path
 from driftd.cluster.limits import DISCOVERY_BYTES, EXCEEDED, exceeded
 from driftd.cluster.pages import Pages
+from driftd.cluster.poison import UNPARSABLE
 from driftd.cluster.reader import (
     ApiResource,
     Discovery,
@@ -425,7 +426,7 @@ class KubeCluster:
     def _decode(self, response: Response, what: str, parse: Callable[[bytes], Decoded]) -> Decoded:
         try:
             return parse(response.body)
-        except msgspec.MsgspecError as error:
+        except UNPARSABLE as error:
             # The parser's text is left out: it may quote the document.
             raise self._unreadable(what) from error
 

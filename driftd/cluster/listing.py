@@ -6,6 +6,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 import msgspec
 
+from driftd.cluster.poison import UNPARSABLE, items_of, readable
 from driftd.cluster.reader import ApiResource, Note, Noted, ObjectMeta, Select
 from driftd.model.resource import LiveObject, ResourceKey
 
@@ -56,8 +57,18 @@ _scanned_decoder = msgspec.json.Decoder(ScannedItem)
 
 
 def decode_page(body: bytes) -> Page:
-    """Split a list into its items; raises msgspec.MsgspecError if it is none."""
-    return _page_decoder.decode(body)
+    """Split a list into its items; raises msgspec.MsgspecError if it is none.
+
+    An item that cannot be parsed is an item all the same.
+    """
+    try:
+        return _page_decoder.decode(body)
+    except UNPARSABLE:
+        apart = items_of(body)
+        if apart is None:
+            raise
+        head, items = apart
+        return Page(_page_decoder.decode(head).metadata, items)
 
 
 def live_objects(
@@ -69,7 +80,7 @@ def live_objects(
     for raw in items:
         try:
             item = decode_item(raw)
-        except msgspec.MsgspecError:
+        except UNPARSABLE:
             unreadable += 1
             continue
         if item.kind not in ("", resource.kind) or not is_named(item.metadata):
@@ -88,7 +99,7 @@ def noted(
     for raw in items:
         try:
             metadata = _decode(raw, _scanned_decoder).metadata
-        except msgspec.MsgspecError:
+        except UNPARSABLE:
             unreadable += 1
             continue
         if not is_named(metadata):
@@ -110,6 +121,8 @@ def _decode(raw: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[AnyItem]) ->
         return decoder.decode(raw)
     except msgspec.ValidationError:
         return _decode_with_nulls(raw, decoder.type)
+    except UNPARSABLE:
+        return decoder.decode(readable(bytes(raw)))
 
 
 def is_named(metadata: ObjectMeta) -> bool:

@@ -21,6 +21,7 @@ from driftd.aio import Sleep, sleep
 from driftd.cluster import listing
 from driftd.cluster.discovery import display_name, resource_path
 from driftd.cluster.kube import KubeCluster
+from driftd.cluster.poison import UNPARSABLE, readable
 from driftd.cluster.reader import ApiResource, Listing, ObjectMeta
 from driftd.errors import ClusterError, Forbidden, NotServed
 from driftd.model.resource import LiveObject, ResourceKey
@@ -301,11 +302,16 @@ class Reflector:
 
     def _decoded(self, line: bytes, doing: str) -> tuple[_Event, listing.Item]:
         try:
-            event = _event.decode(line)
+            try:
+                event = head = _event.decode(line)
+            except UNPARSABLE:
+                head = _event.decode(readable(line))
+                # The line is no more to be parsed than the object; what is cut off must not pass.
+                event = _Event(head.type, msgspec.Raw(line))
             if event.type == "ERROR":
-                raise self._refused(_status.decode(event.object), doing)
-            item = listing.decode_item(event.object)
-        except msgspec.MsgspecError as error:
+                raise self._refused(_status.decode(head.object), doing)
+            item = listing.decode_item(head.object)
+        except UNPARSABLE as error:
             # What it said is unknown: from here on nothing is sure but a new list.
             raise _Gone from error
         if event.type != "BOOKMARK" and not listing.is_named(item.metadata):

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
-import orjson
 from msgspec import UNSET
 
 from driftd.cluster.auditlog import AuditLog
+from driftd.cluster.poison import metadata_of
 from driftd.controller.options import AuditSource, CheckOptions
 from driftd.controller.workspace import Progress
 from driftd.diff.audit import LAG, Search, Span, Subject, applied, hands, owns_nothing_else, seconds
@@ -236,7 +236,7 @@ def _traces(
     """When an object was created, and which changes are all that their manager owns."""
     if live is None:
         return None, frozenset()
-    metadata = orjson.loads(live.body).get("metadata") or {}
+    metadata = metadata_of(live.body)
     entries = {
         _owner(entry): entry.get("fieldsV1") or {} for entry in metadata.get("managedFields") or ()
     }

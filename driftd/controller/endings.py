@@ -15,6 +15,7 @@ from typing import Final
 import orjson
 from msgspec import UNSET
 
+from driftd.cluster.poison import metadata_of
 from driftd.controller.check import Looked
 from driftd.diff.paths import ABSENT, at_ssa_path
 from driftd.diff.scalars import canonical
@@ -125,7 +126,7 @@ class Endings:
         live = self.live.get(key)
         if live is None:
             return []
-        metadata = orjson.loads(live.body).get("metadata") or {}
+        metadata = metadata_of(live.body)
         return [
             (str(entry.get("manager") or ""), str(entry.get("time") or ""))
             for entry in metadata.get("managedFields") or ()

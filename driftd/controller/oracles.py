@@ -19,6 +19,7 @@ from driftd.aio import gather_isolated
 from driftd.cluster.destinations import ClusterTarget
 from driftd.cluster.discovery import display_name
 from driftd.cluster.oracle import DryRun, Oracle
+from driftd.cluster.poison import metadata_of
 from driftd.cluster.reader import ApiResource
 from driftd.controller.verdict import Look, Verdict
 from driftd.controller.workspace import OracleMemory
@@ -276,7 +277,7 @@ def _drop_addresses(body: dict[str, Any]) -> None:
 
 def _manager(live: LiveObject) -> str:
     """The manager whose apply is foreseen: the one that applied the object last, else driftd."""
-    entries = (orjson.loads(live.body).get("metadata") or {}).get("managedFields") or ()
+    entries = metadata_of(live.body).get("managedFields") or ()
     applied = [
         (str(entry.get("time") or ""), str(entry.get("manager") or ""))
         for entry in entries

@@ -10,13 +10,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import msgspec
-import orjson
 
 from driftd.aio import gather_isolated
 from driftd.clock import Clock
 from driftd.cluster.auditstream import AuditStreams
 from driftd.cluster.destinations import ClusterTarget
 from driftd.cluster.hub import Hub
+from driftd.cluster.poison import metadata_of
 from driftd.cluster.reader import ApiResource
 from driftd.cluster.writer import ClusterWriter
 from driftd.controller.acceptance import StandingAcceptance
@@ -482,7 +482,7 @@ def _engines(looked: Looked) -> set[str]:
         live = looked.shared.observation.live.get(place)
         if live is None or not any(name.encode() in live.body for name in ENGINES):
             continue
-        metadata = orjson.loads(live.body).get("metadata") or {}
+        metadata = metadata_of(live.body)
         writers = {one.get("manager") for one in metadata.get("managedFields") or ()}
         found |= writers & ENGINES.keys()
     return found

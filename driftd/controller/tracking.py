@@ -6,8 +6,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-import orjson
-
+from driftd.cluster.poison import metadata_of
 from driftd.model.application import Application
 from driftd.model.flux import CONTROLLERS, owner_mark
 from driftd.model.flux import mark_of as flux_mark
@@ -77,7 +76,7 @@ def tracked(gvk: GVK, live: LiveObject) -> dict[str, Tracked]:
     """An object as its marks give it to owners; only bodies that hold a mark are decoded."""
     if not any(text in live.body for text in _BYTES):
         return {}
-    metadata = orjson.loads(live.body).get("metadata") or {}
+    metadata = metadata_of(live.body)
     owners = owners_of(metadata.get("annotations") or {}, metadata.get("labels") or {})
     return {owner: Tracked(gvk, live, metadata, mark) for owner, mark in owners.items()}
 

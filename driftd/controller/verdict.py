@@ -166,7 +166,7 @@ class Verdict:
             return self._declared(manifest)
         except DriftdError as error:
             return self._report(manifest, ResourceStatus.UNKNOWN, error.message)
-        except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
+        except Exception as error:  # noqa: BLE001 - one object's shape must not blank the others
             # A shape that no schema allows: this object is Unknown, the others are not.
             text = f"cannot be compared ({type(error).__name__}); is the manifest valid?"
             mistake = mistake_of(manifest, self._look.observation)

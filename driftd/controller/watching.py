@@ -59,7 +59,7 @@ def digest(body: bytes) -> Digest:
     """What of a served object decides its verdict, and who wrote it."""
     try:
         return view_digest(body) + ownership_digest(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return UNREADABLE
 
 

@@ -351,3 +351,40 @@ async def test_versions_that_go_back_list_anew(
     known = await follow(cluster, config_maps, waits, lambda one: "b" in one.values)
     assert known.lists == 2
     assert "x" not in known.values
+
+
+async def test_an_event_that_no_parser_takes(cluster, server, config_maps, replies, waits) -> None:
+    """A deep object is a change like others: it neither ends the watch nor begins it anew."""
+    deep = '{"a":' * 2000 + "1" + "}" * 2000
+    line = event("MODIFIED", "a", 9).replace(b'"data"', b'"deep": ' + deep.encode() + b', "data"')
+
+    async def serve(request: web.Request) -> web.StreamResponse:
+        if "watch" not in request.query:
+            return replies.page(["a"])
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for one in (line, event("ADDED", "b", 10, "one")):
+            await response.write(one + b"\n")
+        await asyncio.Event().wait()
+        return response
+
+    server.on(LIST, serve)
+    seen: list[bytes] = []
+
+    class Bodies(Known):
+        async def changed(self, live: LiveObject) -> None:
+            seen.append(live.body)
+            if live.key.name == "b":
+                self.done.set()
+
+    known = Bodies(lambda _: False)
+    task = asyncio.create_task(Reflector(cluster, config_maps, "", known, wait=waits).run())
+    try:
+        async with asyncio.timeout(20):
+            await known.done.wait()
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    assert len(seen) == 2
+    assert deep.encode() in seen[0]
+    assert known.lists == 1
