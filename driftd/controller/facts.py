@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import orjson
 from msgspec import UNSET
@@ -19,8 +19,12 @@ from driftd.diff.facts import Bounds, Facts
 from driftd.errors import ClusterError
 from driftd.model.condition import Condition, Severity
 from driftd.model.report import ChangeClass, ResourceReport
-from driftd.model.resource import GVK, ResourceKey
+from driftd.model.resource import GVK, LiveObject, ResourceKey
 
+Place: TypeAlias = tuple[GVK, str, str]
+"""Kind, namespace and name of a live object."""
+_NO_SHAPE: Final = (KeyError, TypeError, AttributeError, ValueError)
+"""What reading an object raises that has not the shape of its kind."""
 UNSEEN: Final = "ControllersUnseen"
 """The condition of an application that has changes which something unreadable might explain."""
 
@@ -67,19 +71,20 @@ async def read_facts(
     declared: Collection[ResourceKey],
     *,
     limit: int,
+    explaining: dict[Place, LiveObject] | None = None,
 ) -> tuple[Facts, dict[str, ClusterError]]:
     """What explains the writes of controllers to some objects, and the kinds that were refused.
 
     `wanted` are the namespaces and names of the objects by kind, `declared` everything that the
-    applications of this look declare.
+    applications of this look declare. Into `explaining` go the live objects that explain any of
+    the objects wanted, by kind, namespace and name: a change of one may change an explanation.
     """
-    kinds = {(resource.group, resource.kind) for resource in wanted}
-    served: list[tuple[_Source, ApiResource]] = []
-    for source in _SOURCES if discovery is not None else ():
-        gvk = source.gvk
-        resource = discovery and discovery.served(gvk.group, gvk.version, gvk.kind)
-        if resource and not source.explains.isdisjoint(kinds):
-            served.append((source, resource))
+    served = _served(discovery, {(resource.group, resource.kind) for resource in wanted})
+    keys = {
+        ResourceKey(resource.group, resource.kind, namespace, name)
+        for resource, places in wanted.items()
+        for namespace, name in places
+    }
 
     async def read(one: tuple[_Source, ApiResource]) -> Listing:
         source, resource = one
@@ -94,7 +99,7 @@ async def read_facts(
     listings = await gather_isolated(read, served, limit=limit, isolate=ClusterError)
     known = _Known()
     problems: dict[str, ClusterError] = {}
-    for (source, _), listing in zip(served, listings, strict=True):
+    for (source, resource), listing in zip(served, listings, strict=True):
         if isinstance(listing, Exception):
             problems[source.gvk.kind] = _error(listing)
             continue
@@ -103,9 +108,45 @@ async def read_facts(
         for live in listing.objects:
             try:
                 source.read(known, orjson.loads(live.body), declared)
-            except (KeyError, TypeError, AttributeError, ValueError):
+            except _NO_SHAPE:
                 continue  # a shape that the kind does not have explains nothing
+            if explaining is not None and not keys.isdisjoint(explained(resource.gvk, live.body)):
+                explaining[resource.gvk, live.key.namespace, live.key.name] = live
     return Facts(known.autoscaled, known.event_scaled, known.named), problems
+
+
+def explaining_kinds(
+    discovery: Discovery | None, kinds: Collection[tuple[str, str]]
+) -> list[ApiResource]:
+    """The served kinds whose objects may explain writes to objects of `kinds` (group and kind)."""
+    return [resource for _, resource in _served(discovery, kinds)]
+
+
+def explained(gvk: GVK, body: bytes) -> frozenset[ResourceKey]:
+    """The objects to which an object of an explaining kind explains writes; none for others.
+
+    So an object that has appeared or changed tells which looks it may concern, before and after.
+    """
+    known = _Known()
+    for source in _SOURCES:
+        if source.gvk == gvk:
+            try:
+                source.read(known, orjson.loads(body), ())
+            except _NO_SHAPE:
+                return frozenset()
+    return frozenset((*known.autoscaled, *known.event_scaled, *(key for _, key in known.named)))
+
+
+def _served(
+    discovery: Discovery | None, kinds: Collection[tuple[str, str]]
+) -> list[tuple[_Source, ApiResource]]:
+    found: list[tuple[_Source, ApiResource]] = []
+    for source in _SOURCES if discovery is not None else ():
+        gvk = source.gvk
+        resource = discovery and discovery.served(gvk.group, gvk.version, gvk.kind)
+        if resource and not source.explains.isdisjoint(kinds):
+            found.append((source, resource))
+    return found
 
 
 def unexplained(

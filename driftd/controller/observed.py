@@ -101,6 +101,8 @@ class Observation:
     facts: Facts = field(default_factory=Facts)
     fact_problems: Mapping[str, ClusterError] = field(default_factory=dict)
     """Kinds that explain what controllers write and cannot be read."""
+    explaining: Mapping[tuple[GVK, str, str], LiveObject] = field(default_factory=dict)
+    """The live objects that `facts` about the declared ones are from, as `live` has those."""
 
 
 async def view_cluster(reader: ClusterReader) -> ClusterView:
@@ -174,11 +176,12 @@ async def observe(
     async def read(resource: ApiResource) -> Listing:
         return await _list(view.reader, resource, wanted[resource], applications, others)
 
+    explaining: dict[tuple[GVK, str, str], LiveObject] = {}
     versions = sorted({resource.group_version for resource in wanted})
     listings, schemas, (facts, fact_problems), found = await asyncio.gather(
         gather_isolated(read, wanted, limit=limit, isolate=ClusterError),
         _schemas(view, versions, limit, target, memory),
-        read_facts(view.reader, discovery, wanted, declared, limit=limit),
+        read_facts(view.reader, discovery, wanted, declared, limit=limit, explaining=explaining),
         search(view.reader, discovery, wanted, claimants, limit=limit),
     )
     by_kind: dict[GVK, Listing] = {}
@@ -205,6 +208,7 @@ async def observe(
         schema_problems=schemas.problems,
         facts=facts,
         fact_problems=fact_problems,
+        explaining=explaining,
     )
 
 

@@ -7,6 +7,7 @@ object as `managedFields` were recorded; it goes through the reading of facts an
 from __future__ import annotations
 
 import asyncio
+import json
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,13 @@ import yaml
 from msgspec import UNSET
 
 from driftd.cluster.reader import ApiResource, Discovery
-from driftd.controller.facts import UNSEEN, read_facts, unexplained
+from driftd.controller.facts import (
+    UNSEEN,
+    explained,
+    explaining_kinds,
+    read_facts,
+    unexplained,
+)
 from driftd.diff.compare import Context, compare
 from driftd.diff.facts import Facts
 from driftd.diff.schema import SchemaSet
@@ -191,3 +198,50 @@ def test_an_object_without_its_shape_explains_nothing() -> None:
                      "spec": spec})  # fmt: skip
     facts, problems = _read(cluster, WEB, "v1", [])
     assert (facts, problems) == (Facts(), {})
+
+
+def autoscaler(name: str, target: str, **spec: Any) -> dict[str, Any]:
+    """A HorizontalPodAutoscaler of a Deployment."""
+    reference = {"apiVersion": "apps/v1", "kind": "Deployment", "name": target}
+    return {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": name, "namespace": "shop"},
+        "spec": {"scaleTargetRef": reference, "minReplicas": 1, "maxReplicas": 5, **spec},
+    }
+
+
+WEB = ResourceKey("apps", "Deployment", "shop", "web")
+
+
+async def test_the_objects_that_explain_a_look_are_told() -> None:
+    """Those that act on what is wanted, with their content; autoscalers of others are none."""
+    cluster = MemoryCluster()
+    ours = cluster.put(autoscaler("scaler", "web"))
+    cluster.put(autoscaler("other", "api"))
+    cluster.put(autoscaler("broken", "web", scaleTargetRef="web"))
+    explaining: dict[Any, Any] = {}
+    wanted = {DEPLOYMENTS: {("shop", "web")}}
+    discovery = await cluster.discover()
+    facts, problems = await read_facts(
+        cluster, discovery, wanted, [WEB], limit=1, explaining=explaining
+    )
+    assert explaining == {(AUTOSCALERS.gvk, "shop", "scaler"): ours}
+    assert (set(facts.autoscaled) >= {WEB}, problems) == (True, {})
+
+
+def test_what_an_object_explains_is_known_from_it_alone() -> None:
+    """One that appears, or changes its target, tells whom it concerns, before and after."""
+    body = json.dumps(autoscaler("scaler", "web")).encode()
+    assert explained(AUTOSCALERS.gvk, body) == {WEB}
+    assert explained(DEPLOYMENTS.gvk, body) == frozenset()
+    assert explained(AUTOSCALERS.gvk, b"{}") == frozenset()
+    assert explained(AUTOSCALERS.gvk, b"no JSON") == frozenset()
+
+
+async def test_kinds_that_may_explain_are_the_served_ones() -> None:
+    """Of what is declared: nothing explains a ConfigMap, nothing that is not served anything."""
+    discovery = await MemoryCluster().discover()
+    assert explaining_kinds(discovery, {("apps", "Deployment")}) == [AUTOSCALERS]
+    assert explaining_kinds(discovery, {("", "ConfigMap")}) == []
+    assert explaining_kinds(None, {("apps", "Deployment")}) == []
