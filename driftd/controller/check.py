@@ -6,11 +6,8 @@ declared -> desired -> observed -> compared -> judged -> told
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-
-from msgspec import UNSET
 
 from driftd.aio import gather_isolated
 from driftd.clock import Clock, rfc3339
@@ -39,6 +36,7 @@ from driftd.controller.oracles import Consultation, admission_hash
 from driftd.controller.orphans import orphan_conditions, orphaned_resources
 from driftd.controller.places import with_places
 from driftd.controller.shared import Claims
+from driftd.controller.summary import drift_report
 from driftd.controller.tracking import marks_of
 from driftd.controller.verdict import Look, Verdict, application_report
 from driftd.controller.workspace import Progress, Workspace
@@ -46,15 +44,11 @@ from driftd.diff import tables
 from driftd.diff.mask import Sealer
 from driftd.diff.schema import SchemaSet
 from driftd.errors import ClusterError, ClusterReplaced, ConfigError, described
-from driftd.model.condition import Condition, Severity
+from driftd.model.condition import Condition
 from driftd.model.report import (
     DRIFT_STATUSES,
-    IGNORED,
     ApplicationReport,
     DriftReport,
-    OrphanedResource,
-    Summary,
-    published,
 )
 from driftd.model.resource import LiveObject, ResourceKey
 from driftd.policy.baseline import Seal
@@ -173,7 +167,7 @@ async def look(
 
     async def one(target: ClusterTarget | None) -> list[Looked]:
         entries = by_target[target]
-        work = _ClusterLook(workspace, declared, options, progress, clock, keep, sealer)
+        work = ClusterLook(workspace, declared, options, progress, clock, keep, sealer)
         return await work.reports(target, entries)
 
     results = await gather_isolated(one, by_target, limit=len(by_target) or 1)
@@ -193,8 +187,8 @@ async def look(
 
 
 @dataclass(slots=True)
-class _ClusterLook:
-    """The look at all applications of one cluster."""
+class ClusterLook:
+    """The look at all applications of one cluster, or at some objects of one of them."""
 
     workspace: Workspace
     declared: Declared
@@ -210,6 +204,7 @@ class _ClusterLook:
         self.claims = self.workspace.claims or Claims()
 
     async def reports(self, target: ClusterTarget | None, entries: Sequence[Entry]) -> list[Looked]:
+        """The verdicts on whole applications of the cluster, in the order of `entries`."""
         view = await self._view(target) if target else None
         desired = await self._desired(entries, view)
         if target is None or view is None or view.discovery is None:
@@ -229,11 +224,23 @@ class _ClusterLook:
                 memory=self.workspace.schemas,
                 claimants=self._claimants(target, desired),
             )
+        shared = self._shared(view, observation, desired)
+        self.consultation = await self._consultation(target, shared)
+        looks = [await self._isolated(one, shared) for one in desired]
+        return [replace(one, orphans=observation.orphans) for one in looks]
+
+    async def glance(self, desired: Desired, view: ClusterView, observation: Observation) -> Looked:
+        """The verdict on those objects of an application that are in `desired`."""
+        return await self._isolated(desired, self._shared(view, observation, [desired]))
+
+    def _shared(
+        self, view: ClusterView, observation: Observation, desired: Sequence[Desired]
+    ) -> Look:
         known = self.declared.customizations.known_types
         if known:
             observation = replace(observation, schemas=observation.schemas.retyped(known))
         hub = self.workspace.hub
-        shared = Look(
+        return Look(
             view=view,
             observation=observation,
             observed_at=rfc3339(self.clock.now()),
@@ -245,9 +252,6 @@ class _ClusterLook:
                 for kind in definitions(one.manifests)
             },
         )
-        self.consultation = await self._consultation(target, shared)
-        looks = [await self._isolated(one, shared) for one in desired]
-        return [replace(one, orphans=observation.orphans) for one in looks]
 
     def _claimants(self, target: ClusterTarget, desired: Sequence[Desired]) -> Claimants:
         """Whose leftovers are looked for: of those of which everything that Git declares is known.
@@ -374,13 +378,14 @@ class _ClusterLook:
         self, desired: Desired, shared: Look
     ) -> tuple[ApplicationReport, Verdict, ApplicationMemory | None]:
         application, target = desired.entry.application, desired.entry.target
-        past = await recalled(self.workspace.memory, target, application) if target else None
-        unchanged = self.workspace.unchanged
-        verdict = Verdict(desired, shared, past=past, unchanged=unchanged)
+        manifests = {manifest.key: manifest for manifest in desired.manifests}
+        keys = manifests if desired.partial else None
+        memory = self.workspace.memory
+        past = await recalled(memory, target, application, keys) if target else None
+        verdict = Verdict(desired, shared, past=past, unchanged=self.workspace.unchanged)
         resources = verdict.resources()
         revisions = past.synced_revisions(application) if past else application.synced_revisions
         behind = revisions not in ((), desired.revisions)
-        manifests = {manifest.key: manifest for manifest in desired.manifests}
         since = None
         if behind and any(resource.status in DRIFT_STATUSES for resource in resources):
             synced = await synced_state(
@@ -428,50 +433,10 @@ class _ClusterLook:
         )
         if past is None:
             return report, verdict, None
-        return report, verdict, left(past, verdict.histories, resources, desired.revisions, since)
+        # Some objects alone cannot say that nothing of the application waits for a sync.
+        revisions = () if desired.partial else desired.revisions
+        return report, verdict, left(past, verdict.histories, resources, revisions, since)
 
 
-def drift_report(
-    reports: Iterable[ApplicationReport],
-    conditions: Iterable[Condition],
-    *,
-    generated_at: str,
-    named: bool = False,
-    orphaned: tuple[OrphanedResource, ...] = (),
-) -> DriftReport:
-    """The published report of a look; `named` if its applications were asked for by name.
-
-    `orphaned` are the objects of applications that nothing declares.
-    """
-    applications = tuple(reports)
-    told = tuple(conditions)
-    errors = not named and any(condition.severity is Severity.ERROR for condition in told)
-    return DriftReport(
-        generated_at=generated_at,
-        complete=not errors and all(one.complete for one in applications),
-        conditions=published(told),
-        applications=applications,
-        summary=summarise(applications),
-        orphaned=orphaned or UNSET,
-    )
-
-
-def summarise(applications: Sequence[ApplicationReport]) -> Summary:
-    """Counts by status and class."""
-    statuses = Counter(str(one.status) for one in applications)
-    resources = Counter(
-        str(r.status) if r.ignored_by is UNSET else IGNORED
-        for one in applications
-        for r in one.resources
-    )
-    changes = Counter(
-        str(change.change_class) if change.ignored_by is UNSET else IGNORED
-        for one in applications
-        for resource in one.resources
-        for change in resource.changes
-    )
-    return Summary(
-        applications=dict(sorted(statuses.items())),
-        resources=dict(sorted(resources.items())),
-        changes=dict(sorted(changes.items())),
-    )
+def quiet(_text: str) -> None:
+    """The progress of a daemon's look, which reports through its log."""

@@ -12,12 +12,11 @@ from typing import TypeVar
 
 from driftd.cluster.destinations import ClusterTarget
 from driftd.cluster.hubclusters import HubClusters
-from driftd.controller.check import summarise
 from driftd.controller.progress import BEAT, Progress
 from driftd.controller.queue import NameQueue, QueueClosed
 from driftd.controller.reconciler import Reconciler
 from driftd.controller.schedule import Schedule
-from driftd.controller.summary import SweepSummary
+from driftd.controller.summary import SweepSummary, summarise
 from driftd.controller.supervisor import Breakers, Supervisor
 from driftd.controller.watching import Wake, Watching
 from driftd.errors import DriftdError, LookTimeout, described
@@ -142,7 +141,7 @@ class Daemon:
         """Begin to watch what the looks from now on see."""
         if self._watch is None:
             return None
-        watching = self._watch(self._queue.add)
+        watching = self._watch(self._queue.glance)
         if self._supervisor is not None:
             watching.suspect = self._supervisor.suspect
         self._reconciler.watching = watching
@@ -341,7 +340,8 @@ class Daemon:
         self._proving.discard(name)
         try:
             wrote = await self._bounded(
-                lambda: self._reconciler.reconcile(name), f"the look at {name}"
+                lambda: self._reconciler.reconcile(name, whole=self._queue.is_whole(name)),
+                f"the look at {name}",
             )
         except DriftdError as error:
             self._log.error("look failed", application=name, reason=error.reason, error=str(error))

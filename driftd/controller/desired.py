@@ -36,11 +36,15 @@ class Desired:
     revisions: tuple[str, ...] = ()
     conditions: tuple[Condition, ...] = ()
     repeated: frozenset[ResourceKey] = field(default_factory=frozenset)
+    partial: bool = False
+    """Whether only those objects are here that a glance looks at."""
 
     @property
     def complete(self) -> bool:
         """Whether everything that Git declares is here: an extra may be told only then."""
-        return all(condition.severity is not Severity.ERROR for condition in self.conditions)
+        return not self.partial and all(
+            condition.severity is not Severity.ERROR for condition in self.conditions
+        )
 
     @property
     def keys(self) -> frozenset[ResourceKey]:

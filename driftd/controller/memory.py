@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -76,16 +76,19 @@ class Since:
 
 
 async def recalled(
-    memory: Memory | None, target: ClusterTarget, application: Application
+    memory: Memory | None,
+    target: ClusterTarget,
+    application: Application,
+    keys: Collection[ResourceKey] | None = None,
 ) -> Past | None:
     """The past of an application on a cluster; None where nothing is remembered at all.
 
-    Raises StoreError.
+    `keys` are the objects that are looked at, None for all. Raises StoreError.
     """
     if memory is None:
         return None
     cluster = normalise_server(target.server) if target.server else target.name
-    found = await memory.recall(cluster, application.qualified_name)
+    found = await memory.recall(cluster, application.qualified_name, keys)
     histories: dict[ResourceKey, History] = {}
     damaged: dict[str, list[ResourceKey]] = {}
     for key, data in found.objects.items():

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -209,6 +209,56 @@ async def observe(
         facts=facts,
         fact_problems=fact_problems,
         explaining=explaining,
+    )
+
+
+async def glimpse(
+    view: ClusterView,
+    objects: Collection[tuple[ApiResource, ResourceKey]],
+    declared: Collection[ResourceKey],
+    *,
+    limit: int,
+    target: ClusterTarget,
+    memory: SchemaMemory,
+) -> Observation:
+    """Read single objects, and what explains controllers' writes to them.
+
+    `declared` is everything that their application declares. The schemas are those of the last
+    look. Raises ClusterError if any of the objects cannot be read.
+    """
+    wanted: dict[ApiResource, set[tuple[str, str]]] = {}
+    for resource, key in objects:
+        wanted.setdefault(resource, set()).add((key.namespace, key.name))
+
+    async def read(one: tuple[ApiResource, ResourceKey]) -> LiveObject | None:
+        resource, key = one
+        return await view.reader.get(resource, key.namespace, key.name)
+
+    found, (facts, fact_problems) = await asyncio.gather(
+        gather_isolated(read, objects, limit=limit, isolate=ClusterError),
+        read_facts(view.reader, view.discovery, wanted, declared, limit=limit),
+    )
+    live: dict[tuple[GVK, str, str], LiveObject] = {}
+    there: dict[GVK, list[LiveObject]] = {resource.gvk: [] for resource in wanted}
+    for (resource, key), one in zip(objects, found, strict=True):
+        if isinstance(one, Exception):
+            raise one
+        if one is not None:
+            live[resource.gvk, key.namespace, key.name] = one
+            there[resource.gvk].append(one)
+    return Observation(
+        listings={
+            resource.gvk: Listing(
+                tuple(there[resource.gvk]), namespaces=frozenset(space for space, _ in keys)
+            )
+            for resource, keys in wanted.items()
+        },
+        live=live,
+        schemas=memory.known(target),
+        schema_hashes=memory.hashes(target),
+        schema_problems={},
+        facts=facts,
+        fact_problems=fact_problems,
     )
 
 

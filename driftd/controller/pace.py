@@ -1,4 +1,4 @@
-"""How soon an application may be looked at again because something changed.
+"""How soon an application, or an object of it, may be looked at again because something changed.
 
 The first change is looked at at once. Something that changes all the time (a fight of two
 controllers, a counter in an annotation) is looked at less and less often, and at its own expense
@@ -7,7 +7,8 @@ alone. Pure: time is an argument of the constructor.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Final
 
@@ -40,14 +41,18 @@ class Pace:
         self._now = monotonic
         self._shortest = shortest
         self._longest = longest
-        self._turns: dict[str, _Turn] = {}
+        self._turns: dict[str, dict[Hashable, _Turn]] = defaultdict(dict)
+        """By application, and by object or None for the whole."""
 
-    def ask(self, name: str) -> float | None:
-        """Seconds until the look may begin; None if one is waiting that will do."""
+    def ask(self, name: str, what: Hashable = None) -> float | None:
+        """Seconds until the look may begin; None if one is waiting that will do.
+
+        `what` is the one object of the application that is to be looked at.
+        """
         now = self._now()
-        turn = self._turns.get(name)
+        turn = self._turns[name].get(what)
         if turn is None or now - turn.last >= CALM * turn.pause:
-            self._turns[name] = _Turn(self._shortest, now)
+            self._turns[name][what] = _Turn(self._shortest, now)
             return 0.0
         if turn.waiting:
             return None
@@ -59,9 +64,9 @@ class Pace:
         turn.waiting = True
         return wait
 
-    def due(self, name: str) -> None:
+    def due(self, name: str, what: Hashable = None) -> None:
         """The look that was waiting begins now."""
-        turn = self._turns.get(name)
+        turn = self._turns[name].get(what) if name in self._turns else None
         if turn is not None:
             turn.waiting = False
             turn.last = self._now()

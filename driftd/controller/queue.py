@@ -27,7 +27,8 @@ class NameQueue:
     """A queue that holds each name at most once.
 
     A name that is added while it is being worked on is marked and comes back once its worker
-    is done, so no wake-up is lost and no two workers look at one application at a time.
+    is done, so no wake-up is lost and no two workers look at one application at a time. A name
+    may be added for a glance alone; if anything else adds it too, the look is to be whole.
 
     Names have lanes, one for each cluster: in a lane no more are worked on at a time than it is
     wide, so that those who wait for one cluster leave workers to the others.
@@ -46,6 +47,10 @@ class NameQueue:
         self._queued: set[str] = set()
         self._active: dict[str, Lane] = {}
         """The lane that each name was taken from."""
+        self._whole: set[str] = set()
+        """Waiting or marked names that more than a glance was asked for."""
+        self._taken_whole: set[str] = set()
+        """Names that workers have taken and that are to be looked at as a whole."""
         self._busy: Counter[Lane] = Counter()
         self._dirty: set[str] = set()
         self._changed = asyncio.Condition()
@@ -65,8 +70,21 @@ class NameQueue:
 
     async def add_all(self, names: Iterable[str]) -> None:
         """Like `add`, for many names."""
+        await self._ask(names, whole=True)
+
+    async def glance(self, name: str) -> None:
+        """Ask for a look at those objects of an application that are known to have changed."""
+        await self._ask((name,), whole=False)
+
+    def is_whole(self, name: str) -> bool:
+        """Whether a name that was taken is to be looked at as a whole."""
+        return name in self._taken_whole
+
+    async def _ask(self, names: Iterable[str], *, whole: bool) -> None:
         async with self._changed:
             for name in names:
+                if whole and not self._closed:
+                    self._whole.add(name)
                 if name in self._active:
                     self._dirty.add(name)
                 elif name not in self._queued:
@@ -97,6 +115,7 @@ class NameQueue:
             self._lanes.clear()
             self._queued.clear()
             self._dirty.clear()
+            self._whole.clear()
             self._changed.notify_all()
 
     def _push(self, name: str) -> None:
@@ -126,12 +145,16 @@ class NameQueue:
                 self._lanes[lane] = waiting  # at the end: the other lanes come first
             self._queued.discard(name)
             self._active[name] = lane
+            if name in self._whole:
+                self._whole.discard(name)
+                self._taken_whole.add(name)
             self._busy[lane] += 1
             return name
 
     async def _done(self, name: str) -> None:
         async with self._changed:
             lane = self._active.pop(name)
+            self._taken_whole.discard(name)
             self._busy[lane] -= 1
             if not self._busy[lane]:
                 del self._busy[lane]

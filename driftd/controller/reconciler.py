@@ -4,55 +4,50 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
-import msgspec
-
-from driftd.aio import gather_isolated
 from driftd.clock import Clock
 from driftd.cluster.auditstream import AuditStreams
 from driftd.cluster.destinations import ClusterTarget
 from driftd.cluster.hub import Hub
-from driftd.cluster.poison import metadata_of
 from driftd.cluster.reader import ApiResource
 from driftd.cluster.writer import ClusterWriter
 from driftd.controller.acceptance import StandingAcceptance
-from driftd.controller.check import Looked, look
+from driftd.controller.check import Looked, look, quiet
 from driftd.controller.declared import Declared, Entry, declare
-from driftd.controller.desired import Desired, desired_state
+from driftd.controller.desired import Desired
+from driftd.controller.elsewhere import declared_elsewhere
 from driftd.controller.endings import endings
+from driftd.controller.engines import engines_at
+from driftd.controller.glance import Standings, glance
 from driftd.controller.holding import Holding, ReadOperation
 from driftd.controller.identity import Identities
 from driftd.controller.ignoring import SharedRules
 from driftd.controller.options import CheckOptions
 from driftd.controller.rendered import RenderMemory
 from driftd.controller.severities import StandingSeverities
-from driftd.controller.shared import SHARED, Claims, same_cluster
+from driftd.controller.shared import Claims
 from driftd.controller.standing_audit import StandingAudit
 from driftd.controller.sweep import SweepClusters
 from driftd.controller.unchanged import Unchanged
-from driftd.controller.verdict import application_report
-from driftd.controller.watching import Watching
+from driftd.controller.verdict import application_report, refused_lists
+from driftd.controller.watching import Touched, Watching
 from driftd.controller.workspace import Workspace
-from driftd.errors import DriftdError, Forbidden
+from driftd.errors import DriftdError
 from driftd.model.condition import Condition, Severity
-from driftd.model.report import published
 from driftd.model.resource import GVK, ResourceKey
 from driftd.settings.rules import rung_of, selected
 from driftd.settings.types import Rung, Settings
 from driftd.store.protocol import Compose, Store
 from driftd.store.types import HistoryEntry, StateChange, Transition
-from driftd.sync.plan import ENGINES, SyncPlan, plan
+from driftd.sync.plan import SyncPlan, plan
 from driftd.sync.run import SyncResult, run
 from driftd.telemetry.logs import get_logger
 from driftd.telemetry.metrics import Metrics
 from driftd.telemetry.tracing import STATUS, span
-
-_RENDERS = 4
-"""Applications that are rendered at a time to learn what they declare."""
 
 ReadHub = Callable[[], Awaitable[Hub]]
 OpenWriter = Callable[[ClusterTarget], ClusterWriter]
@@ -95,6 +90,7 @@ class Reconciler:
     _declared: Declared | None = None
     _read: tuple[str, ...] = ()
     _entries: Mapping[str, Entry] = field(default_factory=dict)
+    _standings: Standings = field(default_factory=Standings)
     _revisions_seen: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Of the last look at each application."""
 
@@ -214,48 +210,43 @@ class Reconciler:
         readings, _ = await self.workspace.repositories.homes()
         return tuple(one.revision for one in readings)
 
-    async def reconcile(self, name: str) -> bool:
+    async def reconcile(self, name: str, *, whole: bool = True) -> bool:
         """Look, act if the operator has opened it, record, and leave the telling to the outbox.
 
+        Without `whole`, objects that a watch has seen change are enough, where that is possible.
         Whether something was written, so that another look is due. Raises StoreError.
         """
         entry = self._entries.get(name)
         if entry is None or self._declared is None:
             return False
         with span("reconcile", application=name, cluster=entry.cluster) as told:
-            return await self._reconcile(name, entry, told)
+            touched = self.watching.touched(name) if self.watching is not None else None
+            noticed = self.watching.noticed(name) if self.watching is not None else None
+            enough = not whole and touched is not None
+            if enough and (not touched or await self._glanced(entry, touched, noticed, told)):
+                return False
+            return await self._whole(name, entry, noticed, told)
 
-    async def _reconcile(self, name: str, entry: Entry, told: dict[str, str]) -> bool:
-        """The same for an entry that is known; what the span is to say goes to `told`."""
+    async def _whole(
+        self, name: str, entry: Entry, noticed: float | None, told: dict[str, str]
+    ) -> bool:
+        """Look at everything of an application; what the span is to say goes to `told`."""
+        assert self._declared is not None  # noqa: S101 - reconcile has checked it
         started, began = time.monotonic(), self.clock.now()
-        noticed = self.watching.noticed(name) if self.watching is not None else None
         with span("look", application=name, cluster=entry.cluster):
-            looked = await self._look(entry)
+            looked = await self._look(entry, began)
         told[STATUS] = str(looked.report.status)
         if self.watching is not None:
             self.watching.looked(name, looked)
         self._shared_rules.looked(looked.report)
         planned = self._plan(entry, looked)
         if planned.tasks:
-            looked, shared = await self._shared(entry, looked)
+            looked, shared = await declared_elsewhere(
+                self.workspace, self._declared, self._claims, entry, looked
+            )
             planned = self._plan(entry, looked, shared)
         result = await self._act(planned, looked)
-        hold = await self.holding.judged(entry, looked.report, began)
-        with span("record", application=name, cluster=entry.cluster):
-            change = await self.store.record(
-                looked.report,
-                self.clock.now(),
-                self.compose,
-                events=self._events(name, result),
-                memory=looked.memory,
-                began=began,
-                ending=endings(looked, self._revisions_seen.get(name)),
-                hold=hold,
-            )
-        self.holding.recorded(change)
-        self._revisions_seen[name] = looked.report.revisions
-        if noticed is not None and change.opened:
-            self.metrics.detection(time.monotonic() - noticed)
+        change = await self._record(entry, looked, began, noticed, self._events(name, result))
         self._measure(looked, result, time.monotonic() - started)
         await self._log(change, result)
         wrote = result is not None and result.wrote
@@ -274,11 +265,92 @@ class Reconciler:
             return
         desired = Desired(entry=entry, revisions=self._revisions_seen.get(name, ()))
         report = application_report(desired, (), [Condition(error.reason, error.message)])
+        self._standings.forget(name)
         change = await self.store.record(report, self.clock.now(), self.compose)
         self.metrics.look(report, self.settings.sweep.timeout.seconds)
         await self._log(change, None)
 
-    async def _look(self, entry: Entry) -> Looked:
+    async def _glanced(
+        self,
+        entry: Entry,
+        touched: frozenset[Touched],
+        noticed: float | None,
+        told: dict[str, str],
+    ) -> bool:
+        """Look at some objects alone and record that; whether it was possible. Raises StoreError.
+
+        What may be healed is looked at as a whole: other objects decide on that, too.
+        """
+        application = entry.application
+        name = application.qualified_name
+        standing, declared = self._standings.of(name), self._declared
+        rung = rung_of(self.settings.healing, application.namespace, application.name)
+        if rung is not Rung.OBSERVE or standing is None or declared is None:
+            return False
+        began = self.clock.now()
+        with span("glance", application=name, cluster=entry.cluster):
+            found = await glance(
+                self.workspace,
+                replace(declared, entries=(entry,), conditions=(), marks=None),
+                self.options,
+                entry,
+                standing,
+                touched,
+                clock=self.clock,
+                sealer=self._acceptance.sealer,
+            )
+        if found is None or (
+            entry.target is not None and await self._clusters.doubted(entry.target)
+        ):
+            return False
+        looked = self._acceptance.applied(found.looked, self.clock.now().date())
+        looked = await self._attributed(looked)
+        self._shared_rules.looked(looked.report)
+        change = await self._record(entry, looked, began, noticed, (), clean_at=standing.began)
+        # Only what is recorded was seen: after a failure the next event asks again.
+        self._standings.keep(name, standing.after(found.looked))
+        if self.watching is not None and entry.target is not None:
+            self.watching.glanced(name, entry.target, found.seen)
+        self.metrics.glance(looked.report)
+        told[STATUS] = str(looked.report.status)
+        await self._log(change, None)
+        return True
+
+    async def _record(
+        self,
+        entry: Entry,
+        looked: Looked,
+        began: datetime,
+        noticed: float | None,
+        events: Sequence[HistoryEntry],
+        *,
+        clean_at: datetime | None = None,
+    ) -> StateChange:
+        """Record a look that began to read at `began`.
+
+        `clean_at` is the moment until which everything was seen to be without a new drift, if
+        that was earlier.
+        """
+        report, name = looked.report, entry.application.qualified_name
+        hold = await self.holding.judged(entry, report, began)
+        with span("record", application=name, cluster=entry.cluster):
+            change = await self.store.record(
+                report,
+                self.clock.now(),
+                self.compose,
+                events=events,
+                memory=looked.memory,
+                began=clean_at or began,
+                ending=endings(looked, self._revisions_seen.get(name)),
+                hold=hold,
+            )
+        self.holding.recorded(change)
+        self._revisions_seen[name] = report.revisions
+        if noticed is not None and change.opened:
+            self.metrics.detection(time.monotonic() - noticed)
+        return change
+
+    async def _look(self, entry: Entry, began: datetime) -> Looked:
         """Desired, observed, compared, judged.
 
         Discovery may be as old as the sweep. Where objects cannot be read with it, the cluster
@@ -286,10 +358,15 @@ class Reconciler:
         """
         looked = await self._look_once(entry)
         if entry.target is not None and (
-            _outdated(looked) or await self._clusters.doubted(entry.target)
+            refused_lists(looked.shared) or await self._clusters.doubted(entry.target)
         ):
             self._clusters.forget(entry.target)
             looked = await self._look_once(entry)
+        self._standings.looked(entry.application.qualified_name, looked, began)
+        looked = self._acceptance.applied(looked, self.clock.now().date())
+        return await self._attributed(looked)
+
+    async def _attributed(self, looked: Looked) -> Looked:
         return await self._audit.attributed(
             looked,
             (one.cluster for one in self._entries.values()),
@@ -304,51 +381,12 @@ class Reconciler:
             self.workspace,
             alone,
             self.options,
-            progress=_quiet,
+            progress=quiet,
             clock=self.clock,
             keep=True,  # the plan reads which engines have written to the live objects
             sealer=self._acceptance.sealer,
         )
-        return self._acceptance.applied(looks[0], self.clock.now().date())
-
-    async def _shared(
-        self, entry: Entry, looked: Looked
-    ) -> tuple[Looked, Mapping[ResourceKey, str]]:
-        """The objects that other applications declare too, by what Git says now.
-
-        An application that this sweep has not come to yet may declare them since the last one,
-        and so may one that nobody looks at: they are rendered before anything is written.
-        """
-        target, declared, view = entry.target, self._declared, looked.view
-        if target is None or declared is None or view is None:
-            return looked, {}
-
-        async def render(other: Entry) -> None:
-            desired = await desired_state(
-                self.workspace,
-                other,
-                view.discovery,
-                urls=declared.urls,
-                kube_version=view.version,
-                customizations=declared.customizations,
-            )
-            self._claims.declare(target, desired)
-
-        unknown = [
-            one
-            for one in declared.entries
-            if one.target is not None
-            and same_cluster(one.target, target)
-            and not self._claims.is_fresh(one.application.qualified_name)
-        ]
-        await gather_isolated(render, unknown, limit=_RENDERS)
-        name = entry.application.qualified_name
-        told = (
-            *(one for one in looked.report.conditions if one.type != SHARED),
-            *published(self._claims.conditions(name)),
-        )
-        report = msgspec.structs.replace(looked.report, conditions=told)
-        return replace(looked, report=report), self._claims.others(name)
+        return looks[0]
 
     async def no_longer_held(self) -> list[str]:
         """Applications whose drifts are told with the next look, if they are still there.
@@ -376,7 +414,7 @@ class Reconciler:
             held=looked.desired.repeated,
             shared=shared,
             complete=looked.desired.complete,
-            managers=() if rung is Rung.OBSERVE else _engines(looked),
+            managers=() if rung is Rung.OBSERVE else engines_at(looked),
         )
 
     async def _act(self, planned: SyncPlan, looked: Looked) -> SyncResult | None:
@@ -419,7 +457,7 @@ class Reconciler:
         ]
 
     async def _count_drifts(self) -> None:
-        self.metrics.drift_open(one.drift.severity for one in await self.store.open_drifts())
+        self.metrics.drift_open(await self.store.open_severities())
 
     def _measure(self, looked: Looked, result: SyncResult | None, seconds: float) -> None:
         self.metrics.look(looked.report, seconds)
@@ -437,8 +475,6 @@ class Reconciler:
 
     async def _log(self, change: StateChange, result: SyncResult | None) -> None:
         log = get_logger("driftd.controller")
-        if change.opened or change.closed:
-            await self._count_drifts()
         if change.transition is not Transition.NONE:
             log.info(
                 "state change" if change.recorded else "state change, not recorded yet",
@@ -456,37 +492,5 @@ class Reconciler:
                 outcome=str(one.outcome),
                 message=one.message,
             )
-
-
-def _outdated(looked: Looked) -> bool:
-    """Whether lists failed for another reason than a permission, although discovery did not."""
-    if looked.shared is None:
-        return False
-    return any(
-        not isinstance(error, Forbidden)
-        for listing in looked.shared.observation.listings.values()
-        for error in listing.errors.values()
-    )
-
-
-def _engines(looked: Looked) -> set[str]:
-    """The engines that have written to the live objects, whichever deployers were named.
-
-    An application may name its deployers; that an engine is at work there is no less true.
-    """
-    found: set[str] = set()
-    if looked.shared is None:
-        return found
-    for manifest in looked.desired.manifests:
-        place = (manifest.gvk, manifest.key.namespace, manifest.key.name)
-        live = looked.shared.observation.live.get(place)
-        if live is None or not any(name.encode() in live.body for name in ENGINES):
-            continue
-        metadata = metadata_of(live.body)
-        writers = {one.get("manager") for one in metadata.get("managedFields") or ()}
-        found |= writers & ENGINES.keys()
-    return found
-
-
-def _quiet(_text: str) -> None:
-    """A daemon's look reports through its log, not through progress lines."""
+        if change.opened or change.closed:
+            await self._count_drifts()

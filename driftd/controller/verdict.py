@@ -64,6 +64,15 @@ class Look:
     """The application that declares the definition of a kind, by group and kind."""
 
 
+def refused_lists(look: Look | None) -> bool:
+    """Whether lists failed for another reason than a permission, although discovery did not."""
+    return look is not None and any(
+        not isinstance(error, Forbidden)
+        for listing in look.observation.listings.values()
+        for error in listing.errors.values()
+    )
+
+
 def application_report(
     desired: Desired,
     resources: Iterable[ResourceReport],
@@ -76,13 +85,8 @@ def application_report(
     entry = desired.entry
     listed = tuple(resources)
     told = tuple(conditions)
-    blind = any(c.severity is Severity.ERROR for c in told) or any(
-        resource.status is ResourceStatus.UNKNOWN for resource in listed
-    )
-    if has_drift(listed):
-        status = ApplicationStatus.OUT_OF_SYNC
-    else:
-        status = ApplicationStatus.UNKNOWN if blind else ApplicationStatus.SYNCED
+    failed = any(condition.severity is Severity.ERROR for condition in told)
+    status, complete = status_of_application(listed, failed=failed)
     destination = entry.application.spec.destination
     return ApplicationReport(
         name=entry.application.name,
@@ -99,9 +103,23 @@ def application_report(
         status=status,
         conditions=published(told),
         resources=listed,
-        complete=not blind,
+        complete=complete,
         not_searched=not_searched or UNSET,
     )
+
+
+def status_of_application(
+    resources: Iterable[ResourceReport], *, failed: bool
+) -> tuple[ApplicationStatus, bool]:
+    """The status that objects give their application, and whether everything was judged.
+
+    `failed` says that a condition is an error.
+    """
+    listed = tuple(resources)
+    blind = failed or any(resource.status is ResourceStatus.UNKNOWN for resource in listed)
+    if has_drift(listed):
+        return ApplicationStatus.OUT_OF_SYNC, not blind
+    return (ApplicationStatus.UNKNOWN if blind else ApplicationStatus.SYNCED), not blind
 
 
 def _instances(application: Application) -> frozenset[str]:

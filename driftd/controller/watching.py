@@ -1,9 +1,10 @@
 """Watches what the last looks saw, and asks for another look as soon as it differs.
 
 Nothing is judged here. For each object of interest the digest of what the last look saw is kept;
-whatever a watch or its list shows otherwise puts the application's name on the queue. So it does
-not matter in which order looks and events come: a change between them is a difference too. An
-event that is missed costs time alone, as sweeps look without any watch.
+whatever a watch or its list shows otherwise puts the application's name on the queue, with the
+objects that are to be looked at again. So it does not matter in which order looks and events come:
+a change between them is a difference too. An event that is missed costs time alone, as sweeps look
+without any watch.
 """
 
 from __future__ import annotations
@@ -32,11 +33,15 @@ from driftd.telemetry.logs import get_logger
 Digest: TypeAlias = bytes
 ABSENT: Final[Digest] = b""
 UNREADABLE: Final[Digest] = b"?"
+MOST_TOUCHED: Final = 20
+"""Objects that a glance looks at; where more have changed, a list reads them faster."""
 PLAN_PAUSE: Final = 0.2
 """Seconds in which changed interests are gathered before watches start or end."""
 
 Wake: TypeAlias = Callable[[str], Awaitable[None]]
 """Asks for a look at an application, by its name (`namespace/name`)."""
+Touched: TypeAlias = tuple[ApiResource, ResourceKey]
+"""An object that is to be looked at again."""
 
 
 class Watchable(Protocol):
@@ -104,6 +109,10 @@ class Watching:
         self._tasks: dict[tuple[ClusterTarget, ApiResource, str], asyncio.Task[None]] = {}
         self._failing: dict[ClusterTarget, dict[tuple[ApiResource, str], str]] = {}
         self._changed = asyncio.Event()
+        self._touched: dict[str, set[Touched]] = defaultdict(set)
+        """The objects of each application that changed since a look last began."""
+        self._due: set[str] = set()
+        """Applications that the next look is to look at as a whole."""
         self._noticed: dict[str, float] = {}
         """When the first event came, on the monotonic clock, that asks for a look at each name."""
         self.suspect: Callable[[ClusterTarget], None] = _nobody
@@ -151,12 +160,23 @@ class Watching:
         self._of[name] = found
         self._changed.set()
 
+    def glanced(
+        self, name: str, target: ClusterTarget, seen: Mapping[Touched, LiveObject | None]
+    ) -> None:
+        """Take over what a glance at some objects of an application saw; None is not there."""
+        for (resource, key), live in seen.items():
+            kind = self._kinds.get((target, resource))
+            if kind is not None and name in kind.names.get(key, ()):
+                kind.seen[key] = ABSENT if live is None else digest(live.body)
+
     def only(self, names: Iterable[str]) -> None:
         """Forget applications other than these."""
         for name in self._of.keys() - set(names):
             self._release(name, self._of.pop(name))
             self._pace.forget(name)
             self._noticed.pop(name, None)
+            self._touched.pop(name, None)
+            self._due.discard(name)
             self._changed.set()
 
     def _release(
@@ -217,30 +237,49 @@ class Watching:
         """The applications (`namespace/name`) that a tracking mark's owner may mean."""
         return {name for name in self._of if owner in (name, name.partition("/")[2])}
 
-    async def wake(self, names: Iterable[str]) -> None:
-        """Ask for looks, each application's at its pace."""
+    async def wake(self, names: Iterable[str], touched: Touched | None = None) -> None:
+        """Ask for looks at one object of some applications, or at all of them as a whole.
+
+        Each application and each of its objects has its own pace.
+        """
         now = time.monotonic()
         for name in names:
             self._noticed.setdefault(name, now)
-            pause = self._pace.ask(name)
+            what = touched if len(self._touched[name]) < MOST_TOUCHED else None
+            pause = self._pace.ask(name, what)
             if pause is None:
                 continue  # a look that is asked for already will see this too
             if pause == 0:
-                await self._wake(name)
+                await self._ask(name, what)
             else:
-                self._later(name, pause)
+                self._later(name, what, pause)
 
     def noticed(self, name: str) -> float | None:
         """When the event came for which a look begins now, in seconds of the monotonic clock."""
         return self._noticed.pop(name, None)
 
-    def _later(self, name: str, pause: float) -> None:
-        asyncio.get_running_loop().call_later(pause, lambda: asyncio.ensure_future(self._due(name)))
+    def touched(self, name: str) -> frozenset[Touched] | None:
+        """The objects that the look which begins now is to look at; None for the whole."""
+        touched = frozenset(self._touched.pop(name, ()))
+        if name in self._due:
+            self._due.discard(name)
+            return None
+        return touched
 
-    async def _due(self, name: str) -> None:
-        self._pace.due(name)
-        if name in self._of:
-            await self._wake(name)
+    def _later(self, name: str, what: Touched | None, pause: float) -> None:
+        async def due() -> None:
+            self._pace.due(name, what)
+            if name in self._of:
+                await self._ask(name, what)
+
+        asyncio.get_running_loop().call_later(pause, lambda: asyncio.ensure_future(due()))
+
+    async def _ask(self, name: str, what: Touched | None) -> None:
+        if what is None:
+            self._due.add(name)
+        else:
+            self._touched[name].add(what)
+        await self._wake(name)
 
     def state(
         self, target: ClusterTarget, resource: ApiResource, place: str, error: ClusterError | None
@@ -309,15 +348,13 @@ class _Sink:
         if kind is None:
             return
         there = {live.key: digest(live.body) for live in listing.objects}
-        names: set[str] = set()
-        for key, state in there.items():
-            if kind.seen.get(key) != state:
-                names |= kind.names.get(key, set())
-        for key, owners in kind.names.items():
-            here = self._place in ("", key.namespace)
-            if here and key not in there and kind.seen.get(key) != ABSENT:
-                names |= owners
-        await self._watching.wake(names)
+        changed = [
+            key
+            for key in kind.names
+            if self._place in ("", key.namespace) and kind.seen.get(key) != there.get(key, ABSENT)
+        ]
+        for key in changed:
+            await self._watching.wake(kind.names.get(key, set()), (self._resource, key))
 
     async def changed(self, live: LiveObject) -> None:
         """An object that a look saw otherwise wakes; a new one with a mark wakes its owner."""
@@ -325,7 +362,10 @@ class _Sink:
         if kind is None or kind.seen.get(live.key) == digest(live.body):
             return
         names = kind.names.get(live.key)
-        await self._watching.wake(names or self._marked(live))
+        if names:
+            await self._watching.wake(names, (self._resource, live.key))
+        else:
+            await self._watching.wake(self._marked(live))
 
     def _marked(self, live: LiveObject) -> set[str]:
         return self._owners(decode_item(live.body).metadata)
@@ -334,7 +374,7 @@ class _Sink:
         """The end of an object that a look saw wakes."""
         kind = self._watching.kind(self._target, self._resource)
         if kind is not None and kind.seen.get(key, ABSENT) != ABSENT:
-            await self._watching.wake(kind.names.get(key, set()))
+            await self._watching.wake(kind.names.get(key, set()), (self._resource, key))
 
     async def state(self, error: ClusterError | None) -> None:
         """Passed on."""

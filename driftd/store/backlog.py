@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
@@ -20,6 +21,7 @@ from msgspec.structs import replace as changed
 from driftd.aio import Sleep, sleep
 from driftd.errors import StoreError
 from driftd.model.report import ApplicationReport, ApplicationStatus
+from driftd.model.resource import ResourceKey
 from driftd.store.episodes import (
     Before,
     JudgeEnding,
@@ -165,8 +167,20 @@ class Backlog(Store):
                 return change
         return self._keep(look)
 
-    async def recall(self, cluster: str, application: str) -> ApplicationMemory:
+    async def recall(
+        self, cluster: str, application: str, keys: Collection[ResourceKey] | None = None
+    ) -> ApplicationMemory:
         """See `Memory.recall`; while the store is away, what was read or left last."""
+        if keys is not None and not self.failing:
+            with suppress(StoreError):
+                return await self.store.recall(cluster, application, keys)
+        found = await self._recall(cluster, application)
+        if keys is None:
+            return found
+        objects = {key: data for key, data in found.objects.items() if key in set(keys)}
+        return changed(found, objects=objects)
+
+    async def _recall(self, cluster: str, application: str) -> ApplicationMemory:
         key = (cluster, application)
         found = self._pasts.get(key) if self.failing else None
         if found is None:
@@ -198,6 +212,12 @@ class Backlog(Store):
             for drift in known.drifts
         ]
         return tuple(sorted(found, key=lambda one: one.drift.first_seen))
+
+    async def open_severities(self) -> Mapping[str, int]:
+        """See `Store.open_severities`; with what waits to be recorded."""
+        if not self.failing:
+            return await self.store.open_severities()
+        return Counter(one.drift.severity for one in await self.open_drifts())
 
     async def applications(self) -> tuple[StoredApplication, ...]:
         """See `Store.applications`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from datetime import datetime
 
 import msgspec
@@ -13,14 +14,25 @@ from driftd.model.resource import ResourceKey
 from driftd.store.schema import applications, memories
 from driftd.store.types import ApplicationMemory
 
+_FEW = 50
+"""Objects that are asked for one by one; of more, all of their application are read."""
 
-async def get(connection: AsyncConnection, cluster: str, application: str) -> ApplicationMemory:
-    """What looks at an application on a cluster left behind."""
+
+async def get(
+    connection: AsyncConnection,
+    cluster: str,
+    application: str,
+    keys: Collection[ResourceKey] | None = None,
+) -> ApplicationMemory:
+    """What looks at an application on a cluster left behind, of all objects or of `keys`."""
     query = select(applications.c.clean_revisions).where(applications.c.name == application)
     revisions = (await connection.execute(query)).scalar_one_or_none()
-    rows = await connection.execute(
-        select(memories).where(memories.c.application == application, memories.c.cluster == cluster)
+    found = select(memories).where(
+        memories.c.application == application, memories.c.cluster == cluster
     )
+    if keys is not None:
+        found = found.where(memories.c.identity.in_([_identity(cluster, key) for key in keys]))
+    rows = await connection.execute(found)
     return ApplicationMemory(
         cluster=cluster,
         clean_revisions=msgspec.json.decode(revisions or "[]", type=tuple[str, ...]),
@@ -58,6 +70,8 @@ async def put(
         for key, data in memory.objects.items()
     ]
     query = select(memories.c.identity).where(memories.c.application == application)
+    if len(rows) <= _FEW:
+        query = query.where(memories.c.identity.in_([row["identity"] for row in rows]))
     known = set((await connection.execute(query)).scalars())
     fresh = [row for row in rows if row["identity"] not in known]
     if fresh:

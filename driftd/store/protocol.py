@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol, TypeAlias
 
 from driftd.model.report import ApplicationReport
+from driftd.model.resource import ResourceKey
 from driftd.store.episodes import JudgeEnding, JudgeHold, put_back, told_at_once
 from driftd.store.types import (
     ApplicationMemory,
@@ -26,10 +27,13 @@ Compose: TypeAlias = Callable[[StateChange], Sequence[OutboxMessage]]
 class Memory(Protocol):
     """What a look can be told of the looks before it."""
 
-    async def recall(self, cluster: str, application: str) -> ApplicationMemory:
+    async def recall(
+        self, cluster: str, application: str, keys: Collection[ResourceKey] | None = None
+    ) -> ApplicationMemory:
         """What looks at an application (`namespace/name`) on a cluster left behind.
 
-        Nothing is known of an application that was never looked at. Raises StoreError.
+        `keys` are the objects that are asked about, None for all. Nothing is known of an
+        application that was never looked at. Raises StoreError.
         """
         ...
 
@@ -69,6 +73,10 @@ class Store(Memory, Protocol):
 
     async def open_drifts(self) -> tuple[OpenDrift, ...]:
         """Every open drift, oldest first."""
+        ...
+
+    async def open_severities(self) -> Mapping[str, int]:
+        """How many drifts are open, by their highest severity; empty where it is not known."""
         ...
 
     async def applications(self) -> tuple[StoredApplication, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, TypeVar
@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from driftd.errors import ConfigError, StoreError
 from driftd.model.choices import nearest
 from driftd.model.report import ApplicationReport, ApplicationStatus
+from driftd.model.resource import ResourceKey
 from driftd.store import episode_rows, pins
 from driftd.store import memory as remembered
 from driftd.store.database import Database
@@ -99,11 +100,13 @@ class SqlStore(Store, Pins, Outbox):
         """Record a look, see `Store.record`."""
         return await self._writer.run(f"record the look at {look.name}", Recording(look))
 
-    async def recall(self, cluster: str, application: str) -> ApplicationMemory:
+    async def recall(
+        self, cluster: str, application: str, keys: Collection[ResourceKey] | None = None
+    ) -> ApplicationMemory:
         """See `Memory.recall`."""
         return await self._read(
             f"read what is known of {application}",
-            lambda connection: remembered.get(connection, cluster, application),
+            lambda connection: remembered.get(connection, cluster, application, keys),
         )
 
     async def pinned(self, name: str, server: str) -> str:
@@ -139,6 +142,13 @@ class SqlStore(Store, Pins, Outbox):
         return tuple(
             OpenDrift(row.application, row.cluster, episode_rows.drift(row)) for row in rows
         )
+
+    async def open_severities(self) -> Mapping[str, int]:
+        """See `Store.open_severities`."""
+        query = select(episodes.c.severity, func.count().label("drifts"))
+        query = query.where(episodes.c.closed_at.is_(None))
+        rows = await self._rows("count open drifts", query.group_by(episodes.c.severity))
+        return {row.severity: row.drifts for row in rows}
 
     async def applications(self) -> tuple[StoredApplication, ...]:
         """See `Store.applications`."""

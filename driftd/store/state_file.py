@@ -11,7 +11,7 @@ import fcntl
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime, timedelta
 from hashlib import blake2b
 from pathlib import Path
@@ -75,10 +75,16 @@ class StateFile:
         for (cluster, name), application in self._known.items():
             yield name, _memory(cluster, application)
 
-    async def recall(self, cluster: str, application: str) -> ApplicationMemory:
+    async def recall(
+        self, cluster: str, application: str, keys: Collection[ResourceKey] | None = None
+    ) -> ApplicationMemory:
         """See `Memory.recall`."""
         known = self._known.get((cluster, application))
-        return _memory(cluster, known) if known else ApplicationMemory(cluster=cluster)
+        memory = _memory(cluster, known) if known else ApplicationMemory(cluster=cluster)
+        if keys is None:
+            return memory
+        wanted = {key: data for key, data in memory.objects.items() if key in set(keys)}
+        return msgspec.structs.replace(memory, objects=wanted)
 
     def remember(self, application: str, memory: ApplicationMemory) -> None:
         """Take what a look leaves behind; it is in the file after `save`."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter as Tally
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -92,6 +92,9 @@ class Metrics:
             "driftd_look_duration_seconds",
             "Time from taking an application off the queue to its verdict",
             _LOOK_BUCKETS,
+        )
+        self._glances = self._counter(
+            "driftd_glances", "Looks at single objects that a watch has seen change"
         )
         self._look_errors = self._counter(
             "driftd_look_errors", "Looks that could not judge everything, by reason", "reason"
@@ -181,6 +184,13 @@ class Metrics:
         self._look_duration.observe(seconds)
         self._publish()
 
+    def glance(self, report: ApplicationReport) -> None:
+        """Some objects of an application were looked at again; `report` is about all of them."""
+        tally = Tally(resource.status for resource in report.resources)
+        self._seen[f"{report.namespace}/{report.name}"] = (report.status, tally)
+        self._glances.inc()
+        self._publish()
+
     def detection(self, seconds: float) -> None:
         """A change opened a drift: `seconds` from its event to the stored verdict."""
         self._detection.observe(seconds)
@@ -224,11 +234,11 @@ class Metrics:
             self._watches.remove_by_labels({"cluster": gone})
         self._publish()
 
-    def drift_open(self, severities: Iterable[str]) -> None:
-        """The severities of all drifts that are open."""
-        counts = Tally(one or NO_SEVERITY for one in severities)
+    def drift_open(self, counts: Mapping[str, int]) -> None:
+        """How many drifts are open by their severity; empty where it is not known."""
         for severity in SEVERITIES:
-            self._drift_open.labels(severity).set(counts[severity])
+            count = counts.get("" if severity == NO_SEVERITY else severity, 0)
+            self._drift_open.labels(severity).set(count)
 
     def heal(self, result: str) -> None:
         """A write to a managed object ended: `applied`, `dry-run` or `failed`."""

@@ -80,6 +80,12 @@ class Daemon:
         (line,) = (line for line in status.splitlines() if line.startswith("VmRSS:"))
         return int(line.split()[1]) << 10
 
+    @property
+    def pid(self) -> int:
+        """The id of the process."""
+        assert self._process is not None
+        return self._process.pid
+
     def stop(self) -> tuple[int, float]:
         """Send SIGTERM; the exit code and the seconds that the end took."""
         self.terminate()

@@ -11,6 +11,7 @@ objects in the same run, so that the ratio holds on a noisy machine.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -20,7 +21,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,7 +94,7 @@ def _container(name: str, owner: str) -> dict[str, Any]:
     }
 
 
-def application(name: str) -> dict[str, Any]:
+def application(name: str, cluster: str = "scale") -> dict[str, Any]:
     """The Application that declares one namespace's objects."""
     return {
         "apiVersion": "argoproj.io/v1alpha1",
@@ -102,15 +103,18 @@ def application(name: str) -> dict[str, Any]:
         "spec": {
             "project": "default",
             "source": {"repoURL": "https://git.example/scale.git", "path": f"apps/{name}"},
-            "destination": {"name": "scale", "namespace": name},
+            "destination": {"name": cluster, "namespace": name},
         },
     }
 
 
-def write_repository(repository: GitRepo, names: list[str]) -> None:
-    """One folder an application, one file an object."""
+def write_repository(
+    repository: GitRepo, names: list[str], homes: Mapping[str, str] | None = None
+) -> None:
+    """One folder an application, one file an object; `homes` are clusters by application."""
     for name in names:
-        repository.write(f"applications/{name}.yaml", yaml.safe_dump(application(name)))
+        document = application(name, (homes or {}).get(name, "scale"))
+        repository.write(f"applications/{name}.yaml", yaml.safe_dump(document))
         for number in range(OBJECTS):
             body = yaml.dump(manifest(name, number), Dumper=yaml.CSafeDumper)
             repository.write(f"apps/{name}/{number:03}.yaml", body)
@@ -186,7 +190,7 @@ def measured(
 
         def sample() -> None:
             while memory and not done.wait(0.05):
-                peak[0] = max(peak[0], sum(map(_pss, _tree(process.pid))))
+                peak[0] = max(peak[0], tree_pss(process.pid))
 
         thread = threading.Thread(target=sample)
         thread.start()
@@ -211,6 +215,21 @@ def _tree(pid: int) -> Iterator[int]:
                 yield from _tree(int(child))
     except OSError:
         return
+
+
+def tree_pss(pid: int) -> int:
+    """Proportional memory of a process tree, in bytes."""
+    return sum(map(_pss, _tree(pid)))
+
+
+def tree_cpu(pid: int) -> float:
+    """CPU seconds that a process tree has used, without children that have ended."""
+    ticks = 0
+    for one in _tree(pid):
+        with contextlib.suppress(OSError):
+            fields = Path(f"/proc/{one}/stat").read_text("ascii").rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _pss(pid: int) -> int:

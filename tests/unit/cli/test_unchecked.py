@@ -11,7 +11,7 @@ from driftd.cli.markdown import markdown
 from driftd.cli.order import OPTIONAL_SECTIONS
 from driftd.cli.plain import plain
 from driftd.cli.sarif import sarif
-from driftd.controller.check import drift_report
+from driftd.controller.summary import drift_report
 from driftd.model.report import OrphanedResource, ResourceStatus
 
 WHY = "no permission to list Secrets; grant get"

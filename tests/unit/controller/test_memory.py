@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -168,7 +169,9 @@ async def test_state_that_cannot_be_saved(looks: Looks, tmp_path: Path) -> None:
 class Broken:
     """A memory of which one object cannot be read."""
 
-    async def recall(self, cluster: str, application: str) -> ApplicationMemory:
+    async def recall(
+        self, cluster: str, application: str, keys: Collection[ResourceKey] | None = None
+    ) -> ApplicationMemory:
         """See `Memory`."""
         objects = {KEY: b"nonsense", replace_name("other"): encode(History(uid="u"))}
         return ApplicationMemory(cluster=cluster, objects=objects)

@@ -174,3 +174,31 @@ async def aiter_names(queue):
     while True:
         async with queue.take() as name:
             yield name
+
+
+async def test_a_look_is_whole_if_anything_asked_for_the_whole():
+    """A glance that is asked for beside a whole look is a whole look; alone it is a glance."""
+    queue = NameQueue()
+    await queue.glance("a")
+    await queue.glance("b")
+    await queue.add("a")
+    found = {}
+    for _ in range(2):
+        async with queue.take() as name:
+            found[name] = queue.is_whole(name)
+    assert found == {"a": True, "b": False}
+
+
+async def test_a_whole_look_that_is_asked_for_during_a_glance_comes_after_it():
+    """What is asked for while a name is worked on is done as it was asked for."""
+    queue = NameQueue()
+    await queue.glance("a")
+    async with queue.take() as name:
+        assert not queue.is_whole(name)
+        await queue.add(name)
+        assert not queue.is_whole(name)
+    async with queue.take() as name:
+        assert queue.is_whole(name)
+        await queue.glance(name)
+    async with queue.take() as name:
+        assert not queue.is_whole(name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from collections import Counter
 from datetime import timedelta
 from pathlib import Path
 
@@ -119,6 +120,19 @@ async def test_whole_objects_missing_and_extra_are_episodes(store):
     assert found == [("Missing", ""), ("Extra", "")]
 
 
+async def test_open_drifts_are_counted_by_severity(store):
+    """Closed drifts count no longer; a severity that nobody gave is empty."""
+    assert await store.open_severities() == {}
+    look = report(
+        resource("gone", status=ResourceStatus.MISSING), resource("web", change("/spec/a"))
+    )
+    await store.record(look, START, quiet)
+    severities = [one.drift.severity for one in await store.open_drifts()]
+    assert await store.open_severities() == Counter(severities)
+    await store.record(CLEAN, after(60), quiet)
+    assert await store.open_severities() == {}
+
+
 async def test_very_long_paths_are_kept_apart(store):
     """Paths longer than an index entry may be work and are told apart by their ends."""
     long = "/spec/" + "k" * 9000
@@ -177,6 +191,7 @@ async def test_what_a_look_leaves_behind_is_given_to_the_next(store):
     await store.record(DRIFTED, after(60), quiet, memory=left(web=b"2"))
     await store.record(DRIFTED, after(90), quiet)
     assert await store.recall("https://one", NAME) == left("abc", web=b"2", settings=b"\x00\xff")
+    assert await store.recall("https://one", NAME, [WEB]) == left("abc", web=b"2")
     await store.record(CLEAN, after(120), quiet, memory=left("def"))
     assert (await store.recall("https://one", NAME)).clean_revisions == ("def",)
 

@@ -55,6 +55,7 @@ async def test_what_a_look_leaves_behind_is_given_to_the_next(tmp_path: Path) ->
     assert await known(path) == left()
     saved(path, web=b"1", settings=b"\x00\xff")
     state = StateFile(path)
+    assert await state.recall(CLUSTER, NAME, [WEB]) == left("abc", web=b"1")
     assert not state.is_new
     state.remember(NAME, left(web=b"2"))
     state.save(after(60))

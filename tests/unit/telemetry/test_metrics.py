@@ -61,7 +61,7 @@ def test_counters_and_gauges_of_events():
     metrics.heal("applied")
     metrics.look_error("Forbidden")
     metrics.notification("slack", "sent")
-    metrics.drift_open(["critical", "low", "low", ""])
+    metrics.drift_open({"critical": 1, "low": 2, "": 1})
     metrics.cluster("east", up=False)
     metrics.blocked()
     metrics.detection(0.02)
@@ -167,7 +167,7 @@ def used(applications):
     metrics.look_error("Forbidden")
     metrics.heal("applied")
     metrics.notification("slack", "sent")
-    metrics.drift_open(["high"])
+    metrics.drift_open({"high": 1})
     return metrics
 
 

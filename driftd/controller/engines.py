@@ -1,0 +1,26 @@
+"""Which GitOps engines are at work on an application, by what they have written."""
+
+from __future__ import annotations
+
+from driftd.cluster.poison import metadata_of
+from driftd.controller.check import Looked
+from driftd.sync.plan import ENGINES
+
+
+def engines_at(looked: Looked) -> set[str]:
+    """The engines that have written to the live objects, whichever deployers were named.
+
+    An application may name its deployers; that an engine is at work there is no less true.
+    """
+    found: set[str] = set()
+    if looked.shared is None:
+        return found
+    for manifest in looked.desired.manifests:
+        place = (manifest.gvk, manifest.key.namespace, manifest.key.name)
+        live = looked.shared.observation.live.get(place)
+        if live is None or not any(name.encode() in live.body for name in ENGINES):
+            continue
+        metadata = metadata_of(live.body)
+        writers = {one.get("manager") for one in metadata.get("managedFields") or ()}
+        found |= writers & ENGINES.keys()
+    return found
