@@ -298,6 +298,8 @@ def workspace_of(
         current_context=kubeconfig.current_context if kubeconfig else "",
         kubeconfig_problem=problem or _no_context(kubeconfig),
         in_cluster=in_cluster_access() is not None,
+        unverified=registry.unverified,
+        expiring=registry.expiring,
         hub=hub,
         argocd_namespace=options.argocd_namespace,
         integrity=Integrity(options.keyring),

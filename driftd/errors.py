@@ -99,6 +99,10 @@ class Unreachable(ClusterError):
     reason = "Unreachable"
 
 
+class Distrusted(Unreachable):
+    """The server's certificate is not accepted."""
+
+
 class Unauthorized(ClusterError):
     """401: the credential is missing, wrong or expired."""
 

@@ -451,10 +451,7 @@ async def _daemon_workspace(
         repositories.bases = fetching.bases(settings.remote_bases)
         opened = workspace_of(options, repositories, sandbox, registry, kubeconfig, problem, hub)
         asked = oracle_of(options, registry)
-        opened = replace(
-            opened, open_oracle=asked, oracles=OracleMemory(), unverified=registry.unverified
-        )
-        yield opened, registry, access
+        yield replace(opened, open_oracle=asked, oracles=OracleMemory()), registry, access
 
 
 def _look_options(settings: Settings) -> CheckOptions:

@@ -11,10 +11,12 @@ from typing import NamedTuple, Self
 
 import msgspec
 
+from driftd.clock import Clock, SystemClock
 from driftd.cluster.access import ClusterAccess, in_cluster_access
 from driftd.cluster.breaker import Breaker
 from driftd.cluster.clustersecret import HubCluster
 from driftd.cluster.destinations import ClusterTarget, TargetKind
+from driftd.cluster.expiry import expiry_of, near, told
 from driftd.cluster.kube import KubeCluster
 from driftd.cluster.kubeconfig import Kubeconfig
 from driftd.cluster.permitted import require_permitted, unverified
@@ -22,6 +24,7 @@ from driftd.cluster.scope import scope_of
 from driftd.cluster.transport import Transport, TransportOptions
 from driftd.errors import ConfigError
 from driftd.settings.types import ClusterPermissions
+from driftd.telemetry.logs import get_logger
 
 LoadKubeconfig = Callable[[], Kubeconfig]
 
@@ -59,12 +62,15 @@ class ClusterRegistry:
         options: TransportOptions | None = None,
         breakers: bool = False,
         permitted: ClusterPermissions | None = None,
+        clock: Clock | None = None,
     ) -> None:
         """`breakers`: stop asking clusters that do not answer, for a while.
 
         `permitted`: what descriptions of clusters may ask for; None does as kubectl does.
         """
         self._permitted = permitted
+        self._clock = clock or SystemClock()
+        self._warned: dict[ClusterTarget, str] = {}
         self._load_kubeconfig = load_kubeconfig
         self._breakers: dict[ClusterTarget, Breaker] | None = {} if breakers else None
         self.dark: Callable[[ClusterTarget], None] = _nobody
@@ -183,13 +189,42 @@ class ClusterRegistry:
         return access
 
     def unverified(self, target: ClusterTarget) -> str:
-        """Why nobody knows that the right server answers; empty where TLS proves it."""
+        """Why nobody knows that the right server answers; empty where TLS proves it.
+
+        Told where the settings say what is permitted: kubectl's ways tell nothing.
+        """
+        if self._permitted is None:
+            return ""
         try:
             access = self.open(target).transport.access
         except ConfigError:
             return ""
         why = unverified(access)
         return f"{access.label}: {why}" if why else ""
+
+    def expiring(self, target: ClusterTarget) -> str:
+        """That a credential ends soon, or has ended; empty while it does not.
+
+        Told as `unverified` is, and to the log once for each of the times that `expiry` names.
+        """
+        if self._permitted is None:
+            return ""
+        try:
+            access = self.open(target).transport.access
+        except ConfigError:
+            return ""
+        found, now = expiry_of(access), self._clock.now()
+        limit = near(found, now) if found is not None else None
+        if found is None or limit is None:
+            self._warned.pop(target, None)
+            return ""
+        text = f"{access.label}: {told(found, limit, now, access.origin)}"
+        if self._warned.get(target) != text:
+            self._warned[target] = text
+            get_logger("driftd.cluster").warning(
+                "credential expires", cluster=target.name, problem=text
+            )
+        return text
 
     async def close(self) -> None:
         """Close every cluster."""

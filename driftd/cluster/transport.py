@@ -6,8 +6,6 @@ Reading raw bytes instead of the client library's models is about eighty times c
 from __future__ import annotations
 
 import asyncio
-import errno
-import os
 import re
 import ssl
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
@@ -21,15 +19,23 @@ import msgspec
 from driftd.aio import Sleep, sleep
 from driftd.clock import Clock, SystemClock
 from driftd.cluster.access import ClusterAccess
+from driftd.cluster.asking import ask, connection_text, sensitive_values
 from driftd.cluster.breaker import Breaker
 from driftd.cluster.connection import Connection, Redirected, connect
 from driftd.cluster.limits import PIECE, SMALL, Limits, exceeded
-from driftd.errors import ClusterError, ConfigError, Forbidden, NotServed, Unauthorized, Unreachable
+from driftd.errors import (
+    ClusterError,
+    ConfigError,
+    Distrusted,
+    Forbidden,
+    NotServed,
+    Unauthorized,
+    Unreachable,
+)
 from driftd.model import sensitive
 
 if TYPE_CHECKING:
     import aiohttp
-    from kubernetes_asyncio.client import ApiClient
 
 RETRIES = 5
 # With its parameter the client library passes bytes through instead of encoding them again.
@@ -206,10 +212,17 @@ class Transport:
         for attempt in range(RETRIES + 1):
             async with self._slots:
                 connection = await self._open()
-                with self._breaker.attempt() if self._breaker else nullcontext():
-                    response, retry_after = await self._once(
-                        connection, method, path, query, headers, body, doing, most
-                    )
+                try:
+                    with self._breaker.attempt() if self._breaker else nullcontext():
+                        response, retry_after = await self._once(
+                            connection, method, path, query, headers, body, doing, most
+                        )
+                except Distrusted:
+                    if renewed or not self._can_renew(connection, trust=True):
+                        raise
+                    renewed = True
+                    await self._renew(connection)
+                    continue
             if response.status == 401 and not renewed and self._can_renew(connection):
                 renewed = True
                 await self._renew(connection)
@@ -232,7 +245,7 @@ class Transport:
         `sent` are taken out of their words.
         """
         status = ApiStatus.of(response)
-        said = sensitive.scrubbed(" ".join(status.message.split()), _secrets(sent))
+        said = sensitive.scrubbed(" ".join(status.message.split()), sensitive_values(sent))
         text = said[:300] or f"HTTP status {response.status}"
         if _PLAIN_HTTP in response.body:
             text = "the server speaks HTTPS alone"
@@ -269,11 +282,13 @@ class Transport:
             return await self._renew(connection)
         return connection
 
-    def _can_renew(self, used: Connection) -> bool:
-        """Whether loading the credential again may give another one."""
+    def _can_renew(self, used: Connection, *, trust: bool = False) -> bool:
+        """Whether loading the credential, or whom to trust, again may give another one."""
         if self._connection is not used:
             return True  # another task has just done it
         renewable = "exec" in self.access.user or "tokenFile" in self.access.user
+        if trust:
+            renewable = "certificate-authority" in self.access.cluster
         fresh = self._clock.now() - self._loaded_at < RENEWAL_PAUSE
         return (renewable or self._reload is not None) and not fresh
 
@@ -326,7 +341,7 @@ class Transport:
         )
         with self._translated(doing, self.options.timeout):
             async with connection as api:
-                answer = await _answer(api, method, path, query, headers, body, timeout)
+                answer = await ask(api, method, path, query, headers, body, timeout)
                 async with answer:
                     return await self._read(answer, doing, most)
 
@@ -348,14 +363,21 @@ class Transport:
         renewed = False
         while True:
             connection = await self._open()
-            with self._translated(doing, idle):
-                async with connection as api:
-                    answer = await _answer(api, "GET", path, query, None, None, timeout)
-                    async with answer:
-                        if answer.status == 200:
-                            yield answer.content.iter_any()
-                            return
-                        response, retry_after = await self._read(answer, doing, None)
+            try:
+                with self._translated(doing, idle):
+                    async with connection as api:
+                        answer = await ask(api, "GET", path, query, None, None, timeout)
+                        async with answer:
+                            if answer.status == 200:
+                                yield answer.content.iter_any()
+                                return
+                            response, retry_after = await self._read(answer, doing, None)
+            except Distrusted:  # only before there is an answer
+                if renewed or not self._can_renew(connection, trust=True):
+                    raise
+                renewed = True
+                await self._renew(connection)
+                continue
             if response.status == 401 and not renewed and self._can_renew(connection):
                 renewed = True
                 await self._renew(connection)
@@ -409,7 +431,9 @@ class Transport:
         except aiohttp.InvalidURL as error:
             raise self._unreachable(doing, "the server's address is not valid", "") from error
         except (ssl.SSLCertVerificationError, aiohttp.ClientConnectorCertificateError) as error:
-            raise self._unreachable(doing, *self._distrust(error)) from error
+            why, hint = self._distrust(error)
+            text = f"{self.access.label}: cannot {doing}: {why}"
+            raise Distrusted(text, hint=hint) from error
         except aiohttp.ClientSSLError as error:
             hint = f"the client certificate or the address in {self.access.origin} is not accepted"
             raise self._unreachable(doing, "the TLS handshake failed", hint) from error
@@ -419,7 +443,7 @@ class Transport:
         except aiohttp.ClientPayloadError as error:
             raise self._unreachable(doing, "the answer broke off", "") from error
         except (aiohttp.ClientError, OSError) as error:
-            text = _connection_text(error)
+            text = connection_text(error)
             raise self._unreachable(doing, text, "is the server up, is a VPN needed?") from error
 
     def _unreachable(self, doing: str, why: str, hint: str) -> Unreachable:
@@ -443,48 +467,6 @@ class Transport:
         if status == 429 or (status >= 500 and retry_after):
             return parse_retry_after(retry_after, self._clock.now())
         return None
-
-
-def _secrets(sent: bytes | None) -> list[str]:
-    """The sensitive values of an object that was sent."""
-    try:
-        document = msgspec.json.decode(sent) if sent else None
-    except msgspec.DecodeError:
-        return []
-    return sensitive.in_force().values(document) if isinstance(document, dict) else []
-
-
-async def _answer(
-    api: ApiClient,
-    method: str,
-    path: str,
-    query: Mapping[str, str] | None,
-    headers: Mapping[str, str] | None,
-    body: bytes | None,
-    limits: aiohttp.ClientTimeout,
-) -> aiohttp.ClientResponse:
-    """The head of an answer; whoever gets it releases it."""
-    answer: aiohttp.ClientResponse = await api.call_api(
-        path,
-        method,
-        query_params=list(query.items()) if query else [],
-        header_params=dict(headers or {}),
-        body=body,
-        auth_settings=["BearerToken"],
-        _preload_content=False,
-        _request_timeout=limits,
-    )
-    vars(api).pop("last_response", None)  # else it keeps the last body in memory
-    return answer
-
-
-def _connection_text(error: Exception) -> str:
-    """What the system says, in its own words: asyncio's begin with the name of its function."""
-    cause = getattr(error, "os_error", None) or error
-    code = getattr(cause, "errno", None)
-    if isinstance(code, int) and code in errno.errorcode:
-        return os.strerror(code).lower()
-    return getattr(cause, "strerror", None) or type(cause).__name__
 
 
 def parse_retry_after(value: str, now: datetime) -> float:

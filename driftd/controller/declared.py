@@ -190,6 +190,8 @@ def _entry(
             )
         if unverified := workspace.unverified(target):
             conditions.append(Condition("InsecureConnection", unverified, Severity.WARNING))
+        if expiring := workspace.expiring(target):
+            conditions.append(Condition("CredentialExpiring", expiring, Severity.WARNING))
         if not (flux and flux.context):  # of these the note has been told, once for all
             progress(f"note: destination {mapping.note}")
     except ConfigError as error:

@@ -127,6 +127,8 @@ class Workspace:
     in_cluster: bool = False
     unverified: Callable[[ClusterTarget], str] = lambda _target: ""
     """Why nobody knows that the right server answers; empty where TLS proves it."""
+    expiring: Callable[[ClusterTarget], str] = lambda _target: ""
+    """That a cluster's credential ends soon; empty while it does not."""
     hub: Hub | None = None
     argocd_namespace: str = "argocd"
     """Where Argo CD runs, as it was said."""

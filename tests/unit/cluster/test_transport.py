@@ -6,7 +6,8 @@ import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -15,7 +16,8 @@ from aiohttp import web
 from driftd import __version__
 from driftd.cluster.access import ClusterAccess
 from driftd.cluster.transport import Transport, TransportOptions, parse_retry_after
-from driftd.errors import ClusterError, Forbidden, Unauthorized, Unreachable
+from driftd.errors import ClusterError, Distrusted, Forbidden, Unauthorized, Unreachable
+from tests.testbed.webserver import Asked, Reply, WebServer, make_tls
 
 NOW = datetime(2026, 11, 25, 12, 0, 0, tzinfo=UTC)
 
@@ -357,3 +359,45 @@ async def test_concurrency_is_bounded(server, replies) -> None:
     finally:
         await transport.close()
     assert most == 2
+
+
+async def test_a_rotated_authority_is_read_again(tmp_path: Path) -> None:
+    """A server with a certificate of another authority is trusted once the file names it.
+
+    Without a restart, and for requests and watches alike; until then it is not.
+    """
+    first, second = make_tls(tmp_path / "first"), make_tls(tmp_path / "second")
+    trusted = tmp_path / "ca.crt"
+    trusted.write_bytes(first.ca.read_bytes())
+    clock = FixedClock()
+
+    def served(_asked: Asked) -> Reply:
+        return Reply(body=b"{}")
+
+    def access(url: str) -> ClusterAccess:
+        return ClusterAccess(
+            name="x", server=url, cluster={"certificate-authority": str(trusted)}, origin="o"
+        )
+
+    with WebServer(served, first) as old, WebServer(served, second) as new:
+        transport = Transport(access(old.url), clock=clock)
+        try:
+            assert (await transport.get("/", doing="ask")).status == 200
+            # What answers at the address has another certificate from now on.
+            transport.access = access(new.url)
+            await transport.close()
+            with pytest.raises(Distrusted, match="is not trusted"):
+                await transport.get("/", doing="ask")
+            trusted.write_bytes(second.ca.read_bytes())
+            clock.moment += timedelta(seconds=60)
+            assert (await transport.get("/", doing="ask")).status == 200
+            trusted.write_bytes(first.ca.read_bytes())
+            await transport.close()
+            with pytest.raises(Distrusted):
+                await transport.get("/", doing="ask")
+            trusted.write_bytes(second.ca.read_bytes())
+            clock.moment += timedelta(seconds=60)
+            async with transport.stream("/", doing="watch", query={}, idle=5) as body:
+                assert [piece async for piece in body] == [b"{}"]
+        finally:
+            await transport.close()
