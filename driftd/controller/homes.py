@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from driftd.controller.workspace import Workspace
 from driftd.errors import VerificationError
-from driftd.model.condition import Condition
+from driftd.model.condition import Condition, Severity
+from driftd.source.lastgood import STALE
 from driftd.source.repositories import Reading
 
 
@@ -15,6 +16,7 @@ async def trusted_homes(workspace: Workspace) -> tuple[list[Reading], list[Condi
     """
     readings, failures = await workspace.repositories.homes()
     told = [Condition("ComparisonError", failure.message) for failure in failures]
+    told += [Condition(STALE, one.stale, Severity.WARNING) for one in readings if one.stale]
     trusted: list[Reading] = []
     for reading in readings:
         refused = await workspace.integrity.home(

@@ -44,5 +44,7 @@ class ResolvedSource(msgspec.Struct, frozen=True, kw_only=True):
     """Position among the Application's sources."""
     tag: str = ""
     """The full name of the tag that a range of versions came to; empty without a range."""
+    stale: str = ""
+    """Why the revision may be older than the remote's, and since when; empty if it is not."""
     git_tree: str = ""
     """Id of the commit's own tree, to which `tree` may add the charts that it depends on."""

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from driftd.clock import Clock
+from driftd.clock import Clock, SystemClock
 from driftd.model.project import SignatureDemand, SignatureMode
 from driftd.model.repository import AccessTable
 from driftd.sandbox.pool import SandboxPool
@@ -77,6 +77,7 @@ async def settings_repositories(
         homes=homes,
         charts=fetching.charts,
         renew=renew,
+        clock=SystemClock(),
     )
 
 

@@ -34,6 +34,18 @@ from driftd.source.url import RepositoryURL, parse, printable
 
 _KEPT_TREES = 4
 _T = TypeVar("_T")
+_DAMAGE = (
+    ".lock': File exists",
+    "corrupt",
+    "bad object",
+    "missing",
+    "unable to read",
+    "not a git repository",
+    "index-pack died",
+    "pack has",
+    "inflate",
+)
+"""What git says of a repository on disk that is not whole."""
 _ADVERTISEMENT_BYTES = 16 * MIB
 
 
@@ -217,9 +229,21 @@ class GitMirror:
         if not is_object_id(sha):
             raise SourceError(f"{self.name}: {printable(sha)!r} is not a full commit id")
         async with self._busy:
-            if sha not in self._trees:
-                await self._ensure(sha)
-            return await read(sha)
+            try:
+                return await self._read(sha, read)
+            except SourceError as error:
+                # What fails at the remote is explained already.
+                local = isinstance(error, GitFailed)
+                if not local and not any(words in str(error) for words in _DAMAGE):
+                    raise
+                # Left by a git that was killed, or by a failing disk: nothing in it is needed.
+                await self._discard()
+                return await self._read(sha, read)
+
+    async def _read(self, sha: str, read: Callable[[str], Awaitable[_T]]) -> _T:
+        if sha not in self._trees:
+            await self._ensure(sha)
+        return await read(sha)
 
     async def _ensure(self, sha: str) -> None:
         """Have the commit in the mirror, under a ref of its own so that nothing prunes it."""

@@ -14,6 +14,7 @@ from typing import Protocol, TypeAlias
 import msgspec
 
 from driftd.aio import gather_isolated
+from driftd.clock import Clock
 from driftd.errors import DriftdError, SourceError
 from driftd.model.application import Application, ApplicationSource
 from driftd.model.condition import Condition, Severity
@@ -23,6 +24,7 @@ from driftd.model.tree import ResolvedSource, Tree
 from driftd.source.charts import Charts, is_remote_chart
 from driftd.source.git import GitRepository
 from driftd.source.inflation import with_charts
+from driftd.source.lastgood import STALE, LastGood
 from driftd.source.objects import CommitInfo
 from driftd.source.ranges import TagRanges
 from driftd.source.remote_bases import RemoteBases
@@ -192,6 +194,8 @@ class Reading(msgspec.Struct, frozen=True):
     """A commit's full id, `<id>-dirty` for a work tree with changes."""
     home: Home | None = None
     """What was asked for, where Applications are looked for."""
+    stale: str = ""
+    """Why it may be older than what the remote has now, and since when; else empty."""
 
 
 class Resolution(msgspec.Struct, frozen=True):
@@ -220,12 +224,15 @@ class Repositories:
         charts: Charts | None = None,
         beside: Sequence[Path] = (),
         renew: Callable[[], None] | None = None,
+        clock: Clock | None = None,
     ) -> None:
         """Use `Repositories.open`; `mirror` makes the repository of a remote URL.
 
         `charts` fetches what lies in Helm and OCI repositories; None: nothing does. `renew` is
-        called before each new look, as credentials may have changed.
+        called before each new look, as credentials may have changed. With `clock`, a remote
+        that cannot be reached is read as it was last, and its age is told.
         """
+        self._last = LastGood(clock)
         self._beside = tuple(beside)
         self._charts = charts
         self._ranges = TagRanges(charts.choose) if charts is not None else None
@@ -256,6 +263,7 @@ class Repositories:
         charts: Charts | None = None,
         beside: Sequence[Path] = (),
         renew: Callable[[], None] | None = None,
+        clock: Clock | None = None,
     ) -> Repositories:
         """From the values of `--repo`; with `mirror`, unknown URLs are fetched.
 
@@ -280,6 +288,7 @@ class Repositories:
             charts=charts,
             beside=beside,
             renew=renew,
+            clock=clock,
         )
 
     @property
@@ -396,6 +405,8 @@ class Repositories:
         for number, result in enumerate(results):
             if isinstance(result, ResolvedSource):
                 resolved.append(result)
+                if result.stale:
+                    conditions.append(Condition(STALE, result.stale, Severity.WARNING))
             elif isinstance(result, DriftdError):
                 place = f"source {number + 1}: " if len(sources) > 1 else ""
                 if result.reason == "UnknownRevision" and app.origin:
@@ -454,6 +465,7 @@ class Repositories:
             repo_url=source.repo_url,
             index=index,
             tag=tag,
+            stale=reading.stale,
             git_tree="" if is_remote_chart(source) else reading.tree.git or reading.tree.id,
         )
 
@@ -533,8 +545,8 @@ class Repositories:
                         f"uncommitted files in {repository.name} are ignored; --worktree reads them"
                     ] = None
                 await self._note_branch(repository)
-        sha = await repository.resolve(revision)
-        return Reading(await repository.tree(sha), sha)
+        tree, sha, stale = await self._last.read(repository, revision)
+        return Reading(tree, sha, stale=stale)
 
 
 def notes_as_conditions(notes: Iterable[str]) -> tuple[Condition, ...]:

@@ -221,6 +221,22 @@ async def test_a_removed_application_is_forgotten(bench: Bench) -> None:
     assert await bench.store.open_drifts() == ()
 
 
+async def test_a_repository_that_declares_nothing_any_more_forgets_nothing(bench: Bench) -> None:
+    """Replaced by an empty one, before or after a restart: no application vanishes."""
+    bench.world.paint("shop", "red")
+    await bench.sweep()
+    for name in ("shop", "kept"):
+        bench.world.repo.remove(f"argocd/{name}.json")
+    bench.world.repo.commit()
+    for known in (["argocd/kept", "argocd/shop"], []):
+        with pytest.raises(SourceError, match="no Argo CD Application is declared"):
+            await bench.reconciler.declared_names()
+        assert bench.reconciler.known_names() == known
+        bench.reconciler = bench.build()
+    assert set(await statuses(bench)) == {"kept", "shop"}
+    assert len(await bench.store.open_drifts()) == 1
+
+
 async def test_an_unreadable_document_forgets_nothing(bench: Bench) -> None:
     """An Application whose document does not parse is looked at as it was declared last."""
     bench.world.paint("shop", "red")

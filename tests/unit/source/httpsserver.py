@@ -23,6 +23,8 @@ class GitServer:
     """When set, every request is answered with a redirect to this address."""
     password: str = ""
     """When set, requests without it get 401."""
+    status: int = 0
+    """When set, every request is answered with it."""
 
     def url(self, name: str) -> str:
         """The address of one repository."""
@@ -101,6 +103,11 @@ class _Handler(BaseHTTPRequestHandler):
         if git.redirect:
             self.send_response(302)
             self.send_header("Location", git.redirect + self.path)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        if git.status:
+            self.send_response(git.status)
             self.send_header("Content-Length", "0")
             self.end_headers()
             return

@@ -17,6 +17,7 @@ import pytest
 from driftd.store.sql import SqlStore
 
 POSTGRESQL = Path("/usr/lib/postgresql/15/bin")
+collect_ignore = [] if (POSTGRESQL / "postgres").exists() else ["test_postgresql.py"]
 BACKENDS = ["sqlite"] + (["postgresql"] if (POSTGRESQL / "postgres").exists() else [])
 
 

@@ -15,11 +15,8 @@ from driftd.store.sql import SqlStore
 from driftd.store.types import EpisodeQuery
 from driftd.store.writer import Writer
 from tests.unit.reports import START, after, change, report, resource
-from tests.unit.store.conftest import BACKENDS, PostgreSQL, empty_database
+from tests.unit.store.conftest import PostgreSQL, empty_database
 from tests.unit.store.test_sql import CLEAN, DRIFTED, NAME, loud, quiet
-
-if "postgresql" not in BACKENDS:
-    pytest.skip("there is no PostgreSQL on this machine", allow_module_level=True)
 
 RESTARTS = int(os.environ.get("STORE_RESTARTS", "2"))
 APPLICATIONS = 8
