@@ -21,6 +21,7 @@ from driftd.aio import Sleep, sleep
 from driftd.cluster import listing
 from driftd.cluster.discovery import display_name, resource_path
 from driftd.cluster.kube import KubeCluster
+from driftd.cluster.limits import EXCEEDED, exceeded
 from driftd.cluster.poison import UNPARSABLE, readable
 from driftd.cluster.reader import ApiResource, Listing, ObjectMeta
 from driftd.errors import ClusterError, Forbidden, NotServed
@@ -186,17 +187,27 @@ class Reflector:
         return watched if self._version else None
 
     async def _list(self) -> None:
+        try:
+            await self._listed(await self._read("0" if self._any_version else ""))
+        except ClusterError as error:
+            if not self._any_version or error.reason != EXCEEDED:
+                raise
+            # What a server has in memory it sends in one answer; pages are smaller.
+            self._any_version = False
+            await self._listed(await self._read(""))
+
+    async def _read(self, version: str) -> Listing:
         listing_ = await self._cluster.list_place(
             self._resource,
             self._namespace,
             self._sink.wants,
             label_selector=self._label_selector,
-            resource_version="0" if self._any_version else "",
+            resource_version=version,
         )
         for error in listing_.errors.values():
             # What was read is true, but what is missing may be there: nothing of it is told.
             raise error
-        await self._listed(listing_)
+        return listing_
 
     async def _listed(self, listing_: Listing) -> None:
         await self._sink.listed(listing_)
@@ -240,6 +251,7 @@ class Reflector:
             query |= {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan"}
         doing = f"watch {self._place}"
         heard = False
+        size = 0
         clock = asyncio.get_running_loop()
         since = clock.time()
         try:
@@ -250,6 +262,8 @@ class Reflector:
                     opened.append(True)
                 async for line in _lines(body, doing):
                     if state is not None and not self._version:
+                        size += len(line)
+                        self._bound(size, doing)
                         await self._take_initial(line, doing, state)
                     else:
                         await self._take(line, doing)
@@ -263,6 +277,15 @@ class Reflector:
                 return True  # it ran, and is resumed where it stood
             raise
         return heard
+
+    def _bound(self, size: int, doing: str) -> None:
+        """What a list may have, the state of a watch may have too."""
+        transport = self._cluster.transport
+        limit = transport.options.limits.list
+        if size > limit:
+            raise exceeded(
+                transport.access.label, doing, f"its state has more than {limit} bytes", "list"
+            )
 
     async def _take_initial(
         self, line: bytes, doing: str, state: dict[ResourceKey, LiveObject]

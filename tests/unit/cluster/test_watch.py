@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 from collections.abc import AsyncIterator
@@ -12,6 +13,7 @@ import pytest
 from aiohttp import web
 
 from driftd.cluster.kube import KubeCluster
+from driftd.cluster.limits import EXCEEDED, Limits
 from driftd.cluster.reader import Listing, ObjectMeta
 from driftd.cluster.transport import Transport, TransportOptions
 from driftd.cluster.watch import HOPELESS_PAUSE, LONGEST_PAUSE, Reflector
@@ -254,6 +256,26 @@ async def test_only_the_first_list_may_be_old(server, cluster, config_maps, repl
     assert "resourceVersion" not in second
 
 
+async def test_a_list_from_memory_that_is_too_large_is_read_in_pages(
+    server, config_maps, replies, waits
+) -> None:
+    """Servers send what they have in memory at once, whatever the limit of a page."""
+
+    async def serve(request: web.Request) -> web.StreamResponse:
+        if "watch" in request.query:
+            await asyncio.Event().wait()
+        whole = request.query.get("resourceVersion") == "0"
+        return replies.page(["a" * 20_000 if whole else "a"])
+
+    server.on(LIST, serve)
+    options = TransportOptions(timeout=5, limits=Limits(answer=10_000))
+    async with KubeCluster(Transport(server.access, options=options, wait=waits)) as cluster:
+        known = await follow(cluster, config_maps, waits, lambda one: one.lists == 1)
+    assert known.values == {"a": ""}
+    assert set(known.errors) <= {""}
+    assert waits.seconds == []
+
+
 def streaming(server, *cuts: int | None):
     """A server that begins watches with the state, which end after so many lines."""
     left = list(cuts)
@@ -301,6 +323,28 @@ async def test_a_state_that_breaks_off_is_listed(
     server.on(LIST, either)
     known = await follow(cluster, config_maps, waits, lambda one: one.lists == 1)
     assert known.ever[0] == {"z": ""}
+
+
+async def test_a_state_without_end_is_not_read(server, config_maps, replies, waits) -> None:
+    """The limit of lists holds for the state of a watch too: what exceeds it is told as such."""
+
+    async def endless(request: web.Request) -> web.StreamResponse:
+        if "watch" not in request.query:
+            return replies.page([f"{number:0100}" for number in range(100)])
+        response = web.StreamResponse()
+        await response.prepare(request)
+        with contextlib.suppress(ConnectionError):
+            while True:
+                await response.write(event("ADDED", "more", 3) + b"\n")
+        return response
+
+    server.streams = True
+    server.on(LIST, endless)
+    options = TransportOptions(timeout=5, limits=Limits(list=10_000))
+    async with KubeCluster(Transport(server.access, options=options, wait=waits)) as cluster:
+        known = await follow(cluster, config_maps, waits, lambda one: len(one.errors) == 2)
+    assert known.lists == 0
+    assert set(known.errors) == {EXCEEDED}
 
 
 async def test_a_silent_watch_is_no_failure(server, cluster, config_maps, replies, waits) -> None:
