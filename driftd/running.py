@@ -221,6 +221,7 @@ async def _serve(
     from driftd.controller.outage import opened
     from driftd.controller.progress import Progress
     from driftd.settings.load import store_dsn
+    from driftd.telemetry.heap import Heap
     from driftd.telemetry.metrics import Metrics
     from driftd.telemetry.watchdog import Watchdog
     from driftd.web.audit import AuditEndpoint
@@ -246,6 +247,7 @@ async def _serve(
             from driftd.telemetry.tracing import Tracing
 
             stack.enter_context(Tracing(settings.tracing))
+        stack.enter_context(Heap())
         await stack.enter_async_context(
             Server(settings.server.listen, process.metrics, readiness, process.progress.stuck)
         )

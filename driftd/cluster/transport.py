@@ -21,6 +21,7 @@ from driftd.clock import Clock, SystemClock
 from driftd.cluster.access import ClusterAccess
 from driftd.cluster.asking import ask, connection_text, sensitive_values
 from driftd.cluster.breaker import Breaker
+from driftd.cluster.busy import Busy
 from driftd.cluster.connection import Connection, Redirected, connect
 from driftd.cluster.limits import PIECE, SMALL, Limits, exceeded
 from driftd.errors import (
@@ -54,6 +55,9 @@ EXPIRY_MARGIN = timedelta(seconds=60)
 """How long before its end a credential is replaced, at most a tenth of its life."""
 RENEWAL_PAUSE = timedelta(seconds=10)
 """How long a credential is believed to be as good as it gets after it was loaded."""
+
+
+_LOOK_LESS = "look less often, or raise the API server's priority for driftd"
 
 
 class TransportOptions(msgspec.Struct, frozen=True):
@@ -128,6 +132,7 @@ class Transport:
         self._wait = wait
         self._clock = clock or SystemClock()
         self._breaker = breaker
+        self._busy = Busy()
         self._connection: Connection | None = None
         self._ended = ""
         """Why nothing is asked any more; empty while it is."""
@@ -204,9 +209,15 @@ class Transport:
     ) -> Response:
         """Send one request; as `get`, for every method.
 
-        429 and 5xx with `Retry-After` are repeated after that time, within `max_wait`;
-        after a 401 the credential is loaded again, once.
+        429 and 5xx with `Retry-After` are repeated after that time, within `max_wait`; beyond
+        it the path is not asked again before that time is over (five minutes at most). After a
+        401 the credential is loaded again, once.
         """
+        if left := self._busy.left(path):
+            message = f"cannot {doing}: it asked to wait; {left:.0f} s are left"
+            raise ClusterError(
+                f"{self.access.label}: {message}", reason="TooManyRequests", hint=_LOOK_LESS
+            )
         waited = 0.0
         renewed = False
         for attempt in range(RETRIES + 1):
@@ -228,7 +239,10 @@ class Transport:
                 await self._renew(connection)
                 continue
             pause = self._pause(response.status, retry_after)
-            if pause is None or attempt == RETRIES or waited + pause > self.options.max_wait:
+            if pause is None or attempt == RETRIES:
+                break
+            if waited + pause > self.options.max_wait:
+                self._busy.note(path, pause)
                 break
             waited += pause
             await self._wait(pause)
@@ -270,7 +284,7 @@ class Transport:
                 return ClusterError(
                     message + asked,
                     reason="TooManyRequests",
-                    hint="look less often, or raise the API server's priority for driftd",
+                    hint=_LOOK_LESS,
                 )
         hint = "the API server has a problem of its own" if response.status >= 500 else ""
         return ClusterError(message, reason=status.reason or f"HTTP{response.status}", hint=hint)

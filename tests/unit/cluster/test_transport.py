@@ -361,6 +361,7 @@ async def test_concurrency_is_bounded(server, replies) -> None:
     assert most == 2
 
 
+<<<<<<< HEAD
 async def test_a_rotated_authority_is_read_again(tmp_path: Path) -> None:
     """A server with a certificate of another authority is trusted once the file names it.
 
@@ -401,3 +402,20 @@ async def test_a_rotated_authority_is_read_again(tmp_path: Path) -> None:
                 assert [piece async for piece in body] == [b"{}"]
         finally:
             await transport.close()
+=======
+async def test_a_long_wish_to_wait_is_obeyed_by_later_requests(server, replies, waits) -> None:
+    """What cannot be waited for is refused at once, and not asked again meanwhile."""
+    server.on("/busy", replies.refusal(429, "TooManyRequests", "later", Retry_After="3600"))
+    server.on("/other", replies.answer({}))
+    transport = Transport(server.access, wait=waits)
+    try:
+        for _ in range(3):
+            with pytest.raises(ClusterError) as failed:
+                await transport.get("/busy", doing="ask")
+            assert failed.value.reason == "TooManyRequests"
+        assert len(server.queries("/busy")) == 1
+        assert (await transport.get("/other", doing="ask")).status == 200
+    finally:
+        await transport.close()
+    assert waits.seconds == []
+>>>>>>> 68c0243 (Give freed memory back, and leave a path alone that asked for a long wait)
