@@ -361,7 +361,6 @@ async def test_concurrency_is_bounded(server, replies) -> None:
     assert most == 2
 
 
-<<<<<<< HEAD
 async def test_a_rotated_authority_is_read_again(tmp_path: Path) -> None:
     """A server with a certificate of another authority is trusted once the file names it.
 
@@ -402,7 +401,8 @@ async def test_a_rotated_authority_is_read_again(tmp_path: Path) -> None:
                 assert [piece async for piece in body] == [b"{}"]
         finally:
             await transport.close()
-=======
+
+
 async def test_a_long_wish_to_wait_is_obeyed_by_later_requests(server, replies, waits) -> None:
     """What cannot be waited for is refused at once, and not asked again meanwhile."""
     server.on("/busy", replies.refusal(429, "TooManyRequests", "later", Retry_After="3600"))
@@ -418,4 +418,3 @@ async def test_a_long_wish_to_wait_is_obeyed_by_later_requests(server, replies, 
     finally:
         await transport.close()
     assert waits.seconds == []
->>>>>>> 68c0243 (Give freed memory back, and leave a path alone that asked for a long wait)
