@@ -127,6 +127,7 @@ prove: worker testbed ## Long runs: random changes, then speed and memory beside
 	  DRIFTD_TESTBED_KUBERNETES=$$minor PROPERTY_MUTATIONS=300 $(PYTEST) $(MINOR_TESTS) -q -s -p no:xdist \
 	  || exit; \
 	done
+	BULKHEAD_PAIRS=40 $(PYTEST) tests/e2e/test_bulkhead.py -q -s
 	POISONED=100000 $(PYTEST) tests/property/test_poison.py -q
 	WATCH_CUTS=all $(PYTEST) tests/unit/cluster/test_watch.py tests/integration/test_watch_cuts.py -q
 	LIVED_IN_WAYS=all $(PYTEST) tests/e2e/test_lived_in.py -q

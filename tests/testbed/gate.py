@@ -24,6 +24,8 @@ class Gate:
         self._ended = False
         self._lock = threading.Lock()
         self._pairs: set[socket.socket] = set()
+        self.most = 0
+        """Connections at the same time, at most so far."""
         threading.Thread(target=self._accept, daemon=True).start()
 
     def shut(self) -> None:
@@ -82,6 +84,7 @@ class Gate:
             return
         with self._lock:
             self._pairs.add(server)
+            self.most = max(self.most, len(self._pairs) // 2)
         back = threading.Thread(target=self._pump, args=(server, client), daemon=True)
         back.start()
         self._pump(client, server)
