@@ -130,6 +130,7 @@ prove: worker testbed ## Long runs: random changes, then speed and memory beside
 	BULKHEAD_PAIRS=40 $(PYTEST) tests/e2e/test_bulkhead.py -q -s
 	POISONED=100000 $(PYTEST) tests/property/test_poison.py -q
 	WATCH_CUTS=all $(PYTEST) tests/unit/cluster/test_watch.py tests/integration/test_watch_cuts.py -q
+	STREAM_FAULTS=all $(PYTEST) tests/e2e/test_stream_faults.py -q -s
 	LIVED_IN_WAYS=all $(PYTEST) tests/e2e/test_lived_in.py -q
 	EXAMPLE_ENVIRONMENTS=all $(PYTEST) tests/integration/test_example_repository.py -q
 	AUDIT_LEVELS=all $(PYTEST) tests/e2e/test_audit_log.py -q
@@ -142,3 +143,4 @@ prove: worker testbed ## Long runs: random changes, then speed and memory beside
 	$(BIN)/python -m tests.perf.rendering
 	$(BIN)/python -m tests.perf.verdicts
 	$(BIN)/python -m tests.perf.scale
+	$(BIN)/python -m tests.perf.fleet

@@ -2,11 +2,13 @@
 
 Each fault is in force while somebody changes an object by hand and puts it back. However the
 answers break: exactly that drift is told, once, and nothing else; no object is called missing.
+`make test` takes a few of them, `STREAM_FAULTS=all` every one.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -136,7 +138,11 @@ FAULTS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("rule", FAULTS.values(), ids=FAULTS)
+FEW = ("F-02 10 % of 500", "F-05 410 in the stream", "F-08 lost events")
+TAKEN = FAULTS if os.environ.get("STREAM_FAULTS") == "all" else {name: FAULTS[name] for name in FEW}
+
+
+@pytest.mark.parametrize("rule", TAKEN.values(), ids=TAKEN)
 def test_exactly_the_drift_is_told(
     site: Site, rule: dict[str, Any], request: pytest.FixtureRequest
 ) -> None:

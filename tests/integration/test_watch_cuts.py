@@ -26,7 +26,7 @@ from tests.integration.watching_faults import (
 from tests.testbed.simulation import SimulatedCluster, Simulation
 
 ALL = os.environ.get("WATCH_CUTS") == "all"
-SAMPLE = 25
+SAMPLE = 12
 TRUTH = {"a": "one", "b": "two", "d": "schön: ü"}
 REFUSED = {"verb": "watch", "query": STREAMED, "status": 422}
 """As a server answers that cannot begin a watch with the state."""
