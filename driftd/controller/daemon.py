@@ -32,6 +32,8 @@ _DELIVERY_INTERVAL = Duration("5s")
 """How often messages whose time has come again are looked for; new ones go out at once."""
 _HELD_INTERVAL = Duration("1s")
 """How often it is looked for drifts that were held and may be told now."""
+_COUNT_INTERVAL = Duration("2s")
+"""How soon the number of open drifts is right again that looks had no time to count."""
 GRACE = 5.0
 """Seconds that work under way gets after the stop; a cluster that hangs must not hold it up."""
 LAST_DELIVERY = 2.0
@@ -80,6 +82,7 @@ class Daemon:
         self._queue = NameQueue(lane=reconciler.target, width=self._width)
         self._workers: list[asyncio.Task[None]] = []
         self._news = asyncio.Event()
+        reconciler.news = self._news.set
         """Set when there may be messages to deliver."""
         self._named = asyncio.Event()
         """Set when the applications may be others."""
@@ -109,6 +112,7 @@ class Daemon:
         schedule.retention(self._store, self._settings.store.retention, self._reconciler.clock)
         schedule.every("delivery", _DELIVERY_INTERVAL, self.dispatcher.deliver_due)
         schedule.every("held", _HELD_INTERVAL, self._held)
+        schedule.every("count", _COUNT_INTERVAL, self._reconciler.drifts.settle)
         schedule.every("heartbeat", Duration(f"{BEAT:g}s"), self._beat, at_once=True)
         polls = [r.poll_interval for r in self._settings.repositories if r.poll_interval.seconds]
         if polls:
@@ -333,7 +337,6 @@ class Daemon:
                     self._looked(name)
             except QueueClosed:
                 return
-            self._news.set()
 
     async def _reconcile(self, name: str) -> None:
         proving = name in self._proving

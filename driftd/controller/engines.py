@@ -1,10 +1,14 @@
-"""Which GitOps engines are at work on an application, by what they have written."""
+"""Who writes to the objects of an application: the GitOps engines at work there, and driftd."""
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from driftd.cluster.poison import metadata_of
 from driftd.controller.check import Looked
+from driftd.store.types import HistoryEntry
 from driftd.sync.plan import ENGINES
+from driftd.sync.run import SyncResult
 
 
 def engines_at(looked: Looked) -> set[str]:
@@ -24,3 +28,23 @@ def engines_at(looked: Looked) -> set[str]:
         writers = {one.get("manager") for one in metadata.get("managedFields") or ()}
         found |= writers & ENGINES.keys()
     return found
+
+
+def written(name: str, now: datetime, result: SyncResult | None) -> list[HistoryEntry]:
+    """What driftd has written to objects of an application (`namespace/name`), for its history."""
+    if result is None:
+        return []
+    return [
+        HistoryEntry(
+            application=name,
+            at=now,
+            kind="sync",
+            data={
+                "object": str(one.key),
+                "outcome": str(one.outcome),
+                "message": one.message,
+                "remains": list(one.remains),
+            },
+        )
+        for one in result.results
+    ]

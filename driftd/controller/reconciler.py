@@ -17,11 +17,12 @@ from driftd.cluster.reader import ApiResource
 from driftd.cluster.writer import ClusterWriter
 from driftd.controller.acceptance import StandingAcceptance
 from driftd.controller.check import Looked, look, quiet
+from driftd.controller.counting import DriftCount
 from driftd.controller.declared import Declared, Entry, declare
 from driftd.controller.desired import Desired
 from driftd.controller.elsewhere import declared_elsewhere
 from driftd.controller.endings import endings
-from driftd.controller.engines import engines_at
+from driftd.controller.engines import engines_at, written
 from driftd.controller.glance import Standings, glance
 from driftd.controller.holding import Holding, ReadOperation
 from driftd.controller.identity import Identities
@@ -54,6 +55,10 @@ OpenWriter = Callable[[ClusterTarget], ClusterWriter]
 """Makes the one thing that can change managed objects; called only for an open rung."""
 
 
+def _nobody() -> None:
+    """Nobody is told."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Reconciler:
     """Reconciles one application at a time, by name."""
@@ -78,10 +83,13 @@ class Reconciler:
     """Learns what each look saw, to ask for the next one as soon as that changes."""
     identities: Identities | None = None
     """Holds clusters to who they were at first contact; None trusts their addresses."""
+    news: Callable[[], None] = _nobody
+    """Called when there may be messages to deliver."""
     writes: Counter[str] = field(default_factory=Counter)
     """Objects that healing tried to write since the start, by outcome."""
     holding: Holding = field(init=False)
     _clusters: SweepClusters = field(init=False)
+    drifts: DriftCount = field(init=False)
     _acceptance: StandingAcceptance = field(init=False)
     _severities: StandingSeverities = field(init=False)
     _audit: StandingAudit = field(init=False)
@@ -97,6 +105,7 @@ class Reconciler:
     def __post_init__(self) -> None:
         """Let the looks share what does not change from one to the next."""
         self._clusters = SweepClusters(self.workspace.clusters, self.identities)
+        self.drifts = DriftCount(self.store, self.metrics)
         self._acceptance = StandingAcceptance.of(self.settings)
         own = self.settings.severity
         self._severities = StandingSeverities(Path(own) if own else None)
@@ -150,7 +159,7 @@ class Reconciler:
             self._entries = found
             await self._forget_others()
         self.metrics.known({name: entry.cluster for name, entry in self._entries.items()})
-        await self._count_drifts()
+        await self.drifts.count()
         self.holding.only(self._entries)
         self._audit.only(self._entries)
         if self.watching is not None:
@@ -246,7 +255,9 @@ class Reconciler:
             )
             planned = self._plan(entry, looked, shared)
         result = await self._act(planned, looked)
-        change = await self._record(entry, looked, began, noticed, self._events(name, result))
+        change = await self._record(
+            entry, looked, began, noticed, written(name, self.clock.now(), result)
+        )
         self._measure(looked, result, time.monotonic() - started)
         await self._log(change, result)
         wrote = result is not None and result.wrote
@@ -437,28 +448,6 @@ class Reconciler:
 
         return await run(planned, self.open_writer(target), served)
 
-    def _events(self, name: str, result: SyncResult | None) -> list[HistoryEntry]:
-        now = self.clock.now()
-        if result is None:
-            return []
-        return [
-            HistoryEntry(
-                application=name,
-                at=now,
-                kind="sync",
-                data={
-                    "object": str(one.key),
-                    "outcome": str(one.outcome),
-                    "message": one.message,
-                    "remains": list(one.remains),
-                },
-            )
-            for one in result.results
-        ]
-
-    async def _count_drifts(self) -> None:
-        self.metrics.drift_open(await self.store.open_severities())
-
     def _measure(self, looked: Looked, result: SyncResult | None, seconds: float) -> None:
         self.metrics.look(looked.report, seconds)
         target, view = looked.desired.entry.target, looked.view
@@ -476,6 +465,7 @@ class Reconciler:
     async def _log(self, change: StateChange, result: SyncResult | None) -> None:
         log = get_logger("driftd.controller")
         if change.transition is not Transition.NONE:
+            self.news()
             log.info(
                 "state change" if change.recorded else "state change, not recorded yet",
                 application=change.application,
@@ -493,4 +483,4 @@ class Reconciler:
                 message=one.message,
             )
         if change.opened or change.closed:
-            await self._count_drifts()
+            await self.drifts.changed()
