@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from driftd.clock import Clock
 from driftd.controller.queue import NameQueue
@@ -24,7 +25,16 @@ Job: TypeAlias = Callable[[], Awaitable[Any]]
 Names: TypeAlias = Callable[[], Awaitable[Iterable[str]]]
 """The applications (`namespace/name`) that a sweep puts on the queue."""
 
+CHECK: Final = 5.0
+"""Seconds between two looks at the machine's clock."""
+_JUMP: Final = timedelta(seconds=2)
+"""Clocks that are slewed differ by less within that time."""
 _RETENTION_INTERVAL = Duration("1h")
+
+
+def _ahead() -> timedelta:
+    """How far the wall clock is ahead of the one that never jumps."""
+    return timedelta(seconds=time.time() - time.monotonic())
 
 
 def _no_end(record: logging.LogRecord) -> bool:
@@ -36,7 +46,7 @@ def _no_end(record: logging.LogRecord) -> bool:
 class Schedule:
     """Repeats jobs; a job that is late runs once, one that still runs is not started again."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, check: float = CHECK) -> None:
         from apscheduler.events import EVENT_JOB_ERROR
         from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
@@ -52,6 +62,9 @@ class Schedule:
                 "misfire_grace_time": None,
             },
         )
+        self._check = check
+        self._ahead = _ahead()
+        self._timer: asyncio.TimerHandle | None = None
         self._scheduler.add_listener(self._failed, EVENT_JOB_ERROR)
         # The same function again is one filter still.
         logging.getLogger("apscheduler.executors.default").addFilter(_no_end)
@@ -128,9 +141,27 @@ class Schedule:
     def start(self) -> None:
         """Begin; needs a running event loop."""
         self._scheduler.start()
+        self._ahead = _ahead()
+        self._follow_clock(asyncio.get_running_loop())
+
+    def _follow_clock(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Let jobs keep their distance where the machine's clock jumps.
+
+        The scheduler counts in wall time: set back by an hour, nothing would run for an hour.
+        """
+        jump = _ahead() - self._ahead
+        if abs(jump) > _JUMP:
+            self._ahead += jump
+            self._log.warning("the clock jumped", seconds=round(jump.total_seconds()))
+            for job in self._scheduler.get_jobs():
+                if job.next_run_time is not None:
+                    job.modify(next_run_time=job.next_run_time + jump)
+        self._timer = loop.call_later(self._check, self._follow_clock, loop)
 
     def stop(self) -> None:
         """End; jobs that run are not waited for."""
+        if self._timer is not None:
+            self._timer.cancel()
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import random
+import signal
 import sqlite3
 import threading
+import time
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
@@ -23,6 +25,8 @@ from tests.testbed.kubeconfig import write_kubeconfig
 pytestmark = pytest.mark.cluster
 
 KILLS = int(os.environ.get("DAEMON_KILLS", "3"))
+STOPPED = float(os.environ.get("DAEMON_STOPPED", "3"))
+"""Seconds for which the daemon is suspended."""
 LIVELY = ("lively-a", "lively-b", "lively-c", "lively-d")
 """Their colour changes and is put back all the time, and never twice to the same one."""
 DRIFTED = "always-red"
@@ -75,30 +79,42 @@ def paint(cluster: ControlPlane, app: str, data: dict[str, str | None]) -> None:
     )
 
 
-@pytest.fixture
-def settings(api_server: ControlPlane, git_repo: GitRepo, tmp_path: Path) -> dict[str, Any]:
-    """Six applications, one of them red for ever."""
-    git_repo.set_remote(URL)
+@pytest.fixture(scope="module")
+def deployed(api_server: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository with six applications, one of them red for ever."""
+    repository = GitRepo(tmp_path_factory.mktemp("killed") / "repository")
+    repository.set_remote(URL)
     for app in (*LIVELY, DRIFTED, CLEAN):
         text = config_map("settings", colour="blue")
-        git_repo.write(f"apps/{app}/settings.yaml", text)
+        repository.write(f"apps/{app}/settings.yaml", text)
         destination = {"name": "one", "namespace": app}
-        git_repo.write(f"argocd/{app}.yaml", application(app, app, destination=destination))
+        repository.write(f"argocd/{app}.yaml", application(app, app, destination=destination))
         api_server.create_namespace(app)
         api_server.kubectl("apply", "--server-side", "-n", app, "-f", "-", input=text)
-    git_repo.commit()
+    repository.commit()
     paint(api_server, DRIFTED, {"colour": "red"})
+    return repository.path
+
+
+@pytest.fixture
+def settings(api_server: ControlPlane, deployed: Path, tmp_path: Path) -> dict[str, Any]:
+    """A daemon with a new store that looks every second."""
     access = api_server.access("detector")
-    kubeconfig = write_kubeconfig(tmp_path / "kubeconfig", [access])
     return {
-        "repositories": [{"path": str(git_repo.path)}],
+        "repositories": [{"path": str(deployed)}],
         "clusters": {
-            "kubeconfig": str(kubeconfig),
+            "kubeconfig": str(write_kubeconfig(tmp_path / "kubeconfig", [access])),
             "destinations": {"one": access.name},
         },
         "sweep": {"interval": "1s", "jitter": "0s"},
         "store": {"dsn": f"sqlite:///{tmp_path}/driftd.db"},
     }
+
+
+def until_ready(daemon: Daemon) -> None:
+    """Wait for the first sweep, on a busy machine not for ever: any moment will do."""
+    late = time.monotonic() + 20
+    daemon.wait(lambda: daemon.get("/readyz")[0] == 200 or time.monotonic() > late, "a while")
 
 
 def acknowledged(log: Path) -> list[tuple[str, str]]:
@@ -142,7 +158,7 @@ def test_a_daemon_that_is_killed_loses_and_invents_nothing(
         for _ in range(KILLS):
             with Daemon(tmp_path, settings, private_environment) as daemon:
                 if chance.random() < 0.7:
-                    daemon.wait_ready()
+                    until_ready(daemon)
                 threading.Event().wait(chance.uniform(0, LONGEST))
                 daemon.kill()
                 told += acknowledged(daemon.log)
@@ -175,3 +191,66 @@ def test_a_daemon_that_is_killed_loses_and_invents_nothing(
             f"\nkill -9 of the daemon: {KILLS} kills, {painter.changes} changes by hand, "
             f"{len(told)} state changes acknowledged: lost 0, doubled 0, invented 0"
         )
+
+
+def test_a_daemon_that_is_suspended_goes_on_where_it_was(
+    api_server: ControlPlane,
+    settings: dict[str, Any],
+    tmp_path: Path,
+    private_environment: Path,
+) -> None:
+    """Stopped in the middle, as a paused machine is: what changed meanwhile is seen, no more."""
+    settings["sweep"] = {"interval": "1h", "jitter": "0s"}
+    app = LIVELY[0]
+    with Daemon(tmp_path, settings, private_environment) as daemon:
+        daemon.wait_ready()
+        daemon.wait(lambda: daemon.total("driftd_drift_open") == 1, "what is always there")
+        daemon.signal(signal.SIGSTOP)
+        paint(api_server, app, {"while-away": "red"})
+        threading.Event().wait(STOPPED)
+        daemon.signal(signal.SIGCONT)
+        daemon.wait(lambda: daemon.total("driftd_drift_open") == 2, "what changed meanwhile")
+        assert daemon.get("/healthz") == (200, "ok\n")
+        paint(api_server, app, {"while-away": None})
+        daemon.wait(lambda: daemon.total("driftd_drift_open") == 1, "its end")
+        assert daemon.stop()[0] == 0
+        told = acknowledged(daemon.log)
+    assert sorted(told) == sorted(
+        [
+            (f"argocd/{DRIFTED}", "drifted"),
+            (f"argocd/{app}", "drifted"),
+            (f"argocd/{app}", "recovered"),
+        ]
+    )
+
+
+def test_a_second_signal_changes_nothing(
+    settings: dict[str, Any], tmp_path: Path, private_environment: Path
+) -> None:
+    """SIGTERM again while the first one is obeyed: in time, with 0, and the store is whole."""
+    with Daemon(tmp_path, settings, private_environment) as daemon:
+        daemon.wait_ready()
+        for _ in range(3):
+            daemon.terminate()
+        code, seconds = daemon.ended()
+    assert (code, seconds < 10) == (0, True), daemon.log.read_text()[-3000:]
+    recorded(tmp_path / "driftd.db")
+
+
+def test_an_end_while_the_schema_is_made_leaves_a_usable_store(
+    settings: dict[str, Any], tmp_path: Path, private_environment: Path
+) -> None:
+    """Killed or ended as soon as the file is there: the next start goes on, and loses nothing."""
+    store = tmp_path / "driftd.db"
+    for number in (signal.SIGKILL, signal.SIGTERM):
+        for file in tmp_path.glob("driftd.db*"):
+            file.unlink()
+        with Daemon(tmp_path, settings, private_environment) as daemon:
+            daemon.wait(store.exists, "the file of the store")
+            daemon.signal(number)
+            daemon.ended()
+        with Daemon(tmp_path, settings, private_environment) as daemon:
+            daemon.wait_ready()
+            assert daemon.stop()[0] == 0
+            assert "the store was damaged" not in daemon.log.read_text()
+        assert recorded(store) == [(f"argocd/{DRIFTED}", "drifted")]

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
 
 import pytest
 
+import driftd.controller.schedule as module
 from driftd.controller.queue import NameQueue
 from driftd.controller.schedule import Schedule
 from driftd.errors import StoreError
@@ -153,4 +155,34 @@ async def test_jitter_may_have_fractions_and_stopping_twice_is_harmless(schedule
     schedule.start()
     await job.ran(2)
     schedule.stop()
+    schedule.stop()
+
+
+@pytest.mark.parametrize("jump", [timedelta(hours=-1), timedelta(hours=1), timedelta(days=365)])
+async def test_jobs_keep_their_distance_when_the_clock_jumps(jump, monkeypatch):
+    """Set back, nothing waits for the old time; set forward, nothing runs more often."""
+    shift = timedelta(0)
+
+    class Moved(datetime):
+        """The machine's wall clock."""
+
+        @classmethod
+        def now(cls, tz=None):
+            return datetime.now(tz) + shift
+
+    monkeypatch.setattr("apscheduler.schedulers.base.datetime", Moved)
+    monkeypatch.setattr(module, "_ahead", lambda: shift)
+    schedule, often, seldom = Schedule(check=0.01), Counted(), Counted()
+    schedule.every("often", SOON, often)
+    schedule.every("seldom", Duration("1d"), seldom)
+    schedule.start()
+    await often.ran(2)
+    before = schedule._scheduler.get_job("seldom").next_run_time
+    shift = jump
+    moved = asyncio.Event()
+    asyncio.get_running_loop().call_later(0.1, moved.set)
+    await moved.wait()
+    assert schedule._scheduler.get_job("seldom").next_run_time - before == jump
+    await often.ran(often.runs + 2)
+    assert seldom.runs == 0
     schedule.stop()
