@@ -468,6 +468,7 @@ def _look_options(settings: Settings) -> CheckOptions:
         timeout=clusters.timeout.seconds,
         concurrency=clusters.concurrency,
         oracle=clusters.oracle,
+        pending_deadline=settings.sweep.pending_deadline.seconds,
         keyring=Path(settings.keyring) if settings.keyring else None,
     )
 

@@ -20,6 +20,7 @@ from driftd.model.report import (
     ApplicationReport,
     ApplicationStatus,
     Change,
+    ChangeClass,
     DiffReport,
     DriftReport,
     ReportCondition,
@@ -289,3 +290,18 @@ def one_line(text: str) -> str:
 def looks_empty(conditions: Iterable[ReportCondition]) -> bool:
     """Whether a condition takes a cluster for the wrong one."""
     return any(one.type == "ClusterLooksEmpty" for one in conditions)
+
+
+def waiting_text(resources: Iterable[ResourceReport]) -> str:
+    """From when on what waits for a sync is drift; empty where nothing has such an end."""
+    ends = [
+        one.waiting.until
+        for one in resources
+        if one.waiting is not UNSET
+        and one.waiting.until is not UNSET
+        and (
+            one.status is ResourceStatus.PENDING
+            or any(change.change_class is ChangeClass.PENDING for change in one.changes)
+        )
+    ]
+    return f"Pending becomes drift from {min(ends)} on, unless it is synced before" if ends else ""

@@ -399,6 +399,17 @@ state_flag = flag(
 )
 
 
+pending_flag = flag(
+    "--pending-deadline",
+    type=Duration(),
+    default="1h",
+    show_default=True,
+    metavar="DURATION",
+    help="With --state: how long Git may be ahead of an application that syncs by itself before "
+    "that is drift.",
+)
+
+
 def baseline_options(flags: Mapping[str, Any]) -> dict[str, Any]:
     """The flags of `baseline_flags` as fields of `CheckOptions`; those given."""
     fields = {
@@ -407,6 +418,7 @@ def baseline_options(flags: Mapping[str, Any]) -> dict[str, Any]:
         "hash_key_file": flags["hash_key_file"],
         "severity": flags["severity"],
         "state": flags.get("state"),
+        "pending_deadline": flags.get("pending_deadline"),
     }
     return {name: value for name, value in fields.items() if value}
 

@@ -155,10 +155,8 @@ class _Table:
 
     def _counts(self, resources: Sequence[ResourceReport]) -> None:
         if resources:
-            counts = order.resource_counts(resources)
-            self._line(
-                Text(f"{counted(len(resources), 'object')}: ").append_text(_statuses(counts))
-            )
+            text = Text(f"{counted(len(resources), 'object')}: ")
+            self._line(text.append_text(_statuses(order.resource_counts(resources))))
         changes = order.change_counts(resources)
         drift = [f"{changes[name]} {name}" for name in order.DRIFT_SECTIONS if name in changes]
         accepted = sum(map(findings.is_accepted, resources))
@@ -174,6 +172,8 @@ class _Table:
             hidden = [name for name in other if name not in self.view.show]
             how = f" (--show {'all' if len(hidden) > 2 else ','.join(hidden)})" if hidden else ""
             self._line(Text(f"Not drift: {listed}{how}", "dim"))
+        if waiting := findings.waiting_text(resources):
+            self._line(Text(waiting, "dim"))
 
     def _is_quiet(self, app: ApplicationReport) -> bool:
         return (

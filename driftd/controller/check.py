@@ -39,6 +39,7 @@ from driftd.controller.shared import Claims
 from driftd.controller.summary import drift_report
 from driftd.controller.tracking import marks_of
 from driftd.controller.verdict import Look, Verdict, application_report
+from driftd.controller.waiting import Awaited, explained
 from driftd.controller.workspace import Progress, Workspace
 from driftd.diff import tables
 from driftd.diff.mask import Sealer
@@ -50,7 +51,7 @@ from driftd.model.report import (
     ApplicationReport,
     DriftReport,
 )
-from driftd.model.resource import LiveObject, ResourceKey
+from driftd.model.resource import LiveObject, Manifest, ResourceKey
 from driftd.policy.baseline import Seal
 from driftd.policy.ignore_report import shared_conditions
 from driftd.store.types import ApplicationMemory
@@ -374,6 +375,19 @@ class ClusterLook:
             memory,
         )
 
+    async def _synced(
+        self, entry: Entry, view: ClusterView, revisions: tuple[str, ...]
+    ) -> Mapping[ResourceKey, Manifest] | None:
+        """What Git declared at some revisions; None if they cannot be rendered any more."""
+        return await synced_state(
+            self.workspace,
+            entry,
+            view.discovery,
+            urls=self.declared.urls,
+            revisions=revisions,
+            kube_version=view.version,
+        )
+
     async def _report(
         self, desired: Desired, shared: Look
     ) -> tuple[ApplicationReport, Verdict, ApplicationMemory | None]:
@@ -388,14 +402,7 @@ class ClusterLook:
         behind = revisions not in ((), desired.revisions)
         since = None
         if behind and any(resource.status in DRIFT_STATUSES for resource in resources):
-            synced = await synced_state(
-                self.workspace,
-                desired.entry,
-                shared.view.discovery,
-                urls=self.declared.urls,
-                revisions=revisions,
-                kube_version=shared.view.version,
-            )
+            synced = await self._synced(desired.entry, shared.view, revisions)
             since = Since(manifests, synced)
             if synced is not None:
                 verdict = Verdict(desired, shared, synced, past)
@@ -403,6 +410,9 @@ class ClusterLook:
         asked: list[Condition] = []
         if self.consultation is not None:
             resources, asked = await self.consultation.about(verdict, desired.manifests, resources)
+        if past is not None:
+            waited = Awaited(application, past.histories, self.options.pending_deadline)
+            resources = waited.marked(resources, verdict.histories, manifests, shared.observed_at)
         resources, told = await judge(
             application,
             resources,
@@ -416,7 +426,7 @@ class ClusterLook:
         resources = await with_places(
             self.workspace,
             desired,
-            resources,
+            explained(resources),
             urls=self.declared.urls,
             unserved=verdict.unserved,
         )

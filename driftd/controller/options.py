@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from driftd.controller.waiting import DEADLINE
 from driftd.model.application import Application
 
 
@@ -65,6 +66,8 @@ class CheckOptions:
     """Folder of public keys that signed commits and tags are checked with."""
     state: Path | None = None
     """The file through which looks know of the looks before them."""
+    pending_deadline: float = DEADLINE
+    """Seconds that an application which syncs by itself may be behind Git; 0 for any time."""
     audit_logs: tuple[AuditSource, ...] = ()
     """Files that tell who made changes."""
     audit_window: float | None = None

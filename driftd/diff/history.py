@@ -111,6 +111,8 @@ class History(msgspec.Struct, frozen=True, omit_defaults=True):
     """By kind of change and place; `vanished` for what a webhook had added."""
     key_mark: int = HIDDEN
     """Which key the values of secrets were digested with."""
+    pending: str = ""
+    """When a look first saw that it waits for a sync, in RFC 3339; empty while it does not."""
 
 
 class _Encoded(msgspec.Struct, frozen=True, array_like=True):

@@ -208,6 +208,15 @@ class Evidence(WireStruct, frozen=True, kw_only=True, omit_defaults=True):
     observed_at: str | UnsetType = UNSET
 
 
+class Waiting(WireStruct, frozen=True, kw_only=True, omit_defaults=True):
+    """How long Git has been ahead of an object, as far as looks remember."""
+
+    since: str
+    """The first look that saw it wait (RFC 3339)."""
+    until: str | UnsetType = UNSET
+    """From then on it is drift; absent where a person has to start the sync."""
+
+
 class ResourceReport(WireStruct, frozen=True, kw_only=True):
     """One object and its changes; Synced ones are listed too."""
 
@@ -234,6 +243,8 @@ class ResourceReport(WireStruct, frozen=True, kw_only=True):
 
     `reason` says it too.
     """
+    waiting: Waiting | UnsetType = UNSET
+    """Of what is Pending, wholly or in part, where looks know of the looks before them."""
     evidence: Evidence = Evidence()
     changes: tuple[Change, ...] = ()
 

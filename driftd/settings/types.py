@@ -183,6 +183,8 @@ class Sweep(SettingsStruct, frozen=True, kw_only=True):
     """Applications of one cluster looked at concurrently."""
     timeout: Duration = Duration("10m")
     """Limit of one look, and of reading what Git declares; what takes longer is ended."""
+    pending_deadline: Duration = Duration("1h")
+    """How long Git may be ahead of an application that syncs by itself; `0s` means any time."""
 
 
 class Store(SettingsStruct, frozen=True, kw_only=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -184,3 +185,34 @@ def test_preview_has_no_state(site: Site) -> None:
     seen = site.run("check", "--preview", "--against=HEAD", f"--state={state_of(site)}")
     assert seen.exit_code == 2
     assert "--state is about drift" in seen.stderr
+
+
+def test_git_ahead_for_too_long(site: Site) -> None:
+    """Where a sync comes by itself a change is pending until a moment that is shown, then drift."""
+    deploy(site)
+    file = site.repo.path / "argocd" / "shop.yaml"
+    document = json.loads(file.read_text())
+    document["spec"]["syncPolicy"] = {"automated": {}}
+    file.write_text(json.dumps(document))
+    declare(site, colour="blue")
+    assert look(site).exit_code == 0
+    declare(site, colour="violet")
+    waiting = look(site, "--pending-deadline=1h")
+    assert waiting.exit_code == 0, waiting.stdout
+    (found,) = [
+        one
+        for app in waiting.report["applications"]
+        for one in app["resources"]
+        if "waiting" in one
+    ]
+    since, until = (datetime.fromisoformat(found["waiting"][key]) for key in ("since", "until"))
+    assert until - since == timedelta(hours=1)
+    text = site.check(f"--state={state_of(site)}", output="table").stdout
+    assert f"Pending becomes drift from {found['waiting']['until']} on" in text
+    text = site.check(f"--state={state_of(site)}", "--show=pending", output="table").stdout
+    pending = (
+        f"pending since {found['waiting']['since']}, drift from {found['waiting']['until']} on"
+    )
+    assert pending in text
+    late = look(site, "--pending-deadline=0.001s")
+    assert (late.exit_code, changes(late)) == (1, [("modified", "declared", "/data/colour")])

@@ -24,6 +24,7 @@ _NAMED = 5
 )
 @options.baseline_flags
 @options.state_flag
+@options.pending_flag
 @options.audit_flags
 @options.oracle_flag
 @options.flag(

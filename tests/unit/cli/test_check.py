@@ -73,6 +73,7 @@ def test_flags_become_options(driftd, look, tmp_path):
         "applications": ("app1", "infra-*"),
         "timeout": 90.0,
         "concurrency": 3,
+        "pending_deadline": 3600.0,
     }
 
 

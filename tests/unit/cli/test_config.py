@@ -125,6 +125,7 @@ def test_show_says_where_each_setting_comes_from(driftd, tmp_path, monkeypatch):
     assert rows["notifications.webhooks[0].url"][0] == "https://x/y?«masked»"
     document = driftd("config", "show", "driftd.yaml", "-o", "json", env=env)
     sweep = {"interval": "1m", "jitter": "15s", "workers": 2, "timeout": "10m"}
+    sweep["pendingDeadline"] = "1h"
     assert json.loads(document.stdout)["sweep"] == sweep
     assert "hunter2" not in result.stdout + document.stdout
 
