@@ -168,10 +168,10 @@ class Daemon:
         wanted = self.metric(series) + count
         self.wait(lambda: self.metric(series) >= wanted, f"{count} more looks")
 
-    def wait(self, condition: Any, what: str) -> None:
+    def wait(self, condition: Any, what: str, *, timeout: float = DEADLINE) -> None:
         """Wait for a condition; a failure shows the daemon's log."""
         try:
-            wait_until(condition, what=what, timeout=DEADLINE, interval=0.05)
+            wait_until(condition, what=what, timeout=timeout, interval=0.05)
         except TimeoutError as error:
             raise TimeoutError(f"{error}\n{self.log.read_text()[-6000:]}") from None
 
