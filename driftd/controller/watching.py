@@ -23,6 +23,7 @@ from driftd.cluster.listing import decode_item
 from driftd.cluster.reader import ApiResource, Listing, ObjectMeta
 from driftd.cluster.watch import Reflector, Sink
 from driftd.controller.check import Looked
+from driftd.controller.explaining import Explaining, explaining_places
 from driftd.controller.pace import Pace
 from driftd.controller.tracking import TRACKING_ID
 from driftd.diff.digest import ownership_digest, view_digest
@@ -83,10 +84,20 @@ class _Kind:
     """The applications that each object is of interest to."""
     narrow: bool = False
     """Whether only single namespaces may be listed."""
+    explaining: Explaining | None = None
+    """What is known of all its objects, if they explain writes to others."""
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether anything of the kind is of interest."""
+        return bool(self.names) or (
+            self.explaining is not None and bool(self.explaining.namespaces)
+        )
 
     def places(self) -> set[str]:
         """Where to watch: single namespaces, or everything (the empty name)."""
         spaces = {key.namespace for key in self.names}
+        spaces |= self.explaining.namespaces if self.explaining is not None else set()
         if not self.resource.namespaced or "" in spaces:
             return {""} if spaces else set()
         return spaces if self.narrow or len(spaces) <= DIRECT_NAMESPACES else {""}
@@ -158,7 +169,35 @@ class Watching:
             take(resource, key, ABSENT if absent else None)
         self._release(name, self._of.get(name, set()) - found)
         self._of[name] = found
+        places = explaining_places(view.discovery, looked.desired.manifests)
+        self._explain(name, {(target, one): spaces for one, spaces in places.items()})
+        for (gvk, _, _), live in observation.explaining.items():
+            resource = view.discovery.served(gvk.group, gvk.version, gvk.kind)
+            kind = self._kinds.get((target, resource)) if resource is not None else None
+            if kind is not None and kind.explaining is not None:
+                kind.explaining.seen(live, digest(live.body))
         self._changed.set()
+
+    def _explain(
+        self, name: str, places: Mapping[tuple[ClusterTarget, ApiResource], set[str]]
+    ) -> None:
+        """Let an application be concerned by explaining kinds in these namespaces alone."""
+        for place in places:
+            kind = self._kinds.setdefault(place, _Kind(place[1]))
+            kind.explaining = kind.explaining or Explaining(kind.resource.gvk)
+        for place, kind in list(self._kinds.items()):
+            if kind.explaining is not None:
+                kind.explaining.want(name, places.get(place, ()))
+            if not kind.is_wanted:
+                del self._kinds[place]
+
+    async def concern(self, target: ClusterTarget, keys: Iterable[ResourceKey]) -> None:
+        """Ask for looks at objects whose explanation may be another one now."""
+        for key in keys:
+            for (where, resource), kind in list(self._kinds.items()):
+                same = (resource.group, resource.kind) == (key.group, key.kind)
+                if where == target and same and key in kind.names:
+                    await self.wake(kind.names[key], (resource, key))
 
     def glanced(
         self, name: str, target: ClusterTarget, seen: Mapping[Touched, LiveObject | None]
@@ -173,6 +212,7 @@ class Watching:
         """Forget applications other than these."""
         for name in self._of.keys() - set(names):
             self._release(name, self._of.pop(name))
+            self._explain(name, {})
             self._pace.forget(name)
             self._noticed.pop(name, None)
             self._touched.pop(name, None)
@@ -188,7 +228,7 @@ class Watching:
             if not kind.names[key]:
                 del kind.names[key]
                 kind.seen.pop(key, None)
-            if not kind.names:
+            if not kind.is_wanted:
                 del self._kinds[target, resource]
 
     def places(self) -> set[tuple[ClusterTarget, ApiResource, str]]:
@@ -336,6 +376,9 @@ class _Sink:
         kind = self._watching.kind(self._target, self._resource)
         if kind is None:
             return False
+        explaining = kind.explaining
+        if explaining is not None and meta.namespace in explaining.namespaces:
+            return True
         return self._key(meta) in kind.names or bool(self._owners(meta))
 
     def _owners(self, meta: ObjectMeta) -> set[str]:
@@ -355,11 +398,21 @@ class _Sink:
         ]
         for key in changed:
             await self._watching.wake(kind.names.get(key, set()), (self._resource, key))
+        if kind.explaining is not None:
+            for live in listing.objects:
+                await self._explained(kind.explaining.seen(live, there[live.key]))
+            for key in kind.explaining.missing(there, self._place):
+                await self._explained(kind.explaining.gone(key))
 
     async def changed(self, live: LiveObject) -> None:
         """An object that a look saw otherwise wakes; a new one with a mark wakes its owner."""
         kind = self._watching.kind(self._target, self._resource)
-        if kind is None or kind.seen.get(live.key) == digest(live.body):
+        if kind is None:
+            return
+        state = digest(live.body)
+        if kind.explaining is not None:
+            await self._explained(kind.explaining.seen(live, state))
+        if kind.seen.get(live.key) == state:
             return
         names = kind.names.get(live.key)
         if names:
@@ -367,12 +420,17 @@ class _Sink:
         else:
             await self._watching.wake(self._marked(live))
 
+    async def _explained(self, keys: Iterable[ResourceKey]) -> None:
+        await self._watching.concern(self._target, keys)
+
     def _marked(self, live: LiveObject) -> set[str]:
         return self._owners(decode_item(live.body).metadata)
 
     async def gone(self, key: ResourceKey) -> None:
         """The end of an object that a look saw wakes."""
         kind = self._watching.kind(self._target, self._resource)
+        if kind is not None and kind.explaining is not None:
+            await self._explained(kind.explaining.gone(key))
         if kind is not None and kind.seen.get(key, ABSENT) != ABSENT:
             await self._watching.wake(kind.names.get(key, set()), (self._resource, key))
 

@@ -299,9 +299,9 @@ def test_the_daemon_watches_what_it_found(shop: Shop, tmp_path: Path) -> None:
     }
     with Daemon(tmp_path, settings, shop.site.home) as daemon:
         daemon.wait_ready()
-        assert daemon.total("driftd_drift_open") == 2
+        daemon.wait(lambda: daemon.total("driftd_drift_open") == 2, "both drifts")
         watches = f'driftd_watches{{cluster="{CONTEXT}",state="running"}}'
-        daemon.wait(lambda: daemon.metric(watches) == 2, "watches of Deployments and Services")
+        daemon.wait(lambda: daemon.metric(watches) == 3, "watches of both kinds and autoscalers")
         names = (shop.audit, shop.billing)
         shop.site.cluster.kubectl("delete", "service", *names, "-n", shop.site.namespace)
         daemon.wait(lambda: daemon.total("driftd_drift_open") == 0, "the end of both")

@@ -230,7 +230,10 @@ def test_a_change_is_seen_between_sweeps(
     with Daemon(tmp_path, settings, fleet.home) as daemon:
         daemon.wait_ready()
         running = 'driftd_watches{cluster="development",state="running"}'
-        daemon.wait(lambda: daemon.metric(running) == 2, "watches of ConfigMaps and Deployments")
+        daemon.wait(
+            lambda: daemon.metric(running) == 3,
+            "watches of ConfigMaps, Deployments and autoscalers",
+        )
         fleet.paint("lab", "red")
         daemon.wait(lambda: len(got.of("lab")) == 1, "the drift")
         fleet.paint("lab", "blue")
@@ -424,7 +427,7 @@ def test_a_dark_cluster_costs_the_others_nothing(
         with Daemon(tmp_path, settings, fleet.home) as daemon:
             daemon.wait_ready()
             running = 'driftd_watches{cluster="staging",state="running"}'
-            daemon.wait(lambda: daemon.metric(running) == 2, "the watches")
+            daemon.wait(lambda: daemon.metric(running) == 3, "the watches")
             getattr(gate, how)()
             # A watch that is swallowed is silent for as long as servers may be.
             unknown = partial(got.of, "preview", "unknown")

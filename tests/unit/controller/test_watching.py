@@ -9,7 +9,7 @@ import pytest
 
 from driftd.cluster.destinations import ClusterTarget
 from driftd.cluster.kube import KubeCluster
-from driftd.cluster.reader import Listing
+from driftd.cluster.reader import ApiResource, Listing
 from driftd.controller.check import Looked
 from driftd.controller.pace import Pace
 from driftd.controller.watching import Watching
@@ -17,7 +17,7 @@ from driftd.errors import Forbidden
 from driftd.model.resource import LiveObject, ResourceKey
 from driftd.telemetry.metrics import Metrics
 from tests.unit.controller.builders import TARGET, application, config_map, desired, looked
-from tests.unit.controller.cluster import CONFIG_MAPS, MemoryCluster
+from tests.unit.controller.cluster import AUTOSCALERS, CONFIG_MAPS, DEPLOYMENTS, MemoryCluster
 from tests.unit.reports import report
 
 SHOP = "argocd/shop"
@@ -56,9 +56,13 @@ class Bench:
         one = Looked(report=report(), desired=wanted, view=seen.view, shared=seen)
         self.watching.looked(f"argocd/{name}", one)
 
-    def sink(self, place: str = "") -> Any:
-        """What the reflector of ConfigMaps tells."""
-        return self.watching.sink(TARGET, CONFIG_MAPS, place)
+    def sink(self, place: str = "", kind: ApiResource = CONFIG_MAPS) -> Any:
+        """What the reflector of a kind tells."""
+        return self.watching.sink(TARGET, kind, place)
+
+    def touched(self) -> set[str]:
+        """The objects of `shop` that the next look is to look at, and no others after it."""
+        return {key.name for _, key in self.watching.touched(SHOP) or ()}
 
 
 def live(body: dict[str, Any], **metadata: Any) -> LiveObject:
@@ -172,3 +176,82 @@ async def test_many_namespaces_are_watched_at_once(bench: Bench) -> None:
     assert bench.watching.places() == {
         (TARGET, CONFIG_MAPS, place) for place in ("shop", *(f"space-{n}" for n in range(6)))
     }
+
+
+DEPLOYMENT = {
+    "apiVersion": "apps/v1",
+    "kind": "Deployment",
+    "metadata": {"name": "web", "namespace": "shop"},
+    "spec": {"replicas": 2},
+}
+
+
+def autoscaler(
+    target: str = "web", *, most: int = 5, name: str = "scaler", namespace: str = "shop"
+) -> dict[str, Any]:
+    """An autoscaler of a Deployment."""
+    reference = {"apiVersion": "apps/v1", "kind": "Deployment", "name": target}
+    return {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {"scaleTargetRef": reference, "minReplicas": 1, "maxReplicas": most},
+    }
+
+
+@pytest.fixture
+async def scaled(bench: Bench) -> Bench:
+    """The Deployment `web` is declared, and an autoscaler acts on it; a look saw both."""
+    bench.cluster.put(DEPLOYMENT)
+    bench.cluster.put(autoscaler())
+    await bench.look(DEPLOYMENT)
+    return bench
+
+
+async def put(bench: Bench, body: dict[str, Any]) -> None:
+    """Put an autoscaler into the cluster, and let the watch tell of it."""
+    await bench.sink(kind=AUTOSCALERS).changed(bench.cluster.put(body))
+
+
+async def test_autoscalers_are_watched_where_something_may_be_scaled(scaled: Bench) -> None:
+    """The kind is watched in the namespaces of declared Deployments, as long as there are any."""
+    assert (TARGET, AUTOSCALERS, "shop") in scaled.watching.places()
+    await scaled.look(config_map("settings"))
+    assert all(resource != AUTOSCALERS for _, resource, _ in scaled.watching.places())
+    await scaled.look(DEPLOYMENT)
+    scaled.watching.only([])
+    assert scaled.watching.places() == set()
+
+
+async def test_what_explains_wakes_whom_it_concerns(scaled: Bench) -> None:
+    """An autoscaler that changes, turns to another target or goes asks for looks at the target."""
+    sink = scaled.sink(kind=AUTOSCALERS)
+    await put(scaled, autoscaler(most=9))
+    assert scaled.touched() == {"web"}
+    await put(scaled, autoscaler("api", most=9))
+    assert scaled.touched() == {"web"}
+    await put(scaled, autoscaler("api", most=10))
+    assert scaled.touched() == set()
+    await put(scaled, autoscaler(most=10))
+    assert scaled.touched() == {"web"}
+    await sink.gone(ResourceKey("autoscaling", "HorizontalPodAutoscaler", "shop", "scaler"))
+    assert scaled.touched() == {"web"}
+
+
+async def test_what_explains_as_before_wakes_nobody(scaled: Bench) -> None:
+    """The list that a watch begins with, a status, and autoscalers of others ask for nothing."""
+    found = await scaled.cluster.list(AUTOSCALERS)
+    await scaled.sink(kind=AUTOSCALERS).listed(found)
+    await put(scaled, {**autoscaler(), "status": {"currentReplicas": 3}})
+    await put(scaled, autoscaler(name="other", namespace="elsewhere"))
+    assert scaled.woken == []
+
+
+async def test_a_list_tells_of_explanations_that_came_and_went(scaled: Bench) -> None:
+    """After a gap in the watch the list says which autoscalers are new and which are gone."""
+    sink = scaled.sink(kind=AUTOSCALERS)
+    await sink.listed(Listing(()))
+    assert scaled.touched() == {"web"}
+    await sink.listed(await scaled.cluster.list(AUTOSCALERS))
+    assert scaled.touched() == {"web"}
+    assert DEPLOYMENTS in {resource for _, resource, _ in scaled.watching.places()}
