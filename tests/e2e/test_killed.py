@@ -113,7 +113,7 @@ def settings(api_server: ControlPlane, deployed: Path, tmp_path: Path) -> dict[s
 
 def until_ready(daemon: Daemon) -> None:
     """Wait for the first sweep, on a busy machine not for ever: any moment will do."""
-    late = time.monotonic() + 20
+    late = time.monotonic() + 60
     daemon.wait(lambda: daemon.get("/readyz")[0] == 200 or time.monotonic() > late, "a while")
 
 
