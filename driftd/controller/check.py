@@ -397,7 +397,7 @@ class ClusterLook:
         memory = self.workspace.memory
         past = await recalled(memory, target, application, keys) if target else None
         verdict = Verdict(desired, shared, past=past, unchanged=self.workspace.unchanged)
-        resources = verdict.resources()
+        resources = await verdict.resources_with_pauses()
         revisions = past.synced_revisions(application) if past else application.synced_revisions
         behind = revisions not in ((), desired.revisions)
         since = None
@@ -406,7 +406,7 @@ class ClusterLook:
             since = Since(manifests, synced)
             if synced is not None:
                 verdict = Verdict(desired, shared, synced, past)
-                resources = verdict.resources()
+                resources = await verdict.resources_with_pauses()
         asked: list[Condition] = []
         if self.consultation is not None:
             resources, asked = await self.consultation.about(verdict, desired.manifests, resources)

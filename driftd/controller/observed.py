@@ -40,7 +40,7 @@ from driftd.controller.tracking import TRACKING_ID, Tracked, owners_of, tracked
 from driftd.controller.workspace import SchemaMemory
 from driftd.diff.facts import Facts
 from driftd.diff.schema import SchemaSet
-from driftd.errors import ClusterError
+from driftd.errors import ClusterError, Forbidden
 from driftd.model.condition import Condition, Severity
 from driftd.model.resource import GVK, LiveObject, Manifest, ResourceKey
 
@@ -103,6 +103,15 @@ class Observation:
     """Kinds that explain what controllers write and cannot be read."""
     explaining: Mapping[tuple[GVK, str, str], LiveObject] = field(default_factory=dict)
     """The live objects that `facts` about the declared ones are from, as `live` has those."""
+
+
+def refused_lists(observation: Observation) -> bool:
+    """Whether lists failed for another reason than a permission, although discovery did not."""
+    return any(
+        not isinstance(error, Forbidden)
+        for listing in observation.listings.values()
+        for error in listing.errors.values()
+    )
 
 
 async def view_cluster(reader: ClusterReader) -> ClusterView:

@@ -27,6 +27,7 @@ from driftd.controller.glance import Standings, glance
 from driftd.controller.holding import Holding, ReadOperation
 from driftd.controller.identity import Identities
 from driftd.controller.ignoring import SharedRules
+from driftd.controller.observed import refused_lists
 from driftd.controller.options import CheckOptions
 from driftd.controller.rendered import RenderMemory
 from driftd.controller.severities import StandingSeverities
@@ -34,7 +35,7 @@ from driftd.controller.shared import Claims
 from driftd.controller.standing_audit import StandingAudit
 from driftd.controller.sweep import SweepClusters
 from driftd.controller.unchanged import Unchanged
-from driftd.controller.verdict import application_report, refused_lists
+from driftd.controller.verdict import application_report
 from driftd.controller.watching import Touched, Watching
 from driftd.controller.workspace import Workspace
 from driftd.errors import DriftdError
@@ -369,7 +370,8 @@ class Reconciler:
         """
         looked = await self._look_once(entry)
         if entry.target is not None and (
-            refused_lists(looked.shared) or await self._clusters.doubted(entry.target)
+            (looked.shared is not None and refused_lists(looked.shared.observation))
+            or await self._clusters.doubted(entry.target)
         ):
             self._clusters.forget(entry.target)
             looked = await self._look_once(entry)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import orjson
@@ -47,6 +48,8 @@ from driftd.source.url import public
 
 DEPLOYERS_ANNOTATION = "driftd.io/deployers"
 """On an Application: the field managers that count as Git's hand, separated by commas."""
+_AT_A_TIME: Final = 10
+"""Objects that are compared before others have their turn; one takes a millisecond or less."""
 _COMPARE_OPTIONS = "argocd.argoproj.io/compare-options"
 
 
@@ -62,15 +65,6 @@ class Look:
     """Makes the hashes by which baselines recognise masked values; None without a key."""
     defined_by: Mapping[tuple[str, str], str] = field(default_factory=dict)
     """The application that declares the definition of a kind, by group and kind."""
-
-
-def refused_lists(look: Look | None) -> bool:
-    """Whether lists failed for another reason than a permission, although discovery did not."""
-    return look is not None and any(
-        not isinstance(error, Forbidden)
-        for listing in look.observation.listings.values()
-        for error in listing.errors.values()
-    )
 
 
 def application_report(
@@ -172,7 +166,18 @@ class Verdict:
 
     def resources(self) -> list[ResourceReport]:
         """The verdict on every declared object, and on extra ones, by kind and name."""
-        reports = [self._judged(manifest) for manifest in self._desired.manifests]
+        return self._all([self._judged(manifest) for manifest in self._desired.manifests])
+
+    async def resources_with_pauses(self) -> list[ResourceReport]:
+        """As `resources`; others' looks and watches go on meanwhile."""
+        reports = []
+        for number, manifest in enumerate(self._desired.manifests, 1):
+            reports.append(self._judged(manifest))
+            if number % _AT_A_TIME == 0:
+                await asyncio.sleep(0)
+        return self._all(reports)
+
+    def _all(self, reports: list[ResourceReport]) -> list[ResourceReport]:
         if self._desired.complete:
             reports += self._extras()
         reports.sort(key=lambda r: (r.group, r.kind, r.namespace, r.name))
