@@ -1,4 +1,4 @@
-"""Tracking marks: how Argo CD and Flux write on an object which application it is of."""
+"""Marks of Argo CD and Flux: which application an object is of, and whose hand counts as Git's."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from driftd.cluster.poison import metadata_of
+from driftd.diff.compare import DEPLOYERS
 from driftd.model.application import Application
 from driftd.model.flux import CONTROLLERS, owner_mark
 from driftd.model.flux import mark_of as flux_mark
 from driftd.model.resource import GVK, LiveObject, ResourceKey
 from driftd.render.hooks import hook_of
 
+DEPLOYERS_ANNOTATION: Final = "driftd.io/deployers"
+"""On an Application: the field managers that count as Git's hand, separated by commas."""
 TRACKING_ID: Final = "argocd.argoproj.io/tracking-id"
 INSTALLATION: Final = "argocd.argoproj.io/installation-id"
 """Which Argo CD wrote the mark, where several share a cluster and each has an id."""
@@ -129,3 +132,10 @@ def _is_of_flux(one: Tracked, application: Application) -> bool:
     # Controllers copy labels (of a Service to its Endpoints): only what Flux wrote is Flux's.
     writers = {entry.get("manager") for entry in one.metadata.get("managedFields") or ()}
     return CONTROLLERS[application.flux.kind] in writers
+
+
+def deployers_of(application: Application) -> frozenset[str]:
+    """The field managers that count as Git's hand for an application."""
+    text = application.annotations.get(DEPLOYERS_ANNOTATION, "")
+    named = frozenset(name.strip() for name in text.split(",") if name.strip())
+    return named or DEPLOYERS

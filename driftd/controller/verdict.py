@@ -18,10 +18,10 @@ from driftd.controller.memory import Past
 from driftd.controller.mistakes import mistake_of
 from driftd.controller.observed import ClusterView, Observation
 from driftd.controller.random_names import RandomNames
-from driftd.controller.tracking import Tracked, left_behind, marks_of
+from driftd.controller.tracking import Tracked, deployers_of, left_behind, marks_of
 from driftd.controller.unchanged import Clean, Standing, Unchanged
 from driftd.controller.unserved import Unserved, unserved
-from driftd.diff.compare import DEPLOYERS, Comparison, Context, compare
+from driftd.diff.compare import Comparison, Context, compare
 from driftd.diff.history import History, Moment
 from driftd.diff.mask import Sealer
 from driftd.errors import DriftdError, Forbidden
@@ -46,8 +46,6 @@ from driftd.policy.baseline import Seal
 from driftd.policy.ignore import UNSTABLE
 from driftd.source.url import public
 
-DEPLOYERS_ANNOTATION = "driftd.io/deployers"
-"""On an Application: the field managers that count as Git's hand, separated by commas."""
 _AT_A_TIME: Final = 10
 """Objects that are compared before others have their turn; one takes a millisecond or less."""
 _COMPARE_OPTIONS = "argocd.argoproj.io/compare-options"
@@ -458,13 +456,6 @@ def status_of(changes: Iterable[Change]) -> ResourceStatus:
         if change.ignored_by is UNSET:
             classes.add(change.change_class)
     return ResourceStatus.PENDING if ChangeClass.PENDING in classes else ResourceStatus.SYNCED
-
-
-def deployers_of(application: Application) -> frozenset[str]:
-    """The field managers that count as Git's hand for an application."""
-    text = application.annotations.get(DEPLOYERS_ANNOTATION, "")
-    named = frozenset(name.strip() for name in text.split(",") if name.strip())
-    return named or DEPLOYERS
 
 
 def _accepted(one: Tracked, application: Application, drawn: RandomNames) -> str | UnsetType:

@@ -13,8 +13,8 @@ from msgspec import UNSET
 
 from driftd.cluster.reader import ApiResource
 from driftd.controller.judge import judge
+from driftd.controller.tracking import DEPLOYERS_ANNOTATION
 from driftd.controller.verdict import (
-    DEPLOYERS_ANNOTATION,
     Verdict,
     application_report,
     deployers_of,
