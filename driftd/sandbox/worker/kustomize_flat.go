@@ -41,7 +41,7 @@ func (d *declaredOrder) flattened(dir string) *treeFS {
 			resources = append(resources, alias)
 		}
 	}
-	if !flat || slices.ContainsFunc(d.files.tree.dirs[dir], isAdded) {
+	if !flat || slices.ContainsFunc(d.files.tree.names(dir), isAdded) {
 		return nil
 	}
 	text := d.files.tree.withResources(data, resources)
