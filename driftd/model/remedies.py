@@ -11,7 +11,7 @@ _RENDERED = re.compile(r"^(?:source \S+: |Application \S+ declares Applications 
 """How messages begin that quote a renderer."""
 _STEP = re.compile(
     r"(?:add|allow|begin|check|choose|close|correct|delete|did|give|indent|install|keep|make|move|name|"
-    r"quote|remove|rename|render|run|set|split|use|vendor|write)\b"
+    r"quote|remove|rename|render|restore|run|set|split|use|vendor|write)\b"
 )
 """How a remedy of driftd's own begins."""
 _LEFT_OUT = re.compile(r"; (?:it|the object) is left out$")

@@ -30,6 +30,8 @@ _FIELDS: Final = re.findall(
 )
 _IS: Final = {"array": "list", "object": "map"}
 _OPERATIONS: Final = ("add", "remove", "replace", "move", "copy", "test")
+_KINDS: Final = ("Kustomization", "Component")
+_KIND = re.compile(r"[\"']?kind[\"']?:\s*[\"']?([^\s\"'#]+)")
 _FOLDER = re.compile(r"recursed accumulation of path '([^']+)'")
 _LIKENESS = 0.75
 _NAMED = 3
@@ -102,11 +104,42 @@ def _missing(match: re.Match[str], reach: Reach, tree: Tree) -> _Said | None:
     what = f"{mention} names {mention.written} in {mention.section}, which does not exist"
     near = near_path(path, tree)
     if near in reach.mentions:  # it is in use, and the file that is named is gone
-        return what, "remove that line, or add the file to Git again"
+        return what, "restore the file or remove the line"
+    folder = posixpath.dirname(mention.file)
+    if near in tree.files and folder and not near.startswith(f"{folder}/"):
+        return what, "restore the file or remove the line"  # Kustomize refuses files out there
     if near:
-        written = posixpath.relpath(near, posixpath.dirname(mention.file) or ".")
-        return what, f"did you mean {written}?"
+        return what, f"did you mean {posixpath.relpath(near, folder or '.')}?"
     return what, "correct the path, or add the file to Git"
+
+
+def _no_replicas(match: re.Match[str], reach: Reach, _tree: Tree) -> _Said | None:
+    name, kinds = match[1], re.findall(r"(?:^|[\s\[])(\w+)\.", match[2])
+    found = [one for one in reach.objects if one.name == name]
+    for one in found:
+        near = get_close_matches(one.kind, kinds, n=1, cutoff=_LIKENESS)
+        if near and one.kind not in kinds:
+            return f"{one} has kind {one.kind}, which has no replicas", f"did you mean {near[0]}?"
+    place = reach.line_of(rf"^\s*(?:- +)*name:\s*[\"']?{re.escape(name)}[\"']?\s*$")
+    where = (
+        place if place.partition(":")[0] in reach.kustomizations else _kustomization(match, reach)
+    )
+    named = [one.name for one in reach.objects if one.kind in kinds]
+    meant = get_close_matches(name, named, n=1, cutoff=0.5)
+    what = f"{where} sets the replicas of {name}, and no resource of that name has them"
+    return what, f"did you mean {meant[0]}?" if meant else "correct the name, or remove it"
+
+
+def _kind(_match: re.Match[str], reach: Reach, _tree: Tree) -> _Said | None:
+    for file in reach.kustomizations:
+        for number, line in enumerate(reach.text(file).splitlines(), 1):
+            kind = _KIND.match(line)
+            if kind is None or kind[1] in _KINDS:
+                continue
+            near = get_close_matches(kind[1], _KINDS, n=1, cutoff=0.6)
+            remedy = f"did you mean {near[0]}?" if near else f"write {' or '.join(_KINDS)}"
+            return f"{file}:{number} has kind {kind[1]}, which no kustomization has", remedy
+    return None
 
 
 def _malformed(match: re.Match[str], reach: Reach, _tree: Tree) -> _Said | None:
@@ -229,6 +262,16 @@ _RULES: Final[
 ] = (
     (re.compile(r"no resource matches strategic merge patch \"?([^\s\"]+)\"?"), _no_target),
     (re.compile(r"(?:^|[\s'\"])(/\S+) does not exist in the repository['\"]?$"), _missing),
+    (
+        re.compile(r"resource with name (\S+) does not match a config with .*?GVK \[?([^\]]*)"),
+        _no_replicas,
+    ),
+    (
+        re.compile(
+            r"kind should be Kustomization or Component|apiVersion for \w+ should be kustomize\."
+        ),
+        _kind,
+    ),
     (
         re.compile(
             r"MalformedYAMLError: yaml: (?:line (?P<line>\d+): )?(?P<why>.+?) "

@@ -69,7 +69,10 @@ class Reach:
     """The kustomizations and files that one kustomization leads to."""
 
     def __init__(self, tree: Tree, top: str) -> None:
-        """`top` is the path of the first kustomization."""
+        """`top` is the path of the first kustomization.
+
+        If it is not there (Flux makes one that leads to all below its folder), those below are.
+        """
         self._tree = tree
         self.kustomizations: list[str] = []
         self.files: list[str] = []
@@ -79,7 +82,7 @@ class Reach:
         self._follow(top)
 
     def _follow(self, top: str) -> None:
-        waiting = deque([top] if top in self._tree.files else [])
+        waiting = deque([top] if top in self._tree.files else self._below(posixpath.dirname(top)))
         seen = set(waiting)
         while waiting and len(seen) < _MOST:
             file = waiting.popleft()
@@ -94,6 +97,18 @@ class Reach:
                     self.files.append(path)
                 else:
                     waiting.append(target)
+
+    def _below(self, folder: str) -> list[str]:
+        """The kustomizations of the folders within a folder, those of a parent before a child's."""
+        prefix = f"{folder}/" if folder else ""
+        return sorted(
+            (
+                file
+                for file in self._tree.files
+                if file.startswith(prefix) and posixpath.basename(file) in _NAMES
+            ),
+            key=lambda file: (file.count("/"), file),
+        )
 
     def _named_in(self, file: str) -> Iterator[tuple[str, Mention]]:
         folder, section = posixpath.dirname(file), ""

@@ -113,7 +113,7 @@ async def said(sandbox: SandboxPool, files: dict[str, str], path: str = "prod") 
         pytest.param(
             PROD, "ingress.yaml", "ingress.yaml\n- ingres.yaml",
             "prod/kustomization.yaml:5 names ingres.yaml in resources, which does not exist; "
-            "remove that line, or add the file to Git again.",
+            "restore the file or remove the line.",
             id="resource that is gone",
         ),
         pytest.param(
@@ -121,6 +121,24 @@ async def said(sandbox: SandboxPool, files: dict[str, str], path: str = "prod") 
             "prod/kustomization.yaml:3 names ../bases in resources, which does not exist; did you "
             "mean ../base?",
             id="base",
+        ),
+        pytest.param(
+            "hardened/kustomization.yaml", "Component", "Componnet",
+            "hardened/kustomization.yaml:2 has kind Componnet, which no kustomization has; "
+            "did you mean Component?",
+            id="kind of a component",
+        ),
+        pytest.param(
+            "base/kustomization.yaml", "resources", "kind: Kustomizaton\nresources",
+            "base/kustomization.yaml:1 has kind Kustomizaton, which no kustomization has; "
+            "did you mean Kustomization?",
+            id="kind of a kustomization",
+        ),
+        pytest.param(
+            PROD, "namespace: shop", "replicas:\n- name: wbe\n  count: 2",
+            "prod/kustomization.yaml:2 sets the replicas of wbe, and no resource of that name has "
+            "them; did you mean web?",
+            id="name of replicas",
         ),
         pytest.param(
             "base/kustomization.yaml", "service.yaml", "x/svc.yaml",
@@ -316,3 +334,38 @@ def test_what_is_not_recognised_stays() -> None:
 async def test_nested_kustomization(sandbox: SandboxPool, file: str, bad: str, words: str) -> None:
     """The kustomization that does not parse is named, not the overlay that leads to it."""
     assert (await said(sandbox, {file: bad})).startswith(words)
+
+
+async def test_file_of_another_application(sandbox: SandboxPool) -> None:
+    """A file that is gone is not looked for where Kustomize would refuse to read it."""
+    files = {
+        "base/kustomization.yaml": "resources:\n- deployment.yaml\n- roles-of-team.conf\n",
+        "other/base/roles-of-team.conf": SERVICE,
+    }
+    assert (await said(sandbox, files)).startswith(
+        "base/kustomization.yaml:3 names roles-of-team.conf in resources, which does not exist; "
+        "restore the file or remove the line. Kustomize says: "
+    )
+
+
+async def test_kind_that_replicas_need(sandbox: SandboxPool) -> None:
+    """A kind misspelt in a base whose replicas an overlay sets is named by its own line."""
+    files = {
+        "base/deployment.yaml": DEPLOYMENT.replace("Deployment", "Deploymnet"),
+        PROD: "resources:\n- ../base\nreplicas:\n- name: web\n  count: 3\n",
+    }
+    text = await said(sandbox, files)
+    assert text.startswith("base/deployment.yaml:3 has kind Deploymnet, which has no replicas; ")
+    assert "did you mean Deployment? Kustomize says: " in text
+
+
+def test_folder_without_a_kustomization_of_its_own() -> None:
+    """What one below a folder of Flux names is told of the file that names it."""
+    files = {"infra/policies/kustomization.yaml": b"resources:\n- quota.yaml\n- limits.yaml\n"}
+    text = (
+        "infra/kustomization.yaml: accumulating resources: accumulation err='accumulating "
+        "resources from 'limits.yaml': /infra/policies/limits.yaml does not exist in the "
+        "repository'"
+    )
+    told = in_words(text, Tree("1", files))
+    assert told.startswith("infra/policies/kustomization.yaml:3 names limits.yaml in resources, ")
