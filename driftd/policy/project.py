@@ -215,10 +215,12 @@ def check_application(
             )
     target = destination or app.spec.destination
     if (target.server or target.name) and not permits_destination(project, target):
+        declared = f" ({project.origin})" if project.origin else ""
         problems.append(
+            f"{app.origin}{': ' if app.origin else ''}"
             f"project {project.name} does not permit the destination "
             f"{target.server or target.name}, namespace {target.namespace or '(none)'!s}; "
-            "add it to spec.destinations of the project"
+            f"correct the destination, or add it to spec.destinations of the project{declared}"
         )
     return tuple(Condition("InvalidSpecError", text) for text in problems)
 

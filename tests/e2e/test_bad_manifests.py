@@ -178,7 +178,8 @@ def test_project_forbids_destination(site: Site) -> None:
     assert_broken(
         site,
         "project team does not permit the destination https://kubernetes.default.svc, "
-        f"namespace {site.namespace}; add it to spec.destinations",
+        f"namespace {site.namespace}; correct the destination, or add it to spec.destinations of "
+        "the project (argocd/project.yaml)",
     )
 
 

@@ -255,7 +255,12 @@ def test_forbidden_source_destination_and_missing_project_say_the_remedy() -> No
     app = _app(source=GOOD_SOURCE, destination={"server": SERVER, "namespace": "a"})
     messages = [c.message for c in check_application(_project(), app)]
     assert "https://example.com/x; add it to spec.sourceRepos" in messages[0]
-    assert "add it to spec.destinations" in messages[1]
+    assert "; correct the destination, or add it to spec.destinations of the project" in messages[1]
+    placed = msgspec.structs.replace(app, origin="argocd/shop.yaml")
+    owner = msgspec.structs.replace(_project(), origin="argocd/team.yaml")
+    destination = check_application(owner, placed)[1].message
+    assert destination.startswith("argocd/shop.yaml: project team does not permit the destination")
+    assert destination.endswith("spec.destinations of the project (argocd/team.yaml)")
     [missing] = check_application(None, app)
     assert "there is no project 'team'; add the AppProject" in missing.message
     [missing] = check_application(None, app, known=["teams", "other"])
