@@ -140,18 +140,19 @@ def _blindness(group: Group, *, located: bool) -> Iterator[str]:
         yield _condition(group.name, condition, complete=group.complete, located=located)
     for reason, resources in findings.unknown_reasons(group):
         title = f"Unknown: {findings.names_of(resources, 2)}"
-        yield command("warning", f"{reason}\n{_where(group)}".rstrip(), title=title)
+        place = place_of(reason) if located else {}
+        yield command("warning", f"{reason}\n{_where(group)}".rstrip(), **place, title=title)
 
 
 def _condition(name: str, condition: ReportCondition, *, complete: bool, located: bool) -> str:
     level = findings.level_of(condition, complete=complete)
     kind = "notice" if level is Severity.INFO else str(level)
-    place = _place_of(condition.message) if located else {}
+    place = place_of(condition.message) if located else {}
     text = findings.condition_text(condition)
     return command(kind, text, **place, title=findings.one_line(name))
 
 
-def _place_of(message: str) -> dict[str, str]:
+def place_of(message: str) -> dict[str, str]:
     """The file, and line if any, that a message begins with or names its object by."""
     match = _PLACE.match(message)
     return {key: value for key, value in match.groupdict().items() if value} if match else {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from msgspec import UNSET
@@ -96,22 +96,34 @@ def _github(report: PreviewReport, repository: str) -> Iterator[str]:
 
     text = f"merging {findings.sides(report)}\n{findings.summary(report)}"
     yield command("notice", text, title="driftd preview")
+    every = [one for app in report.applications for one in app.resources]
+    here = _is_here(every, repository)
     for condition in report.conditions:
-        kind = _level(condition)
-        yield command(kind, condition_text(condition), title="driftd preview")
+        yield _condition("driftd preview", condition, located=here)
     found = [(app, one) for app in report.applications for one in app.resources]
     found.sort(key=lambda pair: findings.LEVELS.index(pair[1].severity))
     for app, one in found:
         yield _annotation(app, one, repository)
     for app in report.applications:
+        own = _is_here(app.resources, repository) if app.resources else here
         for condition in app.conditions:
-            kind = _level(condition)
-            yield command(kind, condition_text(condition), title=one_line(app.name))
+            yield _condition(one_line(app.name), condition, located=own)
 
 
-def _level(condition: ReportCondition) -> str:
-    """A kind of workflow command."""
-    return "notice" if condition.severity is Severity.INFO else str(condition.severity)
+def _is_here(objects: Sequence[ObjectPreview], repository: str) -> bool:
+    """Whether files that messages name can be of `repository`, as those of objects are."""
+    from driftd.cli.github import is_of
+
+    origins = [one.origin for one in objects if isinstance(one.origin, ReportOrigin)]
+    return not origins or any(is_of(origin, repository) for origin in origins)
+
+
+def _condition(title: str, condition: ReportCondition, *, located: bool) -> str:
+    from driftd.cli.github import command, place_of
+
+    kind = "notice" if condition.severity is Severity.INFO else str(condition.severity)
+    place = place_of(condition.message) if located else {}
+    return command(kind, condition_text(condition), **place, title=title)
 
 
 def _annotation(app: ApplicationPreview, one: ObjectPreview, repository: str) -> str:

@@ -184,6 +184,24 @@ def test_conditions_are_annotations_of_their_file(sample, message, file, line):
     assert text == f"ComparisonError: {message}"
 
 
+@pytest.mark.parametrize(("repository", "file"), [("example/gitops", "a.yaml"), ("a/b", None)])
+def test_unknown_objects_are_placed_where_their_reason_lies(sample, repository, file):
+    """A reason that begins with a file of the workflow's repository is placed there."""
+    url = "https://git.example.com/example/gitops.git"
+    unknown = sample.resource(
+        "Sevice",
+        "a",
+        status=ResourceStatus.UNKNOWN,
+        reason="a.yaml:2: the cluster serves no kind Sevice",
+        origin=msgspec.structs.replace(sample.origin("a.yaml", line=1), repo_url=url),
+    )
+    *_, (name, properties, _) = commands(github(only(unknown), repository=repository))
+    assert name == "warning"
+    assert properties["title"].startswith("Unknown: Sevice")
+    assert properties.get("file") == file
+    assert properties.get("line") == (file and "2")
+
+
 def test_masked_values_stay_masked(sample):
     """What the report masks is masked here."""
     masked = sample.change("/data/password", desired=sample.MASKED, live=sample.MASKED)

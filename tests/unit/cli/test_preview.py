@@ -7,6 +7,7 @@ import json
 
 import jsonschema_rs
 import msgspec
+import pytest
 from markdown_it import MarkdownIt
 from msgspec import UNSET
 from rich.console import Console
@@ -16,6 +17,7 @@ from driftd.cli.preview_markdown import markdown
 from driftd.cli.preview_plain import plain
 from driftd.cli.preview_table import print_preview
 from driftd.cli.reference import schema_of
+from driftd.model.condition import Severity
 from driftd.model.preview import (
     Action,
     ApplicationAction,
@@ -197,6 +199,19 @@ def test_annotations():
     ]
     assert "file=web.yaml,line=3" in lines[1]
     assert "file=" not in github(full(), repository="other/one")
+
+
+@pytest.mark.parametrize(("repository", "placed"), [("a/b", True), ("other/one", False)])
+def test_conditions_are_annotations_of_their_file(repository, placed):
+    """A condition that begins with its file is placed there, if the file can be of the workflow."""
+    report = full()
+    message = "source base: base/web.yaml:3: is no YAML"
+    told = ReportCondition(type="ComparisonError", message=message, severity=Severity.ERROR)
+    apps = [msgspec.structs.replace(app, conditions=(told,)) for app in report.applications]
+    text = github(msgspec.structs.replace(report, applications=tuple(apps)), repository=repository)
+    found = [line for line in text.splitlines() if line.endswith(f"::ComparisonError: {message}")]
+    assert found
+    assert all(("file=base/web.yaml,line=3" in line) is placed for line in found)
 
 
 def test_markdown_is_a_comment():
