@@ -359,13 +359,22 @@ async def test_kind_that_replicas_need(sandbox: SandboxPool) -> None:
     assert "did you mean Deployment? Kustomize says: " in text
 
 
-def test_folder_without_a_kustomization_of_its_own() -> None:
+async def test_folder_without_a_kustomization_of_its_own(sandbox: SandboxPool) -> None:
     """What one below a folder of Flux names is told of the file that names it."""
-    files = {"infra/policies/kustomization.yaml": b"resources:\n- quota.yaml\n- limits.yaml\n"}
-    text = (
-        "infra/kustomization.yaml: accumulating resources: accumulation err='accumulating "
-        "resources from 'limits.yaml': /infra/policies/limits.yaml does not exist in the "
-        "repository'"
+    files = {
+        "infra/policies/kustomization.yaml": b"resources:\n- quota.yaml\n- limits-of-team.conf\n",
+        "infra/policies/quota.yaml": SERVICE.encode(),
+    }
+    tree = Tree("1", files)
+    with pytest.raises(RenderError) as caught:
+        await sandbox.render(
+            tree,
+            {"path": "./infra"},
+            application=SHOP,
+            revision="1" * 40,
+            flux={"kustomization": {}},
+        )
+    assert in_words(caught.value.message, tree).startswith(
+        "infra/policies/kustomization.yaml:3 names limits-of-team.conf in resources, which does "
+        "not exist; correct the path, or add the file to Git. Kustomize says: "
     )
-    told = in_words(text, Tree("1", files))
-    assert told.startswith("infra/policies/kustomization.yaml:3 names limits.yaml in resources, ")
