@@ -145,4 +145,5 @@ prove: worker testbed ## Long runs: random changes, then speed and memory beside
 	$(BIN)/python -m tests.perf.rendering
 	$(BIN)/python -m tests.perf.verdicts
 	$(BIN)/python -m tests.perf.scale
+	$(BIN)/python -m tests.perf.detection
 	$(BIN)/python -m tests.perf.fleet
