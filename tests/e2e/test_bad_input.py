@@ -382,7 +382,7 @@ def test_table_shows_the_same(site: Site) -> None:
     seen = site.check(output="table")
     lines = " ".join(seen.stdout.split())
     assert "3 applications: 1 OutOfSync, 1 Unknown, 1 Synced" in lines
-    assert "nonesuch.yaml does not exist in the repository" in lines
+    assert "names nonesuch.yaml in resources, which does not exist" in lines
     assert "data.colour blue → red" in lines
     assert "exit 2: something could not be judged" in lines
     assert seen.exit_code == 2
