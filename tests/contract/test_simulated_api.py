@@ -444,18 +444,19 @@ def test_watch_options(maps: tuple[Server, Server], query: dict[str, str]) -> No
 def test_a_watch_ends_with_a_bookmark(maps: tuple[Server, Server]) -> None:
     """Before the time that a client asked for is over, it is told how far it has seen.
 
-    It is told nothing if nothing has happened: a quiet watch is a silent one.
+    It is told no event if nothing has happened; a real server may write something of its own.
     """
     for server in maps:
         before = version(server.must("GET", MAPS))
         query = {"resourceVersion": str(before), **BOOKMARKS}
-        assert server.watch(MAPS, query, seconds=3) == []
+        quiet = server.watch(MAPS, query, seconds=3)
+        assert {one["type"] for one in quiet} <= {"BOOKMARK"}
 
         def elsewhere(server: Server = server, before: int = before) -> None:
             body = {"metadata": {"name": f"at-{before}"}}
             server.must("POST", "/api/v1/namespaces/default/configmaps", body)
 
-        events = server.watch(MAPS, query, seconds=4, opened=elsewhere)
+        events = server.watch(MAPS, query, seconds=8, opened=elsewhere)
         assert [one["type"] for one in events] == ["BOOKMARK"], server.name
         assert version(events[0]["object"]) > before
         assert {"kind", "apiVersion", "metadata"} <= events[0]["object"].keys()
