@@ -375,7 +375,8 @@ class Reconciler:
         ):
             self._clusters.forget(entry.target)
             looked = await self._look_once(entry)
-        self._standings.looked(entry.application.qualified_name, looked, began)
+        if self.watching is not None:  # nobody else asks for glances
+            self._standings.looked(entry.application.qualified_name, looked, began)
         looked = self._acceptance.applied(looked, self.clock.now().date())
         return await self._attributed(looked)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -20,19 +20,15 @@ from msgspec.structs import replace as changed
 
 from driftd.aio import Sleep, sleep
 from driftd.errors import StoreError
-from driftd.model.report import ApplicationReport, ApplicationStatus
+from driftd.model.report import ApplicationStatus
 from driftd.model.resource import ResourceKey
 from driftd.store.episodes import (
     Before,
-    JudgeEnding,
-    JudgeHold,
     drift_keys,
-    put_back,
     state_change,
-    told_at_once,
 )
-from driftd.store.protocol import Compose, Store
-from driftd.store.recording import Look
+from driftd.store.protocol import Store
+from driftd.store.recording import Look, Recorder
 from driftd.store.sql import SqlStore
 from driftd.store.types import (
     ApplicationMemory,
@@ -70,7 +66,7 @@ class _Known:
     drifts: tuple[Drift, ...] = ()
 
 
-class Backlog(Store):
+class Backlog(Recorder, Store):
     """A `Store` whose `record` fails no more: what cannot be recorded now waits."""
 
     def __init__(
@@ -134,29 +130,8 @@ class Backlog(Store):
             raise StoreError("the store cannot record")
         await self.store.application("")
 
-    async def record(
-        self,
-        report: ApplicationReport,
-        now: datetime,
-        compose: Compose,
-        *,
-        events: Sequence[HistoryEntry] = (),
-        memory: ApplicationMemory | None = None,
-        ending: JudgeEnding = put_back,
-        began: datetime | None = None,
-        hold: JudgeHold = told_at_once,
-    ) -> StateChange:
+    async def put(self, look: Look) -> StateChange:
         """See `Store.record`; the change is not `recorded` where the look waits."""
-        look = Look(
-            report=report,
-            now=now,
-            compose=compose,
-            events=events,
-            memory=memory,
-            ending=ending,
-            began=began,
-            hold=hold,
-        )
         if not self.failing:
             try:
                 change = await self.store.put(look)
@@ -174,11 +149,7 @@ class Backlog(Store):
         if keys is not None and not self.failing:
             with suppress(StoreError):
                 return await self.store.recall(cluster, application, keys)
-        found = await self._recall(cluster, application)
-        if keys is None:
-            return found
-        objects = {key: data for key, data in found.objects.items() if key in set(keys)}
-        return changed(found, objects=objects)
+        return (await self._recall(cluster, application)).of(keys)
 
     async def _recall(self, cluster: str, application: str) -> ApplicationMemory:
         key = (cluster, application)

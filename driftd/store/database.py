@@ -22,7 +22,7 @@ from driftd.store.engine import (
     sqlite_reader,
     store_url,
 )
-from driftd.store.faults import Fault, cause, fault
+from driftd.store.faults import cause
 from driftd.store.sqlite_file import SqliteFile
 from driftd.telemetry.logs import get_logger
 
@@ -180,11 +180,6 @@ class Database:
         await self.reader.dispose()
         if self.writer is not None and self.writer is not self.reader:
             await self.writer.dispose()
-
-
-def is_damaged(error: BaseException) -> bool:
-    """Whether an error says that the database is no whole one."""
-    return fault(error) is Fault.DAMAGED
 
 
 def _command_error() -> type[Exception]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -59,6 +60,39 @@ class Look:
     def name(self) -> str:
         """`namespace/name` of the application."""
         return f"{self.report.namespace}/{self.report.name}"
+
+
+class Recorder(ABC):
+    """Takes looks as `Store.record` says; `put` decides what becomes of one."""
+
+    @abstractmethod
+    async def put(self, look: Look) -> StateChange:
+        """Record a look. Raises StoreError."""
+
+    async def record(
+        self,
+        report: ApplicationReport,
+        now: datetime,
+        compose: Compose,
+        *,
+        events: Sequence[HistoryEntry] = (),
+        memory: ApplicationMemory | None = None,
+        ending: JudgeEnding = put_back,
+        began: datetime | None = None,
+        hold: JudgeHold = told_at_once,
+    ) -> StateChange:
+        """See `Store.record`."""
+        look = Look(
+            report=report,
+            now=now,
+            compose=compose,
+            events=events,
+            memory=memory,
+            ending=ending,
+            began=began,
+            hold=hold,
+        )
+        return await self.put(look)
 
 
 class Recording:

@@ -16,15 +16,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from driftd.errors import ConfigError, StoreError
 from driftd.model.choices import nearest
-from driftd.model.report import ApplicationReport, ApplicationStatus
+from driftd.model.report import ApplicationStatus
 from driftd.model.resource import ResourceKey
 from driftd.store import episode_rows, pins
 from driftd.store import memory as remembered
 from driftd.store.database import Database
-from driftd.store.episodes import JudgeEnding, JudgeHold, put_back, told_at_once
 from driftd.store.faults import ERRORS, Fault, cause, fault
-from driftd.store.protocol import Compose, Outbox, Pins, Store
-from driftd.store.recording import Look, Recording, stored_application
+from driftd.store.protocol import Outbox, Pins, Store
+from driftd.store.recording import Look, Recorder, Recording, stored_application
 from driftd.store.schema import applications, deliveries, episodes, history, memories, messages
 from driftd.store.types import (
     ApplicationMemory,
@@ -44,7 +43,7 @@ Result = TypeVar("Result")
 _ERROR_LENGTH = 500
 
 
-class SqlStore(Store, Pins, Outbox):
+class SqlStore(Recorder, Store, Pins, Outbox):
     """`Store`, `Pins` and `Outbox` in one database; one writer for all, readers beside it."""
 
     def __init__(self, database: Database) -> None:
@@ -71,33 +70,8 @@ class SqlStore(Store, Pins, Outbox):
         await self._writer.close()
         await self.database.close()
 
-    async def record(
-        self,
-        report: ApplicationReport,
-        now: datetime,
-        compose: Compose,
-        *,
-        events: Sequence[HistoryEntry] = (),
-        memory: ApplicationMemory | None = None,
-        ending: JudgeEnding = put_back,
-        began: datetime | None = None,
-        hold: JudgeHold = told_at_once,
-    ) -> StateChange:
-        """See `Store.record`."""
-        look = Look(
-            report=report,
-            now=now,
-            compose=compose,
-            events=events,
-            memory=memory,
-            ending=ending,
-            began=began,
-            hold=hold,
-        )
-        return await self.put(look)
-
     async def put(self, look: Look) -> StateChange:
-        """Record a look, see `Store.record`."""
+        """See `Store.record`."""
         return await self._writer.run(f"record the look at {look.name}", Recording(look))
 
     async def recall(

@@ -81,10 +81,7 @@ class StateFile:
         """See `Memory.recall`."""
         known = self._known.get((cluster, application))
         memory = _memory(cluster, known) if known else ApplicationMemory(cluster=cluster)
-        if keys is None:
-            return memory
-        wanted = {key: data for key, data in memory.objects.items() if key in set(keys)}
-        return msgspec.structs.replace(memory, objects=wanted)
+        return memory.of(keys)
 
     def remember(self, application: str, memory: ApplicationMemory) -> None:
         """Take what a look leaves behind; it is in the file after `save`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
@@ -264,6 +264,14 @@ class ApplicationMemory(msgspec.Struct, frozen=True, kw_only=True):
     """Git's revisions at the last look that found no difference; empty after any other look."""
     objects: Mapping[ResourceKey, bytes] = {}
     """What is known of each object, opaque here; one that is not named stays as it was."""
+
+    def of(self, keys: Collection[ResourceKey] | None) -> ApplicationMemory:
+        """The same of these objects alone; None keeps all."""
+        if keys is None:
+            return self
+        wanted = set(keys)
+        objects = {key: data for key, data in self.objects.items() if key in wanted}
+        return msgspec.structs.replace(self, objects=objects)
 
 
 class Verdict(msgspec.Struct, frozen=True):

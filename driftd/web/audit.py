@@ -23,7 +23,7 @@ from driftd.errors import ConfigError
 from driftd.settings.types import AuditPoster, AuditWebhook
 from driftd.telemetry.logs import get_logger
 from driftd.telemetry.metrics import Metrics
-from driftd.web.server import HEADER_LIMIT, SHUTDOWN_SECONDS, answer
+from driftd.web.server import answer, listen
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -161,24 +161,15 @@ class AuditEndpoint:
         self._tls = self._tls_context()
         app = web.Application()
         app.router.add_post("/audit/{cluster}", self._post)
-        self._runner = web.AppRunner(
+        self._runner = await listen(
             app,
-            access_log=None,
+            self._host,
+            self._port,
+            self._settings.listen,
+            "auditWebhook.listen",
+            tls=self._tls,
             auto_decompress=False,  # bodies are unpacked here, no further than they may be long
-            max_line_size=HEADER_LIMIT,
-            max_field_size=HEADER_LIMIT,
-            shutdown_timeout=SHUTDOWN_SECONDS,
         )
-        await self._runner.setup()
-        try:
-            site = web.TCPSite(self._runner, self._host, self._port, ssl_context=self._tls)
-            await site.start()
-        except OSError as error:
-            await self._runner.cleanup()
-            raise ConfigError(
-                f"cannot listen on {self._settings.listen}: {error.strerror}",
-                hint="choose another address in auditWebhook.listen",
-            ) from None
         return self
 
     async def __aexit__(self, *_exc: object) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from driftd.errors import ConfigError, StoreError
 from driftd.telemetry.metrics import CONTENT_TYPE, Metrics
 
 if TYPE_CHECKING:
+    import ssl
+
     from aiohttp import web
 
 _BODY_LIMIT = 1 << 20
@@ -111,22 +113,8 @@ class Server:
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/readyz", self._readyz)
         app.router.add_get("/metrics", self._expose)
-        self._runner = web.AppRunner(
-            app,
-            access_log=None,
-            max_line_size=HEADER_LIMIT,
-            max_field_size=HEADER_LIMIT,
-            shutdown_timeout=SHUTDOWN_SECONDS,
-        )
-        await self._runner.setup()
-        try:
-            await web.TCPSite(self._runner, self._host, self._port).start()
-        except OSError as error:
-            await self._runner.cleanup()
-            raise ConfigError(
-                f"cannot listen on {self._host}:{self._port}: {error.strerror}",
-                hint="choose another address in server.listen",
-            ) from None
+        address = f"{self._host}:{self._port}"
+        self._runner = await listen(app, self._host, self._port, address, "server.listen")
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
@@ -149,6 +137,42 @@ class Server:
         body = await asyncio.to_thread(self._metrics.exposition)
         headers = {**_HEADERS, "Content-Type": CONTENT_TYPE}
         return web.Response(body=body, headers=headers)
+
+
+async def listen(
+    app: web.Application,
+    host: str,
+    port: int,
+    address: str,
+    setting: str,
+    *,
+    tls: ssl.SSLContext | None = None,
+    **options: Any,
+) -> web.AppRunner:
+    """Serve `app`, with the limits of all that is served here; `options` are aiohttp's.
+
+    Raises ConfigError when the address cannot be used; it calls it `address` and names `setting`.
+    """
+    from aiohttp import web
+
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        max_line_size=HEADER_LIMIT,
+        max_field_size=HEADER_LIMIT,
+        shutdown_timeout=SHUTDOWN_SECONDS,
+        **options,
+    )
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port, ssl_context=tls).start()
+    except OSError as error:
+        await runner.cleanup()
+        raise ConfigError(
+            f"cannot listen on {address}: {error.strerror}",
+            hint=f"choose another address in {setting}",
+        ) from None
+    return runner
 
 
 def answer(status: int, text: str) -> web.Response:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,24 +16,7 @@ from driftd.source.mirror import GitCredential, GitMirror
 from driftd.source.repositories import Repositories, Resolution
 from tests.testbed.gitrepo import GitRepo
 from tests.unit.reports import VirtualClock
-from tests.unit.source.httpsserver import GitServer, RunningServer
-
-
-@pytest.fixture
-def upstream(tmp_path: Path) -> GitRepo:
-    """The repository that is served as `/upstream/.git`."""
-    repo = GitRepo(tmp_path / "served" / "upstream")
-    repo.write("app/one.yaml", "first")
-    repo.commit("First")
-    return repo
-
-
-@pytest.fixture
-def server(upstream: GitRepo, tmp_path: Path) -> Iterator[GitServer]:
-    """A server of that repository."""
-    (tmp_path / "tls").mkdir()
-    with RunningServer(upstream.path.parent, tmp_path / "tls") as running:
-        yield running
+from tests.unit.source.httpsserver import GitServer
 
 
 class Looking:
