@@ -105,14 +105,15 @@ sbom: worker $(VENV)/.runtime ## List the Python packages and Go modules of drif
 lock: ## Lock the versions in requirements/ anew (needs uv), by hash and without addresses
 	@compile="uv pip compile --quiet --python-version 3.11 --no-header --generate-hashes"; set -e; \
 	: pip wants an extra that a package asks for pinned as such, but takes none in constraints; \
-	$$compile --no-strip-extras --extra postgres --extra tracing --group dev --group build \
+	$$compile --no-strip-extras --extra apprise --extra postgres --extra tracing --group dev --group build \
 	  -o requirements/dev.txt pyproject.toml; \
 	pins=$$(mktemp); trap 'rm -f '$$pins EXIT; \
 	sed 's/^\([^ ]*\)\[[^]]*\]==/\1==/' requirements/dev.txt > $$pins; \
 	$$compile --extra postgres -c $$pins -o requirements/runtime.txt pyproject.toml; \
 	for group in build go sbom; do \
 	  $$compile --group $$group -c $$pins -o requirements/$$group.txt; \
-	done
+	done; \
+	sed -i "s|-c $$pins|-c requirements/dev.txt|" requirements/*.txt
 
 # Control planes of these minors are built for the proof alone (half an hour each, once).
 OLDER_MINORS := 1.34 1.35

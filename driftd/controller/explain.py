@@ -41,7 +41,7 @@ from driftd.model.report import (
 from driftd.model.resource import Manifest, ResourceKey
 from driftd.policy.baseline import Hashes
 from driftd.policy.ignore import SEPARATOR, Rule, rules_of
-from driftd.settings.types import Rung
+from driftd.settings.healing import Rung
 from driftd.sync.plan import plan
 
 _SUGGESTIONS = 5

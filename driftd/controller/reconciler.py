@@ -41,8 +41,9 @@ from driftd.controller.workspace import Workspace
 from driftd.errors import DriftdError
 from driftd.model.condition import Condition, Severity
 from driftd.model.resource import GVK, ResourceKey
+from driftd.settings.healing import Rung
 from driftd.settings.rules import rung_of, selected
-from driftd.settings.types import Rung, Settings
+from driftd.settings.types import Settings
 from driftd.store.protocol import Compose, Store
 from driftd.store.types import HistoryEntry, StateChange, Transition
 from driftd.sync.plan import SyncPlan, plan

@@ -12,7 +12,7 @@ from driftd.clock import Clock
 from driftd.errors import DriftdError
 from driftd.notify.message import Message
 from driftd.notify.notifier import Notifier, Rejected
-from driftd.settings.types import Notifications
+from driftd.settings.notifications import Notifications
 from driftd.store.protocol import Outbox
 from driftd.store.types import OutboxMessage
 from driftd.telemetry.logs import get_logger

@@ -12,7 +12,7 @@ from driftd.model.report import is_masked
 from driftd.notify.message import Message, MessageDrift, MessageFight
 from driftd.notify.notifier import Notifier, check_url, post
 from driftd.settings.load import read_secret
-from driftd.settings.types import Slack
+from driftd.settings.notifications import Slack
 from driftd.store.types import Transition
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from driftd.errors import ConfigError
 from driftd.notify.message import Message
 from driftd.notify.notifier import Notifier, check_url, post
 from driftd.settings.load import read_secret
-from driftd.settings.types import Webhook
+from driftd.settings.notifications import Webhook
 
 if TYPE_CHECKING:
     import aiohttp

@@ -9,8 +9,9 @@ from urllib.parse import urlsplit
 
 from driftd.errors import ConfigError
 from driftd.model import sensitive
+from driftd.settings.notifications import Slack, Webhook
 from driftd.settings.problems import Weight
-from driftd.settings.types import AuditWebhook, Settings, Slack, Webhook
+from driftd.settings.types import AuditWebhook, Settings
 
 BACKENDS: Final = ("sqlite", "postgresql")
 _DSN: Final = "sqlite:///relative.db, sqlite:////absolute/path.db or postgresql://user@host/name"

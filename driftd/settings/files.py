@@ -11,7 +11,8 @@ import msgspec
 
 from driftd.settings.consistency import Finding, dsn_problem
 from driftd.settings.problems import Weight
-from driftd.settings.types import Settings, SettingsStruct
+from driftd.settings.struct import SettingsStruct
+from driftd.settings.types import Settings
 
 
 def missing(settings: Settings) -> Iterator[Finding]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
-from driftd.settings.types import ApplicationSelection, Healing, Rung
+from driftd.settings.healing import Healing, Rung
+from driftd.settings.types import ApplicationSelection
 
 
 def names_application(patterns: Iterable[str], namespace: str, name: str) -> bool:

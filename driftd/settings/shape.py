@@ -12,7 +12,8 @@ import msgspec
 from driftd.settings.documents import Written
 from driftd.settings.problems import Places, Problem, nearest
 from driftd.settings.quantity import Duration, Size
-from driftd.settings.types import Settings, SettingsStruct
+from driftd.settings.struct import SettingsStruct
+from driftd.settings.types import Settings
 
 Document: TypeAlias = dict[str, Any]
 _WRONG: Final = object()

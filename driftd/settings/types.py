@@ -6,16 +6,12 @@ unknown name is an error. A secret is never a setting: settings name the file th
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Literal
 
-import msgspec
-
+from driftd.settings.healing import Healing
+from driftd.settings.notifications import Notifications
 from driftd.settings.quantity import Duration, Size
-
-
-class SettingsStruct(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """Base of the settings types."""
+from driftd.settings.struct import SettingsStruct
 
 
 class Credentials(SettingsStruct, frozen=True, kw_only=True):
@@ -195,63 +191,6 @@ class Store(SettingsStruct, frozen=True, kw_only=True):
     dsn_file: str = ""
     retention: Duration = Duration("90d")
     """Age at which closed drifts, history and delivered notifications are deleted."""
-
-
-class Webhook(SettingsStruct, frozen=True, kw_only=True):
-    """A receiver of signed JSON (Standard Webhooks)."""
-
-    url: str
-    secret_file: str
-    """File with the signing secret: 24 to 64 random bytes, base64, optional `whsec_` prefix."""
-    name: str = "webhook"
-
-
-class Slack(SettingsStruct, frozen=True, kw_only=True):
-    """A Slack incoming webhook; its URL is a secret."""
-
-    url_file: str
-    name: str = "slack"
-
-
-class Notifications(SettingsStruct, frozen=True, kw_only=True):
-    """Who is told about a change of state."""
-
-    webhooks: tuple[Webhook, ...] = ()
-    slack: tuple[Slack, ...] = ()
-    timeout: Duration = Duration("10s")
-    """Limit of one delivery attempt."""
-    max_attempts: int = 10
-    """After so many failed attempts a message is kept as undeliverable."""
-    backoff: Duration = Duration("10s")
-    """Wait after the first failed attempt; doubles with each further one."""
-    backoff_limit: Duration = Duration("1h")
-    hold: Duration = Duration("10m")
-    """How long a new drift is not told at most while Argo CD or Flux works on its application."""
-
-
-class Rung(StrEnum):
-    """How far driftd may go for an application."""
-
-    OBSERVE = "observe"
-    """Report only."""
-    DRY_RUN = "dry-run"
-    """Send the writes as server-side dry runs and report what the API server says."""
-    HEAL = "heal"
-    """Apply declared objects that are missing or whose declared fields drifted."""
-
-
-class HealingRule(SettingsStruct, frozen=True, kw_only=True):
-    """Opens a rung for the applications it names."""
-
-    applications: tuple[str, ...]
-    """Names or globs, `namespace/name` or `name`."""
-    rung: Rung = Rung.OBSERVE
-
-
-class Healing(SettingsStruct, frozen=True, kw_only=True):
-    """Off unless a rule opens a rung; the first rule that names an application counts."""
-
-    rules: tuple[HealingRule, ...] = ()
 
 
 class AuditLogFile(SettingsStruct, frozen=True, kw_only=True):

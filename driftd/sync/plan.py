@@ -23,7 +23,7 @@ from driftd.model.report import (
     ResourceStatus,
 )
 from driftd.model.resource import GVK, Manifest, ResourceKey
-from driftd.settings.types import Rung
+from driftd.settings.healing import Rung
 from driftd.sync.order import order_key, wave_of
 
 FIELD_MANAGER = "driftd"

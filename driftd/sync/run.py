@@ -11,7 +11,7 @@ import msgspec
 from driftd.cluster.reader import ApiResource
 from driftd.errors import DriftdError, NotServed, Unauthorized, Unreachable
 from driftd.model.resource import GVK, ResourceKey
-from driftd.settings.types import Rung
+from driftd.settings.healing import Rung
 from driftd.sync.plan import FIELD_MANAGER, SyncPlan, SyncTask
 
 if TYPE_CHECKING:

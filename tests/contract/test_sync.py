@@ -14,7 +14,7 @@ from driftd.cluster.reader import ApiResource
 from driftd.cluster.transport import Transport
 from driftd.cluster.writer import KubeWriter
 from driftd.model.report import ApplicationReport, Evidence, ResourceStatus
-from driftd.settings.types import Rung
+from driftd.settings.healing import Rung
 from driftd.sync.plan import SyncPlan, plan
 from driftd.sync.run import Outcome, TaskResult, run
 from tests.testbed.cluster import ControlPlane

@@ -13,8 +13,9 @@ from driftd.controller import daemon as module
 from driftd.controller.daemon import Daemon
 from driftd.errors import SourceError
 from driftd.notify.dispatch import Dispatcher
+from driftd.settings.notifications import Notifications
 from driftd.settings.quantity import Duration
-from driftd.settings.types import Log, Notifications, Settings, Sweep
+from driftd.settings.types import Log, Settings, Sweep
 from driftd.store.sql import SqlStore
 from driftd.telemetry.logs import configure
 from driftd.telemetry.metrics import Metrics

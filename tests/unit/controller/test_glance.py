@@ -17,7 +17,7 @@ from driftd.controller.watching import MOST_TOUCHED, Watching
 from driftd.errors import Unreachable
 from driftd.model.report import ApplicationReport, ApplicationStatus
 from driftd.model.resource import ResourceKey
-from driftd.settings.types import Rung
+from driftd.settings.healing import Rung
 from driftd.store.sql import SqlStore
 from driftd.telemetry.metrics import Metrics
 from tests.unit.controller.cluster import CONFIG_MAPS, NAMESPACES

@@ -21,7 +21,8 @@ from driftd.controller.reconciler import Reconciler
 from driftd.controller.watching import Watching
 from driftd.errors import ConfigError, SourceError, Unreachable
 from driftd.model.report import ApplicationStatus
-from driftd.settings.types import ApplicationSelection, Healing, HealingRule, Rung, Settings
+from driftd.settings.healing import Healing, HealingRule, Rung
+from driftd.settings.types import ApplicationSelection, Settings
 from driftd.settings.types import Tracing as TracingSettings
 from driftd.store.sql import SqlStore
 from driftd.store.types import (

@@ -11,8 +11,8 @@ from aiohttp import web
 from driftd.notify.dispatch import Dispatcher
 from driftd.notify.message import composer
 from driftd.notify.webhook import WebhookNotifier
+from driftd.settings.notifications import Notifications, Webhook
 from driftd.settings.quantity import Duration
-from driftd.settings.types import Notifications, Webhook
 from driftd.telemetry.metrics import Metrics
 from tests.unit.reports import change, report, resource
 

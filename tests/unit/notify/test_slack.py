@@ -12,7 +12,7 @@ from driftd.model.report import ReportCondition, ResourceStatus
 from driftd.notify.message import build
 from driftd.notify.notifier import Rejected
 from driftd.notify.slack import SlackNotifier, payload
-from driftd.settings.types import Slack
+from driftd.settings.notifications import Slack
 from driftd.store.episodes import Before, state_change
 from tests.unit.reports import START, after, change, report, resource
 

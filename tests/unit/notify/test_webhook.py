@@ -14,7 +14,7 @@ from driftd.errors import ConfigError, NotifyError
 from driftd.notify.message import build
 from driftd.notify.notifier import Rejected
 from driftd.notify.webhook import WebhookNotifier, sign, signing_key
-from driftd.settings.types import Webhook
+from driftd.settings.notifications import Webhook
 from driftd.store.episodes import Before, state_change
 from tests.unit.reports import START, change, report, resource
 

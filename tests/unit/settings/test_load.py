@@ -10,16 +10,11 @@ import pytest
 
 from driftd.errors import ConfigError
 from driftd.settings.documents import read_file
+from driftd.settings.healing import HealingRule, Rung
 from driftd.settings.load import environment_name, load, read_secret, store_dsn
 from driftd.settings.quantity import Duration, Size
 from driftd.settings.shape import is_table, keys
-from driftd.settings.types import (
-    AuditLogFile,
-    HealingRule,
-    Rung,
-    Settings,
-    Store,
-)
+from driftd.settings.types import AuditLogFile, Settings, Store
 
 ENTRIES = (
     "repositories",

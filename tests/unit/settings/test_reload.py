@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from driftd.settings.notifications import Slack
 from driftd.settings.quantity import Duration
 from driftd.settings.reload import AT_START, change
 from driftd.settings.shape import keys
-from driftd.settings.types import AuditPoster, AuditWebhook, Server, Settings, Slack, Store, Sweep
+from driftd.settings.types import AuditPoster, AuditWebhook, Server, Settings, Store, Sweep
 
 OLD = Settings(store=Store(dsn="sqlite:///a.db"), server=Server(listen="127.0.0.1:1"))
 

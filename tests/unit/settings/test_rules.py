@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from driftd.settings.healing import Healing, HealingRule, Rung
 from driftd.settings.rules import rung_of, selected
-from driftd.settings.types import ApplicationSelection, Healing, HealingRule, Rung
+from driftd.settings.types import ApplicationSelection
 
 
 def test_selection_includes_excludes_and_limits_to_a_namespace():

@@ -17,7 +17,7 @@ from driftd.model.report import (
     ResourceReport,
     ResourceStatus,
 )
-from driftd.settings.types import Rung
+from driftd.settings.healing import Rung
 from driftd.sync.plan import plan
 from tests.unit.reports import change, report, resource
 from tests.unit.sync.builders import application, manifest

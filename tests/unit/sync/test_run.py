@@ -10,7 +10,7 @@ from driftd.cluster.reader import ApiResource
 from driftd.errors import ClusterError, Forbidden, Unreachable
 from driftd.model.report import ResourceStatus
 from driftd.model.resource import LiveObject
-from driftd.settings.types import Rung
+from driftd.settings.healing import Rung
 from driftd.sync.plan import plan
 from driftd.sync.run import Outcome, run
 from tests.unit.reports import change, report, resource

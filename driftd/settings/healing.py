@@ -1,0 +1,32 @@
+"""Settings of putting things back."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from driftd.settings.struct import SettingsStruct
+
+
+class Rung(StrEnum):
+    """How far driftd may go for an application."""
+
+    OBSERVE = "observe"
+    """Report only."""
+    DRY_RUN = "dry-run"
+    """Send the writes as server-side dry runs and report what the API server says."""
+    HEAL = "heal"
+    """Apply declared objects that are missing or whose declared fields drifted."""
+
+
+class HealingRule(SettingsStruct, frozen=True, kw_only=True):
+    """Opens a rung for the applications it names."""
+
+    applications: tuple[str, ...]
+    """Names or globs, `namespace/name` or `name`."""
+    rung: Rung = Rung.OBSERVE
+
+
+class Healing(SettingsStruct, frozen=True, kw_only=True):
+    """Off unless a rule opens a rung; the first rule that names an application counts."""
+
+    rules: tuple[HealingRule, ...] = ()

@@ -1,0 +1,38 @@
+"""Settings of the receivers that are told about changes of state, and of the telling."""
+
+from __future__ import annotations
+
+from driftd.settings.quantity import Duration
+from driftd.settings.struct import SettingsStruct
+
+
+class Webhook(SettingsStruct, frozen=True, kw_only=True):
+    """A receiver of signed JSON (Standard Webhooks)."""
+
+    url: str
+    secret_file: str
+    """File with the signing secret: 24 to 64 random bytes, base64, optional `whsec_` prefix."""
+    name: str = "webhook"
+
+
+class Slack(SettingsStruct, frozen=True, kw_only=True):
+    """A Slack incoming webhook; its URL is a secret."""
+
+    url_file: str
+    name: str = "slack"
+
+
+class Notifications(SettingsStruct, frozen=True, kw_only=True):
+    """Who is told about a change of state."""
+
+    webhooks: tuple[Webhook, ...] = ()
+    slack: tuple[Slack, ...] = ()
+    timeout: Duration = Duration("10s")
+    """Limit of one delivery attempt."""
+    max_attempts: int = 10
+    """After so many failed attempts a message is kept as undeliverable."""
+    backoff: Duration = Duration("10s")
+    """Wait after the first failed attempt; doubles with each further one."""
+    backoff_limit: Duration = Duration("1h")
+    hold: Duration = Duration("10m")
+    """How long a new drift is not told at most while Argo CD or Flux works on its application."""
