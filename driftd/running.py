@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import msgspec
 
 from driftd import __version__
+from driftd.acting import healing_of
 from driftd.app import (
     charts_in,
     cluster_registry,
@@ -354,7 +355,6 @@ class _Generation:
 @asynccontextmanager
 async def _daemon(settings: Settings, process: _Process) -> AsyncIterator[Daemon]:
     """The daemon as the settings say, with all that it looks, tells and heals with."""
-    from driftd.cluster.writer import KubeWriter
     from driftd.controller.daemon import Daemon
     from driftd.controller.identity import Identities
     from driftd.controller.reconciler import Reconciler
@@ -372,11 +372,8 @@ async def _daemon(settings: Settings, process: _Process) -> AsyncIterator[Daemon
             options=options,
             settings=settings,
             store=backlog,
-            can_record=lambda: not backlog.failing,
             compose=composer(notifiers),
-            open_writer=lambda target: identities.guarded(
-                target, KubeWriter(clusters.open(target).transport)
-            ),
+            healing=healing_of(settings, clusters, identities, clock, lambda: not backlog.failing),
             identities=identities,
             metrics=metrics,
             clock=clock,

@@ -113,7 +113,7 @@ class Explanation(WireStruct, frozen=True, kw_only=True):
     entries: tuple[EntryExplanation, ...] = ()
     """Entries of the given baseline and suppression files that speak of the object."""
     healing: str
-    """What `driftd run` would do if its rung `heal` were open, were this the only application."""
+    """What `driftd run` would do if its rung `fields` were open, were this the only application."""
     next_steps: tuple[str, ...] = ()
     """What a person can do about the object; empty without drift."""
     conditions: tuple[ReportCondition, ...] = ()
@@ -413,13 +413,13 @@ def _hides(rule: Rule, change: Change) -> bool:
 
 
 def _healing(looked: Looked, key: ResourceKey) -> str:
-    """What the rung `heal` would do to the object, as the plan decides it."""
+    """What the rung `fields` would do to the object, as the plan decides it."""
     desired = looked.desired
     wanted = plan(
         desired.entry.application,
         looked.report,
         desired.manifests,
-        rung=Rung.HEAL,
+        rung=Rung.FIELDS,
         held=desired.repeated,
     )
     if wanted.refusal:

@@ -13,17 +13,15 @@ from driftd.clock import Clock
 from driftd.cluster.auditstream import AuditStreams
 from driftd.cluster.destinations import ClusterTarget
 from driftd.cluster.hub import Hub
-from driftd.cluster.reader import ApiResource
-from driftd.cluster.writer import ClusterWriter
 from driftd.controller.acceptance import StandingAcceptance
 from driftd.controller.check import Looked, look, quiet
 from driftd.controller.counting import DriftCount
 from driftd.controller.declared import Declared, Entry, declare
 from driftd.controller.desired import Desired
-from driftd.controller.elsewhere import declared_elsewhere
 from driftd.controller.endings import endings
-from driftd.controller.engines import engines_at, written
+from driftd.controller.engines import written
 from driftd.controller.glance import Standings, glance
+from driftd.controller.healing import Healing
 from driftd.controller.holding import Holding, ReadOperation
 from driftd.controller.identity import Identities
 from driftd.controller.ignoring import SharedRules
@@ -40,21 +38,17 @@ from driftd.controller.watching import Touched, Watching
 from driftd.controller.workspace import Workspace
 from driftd.errors import DriftdError
 from driftd.model.condition import Condition, Severity
-from driftd.model.resource import GVK, ResourceKey
 from driftd.settings.healing import Rung
-from driftd.settings.rules import rung_of, selected
+from driftd.settings.rules import selected
 from driftd.settings.types import Settings
 from driftd.store.protocol import Compose, Store
 from driftd.store.types import HistoryEntry, StateChange, Transition
-from driftd.sync.plan import SyncPlan, plan
-from driftd.sync.run import SyncResult, run
+from driftd.sync.outcome import SyncResult
 from driftd.telemetry.logs import get_logger
 from driftd.telemetry.metrics import Metrics
 from driftd.telemetry.tracing import STATUS, span
 
 ReadHub = Callable[[], Awaitable[Hub]]
-OpenWriter = Callable[[ClusterTarget], ClusterWriter]
-"""Makes the one thing that can change managed objects; called only for an open rung."""
 
 
 def _nobody() -> None:
@@ -70,11 +64,10 @@ class Reconciler:
     settings: Settings
     store: Store
     compose: Compose
-    open_writer: OpenWriter
+    healing: Healing
+    """Puts back what may be put back; it holds the only writer of managed objects."""
     metrics: Metrics
     clock: Clock
-    can_record: Callable[[], bool] = lambda: True
-    """Whether what is written to a cluster could be recorded now; else nothing is."""
     read_hub: ReadHub | None = None
     """Reads the hub anew at each sweep; None without one."""
     read_operation: ReadOperation | None = None
@@ -250,13 +243,14 @@ class Reconciler:
         if self.watching is not None:
             self.watching.looked(name, looked)
         self._shared_rules.looked(looked.report)
-        planned = self._plan(entry, looked)
-        if planned.tasks:
-            looked, shared = await declared_elsewhere(
-                self.workspace, self._declared, self._claims, entry, looked
-            )
-            planned = self._plan(entry, looked, shared)
-        result = await self._act(planned, looked)
+        healed = await self.healing.heal(
+            entry,
+            looked,
+            workspace=self.workspace,
+            declared=self._declared,
+            claims=self._claims,
+        )
+        looked, result = healed.looked, healed.result
         change = await self._record(
             entry, looked, began, noticed, written(name, self.clock.now(), result)
         )
@@ -297,8 +291,7 @@ class Reconciler:
         application = entry.application
         name = application.qualified_name
         standing, declared = self._standings.of(name), self._declared
-        rung = rung_of(self.settings.healing, application.namespace, application.name)
-        if rung is not Rung.OBSERVE or standing is None or declared is None:
+        if self.healing.rung(entry) is not Rung.OBSERVE or standing is None or declared is None:
             return False
         began = self.clock.now()
         with span("glance", application=name, cluster=entry.cluster):
@@ -414,43 +407,6 @@ class Reconciler:
     def outdated(self) -> list[str]:
         """Applications that others' declarations have changed the verdict on; each once."""
         return [name for name in self._claims.changed() if name in self._entries]
-
-    def _plan(
-        self, entry: Entry, looked: Looked, shared: Mapping[ResourceKey, str] | None = None
-    ) -> SyncPlan:
-        """The writes that would put the application back, as data."""
-        application = entry.application
-        rung = rung_of(self.settings.healing, application.namespace, application.name)
-        return plan(
-            application,
-            looked.report,
-            looked.desired.manifests,
-            rung=rung,
-            held=looked.desired.repeated,
-            shared=shared,
-            complete=looked.desired.complete,
-            managers=() if rung is Rung.OBSERVE else engines_at(looked),
-        )
-
-    async def _act(self, planned: SyncPlan, looked: Looked) -> SyncResult | None:
-        """Carry the plan out; without tasks no writer is ever made."""
-        target = looked.desired.entry.target
-        if (
-            not self.can_record()
-            or planned.refusal
-            or not planned.tasks
-            or target is None
-            or looked.view is None
-        ):
-            return None
-        discovery = looked.view.discovery
-        if discovery is None:
-            return None
-
-        def served(gvk: GVK) -> ApiResource | None:
-            return discovery.served(gvk.group, gvk.version, gvk.kind)
-
-        return await run(planned, self.open_writer(target), served)
 
     def _measure(self, looked: Looked, result: SyncResult | None, seconds: float) -> None:
         self.metrics.look(looked.report, seconds)

@@ -14,7 +14,7 @@ class Rung(StrEnum):
     """Report only."""
     DRY_RUN = "dry-run"
     """Send the writes as server-side dry runs and report what the API server says."""
-    HEAL = "heal"
+    FIELDS = "fields"
     """Apply declared objects that are missing or whose declared fields drifted."""
 
 

@@ -1,6 +1,6 @@
 """Which writes would put an application back, decided as data. Pure: no input or output.
 
-On the rung `heal`, driftd creates what is missing and applies the whole declared object where
+On the rung `fields`, driftd creates what is missing and applies the whole declared object where
 declared fields drifted. It deletes nothing, and what Git does not mention stays: an apply
 cannot remove fields that other managers own. Such fields are named as `remains`.
 """
@@ -8,6 +8,7 @@ cannot remove fields that other managers own. Such fields are named as `remains`
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -25,6 +26,7 @@ from driftd.model.report import (
 from driftd.model.resource import GVK, Manifest, ResourceKey
 from driftd.settings.healing import Rung
 from driftd.sync.order import order_key, wave_of
+from driftd.sync.removal import Removal
 
 FIELD_MANAGER = "driftd"
 HEAL_ANNOTATION = "driftd.io/heal"
@@ -54,6 +56,8 @@ class SyncTask(msgspec.Struct, frozen=True, kw_only=True):
     wave: int
     create: bool
     """The object is missing; nothing is taken over if somebody has made it meanwhile."""
+    removals: tuple[Removal, ...] = ()
+    """The patch that removes what an apply would leave; empty where an apply is enough."""
     remains: tuple[str, ...] = ()
     """Paths of drift that this write cannot remove."""
 
@@ -64,6 +68,10 @@ class Skipped(msgspec.Struct, frozen=True):
     key: ResourceKey
     reason: str
     remains: tuple[str, ...] = ()
+    guard: str = ""
+    """The guard that holds it back, such as `G-03`; empty where the plan itself does."""
+    until: datetime | None = None
+    """When the guard lets it pass, where that is a matter of time."""
 
 
 class SyncPlan(msgspec.Struct, frozen=True, kw_only=True):

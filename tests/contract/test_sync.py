@@ -15,8 +15,9 @@ from driftd.cluster.transport import Transport
 from driftd.cluster.writer import KubeWriter
 from driftd.model.report import ApplicationReport, Evidence, ResourceStatus
 from driftd.settings.healing import Rung
+from driftd.sync.outcome import Outcome, TaskResult
 from driftd.sync.plan import SyncPlan, plan
-from driftd.sync.run import Outcome, TaskResult, run
+from driftd.sync.run import run
 from tests.testbed.cluster import ControlPlane
 from tests.unit.reports import change, report, resource
 from tests.unit.sync.builders import application, manifest
@@ -61,7 +62,7 @@ def edit(api_server: ControlPlane, namespace: str, data: dict[str, str]) -> Any:
     )
 
 
-def look(namespace: str, live: Any, rung: Rung = Rung.HEAL) -> SyncPlan:
+def look(namespace: str, live: Any, rung: Rung = Rung.FIELDS) -> SyncPlan:
     """The plan of a look that found `color` drifted on the object `live` (None: missing)."""
     found = resource("settings", change("/data/color"), kind="ConfigMap", group="")
     fields = {name: getattr(found, name) for name in found.__struct_fields__}

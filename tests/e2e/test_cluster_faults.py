@@ -95,7 +95,7 @@ def test_a_replaced_cluster_is_neither_judged_nor_healed(
         "clusters": {"kubeconfig": str(kubeconfig)},
         "sweep": {"interval": "1h", "jitter": "0s"},
         "store": {"dsn": f"sqlite:///{store}"},
-        "healing": {"rules": [{"applications": ["gated"], "rung": "heal"}]},
+        "healing": {"rules": [{"applications": ["gated"], "rung": "fields"}]},
     }
     marks = {cluster.name: cluster.audit_mark() for cluster in both}
     path = f"/api/v1/namespaces/{NAMESPACE}/configmaps/settings"

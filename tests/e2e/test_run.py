@@ -173,7 +173,7 @@ def settings(fleet: Fleet, got: Receivers, tmp_path: Path) -> dict[str, Any]:
             "webhooks": [{"url": f"{got.url}/hook", "secretFile": str(tmp_path / "secret")}],
             "slack": [{"urlFile": str(tmp_path / "slack-url")}],
         },
-        "healing": {"rules": [{"applications": ["shop"], "rung": "heal"}]},
+        "healing": {"rules": [{"applications": ["shop"], "rung": "fields"}]},
     }
 
 

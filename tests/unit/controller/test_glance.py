@@ -242,7 +242,7 @@ async def test_many_changes_at_once_ask_for_a_whole_look(glances: Glances) -> No
 
 async def test_what_may_be_healed_is_looked_at_as_a_whole(glances: Glances) -> None:
     """An application that is opened for healing is never judged by some of its objects."""
-    glances.bench.open(Rung.HEAL)
+    glances.bench.open(Rung.FIELDS)
     glances.watch()
     await glances.bench.sweep()
     glances.put("api", {"colour": "red"})

@@ -14,6 +14,7 @@ import pytest
 from driftd.cluster.destinations import ClusterTarget, TargetKind
 from driftd.controller.check import check, look
 from driftd.controller.declared import declare
+from driftd.controller.healing import Healing
 from driftd.controller.memory import left, recalled
 from driftd.controller.options import CheckOptions
 from driftd.controller.reconciler import Reconciler
@@ -256,7 +257,11 @@ async def test_daemon_remembers_over_a_restart(world: World, database: str) -> N
             settings=Settings(),
             store=store,
             compose=lambda _change: (),
-            open_writer=lambda _target: MemoryWriter(world.clusters.one),
+            healing=Healing(
+                settings=Settings().healing,
+                open_writer=lambda _target: MemoryWriter(world.clusters.one),
+                clock=clock,
+            ),
             metrics=Metrics("0"),
             clock=clock,
         )

@@ -15,6 +15,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from driftd.cluster.destinations import ClusterTarget
 from driftd.cluster.kube import KubeCluster
 from driftd.cluster.writer import ClusterWriter
+from driftd.controller import healing
 from driftd.controller.options import CheckOptions
 from driftd.controller.pace import Pace
 from driftd.controller.reconciler import Reconciler
@@ -58,18 +59,21 @@ class Bench:
 
     def build(self, **settings: Any) -> Reconciler:
         """A reconciler with these settings."""
+        chosen = Settings(**settings)
         return Reconciler(
             workspace=self.world.workspace,
             options=CheckOptions(),
-            settings=Settings(**settings),
+            settings=chosen,
             store=self.store,
             compose=self._compose,
-            open_writer=self._open,
+            healing=healing.Healing(
+                settings=chosen.healing, open_writer=self._open, clock=self.clock
+            ),
             metrics=Metrics("0"),
             clock=self.clock,
         )
 
-    def open(self, rung: Rung = Rung.HEAL, *names: str) -> None:
+    def open(self, rung: Rung = Rung.FIELDS, *names: str) -> None:
         """Let the operator open a rung for applications, by default `shop`."""
         rule = HealingRule(applications=names or ("shop",), rung=rung)
         self.reconciler = self.build(healing=Healing(rules=(rule,)))
@@ -363,7 +367,7 @@ def share(bench: Bench, name: str = "kept") -> None:
 async def test_what_two_applications_declare_is_not_written(bench: Bench) -> None:
     """Neither puts back the object of both; each is told, also the one that was looked at first."""
     share(bench)
-    bench.open(Rung.HEAL, "shop", "kept")
+    bench.open(Rung.FIELDS, "shop", "kept")
     bench.world.paint("kept", "red")
     bench.world.paint("shop", "red")
     assert await bench.sweep() == {"argocd/kept": True, "argocd/shop": False}
@@ -382,7 +386,7 @@ async def test_what_two_applications_declare_is_not_written(bench: Bench) -> Non
 
 async def test_applications_that_nobody_has_looked_at_count_too(bench: Bench) -> None:
     """Before anything is written, Git is asked what the others declare by now."""
-    bench.open(Rung.HEAL, "kept")
+    bench.open(Rung.FIELDS, "kept")
     await bench.sweep()
     share(bench, "shop")
     body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "kept"}}
@@ -393,7 +397,7 @@ async def test_applications_that_nobody_has_looked_at_count_too(bench: Bench) ->
     assert await bench.reconciler.reconcile("argocd/kept") is False
     assert bench.opened == []
     bench.reconciler = bench.build(
-        healing=Healing(rules=(HealingRule(applications=("kept",), rung=Rung.HEAL),)),
+        healing=Healing(rules=(HealingRule(applications=("kept",), rung=Rung.FIELDS),)),
         applications=ApplicationSelection(exclude=("shop",)),
     )
     assert await bench.sweep() == {"argocd/kept": False}

@@ -23,10 +23,10 @@ def test_healing_is_off_without_a_rule_and_the_first_rule_counts():
     healing = Healing(
         rules=(
             HealingRule(applications=("prod-*",), rung=Rung.DRY_RUN),
-            HealingRule(applications=("*",), rung=Rung.HEAL),
+            HealingRule(applications=("*",), rung=Rung.FIELDS),
         )
     )
     assert rung_of(healing, "argocd", "prod-a") is Rung.DRY_RUN
-    assert rung_of(healing, "argocd", "dev-a") is Rung.HEAL
+    assert rung_of(healing, "argocd", "dev-a") is Rung.FIELDS
     named_only = Healing(rules=(HealingRule(applications=("a",)),))
     assert rung_of(named_only, "argocd", "a") is Rung.OBSERVE

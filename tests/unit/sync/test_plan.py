@@ -26,7 +26,7 @@ WEB = manifest("web", spec={"replicas": 3})
 REPLICAS = change("/spec/replicas", desired=3, live=5)
 
 
-def planned(*resources, manifests=(WEB,), app=None, rung=Rung.HEAL, deployers=(), held=()):
+def planned(*resources, manifests=(WEB,), app=None, rung=Rung.FIELDS, deployers=(), held=()):
     """The plan for a look at these objects."""
     look = report(*resources, deployers=deployers)
     return plan(app or application(), look, manifests, rung=rung, held=held)
@@ -94,24 +94,24 @@ def test_masked_values_of_the_report_are_never_applied():
     ("app", "rung", "deployers", "expected"),
     [
         (application(), Rung.OBSERVE, (), "not opened healing"),
-        (application(automated=None), Rung.HEAL, (), "does not ask for"),
-        (application(automated=AutomatedSync(prune=True)), Rung.HEAL, (), "does not ask for"),
+        (application(automated=None), Rung.FIELDS, (), "does not ask for"),
+        (application(automated=AutomatedSync(prune=True)), Rung.FIELDS, (), "does not ask for"),
         (
             application(automated=AutomatedSync(enabled=False, self_heal=True)),
-            Rung.HEAL,
+            Rung.FIELDS,
             (),
             "does not ask for",
         ),
         (
             application(annotations={"argocd.argoproj.io/skip-reconcile": "true"}),
-            Rung.HEAL,
+            Rung.FIELDS,
             (),
             "paused",
         ),
-        (application(origin="hub production"), Rung.HEAL, (), "Argo CD manages"),
-        (application(), Rung.HEAL, ("kubectl", "argocd-controller"), "Argo CD is active"),
-        (application(), Rung.HEAL, ("argocd-application-controller",), "Argo CD is active"),
-        (application(), Rung.HEAL, ("kustomize-controller",), "Flux is active"),
+        (application(origin="hub production"), Rung.FIELDS, (), "Argo CD manages"),
+        (application(), Rung.FIELDS, ("kubectl", "argocd-controller"), "Argo CD is active"),
+        (application(), Rung.FIELDS, ("argocd-application-controller",), "Argo CD is active"),
+        (application(), Rung.FIELDS, ("kustomize-controller",), "Flux is active"),
         (application(), Rung.DRY_RUN, ("helm-controller",), "Flux is active"),
     ],
 )
@@ -132,7 +132,7 @@ def test_whole_applications_that_are_left_alone(app, rung, deployers, expected):
 def test_what_is_known_beside_the_report(known, expected):
     """An engine that is no deployer, and half of what Git declares, stop every write."""
     look = report(resource("web", REPLICAS))
-    found = plan(application(), look, [WEB], rung=Rung.HEAL, **known)
+    found = plan(application(), look, [WEB], rung=Rung.FIELDS, **known)
     assert expected in found.refusal
     assert found.tasks == ()
 
@@ -334,7 +334,7 @@ def test_objects_of_other_applications_too_are_held():
     look = report(resource("web", REPLICAS), resource("api", status=ResourceStatus.MISSING))
     api = manifest("api")
     shared = {api.key: "argocd/other (api.yaml)", WEB.key: "argocd/other (web.yaml)"}
-    found = plan(application(), look, [WEB, api], rung=Rung.HEAL, shared=shared)
+    found = plan(application(), look, [WEB, api], rung=Rung.FIELDS, shared=shared)
     assert found.tasks == ()
     assert reasons(found) == {
         "api": "it is declared by argocd/other (api.yaml) too",

@@ -11,8 +11,9 @@ from driftd.errors import ClusterError, Forbidden, Unreachable
 from driftd.model.report import ResourceStatus
 from driftd.model.resource import LiveObject
 from driftd.settings.healing import Rung
+from driftd.sync.outcome import Outcome
 from driftd.sync.plan import plan
-from driftd.sync.run import Outcome, run
+from driftd.sync.run import run
 from tests.unit.reports import change, report, resource
 from tests.unit.sync.builders import application, manifest
 
@@ -42,7 +43,7 @@ def resolve(gvk):
     return DEPLOYMENTS if gvk.kind == "Deployment" else None
 
 
-def planned(*names, rung=Rung.HEAL, **fields):
+def planned(*names, rung=Rung.FIELDS, **fields):
     """A plan that applies Deployments of these names."""
     looks = [resource(name, change("/spec/replicas")) for name in names]
     manifests = [manifest(name) for name in names]
@@ -116,7 +117,7 @@ async def test_a_missing_object_is_created_without_taking_anything_over():
     """A create does not force: what somebody made meanwhile is a conflict, not overwritten."""
     writer = RecordingWriter()
     look = report(resource("a", status=ResourceStatus.MISSING))
-    missing = plan(application(), look, [manifest("a")], rung=Rung.HEAL)
+    missing = plan(application(), look, [manifest("a")], rung=Rung.FIELDS)
     await run(missing, writer, resolve)
     assert writer.calls == [("a", "dry-run", False), ("a", "apply", False)]
 
@@ -132,7 +133,7 @@ async def test_a_kind_that_is_not_served_is_a_failure_of_its_object():
     """The message names the object and the version."""
     widget = manifest("w", kind="Widget", api_version="example.com/v1")
     look = report(resource("w", kind="Widget", group="example.com", status=ResourceStatus.MISSING))
-    missing = plan(application(), look, [widget], rung=Rung.HEAL)
+    missing = plan(application(), look, [widget], rung=Rung.FIELDS)
     [result] = (await run(missing, RecordingWriter(), resolve)).results
     assert (result.outcome, result.reason) == (Outcome.FAILED, "NotServed")
     assert "example.com/v1" in result.message

@@ -1,0 +1,134 @@
+"""Putting an application back: plan, guards, journal, writes; all of it behind consents."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from driftd.clock import Clock
+from driftd.cluster.destinations import ClusterTarget
+from driftd.cluster.reader import ApiResource
+from driftd.cluster.writer import ClusterWriter
+from driftd.controller.check import Looked
+from driftd.controller.declared import Declared, Entry
+from driftd.controller.elsewhere import declared_elsewhere
+from driftd.controller.engines import engines_at
+from driftd.controller.shared import Claims
+from driftd.controller.workspace import Workspace
+from driftd.errors import StoreError
+from driftd.model.resource import GVK, ResourceKey
+from driftd.settings.healing import Healing as HealingSettings
+from driftd.settings.healing import Rung
+from driftd.settings.rules import rung_of
+from driftd.sync.outcome import SyncResult
+from driftd.sync.plan import SyncPlan, plan
+from driftd.sync.run import run
+from driftd.sync.seams import Facts, Guards, Journal, Unguarded, Unrecorded
+from driftd.telemetry.logs import get_logger
+
+OpenWriter = Callable[[ClusterTarget], ClusterWriter]
+"""Makes the one thing that can change managed objects; called only for an open rung."""
+
+
+@dataclass(frozen=True, slots=True)
+class Healed:
+    """What became of the attempt to put an application back."""
+
+    looked: Looked
+    """The look, with what was learned about others' declarations on the way."""
+    plan: SyncPlan
+    """After the guards."""
+    result: SyncResult | None = None
+    """None if nothing was tried."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Healing:
+    """Plans and carries out what puts one application at a time back."""
+
+    settings: HealingSettings
+    open_writer: OpenWriter
+    clock: Clock
+    can_record: Callable[[], bool] = lambda: True
+    """Whether what is written to a cluster could be recorded now; else nothing is."""
+    guards: Guards = field(default_factory=Unguarded)
+    journal: Journal = field(default_factory=Unrecorded)
+
+    def rung(self, entry: Entry) -> Rung:
+        """What the operator has opened for an application."""
+        application = entry.application
+        return rung_of(self.settings, application.namespace, application.name)
+
+    async def heal(
+        self,
+        entry: Entry,
+        looked: Looked,
+        *,
+        workspace: Workspace,
+        declared: Declared,
+        claims: Claims,
+    ) -> Healed:
+        """Plan from the look, ask the guards, and write what is left. Never raises StoreError."""
+        planned = self._plan(entry, looked)
+        if planned.tasks:
+            looked, shared = await declared_elsewhere(workspace, declared, claims, entry, looked)
+            planned = self._plan(entry, looked, shared)
+        if planned.refusal or not planned.tasks or not self.can_record():
+            return Healed(looked, planned)
+        try:
+            planned = await self.guards.admit(planned, _facts(entry, looked), self.clock.now())
+            if planned.refusal or not planned.tasks:
+                return Healed(looked, planned)
+            if planned.rung is not Rung.DRY_RUN:
+                await self.journal.intend(planned)
+        except StoreError as error:
+            # What cannot be written down beforehand is not done.
+            get_logger("driftd.controller").warning(
+                "nothing is healed", application=planned.application, problem=error.message
+            )
+            return Healed(looked, planned)
+        return Healed(looked, planned, await self._act(planned, looked))
+
+    def _plan(
+        self, entry: Entry, looked: Looked, shared: Mapping[ResourceKey, str] | None = None
+    ) -> SyncPlan:
+        """The writes that would put the application back, as data."""
+        rung = self.rung(entry)
+        return plan(
+            entry.application,
+            looked.report,
+            looked.desired.manifests,
+            rung=rung,
+            held=looked.desired.repeated,
+            shared=shared,
+            complete=looked.desired.complete,
+            managers=() if rung is Rung.OBSERVE else engines_at(looked),
+        )
+
+    async def _act(self, planned: SyncPlan, looked: Looked) -> SyncResult | None:
+        """Carry the plan out; without tasks no writer is ever made."""
+        target = looked.desired.entry.target
+        if target is None or looked.view is None:
+            return None
+        discovery = looked.view.discovery
+        if discovery is None:
+            return None
+
+        def served(gvk: GVK) -> ApiResource | None:
+            return discovery.served(gvk.group, gvk.version, gvk.kind)
+
+        return await run(
+            planned, self.open_writer(target), served, journal=self.journal, live=looked.live
+        )
+
+
+def _facts(entry: Entry, looked: Looked) -> Facts:
+    return Facts(
+        application=entry.application,
+        project=entry.project,
+        cluster=entry.cluster,
+        server=entry.destination.server,
+        report=looked.report,
+        declared=len(looked.desired.manifests),
+        live=looked.live,
+    )

@@ -1,0 +1,83 @@
+"""What stands between a plan and its writes: guards, which may only take away, and the journal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Protocol
+
+import msgspec
+
+from driftd.model.application import Application
+from driftd.model.project import AppProject
+from driftd.model.report import ApplicationReport
+from driftd.model.resource import LiveObject, ResourceKey
+from driftd.sync.outcome import TaskResult
+from driftd.sync.plan import SyncPlan, SyncTask
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a look knows of an application beside the plan that was made from it."""
+
+    application: Application
+    project: AppProject | None
+    cluster: str
+    """The context or cluster name of the destination."""
+    server: str
+    """The address of the destination; empty where it is not known."""
+    report: ApplicationReport
+    declared: int
+    """How many objects Git declares for the application."""
+    live: Mapping[ResourceKey, LiveObject]
+    """The live object of each key with changes, as the verdict was made from it."""
+
+
+class Guards(Protocol):
+    """Decides which of the planned writes may be made now. It never adds one."""
+
+    async def admit(self, plan: SyncPlan, facts: Facts, now: datetime) -> SyncPlan:
+        """The plan with every task that may not run now moved to `skipped`, with the guard's name.
+
+        Raises StoreError where what the guards remember cannot be read: then nothing is written.
+        """
+        ...
+
+
+class Journal(Protocol):
+    """Keeps what healing is about to do and what came of it."""
+
+    async def intend(self, plan: SyncPlan) -> None:
+        """Called before the first write of a plan. Raises StoreError: then nothing is written."""
+        ...
+
+    async def before(self, task: SyncTask, live: bytes | None) -> None:
+        """Called before an object is written, with its live JSON; None if it is to be created.
+
+        Raises StoreError: then this object is not written.
+        """
+        ...
+
+    async def after(self, task: SyncTask, result: TaskResult) -> None:
+        """Called when the write of one object has ended, however it did."""
+        ...
+
+
+class Unguarded:
+    """Guards that let every planned write pass."""
+
+    async def admit(self, plan: SyncPlan, facts: Facts, now: datetime) -> SyncPlan:
+        """See `Guards`."""
+        return plan
+
+
+class Unrecorded:
+    """A journal that keeps nothing."""
+
+    async def intend(self, plan: SyncPlan) -> None:
+        """See `Journal`."""
+
+    async def before(self, task: SyncTask, live: bytes | None) -> None:
+        """See `Journal`."""
+
+    async def after(self, task: SyncTask, result: TaskResult) -> None:
+        """See `Journal`."""
