@@ -74,6 +74,29 @@ class SignatureDemand(msgspec.Struct, frozen=True, kw_only=True):
     """Key ids of 16 digits, fingerprints, `SHA256:…` of SSH keys; others match nothing."""
 
 
+class SyncWindow(ArgoStruct, frozen=True, kw_only=True):
+    """One entry of `spec.syncWindows`: when its applications may, or may not, be written to."""
+
+    kind: str = ""
+    """`allow` or `deny`."""
+    schedule: str = ""
+    """When it opens: five fields of cron, on the clocks of `timeZone`."""
+    duration: str = ""
+    """How long it stays open, as Go writes durations: `90m`, `1h30m`."""
+    applications: tuple[str, ...] = ()
+    """Globs of names, as those of `namespaces` and `clusters`; one that matches is enough."""
+    namespaces: tuple[str, ...] = ()
+    clusters: tuple[str, ...] = ()
+    """Of names or of servers."""
+    manual_sync: bool = False
+    """A person may sync all the same."""
+    time_zone: str = ""
+    """IANA name; UTC if it is empty."""
+    and_operator: bool = False
+    """All of the three lists that are set have to match."""
+    description: str = ""
+
+
 class AppProjectSpec(ArgoStruct, frozen=True, kw_only=True):
     """`spec` of an AppProject; `None` lists differ from empty ones as in Argo CD."""
 
@@ -86,6 +109,7 @@ class AppProjectSpec(ArgoStruct, frozen=True, kw_only=True):
     namespace_resource_blacklist: tuple[GroupKind, ...] = ()
     signature_keys: tuple[SignatureKey, ...] = ()
     source_integrity: SourceIntegrity | None = None
+    sync_windows: tuple[SyncWindow, ...] = ()
     permit_only_project_scoped_clusters: bool = False
     """Of the clusters that `destinations` permit, only those whose Secret names the project."""
 

@@ -30,6 +30,11 @@ def glob_match(pattern: str, value: str, separator: str = "") -> bool:
     return compiled is not None and compiled.match(value) is not None
 
 
+def is_glob(pattern: str) -> bool:
+    """Whether `glob_match` understands a pattern; one that it does not matches nothing."""
+    return pattern == "*" or _compiled(pattern, "") is not None
+
+
 @lru_cache(maxsize=4096)
 def _compiled(pattern: str, separator: str) -> re.Pattern[str] | None:
     out: list[str] = []
