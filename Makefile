@@ -6,6 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 WORKERS ?= 2
+# Tests start hundreds of Python processes: compiling every module anew in each takes minutes.
+unexport PYTHONDONTWRITEBYTECODE
 
 # Ends a recipe: installs the Debian packages in the shell's $missing, or names them.
 define install_missing
@@ -77,8 +79,8 @@ record-demo: $(VENV)/.installed worker ## Write what the demonstration prints to
 	@$(BIN)/python -m tests.testbed.demo_text
 
 .PHONY: test-fast
-test-fast: worker test-system $(VENV)/.installed ## Unit tests alone, within a minute
-	$(PYTEST) tests/unit -q -n $(WORKERS)
+test-fast: worker test-system $(VENV)/.installed ## Unit tests that start nothing slow, within a minute
+	$(PYTEST) tests/unit -q -n $(WORKERS) -m "not slow"
 
 # One file's tests share their clusters, so a file stays on one worker.
 .PHONY: test

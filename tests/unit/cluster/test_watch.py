@@ -20,6 +20,8 @@ from driftd.cluster.watch import HOPELESS_PAUSE, LONGEST_PAUSE, Reflector
 from driftd.errors import ClusterError
 from driftd.model.resource import LiveObject, ResourceKey
 
+pytestmark = pytest.mark.slow
+
 LIST = "/api/v1/configmaps"
 EVERY = 1 if os.environ.get("WATCH_CUTS") == "all" else 11
 """Bytes between two cuts; `make prove` cuts at every byte."""

@@ -16,6 +16,8 @@ from driftd.policy.baseline import captured
 from tests.unit.controller.test_baselines import GOOD, suppressions
 from tests.unit.controller.test_reconciler import Bench, bench
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["bench"]
 
 DAY = 86_400

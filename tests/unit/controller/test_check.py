@@ -22,6 +22,8 @@ from tests.unit.controller.builders import application
 from tests.unit.controller.conftest import World
 from tests.unit.reports import START, VirtualClock
 
+pytestmark = pytest.mark.slow
+
 
 async def checked(world: World, **options) -> DriftReport:
     """The report on what is committed now."""

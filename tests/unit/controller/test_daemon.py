@@ -22,6 +22,8 @@ from driftd.telemetry.metrics import Metrics
 from tests.unit.controller.conftest import World
 from tests.unit.controller.test_reconciler import SELF_HEAL, Bench
 
+pytestmark = pytest.mark.slow
+
 DEADLINE = 30
 
 

@@ -24,6 +24,8 @@ from tests.unit.controller.cluster import CONFIG_MAPS, NAMESPACES
 from tests.unit.controller.conftest import World
 from tests.unit.controller.test_reconciler import SELF_HEAL, Bench, NoClusters, ignored
 
+pytestmark = pytest.mark.slow
+
 SHOP = "argocd/shop"
 NAMES = ("shop", "api", "web", "jobs")
 """The objects of the application `shop`."""

@@ -18,6 +18,8 @@ from tests.testbed.gitrepo import GitRepo
 from tests.unit.controller.builders import URL
 from tests.unit.controller.conftest import Clusters
 
+pytestmark = pytest.mark.slow
+
 CHART = "apiVersion: v2\nname: apps\nversion: 0.1.0\n"
 TEMPLATE = """{{- range .Values.apps }}
 apiVersion: argoproj.io/v1alpha1

@@ -40,6 +40,8 @@ from tests.unit.controller.cluster import MemoryWriter
 from tests.unit.controller.conftest import World
 from tests.unit.reports import VirtualClock
 
+pytestmark = pytest.mark.slow
+
 SELF_HEAL = {"automated": {"selfHeal": True}}
 
 

@@ -29,6 +29,8 @@ from driftd.model.report import DriftReport
 from tests.testbed.demo_text import END, FINDING, START, normalised
 from tests.testbed.record_demo import story_problems
 
+pytestmark = pytest.mark.slow
+
 ROOT = stage.PACKAGE.parent
 
 

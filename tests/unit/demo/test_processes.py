@@ -14,6 +14,8 @@ import pytest
 from driftd.demo.stage import PACKAGE
 from tests.testbed.gitrepo import GitRepo
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = """
 import asyncio, json, os, sys, tempfile
 from pathlib import Path

@@ -15,6 +15,8 @@ from driftd.sandbox.pool import SandboxPool
 
 from .conftest import APPLICATION, REVISION, make_tree, objects
 
+pytestmark = pytest.mark.slow
+
 TESTS = Path(__file__).resolve().parents[2]
 NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 NOTED = "\nbuildMetadata: [originAnnotations]\n"

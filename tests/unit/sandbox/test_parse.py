@@ -14,6 +14,8 @@ from driftd.model.tree import Tree
 from driftd.sandbox.pool import PARSE_BYTES, SandboxPool
 from driftd.sandbox.results import ParseResult
 
+pytestmark = pytest.mark.slow
+
 MakeTree = Callable[..., Tree]
 
 

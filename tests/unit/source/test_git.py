@@ -15,6 +15,8 @@ from driftd.source.objects import TreeLimits
 from driftd.source.process import MIB
 from tests.testbed.gitrepo import GitRepo
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def repo(tmp_path: Path) -> GitRepo:

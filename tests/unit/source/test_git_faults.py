@@ -18,6 +18,8 @@ from tests.testbed.gitrepo import GitRepo
 from tests.unit.reports import VirtualClock
 from tests.unit.source.httpsserver import GitServer
 
+pytestmark = pytest.mark.slow
+
 
 class Looking:
     """The repositories of a daemon, and one application that is read from one."""

@@ -31,6 +31,8 @@ from tests.testbed.webserver import (
     folder_of,
 )
 
+pytestmark = pytest.mark.slow
+
 BASIC = "Basic " + base64.b64encode(b"bot:hunter2").decode()
 VERSIONS = ("0.9.0", "1.0.0", "1.2.0", "1.10.0", "1.11.0-rc.1", "2.0.0", "2.1.0+build.5")
 

@@ -19,6 +19,8 @@ from driftd.source.url import RepositoryURL
 from tests.testbed.gitrepo import GitRepo
 from tests.unit.source.httpsserver import GitServer, RunningServer
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def upstream(tmp_path: Path) -> GitRepo:

@@ -33,6 +33,8 @@ from tests.testbed.webserver import (
     forwarded_to,
 )
 
+pytestmark = pytest.mark.slow
+
 BASIC = "Basic " + base64.b64encode(b"bot:hunter2").decode()
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 VERSIONS = ("1.0.0", "1.2.0", "1.3.0-rc.1", "2.0.0+build.5")

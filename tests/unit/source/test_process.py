@@ -13,6 +13,8 @@ from driftd.errors import SourceError
 from driftd.source.process import Git, GitFailed, OutputLimit
 from tests.testbed.gitrepo import GitRepo
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def git(tmp_path: Path) -> Git:

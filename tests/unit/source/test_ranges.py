@@ -17,6 +17,8 @@ from driftd.source.repositories import Repositories, Resolution
 from tests.testbed.gitrepo import GitRepo
 from tests.unit.source.httpsserver import RunningServer
 
+pytestmark = pytest.mark.slow
+
 TAGS = ("v1.2.0", "v1.10.0", "1.9.3", "v2.0.0-rc.1", "web-3.1.0", "web-3.4.0", "nightly", "v0.9.0")
 URL = "https://git.example.com/platform.git"
 

@@ -25,6 +25,8 @@ from tests.testbed.sshserver import SshServer
 from tests.testbed.webserver import Asked, Reply, Tls, WebServer
 from tests.unit.source.httpsserver import GitServer
 
+pytestmark = pytest.mark.slow
+
 Make = Callable[..., Remotes]
 
 

@@ -21,6 +21,8 @@ from driftd.store.types import EpisodeQuery
 from tests.unit.reports import START, change, report, resource
 from tests.unit.store.test_sql import quiet
 
+pytestmark = pytest.mark.slow
+
 COLOURS = change("/data/colour", desired="blue", live="red")
 
 

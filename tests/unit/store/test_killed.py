@@ -16,6 +16,8 @@ from driftd.store.sql import SqlStore
 from driftd.store.types import EpisodeQuery
 from tests.unit.reports import START
 
+pytestmark = pytest.mark.slow
+
 KILLS = int(os.environ.get("STORE_KILLS", "3"))
 EACH = 10
 """Kills of one test."""

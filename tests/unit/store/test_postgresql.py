@@ -18,6 +18,8 @@ from tests.unit.reports import START, after, change, report, resource
 from tests.unit.store.conftest import PostgreSQL, empty_database
 from tests.unit.store.test_sql import CLEAN, DRIFTED, NAME, loud, quiet
 
+pytestmark = pytest.mark.slow
+
 RESTARTS = int(os.environ.get("STORE_RESTARTS", "2"))
 APPLICATIONS = 8
 

@@ -34,6 +34,8 @@ from driftd.store.types import (
 )
 from tests.unit.reports import START, after, change, report, resource
 
+pytestmark = pytest.mark.slow
+
 REPLICAS = change(
     "/spec/replicas", desired=3, live=5, manager="kubectl-edit", time="2026-03-01T11:59:00Z"
 )
