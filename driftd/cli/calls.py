@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import importlib
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from driftd.model.report import DiffReport, DriftReport
     from driftd.policy.baseline import Baseline, LeftOut
     from driftd.settings.load import Inspected
+    from driftd.store.audit import Verified
+    from driftd.store.chain import AuditRow, Head
     from driftd.store.types import Episode, EpisodeQuery, HistoryEntry
 
 
@@ -178,6 +181,28 @@ def history(
     from driftd.store import reading
 
     return asyncio.run(reading.history(_store(config, dsn), application, limit))
+
+
+def verify_audit(config: Path, dsn: str | None, head: Head | None) -> Verified:
+    """Follow the audit record of the daemon's store; `head` is one that somebody kept."""
+    from driftd.store import reading
+
+    return asyncio.run(reading.verify_audit(_store(config, dsn), head))
+
+
+def export_audit(
+    config: Path,
+    dsn: str | None,
+    write: Callable[[AuditRow], None],
+    *,
+    since: datetime | None,
+    application: str,
+) -> int:
+    """Hand each entry of the audit record to `write`, oldest first; how many there were."""
+    from driftd.store import reading
+
+    work = reading.export_audit(_store(config, dsn), write, since=since, application=application)
+    return asyncio.run(work)
 
 
 def _store(config: Path, dsn: str | None) -> str:

@@ -24,6 +24,7 @@ COMMANDS = {
         "List drifts from onset to recovery, as the daemon remembers them.",
     ),
     "history": ("remembered", "List what happened to an application, newest first."),
+    "audit": ("audit", "Verify or export the record of what driftd and people did."),
     "diff": ("diff", "Compare manifests with live objects from files, offline."),
     "render": ("render", "Print an application's manifests as Git declares them."),
     "apps": ("inventory", "List the applications that the repository declares."),

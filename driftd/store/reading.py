@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from driftd.store import audit
+from driftd.store.audit import Verified
+from driftd.store.chain import AuditRow, Head
 from driftd.store.sql import SqlStore
 from driftd.store.types import Episode, EpisodeQuery, HistoryEntry
 
@@ -19,3 +27,35 @@ async def history(dsn: str, application: str, limit: int) -> tuple[HistoryEntry,
     """
     async with SqlStore.existing(dsn) as store:
         return await store.history(await store.whole_name(application), limit)
+
+
+async def verify_audit(dsn: str, known: Head | None) -> Verified:
+    """Follow the whole audit record of a store; `known` is a head that somebody kept.
+
+    Raises StoreError and ConfigError.
+    """
+    async with SqlStore.existing(dsn) as store:
+        return await store.ask(
+            "read the audit record", lambda connection: audit.verify(connection, known)
+        )
+
+
+async def export_audit(
+    dsn: str, write: Callable[[AuditRow], None], *, since: datetime | None, application: str
+) -> int:
+    """Hand each entry of the audit record to `write`, oldest first; how many there were.
+
+    `application` is `NAME` or `NAMESPACE/NAME`; empty means all. Raises StoreError, and
+    ConfigError for an application that the store has never seen.
+    """
+    async with SqlStore.existing(dsn) as store:
+        name = await store.whole_name(application) if application else ""
+
+        async def all_of_them(connection: AsyncConnection) -> int:
+            count = 0
+            async for row in audit.read(connection, since=since, application=name):
+                write(row)
+                count += 1
+            return count
+
+        return await store.ask("read the audit record", all_of_them)

@@ -180,3 +180,74 @@ deliveries = Table(
         postgresql_where=text("settled_at IS NULL"),
     ),
 )
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("id", String(64), nullable=False, unique=True),
+    Column("at", UtcDateTime, nullable=False),
+    Column("application", String(512), nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("entry", Text, nullable=False),
+    Column("digest", String(64), nullable=False),
+    Index("ix_audit_application_seq", "application", "seq"),
+)
+"""What was decided, written and done by people; each entry's digest covers the one before."""
+
+audit_head = Table(
+    "audit_head",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("digest", String(64), nullable=False),
+)
+"""One row: the last entry of the audit record, apart from it, and the lock of those who append."""
+
+backups = Table(
+    "backups",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("application", String(512), nullable=False),
+    Column("cluster", Text, nullable=False),
+    Column("server", Text, nullable=False),
+    Column("group", String(256), nullable=False),
+    Column("version", String(64), nullable=False),
+    Column("kind", String(256), nullable=False),
+    Column("namespace", String(256), nullable=False),
+    Column("name", String(256), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("plan", String(64), nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Index("ix_backups_at", "at"),
+)
+"""Live manifests as they were before driftd wrote over them, encrypted."""
+
+heals = Table(
+    "heals",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("application", String(512), nullable=False),
+    Column("cluster", Text, nullable=False),
+    Column("group", String(256), nullable=False),
+    Column("version", String(64), nullable=False),
+    Column("kind", String(256), nullable=False),
+    Column("namespace", String(256), nullable=False),
+    Column("name", String(256), nullable=False),
+    Column("plan", String(64), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("resource_version", String(64), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("health", String(16), nullable=False),
+    Index("ix_heals_application", "application"),
+)
+"""Writes that are intended or not known to have ended well yet; a row goes when that is known."""
+
+halts = Table(
+    "halts",
+    metadata,
+    Column("application", String(512), primary_key=True),
+    Column("at", UtcDateTime, nullable=False),
+    Column("why", Text, nullable=False),
+)
+"""Applications that are healed no more until a person says so: a heal made something worse."""

@@ -260,6 +260,14 @@ class SqlStore(Recorder, Store, Pins, Outbox):
 
         await self._writer.run(f"update message {message.id}", settle)
 
+    async def change(self, what: str, call: Call[Result]) -> Result:
+        """Do one change in a transaction; doing it twice must do what once does. StoreError."""
+        return await self._writer.run(what, call)
+
+    async def ask(self, what: str, call: Call[Result]) -> Result:
+        """Read something in one transaction. Raises StoreError."""
+        return await self._read(what, call)
+
     async def _rows(self, what: str, query: Executable) -> Sequence[Row[Any]]:
         async def fetch(connection: AsyncConnection) -> Sequence[Row[Any]]:
             return (await connection.execute(query)).all()

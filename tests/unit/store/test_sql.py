@@ -324,8 +324,8 @@ async def test_a_database_of_the_first_release_is_migrated(dsn):
     store = await SqlStore.open(dsn)
     await store.record(DRIFTED, START, quiet)
     async with store.database.writer.begin() as connection:
-        await connection.execute(text("DROP TABLE memories"))
-        await connection.execute(text("DROP TABLE clusters"))
+        for table in ("memories", "clusters", "audit", "audit_head", "backups", "heals", "halts"):
+            await connection.execute(text(f"DROP TABLE {table}"))
         await connection.execute(text("ALTER TABLE applications DROP COLUMN clean_revisions"))
         await connection.execute(text("ALTER TABLE applications DROP COLUMN told"))
         await connection.execute(text("ALTER TABLE applications DROP COLUMN began_at"))

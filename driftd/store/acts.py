@@ -1,0 +1,88 @@
+"""What a person does beside a running daemon, left for it in a folder beside its SQLite store.
+
+One process writes an SQLite store. A command that a person runs meanwhile leaves each act as a
+file; the daemon takes it in, in the order of time, and it is on the record then. On PostgreSQL,
+and while no daemon runs, the command writes by itself.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from driftd.errors import StoreError
+from driftd.store.chain import AuditRecord
+from driftd.store.engine import store_url
+
+_SUFFIX: Final = ".json"
+_MOST_BYTES: Final = 1 << 20
+
+
+def folder_of(dsn: str) -> Path | None:
+    """The folder of a store's acts; None for a database that several may write."""
+    url = store_url(dsn)
+    if url.get_backend_name() != "sqlite":
+        return None
+    path = Path(str(url.database))
+    return path.with_name(path.name + "-acts")
+
+
+def person() -> str:
+    """Who runs this command, as far as the machine knows: `user@host`."""
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"
+
+
+def leave(folder: Path, record: AuditRecord) -> None:
+    """Leave an act for the daemon; it is on the disk when this returns. Raises StoreError."""
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        handle, unfinished = tempfile.mkstemp(dir=folder, prefix=".")
+        with os.fdopen(handle, "wb") as file:
+            file.write(msgspec.json.encode(record))
+            file.flush()
+            os.fsync(file.fileno())
+        stamp = record.at.strftime("%Y%m%dT%H%M%S.%f")
+        os.replace(unfinished, folder / f"{stamp}-{record.id}{_SUFFIX}")
+        opened = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)
+    except OSError as error:
+        raise StoreError(f"cannot leave the act in {folder}: {error.strerror}") from None
+
+
+def left(folder: Path) -> list[tuple[Path, AuditRecord | None]]:
+    """The acts that nobody has taken in yet, oldest first; None for a file that is none."""
+    try:
+        names = sorted(folder.iterdir())
+    except OSError:
+        return []
+    acts = (one for one in names if one.suffix == _SUFFIX and not one.name.startswith("."))
+    return [(one, _read(one)) for one in acts]
+
+
+def taken(path: Path) -> None:
+    """An act is on the record: its file goes."""
+    with suppress(OSError):
+        path.unlink()
+
+
+def _read(path: Path) -> AuditRecord | None:
+    try:
+        if path.is_symlink() or path.stat().st_size > _MOST_BYTES:
+            return None
+        return msgspec.json.decode(path.read_bytes(), type=AuditRecord)
+    except (OSError, msgspec.MsgspecError):
+        return None
