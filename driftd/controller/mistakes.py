@@ -1,4 +1,4 @@
-"""What is wrong with a manifest itself, of an object that is not compared with a live one."""
+"""What is wrong with a manifest itself, whatever the cluster has in its place."""
 
 from __future__ import annotations
 
@@ -6,17 +6,21 @@ import orjson
 from msgspec import UNSET, UnsetType
 
 from driftd.controller.observed import Observation
+from driftd.diff import refused
 from driftd.diff.invalid import first
 from driftd.model.report import Invalid
 from driftd.model.resource import Manifest
 
 
 def mistake_of(manifest: Manifest, observation: Observation) -> Invalid | UnsetType:
-    """The first mistake, as the cluster's schema of the kind shows it; UNSET if it shows none."""
+    """The first mistake that the cluster's schema of the kind shows, else what it refuses all the
+    same; UNSET without either, and where the cluster publishes no schema.
+    """
     node = observation.schemas.node(manifest.gvk)
     if node is None:
         return UNSET
     try:
-        return first(orjson.loads(manifest.body), node) or UNSET
+        body = orjson.loads(manifest.body)
+        return first(body, node) or refused.first(body, manifest.key) or UNSET
     except RecursionError:
         return UNSET

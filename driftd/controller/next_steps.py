@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from msgspec import UNSET, UnsetType
 
 from driftd.model.application import Application
+from driftd.model.counts import counted
 from driftd.model.preview import Effect
 from driftd.model.report import (
     ApplicationReport,
@@ -45,16 +46,11 @@ def next_steps(
     if not resource.is_drift:
         return ()
     every = [change for change in resource.changes if change.is_drift]
-    if resource.invalid:
-        where, correction = _where(resource.origin), _correction(resource.invalid)
-        by_value = changing and resource.invalid.cause != _NO_FIELD
-        return (f"correct Git{where}: {correction}", *((f"or {changing}",) if by_value else ()))
     wrong = [change for change in every if change.invalid]
     drift = [change for change in every if not change.invalid]
-    if wrong and not drift:
-        return tuple(_correct(resource, wrong, changing))
+    if resource.invalid or wrong:  # what else differs, no sync puts back before
+        return (*_correct(resource, wrong, changing), *_afterwards(drift))
     return (
-        *_correct(resource, wrong, changing),
         *_unhealed(application, report, drift, now),
         *_put_back(application, report, resource, drift, fixed=fixed),
         *_keep(resource, changing, keeping),
@@ -64,15 +60,30 @@ def next_steps(
 
 def _correct(resource: ResourceReport, wrong: list[Change], changing: str) -> Iterator[str]:
     """What to write in Git, and where; no sync helps before."""
-    for change in wrong:
-        where = _where(change.origin if change.origin is not UNSET else resource.origin)
-        if change.invalid:
-            yield f"correct Git{where}: {_correction(change.invalid)}"
+    mistakes = [(one.invalid, one.origin) for one in wrong if one.invalid]
+    whole = resource.invalid
+    if whole and all(one.path != whole.path for one, _ in mistakes):
+        mistakes.insert(0, (whole, whole.origin))
+    for mistake, origin in mistakes:
+        where = _where(resource.origin if origin is UNSET else origin)
+        yield f"correct Git{where}: {_correction(mistake)}"
+    refused = any(mistake.cause != _NO_FIELD for mistake, _ in mistakes)
     # No value makes a field of a name that the kind does not have; a file alone can be corrected.
-    if changing and any(change.invalid and change.invalid.cause != _NO_FIELD for change in wrong):
+    if changing and refused:
         yield f"or {changing}"
-    if wrong:
+    if resource.status == "Missing":
+        return
+    if refused:
+        yield "until then each sync of the object fails"
+    else:
         yield "until then a sync leaves that out, or fails for the whole object"
+
+
+def _afterwards(drift: list[Change]) -> Iterator[str]:
+    """What to do about differences beside a mistake."""
+    if drift:
+        others = counted(len(drift), "other difference")
+        yield f"then explain it again, for its {others}: no sync ends one before Git is right"
 
 
 def _where(place: ReportOrigin | UnsetType) -> str:

@@ -12,7 +12,14 @@ from driftd.controller.desired import Desired
 from driftd.controller.unserved import Unserved
 from driftd.controller.workspace import Workspace
 from driftd.errors import DriftdError
-from driftd.model.report import Change, ChangeClass, ChangeKind, ReportOrigin, ResourceReport
+from driftd.model.report import (
+    Change,
+    ChangeClass,
+    ChangeKind,
+    Invalid,
+    ReportOrigin,
+    ResourceReport,
+)
 from driftd.model.resource import Manifest, ResourceKey
 from driftd.render.locate import field_places
 from driftd.sandbox.results import Place
@@ -43,6 +50,8 @@ async def with_places(
     wanted: dict[ResourceKey, list[str]] = {}
     for resource in resources:
         paths = [path for one in resource.changes if _has_line(one) for path in _paths(one)]
+        if resource.invalid:
+            paths.append(_invalid_path(resource.invalid))
         if paths and resource.origin is not UNSET:
             wanted[resource.key] = paths
     kinds = {key: field_path(one) for key, one in (unserved or {}).items()}
@@ -131,9 +140,13 @@ def _paths(change: Change) -> Iterator[str]:
     A mistake in an item's key leaves nothing to know the item by but where it stands.
     """
     if change.invalid:
-        tokens = change.invalid.path.split("/")[1:]
-        yield "/".join(f"{'i' if token.isdigit() else 'f'}:{token}" for token in tokens)
+        yield _invalid_path(change.invalid)
     yield str(change.ssa_path)
+
+
+def _invalid_path(found: Invalid) -> str:
+    tokens = found.path.split("/")[1:]
+    return "/".join(f"{'i' if token.isdigit() else 'f'}:{token}" for token in tokens)
 
 
 def _placed(
@@ -141,7 +154,15 @@ def _placed(
 ) -> ResourceReport:
     key = resource.key
     changes = tuple(_at(change, resource, found, key) for change in resource.changes)
-    return msgspec.structs.replace(resource, changes=changes)
+    resource = msgspec.structs.replace(resource, changes=changes)
+    if not resource.invalid:
+        return resource
+    place = found.get((key, _invalid_path(resource.invalid)))
+    if place is None:
+        return resource
+    at = ReportOrigin(file=place.file, line=place.line)
+    invalid = msgspec.structs.replace(resource.invalid, origin=at)
+    return msgspec.structs.replace(resource, invalid=invalid)
 
 
 def _at(

@@ -18,7 +18,8 @@ from driftd.controller.desired import desired_state
 from driftd.controller.observed import ClusterView, observe, view_cluster
 from driftd.controller.options import CheckOptions
 from driftd.controller.preview_fate import unseen
-from driftd.controller.preview_objects import Pair, Touched, application_preview, touched
+from driftd.controller.preview_objects import application_preview
+from driftd.controller.preview_pairs import Pair, Touched, touched
 from driftd.controller.preview_sides import Side, choose_sides
 from driftd.controller.verdict import Look
 from driftd.controller.workspace import Progress, Workspace

@@ -166,11 +166,16 @@ def without_pruning(
     ]
 
 
-def without_effects(changes: Iterable[FieldChange]) -> tuple[FieldChange, ...]:
-    """The changes of an object; where the API server refuses the whole, they set nothing off."""
-    fields = tuple(changes)
-    if not any(one.invalid and one.invalid.cause != "UnknownField" for one in fields):
-        return fields
+def refuses(
+    fields: Iterable[FieldChange], seen: ResourceReport | None, invalid: Invalid | UnsetType
+) -> bool:
+    """Whether the API server refuses an object with what changes: its kind or one of its values."""
+    wrong = any(one.invalid and one.invalid.cause != "UnknownField" for one in fields)
+    return wrong or is_refused(seen, invalid)
+
+
+def without_effects(fields: Iterable[FieldChange]) -> tuple[FieldChange, ...]:
+    """The changes of an object that the API server refuses: they set nothing off."""
     return tuple(msgspec.structs.replace(one, effect=UNSET, effect_reason=UNSET) for one in fields)
 
 

@@ -2,36 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
 from msgspec import UNSET, UnsetType
 
-from driftd.controller.declared import Entry
 from driftd.controller.desired import Desired
 from driftd.controller.judge import judge
 from driftd.controller.mistakes import mistake_of
 from driftd.controller.preview_fate import (
     FIELD_KINDS,
     changes_at,
-    is_automated,
     is_compared,
     is_no_kind,
     is_refused,
     outlives,
-    spec_of,
+    refuses,
     survives,
     without_effects,
     without_pruning,
 )
-from driftd.controller.preview_slips import keep_misspelt
+from driftd.controller.preview_pairs import Pair, Touched
 from driftd.controller.verdict import Look, Verdict
 from driftd.diff.between import between, overlap, pointer_of, version_change
 from driftd.diff.wellknown import wellknown_schemas
 from driftd.errors import DriftdError
-from driftd.model.condition import Condition, Severity
+from driftd.model.condition import Condition
 from driftd.model.preview import (
     Action,
     ApplicationAction,
@@ -44,11 +42,9 @@ from driftd.model.preview import (
 from driftd.model.report import (
     Change,
     Invalid,
-    ReportDestination,
     ReportOrigin,
     ResourceReport,
     ResourceStatus,
-    published,
 )
 from driftd.model.resource import Manifest, ResourceKey
 from driftd.model.severities import SeverityRules
@@ -61,137 +57,6 @@ _UNSEEN = frozenset({ResourceStatus.UNKNOWN, ResourceStatus.NOT_CHECKED})
 _UNCOMPARED = "not compared with the cluster"
 
 Resources = Mapping[ResourceKey, ResourceReport]
-
-
-@dataclass(slots=True, eq=False)
-class Pair:
-    """One application on one cluster, at the base and with the change."""
-
-    before: Entry | None
-    after: Entry | None
-    reason: str = ""
-    old: Desired | None = None
-    new: Desired | None = None
-    failures: list[Condition] = field(default_factory=list)
-    unseen: bool = False
-    """Whether it is not known that the change no longer declares it; `failures` says why."""
-
-    @property
-    def entry(self) -> Entry:
-        """The application as it will be; as it was, where it will not be."""
-        entry = self.after or self.before
-        if entry is None:  # pragma: no cover - a pair has a side
-            raise ValueError("a pair without a side")
-        return entry
-
-    @property
-    def spec_changed(self) -> tuple[str, ...]:
-        """The fields of the Application's spec that differ."""
-        if self.before is None or self.after is None:
-            return ()
-        sides = [entry.application for entry in (self.before, self.after)]
-        if any(app.flux is not None and app.spec.source is None for app in sides):
-            return ()  # of a document of Flux that is not usable the spec is not known
-        old, new = (spec_of(entry) for entry in (self.before, self.after))
-        names = sorted({*old, *new})
-        return tuple(f"spec.{name}" for name in names if old.get(name) != new.get(name))
-
-    def failed(self, condition: Condition) -> None:
-        """Note why the application could not be compared."""
-        self.failures.append(condition)
-
-    @property
-    def old_complete(self) -> bool:
-        """Whether everything that the base declares is known."""
-        return self.before is None or (self.old is not None and self.old.complete)
-
-    @property
-    def new_complete(self) -> bool:
-        """Whether everything that is declared with the change is known."""
-        return self.after is None or (self.new is not None and self.new.complete)
-
-    def conditions(self) -> Iterator[Condition]:
-        """What to know: errors of both sides, and the warnings that the change brings."""
-        yield from self.failures
-        old = self.old.conditions if self.old else ()
-        new = self.new.conditions if self.new else ()
-        for condition in new:
-            if condition.severity is Severity.ERROR or (
-                condition not in old and condition.severity is Severity.WARNING
-            ):
-                yield condition
-        for condition in old:
-            if condition.severity is Severity.ERROR and condition not in new:
-                text = f"at the base: {condition.message}"
-                yield Condition(condition.type, text, condition.severity)
-
-    def report(
-        self, action: ApplicationAction, resources: Sequence[ObjectPreview] = (), reason: str = ""
-    ) -> ApplicationPreview:
-        """The published form."""
-        entry = self.entry
-        application, destination = entry.application, entry.application.spec.destination
-        told = list(self.conditions())
-        return ApplicationPreview(
-            name=application.name,
-            namespace=application.namespace,
-            project=application.spec.project or "default",
-            cluster=entry.cluster,
-            destination=ReportDestination(
-                server=destination.server or (entry.target.server if entry.target else ""),
-                namespace=destination.namespace,
-            ),
-            action=action,
-            reason=reason or UNSET,
-            automated=is_automated(entry),
-            conditions=published(told),
-            resources=tuple(resources),
-            complete=all(c.severity is not Severity.ERROR for c in told),
-        )
-
-
-@dataclass(slots=True, eq=False)
-class Touched:
-    """An object that is not the same on both sides, before it is compared in depth."""
-
-    key: ResourceKey
-    owner: Pair
-    """The application that it is told with."""
-    old: Manifest | None
-    new: Manifest | None
-    moved_from: Pair | None = None
-
-
-def touched(pairs: Iterable[Pair]) -> list[Touched]:
-    """The objects of one cluster that may change; one that changes its application is one."""
-    found: list[Touched] = []
-    gone: dict[ResourceKey, Touched] = {}
-    come: dict[ResourceKey, Touched] = {}
-    for pair in pairs:
-        old = {m.key: m for m in pair.old.manifests} if pair.old else {}
-        new = {m.key: m for m in pair.new.manifests} if pair.new else {}
-        for key in sorted({*old, *new}):
-            before, after = old.get(key), new.get(key)
-            one = Touched(key, pair, before, after)
-            if before is not None and after is not None:
-                if before.body != after.body:
-                    found.append(one)
-            elif before is not None and pair.new_complete and not _is_hook(pair.new, key):
-                gone[key] = one
-            elif after is not None and pair.old_complete and not _is_hook(pair.old, key):
-                come[key] = one
-    keep_misspelt(gone, (one.new for one in come.values()))
-    for key, one in come.items():
-        source = gone.pop(key, None)
-        if source is not None:
-            one = replace_touched(one, source)
-        found.append(one)
-    return [*found, *gone.values()]
-
-
-def replace_touched(one: Touched, source: Touched) -> Touched:
-    """An object that another application declared before."""
-    return Touched(one.key, one.owner, source.old, one.new, moved_from=source.owner)
 
 
 async def application_preview(
@@ -308,21 +173,32 @@ class _Object:
             changes = (version_change(item.old.gvk, item.new.gvk), *changes)
         if not changes and item.moved_from is None:
             return None
-        fields = without_effects(self._field(one, old) for one in changes)
+        fields = tuple(self._field(one, old) for one in changes)
         action, reason = Action.CHANGE, self._presence(Action.CHANGE)
         moved: str | UnsetType = UNSET
         if item.moved_from is not None:
             action, moved = Action.MOVE, item.moved_from.entry.application.name
             reason = _move_reason(item.moved_from)
-        return self._report(action, reason, fields, old, new, moved)
+        invalid = self._mistake()
+        if refuses(fields, self.after, invalid):
+            action, fields = Action.REFUSE, without_effects(fields)
+        told = {one.invalid.message for one in fields if one.invalid}
+        if invalid is not UNSET and not told:
+            reason = "; ".join(filter(None, (reason, invalid.message)))
+        return self._report(action, reason, fields, old, new, moved, invalid)
+
+    def _mistake(self) -> Invalid | UnsetType:
+        """What is wrong with the new manifest, as far as the cluster's schemas were read."""
+        if self.look is None or self.item.new is None:
+            return UNSET
+        return mistake_of(self.item.new, self.look.observation)
 
     def _whole(self, old: dict[str, Any], new: dict[str, Any]) -> ObjectPreview:
         """An object that only one side declares."""
         invalid: Invalid | UnsetType = UNSET
         if self.item.old is None:
             action, reason = Action.CREATE, ""
-            if self.look is not None and self.item.new is not None:
-                invalid = mistake_of(self.item.new, self.look.observation)
+            invalid = self._mistake()
         else:
             stays, reason = survives(self.item.owner.before, self.item.owner.after, self.item.old)
             action = Action.LEAVE if stays else Action.DELETE
@@ -459,8 +335,3 @@ def _move_reason(source: Pair) -> str:
     stays, _ = survives(source.before, source.after)
     text = f"moves from application {name}"
     return text if stays else f"{text}, which prunes it unless the other takes it over first"
-
-
-def _is_hook(desired: Desired | None, key: ResourceKey) -> bool:
-    """Whether a side has the object as a hook, which is rendered and never compared."""
-    return desired is not None and any(m.key == key for m in desired.not_compared)

@@ -277,7 +277,11 @@ class Verdict:
         if deleted:
             text = f"being deleted since {deleted}"
             return self._report(manifest, ResourceStatus.OUT_OF_SYNC, text, live=live)
-        return self._report(manifest, status_of(changes), "", live=live, changes=changes)
+        status = status_of(changes)
+        drifted = status is ResourceStatus.OUT_OF_SYNC and result.invalid is not None
+        wrong = result.invalid or UNSET if drifted else UNSET
+        text = wrong.message if wrong and not any(one.invalid for one in changes) else ""
+        return self._report(manifest, status, text, live=live, changes=changes, invalid=wrong)
 
     def _unseen(self, manifest: Manifest) -> ResourceReport | None:
         """Why the live side of an object is not known, or that it cannot exist yet."""

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from msgspec import UNSET
 
-from driftd.diff import invalid
+from driftd.diff import invalid, refused
 from driftd.diff.compare import change
 from driftd.diff.extras import Excuses
 from driftd.diff.facts import Facts
@@ -51,6 +51,7 @@ def between(
         found = [one for one in found if one.kind is not ChangeKind.MISSING or _told(one, real)]
     found = confirmed(found)
     invalid.mark(found, root, key)
+    refused.mark(found, new, old, key)
     return tuple(change(finding, key) for finding in found)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from driftd.diff import invalid, mask
+from driftd.diff import invalid, mask, refused
 from driftd.diff.attribute import attribute, sole_writer
 from driftd.diff.facts import Facts
 from driftd.diff.fields import confirmed
@@ -29,7 +29,7 @@ from driftd.diff.schema import ANY_NODE, Node
 from driftd.diff.subject import Subject
 from driftd.diff.walk import walk
 from driftd.model import places
-from driftd.model.report import NOT_APPLIED, Change, ChangeClass, ChangeKind
+from driftd.model.report import NOT_APPLIED, Change, ChangeClass, ChangeKind, Invalid
 from driftd.model.resource import Json, ResourceKey
 
 DEPLOYERS: frozenset[str] = frozenset(
@@ -74,6 +74,8 @@ class Comparison(msgspec.Struct, frozen=True):
     """Keyed hashes of the values of masked changes, by `ssaPath` and kind; never published."""
     history: History | None = None
     """What the next look at the object should be given; None if no moment was given."""
+    invalid: Invalid | None = None
+    """Why the API server refuses the whole of what Git declares, beyond what the schema says."""
 
 
 def compare(
@@ -109,8 +111,10 @@ def compare(
     findings = confirmed(walk(subject, root))
     if recall is not None and recall.mended(findings):
         findings = confirmed(walk(subject, root))
+    refusal = None
     if findings:
         invalid.mark(findings, root, key)
+        refusal = refused.mark(findings, desired, live, key)
         _mark_rewritten(findings, subject, wanted, live, context)
         _name_converted(findings, subject)
         if synced is not None:
@@ -126,6 +130,7 @@ def compare(
         frozenset(entry.manager for entry in found_entries if entry.deployer),
         _seals(findings, key, context.sealer),
         recall.updated(findings) if recall is not None else None,
+        refusal,
     )
 
 

@@ -26,7 +26,7 @@ class Action(StrEnum):
 
     CREATE = "create"
     REFUSE = "refuse"
-    """It is new in Git, and the API server refuses it: it cannot be created."""
+    """It is new or changed in Git, and the API server refuses it: merging does nothing to it."""
     CHANGE = "change"
     MOVE = "move"
     """Another application declares it from then on."""

@@ -135,8 +135,12 @@ class Invalid(WireStruct, frozen=True, kw_only=True, omit_defaults=True):
     Nobody in the cluster has caused the difference, and no sync ends it.
     """
 
-    cause: Literal["UnknownField", "WrongType", "WrongFormat", "UnsupportedValue"]
-    """`UnknownField`: the kind has no such field. Else the schema allows no such value."""
+    cause: Literal[
+        "UnknownField", "WrongType", "WrongFormat", "UnsupportedValue", "ValidationFailed"
+    ]
+    """`UnknownField`: the kind has no such field. `ValidationFailed`: the schema allows it, and the
+    API server refuses the object all the same. Else the schema allows no such value.
+    """
     path: str
     """RFC 6901 pointer into the prepared desired object: the change's place, or one below."""
     message: str
@@ -147,6 +151,8 @@ class Invalid(WireStruct, frozen=True, kw_only=True, omit_defaults=True):
     """The type, format or values that the schema allows."""
     given: str | UnsetType = UNSET
     """The type of Git's value."""
+    origin: ReportOrigin | UnsetType = UNSET
+    """Where Git says it, of a mistake of the whole object and where that is known."""
 
 
 NOT_APPLIED: Final = "not synced yet: the last apply did not send it"
@@ -239,9 +245,8 @@ class ResourceReport(WireStruct, frozen=True, kw_only=True):
     """Who deleted a Missing object or created an Extra one, as the audit log says."""
     origin: ReportOrigin | UnsetType = UNSET
     invalid: Invalid | UnsetType = UNSET
-    """Of a Missing object what is wrong with its manifest, so that no API server takes all of it.
-
-    `reason` says it too.
+    """Of a Missing object what is wrong with its manifest, so that no API server takes all of it:
+    `reason` says it too. Of an OutOfSync one why the API server refuses the object as a whole.
     """
     waiting: Waiting | UnsetType = UNSET
     """Of what is Pending, wholly or in part, where looks know of the looks before them."""

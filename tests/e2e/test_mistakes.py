@@ -11,7 +11,7 @@ import pytest
 
 from tests.e2e.site import CONTEXT, URL, Site, application
 from tests.testbed.client import ApiError
-from tests.testbed.cluster import ControlPlane
+from tests.testbed.cluster import ControlPlane, KubectlFailed
 from tests.testbed.gitrepo import GitRepo
 from tests.testbed.kubeconfig import write_kubeconfig
 
@@ -37,6 +37,7 @@ spec:
 WRONG = RIGHT.replace("  replicas: 1\n", "  replcas: 2\n").replace(
     "imagePullPolicy: IfNotPresent", "imagePullPolcy: Always"
 )
+OTHER_SELECTOR = "selector:\n    matchLabels:\n      app: other"
 FORMATS = ("table", "plain", "wide", "markdown", "github", "junit", "sarif", "yaml", "json")
 
 
@@ -205,7 +206,7 @@ def test_missing_object(site: Site) -> None:
     table = re.sub(r"\s+", " ", site.check(output="table").stdout)
     assert f"Deployment {site.namespace}/other in Git, not in the cluster {text} in apps/" in table
     seen = site.run("explain", "web", "deployment/other", f"--kubeconfig={site.kubeconfig}")
-    assert "correct Git at apps/web/web.yaml:18: an integer is expected at spec." in seen.stdout
+    assert "correct Git at apps/web/web.yaml:33: an integer is expected at spec." in seen.stdout
     assert "put it back" not in seen.stdout
     seen = site.check("--preview", "--against=HEAD~1", "--revision=HEAD", output="table")
     assert text in re.sub(r"\s+", " ", seen.stdout)
@@ -216,3 +217,62 @@ def test_other_shape(site: Site) -> None:
     declare(site, RIGHT.replace("metadata: {labels: {app: web}}", "metadata: {labels: web}"))
     found = changes(site)
     assert found["/spec/template/metadata/labels"]["invalid"]["expected"] == "object"
+
+
+@pytest.mark.parametrize("output", FORMATS)
+def test_selector_of_other_labels(site: Site, output: str) -> None:
+    """A selector that its own template does not match is told as refused, at its line."""
+    declare(site, RIGHT.replace("selector: {matchLabels: {app: web}}", OTHER_SELECTOR))
+    seen = site.check(output=output)
+    assert seen.exit_code == 1, seen.stderr
+    text = re.sub(r"\s+", " ", seen.stdout)
+    assert "the API server refuses the object: spec.selector does not match the labels" in text
+    assert "author" not in text
+    if output == "json":
+        (one,) = changes(site).values()
+        assert one["invalid"]["cause"] == "ValidationFailed"
+        assert one["origin"]["line"] == 9
+    with pytest.raises(KubectlFailed, match="does not match template"):
+        site.cluster.kubectl(
+            *("apply", "-n", site.namespace, "--dry-run=server", "-f", "-"),
+            input=(site.repo.path / "apps/web/web.yaml")
+            .read_text()
+            .replace("name: web", "name: new"),
+        )
+
+
+def test_selector_of_other_labels_is_corrected_in_git(site: Site) -> None:
+    """Nobody is told to delete what runs: Git is corrected, and a preview counts no change."""
+    declare(site, RIGHT.replace("selector: {matchLabels: {app: web}}", OTHER_SELECTOR))
+    seen = site.run("explain", "web", "deployment/web", f"--kubeconfig={site.kubeconfig}")
+    assert "correct Git at apps/web/web.yaml:9: spec.selector does not match" in seen.stdout
+    assert "until then each sync of the object fails" in seen.stdout
+    for advice in ("kubectl delete", "argocd app sync", "put it back", "recreate"):
+        assert advice not in seen.stdout
+    seen = site.check("--preview", "--against=HEAD~1", "--revision=HEAD")
+    (one,) = seen.applications["web"]["resources"]
+    assert (one["action"], one["invalid"]["cause"]) == ("refuse", "ValidationFailed")
+    assert "effect" not in one
+    text = site.check("--preview", "--against=HEAD~1", "--revision=HEAD", output="table").stdout
+    assert "1 object refused by the API server" in text
+    assert "recreate" not in text
+
+
+def test_labels_of_the_template_that_the_selector_lacks(site: Site) -> None:
+    """Of the two places the one that was edited is named."""
+    declare(site, RIGHT.replace("metadata: {labels: {app: web}}", "metadata: {labels: {app: x}}"))
+    (one,) = changes(site).values()
+    assert one["invalid"]["path"] == "/spec/template/metadata/labels/app"
+    assert one["origin"]["line"] == 9
+
+
+def test_refused_for_what_no_difference_shows(site: Site) -> None:
+    """The reason is told of the object where no single difference is the mistake."""
+    twice = "        - {name: web, image: registry.example.com/other:1}\n"
+    declare(site, RIGHT + twice)
+    refusal = "the API server refuses the object: another container has the name web too"
+    assert refusal in re.sub(r"\s+", " ", site.check(output="table").stdout)
+    seen = site.run("explain", "web", "deployment/web", f"--kubeconfig={site.kubeconfig}")
+    assert "another container has the name web too: rename one" in seen.stdout
+    assert "correct Git at apps/web/web.yaml" in seen.stdout
+    assert "argocd app sync" not in seen.stdout

@@ -202,9 +202,10 @@ def test_a_field_that_is_refused_in_place(path: str, refused: bool) -> None:
 
 
 def test_a_mistake_beside_drift() -> None:
-    """Both are told: what to correct first, and what to do about the rest."""
+    """What to correct comes first; nothing else is put back before."""
     drift = Change(kind=ChangeKind.MODIFIED, change_class=ChangeClass.DECLARED, path="/spec/paused")
     lines = steps(1, changes=(wrong(UNKNOWN), drift)).splitlines()
     assert lines[0].startswith("correct Git at apps/web.yaml:6")
     assert lines[1] == "until then a sync leaves that out, or fails for the whole object"
-    assert lines[2].startswith("put it back: ")
+    assert lines[2].startswith("then explain it again, for its 1 other difference")
+    assert len(lines) == 3

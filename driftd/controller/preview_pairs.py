@@ -1,0 +1,153 @@
+"""The two sides of each application of a preview, and the objects that may change between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from msgspec import UNSET
+
+from driftd.controller.declared import Entry
+from driftd.controller.desired import Desired
+from driftd.controller.preview_fate import is_automated, spec_of
+from driftd.controller.preview_slips import keep_misspelt
+from driftd.model.condition import Condition, Severity
+from driftd.model.preview import ApplicationAction, ApplicationPreview, ObjectPreview
+from driftd.model.report import ReportDestination, published
+from driftd.model.resource import Manifest, ResourceKey
+
+
+@dataclass(slots=True, eq=False)
+class Pair:
+    """One application on one cluster, at the base and with the change."""
+
+    before: Entry | None
+    after: Entry | None
+    reason: str = ""
+    old: Desired | None = None
+    new: Desired | None = None
+    failures: list[Condition] = field(default_factory=list)
+    unseen: bool = False
+    """Whether it is not known that the change no longer declares it; `failures` says why."""
+
+    @property
+    def entry(self) -> Entry:
+        """The application as it will be; as it was, where it will not be."""
+        entry = self.after or self.before
+        if entry is None:  # pragma: no cover - a pair has a side
+            raise ValueError("a pair without a side")
+        return entry
+
+    @property
+    def spec_changed(self) -> tuple[str, ...]:
+        """The fields of the Application's spec that differ."""
+        if self.before is None or self.after is None:
+            return ()
+        sides = [entry.application for entry in (self.before, self.after)]
+        if any(app.flux is not None and app.spec.source is None for app in sides):
+            return ()  # of a document of Flux that is not usable the spec is not known
+        old, new = (spec_of(entry) for entry in (self.before, self.after))
+        names = sorted({*old, *new})
+        return tuple(f"spec.{name}" for name in names if old.get(name) != new.get(name))
+
+    def failed(self, condition: Condition) -> None:
+        """Note why the application could not be compared."""
+        self.failures.append(condition)
+
+    @property
+    def old_complete(self) -> bool:
+        """Whether everything that the base declares is known."""
+        return self.before is None or (self.old is not None and self.old.complete)
+
+    @property
+    def new_complete(self) -> bool:
+        """Whether everything that is declared with the change is known."""
+        return self.after is None or (self.new is not None and self.new.complete)
+
+    def conditions(self) -> Iterator[Condition]:
+        """What to know: errors of both sides, and the warnings that the change brings."""
+        yield from self.failures
+        old = self.old.conditions if self.old else ()
+        new = self.new.conditions if self.new else ()
+        for condition in new:
+            if condition.severity is Severity.ERROR or (
+                condition not in old and condition.severity is Severity.WARNING
+            ):
+                yield condition
+        for condition in old:
+            if condition.severity is Severity.ERROR and condition not in new:
+                text = f"at the base: {condition.message}"
+                yield Condition(condition.type, text, condition.severity)
+
+    def report(
+        self, action: ApplicationAction, resources: Sequence[ObjectPreview] = (), reason: str = ""
+    ) -> ApplicationPreview:
+        """The published form."""
+        entry = self.entry
+        application, destination = entry.application, entry.application.spec.destination
+        told = list(self.conditions())
+        return ApplicationPreview(
+            name=application.name,
+            namespace=application.namespace,
+            project=application.spec.project or "default",
+            cluster=entry.cluster,
+            destination=ReportDestination(
+                server=destination.server or (entry.target.server if entry.target else ""),
+                namespace=destination.namespace,
+            ),
+            action=action,
+            reason=reason or UNSET,
+            automated=is_automated(entry),
+            conditions=published(told),
+            resources=tuple(resources),
+            complete=all(c.severity is not Severity.ERROR for c in told),
+        )
+
+
+@dataclass(slots=True, eq=False)
+class Touched:
+    """An object that is not the same on both sides, before it is compared in depth."""
+
+    key: ResourceKey
+    owner: Pair
+    """The application that it is told with."""
+    old: Manifest | None
+    new: Manifest | None
+    moved_from: Pair | None = None
+
+
+def touched(pairs: Iterable[Pair]) -> list[Touched]:
+    """The objects of one cluster that may change; one that changes its application is one."""
+    found: list[Touched] = []
+    gone: dict[ResourceKey, Touched] = {}
+    come: dict[ResourceKey, Touched] = {}
+    for pair in pairs:
+        old = {m.key: m for m in pair.old.manifests} if pair.old else {}
+        new = {m.key: m for m in pair.new.manifests} if pair.new else {}
+        for key in sorted({*old, *new}):
+            before, after = old.get(key), new.get(key)
+            one = Touched(key, pair, before, after)
+            if before is not None and after is not None:
+                if before.body != after.body:
+                    found.append(one)
+            elif before is not None and pair.new_complete and not _is_hook(pair.new, key):
+                gone[key] = one
+            elif after is not None and pair.old_complete and not _is_hook(pair.old, key):
+                come[key] = one
+    keep_misspelt(gone, (one.new for one in come.values()))
+    for key, one in come.items():
+        source = gone.pop(key, None)
+        if source is not None:
+            one = replace_touched(one, source)
+        found.append(one)
+    return [*found, *gone.values()]
+
+
+def replace_touched(one: Touched, source: Touched) -> Touched:
+    """An object that another application declared before."""
+    return Touched(one.key, one.owner, source.old, one.new, moved_from=source.owner)
+
+
+def _is_hook(desired: Desired | None, key: ResourceKey) -> bool:
+    """Whether a side has the object as a hook, which is rendered and never compared."""
+    return desired is not None and any(m.key == key for m in desired.not_compared)
