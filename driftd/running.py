@@ -43,8 +43,6 @@ from driftd.source.fetching import open_fetching, settings_repositories
 from driftd.telemetry.logs import get_logger
 
 if TYPE_CHECKING:
-    import aiohttp
-
     from driftd.cluster.auditstream import AuditStreams
     from driftd.controller.daemon import Daemon
     from driftd.controller.declared import Entry
@@ -104,7 +102,6 @@ class _Process:
     """What lives as long as the process, whatever the settings become."""
 
     backlog: Backlog
-    session: aiohttp.ClientSession
     metrics: Metrics
     readiness: Readiness
     progress: Progress
@@ -217,8 +214,6 @@ async def _serve(
     settings: Settings, ending: _Ending, reloading: Callable[[Metrics], Reloading] | None
 ) -> SweepSummary | None:
     # A daemon pays for its clients at the start; the command line must not.
-    import aiohttp
-
     from driftd.controller.outage import opened
     from driftd.controller.progress import Progress
     from driftd.settings.load import store_dsn
@@ -236,7 +231,6 @@ async def _serve(
         ending.unready = readiness.draining
         process = _Process(
             backlog=backlog,
-            session=await stack.enter_async_context(aiohttp.ClientSession()),
             metrics=metrics,
             readiness=readiness,
             progress=Progress(time.monotonic, limit=settings.sweep.timeout.seconds),
@@ -362,9 +356,11 @@ async def _daemon(settings: Settings, process: _Process) -> AsyncIterator[Daemon
     from driftd.notify.message import composer
 
     backlog, metrics, clock = process.backlog, process.metrics, process.clock
-    notifiers = _notifiers(settings, process.session, clock)
     options = _look_options(settings)
-    async with _daemon_workspace(settings, options) as (workspace, clusters, access):
+    async with (
+        _told(settings, clock) as notifiers,
+        _daemon_workspace(settings, options) as (workspace, clusters, access),
+    ):
         hub_clusters = watched_hub(settings, options, clusters, workspace.hub)
         identities = Identities(clusters, backlog.store, clock, settings.clusters.identities)
         reconciler = Reconciler(
@@ -491,17 +487,18 @@ def _operation_reader(options: CheckOptions, registry: ClusterRegistry) -> ReadO
     return read
 
 
-def _notifiers(
-    settings: Settings, session: aiohttp.ClientSession, clock: Clock
-) -> dict[str, Notifier]:
+@asynccontextmanager
+async def _told(settings: Settings, clock: Clock) -> AsyncIterator[dict[str, Notifier]]:
     """Every receiver by its name. Raises ConfigError for a secret that cannot be read."""
+    from driftd.notify.egress import open_session
     from driftd.notify.slack import SlackNotifier
     from driftd.notify.webhook import WebhookNotifier
 
     told = settings.notifications
     limit = told.timeout.seconds
-    receivers: dict[str, Notifier] = {
-        one.name: WebhookNotifier(one, session, clock, limit) for one in told.webhooks
-    }
-    receivers |= {one.name: SlackNotifier(one, session, limit) for one in told.slack}
-    return receivers
+    async with open_session(told.allow_networks, limit=limit) as session:
+        receivers: dict[str, Notifier] = {
+            one.name: WebhookNotifier(one, session, clock, limit) for one in told.webhooks
+        }
+        receivers |= {one.name: SlackNotifier(one, session, limit) for one in told.slack}
+        yield receivers

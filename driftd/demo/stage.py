@@ -113,7 +113,8 @@ def write_settings(folder: Path, receiver: Receiver) -> tuple[Path, int]:
         "sweep": {"interval": "1s", "jitter": "0s"},
         "store": {"dsn": f"sqlite:///{folder / 'driftd.db'}"},
         "notifications": {
-            "webhooks": [{"url": receiver.url, "secretFile": str(secret), "name": "demo"}]
+            "allowNetworks": ["127.0.0.0/8"],
+            "webhooks": [{"url": receiver.url, "secretFile": str(secret), "name": "demo"}],
         },
         "server": {"listen": f"127.0.0.1:{port}"},
         "sandbox": {"requireIsolation": False},

@@ -9,8 +9,9 @@ from msgspec import UNSET
 
 from driftd.model.counts import counted
 from driftd.model.report import is_masked
+from driftd.notify.digest import Digest
 from driftd.notify.message import Message, MessageDrift, MessageFight
-from driftd.notify.notifier import Notifier, check_url, post
+from driftd.notify.notifier import Notifier, Receipt, check_url, post
 from driftd.settings.load import read_secret
 from driftd.settings.notifications import Slack
 from driftd.store.types import Transition
@@ -27,14 +28,28 @@ _MASKED = "••••"
 _ABSENT = "(absent)"
 
 
+_NOTED = {
+    Transition.RULE_TROUBLE: "a rule is in trouble",
+    Transition.HEAL_REFUSED: "drift is not put back",
+    Transition.SILENCE_EXPIRED: "a silence has ended",
+    Transition.PAUSE_FORGOTTEN: "a pause goes on",
+}
+
+
 def text_of(message: Message) -> str:
     """The headline, also what notifications on a phone show."""
     name = f"{_plain(message.application)} on {_plain(message.cluster or 'unknown cluster')}"
     count, opened, closed = message.counts.open, message.counts.opened, message.counts.closed
-    if message.type is Transition.DRIFTED:
+    if message.type in _NOTED:
+        return f"{name}: {_NOTED[message.type]}"
+    if message.type in (Transition.DRIFTED, Transition.WORSENED):
         return f"{name}: {counted(count, 'field')} drifted from Git"
     if message.type is Transition.CHANGED:
         return f"{name}: {opened} new, {closed} gone, {counted(count, 'field')} drifted from Git"
+    if message.type is Transition.HEALED and not message.ends_drift:
+        return f"{name}: driftd put back {closed}, {counted(count, 'field')} drifted from Git"
+    if message.type is Transition.HEALED:
+        return f"{name}: driftd put it back, in sync with Git again"
     if message.type is Transition.RECOVERED:
         return f"{name}: in sync with Git again"
     if message.type is Transition.FIGHTING:
@@ -46,7 +61,10 @@ def payload(message: Message) -> dict[str, Any]:
     """The Block Kit message; masked values stay masked."""
     headline = text_of(message)
     blocks = [_section(f"*{_escape(headline)}*")]
-    if message.type is Transition.UNKNOWN:
+    if message.type in _NOTED:
+        told = [f"• {_escape(_plain(one.text))}" for one in message.notices[:TOP]]
+        blocks += [_section("\n".join(told))] if told else []
+    elif message.type is Transition.UNKNOWN:
         reasons = [f"• {_escape(_plain(c.message))}" for c in message.conditions[:TOP]]
         blocks += [_section("\n".join(reasons))] if reasons else []
     elif message.type is Transition.FIGHTING:
@@ -55,7 +73,7 @@ def payload(message: Message) -> dict[str, Any]:
         lines += [f"… and {hidden} more"] if hidden > 0 else []
         lines.append("Nothing more is told of it until it has been quiet for a while.")
         blocks.append(_section("\n".join(lines)))
-    elif message.type is not Transition.RECOVERED:
+    elif not message.ends_drift:
         lines = [_line(drift) for drift in message.drifts[:TOP]]
         hidden = message.counts.open - len(lines)
         lines += [f"… and {hidden} more"] if hidden > 0 else []
@@ -66,6 +84,22 @@ def payload(message: Message) -> dict[str, Any]:
     footer = {"type": "mrkdwn", "text": _escape(_plain(f"{context} · {message.at}"))}
     blocks.append({"type": "context", "elements": [footer]})
     return {"text": _escape(headline), "blocks": blocks}
+
+
+def digest_payload(digest: Digest) -> dict[str, Any]:
+    """The Block Kit message of many messages."""
+    count = counted(len(digest.messages), "change")
+    headline = f"{count} of {counted(digest.applications, 'application')} since {digest.since}"
+    lines = [
+        f"• {_escape(_plain(f'{one.application} on {one.cluster}: {one.type}'))}, {one.open} open"
+        for one in digest.entries[:TOP]
+    ]
+    hidden = digest.applications - len(lines)
+    lines += [f"… and {hidden} more"] if hidden > 0 else []
+    return {
+        "text": _escape(headline),
+        "blocks": [_section(f"*{_escape(headline)}*"), _section("\n".join(lines))],
+    }
 
 
 class SlackNotifier(Notifier):
@@ -81,12 +115,19 @@ class SlackNotifier(Notifier):
         self._receiver = f"Slack webhook {settings.name}"
         self._url()
 
-    async def send(self, message: Message) -> None:
+    async def send(self, message: Message, earlier: Receipt | None = None) -> None:
         """See `Notifier.send`."""
+        await self._post(payload(message))
+
+    async def send_digest(self, digest: Digest) -> None:
+        """See `Notifier.send_digest`."""
+        await self._post(digest_payload(digest))
+
+    async def _post(self, body: dict[str, Any]) -> None:
         await post(
             self._session,
             self._url(),
-            msgspec.json.encode(payload(message)),
+            msgspec.json.encode(body),
             headers={},
             receiver=self._receiver,
             limit=self._limit,

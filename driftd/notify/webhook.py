@@ -12,8 +12,9 @@ import msgspec
 
 from driftd.clock import Clock
 from driftd.errors import ConfigError
+from driftd.notify.digest import Digest
 from driftd.notify.message import Message
-from driftd.notify.notifier import Notifier, check_url, post
+from driftd.notify.notifier import Notifier, Receipt, check_url, post
 from driftd.settings.load import read_secret
 from driftd.settings.notifications import Webhook
 
@@ -62,15 +63,20 @@ class WebhookNotifier(Notifier):
         check_url(settings.url, self._receiver)
         self._key()
 
-    async def send(self, message: Message) -> None:
+    async def send(self, message: Message, earlier: Receipt | None = None) -> None:
         """See `Notifier.send`."""
-        key = self._key()
-        body = msgspec.json.encode(message)
+        await self._post(message.id, msgspec.json.encode(message))
+
+    async def send_digest(self, digest: Digest) -> None:
+        """See `Notifier.send_digest`."""
+        await self._post(digest.id, msgspec.json.encode(digest))
+
+    async def _post(self, name: str, body: bytes) -> None:
         timestamp = int(self._clock.now().timestamp())
         headers = {
-            "webhook-id": message.id,
+            "webhook-id": name,
             "webhook-timestamp": str(timestamp),
-            "webhook-signature": sign(key, message.id, timestamp, body),
+            "webhook-signature": sign(self._key(), name, timestamp, body),
         }
         await post(
             self._session,

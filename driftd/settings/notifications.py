@@ -34,5 +34,7 @@ class Notifications(SettingsStruct, frozen=True, kw_only=True):
     backoff: Duration = Duration("10s")
     """Wait after the first failed attempt; doubles with each further one."""
     backoff_limit: Duration = Duration("1h")
+    allow_networks: tuple[str, ...] = ()
+    """Networks that receivers may lie in beside the public ones: `10.0.0.0/8`, `127.0.0.1`."""
     hold: Duration = Duration("10m")
     """How long a new drift is not told at most while Argo CD or Flux works on its application."""

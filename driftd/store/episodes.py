@@ -135,15 +135,9 @@ def state_change(
     open_before = {drift.key: drift for drift in known}
     seen = dict(_drifts(report, now))
     judged, unseen = _judged(report)
-    opened: list[Drift] = []
-    stay: list[Drift] = []
+    opened = [_onset(one, before, now) for key, one in seen.items() if key not in open_before]
+    stay = [_continued(open_before[key], one) for key, one in seen.items() if key in open_before]
     closed: list[Drift] = []
-    for key, drift in seen.items():
-        old = open_before.get(key)
-        if old is None:
-            opened.append(_onset(drift, before, now))
-        else:
-            stay.append(_continued(old, drift))
     fights = tuple(_fights(opened, before))
     fierce = {fight.key for fight in fights}
     opened = [one if one.key in fierce else _held(one, hold, now) for one in opened]
@@ -158,8 +152,18 @@ def state_change(
     closed.sort(key=lambda drift: drift.key)
     shown = _shown(before, report.status, [*opened, *stay])
     news = [one for one in (*opened, *released, *closed) if one.held is None]
+    endings = tuple(judge(drift) for drift in closed)
+    told_before = worst(open_before.values())
+    transition = _told(before, shown, fights, news)
     return StateChange(
-        transition=_told(before, shown, fights, news),
+        transition=_named(
+            transition,
+            before,
+            fresh=any(one.held is None for one in (*opened, *released)),
+            healed=_is_healed(closed, endings),
+            rose=shown is ApplicationStatus.OUT_OF_SYNC
+            and _rose(told_before, [*opened, *stay], before.fights),
+        ),
         name=report.name,
         namespace=report.namespace,
         project=report.project,
@@ -173,7 +177,8 @@ def state_change(
         closed=tuple(closed),
         open=_ordered([*opened, *stay]),
         fights=fights,
-        endings=tuple(judge(drift) for drift in closed),
+        endings=endings,
+        severity_before=told_before,
         released=_ordered(released),
         told=before.told or before.status,
     )
@@ -196,6 +201,42 @@ def moved(change: StateChange) -> Transition:
     if change.transition is not Transition.NONE and not change.released:
         return change.transition
     return _transition(change.previous, change.status, bool(change.opened or change.closed))
+
+
+def worst(drifts: Iterable[Drift]) -> str:
+    """The highest severity of drifts that are told; empty where none is known."""
+    found = (one.severity for one in drifts if one.held is None)
+    return max(found, key=_SEVERITIES.index, default="")
+
+
+def _rose(told: str, drifts: Iterable[Drift], fights: frozenset[DriftKey]) -> bool:
+    """Whether any drift is worse than what was told; one that goes and comes is told already."""
+    now = worst(one for one in drifts if one.key not in fights)
+    return bool(told) and _SEVERITIES.index(now) > _SEVERITIES.index(told)
+
+
+def _is_healed(closed: Iterable[Drift], endings: Iterable[Ending]) -> bool:
+    """Whether driftd put any drift back that receivers had been told of."""
+    return any(
+        one.held is None and ending.how is Recovery.HEALED
+        for one, ending in zip(closed, endings, strict=True)
+    )
+
+
+def _named(
+    transition: Transition, before: Before, *, fresh: bool, healed: bool, rose: bool
+) -> Transition:
+    """The word for a change of state that says most of it.
+
+    `fresh`: drifts are told for the first time; `healed`: driftd put some back; `rose`: the
+    highest severity is higher than before.
+    """
+    stays = (before.told or before.status) is ApplicationStatus.OUT_OF_SYNC
+    if rose and stays and transition in (Transition.NONE, Transition.CHANGED):
+        return Transition.WORSENED
+    if healed and not fresh and transition in (Transition.RECOVERED, Transition.CHANGED):
+        return Transition.HEALED
+    return transition
 
 
 def _onset(drift: Drift, before: Before, now: datetime) -> Drift:

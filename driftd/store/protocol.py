@@ -10,10 +10,12 @@ from driftd.model.report import ApplicationReport
 from driftd.model.resource import ResourceKey
 from driftd.store.episodes import JudgeEnding, JudgeHold, put_back, told_at_once
 from driftd.store.types import (
+    NO_NOTICES,
     ApplicationMemory,
     Episode,
     EpisodeQuery,
     HistoryEntry,
+    Notices,
     OpenDrift,
     OutboxMessage,
     StateChange,
@@ -52,12 +54,13 @@ class Store(Memory, Protocol):
         ending: JudgeEnding = put_back,
         began: datetime | None = None,
         hold: JudgeHold = told_at_once,
+        notices: Notices = NO_NOTICES,
     ) -> StateChange:
         """Record one look in one transaction: verdict, episodes, history and messages.
 
         `ending` says how each drift ended that the look no longer sees; `began` when the look
         began to read, if that was not now: what changes meanwhile it may not have seen. `hold`
-        says which drifts are recorded, but not told yet.
+        says which drifts are recorded, but not told yet; `notices` stand beside the drifts.
 
         An object that could not be judged never closes a drift. `events` are what driftd did
         to the application since the last record, `memory` is what the next look is to know.

@@ -28,14 +28,17 @@ from driftd.store.episodes import (
     told_of,
     unjudged,
 )
+from driftd.store.notices import standing_notices
 from driftd.store.protocol import Compose
 from driftd.store.schema import applications, deliveries, history, messages
 from driftd.store.types import (
+    NO_NOTICES,
     ApplicationMemory,
     Drift,
     Ending,
     Fight,
     HistoryEntry,
+    Notices,
     OutboxMessage,
     StateChange,
     StoredApplication,
@@ -55,6 +58,7 @@ class Look:
     ending: JudgeEnding = put_back
     began: datetime | None = None
     hold: JudgeHold = told_at_once
+    notices: Notices = NO_NOTICES
 
     @property
     def name(self) -> str:
@@ -80,6 +84,7 @@ class Recorder(ABC):
         ending: JudgeEnding = put_back,
         began: datetime | None = None,
         hold: JudgeHold = told_at_once,
+        notices: Notices = NO_NOTICES,
     ) -> StateChange:
         """See `Store.record`."""
         look = Look(
@@ -91,6 +96,7 @@ class Recorder(ABC):
             ending=ending,
             began=began,
             hold=hold,
+            notices=notices,
         )
         return await self.put(look)
 
@@ -112,11 +118,14 @@ class Recording:
         known = await episode_rows.open_episodes(connection, name)
         before = await _before(connection, name, row, known.values(), report, now)
         change = state_change(before, known.values(), report, now, look.ending, look.hold)
+        told, standing = standing_notices(row.standing if row is not None else None, look.notices)
+        change = msgspec.structs.replace(change, notices=told)
         changed_at = row.changed_at if row is not None else now
         if change.status is not before.status:
             changed_at = now
         values = _application(report, now, changed_at, told_of(before, change))
         values["began_at"] = look.began or now
+        values["standing"] = standing
         await _put_application(connection, name, values, known=row is not None)
         await episode_rows.put(connection, change, {d.key: i for i, d in known.items()})
         await _put_history(connection, [*look.events, *_as_history(change)])

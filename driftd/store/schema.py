@@ -70,6 +70,7 @@ applications = Table(
     Column("clean_revisions", Text, nullable=False, server_default="[]"),
     Column("told", String(16), nullable=True),
     Column("began_at", UtcDateTime, nullable=True),
+    Column("standing", Text, nullable=True),
 )
 
 memories = Table(
@@ -170,6 +171,9 @@ deliveries = Table(
     Column("settled_at", UtcDateTime, nullable=True),
     Column("delivered", Boolean, nullable=False),
     Column("error", Text, nullable=False),
+    Column("begun_at", UtcDateTime, nullable=True),
+    Column("receipt", Text, nullable=True),
+    Column("digest", String(64), nullable=True),
     UniqueConstraint("message", "target"),
     Index(
         "ix_deliveries_unsettled",
@@ -251,3 +255,11 @@ halts = Table(
     Column("why", Text, nullable=False),
 )
 """Applications that are healed no more until a person says so: a heal made something worse."""
+
+_merged = text("digest IS NOT NULL")
+Index(
+    "ix_deliveries_digest",
+    deliveries.c.digest,
+    sqlite_where=_merged,
+    postgresql_where=_merged,
+)

@@ -170,14 +170,53 @@ class Transition(StrEnum):
     NONE = "none"
     DRIFTED = "drifted"
     """It is OutOfSync and was not."""
+    WORSENED = "worsened"
+    """It stays OutOfSync, and its highest severity rose."""
     CHANGED = "changed"
     """It stays OutOfSync with another set of drifts."""
     RECOVERED = "recovered"
     """It is Synced and was not."""
+    HEALED = "healed"
+    """driftd put drifts back, and nothing new is there; the status says whether all are gone."""
     UNKNOWN = "unknown"
     """It can no longer be judged."""
     FIGHTING = "fighting"
     """A drift comes back again and again; it is told no more until that ends."""
+    RULE_TROUBLE = "rule-trouble"
+    """A rule failed, or matches nothing any more."""
+    HEAL_REFUSED = "heal-refused"
+    """A drift is not put back although it was to be, and why."""
+    SILENCE_EXPIRED = "silence-expired"
+    """What a silence covered is told again."""
+    PAUSE_FORGOTTEN = "pause-forgotten"
+    """Somebody paused something and left it so."""
+
+
+class Notice(msgspec.Struct, frozen=True, kw_only=True):
+    """Something beside the drifts that is told once, as long as it stands.
+
+    Told again is what was gone in between: `key` says what is the same.
+    """
+
+    type: Transition
+    key: str
+    """Stable over looks, within the application and the type."""
+    text: str
+    """What happened, in words; masked."""
+    resource: ResourceKey | None = None
+    path: str = ""
+    told_at_first: bool = True
+    """Whether the first look at an application tells it, or only takes note of it."""
+
+
+class Notices(msgspec.Struct, frozen=True):
+    """What stands at one look. Of types that it did not judge, what stood before stands."""
+
+    judged: frozenset[Transition] = frozenset()
+    standing: tuple[Notice, ...] = ()
+
+
+NO_NOTICES: Final = Notices()
 
 
 class Fight(msgspec.Struct, frozen=True):
@@ -218,6 +257,15 @@ class StateChange(msgspec.Struct, frozen=True, kw_only=True):
     """Drifts that were held before this look, and are told now."""
     told: ApplicationStatus | None = None
     """What receivers took the status to be before; None if they were told nothing yet."""
+    severity_before: str = ""
+    """The highest severity of what was open and told before."""
+    notices: tuple[Notice, ...] = ()
+    """What is told beside the drifts, for the first time since it stands."""
+
+    @property
+    def is_told(self) -> bool:
+        """Whether receivers hear of anything."""
+        return self.transition is not Transition.NONE or bool(self.notices)
 
     @property
     def application(self) -> str:

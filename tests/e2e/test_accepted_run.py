@@ -76,7 +76,8 @@ def test_accepted_is_silent_and_a_changed_value_is_told_once(
         "sweep": {"interval": "1s", "jitter": "0s"},
         "store": {"dsn": f"sqlite:///{tmp_path / 'driftd.db'}"},
         "notifications": {
-            "webhooks": [{"url": f"{got.url}/hook", "secretFile": str(tmp_path / "secret")}]
+            "allowNetworks": ["127.0.0.0/8"],
+            "webhooks": [{"url": f"{got.url}/hook", "secretFile": str(tmp_path / "secret")}],
         },
         "baselines": [str(accepted)],
         "suppressions": [str(quiet)],

@@ -277,7 +277,7 @@ def test_a_daemon_tells_people(audited: Audited, tmp_path: Path) -> None:
     }
     with receivers() as got:
         webhook = {"url": f"{got.url}/hook", "secretFile": str(tmp_path / "secret")}
-        settings["notifications"] = {"webhooks": [webhook]}
+        settings["notifications"] = {"allowNetworks": ["127.0.0.0/8"], "webhooks": [webhook]}
         with Daemon(tmp_path, settings, site.home) as daemon:
             daemon.wait(lambda: got.webhook, "the message")
         (message,) = got.webhook

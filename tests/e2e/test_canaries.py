@@ -259,6 +259,7 @@ def daemon_outputs(site: Site, got: Receivers, folder: Path) -> dict[str, bytes]
         "sweep": {"interval": "1s", "jitter": "0s"},
         "store": {"dsn": f"sqlite:///{folder / 'driftd.db'}"},
         "notifications": {
+            "allowNetworks": ["127.0.0.0/8"],
             "webhooks": [{"url": f"{got.url}/hook", "secretFile": str(folder / "hook")}],
             "slack": [{"urlFile": str(folder / "slack")}],
         },

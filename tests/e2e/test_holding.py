@@ -115,7 +115,11 @@ def test_what_a_sync_passes_through_is_told_at_its_end(
     }
     with receivers() as got:
         webhook = {"url": f"{got.url}/hook", "secretFile": str(tmp_path / "secret")}
-        settings["notifications"] = {"webhooks": [webhook], "hold": f"{HOLD.seconds}s"}
+        settings["notifications"] = {
+            "allowNetworks": ["127.0.0.0/8"],
+            "webhooks": [webhook],
+            "hold": f"{HOLD.seconds}s",
+        }
         with Daemon(tmp_path, settings, tmp_path / "home") as daemon:
             daemon.wait_ready()
             for name in APPLICATIONS:

@@ -73,7 +73,11 @@ def test_settings_change_without_a_restart(settings: dict[str, Any], tmp_path: P
 
         hook = {"url": "https://alerts.example.com", "secretFile": f"{tmp_path}/secret"}
         (tmp_path / "secret").write_text(SECRET)
-        write(sweep={"interval": "1h"}, notifications={"webhooks": [hook]}, log={"level": "debug"})
+        write(
+            sweep={"interval": "1h"},
+            notifications={"allowNetworks": ["127.0.0.0/8"], "webhooks": [hook]},
+            log={"level": "debug"},
+        )
         daemon.wait(lambda: daemon.metric(unknown) == 2, "both applications")
         assert daemon.metric("driftd_settings_current") == 1
         assert daemon.get("/readyz") == (200, "ok\n")

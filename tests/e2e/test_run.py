@@ -170,6 +170,7 @@ def settings(fleet: Fleet, got: Receivers, tmp_path: Path) -> dict[str, Any]:
         "sweep": {"interval": "1s", "jitter": "0s"},
         "store": {"dsn": f"sqlite:///{tmp_path / 'driftd.db'}"},
         "notifications": {
+            "allowNetworks": ["127.0.0.0/8"],
             "webhooks": [{"url": f"{got.url}/hook", "secretFile": str(tmp_path / "secret")}],
             "slack": [{"urlFile": str(tmp_path / "slack-url")}],
         },
@@ -285,7 +286,7 @@ def test_the_opened_application_is_healed_once(
         assert writes(fleet.calls(marks)) == []
         fleet.paint("kept", "red")
         fleet.paint("shop", "red")
-        daemon.wait(lambda: got.of("shop", "recovered") and got.of("kept"), "the recovery")
+        daemon.wait(lambda: got.of("shop", "healed") and got.of("kept"), "the recovery")
         daemon.wait_looks(SWEEPS)
         (healed,), (still_open,) = daemon.episodes("shop"), daemon.episodes("kept")
     assert (healed["ended"], healed["endedBy"]) == ("healed", "driftd")
@@ -297,7 +298,7 @@ def test_the_opened_application_is_healed_once(
     path, _, query = written["requestURI"].partition("?")
     assert path == "/api/v1/namespaces/shop/configmaps/settings"
     assert "fieldManager=driftd" in query
-    assert [one["type"] for one in got.of("shop")] == ["drifted", "recovered"]
+    assert [one["type"] for one in got.of("shop")] == ["drifted", "healed"]
     assert [one["type"] for one in got.of("kept")] == ["drifted"]
     live = fleet.cluster("shop").call("GET", path)
     managers = {(one["manager"], one["operation"]) for one in live["metadata"]["managedFields"]}
@@ -314,7 +315,7 @@ def test_a_missing_object_is_created(
     with Daemon(tmp_path, settings, fleet.home) as daemon:
         daemon.wait_ready()
         fleet.cluster("shop").call("DELETE", path, user="alice")
-        daemon.wait(lambda: got.of("shop", "recovered"), "the recovery")
+        daemon.wait(lambda: got.of("shop", "healed"), "the recovery")
         daemon.wait_looks(SWEEPS)
     (written,) = writes(fleet.calls(marks))
     assert written["objectRef"]["name"] == "web"

@@ -26,7 +26,8 @@ def test_the_daemon_names_what_is_wrong_with_its_settings(tmp_path: Path) -> Non
         "store": {"dsn": f"sqlite:///{tmp_path}/driftd.db"},
         "server": {"listen": "127.0.0.1:0"},
         "notifications": {
-            "webhooks": [{"url": "http://127.0.0.1:9/hook", "secretFile": f"{tmp_path}/nonesuch"}]
+            "allowNetworks": ["127.0.0.0/8"],
+            "webhooks": [{"url": "http://127.0.0.1:9/hook", "secretFile": f"{tmp_path}/nonesuch"}],
         },
     }
     file = tmp_path / "driftd.yaml"

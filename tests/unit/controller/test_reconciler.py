@@ -158,7 +158,7 @@ async def test_an_opened_application_is_healed(bench: Bench) -> None:
     assert await statuses(bench) == {"shop": "Synced", "kept": "OutOfSync"}
     live = bench.world.clusters.one.read("ConfigMap", "shop", "shop")
     assert live["data"] == {"colour": "blue"}
-    assert ("shop", "recovered") in bench.transitions()
+    assert ("shop", "healed") in bench.transitions()
     history = await bench.store.history("argocd/shop", 10)
     (event,) = [one for one in history if one.kind == "sync"]
     assert event.data["object"] == "ConfigMap shop/shop"

@@ -8,6 +8,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from driftd.notify.egress import open_session
 from driftd.store.sql import SqlStore
 from tests.unit.notify.receiver import Receiver, receiver
 from tests.unit.reports import VirtualClock
@@ -22,8 +23,8 @@ async def hook() -> AsyncIterator[Receiver]:
 
 @pytest.fixture
 async def session() -> AsyncIterator[aiohttp.ClientSession]:
-    """A client session."""
-    async with aiohttp.ClientSession() as session:
+    """The client that messages are sent with."""
+    async with open_session(["127.0.0.0/8"]) as session:
         yield session
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import msgspec
 
 from driftd.model.report import ApplicationStatus, ResourceStatus
-from driftd.notify.message import DRIFT_LIMIT, build, composer
+from driftd.model.resource import ResourceKey
+from driftd.notify.message import DRIFT_LIMIT, Subject, build, composer, messages_of
 from driftd.store.episodes import Before, state_change
-from driftd.store.types import Held
+from driftd.store.types import Ending, Held, Notice, Recovery, Transition
 from tests.unit.reports import START, after, change, report, resource
 
 REPLICAS = change("/spec/replicas", desired=3, live=5, manager="kubectl-edit", operation="Update")
@@ -122,3 +123,46 @@ def test_a_first_message_that_was_held_tells_the_status_that_was_told():
     then = Before(status=first.status, told=ApplicationStatus.SYNCED)
     found = build(state_change(then, first.open, look, after(60)))
     assert (found.type, found.previous_status) == ("drifted", ApplicationStatus.SYNCED)
+
+
+def test_a_message_says_severity_why_whose_it_is_what_happens_and_how_to_silence_it():
+    """What a reader needs to decide stands in the message itself."""
+    grave = change("/spec/paused", severity="high", severity_reason="capacity is lower")
+    subject = Subject(owner="team-a", action="puts it back", heals_at="2026-03-01T12:02:00Z")
+    found = build(drifted(REPLICAS, grave), subject)
+    assert (found.severity, found.owner) == ("high", "team-a")
+    assert (found.action, found.heals_at) == ("puts it back", "2026-03-01T12:02:00Z")
+    assert found.silence.startswith("driftd silence argocd/shop ")
+    assert {one.severity_reason for one in found.drifts} == {msgspec.UNSET, "capacity is lower"}
+
+
+def test_an_end_says_how_and_by_whom_and_offers_no_silence():
+    """What is over needs no action; each drift that ended says whose hand it was."""
+    first = drifted(REPLICAS)
+    gone = state_change(
+        Before(status=first.status),
+        first.open,
+        report(resource("web")),
+        after(60),
+        lambda _drift: Ending(Recovery.HEALED, "driftd"),
+    )
+    found = build(gone, Subject(action="puts it back"))
+    assert [(one.ended, one.ended_by) for one in found.closed] == [("healed", "driftd")]
+    assert (found.type, found.ends_drift, found.action, found.silence) == ("healed", True, "", "")
+
+
+def test_each_kind_of_notice_is_a_message_of_its_own():
+    """Rules in trouble and refused heals of one look are told apart from its drifts."""
+    key = ResourceKey("apps", "Deployment", "shop", "web")
+    told = (
+        Notice(type=Transition.RULE_TROUBLE, key="a", text="the rule failed"),
+        Notice(type=Transition.HEAL_REFUSED, key="b", text="over budget", resource=key, path="/x"),
+        Notice(type=Transition.RULE_TROUBLE, key="c", text="another"),
+    )
+    found = messages_of(msgspec.structs.replace(drifted(REPLICAS), notices=told))
+    assert [one.type for one in found] == ["drifted", "rule-trouble", "heal-refused"]
+    assert len({one.id for one in found}) == 3
+    assert [one.text for one in found[1].notices] == ["the rule failed", "another"]
+    [refused] = found[2].notices
+    assert (refused.kind, refused.name, refused.path) == ("Deployment", "web", "/x")
+    assert (found[1].drifts, found[1].counts.open) == ((), 1)

@@ -8,7 +8,7 @@ import msgspec
 
 from driftd.model.report import ApplicationStatus, ChangeClass, ResourceStatus
 from driftd.store.episodes import FIRST_STEPS, MOST_STEPS, Before, judged, state_change, told_of
-from driftd.store.types import Held, Transition
+from driftd.store.types import Ending, Held, Recovery, Transition
 from tests.unit.reports import START, after, change, report, resource
 
 SYNCED, OUT, UNKNOWN = (
@@ -284,3 +284,46 @@ def test_a_look_that_saw_nothing_proves_no_onset():
     )
     (drift,) = state_change(seen, [], colour("red"), after(60)).opened
     assert drift.clean_at == START
+
+
+def grave(path, severity, **fields):
+    """A drifted field of a severity."""
+    return change(path, severity=severity, **fields)
+
+
+def test_a_severity_that_rises_is_told_as_worse_and_one_that_falls_is_not():
+    """Once per rise: by a new drift or by one that has another value; never on the way down."""
+    low, high = grave("/spec/a", "low"), grave("/spec/b", "high")
+    first = state_change(Before(), [], report(resource("web", low)), START)
+    before = Before(status=OUT)
+    worse = state_change(before, first.open, report(resource("web", low, high)), after(1))
+    assert (worse.transition, worse.severity_before) == (Transition.WORSENED, "low")
+    same = state_change(before, worse.open, report(resource("web", low, high)), after(2))
+    assert same.transition is Transition.NONE
+    better = state_change(before, same.open, report(resource("web", low)), after(3))
+    assert better.transition is Transition.CHANGED
+    grown = report(resource("web", grave("/spec/a", "critical", live=9)))
+    again = state_change(before, better.open, grown, after(4))
+    assert (again.transition, again.opened) == (Transition.WORSENED, ())
+
+
+def test_a_drift_that_driftd_put_back_is_told_as_healed():
+    """Of what driftd put back receivers hear so; what others put back has recovered."""
+
+    def by_driftd(_drift):
+        return Ending(Recovery.HEALED, "driftd")
+
+    both = report(resource("web", change("/spec/a"), change("/spec/b")))
+    first = state_change(Before(), [], both, START)
+    before = Before(status=OUT)
+    one = report(resource("web", change("/spec/b")))
+    part = state_change(before, first.open, one, after(1), by_driftd)
+    assert (part.transition, part.status) == (Transition.HEALED, OUT)
+    rest = state_change(before, part.open, report(resource("web")), after(2), by_driftd)
+    assert (rest.transition, rest.status) == (Transition.HEALED, SYNCED)
+    fresh = report(resource("web", change("/spec/c")))
+    assert state_change(before, part.open, fresh, after(2), by_driftd).transition is (
+        Transition.CHANGED
+    ), "what is new comes first; the healed drift is among the closed ones"
+    alone = state_change(before, part.open, report(resource("web")), after(2))
+    assert alone.transition is Transition.RECOVERED

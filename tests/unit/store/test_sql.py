@@ -329,6 +329,10 @@ async def test_a_database_of_the_first_release_is_migrated(dsn):
         await connection.execute(text("ALTER TABLE applications DROP COLUMN clean_revisions"))
         await connection.execute(text("ALTER TABLE applications DROP COLUMN told"))
         await connection.execute(text("ALTER TABLE applications DROP COLUMN began_at"))
+        await connection.execute(text("ALTER TABLE applications DROP COLUMN standing"))
+        await connection.execute(text("DROP INDEX ix_deliveries_digest"))
+        for column in ("begun_at", "receipt", "digest"):
+            await connection.execute(text(f"ALTER TABLE deliveries DROP COLUMN {column}"))
         await connection.execute(text("DROP INDEX ix_episodes_application_identity"))
         for column in (
             "clean_at",
