@@ -9,8 +9,12 @@ from driftd.clock import Clock
 
 if TYPE_CHECKING:
     from driftd.cluster.registry import ClusterRegistry
+    from driftd.controller.heal_once import HealReport
     from driftd.controller.healing import Healing
     from driftd.controller.identity import Identities
+    from driftd.controller.options import CheckOptions
+    from driftd.controller.workspace import Progress
+    from driftd.settings.healing import Healing as HealingSettings
     from driftd.settings.types import Settings
 
 
@@ -33,3 +37,34 @@ def healing_of(
         clock=clock,
         can_record=can_record,
     )
+
+
+async def heal(
+    options: CheckOptions,
+    rules: HealingSettings,
+    *,
+    opened: bool,
+    progress: Progress,
+    clock: Clock,
+) -> HealReport:
+    """Put the application that `options` name back once; a preview unless `opened`.
+
+    Raises DriftdError.
+    """
+    from driftd.app import open_workspace
+    from driftd.cluster.registry import ClusterRegistry
+    from driftd.cluster.writer import KubeWriter
+    from driftd.controller.heal_once import heal_once
+    from driftd.controller.healing import Healing
+
+    async with open_workspace(options, progress) as workspace:
+        clusters = workspace.clusters
+        assert isinstance(clusters, ClusterRegistry)  # noqa: S101 - open_workspace makes it
+        healing = Healing(
+            settings=rules,
+            open_writer=lambda target: KubeWriter(clusters.open(target).transport),
+            clock=clock,
+        )
+        return await heal_once(
+            workspace, options, healing, opened=opened, progress=progress, clock=clock
+        )

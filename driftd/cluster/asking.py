@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -35,12 +36,14 @@ async def ask(
     limits: aiohttp.ClientTimeout,
 ) -> aiohttp.ClientResponse:
     """The head of an answer; whoever gets it releases it."""
+    # The client library encodes the bodies of types that name JSON itself.
+    encoded = body is not None and "json" in (headers or {}).get("Content-Type", "")
     answer: aiohttp.ClientResponse = await api.call_api(
         path,
         method,
         query_params=list(query.items()) if query else [],
         header_params=dict(headers or {}),
-        body=body,
+        body=json.loads(body) if body is not None and encoded else body,
         auth_settings=["BearerToken"],
         _preload_content=False,
         _request_timeout=limits,

@@ -42,6 +42,7 @@ RETRIES = 5
 # With its parameter the client library passes bytes through instead of encoding them again.
 APPLY_TYPE = "application/apply-patch+yaml; charset=utf-8"
 """The content type of a server-side apply."""
+PATCH_TYPE = "application/json-patch+json"
 EXEC_TIMEOUT = 30.0
 """Seconds that a credential plugin gets."""
 ANONYMOUS = "system:anonymous"

@@ -1,7 +1,8 @@
-"""The only way to change managed objects: server-side apply. Detect-only runs never build one."""
+"""The only ways to change managed objects: apply and patch. Detect-only runs never build one."""
 
 from __future__ import annotations
 
+import re
 from typing import Protocol
 from urllib.parse import quote
 
@@ -10,12 +11,15 @@ import msgspec
 from driftd.cluster import listing
 from driftd.cluster.discovery import display_name, resource_path
 from driftd.cluster.reader import ApiResource
-from driftd.cluster.transport import APPLY_TYPE, ApiStatus, Response, Transport
+from driftd.cluster.transport import APPLY_TYPE, PATCH_TYPE, ApiStatus, Response, Transport
 from driftd.errors import ClusterError
 from driftd.model.resource import LiveObject
 
 _REFUSALS = (400, 403, 500)
 """More statuses with which an API server or its admission refuses an object."""
+
+
+_TEST_FAILED = re.compile(rb"testing (path|value) .{0,200}(failed|missing)|test failed")
 
 
 class ClusterWriter(Protocol):
@@ -39,6 +43,22 @@ class ClusterWriter(Protocol):
         """
         ...
 
+    async def patch(
+        self,
+        resource: ApiResource,
+        namespace: str,
+        name: str,
+        operations: bytes,
+        *,
+        field_manager: str,
+        dry_run: bool,
+    ) -> LiveObject:
+        """Apply a JSON patch (RFC 6902) to an object and return what it became.
+
+        Raises ClusterError with reason `Conflict` when one of its tests does not hold.
+        """
+        ...
+
 
 class KubeWriter:
     """ClusterWriter over a real API server; it shares its cluster's transport."""
@@ -58,21 +78,55 @@ class KubeWriter:
         dry_run: bool,
     ) -> LiveObject:
         """Server-side apply. After a lost answer (Unreachable) the object has to be read again."""
-        doing = f"apply {display_name(resource)} {f'{namespace}/' if namespace else ''}{name}"
         query = {"fieldManager": field_manager, "force": "true" if force else "false"}
-        if dry_run:
-            query["dryRun"] = "All"
+        return await self._send(resource, namespace, name, body, query, APPLY_TYPE, dry_run=dry_run)
+
+    async def patch(
+        self,
+        resource: ApiResource,
+        namespace: str,
+        name: str,
+        operations: bytes,
+        *,
+        field_manager: str,
+        dry_run: bool,
+    ) -> LiveObject:
+        """JSON patch. After a lost answer (Unreachable) the object has to be read again."""
+        query = {"fieldManager": field_manager}
+        return await self._send(
+            resource, namespace, name, operations, query, PATCH_TYPE, dry_run=dry_run
+        )
+
+    async def _send(
+        self,
+        resource: ApiResource,
+        namespace: str,
+        name: str,
+        body: bytes,
+        query: dict[str, str],
+        content_type: str,
+        *,
+        dry_run: bool,
+    ) -> LiveObject:
+        verb = "apply" if content_type == APPLY_TYPE else "patch"
+        doing = f"{verb} {display_name(resource)} {f'{namespace}/' if namespace else ''}{name}"
         response = await self._transport.send(
             "PATCH",
             f"{resource_path(resource, namespace)}/{quote(name, safe='')}",
             doing=doing,
-            query=query,
-            headers={"Accept": "application/json", "Content-Type": APPLY_TYPE},
+            query={**query, **({"dryRun": "All"} if dry_run else {})},
+            headers={"Accept": "application/json", "Content-Type": content_type},
             body=body,
             # Every refusal of a Secret is told here: the server's text may quote its values.
             answers=(409, 422, *(_REFUSALS if _is_secret(resource) else ())),
         )
         if response.status >= 400:
+            if content_type == PATCH_TYPE and _test_failed(response):
+                raise ClusterError(
+                    f"{self._transport.access.label}: cannot {doing}: "
+                    "the object is no longer the one that was looked at",
+                    reason="Conflict",
+                )
             raise self._rejected(resource, response, doing, body)
         try:
             item = listing.decode_item(response.body)
@@ -95,6 +149,11 @@ class KubeWriter:
                 f"{self._transport.access.label}: cannot {doing}: {reason}", reason=reason
             )
         return self._transport.refusal(response, doing, sent=sent)
+
+
+def _test_failed(response: Response) -> bool:
+    """Whether a `test` of a JSON patch did not hold; API servers say so in words alone."""
+    return response.status == 422 and _TEST_FAILED.search(response.body) is not None
 
 
 def _is_secret(resource: ApiResource) -> bool:

@@ -16,6 +16,7 @@ from driftd.controller.baselines import Used, load_acceptance
 from driftd.controller.check import Looked, look
 from driftd.controller.declared import Declared, Entry, declare, refuse_unmatched
 from driftd.controller.explain_entries import EntryExplanation, explained
+from driftd.controller.foreseen import Foreseen
 from driftd.controller.keeping import keeping
 from driftd.controller.kind_names import names_kind
 from driftd.controller.memory import open_state
@@ -421,6 +422,8 @@ def _healing(looked: Looked, key: ResourceKey) -> str:
         desired.manifests,
         rung=Rung.FIELDS,
         held=desired.repeated,
+        live=looked.live,
+        node=Foreseen(looked).node,
     )
     if wanted.refusal:
         return f"nothing: {wanted.refusal}"

@@ -13,13 +13,14 @@ from driftd.controller.check import Looked
 from driftd.controller.declared import Declared, Entry
 from driftd.controller.elsewhere import declared_elsewhere
 from driftd.controller.engines import engines_at
+from driftd.controller.foreseen import Foreseen
 from driftd.controller.shared import Claims
 from driftd.controller.workspace import Workspace
 from driftd.errors import StoreError
 from driftd.model.resource import GVK, ResourceKey
 from driftd.settings.healing import Healing as HealingSettings
 from driftd.settings.healing import Rung
-from driftd.settings.rules import rung_of
+from driftd.settings.rules import rule_of, rung_of
 from driftd.sync.outcome import SyncResult
 from driftd.sync.plan import SyncPlan, plan
 from driftd.sync.run import run
@@ -67,8 +68,12 @@ class Healing:
         workspace: Workspace,
         declared: Declared,
         claims: Claims,
+        send: bool = True,
     ) -> Healed:
-        """Plan from the look, ask the guards, and write what is left. Never raises StoreError."""
+        """Plan from the look, ask the guards, and write what is left. Never raises StoreError.
+
+        Without `send` nothing is asked of the cluster: the plan is all.
+        """
         planned = self._plan(entry, looked)
         if planned.tasks:
             looked, shared = await declared_elsewhere(workspace, declared, claims, entry, looked)
@@ -78,6 +83,8 @@ class Healing:
         try:
             planned = await self.guards.admit(planned, _facts(entry, looked), self.clock.now())
             if planned.refusal or not planned.tasks:
+                return Healed(looked, planned)
+            if not send:
                 return Healed(looked, planned)
             if planned.rung is not Rung.DRY_RUN:
                 await self.journal.intend(planned)
@@ -93,16 +100,20 @@ class Healing:
         self, entry: Entry, looked: Looked, shared: Mapping[ResourceKey, str] | None = None
     ) -> SyncPlan:
         """The writes that would put the application back, as data."""
-        rung = self.rung(entry)
+        application, foreseen = entry.application, Foreseen(looked)
+        rule = rule_of(self.settings, application.namespace, application.name)
         return plan(
-            entry.application,
+            application,
             looked.report,
             looked.desired.manifests,
-            rung=rung,
+            rung=rule.rung,
             held=looked.desired.repeated,
             shared=shared,
             complete=looked.desired.complete,
-            managers=() if rung is Rung.OBSERVE else engines_at(looked),
+            managers=() if rule.rung is Rung.OBSERVE else engines_at(looked),
+            live=looked.live,
+            node=foreseen.node,
+            undeclared=rule.undeclared,
         )
 
     async def _act(self, planned: SyncPlan, looked: Looked) -> SyncResult | None:
@@ -118,7 +129,12 @@ class Healing:
             return discovery.served(gvk.group, gvk.version, gvk.kind)
 
         return await run(
-            planned, self.open_writer(target), served, journal=self.journal, live=looked.live
+            planned,
+            self.open_writer(target),
+            served,
+            journal=self.journal,
+            live=looked.live,
+            judge=Foreseen(looked),
         )
 
 

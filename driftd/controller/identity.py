@@ -147,3 +147,19 @@ class _GuardedWriter:
             force=force,
             dry_run=dry_run,
         )
+
+    async def patch(
+        self,
+        resource: ApiResource,
+        namespace: str,
+        name: str,
+        operations: bytes,
+        *,
+        field_manager: str,
+        dry_run: bool,
+    ) -> LiveObject:
+        """See `ClusterWriter`. Raises ClusterReplaced."""
+        await self._identities.verify(self._target, strictly=True)
+        return await self._writer.patch(
+            resource, namespace, name, operations, field_manager=field_manager, dry_run=dry_run
+        )

@@ -15,7 +15,7 @@ class Rung(StrEnum):
     DRY_RUN = "dry-run"
     """Send the writes as server-side dry runs and report what the API server says."""
     FIELDS = "fields"
-    """Apply declared objects that are missing or whose declared fields drifted."""
+    """Put back declared and formerly declared fields, and create objects that are missing."""
 
 
 class HealingRule(SettingsStruct, frozen=True, kw_only=True):
@@ -24,6 +24,8 @@ class HealingRule(SettingsStruct, frozen=True, kw_only=True):
     applications: tuple[str, ...]
     """Names or globs, `namespace/name` or `name`."""
     rung: Rung = Rung.OBSERVE
+    undeclared: bool = False
+    """Whether fields that somebody added and that Git is silent about are removed, too."""
 
 
 class Healing(SettingsStruct, frozen=True, kw_only=True):

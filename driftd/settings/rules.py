@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
-from driftd.settings.healing import Healing, Rung
+from driftd.settings.healing import Healing, HealingRule, Rung
 from driftd.settings.types import ApplicationSelection
 
 
@@ -28,7 +28,12 @@ def selected(selection: ApplicationSelection, namespace: str, name: str) -> bool
 
 def rung_of(healing: Healing, namespace: str, name: str) -> Rung:
     """The rung that the operator has opened for an application; `observe` without a rule."""
+    return rule_of(healing, namespace, name).rung
+
+
+def rule_of(healing: Healing, namespace: str, name: str) -> HealingRule:
+    """The first healing rule that names an application; one that opens nothing if none does."""
     for rule in healing.rules:
         if names_application(rule.applications, namespace, name):
-            return rule.rung
-    return Rung.OBSERVE
+            return rule
+    return HealingRule(applications=())

@@ -20,6 +20,8 @@ class Outcome(StrEnum):
     """The API server would accept it; nothing was written."""
     CONFLICT = "conflict"
     """The object changed after the look; the next look decides."""
+    NOT_HEALABLE = "not-healable"
+    """No write would make the object what Git says; the message has the reason."""
     FAILED = "failed"
     NOT_TRIED = "not-tried"
     """The cluster could not be reached for an object before."""

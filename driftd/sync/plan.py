@@ -1,18 +1,21 @@
 """Which writes would put an application back, decided as data. Pure: no input or output.
 
 On the rung `fields`, driftd creates what is missing and applies the whole declared object where
-declared fields drifted. It deletes nothing, and what Git does not mention stays: an apply
-cannot remove fields that other managers own. Such fields are named as `remains`.
+declared fields drifted. What Git declared formerly is removed by a patch, for an apply leaves
+what others own; what somebody else added only where the rule says `undeclared`, else it is named
+as `remains`. No object is ever deleted. What is no drift keeps its live value.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
+from driftd.diff.prepare import desired_view
+from driftd.diff.schema import Node
 from driftd.model.application import Application
 from driftd.model.report import (
     ApplicationReport,
@@ -23,10 +26,11 @@ from driftd.model.report import (
     ResourceReport,
     ResourceStatus,
 )
-from driftd.model.resource import GVK, Manifest, ResourceKey
+from driftd.model.resource import GVK, LiveObject, Manifest, ResourceKey
 from driftd.settings.healing import Rung
+from driftd.sync import declared_body
 from driftd.sync.order import order_key, wave_of
-from driftd.sync.removal import Removal
+from driftd.sync.removal import Removal, Unaddressable, removals
 
 FIELD_MANAGER = "driftd"
 HEAL_ANNOTATION = "driftd.io/heal"
@@ -41,9 +45,18 @@ ENGINES = {
 """Field managers of engines that put things back themselves."""
 
 _REPLICAS_LOST = (
-    "Git declares no replicas any more, and an apply would set them to 1: declare them, "
+    "Git declares no replicas any more, and a write would set them to 1: declare them, "
     "or let what scales the object apply them first"
 )
+
+
+_ADDITIONS_STAY = (
+    "Git is silent about what was added; the healing rule does not say undeclared: true"
+)
+
+
+def _no_schema(_gvk: GVK) -> Node | None:
+    return None
 
 
 class SyncTask(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,8 +69,13 @@ class SyncTask(msgspec.Struct, frozen=True, kw_only=True):
     wave: int
     create: bool
     """The object is missing; nothing is taken over if somebody has made it meanwhile."""
+    heals: tuple[Change, ...] = ()
+    """The changes that this write puts back, as the report has them: with masked values."""
     removals: tuple[Removal, ...] = ()
-    """The patch that removes what an apply would leave; empty where an apply is enough."""
+    """The patch that is sent before `body`, as that would leave something; empty if it would not.
+
+    Its values are the cluster's own and Git's, secrets too.
+    """
     remains: tuple[str, ...] = ()
     """Paths of drift that this write cannot remove."""
 
@@ -86,6 +104,17 @@ class SyncPlan(msgspec.Struct, frozen=True, kw_only=True):
     skipped: tuple[Skipped, ...] = ()
 
 
+class _Known(NamedTuple):
+    """What decides on an object beside its verdict."""
+
+    declared: Mapping[ResourceKey, Manifest]
+    repeated: Collection[ResourceKey]
+    shared: Mapping[ResourceKey, str]
+    live: Mapping[ResourceKey, LiveObject]
+    node: Callable[[GVK], Node | None]
+    undeclared: bool
+
+
 def plan(
     application: Application,
     report: ApplicationReport,
@@ -96,13 +125,18 @@ def plan(
     shared: Mapping[ResourceKey, str] | None = None,
     complete: bool = True,
     managers: Collection[str] = (),
+    live: Mapping[ResourceKey, LiveObject] | None = None,
+    node: Callable[[GVK], Node | None] = _no_schema,
+    undeclared: bool = False,
 ) -> SyncPlan:
     """The writes that would put `application` back to what Git declares.
 
     `rung` is what the operator has opened; `held` are objects that must not be written, such
     as those declared more than once; `shared` are those that other applications declare too,
     with the words for these. `complete` says whether `manifests` are all that Git declares,
-    `managers` are all field managers of the live objects, deployers or not.
+    `managers` are all field managers of the live objects, deployers or not. `live` are the objects
+    that the report was made from and `node` gives the schema of a kind: without them nothing is
+    patched. `undeclared` says whether additions that Git is silent about are removed, too.
     """
     name = application.qualified_name
     refusal = _refusal(application, {*report.deployers, *managers}, rung, complete=complete)
@@ -114,10 +148,11 @@ def plan(
         if manifest.key in declared:
             repeated.add(manifest.key)
         declared[manifest.key] = manifest
+    known = _Known(declared, repeated, shared or {}, live or {}, node, undeclared)
     tasks: list[SyncTask] = []
     skipped: list[Skipped] = []
     for resource in report.resources:
-        found = _decide(resource, declared, repeated, shared or {})
+        found = _decide(resource, known)
         if isinstance(found, SyncTask):
             tasks.append(found)
         elif found is not None:
@@ -150,12 +185,7 @@ def _refusal(
     return ""
 
 
-def _decide(
-    resource: ResourceReport,
-    declared: dict[ResourceKey, Manifest],
-    repeated: Collection[ResourceKey],
-    shared: Mapping[ResourceKey, str],
-) -> SyncTask | Skipped | None:
+def _decide(resource: ResourceReport, known: _Known) -> SyncTask | Skipped | None:
     """The task for one object, or why there is none; None where nothing is to be said."""
     key = resource.key
     status = resource.status
@@ -163,29 +193,43 @@ def _decide(
         return Skipped(key, kept)
     if status not in (ResourceStatus.MISSING, ResourceStatus.OUT_OF_SYNC):
         return None
-    manifest = declared.get(key)
+    manifest = known.declared.get(key)
     if manifest is None:
         return Skipped(key, "its manifest is not at hand")
-    if key in repeated:
-        return Skipped(key, "it is declared more than once")
-    if key in shared:
-        return Skipped(key, f"it is declared by {shared[key]} too")
-    if manifest.unstable:
-        return Skipped(key, "it is rendered otherwise each time")
     body = msgspec.json.decode(manifest.body)
-    if _annotations(body).get(HEAL_ANNOTATION) == "never":
-        return Skipped(key, f"its manifest says {HEAL_ANNOTATION}: never")
+    if why := _untouchable(manifest, body, known):
+        return Skipped(key, why)
     if status is ResourceStatus.MISSING:
-        return _task(manifest, body, resource, create=True, remains=())
-    reason, remains = _hold(resource.changes)
+        return _task(manifest, declared_body.folded(body), wave_of(_annotations(body)), create=True)
+    reason, remains = _hold(resource.changes, undeclared=known.undeclared)
     if not reason and not (
         isinstance(resource.evidence.uid, str)
         and isinstance(resource.evidence.resource_version, str)
     ):
         reason = "the verdict does not say which live object it was made from"
+    if not reason and not resource.changes:
+        told = f" ({resource.reason})" if isinstance(resource.reason, str) else ""
+        reason = f"its verdict names no field that could be put back{told}"
     if reason:
         return Skipped(key, reason, remains)
-    return _task(manifest, body, resource, create=False, remains=remains)
+    try:
+        return _mended(manifest, body, resource, known, remains)
+    except Unaddressable as error:
+        return Skipped(key, f"it cannot be put back without a doubt: {error}", remains)
+
+
+def _untouchable(manifest: Manifest, body: dict[str, Any], known: _Known) -> str:
+    """Why Git's word on an object is none to act on; empty if it is."""
+    key = manifest.key
+    if key in known.repeated:
+        return "it is declared more than once"
+    if key in known.shared:
+        return f"it is declared by {known.shared[key]} too"
+    if manifest.unstable:
+        return "it is rendered otherwise each time"
+    if _annotations(body).get(HEAL_ANNOTATION) == "never":
+        return f"its manifest says {HEAL_ANNOTATION}: never"
+    return ""
 
 
 def _kept(resource: ResourceReport) -> str:
@@ -208,66 +252,99 @@ def _correction(wrong: Invalid) -> str:
     return f"Git is to be corrected at {wrong.path}: {wrong.message}"
 
 
-def _hold(changes: Iterable[Change]) -> tuple[str, tuple[str, ...]]:
-    """Why an OutOfSync object is not applied (empty if it is), and what an apply would leave."""
+def _hold(changes: Iterable[Change], *, undeclared: bool) -> tuple[str, tuple[str, ...]]:
+    """Why an OutOfSync object is not written (empty if it is), and what a write would leave."""
     every = tuple(changes)
     drift = [change for change in every if change.is_drift]
-    remains = tuple(change.path for change in drift if _stays(change))
+    remains = tuple(change.path for change in drift if not _is_healed(change, undeclared))
     wrong = next((change.invalid for change in drift if change.invalid), None)
     if wrong is not None:
         return _correction(wrong), remains
     if any(change.change_class is ChangeClass.PENDING for change in every):
         return "Git is ahead of what was synced last; applying would roll that out", remains
-    ignored = [c.path for c in every if isinstance(c.ignored_by, str) and not _stays(c)]
-    if ignored:
-        return f"applying would overwrite ignored differences ({ignored[0]})", remains
-    if any(_loses_replicas(change) for change in drift):
+    if any(_loses_replicas(change, undeclared) for change in drift):
         return _REPLICAS_LOST, remains
-    if all(_stays(change) and change.kind is not ChangeKind.RENAMED for change in drift):
-        return "an apply cannot remove fields that other managers added", remains
+    if drift and len(remains) == len(drift):
+        return _ADDITIONS_STAY, remains
     return "", remains
 
 
-def _stays(change: Change) -> bool:
-    """Whether the live field is still there after an apply of what Git declares."""
-    if change.kind is ChangeKind.FORMERLY_DECLARED:
-        return not (change.manager == FIELD_MANAGER and change.operation == "Apply")
-    return change.kind in (ChangeKind.ADDED, ChangeKind.RENAMED)
+def _is_healed(change: Change, undeclared: bool) -> bool:
+    """Whether a drifted field is put back: what Git says or said, additions only if wanted."""
+    if change.change_class is ChangeClass.DECLARED:
+        return True
+    return undeclared and change.kind in (ChangeKind.ADDED, ChangeKind.MODIFIED)
 
 
-def _loses_replicas(change: Change) -> bool:
-    """Whether an apply takes away the replicas that driftd had applied, so that one is left."""
-    formerly = change.kind is ChangeKind.FORMERLY_DECLARED and not _stays(change)
-    return formerly and change.path == "/spec/replicas" and change.live != 1
+def _is_taken_out(change: Change) -> bool:
+    """Whether putting a field back means to remove what is live."""
+    if change.change_class is ChangeClass.UNDECLARED:
+        return True
+    return change.kind in (ChangeKind.ADDED, ChangeKind.RENAMED, ChangeKind.FORMERLY_DECLARED)
+
+
+def _loses_replicas(change: Change, undeclared: bool) -> bool:
+    """Whether a write takes away the replicas that Git is silent about, so that one is left."""
+    gone = _is_healed(change, undeclared) and _is_taken_out(change)
+    return gone and change.path == "/spec/replicas" and change.live != 1
+
+
+def _mended(
+    manifest: Manifest,
+    body: dict[str, Any],
+    resource: ResourceReport,
+    known: _Known,
+    remains: tuple[str, ...],
+) -> SyncTask:
+    """The writes to an object that is there. Raises Unaddressable where they cannot be told."""
+    drift = [change for change in resource.changes if change.is_drift]
+    heals = tuple(change for change in drift if _is_healed(change, known.undeclared))
+    spared = declared_body.kept(resource.changes)
+    seen = known.live.get(manifest.key)
+    sent = declared_body.folded(body)
+    patched = [c for c in heals if _is_taken_out(c) or c.kind is ChangeKind.REORDERED]
+    removed: tuple[Removal, ...] = ()
+    if seen is None:
+        if spared or patched:
+            raise Unaddressable("its live object is not at hand")
+    else:
+        if seen.resource_version != resource.evidence.resource_version:
+            raise Unaddressable("the live object at hand is another version of it")
+        live = msgspec.json.decode(seen.body)
+        sent = declared_body.with_kept(sent, live, spared)
+        sent = declared_body.without_empty(sent, live, [change.path for change in drift])
+        if patched:
+            gone = [change.path for change in heals if _is_taken_out(change)]
+            removed = removals(live, desired_view(sent), gone, known.node(manifest.gvk))
+    identity = {"uid": resource.evidence.uid, "resourceVersion": resource.evidence.resource_version}
+    task = _task(manifest, sent, wave_of(_annotations(body)), create=False, identity=identity)
+    return msgspec.structs.replace(task, heals=heals, removals=removed, remains=remains)
 
 
 def _task(
     manifest: Manifest,
     body: dict[str, Any],
-    resource: ResourceReport,
+    wave: int,
     *,
     create: bool,
-    remains: tuple[str, ...],
+    identity: Mapping[str, Any] | None = None,
 ) -> SyncTask:
     key = manifest.key
     metadata = {
         name: value
-        for name, value in body.get("metadata", {}).items()
+        for name, value in (body.get("metadata") or {}).items()
         if name not in ("managedFields", "uid", "resourceVersion")
     }
     metadata["name"] = key.name
     if key.namespace:
         metadata["namespace"] = key.namespace
-    if not create:
-        metadata["uid"] = resource.evidence.uid
-        metadata["resourceVersion"] = resource.evidence.resource_version
+    metadata.update(identity or {})
     return SyncTask(
         key=key,
         gvk=manifest.gvk,
         body=msgspec.json.encode({**body, "metadata": metadata}),
-        wave=wave_of(_annotations(body)),
+        wave=wave,
         create=create,
-        remains=remains,
     )
 
 

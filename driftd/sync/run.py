@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, TypeAlias
 import msgspec
 
 from driftd.cluster.reader import ApiResource
-from driftd.errors import DriftdError, NotServed, StoreError, Unauthorized, Unreachable
+from driftd.errors import (
+    ClusterError,
+    DriftdError,
+    NotServed,
+    StoreError,
+    Unauthorized,
+    Unreachable,
+)
 from driftd.model.resource import GVK, LiveObject, ResourceKey
 from driftd.settings.healing import Rung
 from driftd.sync.outcome import Outcome, SyncResult, TaskResult
@@ -22,6 +29,23 @@ if TYPE_CHECKING:
 Resolve: TypeAlias = Callable[[GVK], "ApiResource | None"]
 """Where a kind is served; None if it is not."""
 
+Judge: TypeAlias = Callable[[SyncTask, LiveObject], str]
+"""Why an object, as a dry run makes it, is still not what Git says; empty if it is."""
+
+_CONFLICTS = ("Conflict", "AlreadyExists")
+_PASSING = ("TooManyRequests", "ServerTimeout", "Timeout", "ServiceUnavailable", "InternalError")
+"""Refusals that say nothing of the object: the next look tries again."""
+
+
+class _NotHealable(DriftdError):
+    """No write that driftd may make puts the object back."""
+
+    reason = "NotHealable"
+
+
+def _satisfied(_task: SyncTask, _after: LiveObject) -> str:
+    return ""
+
 
 async def run(
     plan: SyncPlan,
@@ -30,14 +54,16 @@ async def run(
     *,
     journal: Journal | None = None,
     live: Mapping[ResourceKey, LiveObject] | None = None,
+    judge: Judge = _satisfied,
 ) -> SyncResult:
-    """Apply every task of `plan` in order; a failing object does not stop the others.
+    """Write every task of `plan` in order; a failing object does not stop the others.
 
-    Each object is first sent as a dry run, and on the rung `dry-run` only so. `journal` is told
+    Each object is first sent as a dry run, and on the rung `dry-run` only so. What that makes of
+    it goes to `judge`: if it would not be what Git says, nothing is written. `journal` is told
     of each write before and after it, with the object from `live` that is overwritten; when it
     cannot keep that, nothing more is written. Errors are results, not exceptions.
     """
-    work = _Run(writer, resolve, plan.rung, journal or Unrecorded(), live or {})
+    work = _Run(writer, resolve, plan.rung, journal or Unrecorded(), live or {}, judge)
     tasks = plan.tasks if not plan.refusal and plan.rung is not Rung.OBSERVE else ()
     return SyncResult(plan.application, plan.rung, tuple([await work.one(task) for task in tasks]))
 
@@ -51,6 +77,7 @@ class _Run:
     rung: Rung
     journal: Journal
     live: Mapping[ResourceKey, LiveObject]
+    judge: Judge
     lost: str = field(default="", init=False)
     """Why nothing more can be written; empty as long as it can."""
 
@@ -59,11 +86,9 @@ class _Run:
         if self.lost:
             return TaskResult(task.key, Outcome.NOT_TRIED, self.lost)
         try:
-            result = await self._apply(task)
+            result = await self._written(task)
         except DriftdError as error:
-            conflict = error.reason in ("Conflict", "AlreadyExists")
-            outcome = Outcome.CONFLICT if conflict else Outcome.FAILED
-            result = TaskResult(task.key, outcome, error.message, error.reason)
+            result = TaskResult(task.key, _outcome(error), error.message, error.reason)
             if isinstance(error, Unreachable | Unauthorized | StoreError):
                 self.lost = error.message
         if self.rung is Rung.FIELDS:
@@ -74,29 +99,111 @@ class _Run:
                 self.lost = error.message
         return result
 
-    async def _apply(self, task: SyncTask) -> TaskResult:
+    async def _written(self, task: SyncTask) -> TaskResult:
         resource = self.resolve(task.gvk)
         if resource is None:
             raise NotServed(f"{task.key}: the cluster does not serve {task.gvk.api_version}")
-
-        async def send(*, dry_run: bool) -> LiveObject:
-            return await self.writer.apply(
-                resource,
-                task.key.namespace,
-                task.key.name,
-                task.body,
-                field_manager=FIELD_MANAGER,
-                # A missing object that somebody has made meanwhile is not taken over.
-                force=not task.create,
-                dry_run=dry_run,
-            )
-
-        await send(dry_run=True)
+        if task.removals:
+            return await self._patched(task, resource)
+        await self._foreseen(task, await self._tried(task, resource))
         if self.rung is not Rung.FIELDS:
             return TaskResult(task.key, Outcome.DRY_RUN, remains=task.remains)
+        await self._kept(task)
+        after = await self._apply(task, resource, task.body, dry_run=False)
+        changed = after.resource_version != _precondition(task)
+        outcome = Outcome.APPLIED if changed else Outcome.UNCHANGED
+        return TaskResult(task.key, outcome, remains=task.remains)
+
+    async def _patched(self, task: SyncTask, resource: ApiResource) -> TaskResult:
+        """Patch, then apply: the patch makes the object what it should be, in one write.
+
+        The apply changes no value any more. It makes the declared set this manager's, so that
+        a field goes when Git drops it.
+        """
+        try:
+            tried = await self._patch(task, resource, dry_run=True)
+        except ClusterError as error:
+            raise _refusal(error) from error
+        await self._foreseen(task, tried)
+        if self.rung is not Rung.FIELDS:
+            return TaskResult(task.key, Outcome.DRY_RUN, remains=task.remains)
+        await self._kept(task)
+        after = await self._patch(task, resource, dry_run=False)
+        body = msgspec.json.decode(task.body)
+        body["metadata"]["resourceVersion"] = after.resource_version
+        try:
+            await self._apply(task, resource, msgspec.json.encode(body), dry_run=False)
+        except DriftdError as error:
+            # It is healed; who owns the fields is the next heal's business.
+            return TaskResult(task.key, Outcome.APPLIED, error.message, error.reason, task.remains)
+        return TaskResult(task.key, Outcome.APPLIED, remains=task.remains)
+
+    async def _tried(self, task: SyncTask, resource: ApiResource) -> LiveObject:
+        try:
+            after = await self._apply(task, resource, task.body, dry_run=True)
+        except ClusterError as error:
+            raise _refusal(error) from error
+        if task.create and _others_wrote(after):
+            raise ClusterError(f"{task.key}: somebody has made it meanwhile", reason="Conflict")
+        return after
+
+    async def _foreseen(self, task: SyncTask, after: LiveObject) -> None:
+        """Raise _NotHealable if the object would still not be what Git says."""
+        why = self.judge(task, after)
+        if why:
+            raise _NotHealable(f"{task.key}: {why}")
+
+    async def _kept(self, task: SyncTask) -> None:
         overwritten = self.live.get(task.key)
         await self.journal.before(task, overwritten.body if overwritten else None)
-        after = await send(dry_run=False)
-        before = msgspec.json.decode(task.body)["metadata"].get("resourceVersion")
-        outcome = Outcome.UNCHANGED if after.resource_version == before else Outcome.APPLIED
-        return TaskResult(task.key, outcome, remains=task.remains)
+
+    async def _apply(
+        self, task: SyncTask, resource: ApiResource, body: bytes, *, dry_run: bool
+    ) -> LiveObject:
+        return await self.writer.apply(
+            resource,
+            task.key.namespace,
+            task.key.name,
+            body,
+            field_manager=FIELD_MANAGER,
+            # A missing object that somebody has made meanwhile is not taken over.
+            force=not task.create,
+            dry_run=dry_run,
+        )
+
+    async def _patch(self, task: SyncTask, resource: ApiResource, *, dry_run: bool) -> LiveObject:
+        return await self.writer.patch(
+            resource,
+            task.key.namespace,
+            task.key.name,
+            msgspec.json.encode([msgspec.to_builtins(one) for one in task.removals]),
+            field_manager=FIELD_MANAGER,
+            dry_run=dry_run,
+        )
+
+
+def _outcome(error: DriftdError) -> Outcome:
+    if error.reason in _CONFLICTS:
+        return Outcome.CONFLICT
+    return Outcome.NOT_HEALABLE if isinstance(error, _NotHealable) else Outcome.FAILED
+
+
+def _refusal(error: ClusterError) -> DriftdError:
+    """What a refused dry run says: of the object, or of the cluster just now."""
+    passing = isinstance(error, Unreachable | Unauthorized | NotServed)
+    if passing or error.reason in (*_CONFLICTS, *_PASSING, "InvalidResponse"):
+        return error
+    return _NotHealable(str(error), hint=error.hint, reason=error.reason)
+
+
+def _precondition(task: SyncTask) -> str | None:
+    """The resourceVersion that must still hold; None of an object that is created."""
+    found = msgspec.json.decode(task.body)["metadata"].get("resourceVersion")
+    return found if isinstance(found, str) else None
+
+
+def _others_wrote(after: LiveObject) -> bool:
+    """Whether an object that was to be created anew has fields of others: then it was there."""
+    metadata = msgspec.json.decode(after.body).get("metadata") or {}
+    writers = {entry.get("manager") for entry in metadata.get("managedFields") or ()}
+    return not writers <= {FIELD_MANAGER}

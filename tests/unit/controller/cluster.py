@@ -25,6 +25,7 @@ from driftd.cluster.reader import (
 )
 from driftd.errors import ClusterError, NotServed
 from driftd.model.resource import GVK, LiveObject, ResourceKey
+from tests.testbed.jsonpatch import patched
 
 READ = ("get", "list", "watch")
 CONFIG_MAPS = ApiResource("", "v1", "ConfigMap", "configmaps", True, READ)
@@ -102,6 +103,15 @@ class MemoryCluster:
         """Store an object as a manager leaves it; every leaf of data belongs to that manager."""
         self._version += 1
         gvk = GVK.parse(body["apiVersion"], body["kind"])
+        live = self.made(body, manager=manager, operation=operation)
+        self._objects[gvk, live.key.namespace, live.key.name] = live
+        return live
+
+    def made(
+        self, body: dict[str, Any], *, manager: str = "kubectl", operation: str = "Apply"
+    ) -> LiveObject:
+        """What `put` would store."""
+        gvk = GVK.parse(body["apiVersion"], body["kind"])
         metadata = dict(body["metadata"])
         place = (gvk, metadata.get("namespace", ""), metadata["name"])
         before = self._objects.get(place)
@@ -110,9 +120,7 @@ class MemoryCluster:
         metadata.setdefault("managedFields", [_entry(body, manager, operation)])
         document = json.dumps({**body, "metadata": metadata}).encode()
         key = ResourceKey(gvk.group, gvk.kind, place[1], place[2])
-        live = LiveObject(key, gvk.version, metadata["uid"], str(self._version), document)
-        self._objects[place] = live
-        return live
+        return LiveObject(key, gvk.version, metadata["uid"], str(self._version), document)
 
     def delete(self, kind: str, namespace: str, name: str) -> None:
         """Remove an object."""
@@ -250,6 +258,8 @@ class MemoryWriter:
         self.cluster = cluster
         self.applied: list[tuple[str, bool]] = []
         """Name and whether it was a dry run, in order."""
+        self.patched: list[tuple[str, bool]] = []
+        """The same of JSON patches."""
         self.fights = False
         """Whether somebody changes each applied ConfigMap at once."""
 
@@ -272,18 +282,37 @@ class MemoryWriter:
         if before is not None and (not force or wanted not in (None, before.resource_version)):
             raise ClusterError(f"{name} has changed", reason="Conflict")
         if dry_run:
-            return before or LiveObject(
-                ResourceKey(resource.group, resource.kind, namespace, name),
-                resource.version,
-                "",
-                "",
-                body,
-            )
+            return self.cluster.made(document, manager=field_manager)
         live = self.cluster.put(document, manager=field_manager)
         if self.fights:
             fought = {**document, "data": {"colour": "red"}}
             self.cluster.put(fought, manager="rival", operation="Update")
         return live
+
+    async def patch(
+        self,
+        resource: ApiResource,
+        namespace: str,
+        name: str,
+        operations: bytes,
+        *,
+        field_manager: str,
+        dry_run: bool,
+    ) -> LiveObject:
+        """See `ClusterWriter`."""
+        self.patched.append((name, dry_run))
+        before = await self.cluster.get(resource, namespace, name)
+        document = json.loads(before.body) if before is not None else {"metadata": {}}
+        steps = json.loads(operations)
+        for step in steps:
+            place = step["path"].rpartition("/")[2]
+            if step["op"] == "test" and document["metadata"].get(place) != step["value"]:
+                raise ClusterError(f"{name} has changed", reason="Conflict")
+        document = patched(document, [step for step in steps if step["op"] != "test"])
+        document["metadata"].pop("managedFields")
+        if dry_run:
+            return self.cluster.made(document, manager=field_manager, operation="Update")
+        return self.cluster.put(document, manager=field_manager, operation="Update")
 
 
 def _meta(live: LiveObject) -> ObjectMeta:

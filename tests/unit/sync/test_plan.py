@@ -17,6 +17,7 @@ from driftd.model.report import (
     ResourceReport,
     ResourceStatus,
 )
+from driftd.model.resource import LiveObject
 from driftd.settings.healing import Rung
 from driftd.sync.plan import plan
 from tests.unit.reports import change, report, resource
@@ -153,7 +154,7 @@ def test_deployers_that_are_no_engines_do_not_stop_healing():
             resource("web", REPLICAS, change("/spec/x", change_class=ChangeClass.PENDING)),
             "Git is ahead",
         ),
-        (resource("web", REPLICAS, change("/spec/x", ignored_by="r")), "ignored differences"),
+        (resource("web", REPLICAS, change("/spec/x", ignored_by="r")), "not at hand"),
     ],
 )
 def test_objects_that_are_left_alone_with_a_reason(look, expected):
@@ -212,47 +213,129 @@ def test_a_verdict_without_evidence_is_not_acted_upon():
     assert "which live object" in reasons(planned(look))["web"]
 
 
-def test_additions_that_an_apply_cannot_remove_are_named():
+def live_of(declared, **content):
+    """The live object of a manifest, with other content, as the verdict of `resource` saw it."""
+    body = json.loads(declared.body)
+    body["metadata"] |= {"uid": f"uid-{declared.key.name}", "resourceVersion": "41"}
+    body = {**body, **content}
+    served = json.dumps(body).encode()
+    return LiveObject(declared.key, "v1", body["metadata"]["uid"], "41", served)
+
+
+def with_live(look, declared, live, **more):
+    """The plan for one object whose live state is at hand."""
+    seen = {} if live is None else {declared.key: live}
+    return plan(application(), report(look), [declared], rung=Rung.FIELDS, live=seen, **more)
+
+
+def operations(task):
+    """The patch of a task, without the tests that it begins with."""
+    first, second, *rest = task.removals
+    assert (first.op, first.path, first.value) == ("test", "/metadata/uid", "uid-web")
+    assert (second.op, second.path, second.value) == ("test", "/metadata/resourceVersion", "41")
+    return [(one.op, one.path, one.value) for one in rest]
+
+
+ADDED = change(
+    "/spec/paused", kind=ChangeKind.ADDED, change_class=ChangeClass.UNDECLARED, live=True
+)
+
+
+def test_additions_are_left_and_named_unless_the_rule_says_otherwise():
     """Beside a healable field they are `remains`; alone they are no reason to write."""
-    added = change(
-        "/spec/template/spec/hostNetwork",
-        kind=ChangeKind.ADDED,
-        change_class=ChangeClass.UNDECLARED,
-        live=True,
-    )
-    [task] = planned(resource("web", REPLICAS, added)).tasks
-    assert task.remains == ("/spec/template/spec/hostNetwork",)
-    alone = planned(resource("web", added))
+    live = live_of(WEB, spec={"replicas": 5, "paused": True})
+    [task] = with_live(resource("web", REPLICAS, ADDED), WEB, live).tasks
+    assert (task.remains, task.removals) == (("/spec/paused",), ())
+    alone = with_live(resource("web", ADDED), WEB, live)
     assert alone.tasks == ()
     [skipped] = alone.skipped
-    assert "cannot remove" in skipped.reason
-    assert skipped.remains == ("/spec/template/spec/hostNetwork",)
+    assert "undeclared: true" in skipped.reason
+    assert skipped.remains == ("/spec/paused",)
 
 
-def test_what_driftd_itself_declared_formerly_is_removed_by_an_apply():
-    """A field that only driftd's own apply owns goes with the next apply; others' stays."""
-    former = {"kind": ChangeKind.FORMERLY_DECLARED, "live": "x"}
-    own = change("/data/a", manager="driftd", operation="Apply", **former)
-    [task] = planned(resource("web", own)).tasks
-    assert task.remains == ()
-    foreign = change("/data/a", manager="kubectl", operation="Apply", **former)
-    assert planned(resource("web", foreign)).tasks == ()
+def test_additions_are_removed_where_the_rule_says_so():
+    """One patch takes the addition out and puts the declared value back, before the apply."""
+    live = live_of(WEB, spec={"replicas": 5, "paused": True})
+    look = resource("web", REPLICAS, ADDED)
+    [task] = with_live(look, WEB, live, undeclared=True).tasks
+    assert operations(task) == [
+        ("remove", "/spec/paused", None),
+        ("replace", "/spec/replicas", 3),
+    ]
+    assert (task.remains, task.heals) == ((), (REPLICAS, ADDED))
+
+
+def test_what_was_declared_formerly_is_removed_by_the_patch():
+    """An apply would leave it to whoever else owns it; nothing is patched without live state."""
+    former = change("/spec/paused", kind=ChangeKind.FORMERLY_DECLARED, live=True, manager="kubectl")
+    live = live_of(WEB, spec={"replicas": 3, "paused": True})
+    [task] = with_live(resource("web", former), WEB, live).tasks
+    assert operations(task) == [("remove", "/spec/paused", None)]
+    blind = with_live(resource("web", former), WEB, None)
+    assert (blind.tasks, reasons(blind)) == (
+        (),
+        {"web": "it cannot be put back without a doubt: its live object is not at hand"},
+    )
+
+
+@pytest.mark.parametrize("why", ["ignored", "rewritten", "trusted"])
+def test_what_is_no_drift_keeps_its_live_value_in_what_is_applied(why):
+    """Ignored, accepted, rewritten and trusted values are sent as they are, or not at all."""
+    declared = manifest("web", spec={"replicas": 3, "minReadySeconds": 5, "paused": False})
+    live = live_of(declared, spec={"replicas": 5, "minReadySeconds": 9})
+    kept = {
+        "ignored": {"ignored_by": "rule"},
+        "rewritten": {"change_class": ChangeClass.REWRITTEN},
+        "trusted": {"change_class": ChangeClass.REVIEW},
+    }[why]
+    look = resource(
+        "web",
+        REPLICAS,
+        change("/spec/minReadySeconds", desired_path="/spec/minReadySeconds", live=9, **kept),
+        change("/spec/paused", kind=ChangeKind.MISSING, desired_path="/spec/paused", **kept),
+    )
+    [task] = with_live(look, declared, live).tasks
+    assert json.loads(task.body)["spec"] == {"replicas": 3, "minReadySeconds": 9}
+    assert task.heals == (REPLICAS,)
+
+
+def test_an_empty_value_that_git_leaves_to_a_controller_is_not_sent():
+    """Git's empty certificate authority would empty the one that was filled in."""
+    declared = manifest("web", spec={"replicas": 3, "ca": ""})
+    live = live_of(declared, spec={"replicas": 5, "ca": "filled"})
+    [task] = with_live(resource("web", REPLICAS), declared, live).tasks
+    assert json.loads(task.body)["spec"] == {"replicas": 3}
+
+
+def test_a_live_object_of_another_version_is_not_written_from():
+    """What was read after the verdict may be other than what was judged."""
+    live = msgspec.structs.replace(live_of(WEB), resource_version="42")
+    found = with_live(resource("web", REPLICAS), WEB, live)
+    assert "another version" in reasons(found)["web"]
+
+
+def test_string_data_is_applied_as_data():
+    """A Secret's data is owned under the name that it is stored under."""
+    secret = manifest(
+        "db", kind="Secret", api_version="v1", stringData={"a": "b"}, data={"c": "ZA=="}
+    )
+    look = resource("db", kind="Secret", group="", status=ResourceStatus.MISSING)
+    [task] = planned(look, manifests=[secret]).tasks
+    body = json.loads(task.body)
+    assert (body["data"], "stringData" in body) == ({"a": "Yg==", "c": "ZA=="}, False)
 
 
 @pytest.mark.parametrize("live", [5, 1])
 def test_replicas_that_git_leaves_out_from_now_on(live):
-    """They would fall back to one at the next apply: held, unless there is one already."""
-    former = change(
-        "/spec/replicas",
-        kind=ChangeKind.FORMERLY_DECLARED,
-        live=live,
-        manager="driftd",
-        operation="Apply",
-    )
-    found = planned(resource("web", former, change("/spec/paused", desired=False, live=True)))
+    """They would fall back to one: held, unless there is one already."""
+    former = change("/spec/replicas", kind=ChangeKind.FORMERLY_DECLARED, live=live)
+    declared = manifest("web", spec={"paused": False})
+    seen = live_of(declared, spec={"replicas": live, "paused": True})
+    look = resource("web", former, change("/spec/paused", desired=False, live=True))
+    found = with_live(look, declared, seen)
     assert len(found.tasks) == (live == 1)
     if live != 1:
-        assert "an apply would set them to 1" in reasons(found)["web"]
+        assert "would set them to 1" in reasons(found)["web"]
 
 
 def test_order_is_wave_then_kind_then_name():

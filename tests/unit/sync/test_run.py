@@ -91,7 +91,7 @@ async def test_one_failing_object_does_not_stop_the_others():
     )
     result = await run(planned("a", "b", "c"), writer, resolve)
     assert [r.outcome for r in result.results] == [
-        Outcome.FAILED,
+        Outcome.NOT_HEALABLE,
         Outcome.CONFLICT,
         Outcome.APPLIED,
     ]

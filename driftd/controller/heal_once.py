@@ -1,0 +1,180 @@
+"""One heal of one application, because a person asks: the daemon's plan, guards and writes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal
+
+import orjson
+from msgspec import UNSET, UnsetType
+
+from driftd.clock import Clock
+from driftd.controller.baselines import Used, load_acceptance
+from driftd.controller.check import Looked, look
+from driftd.controller.declared import declare, refuse_unmatched
+from driftd.controller.healing import Healed, Healing
+from driftd.controller.memory import open_state
+from driftd.controller.options import CheckOptions
+from driftd.controller.shared import Claims
+from driftd.controller.workspace import Progress, Workspace
+from driftd.errors import ConfigError
+from driftd.model.report import API_VERSION, Change, ReportCondition, ResourceReport, WireStruct
+from driftd.sync.impact import impact_of
+from driftd.sync.outcome import Outcome, TaskResult
+from driftd.sync.plan import SyncTask
+
+_DONE = (Outcome.APPLIED, Outcome.UNCHANGED)
+_BROKEN = (Outcome.FAILED, Outcome.NOT_TRIED)
+
+
+class HealedObject(WireStruct, frozen=True, kw_only=True, omit_defaults=True):
+    """One object of the plan: what is to be written, or why nothing is."""
+
+    group: str
+    kind: str
+    namespace: str
+    name: str
+    action: Literal["create", "apply", "patch", "none"]
+    """`patch` removes what an apply would leave, then applies."""
+    changes: tuple[Change, ...] = ()
+    """The fields that are put back."""
+    impact: tuple[str, ...] = ()
+    """What the write sets off."""
+    reason: str | UnsetType = UNSET
+    """Why nothing is written to it."""
+    guard: str | UnsetType = UNSET
+    """The guard that holds it back."""
+    remains: tuple[str, ...] = ()
+    """Paths of drift that stay."""
+    outcome: str | UnsetType = UNSET
+    """How it ended; absent if nothing was sent."""
+    message: str | UnsetType = UNSET
+
+
+class HealReport(WireStruct, frozen=True, kw_only=True):
+    """What `driftd heal -o json` prints."""
+
+    api_version: str = API_VERSION
+    kind: Literal["HealReport"] = "HealReport"
+    application: str
+    """`namespace/name`."""
+    cluster: str
+    rung: str
+    """`observe` if nothing was opened: then this is a preview alone."""
+    refusal: str | UnsetType = UNSET
+    """Why nothing may be written to the application at all."""
+    complete: bool
+    """Whether everything could be judged."""
+    objects: tuple[HealedObject, ...]
+    conditions: tuple[ReportCondition, ...] = ()
+
+    @property
+    def broken(self) -> bool:
+        """Whether anything could not be judged, or could not be sent."""
+        return not self.complete or any(one.outcome in _BROKEN for one in self.objects)
+
+    @property
+    def left(self) -> bool:
+        """Whether there is drift that was not put back."""
+        return self.refusal is not UNSET or any(
+            one.outcome not in _DONE or bool(one.remains) for one in self.objects
+        )
+
+
+async def heal_once(
+    workspace: Workspace,
+    options: CheckOptions,
+    healing: Healing,
+    *,
+    opened: bool,
+    progress: Progress,
+    clock: Clock,
+) -> HealReport:
+    """Look at the one application that `options` name, and put it back as far as `healing` may.
+
+    Unless `opened`, nothing is sent: the report is a preview. Raises ConfigError if there is no
+    such application, or several.
+    """
+    acceptance = load_acceptance(options.baselines, options.suppressions, options.hash_key_file)
+    state = open_state(options.state, progress)
+    if state is not None:
+        workspace = replace(workspace, memory=state)
+    claims = Claims()
+    workspace = replace(workspace, claims=claims)
+    # All applications, for others may declare the same objects.
+    declared = await declare(workspace, replace(options, applications=()), progress)
+    entries = tuple(one for one in declared.entries if options.chooses(one.application))
+    if len(entries) != 1:
+        refuse_unmatched(options, progress, declared)
+        names = ", ".join(one.application.qualified_name for one in entries[:5])
+        raise ConfigError(f"several applications have that name: {names}", hint="name one of them")
+    entry = entries[0]
+    looks = await look(
+        workspace,
+        replace(declared, entries=(entry,), conditions=(), marks=None),
+        options,
+        progress=progress,
+        clock=clock,
+        keep=True,
+        sealer=acceptance.sealer,
+    )
+    judged = looks[0]
+    accepted = acceptance.apply(judged.report, judged.seals, clock.now().date(), Used())
+    looked = replace(judged, report=accepted)
+    healed = await healing.heal(
+        entry, looked, workspace=workspace, declared=declared, claims=claims, send=opened
+    )
+    return _report(entry.application.qualified_name, healed, opened=opened)
+
+
+def _report(name: str, healed: Healed, *, opened: bool) -> HealReport:
+    plan, looked = healed.plan, healed.looked
+    results = {one.key: one for one in healed.result.results} if healed.result else {}
+    held = [
+        HealedObject(
+            group=one.key.group,
+            kind=one.key.kind,
+            namespace=one.key.namespace,
+            name=one.key.name,
+            action="none",
+            changes=_drift(looked, one.key),
+            reason=one.reason,
+            guard=one.guard or UNSET,
+            remains=one.remains,
+        )
+        for one in plan.skipped
+    ]
+    return HealReport(
+        application=name,
+        cluster=looked.report.cluster,
+        rung=str(plan.rung) if opened else "observe",
+        refusal=plan.refusal or UNSET,
+        complete=looked.report.complete,
+        objects=(*(_object(one, looked, results.get(one.key)) for one in plan.tasks), *held),
+        conditions=looked.report.conditions,
+    )
+
+
+def _object(task: SyncTask, looked: Looked, result: TaskResult | None) -> HealedObject:
+    live = looked.live.get(task.key)
+    body = orjson.loads(live.body) if live is not None else None
+    action: Literal["create", "apply", "patch"] = "patch" if task.removals else "apply"
+    return HealedObject(
+        group=task.key.group,
+        kind=task.key.kind,
+        namespace=task.key.namespace,
+        name=task.key.name,
+        action="create" if task.create else action,
+        changes=task.heals,
+        impact=impact_of(task, body),
+        remains=task.remains,
+        outcome=str(result.outcome) if result else UNSET,
+        message=(result.message or UNSET) if result else UNSET,
+    )
+
+
+def _drift(looked: Looked, key: object) -> tuple[Change, ...]:
+    found: ResourceReport | None = next(
+        (one for one in looked.report.resources if one.key == key), None
+    )
+    return tuple(one for one in found.changes if one.is_drift) if found else ()

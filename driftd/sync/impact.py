@@ -1,0 +1,37 @@
+"""What a planned write sets off beyond the fields themselves, in plain words. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from driftd.model.preview import Effect
+from driftd.model.report import ChangeKind
+from driftd.policy.merging import effect_of
+from driftd.sync.plan import SyncTask
+
+_WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job", "CronJob", "Pod")
+
+
+def impact_of(task: SyncTask, live: Mapping[str, Any] | None) -> tuple[str, ...]:
+    """What carrying out a task does to what runs; `live` is the object now, None if missing."""
+    if task.create or live is None:
+        starts = task.key.kind in _WORKLOADS
+        return ("the object is created" + (", and its Pods start" if starts else ""),)
+    told: dict[str, None] = {}
+    for change in task.heals:
+        effect = effect_of(task.key, change, live)
+        if effect is not None and effect[0] is Effect.ROLLOUT:
+            told[f"{effect[1]}{_how_many(live)}"] = None
+        elif effect is not None:
+            told[f"the API server will refuse it: {effect[1]}"] = None
+        elif change.path == "/spec/replicas" and change.kind is ChangeKind.MODIFIED:
+            told[f"scaled from {change.live} to {change.desired} replicas"] = None
+    if task.remains:
+        told[f"these stay: {', '.join(task.remains)}"] = None
+    return tuple(told)
+
+
+def _how_many(live: Mapping[str, Any]) -> str:
+    count = (live.get("spec") or {}).get("replicas")
+    return f" ({count} replicas)" if isinstance(count, int) else ""
