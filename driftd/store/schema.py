@@ -100,6 +100,34 @@ clusters = Table(
 )
 """Which cluster answers at an address: the uid of its namespace kube-system."""
 
+guard_states = Table(
+    "guard_states",
+    metadata,
+    Column("application", String(512), primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+)
+"""What the guards of healing remember of an application."""
+
+guard_heals = Table(
+    "guard_heals",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("application", String(512), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("heal", Text, nullable=False),
+    Index("ix_guard_heals_application_at", "application", "at"),
+)
+"""Writes that were intended lately."""
+
+guard_budgets = Table(
+    "guard_budgets",
+    metadata,
+    Column("scope", String(64), primary_key=True),
+    Column("full_at", UtcDateTime, nullable=False),
+)
+"""When the budget of an application or a cluster, named by a digest, is full again."""
+
 episodes = Table(
     "episodes",
     metadata,

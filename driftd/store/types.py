@@ -331,3 +331,16 @@ class Verdict(msgspec.Struct, frozen=True):
     observed_at: datetime
     judged_at: datetime
     """When everything could be judged last, as far as is known."""
+
+
+class GuardMemory(msgspec.Struct, frozen=True, kw_only=True):
+    """What the guards of healing remember; their state and each write are opaque here."""
+
+    state: bytes = b""
+    """Of one application; empty before its first look."""
+    heals: tuple[bytes, ...] = ()
+    """Writes that were intended for it lately, oldest first."""
+    application_full_at: datetime | None = None
+    """When its budget is full again."""
+    cluster_full_at: datetime | None = None
+    """When its cluster's budget is."""
