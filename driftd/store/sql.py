@@ -24,7 +24,15 @@ from driftd.store.database import Database
 from driftd.store.faults import ERRORS, Fault, cause, fault
 from driftd.store.protocol import Outbox, Pins, Store
 from driftd.store.recording import Look, Recorder, Recording, stored_application
-from driftd.store.schema import applications, deliveries, episodes, history, memories, messages
+from driftd.store.schema import (
+    applications,
+    deliveries,
+    episodes,
+    guard_states,
+    history,
+    memories,
+    messages,
+)
 from driftd.store.types import (
     ApplicationMemory,
     Episode,
@@ -113,7 +121,8 @@ class SqlStore(Recorder, Store, Pins, Outbox):
 
         async def forget(connection: AsyncConnection) -> None:
             await connection.execute(delete(applications).where(applications.c.name == application))
-            await connection.execute(delete(memories).where(memories.c.application == application))
+            for table in (memories, guard_states):
+                await connection.execute(delete(table).where(table.c.application == application))
             await episode_rows.forget(connection, application, now)
 
         await self._writer.run(f"forget {application}", forget)

@@ -24,9 +24,13 @@ def spent(full_at: datetime | None, per_hour: int, now: datetime, count: int) ->
     """When the bucket is full again after `count` writes."""
     if count == 0:
         return full_at
-    return max(full_at or now, now) + count * _HOUR / per_hour
+    return max(full_at or now, now) + _rounded_up(count, per_hour)
 
 
 def refilled(full_at: datetime | None, per_hour: int, now: datetime) -> datetime:
     """When there is a token again, where none is left now."""
-    return max(now, (full_at or now) - _HOUR + _HOUR / per_hour)
+    return max(now, (full_at or now) - _HOUR + _rounded_up(1, per_hour))
+
+
+def _rounded_up(count: int, per_hour: int) -> timedelta:
+    return -(-_HOUR * count // per_hour)
