@@ -156,6 +156,10 @@ def _numbers(settings: Settings) -> Iterator[Finding]:
         "sweep.workers": settings.sweep.workers,
         "sandbox.workers": settings.sandbox.workers,
         "notifications.maxAttempts": settings.notifications.max_attempts,
+        "healing.budget.application": settings.healing.budget.application,
+        "healing.budget.cluster": settings.healing.budget.cluster,
+        "healing.quarantine.heals": settings.healing.quarantine.heals,
+        "healing.canary.objects": settings.healing.canary.objects,
     }
     for key, count in counts.items():
         if count < 1:
@@ -168,6 +172,8 @@ def _numbers(settings: Settings) -> Iterator[Finding]:
         "store.retention": settings.store.retention,
         "notifications.timeout": settings.notifications.timeout,
         "sandbox.timeout": settings.sandbox.timeout,
+        "healing.quarantine.within": settings.healing.quarantine.within,
+        "healing.quarantine.lasts": settings.healing.quarantine.lasts,
     }
     for key, length in lengths.items():
         if length.seconds <= 0:

@@ -44,7 +44,7 @@ class GuardStore:
                 cluster_full_at=await _full_at(connection, "cluster", cluster),
             )
 
-        return await self._store.read(f"read what guards remember of {application}", read)
+        return await self._store.ask(f"read what guards remember of {application}", read)
 
     async def remember(
         self,
@@ -91,7 +91,7 @@ class GuardStore:
             for entry in events:
                 await connection.execute(insert(history), _event(entry))
 
-        await self._store.write(f"keep what guards remember of {application}", write)
+        await self._store.change(f"keep what guards remember of {application}", write)
 
     async def states(self) -> Mapping[str, bytes]:
         """The state of every application. Raises StoreError."""
@@ -100,7 +100,7 @@ class GuardStore:
             rows = await connection.execute(select(guard_states))
             return {row.application: row.state.encode() for row in rows}
 
-        return await self._store.read("read what guards remember", read)
+        return await self._store.ask("read what guards remember", read)
 
 
 def _event(entry: HistoryEntry) -> dict[str, Any]:

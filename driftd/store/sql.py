@@ -78,17 +78,6 @@ class SqlStore(Recorder, Store, Pins, Outbox):
         await self._writer.close()
         await self.database.close()
 
-    async def read(self, what: str, call: Call[Result]) -> Result:
-        """Read in one transaction. Raises StoreError, which says `what` cannot be done."""
-        return await self._read(what, call)
-
-    async def write(self, what: str, call: Call[Result]) -> Result:
-        """Write in one transaction; doing it twice must do what doing it once does.
-
-        Raises StoreError, which says `what` cannot be done.
-        """
-        return await self._writer.run(what, call)
-
     async def put(self, look: Look) -> StateChange:
         """See `Store.record`."""
         return await self._writer.run(f"record the look at {look.name}", Recording(look))

@@ -81,7 +81,8 @@ def test_shipped_examples_show_every_field_of_list_entries_and_are_valid(tmp_pat
         "https://git.example.com/platform/kubernetes-gitops.git",
         "/srv/git/kubernetes-gitops",
     ]
-    assert settings.healing.rules == (HealingRule(applications=("development-*",), rung=Rung.FIELDS),)
+    opened = HealingRule(applications=("development-*",), rung=Rung.FIELDS)
+    assert settings.healing.rules == (opened,)
     assert settings.baselines == ("/etc/driftd/accepted/drift-baseline.yaml",)
     assert settings.suppressions == ("/etc/driftd/accepted/suppressions.yaml",)
     assert settings.sensitive == (

@@ -319,12 +319,19 @@ async def test_migrations_lead_to_the_declared_schema(store):
         assert await connection.run_sync(difference) == []
 
 
+TABLES = (
+    *("memories", "clusters", "audit", "audit_head", "backups", "heals", "halts"),
+    *("guard_states", "guard_heals", "guard_budgets"),
+)
+"""Those that came later than the first release."""
+
+
 async def test_a_database_of_the_first_release_is_migrated(dsn):
     """What was recorded before looks left anything behind stays, and the next look remembers."""
     store = await SqlStore.open(dsn)
     await store.record(DRIFTED, START, quiet)
     async with store.database.writer.begin() as connection:
-        for table in ("memories", "clusters", "audit", "audit_head", "backups", "heals", "halts"):
+        for table in TABLES:
             await connection.execute(text(f"DROP TABLE {table}"))
         await connection.execute(text("ALTER TABLE applications DROP COLUMN clean_revisions"))
         await connection.execute(text("ALTER TABLE applications DROP COLUMN told"))
