@@ -75,15 +75,24 @@ def baseline(
 
 
 def explain(
-    options: Mapping[str, Any], narrator: Narrator, *, application: str, resource: str, path: str
+    options: Mapping[str, Any],
+    narrator: Narrator,
+    *,
+    application: str,
+    resource: str,
+    path: str,
+    flags: Mapping[str, str],
 ) -> Explanation:
-    """Why an object, or one place of it, is drift or is not."""
+    """Why an object, or one place of it, is drift or is not.
+
+    `flags` are those of the command line that suggested commands carry on.
+    """
     from driftd import app
     from driftd.clock import SystemClock
     from driftd.controller.explain import Question
     from driftd.controller.options import CheckOptions
 
-    question = Question(application=application, resource=resource, path=path)
+    question = Question(application=application, resource=resource, path=path, flags=flags)
     chosen = CheckOptions(**options)
     return _run(app.explain(chosen, question, progress=narrator, clock=SystemClock()))
 

@@ -16,7 +16,13 @@ from driftd.cli.terminal import printable
 from driftd.model.condition import Severity
 from driftd.model.counts import counted
 from driftd.model.remedies import is_of_git, remedy_of
-from driftd.model.report import ApplicationReport, DriftReport, ResourceReport, ResourceStatus
+from driftd.model.report import (
+    MISNAMED,
+    ApplicationReport,
+    DriftReport,
+    ResourceReport,
+    ResourceStatus,
+)
 
 LEAD = "what to do: "
 UNKNOWN_LEAD = "where Unknown: "
@@ -44,6 +50,27 @@ def next_command(report: DriftReport, context: click.Context) -> tuple[str, ...]
     return ()
 
 
+def carried_on(context: click.Context) -> dict[str, str]:
+    """The flags that the commands which an explanation suggests carry on, by command."""
+    from driftd.cli.commands.baseline import baseline_command
+    from driftd.cli.commands.doctor import doctor_command
+    from driftd.cli.commands.render import render_command
+
+    commands = {
+        "driftd baseline": baseline_command,
+        "driftd doctor": doctor_command,
+        "driftd render": render_command,
+    }
+    found = {
+        name: " ".join(printable(shlex.quote(word)) for word in _given(context, command))
+        for name, command in commands.items()
+    }
+    if context.get_parameter_source("kubeconfig") is ParameterSource.COMMANDLINE:
+        file = context.params.get("kubeconfig", context.meta.get("driftd.kubeconfig"))
+        found["kubectl"] = f"--kubeconfig {printable(shlex.quote(str(file)))}"
+    return found
+
+
 def unknown_step(report: DriftReport) -> str:
     """What to do about the first cause of what is Unknown that says it; empty where nothing is.
 
@@ -68,8 +95,11 @@ def _causes(report: DriftReport) -> Iterator[tuple[str, str]]:
                 if condition.severity is Severity.ERROR:
                     yield app.name, condition.message
             for resource in order.resources(app.resources):
-                if resource.status is ResourceStatus.UNKNOWN and resource.reason is not UNSET:
-                    yield app.name, resource.reason
+                reason = "" if resource.reason is UNSET else resource.reason
+                # What is declared under another kind has its cause there, not here.
+                derived = not reason or reason.startswith(MISNAMED)
+                if resource.status is ResourceStatus.UNKNOWN and not derived:
+                    yield app.name, reason
 
 
 def folded(words: Sequence[str], width: int) -> Iterator[str]:

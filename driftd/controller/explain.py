@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Any, Literal
 
 import orjson
-from msgspec import UNSET
+from msgspec import UNSET, structs
 
 from driftd.clock import Clock
 from driftd.controller.audit import attributed
@@ -20,7 +20,7 @@ from driftd.controller.foreseen import Foreseen
 from driftd.controller.keeping import keeping
 from driftd.controller.kind_names import names_kind
 from driftd.controller.memory import open_state
-from driftd.controller.next_steps import next_steps
+from driftd.controller.next_steps import Asked, next_steps
 from driftd.controller.options import CheckOptions
 from driftd.controller.value_places import value_place
 from driftd.controller.verdict import Verdict
@@ -60,6 +60,8 @@ class Question:
     """
     path: str = ""
     """A JSON pointer or the readable form of tables; empty for the whole object."""
+    flags: Mapping[str, str] = field(default_factory=dict)
+    """What suggested commands carry on of the flags of the present one, by command."""
 
 
 class Owner(WireStruct, frozen=True, kw_only=True, omit_defaults=True):
@@ -156,30 +158,26 @@ async def explain(
     accepted = acceptance.apply(judged.report, judged.seals, today, Used())
     looked = replace(judged, report=accepted)
     resource = find_resource(question.resource, looked)
-    key = resource.key
+    key, before = resource.key, find_resource(question.resource, judged)
+    hashes = Hashes(acceptance.key, judged.seals)
     inspection = _inspection(looked, key)
     application = looked.desired.entry.application
+    places = _places(question, resource, inspection, looked.desired.manifests)
+    subject = _of_place(question, resource, places)
+    asked = _asked(question, options)
     return Explanation(
         application=application.name,
         cluster=looked.report.cluster,
         deployers=looked.report.deployers,
         resource=resource,
-        places=_places(question, resource, inspection, looked.desired.manifests),
+        places=places,
         excused=inspection.excused if inspection and not question.path else {},
         rules=tuple(
             _rules(rules_of(application, declared.customizations.ignore), key, resource.changes)
         ),
-        entries=tuple(
-            explained(
-                acceptance,
-                judged.report,
-                find_resource(question.resource, judged),
-                Hashes(acceptance.key, judged.seals),
-                today,
-            )
-        ),
+        entries=tuple(explained(acceptance, judged.report, before, hashes, today)),
         healing=_healing(looked, key),
-        next_steps=await _steps(workspace, declared, looked, resource, clock),
+        next_steps=await _steps(workspace, declared, looked, subject, clock, asked),
         conditions=(*looked.report.conditions, *told),
     )
 
@@ -188,9 +186,12 @@ async def _steps(
     workspace: Workspace,
     declared: Declared,
     looked: Looked,
-    resource: ResourceReport,
+    resource: ResourceReport | None,
     clock: Clock,
+    asked: Asked,
 ) -> tuple[str, ...]:
+    if resource is None:
+        return ()
     changing = await value_place(workspace, declared, looked, resource)
     application = looked.desired.entry.application
     kept = "" if changing else await keeping(workspace, declared, looked, resource)
@@ -203,7 +204,26 @@ async def _steps(
         changing=changing,
         keeping=kept,
         fixed=live is not None and orjson.loads(live.body).get("immutable") is True,
+        asked=asked,
     )
+
+
+def _asked(question: Question, options: CheckOptions) -> Asked:
+    unmerged = "the work tree" if options.worktree else options.revision or ""
+    return Asked(flags=question.flags, unmerged=unmerged)
+
+
+def _of_place(
+    question: Question, resource: ResourceReport, places: Sequence[PlaceExplanation]
+) -> ResourceReport | None:
+    """The object with the differences of the place that was asked for; None if it has none."""
+    if not question.path or not resource.is_drift:
+        return resource
+    changes = tuple(dict.fromkeys(change.path for place in places for change in place.changes))
+    kept = tuple(one for one in resource.changes if one.path in changes)
+    if not any(one.is_drift for one in kept):
+        return None
+    return structs.replace(resource, changes=kept)
 
 
 def _refuse_several(declared: Declared, question: Question) -> None:

@@ -1,8 +1,10 @@
-"""What a person can do about a drifted object: put it back, keep it, accept it, ignore it. Pure."""
+"""What a person can do about an object: put it back, keep it, accept it, ignore it. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from msgspec import UNSET, UnsetType
@@ -10,7 +12,9 @@ from msgspec import UNSET, UnsetType
 from driftd.model.application import Application
 from driftd.model.counts import counted
 from driftd.model.preview import Effect
+from driftd.model.remedies import remedy_of
 from driftd.model.report import (
+    MISNAMED,
     ApplicationReport,
     Change,
     ChangeClass,
@@ -25,6 +29,24 @@ SELF_HEAL_SECONDS = 300.0
 """Seconds after which Argo CD's self-healing, were it to work, would have put a change back."""
 _ARGO_NAMESPACE = "argocd"
 _NO_FIELD = "UnknownField"
+_PLACE = re.compile(r"^(\S+:\d+): ")
+"""The place in Git that a reason begins with."""
+_GENERATED = re.compile(r"^(?:ApplicationSet|Application) \S+")
+"""The origin of an Application that another object brings into being."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """How the present command was asked, so that the next one sees the same."""
+
+    flags: Mapping[str, str] = field(default_factory=dict)
+    """What each suggested command carries on of the flags of this one, by command."""
+    unmerged: str = ""
+    """What was looked at in place of what is followed: `the work tree`, a revision."""
+
+    def command(self, name: str, rest: str) -> str:
+        """A command with the flags that it has in common with the present one."""
+        return " ".join(filter(None, (name, self.flags.get(name, ""), rest)))
 
 
 def next_steps(
@@ -36,6 +58,7 @@ def next_steps(
     changing: str = "",
     keeping: str = "",
     fixed: bool = False,
+    asked: Asked | None = None,
 ) -> tuple[str, ...]:
     """The steps for an object, first what is to be known of self-healing; none without drift.
 
@@ -43,6 +66,9 @@ def next_steps(
     not say it itself: a template, a program; `keeping` what to commit where it does. `fixed` if
     the live object says that it is immutable.
     """
+    asked = asked or Asked()
+    if resource.status == "Unknown":
+        return (_judgeable(resource, asked),)
     if not resource.is_drift:
         return ()
     every = [change for change in resource.changes if change.is_drift]
@@ -50,12 +76,57 @@ def next_steps(
     drift = [change for change in every if not change.invalid]
     if resource.invalid or wrong:  # what else differs, no sync puts back before
         return (*_correct(resource, wrong, changing), *_afterwards(drift))
+    if resource.status == "Missing" and not _is_deployed(application, report):
+        return (*_deploy(application, asked), *_keep(resource, changing, keeping))
     return (
         *_unhealed(application, report, drift, now),
-        *_put_back(application, report, resource, drift, fixed=fixed),
+        *_put_back(application, report, resource, drift, fixed=fixed, asked=asked),
         *_keep(resource, changing, keeping),
-        *_accept(application, resource, drift or every),
+        *_accept(application, resource, drift or every, asked),
     )
+
+
+def _judgeable(resource: ResourceReport, asked: Asked) -> str:
+    """What lets an object be judged that could not be."""
+    reason = "" if resource.reason is UNSET else resource.reason
+    remedy = remedy_of(reason)[1]
+    if reason.startswith(MISNAMED):
+        version = f"{resource.group}/{resource.version}".removeprefix("/")
+        return f"correct Git{_where(resource.origin)}: declare it as {version} {resource.kind}"
+    place = _PLACE.match(reason)
+    if place is not None:
+        return f"correct Git at {place[1]}: {remedy or _PLACE.sub('', reason)}"
+    return remedy or f"{asked.command('driftd doctor', '')} says what is lacking"
+
+
+def _is_deployed(application: Application, report: ApplicationReport) -> bool:
+    """Whether there is a trace that the application was ever deployed."""
+    if application.synced_revisions or report.deployers:
+        return True
+    return any(one.evidence.uid is not UNSET for one in report.resources)
+
+
+def _deploy(application: Application, asked: Asked) -> Iterator[str]:
+    """Who brings an application into being of which the cluster has nothing."""
+    yield "not deployed yet, as it seems: the cluster has nothing of the application"
+    flux, origin = application.flux, application.origin
+    parent = _GENERATED.match(origin)
+    lead = "merge it" if asked.unmerged else "merge it, unless it is"
+    if flux is not None:
+        above = f"Kustomization {flux.applied_by}" if flux.applied_by else "what applies its file"
+        yield f"{lead}; {above} then creates the {flux.kind}, and Flux what it declares"
+    elif origin.startswith("hub "):
+        yield f"{lead}; then argocd app sync {_named(application)} creates what it declares"
+    elif parent is not None and parent[0].startswith("ApplicationSet"):
+        yield f"{lead}; {parent[0]} then creates the Application, and a sync what it declares"
+    elif parent is not None:
+        name = parent[0].partition(" ")[2]
+        yield (
+            f"{lead}; a sync of {parent[0]} then creates the Application (argocd app sync {name}), "
+            "and its own sync what it declares"
+        )
+    else:
+        yield f"{lead}; the Application in {origin} is then to be created where Argo CD runs"
 
 
 def _correct(resource: ResourceReport, wrong: list[Change], changing: str) -> Iterator[str]:
@@ -134,11 +205,12 @@ def _put_back(
     drift: list[Change],
     *,
     fixed: bool,
+    asked: Asked,
 ) -> Iterator[str]:
     engines = {ENGINES[name] for name in report.deployers if name in ENGINES}
-    flux = application.flux
+    flux, at = application.flux, _context(report)
     if resource.status == "Extra":
-        yield f"remove it: kubectl delete {_object(resource)}{_context(report)}"
+        yield f"remove it: {asked.command('kubectl', f'delete {_object(resource)}')}{at}"
         yield f"or leave that to prune: {_pruning(application)}"
         return
     if flux is not None:
@@ -148,20 +220,24 @@ def _put_back(
         target = f"{resource.group}:{resource.kind}:{place}{resource.name}"
         how = f"argocd app sync {_named(application)} --resource {target}"
     else:
-        how = f"driftd render {application.name} | kubectl apply{_context(report)} -f -"
+        rendered = asked.command("driftd render", application.name)
+        how = f"{rendered} | {asked.command('kubectl', f'apply{at} -f -')}"
     refused = _refused(resource, drift, fixed=fixed)
     if refused:
         yield f"{refused}; a sync fails before that, unless it replaces the object by force"
         yield (
-            f"put it back: kubectl delete {_object(resource)}{_context(report)}"
+            f"put it back: {asked.command('kubectl', f'delete {_object(resource)}')}{at}"
             f"{'' if fixed else ', which ends what it runs or holds'}, then {how}"
         )
     elif resource.status == "Missing" or any(c.change_class is ChangeClass.DECLARED for c in drift):
-        yield f"put it back: {how}"
+        first = ""
+        if asked.unmerged and (engines or flux is not None):
+            first = f"if only {asked.unmerged} says it: merge it; "
+        yield f"{first}put it back: {how}"
     if any(change.change_class is ChangeClass.UNDECLARED for change in drift):
         yield (
             "an apply leaves what Git is silent about: remove that by "
-            f"kubectl edit {_object(resource)}{_context(report)}"
+            f"{asked.command('kubectl', f'edit {_object(resource)}')}{at}"
         )
 
 
@@ -202,13 +278,14 @@ def _keep(resource: ResourceReport, changing: str, keeping: str) -> Iterator[str
 
 
 def _accept(
-    application: Application, resource: ResourceReport, drift: list[Change]
+    application: Application, resource: ResourceReport, drift: list[Change], asked: Asked
 ) -> Iterator[str]:
     critical = [one.severity == "critical" for one in drift] or [resource.severity == "critical"]
     if all(critical):
         yield "no baseline can accept it: it is critical"
     else:
-        yield f"or accept it for a while: driftd baseline {application.name} --file FILE"
+        command = asked.command("driftd baseline", f"{application.name} --file FILE")
+        yield f"or accept it for a while: {command}"
     yield "or ignore the place: driftd help suppressions"
 
 

@@ -28,6 +28,7 @@ from driftd.errors import DriftdError, Forbidden
 from driftd.model.application import Application
 from driftd.model.condition import Condition, Severity
 from driftd.model.report import (
+    MISNAMED,
     ApplicationReport,
     ApplicationStatus,
     Change,
@@ -278,8 +279,7 @@ class Verdict:
             text = f"being deleted since {deleted}"
             return self._report(manifest, ResourceStatus.OUT_OF_SYNC, text, live=live)
         status = status_of(changes)
-        drifted = status is ResourceStatus.OUT_OF_SYNC and result.invalid is not None
-        wrong = result.invalid or UNSET if drifted else UNSET
+        wrong = (result.invalid if status is ResourceStatus.OUT_OF_SYNC else None) or UNSET
         text = wrong.message if wrong and not any(one.invalid for one in changes) else ""
         return self._report(manifest, status, text, live=live, changes=changes, invalid=wrong)
 
@@ -397,7 +397,7 @@ class Verdict:
             namespace=key.namespace,
             name=key.name,
             status=ResourceStatus.UNKNOWN,
-            reason=f"Git probably declares it, as {manifest.gvk.api_version} {manifest.key.kind}, "
+            reason=f"{MISNAMED}{manifest.gvk.api_version} {manifest.key.kind}, "
             "which the cluster does not serve",
             origin=self._origin(manifest),
             evidence=self._evidence(one.gvk, one.live, manifest.origin.source),

@@ -155,6 +155,11 @@ class Invalid(WireStruct, frozen=True, kw_only=True, omit_defaults=True):
     """Where Git says it, of a mistake of the whole object and where that is known."""
 
 
+MISNAMED: Final = "Git probably declares it, as "
+"""How the reason of a live object begins that Git declares under a kind that is not served.
+
+The object of that kind has the cause.
+"""
 NOT_APPLIED: Final = "not synced yet: the last apply did not send it"
 """The reason of a declared field that live lacks, where the deployer's own record proves it."""
 

@@ -87,6 +87,18 @@ def test_drift_is_explained(site: Site) -> None:
     )
 
 
+def test_a_place_has_its_own_remedies(site: Site) -> None:
+    """What is to be done is told of the place that was asked for; nothing where it has no drift."""
+    whole = explain(site, "deployment/web")
+    assert "kubectl --kubeconfig" in whole
+    assert f"driftd baseline --kubeconfig {site.kubeconfig} web --file FILE" in whole
+    place = explain(site, "deployment/web", "spec.replicas")
+    assert "put it back: " in place
+    assert " edit deployment" not in place  # which is about what Git is silent about
+    assert " edit deployment" in whole
+    assert "What to do next:" not in explain(site, "deployment/web", "/spec/revisionHistoryLimit")
+
+
 def test_what_check_ends_with_can_be_pasted(site: Site) -> None:
     """The command that a table ends with explains its first finding, with the flags of the look."""
     table = site.check(output="table").stdout.replace("\\\n", " ")

@@ -67,6 +67,7 @@ def explain_command(application: str, resource: str, path: str, output: str, **f
     Exit codes: 0; 2 if there is no such object or path, or it could not be judged.
     """
     from driftd.cli import formats
+    from driftd.cli.next_command import carried_on
     from driftd.cli.progress import Narrator
     from driftd.cli.terminal import printable, width_of
     from driftd.model.report import ResourceStatus
@@ -78,7 +79,12 @@ def explain_command(application: str, resource: str, path: str, output: str, **f
     narrator = Narrator(quiet=flags["quiet"], verbose=flags["verbose"])
     try:
         found = calls.explain(
-            chosen, narrator, application=application, resource=resource, path=path
+            chosen,
+            narrator,
+            application=application,
+            resource=resource,
+            path=path,
+            flags=carried_on(click.get_current_context()),
         )
     finally:
         narrator.close()

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from driftd.controller.next_steps import next_steps
+from driftd.controller.next_steps import Asked, next_steps
 from driftd.model.application import AutomatedSync, SyncPolicy
 from driftd.model.flux import FluxSpec
 from driftd.model.report import (
@@ -209,3 +209,91 @@ def test_a_mistake_beside_drift() -> None:
     assert lines[1] == "until then a sync leaves that out, or fails for the whole object"
     assert lines[2].startswith("then explain it again, for its 1 other difference")
     assert len(lines) == 3
+
+
+def of_missing(*, origin: str = "", flux: FluxSpec | None = None, asked: Asked | None = None,
+               deployers: tuple[str, ...] = ()) -> str:  # fmt: skip
+    """The steps for an object that an application declares which the cluster has nothing of."""
+    app = msgspec.structs.replace(application(), name="shop", namespace="argocd", origin=origin)
+    app = msgspec.structs.replace(app, flux=flux)
+    resource = ResourceReport(
+        group="", version="v1", kind="Service", namespace="web", name="web",
+        status=ResourceStatus.MISSING,
+    )  # fmt: skip
+    report = ApplicationReport(
+        name="shop", namespace="argocd", project="default", cluster="one",
+        destination=ReportDestination(server="https://one.example.com", namespace="web"),
+        revisions=(), deployers=deployers, status=ApplicationStatus.OUT_OF_SYNC,
+        conditions=(), resources=(resource,),
+    )  # fmt: skip
+    return "\n".join(next_steps(app, report, resource, NOW, asked=asked))
+
+
+@pytest.mark.parametrize(
+    ("origin", "told"),
+    [
+        ("ApplicationSet services (apps/set.yaml)", "ApplicationSet services then creates the"),
+        ("Application root (apps/root.yaml)", "a sync of Application root then creates the"),
+        ("apps/shop.yaml", "the Application in apps/shop.yaml is then to be created where Argo"),
+        ("hub prod", "then argocd app sync shop creates what it declares"),
+    ],
+)
+def test_an_application_that_was_never_deployed(origin: str, told: str) -> None:
+    """It is merged, and who creates it is named; nothing is applied past Argo CD."""
+    text = of_missing(origin=origin)
+    assert text.startswith("not deployed yet, as it seems: ")
+    assert f"merge it, unless it is; {told}" in text
+    for advice in ("kubectl", "driftd render", "put it back"):
+        assert advice not in text
+
+
+def test_a_kustomization_that_was_never_deployed() -> None:
+    """Of Flux the Kustomization above creates it."""
+    flux = FluxSpec(kind="Kustomization", object_name="shop", render={}, applied_by="flux/root")
+    told = "Kustomization flux/root then creates the Kustomization, and Flux what it declares"
+    assert f"merge it; {told}" in of_missing(flux=flux, asked=Asked(unmerged="the work tree"))
+
+
+def test_what_only_the_work_tree_has() -> None:
+    """A new object of an application that is deployed is merged, else put back."""
+    asked = Asked(unmerged="the work tree")
+    text = of_missing(deployers=("argocd-controller",), asked=asked)
+    assert text.startswith(
+        "if only the work tree says it: merge it; put it back: argocd app sync shop --resource"
+    )
+
+
+def test_suggested_commands_carry_on_the_flags() -> None:
+    """Each command has those flags of the present one that it has too."""
+    flags = {
+        "driftd render": "--worktree",
+        "driftd baseline": "--worktree --repo /x",
+        "kubectl": "--kubeconfig /k",
+    }
+    text = of_missing(deployers=("kubectl",), asked=Asked(flags=flags))
+    assert "driftd render --worktree shop | kubectl --kubeconfig /k apply --context one" in text
+    assert "driftd baseline --worktree --repo /x shop --file FILE" in text
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [
+        ("apps/web.yaml:2: the cluster does not serve v1 Sevice; did you mean Service (v1)?",
+         "correct Git at apps/web.yaml:2: did you mean Service (v1)?"),
+        ("no permission to list; grant get and list", "grant get and list"),
+        ("the list of its kind is incomplete", "driftd doctor says what is lacking"),
+    ],
+)  # fmt: skip
+def test_what_could_not_be_judged(reason: str, told: str) -> None:
+    """The remedy of the reason is the next step, at its place in Git."""
+    resource = ResourceReport(
+        group="", version="v1", kind="Service", namespace="web", name="web",
+        status=ResourceStatus.UNKNOWN, reason=reason,
+    )  # fmt: skip
+    report = ApplicationReport(
+        name="shop", namespace="argocd", project="default", cluster="one",
+        destination=ReportDestination(server="https://one.example.com", namespace="web"),
+        revisions=(), deployers=(), status=ApplicationStatus.UNKNOWN,
+        conditions=(), resources=(resource,),
+    )  # fmt: skip
+    assert next_steps(application(), report, resource, NOW) == (told,)
