@@ -171,7 +171,8 @@ def _correction(found: Invalid) -> str:
         return f"the kind has no field {name}: correct its name or remove it"
     if meant.rpartition("/")[0] == found.path.rpartition("/")[0]:
         return f"write {_last(meant)} for {name}"
-    return f"{name} belongs to {meant}"
+    told = found.message.rpartition("; ")[2]
+    return f"{name}{told.removeprefix('it')}" if told.startswith("it belongs ") else told
 
 
 def _last(pointer: str) -> str:

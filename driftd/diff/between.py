@@ -50,7 +50,7 @@ def between(
         real = [ssa_segments(one.path) for one in back]
         found = [one for one in found if one.kind is not ChangeKind.MISSING or _told(one, real)]
     found = confirmed(found)
-    invalid.mark(found, root, key)
+    invalid.mark(found, root, key, after)
     refused.mark(found, new, old, key)
     return tuple(change(finding, key) for finding in found)
 

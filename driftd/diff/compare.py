@@ -113,7 +113,7 @@ def compare(
         findings = confirmed(walk(subject, root))
     refusal = None
     if findings:
-        invalid.mark(findings, root, key)
+        invalid.mark(findings, root, key, wanted)
         refusal = refused.mark(findings, desired, live, key)
         _mark_rewritten(findings, subject, wanted, live, context)
         _name_converted(findings, subject)

@@ -19,6 +19,7 @@ from msgspec import UNSET
 
 from driftd.diff import mask, scalars
 from driftd.diff.finding import ABSENT, Finding
+from driftd.diff.meant import correction, meant, value_at, words
 from driftd.diff.owners import item_key
 from driftd.diff.paths import Item, Path, pointer, ssa_path
 from driftd.diff.prepare import SYSTEM_METADATA
@@ -30,8 +31,6 @@ _JUDGED: Final = frozenset({ChangeKind.MISSING, ChangeKind.MODIFIED, ChangeKind.
 _EXTRA: Final = frozenset({ChangeKind.ADDED, ChangeKind.FORMERLY_DECLARED})
 _GIVEN_BY_KIND: Final = frozenset({"apiVersion", "kind", "status"})
 _LIKENESS: Final = 0.7
-_DEPTH: Final = 3
-"""Structs below a misplaced field that are searched for one of its name."""
 _WANTED: Final = {
     "integer": "an integer",
     "number": "a number",
@@ -60,8 +59,10 @@ class _Slip(NamedTuple):
     given: str = ""
 
 
-def mark(findings: list[Finding], root: Node, key: ResourceKey) -> None:
+def mark(findings: list[Finding], root: Node, key: ResourceKey, wanted: Mapping[str, Any]) -> None:
     """Say of differences that Git itself is wrong, and hide what may be a misnamed secret.
+
+    `wanted` is the whole of what Git declares, as it is compared.
 
     Such a finding stays a declared one, whatever explains other differences at its place.
     """
@@ -73,7 +74,7 @@ def mark(findings: list[Finding], root: Node, key: ResourceKey) -> None:
         slip = next(_slips(finding.desired, path, root), None)
         if slip is None:
             continue
-        finding.invalid = _published(_with_meant(slip, root), len(path))
+        finding.invalid = _published(_with_meant(slip, root, wanted), len(path))
         finding.reason = finding.invalid.message
         finding.writer = finding.between = None
         if finding.change_class is ChangeClass.REVIEW:
@@ -145,7 +146,15 @@ def first(body: Mapping[str, Any], root: Node) -> Invalid | None:
     if isinstance(metadata, dict):
         desired["metadata"] = {k: v for k, v in metadata.items() if k not in SYSTEM_METADATA}
     slip = next(_slips(desired, (), root), None)
-    return None if slip is None else _published(_with_meant(slip, root), 0)
+    return None if slip is None else _published(_with_meant(slip, root, desired), 0)
+
+
+def _with_meant(slip: _Slip, root: Node, body: Mapping[str, Any]) -> _Slip:
+    """An unknown field with the one that was probably meant."""
+    if slip.cause != "UnknownField":
+        return slip
+    found = meant(slip.path, value_at(body, slip.path), root, body)
+    return slip._replace(meant=found)
 
 
 def _slips(value: Json, path: Path, root: Node) -> Iterator[_Slip]:
@@ -196,52 +205,6 @@ def _item(value: Json, index: int, node: Node) -> Item:
     if node.shape is Shape.LIST_MAP and isinstance(value, dict):
         found = item_key(value, node.keys, node.key_defaults)
     return Item(found or f"i:{index}", index, None)
-
-
-# Fields that the kind does not have.
-
-
-def _with_meant(slip: _Slip, root: Node) -> _Slip:
-    """An unknown field with the one that was probably meant."""
-    if slip.cause != "UnknownField":
-        return slip
-    name = str(slip.path[-1])
-    nodes = [root]
-    for step in slip.path[:-1]:
-        nodes.append(nodes[-1].child(step) if isinstance(step, str) else nodes[-1].item)
-    return slip._replace(meant=_meant(name, slip.path[:-1], nodes))
-
-
-def _meant(name: str, parent: Path, nodes: Sequence[Node]) -> Path | None:
-    """The field of that name nearby, or one of nearly that name beside; None if there is none."""
-    by_case = {field.lower(): field for field in nodes[-1].fields}
-    if name.lower() in by_case:
-        return (*parent, by_case[name.lower()])
-    for end in range(len(parent) - 1, -1, -1):
-        if name in nodes[end].fields:
-            return (*parent[:end], name)
-    near = get_close_matches(name.lower(), by_case, n=1, cutoff=_LIKENESS)
-    if near:
-        return (*parent, by_case[near[0]])
-    return _below(name, parent, nodes[-1])
-
-
-def _below(name: str, parent: Path, node: Node) -> Path | None:
-    """The one field of a name in the structs below; None if there are several."""
-    level: list[tuple[Path, Node]] = [(parent, node)]
-    for _ in range(_DEPTH):
-        level = [
-            ((*path, field), child)
-            for path, above in level
-            for field in above.fields
-            if field not in ("metadata", "status")
-            for child in (above.child(field),)
-            if child.shape is Shape.STRUCT
-        ]
-        found = [path for path, child in level if name in child.fields]
-        if found:
-            return (*found[0], name) if len(found) == 1 else None
-    return None
 
 
 # Values that the kind cannot hold.
@@ -351,12 +314,12 @@ def _published(slip: _Slip, depth: int) -> Invalid:
     """The mistake as it is published; a change at its first `depth` steps tells of it."""
     below = slip.path[depth:]
     if slip.cause == "UnknownField":
-        above = _words(below[:-1]) or ("it" if below and depth else "")
+        above = words(below[:-1]) or ("it" if below and depth else "")
         place = f" in {above}" if above else " here" if depth else ""
         text = f"the kind has no field {slip.path[-1]}{place}: the API server drops it or refuses "
-        text += f"the object; {_correction(slip)}"
+        text += f"the object; {correction(slip.path, slip.meant)}"
     else:
-        place = f" at {_words(below)}" if below else " here"
+        place = f" at {words(below)}" if below else " here"
         text = f"the API server refuses the object: {slip.text} is expected{place}{slip.remedy}"
     return Invalid(
         cause=slip.cause,
@@ -366,19 +329,3 @@ def _published(slip: _Slip, depth: int) -> Invalid:
         expected=slip.expected or UNSET,
         given=slip.given or UNSET,
     )
-
-
-def _correction(slip: _Slip) -> str:
-    if slip.meant is None:
-        return "correct its name in Git or remove it"
-    if slip.meant[:-1] == slip.path[:-1]:
-        return f"did you mean {slip.meant[-1]}?"
-    return f"did you mean {_words(slip.meant)}?"
-
-
-def _words(path: Path) -> str:
-    """The path as tables print it, list items by their position."""
-    text = ""
-    for step in path:
-        text += f".{step}" if isinstance(step, str) else f"[{step.desired_index}]"
-    return text.removeprefix(".")

@@ -167,8 +167,13 @@ def wrong(invalid: Invalid) -> Change:
     [
         (UNKNOWN, "write replicas for replcas"),
         (
-            msgspec.structs.replace(UNKNOWN, path="/replicas"),
-            "replicas belongs to /spec/replicas",
+            msgspec.structs.replace(
+                UNKNOWN,
+                path="/replicas",
+                message="the kind has no field replicas here: the API server drops it; "
+                "it belongs under spec: check the indentation",
+            ),
+            "replicas belongs under spec: check the indentation",
         ),
         (
             msgspec.structs.replace(UNKNOWN, meant=msgspec.UNSET),

@@ -48,7 +48,7 @@ def changes(
     [
         (("spec", "replcas"), "/spec/replicas", "did you mean replicas?"),
         (("spec", "Replicas"), "/spec/replicas", "did you mean replicas?"),
-        (("replicas",), "/spec/replicas", "did you mean spec.replicas?"),
+        (("replicas",), "/spec/replicas", "it belongs under spec: check the indentation"),
         (("metadata", "lables"), "/metadata/labels", "did you mean labels?"),
         (
             (*CONTAINER, "imagePullPolcy"),
@@ -58,12 +58,12 @@ def changes(
         (
             (*CONTAINER, "volumes"),
             "/spec/template/spec/volumes",
-            "did you mean spec.template.spec.volumes?",
+            "it belongs under spec.template.spec: check the indentation",
         ),
         (
             ("spec", "containers"),
             "/spec/template/spec/containers",
-            "did you mean spec.template.spec.containers?",
+            "it belongs under template.spec: check the indentation",
         ),
     ],
 )
@@ -75,6 +75,45 @@ def test_unknown_field(place: tuple[str | int, ...], meant: str, text: str) -> N
     assert (change.invalid.cause, change.invalid.meant) == ("UnknownField", meant)
     assert change.reason == f"the kind has no field {place[-1]} here: {DROPS}{text}"
     assert change.invalid.path == change.path
+
+
+def test_a_list_of_containers_that_lies_outside_of_them() -> None:
+    """What is written one level too far out belongs to the last container."""
+    pod = ("spec", "template", "spec")
+    (change,) = changes(edited(deployment(), (*pod, "ports"), [{"containerPort": 80}]))
+    assert change.invalid
+    assert change.invalid.meant == "/spec/template/spec/containers/0/ports"
+    assert change.reason is not UNSET
+    assert change.reason.endswith("it belongs under containers[0]: check the indentation")
+    (change,) = changes(edited(deployment(), (*pod, "volumeMounts"), [{"name": "a"}]))
+    assert change.reason is not UNSET
+    assert change.reason.endswith("it belongs under containers[0]: check the indentation")
+
+
+@pytest.mark.parametrize(
+    ("place", "above"),
+    [
+        (("spec", "selector"), "selector.matchLabels"),
+        (("spec", "selector", "matchLabels"), "matchLabels"),
+    ],
+)
+def test_a_label_that_lies_outside_of_its_map(place: tuple[str, ...], above: str) -> None:
+    """A label beside a map that it has left empty belongs into that map."""
+    body = edited(deployment(), ("spec", "selector"), {"matchLabels": None})
+    body = edited(body, (*place[:-1], "app.kubernetes.io/name"), "web")
+    node = node_of(body)
+    assert node is not None
+    found = first(body, node)
+    assert found is not None
+    assert found.meant == "/spec/selector/matchLabels/app.kubernetes.io~1name"
+    assert found.message.endswith(f"it belongs under {above}: check the indentation")
+
+
+def test_a_text_beside_maps_that_hold_something() -> None:
+    """No map is guessed where none is empty: the name is told to be wrong."""
+    (change,) = changes(edited(deployment(), ("spec", "colour"), "blue"))
+    assert change.reason is not UNSET
+    assert change.reason.endswith("correct its name in Git or remove it")
 
 
 def test_unknown_field_without_a_likely_one() -> None:
