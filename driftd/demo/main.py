@@ -23,7 +23,7 @@ from driftd.demo import recording, stage
 from driftd.demo.processes import Processes, Running
 from driftd.demo.receiver import Receiver
 from driftd.demo.server import SimulatedApiServer
-from driftd.demo.story import APPLICATIONS, DEPLOYED, INJECTED, STEPS, Step
+from driftd.demo.story import APPLICATIONS, CI, DEPLOYED, HEALED, HEALING, INJECTED, STEPS, Step
 from driftd.errors import DriftdError
 
 WIDTH = 80
@@ -148,6 +148,7 @@ class Watch:
         self._moments: list[datetime] = []
         self._done: dict[tuple[str, str, str], tuple[Step, float]] = {}
         self._open: set[tuple[str, str, str]] = set()
+        self._healing: set[tuple[str, str, str]] = set()
         self._news = asyncio.Event()
         self._problem = ""
 
@@ -161,7 +162,15 @@ class Watch:
             self._open.discard(key)
             _, moment = self._done[key]
             _say(*_notification(message, drift, time.monotonic() - moment))
-        if message["counts"]["closed"] or not message["drifts"]:
+        for drift in message["closed"]:
+            key = (drift["kind"], drift["name"], drift.get("path", ""))
+            if key not in self._healing:
+                self._problem = f"nobody put back what is told to be gone: {key}"
+                continue
+            self._healing.discard(key)
+            _, moment = self._done[key]
+            _say(*_recovery(message, drift, time.monotonic() - moment))
+        if not (message["drifts"] or message["closed"]):
             self._problem = f"{message['application']} changed to {message['status']}"
         self._news.set()
 
@@ -177,18 +186,24 @@ class Watch:
                 key = (step.at.kind, step.at.name, path)
                 self._done[key] = (step, time.monotonic())
                 self._open.add(key)
+                if step.healed:
+                    self._healing.add(key)
             server.state = server.recording.played(server.state, number, self._moments)
+            if step.healed:
+                moments = [*self._moments, SystemClock().now()]
+                server.expected = server.recording.played(server.state, HEALING, moments)
             if step.wait:
                 await self._wait()
 
     async def _wait(self) -> None:
         try:
             async with asyncio.timeout(DEADLINE):
-                while self._open and not self._problem:
+                while (self._open or self._healing) and not self._problem:
                     self._news.clear()
                     await self._news.wait()
         except TimeoutError as error:
-            raise Failed(f"nothing was told of {sorted(self._open)}") from error
+            left = sorted(self._open | self._healing)
+            raise Failed(f"nothing was told of {left}") from error
         if self._problem:
             raise Failed(self._problem)
 
@@ -203,7 +218,7 @@ async def _commands(processes: Processes, folder: Path) -> None:
     try:
         _say("", _title("Why is that drift?"), *_command(EXPLAIN))
         _expect(EXPLAIN, await explaining, 0)
-        _say("", "Git does not name hostNetwork: a dry run of Git's manifests shows nothing here.")
+        _say("Git does not name hostNetwork: a dry run of Git's manifests shows nothing here.")
         _say("", _title("Accept what may stay, look at the rest"), *_command(BASELINE))
         _expect(BASELINE, await accepting, 0)
     finally:
@@ -212,7 +227,8 @@ async def _commands(processes: Processes, folder: Path) -> None:
         await asyncio.gather(explaining, accepting, return_exceptions=True)
     _say(*_command(CHECK))
     picture = _expect(CHECK, await ran(CHECK), 1)
-    names = sorted(step.at.name for step in STEPS if step.told and not step.harmless)
+    left = (step for step in STEPS if step.told and not step.harmless and not step.healed)
+    names = sorted(step.at.name for step in left)
     found = [match[1] for line in picture.splitlines() if (match := FINDING.match(line))]
     if sorted(found) != names:
         raise Failed(f"with the baseline these should be left: {', '.join(names)}")
@@ -243,8 +259,8 @@ def _title(text: str) -> str:
 def _opening() -> Iterable[str]:
     yield _title("Three clusters change; driftd run looks and tells a webhook")
     yield "Three real API servers were recorded after each step; 127.0.0.1 replays them."
-    yield "People's changes were made by kubectl; controllers' requests were replayed as"
-    yield f"they send them. Git was applied {DEPLOYED.days} days ago. driftd only reads."
+    yield f"Git was applied {DEPLOYED.days} days ago. Healing is open for {HEALED}, which {CI}"
+    yield "applied and no GitOps engine looks after; elsewhere driftd only reads."
 
 
 def _quiet() -> Iterable[str]:
@@ -270,6 +286,12 @@ def _notification(message: Any, drift: Any, seconds: float) -> Iterable[str]:
         yield f"     {drift['change']}: in Git, not in the cluster"
 
 
+def _recovery(message: Any, drift: Any, seconds: float) -> Iterable[str]:
+    what = f"{message['type']}: {drift['kind']} {drift['name']}"
+    yield f"  >> {seconds:.1f} s: signed webhook: {what}"
+    yield f"     {drift['path']} is as Git says again: put back by driftd"
+
+
 def _command(words: Sequence[str]) -> Iterable[str]:
     parts = ["driftd", *map(shlex.quote, words)]
     return _wrapped(parts, first="$ ", further="    ")
@@ -277,8 +299,6 @@ def _command(words: Sequence[str]) -> Iterable[str]:
 
 def _typed(step: Step) -> Iterable[str]:
     """A step's command in parts that belong on one line: a short flag stays with its value."""
-    if step.editor:
-        yield f"KUBE_EDITOR={shlex.quote(step.editor)}"
     yield f"kubectl {step.command[0]}"
     flag = ""
     for word in map(shlex.quote, step.command[1:]):

@@ -1,9 +1,9 @@
-"""Simulated API servers: recorded answers over real HTTP, read-only.
+"""Simulated API servers: recorded answers over real HTTP.
 
-They answer what driftd asks: discovery, version, OpenAPI v3, lists in pages, single objects, and
-the refusals 400, 401, 403 and 404, each held to a real API server by
-`tests/contract/test_recorded_api.py`. Everything else is 501, so that nobody takes a guess of
-this module for the behaviour of Kubernetes.
+They answer what driftd asks: discovery, version, OpenAPI v3, lists in pages, single objects, the
+refusals 400, 401, 403, 404 and 409, and the one server-side apply that was recorded; each is held
+to a real API server by `tests/contract/test_recorded_api.py`. Everything else is 501, so that
+nobody takes a guess of this module for the behaviour of Kubernetes.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from aiohttp import web
 
 _AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+_APPLY = "application/apply-patch+yaml"
 _USER = "system:serviceaccount:driftd:driftd-detect"
 _PAGING = frozenset({"limit", "continue"})
 
@@ -57,6 +58,8 @@ class SimulatedApiServer:
     def __init__(self, recording: Recording) -> None:
         self.recording = recording
         self.state: State = recording.before
+        self.expected: State | None = None
+        """What a server-side apply makes of `state`, once; without one every write is refused."""
         self.token = secrets.token_hex(16)
         self.server = ""
         self._runner: web.ServerRunner | None = None
@@ -86,6 +89,8 @@ class SimulatedApiServer:
         from aiohttp import web
 
         try:
+            if request.method == "PATCH":
+                return self._apply(request, await request.read())
             return self._route(request)
         except _Refusal as refusal:
             return web.Response(
@@ -95,8 +100,7 @@ class SimulatedApiServer:
             )
 
     def _route(self, request: web.BaseRequest) -> web.Response:
-        if request.headers.get("Authorization") != f"Bearer {self.token}":
-            raise _Refusal(HTTPStatus.UNAUTHORIZED, "Unauthorized", "Unauthorized")
+        self._authorize(request)
         query = dict(request.query)
         path = request.path
         if request.method != "GET":
@@ -112,6 +116,41 @@ class SimulatedApiServer:
                 raise _unanswered(request)
             return _plain(orjson.dumps(self.recording.discovery[path]), _AGGREGATED)
         return self._objects(request, query)
+
+    def _authorize(self, request: web.BaseRequest) -> None:
+        if request.headers.get("Authorization") != f"Bearer {self.token}":
+            raise _Refusal(HTTPStatus.UNAUTHORIZED, "Unauthorized", "Unauthorized")
+
+    # The recorded write
+
+    def _apply(self, request: web.BaseRequest, body: bytes) -> web.Response:
+        """Answer the apply of what leads from `state` to `expected`; any other is unanswered."""
+        self._authorize(request)
+        path, namespace, name = _parts(request.path)
+        query = dict(request.query)
+        dry_run = query.pop("dryRun", "") == "All"
+        asked = (request.content_type, query.get("force"), set(query) - {"fieldManager", "force"})
+        if self.expected is None or asked != (_APPLY, "true", set()):
+            raise _unanswered(request)
+        before = _found(self.state, path, namespace, name)
+        after = _found(self.expected, path, namespace, name)
+        declared = orjson.loads(body)
+        # Items of lists do not say what they are; uid and version are conditions of the write.
+        rest = {key: declared[key] for key in declared.keys() - {"apiVersion", "kind", "metadata"}}
+        conditions = {
+            key: declared["metadata"].pop(key, None) for key in ("uid", "resourceVersion")
+        }
+        if before is None or not _declares(rest | {"metadata": declared["metadata"]}, after):
+            raise _unanswered(request)
+        if not _declares(conditions, before["metadata"]):
+            raise _conflict(path, name)
+        if dry_run:
+            version = before["metadata"]["resourceVersion"]
+            after = {**after, "metadata": {**after["metadata"], "resourceVersion": version}}
+        else:
+            self.state, self.expected = self.expected, None
+        kept = self.state.lists[path]
+        return _plain(orjson.dumps({"kind": kept.kind, "apiVersion": kept.api_version} | after))
 
     # Schemas
 
@@ -159,6 +198,30 @@ class SimulatedApiServer:
             return _plain(_single(path, recorded, namespace, name))
         items = [item for item in recorded.items if namespace in ("", address(item)[0])]
         return _plain(_page(request, recorded, items, query))
+
+
+def _found(state: State, path: str, namespace: str, name: str) -> Json:
+    recorded = state.lists.get(path)
+    items = () if recorded is None else recorded.items
+    return next((item for item in items if address(item) == (namespace, name)), None)
+
+
+def _declares(body: Json, live: Json) -> bool:
+    """Whether `live` is as `body` says, in everything that it says."""
+    if isinstance(body, dict) and isinstance(live, dict):
+        return all(_declares(value, live.get(key)) for key, value in body.items())
+    return bool(body == live)
+
+
+def _conflict(path: str, name: str) -> _Refusal:
+    group, plural = _group_and_plural(path)
+    return _Refusal(
+        HTTPStatus.CONFLICT,
+        "Conflict",
+        f'Operation cannot be fulfilled on {_qualified(group, plural)} "{name}": the object has '
+        "been modified; please apply your changes to the latest version and try again",
+        _details(group, plural, name),
+    )
 
 
 def _single(path: str, recorded: RecordedList, namespace: str, name: str) -> bytes:

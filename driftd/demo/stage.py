@@ -15,7 +15,7 @@ from pathlib import Path
 from driftd.demo.processes import Processes, Running
 from driftd.demo.receiver import Receiver
 from driftd.demo.server import SimulatedApiServer
-from driftd.demo.story import DESTINATIONS
+from driftd.demo.story import DESTINATIONS, HEALED
 from driftd.errors import SourceError
 
 PACKAGE = Path(__file__).resolve().parent.parent
@@ -26,6 +26,8 @@ EXAMPLE = (
 """The example repository's files: in an installed driftd, and in a checkout."""
 REMOTE = "https://github.com/example/kubernetes-gitops.git"
 REPOSITORY = "kubernetes-gitops"
+HEALING = {"rules": [{"applications": [HEALED], "rung": "fields"}]}
+"""What the operator has opened: settings of the daemon."""
 COLLIDING = Path("argocd/applicationsets/all-clusters-infra.yaml")
 """A set whose names are taken: a lesson of the example that has no place in the demonstration."""
 
@@ -116,6 +118,7 @@ def write_settings(folder: Path, receiver: Receiver) -> tuple[Path, int]:
             "allowNetworks": ["127.0.0.0/8"],
             "webhooks": [{"url": receiver.url, "secretFile": str(secret), "name": "demo"}],
         },
+        "healing": HEALING,
         "server": {"listen": f"127.0.0.1:{port}"},
         "sandbox": {"requireIsolation": False},
     }

@@ -21,6 +21,10 @@ INJECTED = ("production", "ledger", {"options": [{"name": "ndots", "value": "2"}
 """Cluster and namespace where a webhook injects a dnsConfig into Deployments, and its value."""
 AUTOSCALER = "horizontal-pod-autoscaler"
 OPERATOR = "ledger-operator"
+HEALED = "staging-app3"
+"""The application that driftd may heal: no GitOps engine is at work there, `CI` applied it."""
+CI = "kubectl"
+"""The field manager that applied `HEALED`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +47,13 @@ class Step:
     why: str
     command: tuple[str, ...] = ()
     """Arguments of kubectl; empty for a controller, which writes through the API."""
-    editor: str = ""
-    """KUBE_EDITOR for `kubectl edit`."""
     drift: frozenset[str] = field(default_factory=frozenset)
     """Paths of the changes that are drift; empty where the object is missing or not OutOfSync."""
     missing: bool = False
     harmless: bool = False
     """Whether the demonstration accepts this drift with a baseline."""
+    healed: bool = False
+    """Whether driftd puts it back."""
     wait: bool = False
     """Whether the next step waits until every drift so far was told."""
 
@@ -123,14 +127,19 @@ STEPS = (
         missing=True,
     ),
     Step(
-        at=_on("staging", "ConfigMap", "ledger", "ledger-config", app="ledger"),
+        at=_on("staging", "ConfigMap", "staging-app3", "staging-app3-config", app="app3"),
         who="alice",
-        why="look closer: LOG_LEVEL becomes debug",
-        command=("edit", "configmap", "ledger-config", "-n", "ledger"),
-        editor='sed -i "s/LOG_LEVEL: .*/LOG_LEVEL: debug/"',
-        drift=frozenset({"/data/LOG_LEVEL"}),
-        harmless=True,
+        why="more workers for a load test",
+        command=(
+            *("patch", "configmap", "staging-app3-config", "-n", "staging-app3"),
+            *("-p", '{"data":{"WORKERS":"64"}}'),
+        ),
+        drift=frozenset({"/data/WORKERS"}),
+        healed=True,
         wait=True,
     ),
 )
 """The steps in order."""
+
+HEALING = len(STEPS)
+"""The number of what driftd's own write changes, after the steps of others."""

@@ -33,7 +33,7 @@ from driftd.cluster.kubeconfig import load_kubeconfig
 from driftd.cluster.transport import Transport
 from driftd.controller.desired import Desired
 from driftd.controller.options import CheckOptions
-from driftd.demo import recording, story
+from driftd.demo import recording, stage, story
 from driftd.model.report import DriftReport
 from tests.testbed.cluster import ControlPlane, control_planes
 from tests.testbed.gitrepo import GitRepo
@@ -117,7 +117,8 @@ def _repository(path: Path) -> Path:
 def _record(clusters: Mapping[str, ControlPlane], repo: Path, scratch: Path) -> int:
     calendar = Calendar()
     calendar.begin(story.DEPLOYED)
-    desired = asyncio.run(render(_options(repo, clusters, "admin", scratch), progress=_say))
+    shown = asyncio.run(render(_options(repo, clusters, "admin", scratch), progress=_say))
+    desired = [one.desired for one in shown]
     for name, cluster in clusters.items():
         _deploy(cluster, [one for one in desired if one.entry.cluster == name])
         _say(f"{name}: applied")
@@ -138,6 +139,14 @@ def _record(clusters: Mapping[str, ControlPlane], repo: Path, scratch: Path) -> 
         _say(f"{name}: {step.who}: {step.why}")
     report = _check(options)
     problems += story_problems(report, story.STEPS)
+    healed = next(step.at for step in story.STEPS if step.healed)
+    calendar.begin(-recording.STEP * (story.HEALING + 1))
+    _heal(clusters, repo, scratch)
+    after = _settled(clusters[healed.cluster], kinds[healed.cluster], scopes[healed.cluster])
+    changes[healed.cluster][str(story.HEALING)] = _difference(states[healed.cluster], after)
+    _say(f"{healed.cluster}: driftd puts {healed.kind} {healed.name} back")
+    left = [step for step in story.STEPS if not step.healed]
+    problems += [f"after healing: {one}" for one in story_problems(_check(options), left)]
     for problem in problems:
         _say(f"NOT AS TOLD: {problem}")
     if not problems:
@@ -215,14 +224,57 @@ def _deploy(cluster: ControlPlane, desired: list[Desired]) -> None:
     first = [o for o in objects if o["kind"] in _FIRST]
     _apply(cluster, first)
     cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
-    _apply(cluster, [o for o in objects if o["kind"] not in _FIRST])
+    rest = [o for o in objects if o["kind"] not in _FIRST]
+    alone = [o for o in rest if o["metadata"].get("namespace") == story.HEALED]
+    _apply(cluster, [o for o in rest if o not in alone])
+    if alone:
+        _apply(cluster, alone, manager=story.CI)
 
 
-def _apply(cluster: ControlPlane, objects: list[Json]) -> None:
+def _apply(cluster: ControlPlane, objects: list[Json], *, manager: str = MANAGER) -> None:
     cluster.kubectl(
-        *("apply", "--server-side", "--force-conflicts", f"--field-manager={MANAGER}", "-f", "-"),
+        *("apply", "--server-side", "--force-conflicts", f"--field-manager={manager}", "-f", "-"),
         input=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}),
     )
+
+
+def _heal(clusters: Mapping[str, ControlPlane], repo: Path, scratch: Path) -> None:
+    """Let `driftd run` put back what it may."""
+    target = next(step.at for step in story.STEPS if step.healed)
+    path = f"/api/v1/namespaces/{target.namespace}/configmaps/{target.name}"
+    drifted = clusters[target.cluster].call("GET", path)["metadata"]["resourceVersion"]
+    settings = {
+        "repositories": [{"path": str(repo)}],
+        "clusters": {
+            "kubeconfig": str(_options(repo, clusters, "admin", scratch).kubeconfig),
+            "destinations": story.DESTINATIONS,
+        },
+        "sweep": {"interval": "1s", "jitter": "0s"},
+        "store": {"dsn": f"sqlite:///{scratch / 'driftd.db'}"},
+        "healing": stage.HEALING,
+        "server": {"listen": "127.0.0.1:0"},
+    }
+    file = scratch / "driftd.yaml"
+    file.write_text(json.dumps(settings))
+    with (scratch / "daemon.log").open("wb") as log:
+        daemon = subprocess.Popen(
+            [sys.executable, "-m", "driftd.cli.main", "run", "--config", str(file)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        wait_until(
+            lambda: (
+                clusters[target.cluster].call("GET", path)["metadata"]["resourceVersion"] != drifted
+            ),
+            what="driftd heals",
+            timeout=120,
+            interval=0.2,
+        )
+    finally:
+        daemon.terminate()
+        daemon.wait(timeout=60)
 
 
 def _autoscale(cluster: ControlPlane, step: story.Step) -> None:
@@ -253,8 +305,6 @@ def _carry_out(cluster: ControlPlane, step: story.Step) -> None:
         return
     user = USERS[step.who]
     environment = {**cluster._environment, "KUBECONFIG": str(cluster.kubeconfig(user))}
-    if step.editor:
-        environment["KUBE_EDITOR"] = step.editor
     done = subprocess.run(
         [str(cluster.binaries.path("kubectl")), *step.command],
         env=environment,

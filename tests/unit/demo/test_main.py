@@ -105,7 +105,9 @@ def test_demo_finds_what_the_steps_did(tmp_path: Path) -> None:
     """It exits 0, tells each drift once, is 130 by 80, matches the docs and leaves nothing."""
     done = run_demo(TMPDIR=str(tmp_path), DRIFTD_QUIET="no", KUBECONFIG="/nonexistent")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("signed webhook") == sum(step.told for step in STEPS)
+    assert done.stdout.count("signed webhook: recovered") == sum(step.healed for step in STEPS)
+    told = sum(step.told + step.healed for step in STEPS)
+    assert done.stdout.count("signed webhook") == told
     assert "exit 1: drift found" in done.stdout
     assert len(done.stdout.splitlines()) <= 130
     assert [line for line in done.stdout.splitlines() if len(line) > 80] == []
@@ -143,8 +145,19 @@ def test_a_message_that_no_step_explains_fails() -> None:
     """A told drift that no step made is a failure, not a line of the show."""
     watch = demo.Watch({})
     drift = {"kind": "Deployment", "name": "other", "path": "/spec/replicas"}
-    watch.arrived({"drifts": [drift], "counts": {"opened": 1, "closed": 0}, "application": "a"})
+    message = {"drifts": [drift], "closed": [], "counts": {"opened": 1}, "application": "a"}
+    watch.arrived(message)
     with pytest.raises(demo.Failed, match="no step did"):
+        asyncio.run(watch.play())
+
+
+def test_a_recovery_that_nobody_caused_fails() -> None:
+    """A drift that is told to be over, but that driftd did not heal, is a failure."""
+    watch = demo.Watch({})
+    drift = {"kind": "Deployment", "name": "other", "path": "/spec/replicas"}
+    message = {"drifts": [], "closed": [drift], "counts": {"opened": 0}, "application": "a"}
+    watch.arrived(message)
+    with pytest.raises(demo.Failed, match="nobody put back"):
         asyncio.run(watch.play())
 
 
