@@ -105,7 +105,7 @@ def test_demo_finds_what_the_steps_did(tmp_path: Path) -> None:
     """It exits 0, tells each drift once, is 130 by 80, matches the docs and leaves nothing."""
     done = run_demo(TMPDIR=str(tmp_path), DRIFTD_QUIET="no", KUBECONFIG="/nonexistent")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("signed webhook: recovered") == sum(step.healed for step in STEPS)
+    assert done.stdout.count("signed webhook: healed") == sum(step.healed for step in STEPS)
     told = sum(step.told + step.healed for step in STEPS)
     assert done.stdout.count("signed webhook") == told
     assert "exit 1: drift found" in done.stdout
