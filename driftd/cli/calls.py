@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from driftd.controller.declared import Declared
     from driftd.controller.doctor import DoctorReport
     from driftd.controller.explain import Explanation
+    from driftd.controller.heal_once import HealReport
     from driftd.controller.manifests import Shown
     from driftd.controller.summary import SweepSummary
     from driftd.model.preview import PreviewReport
@@ -95,6 +96,35 @@ def explain(
     question = Question(application=application, resource=resource, path=path, flags=flags)
     chosen = CheckOptions(**options)
     return _run(app.explain(chosen, question, progress=narrator, clock=SystemClock()))
+
+
+def heal(
+    options: Mapping[str, Any],
+    narrator: Narrator,
+    *,
+    dry_run: bool,
+    yes: bool,
+    undeclared: bool,
+    config: Path | None,
+) -> HealReport:
+    """Put one application back once, or preview that; `config` has the rules in place of `yes`."""
+    from driftd import acting
+    from driftd.clock import SystemClock
+    from driftd.controller.options import CheckOptions
+    from driftd.settings.healing import Healing, HealingRule, Rung
+    from driftd.settings.load import load
+    from driftd.settings.rules import lowered
+
+    if config is not None:
+        rules = load(config).healing
+    else:
+        rule = HealingRule(applications=("*",), rung=Rung.FIELDS, undeclared=undeclared)
+        rules = Healing(rules=(rule,))
+    if dry_run:
+        rules = lowered(rules)
+    opened = dry_run or yes or config is not None
+    chosen = CheckOptions(**options)
+    return _run(acting.heal(chosen, rules, opened=opened, progress=narrator, clock=SystemClock()))
 
 
 def doctor(options: Mapping[str, Any], narrator: Narrator) -> DoctorReport:

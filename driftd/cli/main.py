@@ -15,6 +15,7 @@ from driftd.cli import exit_code, terminal
 COMMANDS = {
     "check": ("check", "Compare every application with its cluster, once."),
     "explain": ("explain", "Say why an object or a field is drift, or is not."),
+    "heal": ("heal", "Put an application back to what Git declares, once."),
     "baseline": ("baseline", "Write today's findings to a file of accepted ones."),
     "doctor": ("doctor", "Check that everything a look needs is there, and say what to do."),
     "run": ("daemon", "Run as a daemon: check on a schedule, notify, heal what is allowed."),

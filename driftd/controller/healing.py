@@ -21,8 +21,9 @@ from driftd.model.resource import GVK, ResourceKey
 from driftd.settings.healing import Healing as HealingSettings
 from driftd.settings.healing import Rung
 from driftd.settings.rules import rule_of, rung_of
+from driftd.sync.again import again
 from driftd.sync.outcome import SyncResult
-from driftd.sync.plan import SyncPlan, plan
+from driftd.sync.plan import SyncPlan, SyncTask, plan
 from driftd.sync.run import run
 from driftd.sync.seams import Facts, Guards, Journal, Unguarded, Unrecorded
 from driftd.telemetry.logs import get_logger
@@ -128,6 +129,13 @@ class Healing:
         def served(gvk: GVK) -> ApiResource | None:
             return discovery.served(gvk.group, gvk.version, gvk.kind)
 
+        reader = looked.view.reader
+
+        async def reread(task: SyncTask, resource: ApiResource) -> SyncTask | None:
+            before = looked.live.get(task.key)
+            now = await reader.get(resource, task.key.namespace, task.key.name)
+            return again(task, before, now) if before is not None and now is not None else None
+
         return await run(
             planned,
             self.open_writer(target),
@@ -135,6 +143,7 @@ class Healing:
             journal=self.journal,
             live=looked.live,
             judge=Foreseen(looked),
+            reread=reread,
         )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
+import msgspec
+
 from driftd.settings.healing import Healing, HealingRule, Rung
 from driftd.settings.types import ApplicationSelection
 
@@ -29,6 +31,15 @@ def selected(selection: ApplicationSelection, namespace: str, name: str) -> bool
 def rung_of(healing: Healing, namespace: str, name: str) -> Rung:
     """The rung that the operator has opened for an application; `observe` without a rule."""
     return rule_of(healing, namespace, name).rung
+
+
+def lowered(healing: Healing) -> Healing:
+    """The same rules with every rung that writes lowered to dry runs."""
+    rules = tuple(
+        msgspec.structs.replace(rule, rung=Rung.DRY_RUN) if rule.rung is Rung.FIELDS else rule
+        for rule in healing.rules
+    )
+    return msgspec.structs.replace(healing, rules=rules)
 
 
 def rule_of(healing: Healing, namespace: str, name: str) -> HealingRule:

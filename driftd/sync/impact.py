@@ -32,6 +32,12 @@ def impact_of(task: SyncTask, live: Mapping[str, Any] | None) -> tuple[str, ...]
     return tuple(told)
 
 
+def fixed_fields(task: SyncTask, live: Mapping[str, Any]) -> tuple[str, ...]:
+    """Why the API server refuses to change an object in place, as far as its kind says."""
+    effects = (effect_of(task.key, change, live) for change in task.heals)
+    return tuple(one[1] for one in effects if one is not None and one[0] is Effect.RECREATE)
+
+
 def _how_many(live: Mapping[str, Any]) -> str:
     count = (live.get("spec") or {}).get("replicas")
     return f" ({count} replicas)" if isinstance(count, int) else ""

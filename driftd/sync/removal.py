@@ -125,8 +125,8 @@ def _over_list(live: list[Json], desired: list[Json], node: Node, place: str) ->
         for key, value in wanted.items()
     }
     common = [key for key in present if key in wanted]
-    if common == [key for key in wanted if key in present]:
-        # Where the order is right already, items of others stay where they are.
+    if common == list(wanted)[: len(common)]:
+        # Where the order is right without moving any, items of others stay where they are.
         kept = [both.get(key, value) for key, value in present.items()]
         return kept + [value for key, value in both.items() if key not in present]
     return [*both.values(), *(value for key, value in present.items() if key not in wanted)]

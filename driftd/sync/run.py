@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -19,6 +19,7 @@ from driftd.errors import (
 )
 from driftd.model.resource import GVK, LiveObject, ResourceKey
 from driftd.settings.healing import Rung
+from driftd.sync.impact import fixed_fields
 from driftd.sync.outcome import Outcome, SyncResult, TaskResult
 from driftd.sync.plan import FIELD_MANAGER, SyncPlan, SyncTask
 from driftd.sync.seams import Journal, Unrecorded
@@ -32,6 +33,11 @@ Resolve: TypeAlias = Callable[[GVK], "ApiResource | None"]
 Judge: TypeAlias = Callable[[SyncTask, LiveObject], str]
 """Why an object, as a dry run makes it, is still not what Git says; empty if it is."""
 
+Reread: TypeAlias = Callable[[SyncTask, ApiResource], Awaitable["SyncTask | None"]]
+"""The same task for the object as it is now; None if the verdict no longer fits it."""
+
+_TRIES = 3
+"""Times that an object is written to whose status alone changed meanwhile."""
 _CONFLICTS = ("Conflict", "AlreadyExists")
 _PASSING = ("TooManyRequests", "ServerTimeout", "Timeout", "ServiceUnavailable", "InternalError")
 """Refusals that say nothing of the object: the next look tries again."""
@@ -41,6 +47,10 @@ class _NotHealable(DriftdError):
     """No write that driftd may make puts the object back."""
 
     reason = "NotHealable"
+
+
+async def _never(_task: SyncTask, _resource: ApiResource) -> SyncTask | None:
+    return None
 
 
 def _satisfied(_task: SyncTask, _after: LiveObject) -> str:
@@ -55,15 +65,17 @@ async def run(
     journal: Journal | None = None,
     live: Mapping[ResourceKey, LiveObject] | None = None,
     judge: Judge = _satisfied,
+    reread: Reread = _never,
 ) -> SyncResult:
     """Write every task of `plan` in order; a failing object does not stop the others.
 
     Each object is first sent as a dry run, and on the rung `dry-run` only so. What that makes of
-    it goes to `judge`: if it would not be what Git says, nothing is written. `journal` is told
+    it goes to `judge`: if it would not be what Git says, nothing is written. On a conflict `reread`
+    says whether the verdict still fits the object, as its status alone changed. `journal` is told
     of each write before and after it, with the object from `live` that is overwritten; when it
     cannot keep that, nothing more is written. Errors are results, not exceptions.
     """
-    work = _Run(writer, resolve, plan.rung, journal or Unrecorded(), live or {}, judge)
+    work = _Run(writer, resolve, plan.rung, journal or Unrecorded(), live or {}, judge, reread)
     tasks = plan.tasks if not plan.refusal and plan.rung is not Rung.OBSERVE else ()
     return SyncResult(plan.application, plan.rung, tuple([await work.one(task) for task in tasks]))
 
@@ -78,6 +90,7 @@ class _Run:
     journal: Journal
     live: Mapping[ResourceKey, LiveObject]
     judge: Judge
+    reread: Reread
     lost: str = field(default="", init=False)
     """Why nothing more can be written; empty as long as it can."""
 
@@ -103,6 +116,19 @@ class _Run:
         resource = self.resolve(task.gvk)
         if resource is None:
             raise NotServed(f"{task.key}: the cluster does not serve {task.gvk.api_version}")
+        for _ in range(_TRIES - 1):
+            try:
+                return await self._sent(task, resource)
+            except ClusterError as error:
+                again = None
+                if error.reason in _CONFLICTS and not task.create:
+                    again = await self.reread(task, resource)
+                if again is None:
+                    raise
+                task = again
+        return await self._sent(task, resource)
+
+    async def _sent(self, task: SyncTask, resource: ApiResource) -> TaskResult:
         if task.removals:
             return await self._patched(task, resource)
         await self._foreseen(task, await self._tried(task, resource))
@@ -123,7 +149,7 @@ class _Run:
         try:
             tried = await self._patch(task, resource, dry_run=True)
         except ClusterError as error:
-            raise _refusal(error) from error
+            raise self._refusal(task, error) from error
         await self._foreseen(task, tried)
         if self.rung is not Rung.FIELDS:
             return TaskResult(task.key, Outcome.DRY_RUN, remains=task.remains)
@@ -142,10 +168,20 @@ class _Run:
         try:
             after = await self._apply(task, resource, task.body, dry_run=True)
         except ClusterError as error:
-            raise _refusal(error) from error
+            raise self._refusal(task, error) from error
         if task.create and _others_wrote(after):
             raise ClusterError(f"{task.key}: somebody has made it meanwhile", reason="Conflict")
         return after
+
+    def _refusal(self, task: SyncTask, error: ClusterError) -> DriftdError:
+        """What a refused dry run says: of the object, or of the cluster just now."""
+        passing = isinstance(error, Unreachable | Unauthorized | NotServed)
+        if passing or error.reason in (*_CONFLICTS, *_PASSING, "InvalidResponse"):
+            return error
+        seen = self.live.get(task.key)
+        fixed = fixed_fields(task, msgspec.json.decode(seen.body)) if seen else ()
+        # Of a Secret the server's words are not told: they may quote its values.
+        return _NotHealable(str(error), hint=fixed[0] if fixed else error.hint, reason=error.reason)
 
     async def _foreseen(self, task: SyncTask, after: LiveObject) -> None:
         """Raise _NotHealable if the object would still not be what Git says."""
@@ -186,14 +222,6 @@ def _outcome(error: DriftdError) -> Outcome:
     if error.reason in _CONFLICTS:
         return Outcome.CONFLICT
     return Outcome.NOT_HEALABLE if isinstance(error, _NotHealable) else Outcome.FAILED
-
-
-def _refusal(error: ClusterError) -> DriftdError:
-    """What a refused dry run says: of the object, or of the cluster just now."""
-    passing = isinstance(error, Unreachable | Unauthorized | NotServed)
-    if passing or error.reason in (*_CONFLICTS, *_PASSING, "InvalidResponse"):
-        return error
-    return _NotHealable(str(error), hint=error.hint, reason=error.reason)
 
 
 def _precondition(task: SyncTask) -> str | None:

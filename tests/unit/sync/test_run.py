@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 
+import msgspec
 import pytest
 
 from driftd.cluster.reader import ApiResource
-from driftd.errors import ClusterError, Forbidden, Unreachable
+from driftd.errors import ClusterError, Forbidden, StoreError, Unreachable
 from driftd.model.report import ResourceStatus
 from driftd.model.resource import LiveObject
 from driftd.settings.healing import Rung
 from driftd.sync.outcome import Outcome
 from driftd.sync.plan import plan
+from driftd.sync.removal import Removal
 from driftd.sync.run import run
 from tests.unit.reports import change, report, resource
 from tests.unit.sync.builders import application, manifest
@@ -27,10 +29,12 @@ class RecordingWriter:
         self.calls = []
         self.errors = errors or {}
         self.resource_version = resource_version
+        self.bodies = []
 
     async def apply(self, resource, namespace, name, body, *, field_manager, force, dry_run):
         self.calls.append((name, "dry-run" if dry_run else "apply", force))
         assert (resource, namespace, field_manager) == (DEPLOYMENTS, "shop", "driftd")
+        self.bodies.append(json.loads(body))
         error = self.errors.get((name, dry_run))
         if error is not None:
             raise error
@@ -138,3 +142,121 @@ async def test_a_kind_that_is_not_served_is_a_failure_of_its_object():
     assert (result.outcome, result.reason) == (Outcome.FAILED, "NotServed")
     assert "example.com/v1" in result.message
     assert json.loads(missing.tasks[0].body)["kind"] == "Widget"
+
+
+class Patching(RecordingWriter):
+    """Also takes patches, and says what each one contained."""
+
+    def __init__(self, errors=None):
+        super().__init__(errors, "43")
+        self.patches = []
+
+    async def patch(self, resource, namespace, name, operations, *, field_manager, dry_run):
+        assert (resource, namespace, field_manager) == (DEPLOYMENTS, "shop", "driftd")
+        self.calls.append((name, "patch dry-run" if dry_run else "patch", None))
+        self.patches.append(json.loads(operations))
+        error = self.errors.pop((name, "patch", dry_run), None)
+        if error is not None:
+            raise error
+        body = b'{"metadata":{"name":"web","resourceVersion":"42"}}'
+        return LiveObject(manifest(name).key, "v1", "u", "42", body)
+
+
+PATCH = (
+    Removal(op="test", path="/metadata/resourceVersion", value="41"),
+    Removal(op="remove", path="/spec/paused"),
+)
+
+
+def with_patch(rung=Rung.FIELDS):
+    """A plan whose only task needs a patch first."""
+    found = planned("web", rung=rung)
+    task = msgspec.structs.replace(found.tasks[0], removals=PATCH)
+    return msgspec.structs.replace(found, tasks=(task,))
+
+
+async def test_a_patch_is_tried_then_sent_then_everything_is_applied():
+    """The apply holds the version that the patch made; it is what takes the fields over."""
+    writer = Patching()
+    [result] = (await run(with_patch(), writer, resolve)).results
+    assert result.outcome is Outcome.APPLIED
+    assert [call[1] for call in writer.calls] == ["patch dry-run", "patch", "apply"]
+    assert writer.patches[0] == [
+        {"op": "test", "path": "/metadata/resourceVersion", "value": "41"},
+        {"op": "remove", "path": "/spec/paused"},
+    ]
+    assert writer.bodies[-1]["metadata"]["resourceVersion"] == "42"
+
+
+async def test_a_patch_is_not_sent_on_the_rung_dry_run():
+    """It is tried, and that is all."""
+    writer = Patching()
+    [result] = (await run(with_patch(Rung.DRY_RUN), writer, resolve)).results
+    assert (result.outcome, [call[1] for call in writer.calls]) == (
+        Outcome.DRY_RUN,
+        ["patch dry-run"],
+    )
+
+
+@pytest.mark.parametrize("plan_of", [with_patch, lambda: planned("web")])
+async def test_what_a_dry_run_shows_to_be_of_no_use_is_not_written(plan_of):
+    """The judge's reason is the result; the only request was the dry run."""
+    writer = Patching()
+    [result] = (
+        await run(plan_of(), writer, resolve, judge=lambda _task, _after: "admission sets it")
+    ).results
+    assert result.outcome is Outcome.NOT_HEALABLE
+    assert "admission sets it" in result.message
+    assert len(writer.calls) == 1
+    assert "dry-run" in writer.calls[0][1]
+
+
+@pytest.mark.parametrize("fits", [True, False])
+async def test_a_conflict_is_tried_again_only_if_the_verdict_still_fits(fits):
+    """Where the status alone moved the version; else it stays a conflict."""
+    writer = Patching({("web", "patch", True): ClusterError("changed", reason="Conflict")})
+
+    async def reread(task, _resource):
+        return task if fits else None
+
+    [result] = (await run(with_patch(), writer, resolve, reread=reread)).results
+    assert result.outcome is (Outcome.APPLIED if fits else Outcome.CONFLICT)
+    assert len(writer.calls) == (4 if fits else 1)
+
+
+class Keeping:
+    """A journal that keeps what it is told, or cannot."""
+
+    def __init__(self, failing=""):
+        self.told = []
+        self.failing = failing
+
+    async def intend(self, plan):
+        self.told.append("intend")
+
+    async def before(self, task, live):
+        self._tell("before", task)
+
+    async def after(self, task, result):
+        self._tell("after", task)
+
+    def _tell(self, what, task):
+        if what == self.failing:
+            raise StoreError("the disk is full")
+        self.told.append(f"{what} {task.key.name}")
+
+
+async def test_the_journal_is_told_before_and_after_each_write():
+    """Around every object, in order."""
+    journal = Keeping()
+    await run(planned("a", "b"), RecordingWriter(), resolve, journal=journal)
+    assert journal.told == ["before a", "after a", "before b", "after b"]
+
+
+@pytest.mark.parametrize(("failing", "sent"), [("before", 0), ("after", 1)])
+async def test_nothing_more_is_written_that_cannot_be_recorded(failing, sent):
+    """A journal that fails before stops the write itself, one that fails after the next."""
+    writer = RecordingWriter()
+    result = await run(planned("a", "b"), writer, resolve, journal=Keeping(failing))
+    assert sum(call[1] == "apply" for call in writer.calls) == sent
+    assert result.results[-1].outcome is Outcome.NOT_TRIED

@@ -1,0 +1,115 @@
+"""How `driftd heal` opens an application, and how it lays a heal out."""
+
+import msgspec
+import pytest
+
+from driftd.cli import calls
+from driftd.cli.commands.heal import sentences
+from driftd.controller.heal_once import HealedObject, HealReport
+from driftd.model.report import ChangeClass, ChangeKind
+from tests.unit.reports import change
+
+WEB = HealedObject(
+    group="apps",
+    kind="Deployment",
+    namespace="shop",
+    name="web",
+    action="patch",
+    changes=(
+        change("/spec/replicas", desired=3, live=5),
+        change(
+            "/spec/template/spec/hostNetwork",
+            kind=ChangeKind.ADDED,
+            change_class=ChangeClass.UNDECLARED,
+            live=True,
+        ),
+    ),
+    impact=("its Pods are replaced (5 replicas)",),
+)
+HELD = HealedObject(
+    group="",
+    kind="ConfigMap",
+    namespace="shop",
+    name="settings",
+    action="none",
+    reason="it could not be judged",
+)
+
+
+def report(*objects, **fields):
+    """A heal of one application."""
+    fields = {"rung": "observe", "complete": True, **fields}
+    return HealReport(application="argocd/shop", cluster="prod", objects=objects, **fields)
+
+
+def with_outcome(outcome, message=""):
+    """The Deployment with how its write ended."""
+    return msgspec.structs.replace(WEB, outcome=outcome, message=message)
+
+
+def test_a_preview_names_fields_and_impact():
+    """Each field with both values, what the write sets off, and that nothing was written."""
+    assert list(sentences(report(WEB, HELD))) == [
+        "argocd/shop on cluster prod: 1 object to write, 1 left alone",
+        "",
+        "Deployment shop/web: remove what Git does not have, then apply what it declares",
+        "  spec.replicas: 5 -> 3",
+        "  hostNetwork: true -> (removed)",
+        "  impact: its Pods are replaced (5 replicas)",
+        "",
+        "ConfigMap shop/settings: left alone",
+        "  because it could not be judged",
+        "",
+        "Nothing was written: this is a preview. --yes writes, --dry-run asks the API server.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("made", "code"),
+    [
+        (report(), 0),
+        (report(with_outcome("applied"), rung="fields"), 0),
+        (report(WEB), 1),
+        (report(HELD), 1),
+        (report(with_outcome("not-healable", "immutable"), rung="fields"), 1),
+        (report(with_outcome("failed", "refused"), rung="fields"), 2),
+        (report(complete=False), 2),
+        (report(refusal="Argo CD is active"), 1),
+    ],
+)
+def test_exit_codes(driftd, monkeypatch, made, code):
+    """0: nothing is left; 1: something is; 2: something could not be judged or written."""
+    monkeypatch.setattr(calls, "heal", lambda *_args, **_flags: made)
+    assert driftd("heal", "shop").exit_code == code
+
+
+@pytest.mark.parametrize(
+    ("flags", "asked"),
+    [
+        ((), (False, False, False)),
+        (("--yes",), (False, True, False)),
+        (("--dry-run", "--undeclared"), (True, False, True)),
+    ],
+)
+def test_nothing_is_opened_unasked(driftd, monkeypatch, flags, asked):
+    """Without flags it is a preview of the one application that was named."""
+    seen = {}
+
+    def heal(chosen, _narrator, **given):
+        seen.update(given, names=chosen["applications"])
+        return report(with_outcome("applied"), rung="fields")
+
+    monkeypatch.setattr(calls, "heal", heal)
+    result = driftd("heal", "shop", *flags)
+    assert result.exit_code == 0, result.stderr
+    assert (seen["dry_run"], seen["yes"], seen["undeclared"]) == asked
+    assert seen["names"] == ("shop",)
+    assert "result: applied" in result.stdout
+
+
+def test_rules_of_settings_and_yes_are_not_mixed(driftd, tmp_path):
+    """Who opens the application is one of the two."""
+    file = tmp_path / "driftd.yaml"
+    file.write_text("healing: {rules: []}\n")
+    result = driftd("heal", "shop", "--config", str(file), "--yes")
+    assert (result.exit_code, "give it, or --yes" in result.stderr) == (2, True)
