@@ -26,8 +26,11 @@ EXAMPLE = (
 """The example repository's files: in an installed driftd, and in a checkout."""
 REMOTE = "https://github.com/example/kubernetes-gitops.git"
 REPOSITORY = "kubernetes-gitops"
-HEALING = {"rules": [{"applications": [HEALED], "rung": "fields"}]}
-"""What the operator has opened: settings of the daemon."""
+HEALING = {
+    "rules": [{"applications": [HEALED], "rung": "fields"}],
+    "grace": {"high": "0s"},
+}
+"""What the operator has opened, and that nobody waits for two minutes: settings of the daemon."""
 COLLIDING = Path("argocd/applicationsets/all-clusters-infra.yaml")
 """A set whose names are taken: a lesson of the example that has no place in the demonstration."""
 
