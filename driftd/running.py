@@ -8,7 +8,7 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from driftd.controller.summary import SweepSummary
     from driftd.controller.watching import Wake, Watching
     from driftd.notify.notifier import Notifier
+    from driftd.notify.templates import Execute
     from driftd.reloading import Reloading
     from driftd.settings.types import Settings
     from driftd.store.backlog import Backlog
@@ -357,8 +358,13 @@ async def _daemon(settings: Settings, process: _Process) -> AsyncIterator[Daemon
 
     backlog, metrics, clock = process.backlog, process.metrics, process.clock
     options = _look_options(settings)
+
+    def execute(template: str, context: Mapping[str, Any]) -> Awaitable[str]:
+        return workspace.sandbox.template(template, context)
+
     async with (
-        _told(settings, clock) as notifiers,
+        # What is wrong with receivers is told before anything is opened to look with.
+        _told(settings, clock, execute) as notifiers,
         _daemon_workspace(settings, options) as (workspace, clusters, access),
     ):
         hub_clusters = watched_hub(settings, options, clusters, workspace.hub)
@@ -488,17 +494,11 @@ def _operation_reader(options: CheckOptions, registry: ClusterRegistry) -> ReadO
 
 
 @asynccontextmanager
-async def _told(settings: Settings, clock: Clock) -> AsyncIterator[dict[str, Notifier]]:
+async def _told(
+    settings: Settings, clock: Clock, execute: Execute
+) -> AsyncIterator[dict[str, Notifier]]:
     """Every receiver by its name. Raises ConfigError for a secret that cannot be read."""
-    from driftd.notify.egress import open_session
-    from driftd.notify.slack import SlackNotifier
-    from driftd.notify.webhook import WebhookNotifier
+    from driftd.notify.channels import open_notifiers
 
-    told = settings.notifications
-    limit = told.timeout.seconds
-    async with open_session(told.allow_networks, limit=limit) as session:
-        receivers: dict[str, Notifier] = {
-            one.name: WebhookNotifier(one, session, clock, limit) for one in told.webhooks
-        }
-        receivers |= {one.name: SlackNotifier(one, session, limit) for one in told.slack}
-        yield receivers
+    async with open_notifiers(settings.notifications, clock, execute) as notifiers:
+        yield notifiers

@@ -21,7 +21,7 @@ TOPICS = {
     "signatures": "Revisions that must be signed.",
     "preview": "What merging a change does.",
     "flux": "Kustomizations and HelmReleases.",
-    "notifications": "Slack and webhooks.",
+    "notifications": "Who is told, how, and how often.",
 }
 """Each topic with its summary, in the order of need."""
 

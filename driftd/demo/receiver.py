@@ -64,5 +64,5 @@ class Receiver:
         if not hmac.compare_digest(given.encode(), f"v1,{right}".encode()):
             self.refused += 1
             return web.Response(status=401)
-        self._arrived(orjson.loads(body))
+        self._arrived(orjson.loads(body)["data"])
         return web.Response(status=204)

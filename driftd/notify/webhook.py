@@ -1,4 +1,4 @@
-"""JSON over HTTP, signed as Standard Webhooks describes, which receivers have libraries for."""
+"""CloudEvents over HTTP, signed in the two ways that receivers have libraries for."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import base64
 import binascii
 import hashlib
 import hmac
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
 
 import msgspec
 
@@ -15,11 +16,15 @@ from driftd.errors import ConfigError
 from driftd.notify.digest import Digest
 from driftd.notify.message import Message
 from driftd.notify.notifier import Notifier, Receipt, check_url, post
+from driftd.settings.channels import Webhook
 from driftd.settings.load import read_secret
-from driftd.settings.notifications import Webhook
 
 if TYPE_CHECKING:
     import aiohttp
+
+EVENT_TYPE: Final = "io.driftd.application"
+"""What the types of events begin with; the kind of the message follows."""
+DIGEST_TYPE: Final = "io.driftd.digest"
 
 _PREFIX = "whsec_"
 _KEY_SIZES = range(24, 65)
@@ -46,6 +51,39 @@ def sign(key: bytes, message_id: str, timestamp: int, body: bytes) -> str:
     return f"v1,{base64.b64encode(digest).decode()}"
 
 
+def sign_body(secret: str, body: bytes) -> str:
+    """The `X-Signature` of a body: the key is the secret's text as its file has it."""
+    return f"sha256={hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()}"
+
+
+def event(message: Message) -> dict[str, Any]:
+    """A message as CloudEvents 1.0 in structured mode; `data` is all of it."""
+    cluster = quote(message.cluster or "unknown", safe="")
+    return {
+        "specversion": "1.0",
+        "id": message.id,
+        "source": f"/driftd/clusters/{cluster}",
+        "type": f"{EVENT_TYPE}.{message.type}",
+        "subject": message.qualified_name,
+        "time": message.at,
+        "datacontenttype": "application/json",
+        "data": message,
+    }
+
+
+def digest_event(digest: Digest) -> dict[str, Any]:
+    """Many messages as one event."""
+    return {
+        "specversion": "1.0",
+        "id": digest.id,
+        "source": "/driftd",
+        "type": DIGEST_TYPE,
+        "time": digest.at,
+        "datacontenttype": "application/json",
+        "data": digest,
+    }
+
+
 class WebhookNotifier(Notifier):
     """Posts messages to one receiver; the secret's file is read at each attempt (rotation).
 
@@ -61,22 +99,26 @@ class WebhookNotifier(Notifier):
         self._limit = limit
         self._receiver = f"webhook {settings.name}"
         check_url(settings.url, self._receiver)
-        self._key()
+        self._secret()
 
     async def send(self, message: Message, earlier: Receipt | None = None) -> None:
         """See `Notifier.send`."""
-        await self._post(message.id, msgspec.json.encode(message))
+        await self._post(message.id, event(message))
 
     async def send_digest(self, digest: Digest) -> None:
         """See `Notifier.send_digest`."""
-        await self._post(digest.id, msgspec.json.encode(digest))
+        await self._post(digest.id, digest_event(digest))
 
-    async def _post(self, name: str, body: bytes) -> None:
+    async def _post(self, name: str, found: dict[str, Any]) -> None:
+        secret, key = self._secret()
+        body = msgspec.json.encode(found)
         timestamp = int(self._clock.now().timestamp())
         headers = {
+            "Content-Type": "application/cloudevents+json; charset=utf-8",
+            "X-Signature": sign_body(secret, body),
             "webhook-id": name,
             "webhook-timestamp": str(timestamp),
-            "webhook-signature": sign(self._key(), name, timestamp, body),
+            "webhook-signature": sign(key, name, timestamp, body),
         }
         await post(
             self._session,
@@ -87,6 +129,8 @@ class WebhookNotifier(Notifier):
             limit=self._limit,
         )
 
-    def _key(self) -> bytes:
+    def _secret(self) -> tuple[str, bytes]:
+        """The secret's text and the key that it stands for."""
         path = self._settings.secret_file
-        return signing_key(read_secret(path, "the webhook secret"), path)
+        secret = read_secret(path, "the webhook secret")
+        return secret, signing_key(secret, path)

@@ -14,7 +14,14 @@ from driftd.errors import SandboxError
 from driftd.model.application import ApplicationSource
 from driftd.model.tree import Tree
 from driftd.sandbox.binary import find_worker
-from driftd.sandbox.results import Hello, JqResult, LocateResult, ParseResult, RenderResult
+from driftd.sandbox.results import (
+    Hello,
+    JqResult,
+    LocateResult,
+    ParseResult,
+    RenderResult,
+    TemplateResult,
+)
 from driftd.sandbox.turns import Turns
 from driftd.sandbox.worker import Worker
 
@@ -24,11 +31,16 @@ MAX_RSS = 1 << 30
 """Bytes of resident memory at which a busy worker is killed."""
 PARSE_BYTES = 8 << 20
 """Bytes of files that one parse request covers; more are asked for in several."""
+TEMPLATE_TIMEOUT = 1.0
+"""Seconds that a template of a message may take."""
+TEMPLATES = "templates of messages"
+"""What stands for the project of these, since they belong to none: no project is named so."""
 
 _PARSED = msgspec.json.Decoder(ParseResult)
 _RENDERED = msgspec.json.Decoder(RenderResult)
 _LOCATED = msgspec.json.Decoder(LocateResult)
 _SELECTED = msgspec.json.Decoder(JqResult)
+_WRITTEN = msgspec.json.Decoder(TemplateResult)
 
 
 class RenderApplication(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
@@ -317,6 +329,20 @@ class SandboxPool:
         """The paths that each jq expression selects in each object (JSON values or `Raw`)."""
         params = {"expressions": list(expressions), "objects": list(objects)}
         return _SELECTED.decode(await self.call("jq", params, project=project, timeout=timeout))
+
+    async def template(self, template: str, context: Mapping[str, Any]) -> str:
+        """The text that a Go template of a message makes of a context, which it may print.
+
+        Raises `RenderError` for a template that is wrong or gives too much, `SandboxError` for
+        one that does not end in `TEMPLATE_TIMEOUT`.
+        """
+        raw = await self.call(
+            "template",
+            {"template": template, "context": context},
+            project=TEMPLATES,
+            timeout=TEMPLATE_TIMEOUT,
+        )
+        return _WRITTEN.decode(raw).text
 
 
 def _by_size(tree: Tree, paths: Sequence[str]) -> Iterator[list[str]]:

@@ -117,3 +117,9 @@ class LocateResult(SandboxResult, frozen=True):
     """For each object (outer) and path (inner) the line that sets it, None if that is unknown."""
 
     places: tuple[tuple[Place | None, ...], ...]
+
+
+class TemplateResult(SandboxResult, frozen=True):
+    """What a template of a message gives."""
+
+    text: str

@@ -9,8 +9,10 @@ from urllib.parse import urlsplit
 
 from driftd.errors import ConfigError
 from driftd.model import sensitive
-from driftd.settings.notifications import Slack, Webhook
+from driftd.settings.addresses import has_password, is_address
+from driftd.settings.channels import channels
 from driftd.settings.problems import Weight
+from driftd.settings.receivers import problems_of
 from driftd.settings.types import AuditWebhook, Settings
 
 BACKENDS: Final = ("sqlite", "postgresql")
@@ -45,7 +47,7 @@ def findings(settings: Settings) -> Iterator[Finding]:
                 f"auditLogs[{index}].file", "* may stand in the last part of the path only"
             )
     yield from _audit_webhook(settings.audit_webhook)
-    if settings.tracing.endpoint and not _is_address(settings.tracing.endpoint, ("http", "https")):
+    if settings.tracing.endpoint and not is_address(settings.tracing.endpoint, ("http", "https")):
         yield Finding("tracing.endpoint", "must be an http(s):// URL")
     if not 0 <= settings.tracing.sample_percent <= 100:
         yield Finding("tracing.samplePercent", "must be between 0 and 100")
@@ -71,7 +73,7 @@ def _repositories(settings: Settings) -> Iterator[Finding]:
         at = f"repositories[{index}]"
         if bool(one.url) == bool(one.path):
             yield Finding(at, "needs either url or path")
-        if _has_password(one.url):
+        if has_password(one.url):
             yield Finding(
                 f"{at}.url",
                 "holds a password",
@@ -90,7 +92,7 @@ def _fetched(settings: Settings) -> Iterator[Finding]:
         at = f"repositoryAccess[{index}]"
         if not login.url:
             yield Finding(f"{at}.url", "is empty")
-        if _has_password(login.url):
+        if has_password(login.url):
             yield Finding(f"{at}.url", "holds a password", "put it into a file: passwordFile")
         first = logins.setdefault((login.url, login.type, login.project, login.template), index)
         if first != index:
@@ -102,7 +104,7 @@ def _fetched(settings: Settings) -> Iterator[Finding]:
     bases: dict[str, int] = {}
     for index, base in enumerate(settings.remote_bases):
         at = f"remoteBases[{index}]"
-        if not _is_address(base.url, ("https",)):
+        if not is_address(base.url, ("https",)):
             yield Finding(f"{at}.url", "must be an https:// URL")
         if not _SHA256.fullmatch(base.sha256):
             hint = "write what `curl URL | sha256sum` prints"
@@ -183,7 +185,7 @@ def _numbers(settings: Settings) -> Iterator[Finding]:
 
 
 def _store(settings: Settings) -> Iterator[Finding]:
-    if _has_password(settings.store.dsn):
+    if has_password(settings.store.dsn):
         hint = "put the DSN into a file named by store.dsnFile"
         yield Finding("store.dsn", "holds a password", hint)
     problem = dsn_problem(settings.store.dsn)
@@ -193,24 +195,15 @@ def _store(settings: Settings) -> Iterator[Finding]:
 
 def _receivers(settings: Settings) -> Iterator[Finding]:
     told = settings.notifications
-    for index, hook in enumerate(told.webhooks):
-        if not _is_address(hook.url, ("http", "https")):
-            yield Finding(f"notifications.webhooks[{index}].url", "must be an http(s):// URL")
-        elif _has_password(hook.url):
-            hint = "receivers verify the signature; leave user and password out"
-            yield Finding(f"notifications.webhooks[{index}].url", "holds a password", hint)
     seen: dict[str, str] = {}
-    lists: list[tuple[str, Sequence[Webhook | Slack]]] = [
-        ("webhooks", told.webhooks),
-        ("slack", told.slack),
-    ]
-    for kind, receivers in lists:
-        for index, receiver in enumerate(receivers):
-            at = f"notifications.{kind}[{index}]"
-            first = seen.setdefault(receiver.name, at)
-            if first != at:
-                message = f"two receivers are named {receiver.name!r}: this one and {first}"
-                yield Finding(f"{at}.name", message, "give each its own name")
+    for key, channel in channels(told):
+        at = f"notifications.{key}"
+        for inner, message, hint in problems_of(channel):
+            yield Finding(f"{at}.{inner}" if inner else at, message, hint)
+        first = seen.setdefault(channel.name, at)
+        if first != at:
+            message = f"two receivers are named {channel.name!r}: this one and {first}"
+            yield Finding(f"{at}.name", message, "give each its own name")
     if told.backoff_limit.seconds < told.backoff.seconds:
         yield Finding(
             "notifications.backoffLimit",
@@ -271,18 +264,3 @@ def _masked(settings: Settings) -> Iterator[Finding]:
             sensitive.parse(entry)
         except ConfigError as error:
             yield Finding(f"sensitive[{index}]", str(error), error.hint)
-
-
-def _is_address(url: str, schemes: Sequence[str]) -> bool:
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return False
-    return parts.scheme in schemes and bool(parts.hostname)
-
-
-def _has_password(url: str) -> bool:
-    try:
-        return urlsplit(url).password is not None
-    except ValueError:
-        return False

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
+from driftd.settings.channels import (
+    Alertmanager,
+    Apprise,
+    Email,
+    GitHubStatus,
+    Opsgenie,
+    PagerDuty,
+    Slack,
+    SlackApp,
+    Teams,
+    Webhook,
+)
 from driftd.settings.quantity import Duration
 from driftd.settings.struct import SettingsStruct
-
-
-class Webhook(SettingsStruct, frozen=True, kw_only=True):
-    """A receiver of signed JSON (Standard Webhooks)."""
-
-    url: str
-    secret_file: str
-    """File with the signing secret: 24 to 64 random bytes, base64, optional `whsec_` prefix."""
-    name: str = "webhook"
-
-
-class Slack(SettingsStruct, frozen=True, kw_only=True):
-    """A Slack incoming webhook; its URL is a secret."""
-
-    url_file: str
-    name: str = "slack"
 
 
 class Notifications(SettingsStruct, frozen=True, kw_only=True):
@@ -27,6 +23,14 @@ class Notifications(SettingsStruct, frozen=True, kw_only=True):
 
     webhooks: tuple[Webhook, ...] = ()
     slack: tuple[Slack, ...] = ()
+    slack_apps: tuple[SlackApp, ...] = ()
+    email: tuple[Email, ...] = ()
+    teams: tuple[Teams, ...] = ()
+    pagerduty: tuple[PagerDuty, ...] = ()
+    opsgenie: tuple[Opsgenie, ...] = ()
+    github: tuple[GitHubStatus, ...] = ()
+    alertmanager: tuple[Alertmanager, ...] = ()
+    apprise: tuple[Apprise, ...] = ()
     timeout: Duration = Duration("10s")
     """Limit of one delivery attempt."""
     max_attempts: int = 10

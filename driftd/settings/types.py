@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from driftd.settings.github import GitHubAppLogin
 from driftd.settings.healing import Healing
 from driftd.settings.notifications import Notifications
 from driftd.settings.quantity import Duration, Size
@@ -44,17 +45,6 @@ class Repository(SettingsStruct, frozen=True, kw_only=True):
     """How often the revision is resolved anew; `0s` resolves only at sweeps."""
     credentials: Credentials = Credentials()
     signatures: RepositorySignatures = RepositorySignatures()
-
-
-class GitHubAppLogin(SettingsStruct, frozen=True, kw_only=True):
-    """A GitHub App that is installed where the repository lies."""
-
-    app_id: str
-    private_key_file: str
-    installation_id: str = ""
-    """Empty: asked of GitHub for the repository."""
-    base_url: str = ""
-    """The API's address of GitHub Enterprise."""
 
 
 class RepositoryLogin(SettingsStruct, frozen=True, kw_only=True):

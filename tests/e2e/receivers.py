@@ -51,8 +51,9 @@ class Receivers:
         right = base64.b64encode(hmac.new(KEY, content, hashlib.sha256).digest()).decode()
         if headers["webhook-signature"] != f"v1,{right}":
             return "the signature is wrong"
-        message = json.loads(body)
-        if message["id"] != headers["webhook-id"]:
+        event = json.loads(body)
+        message = event["data"]
+        if not event["id"] == message["id"] == headers["webhook-id"]:
             return "the ids differ"
         self.webhook.append(message)
         return ""

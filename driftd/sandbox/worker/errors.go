@@ -21,6 +21,7 @@ const (
 	codePathMissing       = "path-missing"
 	codeRemote            = "remote-resource"
 	codeSymlink           = "symlink"
+	codeTemplate          = "template-error"
 	codeTreeMissing       = "tree-missing"
 	codeUnsupported       = "unsupported"
 )

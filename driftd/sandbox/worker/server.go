@@ -137,6 +137,8 @@ func (s *server) dispatch(req *request) (result []byte, err error) {
 		return s.locate(req.Params)
 	case "jq":
 		return evaluateJQ(req.Params)
+	case "template":
+		return executeTemplate(req.Params)
 	case "chart-entry":
 		return s.chartEntry(req.Params)
 	case "select-version":

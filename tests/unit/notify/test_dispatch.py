@@ -44,7 +44,7 @@ def webhook(tmp_path, hook, session, clock):
 
 def types(hook):
     """What the receiver got, in order."""
-    return [json.loads(body)["type"] for _, body in hook.requests]
+    return [json.loads(body)["data"]["type"] for _, body in hook.requests]
 
 
 async def test_one_message_per_change_of_state_and_none_otherwise(

@@ -1,4 +1,4 @@
-"""Slack messages."""
+"""Slack messages: Block Kit, and the incoming webhook."""
 
 from __future__ import annotations
 
@@ -8,118 +8,133 @@ import pytest
 from aiohttp import web
 
 from driftd.errors import ConfigError
-from driftd.model.report import ReportCondition, ResourceStatus
-from driftd.notify.message import build
+from driftd.model.report import ResourceStatus
+from driftd.notify.blocks import BLOCK_LIMIT, escape, fitted, message_of
 from driftd.notify.notifier import Rejected
-from driftd.notify.slack import SlackNotifier, payload
-from driftd.settings.notifications import Slack
-from driftd.store.episodes import Before, state_change
-from tests.unit.reports import START, after, change, report, resource
+from driftd.notify.slack import SlackNotifier
+from driftd.notify.wording import Told, Tone, told, told_of_digest
+from driftd.settings.channels import Slack
+from tests.unit.notify.messages import KINDS, REPLICAS, digest, hostile, message, of_kind, texts
+from tests.unit.notify.shapes import SLACK, fits
+from tests.unit.reports import change, resource
 
 
-def message(*resources, **fields):
-    """The message of a first look."""
-    return build(state_change(Before(), [], report(*resources, **fields), START))
+def shown(found):
+    """All text of all blocks, in order."""
+    lines = []
+    for block in message_of(told(found))["blocks"]:
+        inner = [block["text"]] if "text" in block else []
+        inner += block.get("fields", []) + block.get("elements", [])
+        lines += [one["text"] for one in inner]
+    return lines
 
 
-def body(found):
-    """All text of all blocks."""
-    blocks = payload(found)["blocks"]
-    return "\n".join(b["text"]["text"] for b in blocks if b["type"] == "section")
+def test_drift_shows_application_cluster_paths_values_who_and_how_bad():
+    """A reader sees what, where, Git beside live, who did it when, and how severe it is."""
+    found = message()
+    assert message_of(told(found))["text"] == "shop on production: 1 field drifted from Git"
+    lines = shown(found)
+    assert lines[0] == "🔴 shop on production: 1 field drifted from Git"
+    assert "`Deployment shop/web`  `/spec/replicas`" in lines
+    assert lines[2:4] == ["Git\n3", "Cluster\n5"]
+    assert "by kubectl-edit at 2026-03-01T11:59:00Z · severity high (capacity)" in lines
+    assert lines[-1].startswith("Application argocd/shop · Cluster production · Project default")
 
 
-def test_drift_shows_application_cluster_paths_values_and_who():
-    """A reader sees what, where, Git beside live, and who did it when."""
-    found = message(
-        resource(
-            "web",
-            change(
-                "/spec/replicas",
-                desired=3,
-                live=5,
-                manager="kubectl-edit",
-                time="2026-03-01T11:59:00Z",
-            ),
-        )
-    )
-    assert payload(found)["text"] == "shop on production: 1 field drifted from Git"
-    assert (
-        "• Deployment shop/web `/spec/replicas`: `3` → `5` by kubectl-edit at 2026-03-01T11:59:00Z"
-    ) in body(found)
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_has_the_shape_that_slack_takes(kind):
+    """Whatever happened, the blocks are ones that Block Kit has, within their limits."""
+    fits(message_of(told(of_kind(kind))), SLACK)
 
 
-def test_a_person_wins_over_the_field_manager():
-    """The person that an audit log proves is told, with Slack's control characters defused."""
-    known = {"user": "<@U0>alice"}
-    proved = change("/x", manager="kubectl", confidence="audit", attribution=known)
-    assert "by &lt;@U0&gt;alice" in body(message(resource("web", proved)))
+def test_a_digest_has_the_shape_too():
+    """Many messages in one are ten lines and a count."""
+    found = message_of(told_of_digest(digest(40)))
+    fits(found, SLACK)
+    assert found["text"] == "40 changes in 40 applications"
+    assert "… and 30 more" in json.dumps(found, ensure_ascii=False)
+
+
+def test_hostile_values_neither_call_nor_link_nor_overflow():
+    """S-62: nothing is left of Slack's control characters, and all limits hold."""
+    found = message_of(told(hostile()))
+    fits(found, SLACK)
+    text = json.dumps(found, ensure_ascii=False)
+    assert "<" not in text
+    assert ">" not in text
+    for block in found["blocks"]:
+        if block.get("text", {}).get("type") == "mrkdwn":
+            assert block["text"]["text"].count("`") % 2 == 0
+
+
+def test_values_are_plain_text():
+    """Values never stand where Slack reads formatting."""
+    [section] = [
+        block
+        for block in message_of(told(message(resource("web", change("/a", live="*x* _y_")))))[
+            "blocks"
+        ]
+        if "fields" in block
+    ]
+    assert [field["type"] for field in section["fields"]] == ["plain_text", "plain_text"]
+
+
+def test_exactly_three_characters_are_escaped_and_no_escape_is_cut():
+    """Slack's rule is kept to the letter; a cut text ends before an escape, not inside of it."""
+    assert escape("a&b<c>d\"'`") == "a&amp;b&lt;c&gt;d\"'`"
+    assert fitted("&" * 10, 100) == "&amp;" * 10
+    for limit in range(6, 30):
+        found = fitted("&<>" * 20, limit)
+        assert len(found) <= limit
+        assert found.replace("&amp;", "").replace("&lt;", "").replace("&gt;", "") == "…"
+
+
+def test_a_long_text_of_ones_own_stays_within_50_blocks():
+    """The facts keep their place whatever the operator's text is."""
+    own = ("<" * 1000,) * 100
+    found = message_of(Told(headline="h", tone=Tone.BAD, facts=(("Time", "now"),), own=own))
+    fits(found, SLACK)
+    assert len(found["blocks"]) == BLOCK_LIMIT
+    assert found["blocks"][-1]["elements"][0]["text"] == "Time now"
 
 
 def test_only_five_drifts_are_shown_and_the_rest_counted():
     """A message stays short whatever happened."""
-    found = message(resource("web", *(change(f"/spec/a{i}") for i in range(12))))
-    assert body(found).count("• ") == 5
-    assert "… and 7 more" in body(found)
+    lines = shown(message(resource("web", *(change(f"/spec/a{i}") for i in range(12)))))
+    assert len([line for line in lines if "/spec/a" in line]) == 5
+    assert "… and 7 more" in lines
 
 
 def test_masked_values_stay_masked():
     """A masked value appears as dots, an absent one as absent."""
     masked = {"masked": True}
-    text = body(message(resource("db", change("/data/password", desired=masked, live=masked))))
-    assert "•••• → ••••" in text
-    assert "masked" not in text
-    assert "(absent) → `1`" in body(message(resource("w", change("/spec/x", live=1))))
-
-
-def test_values_cannot_mention_people_link_or_break_out():
-    """Slack's control characters, backticks and line ends of values are defused."""
-    text = body(message(resource("web", change("/a", desired="<!channel>`*x*\nnew", live="a&b"))))
-    assert "&lt;!channel&gt;'*x* new" in text
-    assert "`a&amp;b`" in text
+    lines = shown(message(resource("db", change("/data/password", desired=masked, live=masked))))
+    assert "Git\n••••" in lines
+    assert "masked" not in "".join(lines)
+    assert "Git\n(absent)" in shown(message(resource("w", change("/spec/x", live=1))))
 
 
 def test_whole_objects_are_said_in_words():
-    """Missing and Extra objects need no path."""
-    text = body(
+    """Missing and Extra objects need no path and no values."""
+    lines = shown(
         message(
             resource("a", status=ResourceStatus.MISSING), resource("b", status=ResourceStatus.EXTRA)
         )
     )
-    assert "Deployment shop/a is missing in the cluster" in text
-    assert "Deployment shop/b is not in Git" in text
-
-
-def test_unknown_shows_the_conditions_and_recovery_shows_no_field():
-    """An application that cannot be judged says why; a recovered one is one line."""
-    why = ReportCondition(type="ComparisonError", message="cluster production: timeout")
-    text = body(message(complete=False, conditions=(why,)))
-    assert "cannot be judged" in text
-    assert "• cluster production: timeout" in text
-    first = state_change(Before(), [], report(resource("web", change("/spec/x"))), START)
-    recovered = build(state_change(Before(status=first.status), first.open, report(), after(60)))
-    assert body(recovered) == "*shop on production: in sync with Git again*"
-
-
-def test_long_values_keep_blocks_within_the_limit_of_slack():
-    """Sections stay below 3,000 characters, the limit of Block Kit."""
-    long = "x" * 100_000
-    found = message(
-        *(resource("n" * 253, change(f"/{i}" + long, desired=long, live=long)) for i in range(5))
-    )
-    assert all(
-        len(b["text"]["text"]) < 3000 for b in payload(found)["blocks"] if b["type"] == "section"
-    )
+    assert lines[1:3] == ["`Deployment shop/a`", "is missing in the cluster"]
+    assert lines[3:5] == ["`Deployment shop/b`", "is not in Git"]
 
 
 async def test_the_message_arrives_and_a_refusal_hides_the_url(tmp_path, hook, session):
     """The webhook's URL comes from a file and never appears in an error."""
     path = tmp_path / "url"
     path.write_text(hook.url)
-    notifier = SlackNotifier(Slack(url_file=str(path)), session, 5)
-    found = message(resource("web", change("/spec/replicas", desired=3, live=5)))
+    notifier = SlackNotifier(Slack(url_file=str(path)), session, 5, texts())
+    found = message(resource("web", REPLICAS))
     await notifier.send(found)
-    [(_, sent)] = hook.requests
-    assert json.loads(sent) == payload(found)
+    await notifier.send_digest(digest())
+    assert hook.bodies[0] == message_of(told(found))
+    assert hook.bodies[1] == message_of(told_of_digest(digest()))
     hook.answers.append(web.Response(status=403, text="invalid_token"))
     with pytest.raises(Rejected, match="Slack webhook slack answered HTTP 403: invalid_token") as e:
         await notifier.send(found)
@@ -131,5 +146,5 @@ async def test_what_cannot_work_is_found_at_the_start(tmp_path, session):
     path = tmp_path / "url"
     path.write_text("s3cr3t")
     with pytest.raises(ConfigError, match="Slack webhook slack is not an http") as caught:
-        SlackNotifier(Slack(url_file=str(path)), session, 5)
+        SlackNotifier(Slack(url_file=str(path)), session, 5, texts())
     assert "s3cr3t" not in caught.value.message

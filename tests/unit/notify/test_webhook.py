@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import json
 
+import msgspec
 import pytest
 from aiohttp import web
 
@@ -14,8 +15,10 @@ from driftd.errors import ConfigError, NotifyError
 from driftd.notify.message import build
 from driftd.notify.notifier import Rejected
 from driftd.notify.webhook import WebhookNotifier, sign, signing_key
-from driftd.settings.notifications import Webhook
+from driftd.settings.channels import Webhook
 from driftd.store.episodes import Before, state_change
+from tests.unit.notify.messages import KINDS, digest, of_kind
+from tests.unit.notify.shapes import EVENT, fits
 from tests.unit.reports import START, change, report, resource
 
 KEY = bytes(range(32))
@@ -41,8 +44,53 @@ async def test_the_receiver_can_verify_the_signature(settings, session, clock, h
     expected = base64.b64encode(hmac.new(KEY, signed, hashlib.sha256).digest()).decode()
     assert headers["webhook-signature"] == f"v1,{expected}"
     assert headers["webhook-timestamp"] == str(int(START.timestamp()))
-    assert headers["content-type"] == "application/json"
+    assert headers["content-type"] == "application/cloudevents+json; charset=utf-8"
     assert json.loads(body)["id"] == headers["webhook-id"] == MESSAGE.id
+
+
+async def test_the_plain_signature_is_of_the_body_under_the_text_of_the_secret(
+    settings, session, clock, hook
+):
+    """`X-Signature` is what receivers of GitHub's kind compute, here independently."""
+    await WebhookNotifier(settings, session, clock, 5).send(MESSAGE)
+    [(headers, body)] = hook.requests
+    expected = hmac.new(SECRET.encode(), body, hashlib.sha256).hexdigest()
+    assert headers["x-signature"] == f"sha256={expected}"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_every_kind_is_a_cloud_event(settings, session, clock, hook, kind):
+    """Attributes say what and where; the data is the whole message."""
+    found = of_kind(kind)
+    await WebhookNotifier(settings, session, clock, 5).send(found)
+    [event] = hook.bodies
+    fits(event, EVENT)
+    assert event["type"] == f"io.driftd.application.{kind}"
+    assert event["source"] == "/driftd/clusters/production"
+    assert event["subject"] == "argocd/shop"
+    assert event["data"] == json.loads(msgspec.json.encode(found))
+
+
+async def test_a_digest_is_one_event(settings, session, clock, hook):
+    """A digest is an event of its own type with its own id."""
+    await WebhookNotifier(settings, session, clock, 5).send_digest(digest())
+    [event] = hook.bodies
+    fits(event, EVENT)
+    assert (event["type"], event["id"]) == ("io.driftd.digest", digest().id)
+    assert event["data"]["applications"] == 3
+
+
+async def test_headers_are_those_that_are_meant(settings, session, clock, hook):
+    """S-67: a request carries no credential, cookie or header beyond the configured ones."""
+    hook.answers.append(web.Response(headers={"Set-Cookie": "a=b"}))
+    notifier = WebhookNotifier(settings, session, clock, 5)
+    await notifier.send(MESSAGE)
+    await notifier.send(MESSAGE)
+    for headers, _ in hook.requests:
+        assert set(headers) == {
+            "host", "content-type", "content-length", "user-agent", "x-signature",
+            "webhook-id", "webhook-timestamp", "webhook-signature",
+        }  # fmt: skip
 
 
 def test_the_published_example_of_standard_webhooks_verifies():

@@ -9,7 +9,8 @@ import pytest
 from driftd.errors import ConfigError
 from driftd.model.repository import AccessTable, GitHubApp, RepositoryAccess
 from driftd.settings.access import DaemonAccess, access_table, load_access
-from driftd.settings.types import Credentials, GitHubAppLogin, Repository, RepositoryLogin, Settings
+from driftd.settings.github import GitHubAppLogin
+from driftd.settings.types import Credentials, Repository, RepositoryLogin, Settings
 
 HUB = AccessTable(entries=(RepositoryAccess(url="https://hub.example.com/x"),))
 

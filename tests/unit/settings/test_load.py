@@ -22,6 +22,14 @@ ENTRIES = (
     "remoteBases",
     "notifications.webhooks",
     "notifications.slack",
+    "notifications.slackApps",
+    "notifications.email",
+    "notifications.teams",
+    "notifications.pagerduty",
+    "notifications.opsgenie",
+    "notifications.github",
+    "notifications.alertmanager",
+    "notifications.apprise",
     "healing.rules",
     "auditLogs",
     "auditWebhook.clusters",
@@ -43,7 +51,8 @@ def examples() -> str:
     return (
         re.sub(
             r"(?m)^(\s*(?:repositories|webhooks|slack|rules|baselines|suppressions|sensitive|auditLogs"
-            r"|repositoryAccess|remoteBases|clusters))"
+            r"|repositoryAccess|remoteBases|clusters|slackApps|email|teams|pagerduty|opsgenie"
+            r"|github|alertmanager|apprise))"
             r": \[\]$",
             r"\1:",
             text,

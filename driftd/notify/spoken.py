@@ -1,0 +1,96 @@
+"""What receivers of words and receivers of incidents have in common, each among themselves."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Final
+
+from driftd.notify.digest import Digest, DigestEntry
+from driftd.notify.incidents import is_incident
+from driftd.notify.message import Counts, Message
+from driftd.notify.notifier import Notifier, Receipt
+from driftd.notify.templates import Texts
+from driftd.notify.wording import Told, told_of_digest
+
+_KEPT: Final = 4
+"""Digests of which it is remembered how far they were delivered."""
+
+
+class Spoken(Notifier):
+    """People read it: a message and a digest are words alike."""
+
+    def __init__(self, texts: Texts) -> None:
+        self._texts = texts
+
+    async def send(self, message: Message, earlier: Receipt | None = None) -> Receipt | None:
+        """See `Notifier.send`."""
+        return await self.say(await self._texts.told(message), message.id, earlier)
+
+    async def send_digest(self, digest: Digest) -> None:
+        """See `Notifier.send_digest`."""
+        await self.say(told_of_digest(digest), digest.id, None)
+
+    @abstractmethod
+    async def say(self, told: Told, name: str, earlier: Receipt | None) -> Receipt | None:
+        """Deliver words; `name` is the id of the message. Raises as `send`."""
+
+
+class Kept(Notifier):
+    """A tool keeps a state per application: what is told beside that is not for it."""
+
+    def __init__(self, texts: Texts) -> None:
+        self._texts = texts
+        self._done: dict[str, set[str]] = {}
+
+    async def send(self, message: Message, earlier: Receipt | None = None) -> Receipt | None:
+        """See `Notifier.send`; what is no incident is not sent."""
+        if is_incident(message):
+            await self.keep(message, await self._texts.told(message))
+        return None
+
+    async def send_digest(self, digest: Digest) -> None:
+        """See `Notifier.send_digest`; each application by itself.
+
+        An attempt goes on where an earlier one of this process was stopped: tools limit how much
+        they take in a minute.
+        """
+        done = self._done.setdefault(digest.id, set())
+        for entry in digest.entries:
+            message = message_of_entry(entry)
+            if message.id in done or not is_incident(message):
+                continue
+            await self.keep(message, await self._texts.told(message))
+            done.add(message.id)
+        self.forget(digest)
+
+    def forget(self, digest: Digest) -> None:
+        """The digest is delivered; older ones that never were are not kept for ever either."""
+        self._done.pop(digest.id, None)
+        for old in list(self._done)[:-_KEPT]:
+            del self._done[old]
+
+    @abstractmethod
+    async def keep(self, message: Message, told: Told) -> None:
+        """Bring the state of one application there. Raises as `send`."""
+
+
+def message_of_entry(entry: DigestEntry) -> Message:
+    """The last message about an application as far as a digest holds it."""
+    return Message(
+        id=entry.messages[-1],
+        type=entry.type,
+        application=entry.application,
+        namespace=entry.namespace,
+        project=entry.project,
+        cluster=entry.cluster,
+        at=entry.at,
+        status=entry.status,
+        previous_status=None,
+        revisions=entry.revisions,
+        conditions=(),
+        counts=Counts(open=entry.open, opened=entry.opened, closed=entry.closed),
+        drifts=(),
+        closed=(),
+        severity=entry.severity,
+        owner=entry.owner,
+    )
