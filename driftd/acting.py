@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from driftd.controller.workspace import Progress
     from driftd.settings.healing import Healing as HealingSettings
     from driftd.settings.types import Settings
+    from driftd.store.sql import SqlStore
 
 
 def healing_of(
@@ -24,18 +25,39 @@ def healing_of(
     identities: Identities,
     clock: Clock,
     can_record: Callable[[], bool],
+    store: SqlStore,
 ) -> Healing:
-    """What puts applications back, as far as the settings allow; every writer asks who it is at."""
-    from driftd.cluster.writer import KubeWriter
-    from driftd.controller.healing import Healing
+    """What puts applications back, as far as the settings allow; every writer asks who it is at.
 
-    return Healing(
+    What it does is written down in `store`.
+    """
+    from driftd.cluster.writer import KubeWriter
+    from driftd.controller.afterwards import Afterwards
+    from driftd.controller.journal import HealJournal
+    from driftd.controller.looked_after import LookedAfter
+    from driftd.settings.load import store_dsn
+    from driftd.store import acts
+    from driftd.store.envelope import envelope_of
+    from driftd.store.ledger import Ledger
+
+    ledger, dsn = Ledger(store), store_dsn(settings.store)
+    journal = HealJournal(
+        ledger=ledger,
+        envelope=lambda: envelope_of(acts.key_of(settings.store.key_file, dsn), make=True),
+        clock=clock,
+    )
+    return LookedAfter(
         settings=settings.healing,
         open_writer=lambda target: identities.guarded(
             target, KubeWriter(clusters.open(target).transport)
         ),
         clock=clock,
         can_record=can_record,
+        journal=journal,
+        ledger=ledger,
+        afterwards=Afterwards(ledger=ledger, journal=journal, clock=clock),
+        store=settings.store,
+        acts=acts.folder_of(dsn),
     )
 
 

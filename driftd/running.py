@@ -375,7 +375,9 @@ async def _daemon(settings: Settings, process: _Process) -> AsyncIterator[Daemon
             settings=settings,
             store=backlog,
             compose=composer(notifiers),
-            healing=healing_of(settings, clusters, identities, clock, lambda: not backlog.failing),
+            healing=healing_of(
+                settings, clusters, identities, clock, lambda: not backlog.failing, backlog.store
+            ),
             identities=identities,
             metrics=metrics,
             clock=clock,

@@ -148,6 +148,7 @@ class Daemon:
         watching = self._watch(self._queue.glance)
         if self._supervisor is not None:
             watching.suspect = self._supervisor.suspect
+        watching.attend = self._reconciler.healing.concerns
         self._reconciler.watching = watching
         return group.create_task(watching.run())
 

@@ -17,7 +17,7 @@ from driftd.controller.foreseen import Foreseen
 from driftd.controller.shared import Claims
 from driftd.controller.workspace import Workspace
 from driftd.errors import StoreError
-from driftd.model.resource import GVK, ResourceKey
+from driftd.model.resource import GVK, LiveObject, ResourceKey
 from driftd.settings.healing import Healing as HealingSettings
 from driftd.settings.healing import Rung
 from driftd.settings.rules import rule_of, rung_of
@@ -88,7 +88,7 @@ class Healing:
             if not send:
                 return Healed(looked, planned)
             if planned.rung is not Rung.DRY_RUN:
-                await self.journal.intend(planned)
+                await self.journal.intend(planned, _facts(entry, looked))
         except StoreError as error:
             # What cannot be written down beforehand is not done.
             get_logger("driftd.controller").warning(
@@ -96,6 +96,14 @@ class Healing:
             )
             return Healed(looked, planned)
         return Healed(looked, planned, await self._act(planned, looked))
+
+    def concerns(self, live: LiveObject) -> bool:
+        """Whether a change of this object matters although it changes no verdict."""
+        return False
+
+    async def upkeep(self) -> list[str]:
+        """What is to be done every now and then; the applications to look at because of it."""
+        return []
 
     def _plan(
         self, entry: Entry, looked: Looked, shared: Mapping[ResourceKey, str] | None = None

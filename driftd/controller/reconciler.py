@@ -399,9 +399,11 @@ class Reconciler:
     async def no_longer_held(self) -> list[str]:
         """Applications whose drifts are told with the next look, if they are still there.
 
-        Those of which a look may name an author now are among them.
+        Those of which a look may name an author now are among them, and those of which healing
+        has something to look after.
         """
-        named = [name for name in self._audit.due() if name in self._entries]
+        due = [*self._audit.due(), *await self.healing.upkeep()]
+        named = [name for name in due if name in self._entries]
         return [*named, *await self.holding.due(self._entries, self.clock.now())]
 
     def outdated(self) -> list[str]:

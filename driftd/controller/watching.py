@@ -73,6 +73,10 @@ def _nobody(_target: ClusterTarget) -> None:
     """Nobody is told."""
 
 
+def _of_no_matter(_live: LiveObject) -> bool:
+    return False
+
+
 @dataclass(slots=True)
 class _Kind:
     """What is of interest of one kind on one cluster."""
@@ -128,6 +132,8 @@ class Watching:
         """When the first event came, on the monotonic clock, that asks for a look at each name."""
         self.suspect: Callable[[ClusterTarget], None] = _nobody
         """Told of a cluster whose watch has broken off without an answer."""
+        self.attend: Callable[[LiveObject], bool] = _of_no_matter
+        """Whether a change of an object matters although it changes no verdict."""
 
     async def run(self) -> None:
         """Start and end watches as interests change, until cancelled."""
@@ -412,9 +418,9 @@ class _Sink:
         state = digest(live.body)
         if kind.explaining is not None:
             await self._explained(kind.explaining.seen(live, state))
-        if kind.seen.get(live.key) == state:
-            return
         names = kind.names.get(live.key)
+        if kind.seen.get(live.key) == state and not (names and self._watching.attend(live)):
+            return
         if names:
             await self._watching.wake(names, (self._resource, live.key))
         else:

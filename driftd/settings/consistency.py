@@ -172,6 +172,8 @@ def _numbers(settings: Settings) -> Iterator[Finding]:
         "clusters.timeout": settings.clusters.timeout,
         "sweep.timeout": settings.sweep.timeout,
         "store.retention": settings.store.retention,
+        "store.auditRetention": settings.store.audit_retention,
+        "store.backupRetention": settings.store.backup_retention,
         "notifications.timeout": settings.notifications.timeout,
         "sandbox.timeout": settings.sandbox.timeout,
         "healing.quarantine.within": settings.healing.quarantine.within,

@@ -18,7 +18,7 @@ from driftd.settings.types import Settings
 def missing(settings: Settings) -> Iterator[Finding]:
     """What is wrong with files and folders that the settings name; contents are never told."""
     for key, path in _secrets(settings, ""):
-        why = _unreadable(Path(path), text=key != "hashKeyFile")
+        why = _unreadable(Path(path), text=key not in ("hashKeyFile", "store.keyFile"))
         if why:
             hint = "mount the secret there, readable for driftd"
             yield Finding(key, f"{path} {why}", hint)

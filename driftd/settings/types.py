@@ -181,6 +181,12 @@ class Store(SettingsStruct, frozen=True, kw_only=True):
     dsn_file: str = ""
     retention: Duration = Duration("90d")
     """Age at which closed drifts, history and delivered notifications are deleted."""
+    audit_retention: Duration = Duration("365d")
+    """Age at which entries of the audit record are taken away behind a checkpoint."""
+    backup_retention: Duration = Duration("30d")
+    """Age at which manifests are deleted that healing wrote over."""
+    key_file: str = ""
+    """The key of backups; empty: beside an SQLite store, made at the first heal."""
 
 
 class AuditLogFile(SettingsStruct, frozen=True, kw_only=True):

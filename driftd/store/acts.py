@@ -34,6 +34,23 @@ def folder_of(dsn: str) -> Path | None:
     return path.with_name(path.name + "-acts")
 
 
+def key_of(named: str, dsn: str) -> Path:
+    """The key file of backups: the one that the settings name, else beside an SQLite store.
+
+    Raises StoreError where there is neither.
+    """
+    if named:
+        return Path(named)
+    url = store_url(dsn)
+    if url.get_backend_name() != "sqlite":
+        raise StoreError(
+            "what is written over cannot be kept: there is no key to encrypt it with",
+            hint="name a file of at least 32 random bytes with store.keyFile",
+        )
+    path = Path(str(url.database))
+    return path.with_name(path.name + "-key")
+
+
 def person() -> str:
     """Who runs this command, as far as the machine knows: `user@host`."""
     try:

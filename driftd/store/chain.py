@@ -89,7 +89,12 @@ def row_of(record: AuditRecord, before: Head) -> AuditRow:
     seq = before.seq + 1
     told = msgspec.to_builtins(record, builtin_types=(datetime,))
     moment = record.at.astimezone(UTC)
-    told |= {"seq": seq, "previous": before.digest, "at": _moment(moment)}
+    told |= {
+        "seq": seq,
+        "previous": before.digest,
+        "at": _moment(moment),
+        "who": record.who,
+    }
     if not record.data:
         told.pop("data", None)
     entry = canonical(told)

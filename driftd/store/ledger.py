@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from driftd.store import acts, audit
+from driftd.store import acts, audit, backups, heals
 from driftd.store.audit import Verified
+from driftd.store.backups import Backup
 from driftd.store.chain import AuditRecord, AuditRow, Head
+from driftd.store.heals import Heal
 from driftd.store.sql import SqlStore
 from driftd.telemetry.logs import get_logger
 
@@ -27,10 +29,76 @@ class Ledger:
         async def add(connection: AsyncConnection) -> Head:
             return await audit.append(connection, records)
 
-        head = await self._store.change("append to the audit record", add)
-        # The log is kept elsewhere: it tells of entries that are cut off the end later.
-        get_logger("driftd.audit").info("audit", head=str(head), entries=len(records))
-        return head
+        return _told(await self._store.change("append to the audit record", add), records)
+
+    async def intended(self, found: Sequence[Heal], *records: AuditRecord) -> None:
+        """Write down, in one transaction, which writes are decided."""
+
+        async def add(connection: AsyncConnection) -> Head:
+            await heals.put(connection, found)
+            return await audit.append(connection, records)
+
+        _told(await self._store.change("write down what is to be healed", add), records)
+
+    async def kept(self, heal: Heal, backup: Backup | None = None, sealed: bytes = b"") -> None:
+        """Write down that a write is about to be made, and keep what it writes over."""
+
+        async def add(connection: AsyncConnection) -> None:
+            await heals.change(connection, heal)
+            if backup is not None:
+                await backups.put(connection, backup, sealed)
+
+        await self._store.change("keep what is about to be written over", add)
+
+    async def closed(
+        self, *records: AuditRecord, written: Heal | None = None, over: Sequence[str] = ()
+    ) -> None:
+        """Write down what came of writes: `written` is to be looked after, `over` are done."""
+
+        async def add(connection: AsyncConnection) -> Head:
+            if written is not None:
+                await heals.change(connection, written)
+            if over:
+                await heals.drop(connection, over)
+            return await audit.append(connection, records)
+
+        _told(await self._store.change("write down what came of healing", add), records)
+
+    async def open_heals(self) -> list[Heal]:
+        """All writes whose end is not known."""
+        return await self._store.ask("read what is being healed", heals.every)
+
+    async def halted(self) -> Mapping[str, str]:
+        """The applications (`namespace/name`) that wait for a person, and why."""
+        return await self._store.ask("read which applications wait", heals.halted)
+
+    async def halt(
+        self, application: str, why: str, record: AuditRecord, over: Sequence[str] = ()
+    ) -> None:
+        """Heal an application no more until a person says so; `over` are heals that are done."""
+
+        async def add(connection: AsyncConnection) -> Head:
+            await heals.halt(connection, application, why, record.at)
+            if over:
+                await heals.drop(connection, over)
+            return await audit.append(connection, [record])
+
+        _told(await self._store.change(f"stop healing {application}", add), [record])
+
+    async def resume(self, application: str, record: AuditRecord) -> None:
+        """A person has said that an application may be healed again."""
+
+        async def add(connection: AsyncConnection) -> Head:
+            await heals.resume(connection, application)
+            return await audit.append(connection, [record])
+
+        _told(await self._store.change(f"resume healing {application}", add), [record])
+
+    async def expire(self, since: datetime) -> int:
+        """Delete backups from before `since`; how many."""
+        return await self._store.change(
+            "delete old backups", lambda connection: backups.expire(connection, since)
+        )
 
     async def verify(self, known: Head | None = None) -> Verified:
         """Follow the whole record; `known` is a head that somebody kept elsewhere."""
@@ -63,6 +131,13 @@ class Ledger:
             "shorten the audit record",
             lambda connection: audit.shorten(connection, since, now),
         )
+
+
+def _told(head: Head, records: Sequence[AuditRecord]) -> Head:
+    """The log is kept elsewhere: it tells of entries that are cut off the end later."""
+    if records:
+        get_logger("driftd.audit").info("audit", head=str(head), entries=len(records))
+    return head
 
 
 @asynccontextmanager

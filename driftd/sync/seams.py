@@ -46,7 +46,7 @@ class Guards(Protocol):
 class Journal(Protocol):
     """Keeps what healing is about to do and what came of it."""
 
-    async def intend(self, plan: SyncPlan) -> None:
+    async def intend(self, plan: SyncPlan, facts: Facts) -> None:
         """Called before the first write of a plan. Raises StoreError: then nothing is written."""
         ...
 
@@ -73,7 +73,7 @@ class Unguarded:
 class Unrecorded:
     """A journal that keeps nothing."""
 
-    async def intend(self, plan: SyncPlan) -> None:
+    async def intend(self, plan: SyncPlan, facts: Facts) -> None:
         """See `Journal`."""
 
     async def before(self, task: SyncTask, live: bytes | None) -> None:

@@ -91,6 +91,8 @@ class MemoryCluster:
         self.asked: Counter[str] = Counter()
         """How often each method was called; `openapi body` counts documents."""
         self._objects: dict[tuple[GVK, str, str], LiveObject] = {}
+        self.time = "2026-03-01T11:00:00Z"
+        """When managers write."""
         self.release = "v1.36.3"
         """The server's version."""
         self.versionless: ClusterError | None = None
@@ -117,7 +119,7 @@ class MemoryCluster:
         before = self._objects.get(place)
         metadata.setdefault("uid", before.uid if before else f"uid-{self._version}")
         metadata["resourceVersion"] = str(self._version)
-        metadata.setdefault("managedFields", [_entry(body, manager, operation)])
+        metadata.setdefault("managedFields", [_entry(body, manager, operation, self.time)])
         document = json.dumps({**body, "metadata": metadata}).encode()
         key = ResourceKey(gvk.group, gvk.kind, place[1], place[2])
         return LiveObject(key, gvk.version, metadata["uid"], str(self._version), document)
@@ -328,14 +330,14 @@ def _meta(live: LiveObject) -> ObjectMeta:
     )
 
 
-def _entry(body: dict[str, Any], manager: str, operation: str) -> dict[str, Any]:
+def _entry(body: dict[str, Any], manager: str, operation: str, time: str) -> dict[str, Any]:
     """A managedFields entry that owns every field of the object's data."""
     fields = {f"f:{name}": {} for name in body.get("data") or {}}
     return {
         "manager": manager,
         "operation": operation,
         "apiVersion": body["apiVersion"],
-        "time": "2026-03-01T11:00:00Z",
+        "time": time,
         "fieldsType": "FieldsV1",
         "fieldsV1": {"f:data": fields},
     }
