@@ -22,6 +22,7 @@ from driftd.model.preview import (
     OnCluster,
     PreviewReport,
 )
+from driftd.model.report import ReportOrigin
 
 NOT_SET = "(not set)"
 REMOVED = "(removed)"
@@ -149,6 +150,28 @@ def object_name(one: ObjectPreview) -> str:
 def origin_of(one: ObjectPreview) -> str:
     """The file that declares the object, with the line where it is known."""
     return file_and_line(one.origin)
+
+
+def place_of(change: FieldChange, one: ObjectPreview) -> str:
+    """`in FILE:LINE` where Git sets the field, `at line N` in the object's own file, or empty."""
+    at = change.origin
+    if not isinstance(at, ReportOrigin):
+        return ""
+    if isinstance(one.origin, ReportOrigin) and one.origin.file == at.file and at.line is not UNSET:
+        return f"at line {at.line}"
+    return f"in {file_and_line(at)}"
+
+
+def origin_to_note(one: ObjectPreview) -> ReportOrigin | None:
+    """The line that a reviewer is shown: of the worst field, of the mistake, else of the object."""
+    whole = one.origin if isinstance(one.origin, ReportOrigin) else None
+    wrong = [one.invalid.origin] if one.invalid else []
+    lines = [*wrong, *(change.origin for change in fields(one))]
+    exact = next((at for at in lines if isinstance(at, ReportOrigin)), None)
+    if exact is None:
+        return whole
+    url = whole.repo_url if whole else UNSET
+    return ReportOrigin(repo_url=url, file=exact.file, line=exact.line)
 
 
 def path_of(change: FieldChange, one: ObjectPreview) -> str:

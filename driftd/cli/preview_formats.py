@@ -138,11 +138,12 @@ def _annotation(app: ApplicationPreview, one: ObjectPreview, repository: str) ->
         lines.append(f"critical: {one_line(one.severity_reason)}")
     lines += [findings.effect_text(one), f"application {one_line(app.name)}"]
     properties = {}
-    if isinstance(one.origin, ReportOrigin):
-        if is_of(one.origin, repository):
-            properties["file"] = one_line(one.origin.file)
-            if one.origin.line is not UNSET:
-                properties["line"] = str(one.origin.line)
+    origin = findings.origin_to_note(one)
+    if origin is not None:
+        if is_of(origin, repository):
+            properties["file"] = one_line(origin.file)
+            if origin.line is not UNSET:
+                properties["line"] = str(origin.line)
         else:
             lines.append(f"in {findings.origin_of(one)}")
     text = "\n".join(line for line in lines if line)
@@ -158,7 +159,7 @@ def _field_line(change: FieldChange, one: ObjectPreview) -> str:
 
     shown = findings.shown(change, width=160, max_lines=8)
     path = findings.path_of(change, one)
-    notes = "; ".join(findings.notes_of(change))
+    notes = "; ".join(filter(None, (*findings.notes_of(change), findings.place_of(change, one))))
     end = f"  [{notes}]" if notes else ""
     if isinstance(shown, values.LineDiff):
         return "\n".join((f"{path}  - old, + new{end}", *shown.lines))

@@ -93,6 +93,8 @@ def _object(one: ObjectPreview) -> list[str]:
     for change in findings.fields(one):
         old, new = _cells(change)
         told = [code(note, _TEXT) for note in findings.notes_of(change)]
+        if at := findings.place_of(change, one):
+            told.append(code(at, _TEXT))
         path = code(findings.path_of(change, one))
         cells = (str(change.kind), place, path, old, new, "<br>".join(told))
         rows.append(row((_level(change.severity), *cells)))

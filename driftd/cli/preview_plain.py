@@ -67,5 +67,7 @@ def _field(change: FieldChange, one: ObjectPreview) -> Iterator[str]:
         yield f"{head}: {shown.text}"
     else:
         yield f"{head}: old {shown.git}, new {shown.live}"
+    if place := findings.place_of(change, one):
+        yield f"Set {place}"
     for note in findings.notes_of(change):
         yield f"Note: {note}"

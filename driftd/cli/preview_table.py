@@ -143,7 +143,8 @@ class _Table:
             width=0 if self.wide else max(20, width - 6),
             max_lines=_LINES_WIDE if self.wide else _LINES,
         )
-        beside = Text(" " * _SEVERITY_COLUMN)
+        beside, place = Text(" " * _SEVERITY_COLUMN), findings.place_of(change, one)
+        is_beside = False
         head = Text(path)
         if isinstance(shown, values.LineDiff):
             yield lead, head.append(f"  ({shown.note})  - old  + new", "dim")
@@ -153,11 +154,15 @@ class _Table:
             yield lead, head.append(f"  {shown.text}", "dim")
         elif len(head) + len(shown.git) + len(shown.live) + 5 <= width:
             head.append("  ").append(shown.git, "red").append(" → ").append(shown.live, "green")
-            yield lead, head.append(f"  ({shown.note})" if shown.note else "", "dim")
+            head.append(f"  ({shown.note})" if shown.note else "", "dim")
+            is_beside = bool(place) and (self.wide or len(head) + len(place) + 4 <= width)
+            yield lead, head.append(f"  ({place})" if is_beside else "", "dim")
         else:
             yield lead, head
             yield Text(" " * _SEVERITY_COLUMN + "old  "), Text(shown.git, "red")
             yield Text(" " * _SEVERITY_COLUMN + "new  "), Text(shown.live, "green")
+        if place and not is_beside:
+            yield beside, Text(place, "dim")
         for note in findings.notes_of(change):
             yield beside, Text(note, "dim")
 

@@ -51,7 +51,7 @@ async def with_places(
     for resource in resources:
         paths = [path for one in resource.changes if _has_line(one) for path in _paths(one)]
         if resource.invalid:
-            paths.append(_invalid_path(resource.invalid))
+            paths.append(invalid_path(resource.invalid))
         if paths and resource.origin is not UNSET:
             wanted[resource.key] = paths
     kinds = {key: field_path(one) for key, one in (unserved or {}).items()}
@@ -140,11 +140,12 @@ def _paths(change: Change) -> Iterator[str]:
     A mistake in an item's key leaves nothing to know the item by but where it stands.
     """
     if change.invalid:
-        yield _invalid_path(change.invalid)
+        yield invalid_path(change.invalid)
     yield str(change.ssa_path)
 
 
-def _invalid_path(found: Invalid) -> str:
+def invalid_path(found: Invalid) -> str:
+    """The place of a mistake as an `ssaPath`, items of lists by their position in Git."""
     tokens = found.path.split("/")[1:]
     return "/".join(f"{'i' if token.isdigit() else 'f'}:{token}" for token in tokens)
 
@@ -157,7 +158,7 @@ def _placed(
     resource = msgspec.structs.replace(resource, changes=changes)
     if not resource.invalid:
         return resource
-    place = found.get((key, _invalid_path(resource.invalid)))
+    place = found.get((key, invalid_path(resource.invalid)))
     if place is None:
         return resource
     at = ReportOrigin(file=place.file, line=place.line)

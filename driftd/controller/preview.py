@@ -20,6 +20,7 @@ from driftd.controller.options import CheckOptions
 from driftd.controller.preview_fate import unseen
 from driftd.controller.preview_objects import application_preview
 from driftd.controller.preview_pairs import Pair, Touched, touched
+from driftd.controller.preview_places import with_lines
 from driftd.controller.preview_sides import Side, choose_sides
 from driftd.controller.verdict import Look
 from driftd.controller.workspace import Progress, Workspace
@@ -226,6 +227,11 @@ class _Preview:
                 self.after.workspace.severities,
             )
             for pair in done
+        ]
+        workspace, urls = self.after.workspace, self.new.urls
+        applications = [
+            await with_lines(workspace, pair, report, urls=urls)
+            for pair, report in zip(done, applications, strict=True)
         ]
         unchanged = [pair for pair in pairs if pair not in moving]
         return applications + [_untouched(pair) for pair in unchanged]

@@ -35,6 +35,7 @@ from driftd.model.preview import (
     ApplicationAction,
     ApplicationPreview,
     FieldChange,
+    FieldKind,
     ObjectPreview,
     OnCluster,
     worst,
@@ -256,8 +257,11 @@ class _Object:
         # What is dropped, refused or so already sets nothing off.
         idle = bool(change.invalid) or on_cluster is OnCluster.ALREADY
         effect = None if idle else effect_of(self.item.key, change, old)
+        kind = FIELD_KINDS[change.kind]
+        if change.invalid and kind is FieldKind.RENAMED:
+            kind = FieldKind.MODIFIED  # a key that is wrong names nothing
         return FieldChange(
-            kind=FIELD_KINDS[change.kind],
+            kind=kind,
             path=pointer_of(change),
             ssa_path=change.ssa_path,
             old=change.live,

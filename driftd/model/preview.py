@@ -101,6 +101,8 @@ class FieldChange(WireStruct, frozen=True, kw_only=True, omit_defaults=True):
     effect_reason: str | UnsetType = UNSET
     invalid: Invalid | UnsetType = UNSET
     """What is wrong with the new value itself: the API server drops or refuses it."""
+    origin: ReportOrigin | UnsetType = UNSET
+    """The line that sets the new value, where it is known."""
 
 
 class ObjectPreview(WireStruct, frozen=True, kw_only=True, omit_defaults=True):

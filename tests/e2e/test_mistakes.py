@@ -150,6 +150,14 @@ def test_preview(site: Site, output: str) -> None:
     for told in ("did you mean replicas?", "did you mean imagePullPolicy?"):
         assert told in text
     assert "rollout" not in text
+    if output == "json":
+        (one,) = seen.applications["web"]["resources"]
+        assert {change["path"]: change["origin"]["line"] for change in one["changes"]} == {
+            "/spec/replcas": 6,
+            "/spec/template/spec/containers/0/imagePullPolcy": 14,
+        }
+    elif output != "markdown":
+        assert re.search(r"at line 6\b|,line=6,", text)
 
 
 def test_explain(site: Site) -> None:

@@ -123,6 +123,22 @@ def table(found, **flags):
     return out.getvalue()
 
 
+def test_the_line_of_a_field():
+    """Each format names the line that sets a field; an annotation stands there."""
+    own = field(origin=ReportOrigin(file="web.yaml", line=9))
+    patched = field("/spec/replicas", origin=ReportOrigin(file="patch.yaml", line=4))
+    found = report(item("web", own, patched))
+    assert "image  web:1 → web:2  (at line 9)" in table(found)
+    assert "web:1 → web:2  (in patch.yaml:4)" in table(found)
+    text = "\n".join(plain(found, ending="exit 1"))
+    assert "Set at line 9\n" in text
+    assert "Set in patch.yaml:4" in text
+    assert "in patch.yaml:4" in markdown(found)
+    annotation = github(found).splitlines()[1]
+    assert annotation.startswith("::warning file=web.yaml,line=9,title=")
+    assert "in patch.yaml:4" in annotation
+
+
 def test_table_is_read_from_the_top():
     """Summary, then the worst object first, values with their notes, the exit code last."""
     text = table(full())
