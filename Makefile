@@ -137,6 +137,7 @@ prove: worker testbed ## Long runs: random changes, then speed and memory beside
 	LIVED_IN_WAYS=all $(PYTEST) tests/e2e/test_lived_in.py -q
 	EXAMPLE_ENVIRONMENTS=all $(PYTEST) tests/integration/test_example_repository.py -q
 	AUDIT_LEVELS=all $(PYTEST) tests/e2e/test_audit_log.py -q
+	WEBHOOK_POSTS=150000 $(PYTEST) tests/property/test_githooks.py -q
 	AUDIT_FLOOD=10000 $(PYTEST) tests/e2e/test_audit_webhook.py -q -s
 	DETECTION_WAYS=all $(PYTEST) tests/e2e/test_detection.py -q
 	DAEMON_KILLS=100 DAEMON_STOPPED=60 $(PYTEST) tests/e2e/test_killed.py -q -p no:xdist

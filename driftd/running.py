@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import tempfile
-import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -36,11 +33,11 @@ from driftd.cluster.destinations import ClusterTarget, TargetKind
 from driftd.cluster.registry import ClusterRegistry
 from driftd.controller.options import CheckOptions
 from driftd.controller.workspace import OracleMemory, Workspace
+from driftd.ending import Ending
 from driftd.errors import DriftdError
 from driftd.sandbox.pool import SandboxPool
 from driftd.settings.access import DaemonAccess
 from driftd.source.fetching import open_fetching, settings_repositories
-from driftd.telemetry.logs import get_logger
 
 if TYPE_CHECKING:
     from driftd.cluster.auditstream import AuditStreams
@@ -48,6 +45,7 @@ if TYPE_CHECKING:
     from driftd.controller.declared import Entry
     from driftd.controller.holding import ReadOperation
     from driftd.controller.progress import Progress
+    from driftd.controller.refreshes import Refreshes
     from driftd.controller.summary import SweepSummary
     from driftd.controller.watching import Wake, Watching
     from driftd.notify.notifier import Notifier
@@ -59,10 +57,6 @@ if TYPE_CHECKING:
     from driftd.web.server import Readiness
 
 Result = TypeVar("Result")
-
-HARD_STOP: Final = 8.5
-"""Seconds after the signal in which the process ends, whatever hangs."""
-_THREADS: Final = 1.0
 
 
 def run_daemon(
@@ -107,6 +101,7 @@ class _Process:
     readiness: Readiness
     progress: Progress
     clock: Clock
+    refreshes: Refreshes
     audit: AuditStreams | None = None
     """What API servers have posted; None where they may not."""
 
@@ -120,7 +115,7 @@ async def _run(
     """
     once = reloading is None
     _use(settings)
-    ending = _Ending(once=once)
+    ending = Ending(once=once)
     ending.listen()
     try:
         return await _serve(settings, ending, reloading)
@@ -134,74 +129,6 @@ async def _run(
         ending.reached()
 
 
-class _Ending:
-    """SIGTERM and SIGINT: unready first, then the end, for sure within `HARD_STOP` seconds."""
-
-    def __init__(self, *, once: bool) -> None:
-        self.asked = asyncio.Event()
-        self.unready: Callable[[], None] = lambda: None
-        self.has_loops = False
-        """Whether loops run that end by themselves once it is asked for."""
-        self._armed = False
-        code = 130 if once else 0
-        self._last = threading.Timer(HARD_STOP, _end_hard, (code,))
-        self._last.daemon = True
-
-    def listen(self) -> None:
-        """Begin to listen for signals, for the task that calls."""
-        loop, task = asyncio.get_running_loop(), asyncio.current_task()
-
-        def end() -> None:
-            if self.asked.is_set():
-                return
-            self.unready()
-            self.asked.set()
-            if not self.has_loops and task is not None:
-                task.cancel()
-
-        def arm(_number: int, _frame: FrameType | None) -> None:
-            if not self._armed:
-                self._armed = True
-                self._last.start()
-
-        for name in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(name, end)
-            # The loop learns of signals through its pipe whoever handles them; this handler runs
-            # even while something blocks the loop.
-            signal.signal(name, arm)
-
-    async def unless_asked(
-        self, call: Coroutine[Any, Any, Result], other: asyncio.Task[None]
-    ) -> Result | None:
-        """What a call returns; None if the end was asked for, or `other` ended, before that."""
-        work, asked = asyncio.create_task(call), asyncio.create_task(self.asked.wait())
-        try:
-            await asyncio.wait({work, asked, other}, return_when=asyncio.FIRST_COMPLETED)
-            return await work if work.done() and not asked.done() else None
-        finally:
-            work.cancel()
-            asked.cancel()
-            await asyncio.gather(work, asked, return_exceptions=True)
-
-    def reached(self) -> None:
-        """Nothing is left that could hang but threads: give these a second more."""
-        self._last.cancel()
-        if self.asked.is_set():
-            soon = threading.Timer(_THREADS, _end_hard, self._last.args)
-            soon.daemon = True
-            soon.start()
-
-
-def _end_hard(code: int) -> None:
-    """Leave without waiting for whatever hangs: a name server, a disk. What counts is stored."""
-    text = "ended while something hung"
-    # What hangs may be the log.
-    telling = threading.Thread(target=lambda: get_logger("driftd").warning(text), daemon=True)
-    telling.start()
-    telling.join(0.2)
-    os._exit(code)
-
-
 def _use(settings: Settings) -> None:
     """What holds for the whole process."""
     from driftd.model import sensitive
@@ -212,16 +139,18 @@ def _use(settings: Settings) -> None:
 
 
 async def _serve(
-    settings: Settings, ending: _Ending, reloading: Callable[[Metrics], Reloading] | None
+    settings: Settings, ending: Ending, reloading: Callable[[Metrics], Reloading] | None
 ) -> SweepSummary | None:
     # A daemon pays for its clients at the start; the command line must not.
     from driftd.controller.outage import opened
     from driftd.controller.progress import Progress
+    from driftd.controller.refreshes import Refreshes
     from driftd.settings.load import store_dsn
     from driftd.telemetry.heap import Heap
     from driftd.telemetry.metrics import Metrics
     from driftd.telemetry.watchdog import Watchdog
     from driftd.web.audit import AuditEndpoint
+    from driftd.web.githooks import GitHooks
     from driftd.web.server import Readiness, Server
 
     async with AsyncExitStack() as stack:
@@ -236,6 +165,7 @@ async def _serve(
             readiness=readiness,
             progress=Progress(time.monotonic, limit=settings.sweep.timeout.seconds),
             clock=SystemClock(),
+            refreshes=Refreshes(settings.git_webhooks.window.seconds),
             audit=None if reloading is None else _audit_streams(settings),
         )
         stack.enter_context(Watchdog(process.metrics.blocked))
@@ -244,8 +174,10 @@ async def _serve(
 
             stack.enter_context(Tracing(settings.tracing))
         stack.enter_context(Heap())
+        hooks = GitHooks(settings.git_webhooks, process.refreshes, metrics).add_to
+        stuck = process.progress.stuck
         await stack.enter_async_context(
-            Server(settings.server.listen, process.metrics, readiness, process.progress.stuck)
+            Server(settings.server.listen, metrics, readiness, stuck, more=hooks)
         )
         if process.audit is not None:
             await stack.enter_async_context(
@@ -271,7 +203,7 @@ def _audit_streams(settings: Settings) -> AuditStreams | None:
     return AuditStreams((one.cluster for one in hook.clusters), limits, time.time)
 
 
-async def _reloaded(process: _Process, ending: _Ending, reloading: Reloading) -> None:
+async def _reloaded(process: _Process, ending: Ending, reloading: Reloading) -> None:
     """One daemon after the other, each with the settings of its time, until the end is asked for.
 
     The next one is opened while the last one runs, so that settings with which nothing can be
@@ -400,6 +332,7 @@ async def _daemon(settings: Settings, process: _Process) -> AsyncIterator[Daemon
             breakers=clusters,
             hub_clusters=hub_clusters,
             store_back=backlog.back,
+            refreshes=process.refreshes,
         )
 
 

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TypeVar
 
 from driftd.cluster.destinations import ClusterTarget
@@ -15,6 +16,8 @@ from driftd.cluster.hubclusters import HubClusters
 from driftd.controller.progress import BEAT, Progress
 from driftd.controller.queue import NameQueue, QueueClosed
 from driftd.controller.reconciler import Reconciler
+from driftd.controller.refreshes import Refreshes
+from driftd.controller.refreshing import refreshed
 from driftd.controller.schedule import Schedule
 from driftd.controller.summary import SweepSummary, summarise
 from driftd.controller.supervisor import Breakers, Supervisor
@@ -59,13 +62,15 @@ class Daemon:
         breakers: Breakers | None = None,
         hub_clusters: HubClusters | None = None,
         store_back: asyncio.Event | None = None,
+        refreshes: Refreshes | None = None,
     ) -> None:
         """`swept` is called once every application of the first sweep has been looked at.
 
         `watch` makes what watches the clusters between sweeps; None leaves it to the sweeps.
         `progress` is told of every sign of life. `breakers` know the clusters that do not answer;
         without them each look finds out by itself. `hub_clusters` follow the hub's cluster Secrets
-        between sweeps. `store_back` is set each time that the store can be used again.
+        between sweeps. `store_back` is set each time that the store can be used again. `refreshes`
+        are the repositories that somebody says have moved.
         """
         self._reconciler = reconciler
         self._store = store
@@ -79,6 +84,7 @@ class Daemon:
         self._breakers = breakers
         self._hub_clusters = hub_clusters
         self._store_back = store_back or asyncio.Event()
+        self._refreshes = refreshes or Refreshes(0.0)
         self._queue = NameQueue(lane=reconciler.target, width=self._width)
         self._workers: list[asyncio.Task[None]] = []
         self._news = asyncio.Event()
@@ -120,8 +126,9 @@ class Daemon:
             schedule.every("poll", soonest, self._poll)
         async with asyncio.TaskGroup() as group:
             first = group.create_task(self._first_sweep())
-            always = (self._deliveries(), self._hire(group), self._store_returns())
-            others = [group.create_task(loop) for loop in always]
+            always = (self._deliveries, self._store_returns, self._refresh)
+            others = [group.create_task(loop()) for loop in always]
+            others.append(group.create_task(self._hire(group)))
             others += [watcher] if (watcher := self._watcher(group)) is not None else []
             if self._supervisor is not None:
                 others.append(group.create_task(self._supervisor.run()))
@@ -247,7 +254,25 @@ class Daemon:
             lambda: self._bounded(self._reconciler.declared_names, "reading what Git declares")
         )
         self._named.set()
+        self._refreshes.know(self._reconciler.urls())
         return self._reconciler.known_names() if names is None else names
+
+    async def _refresh(self) -> None:
+        """Ask the repositories that somebody says have moved, and look at what reads them."""
+        while True:
+            keys = await self._refreshes.due()
+            async with self._reading:
+                names = await self._guarded(partial(self._refreshed, keys))
+                self._named.set()
+                self._refreshes.know(self._reconciler.urls())
+            self._reconciler.metrics.git_refresh(len(keys))
+            self._log.info("refresh", repositories=sorted(keys), applications=len(names or ()))
+            await self._queue.add_all(names or ())
+
+    async def _refreshed(self, keys: frozenset[str]) -> list[str]:
+        return await self._bounded(
+            lambda: refreshed(self._reconciler, keys), "reading what Git declares"
+        )
 
     async def _bounded(self, call: Callable[[], Awaitable[Result]], what: str) -> Result:
         """End a call that takes longer than the settings say. Raises LookTimeout then."""

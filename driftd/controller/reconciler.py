@@ -121,18 +121,23 @@ class Reconciler:
             severities=self._severities.rules,
         )
 
-    async def declared_names(self) -> list[str]:
+    async def declared_names(self, only: Callable[[str], bool] | None = None) -> list[str]:
         """Read anew what Git declares; the names (`namespace/name`) of the chosen applications.
+
+        With `only`, repositories whose URL it names are asked, and neither others nor the hub.
 
         Applications that are declared no longer are forgotten, but only when everything could
         be read: what could not may declare them, so they stay as they were declared last.
         Raises DriftdError when nothing can be read; then everything stays as it was.
         """
         log = get_logger("driftd.controller")
-        self.workspace.repositories.forget()
-        if self.read_hub is not None:
-            self.workspace = replace(self.workspace, hub=await self.read_hub())
-        self._clusters.forget()
+        if only is not None:
+            self.workspace.repositories.forget_some(only, self.urls())
+        else:
+            self.workspace.repositories.forget()
+            if self.read_hub is not None:
+                self.workspace = replace(self.workspace, hub=await self.read_hub())
+            self._clusters.forget()
         declared = await declare(self.workspace, self.options, lambda text: log.debug(text))
         for condition in declared.conditions:
             log.warning("declaration", type=condition.type, problem=condition.message)
@@ -179,6 +184,16 @@ class Reconciler:
         log = get_logger("driftd.controller")
         rules = self._severities.reread(lambda text: log.warning("severity rules", problem=text))
         self.workspace = replace(self.workspace, severities=rules)
+
+    @property
+    def entries(self) -> Mapping[str, Entry]:
+        """The applications at the last reading that succeeded, by name."""
+        return self._entries
+
+    def urls(self) -> frozenset[str]:
+        """Every URL that something is read from."""
+        declared = self._declared.urls if self._declared is not None else ()
+        return self.workspace.repositories.urls(declared)
 
     def known_names(self) -> list[str]:
         """The names at the last reading that succeeded."""

@@ -47,6 +47,7 @@ def findings(settings: Settings) -> Iterator[Finding]:
                 f"auditLogs[{index}].file", "* may stand in the last part of the path only"
             )
     yield from _audit_webhook(settings.audit_webhook)
+    yield from _git_webhooks(settings)
     if settings.tracing.endpoint and not is_address(settings.tracing.endpoint, ("http", "https")):
         yield Finding("tracing.endpoint", "must be an http(s):// URL")
     if not 0 <= settings.tracing.sample_percent <= 100:
@@ -235,6 +236,20 @@ def _audit_webhook(hook: AuditWebhook) -> Iterator[Finding]:
     for key, count in (("maxRate", hook.max_rate), ("maxEvents", hook.max_events)):
         if count < 1:
             yield Finding(f"{at}.{key}", f"must be at least 1, not {count}")
+
+
+def _git_webhooks(settings: Settings) -> Iterator[Finding]:
+    hooks = settings.git_webhooks
+    is_local = settings.server.listen.rpartition(":")[0] in _LOOPBACK
+    shown = (
+        ("gitlabSecretFile", hooks.gitlab_secret_file),
+        ("azureDevopsSecretFile", hooks.azure_devops_secret_file),
+    )
+    for key, file in shown:
+        if file and not is_local:
+            hint = "let only a proxy that ends TLS reach server.listen from outside"
+            message = "its secret travels as it is, and server.listen is without TLS"
+            yield Finding(f"gitWebhooks.{key}", message, hint, Weight.WARNING)
 
 
 def _posters(hook: AuditWebhook) -> Iterator[Finding]:

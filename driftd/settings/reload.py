@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from driftd.settings.githooks import GitWebhooks
 from driftd.settings.shape import keys
 from driftd.settings.types import AuditWebhook, Settings, Tracing
 
@@ -14,6 +15,7 @@ AT_START: Final = (
     "store.dsnFile",
     "server.listen",
     *(f"auditWebhook.{key}" for key, _ in keys(AuditWebhook)),
+    *(f"gitWebhooks.{key}" for key, _ in keys(GitWebhooks)),
     *(f"tracing.{key}" for key, _ in keys(Tracing)),
 )
 """Settings that hold for the life of the process: what it stores, and where it is asked."""
@@ -41,6 +43,7 @@ def change(old: Settings, new: Settings) -> Change:
                 new.store, dsn=old.store.dsn, dsn_file=old.store.dsn_file
             ),
             audit_webhook=old.audit_webhook,
+            git_webhooks=old.git_webhooks,
             tracing=old.tracing,
             server=msgspec.structs.replace(new.server, listen=old.server.listen),
         ),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from driftd.settings.githooks import GitWebhooks
 from driftd.settings.github import GitHubAppLogin
 from driftd.settings.healing import Healing
 from driftd.settings.notifications import Notifications
@@ -304,6 +305,7 @@ class Settings(SettingsStruct, frozen=True, kw_only=True):
     audit_window: Duration = Duration("24h")
     """Age of the oldest audit events that count; `0s` means all."""
     audit_webhook: AuditWebhook = AuditWebhook()
+    git_webhooks: GitWebhooks = GitWebhooks()
     server: Server = Server()
     sandbox: Sandbox = Sandbox()
     tracing: Tracing = Tracing()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Protocol, TypeAlias
 
 import msgspec
@@ -66,6 +66,10 @@ class TagRanges:
     def forget(self) -> None:
         """Start a new look: there may be new tags."""
         self._found.clear()
+
+    def forget_some(self, repositories: Collection[Tagged]) -> None:
+        """Like `forget`, of some repositories."""
+        self._found = {key: one for key, one in self._found.items() if key[0] not in repositories}
 
     async def revision(self, repository: Tagged, source: ApplicationSource, project: str) -> str:
         """The full name of the tag that a source's range means; empty where it has no range.

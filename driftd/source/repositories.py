@@ -1,13 +1,13 @@
-"""Which repository an Application's source is read from, and the reading of it.
+"""The reading of the repositories that sources name: each revision and tree once per look.
 
-`RepositoryMap` is the pure part: a repoURL and what is known about checkouts in, a binding
-out. `Repositories` does the reading, each revision and tree once per look.
+Which one a source is read from, `driftd.source.bindings` says.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
@@ -21,6 +21,7 @@ from driftd.model.condition import Condition, Severity
 from driftd.model.gitobject import AnnotatedTag, GitObject
 from driftd.model.project import SignatureDemand
 from driftd.model.tree import ResolvedSource, Tree
+from driftd.source.bindings import Checkout, RepositoryMap, parse_repo_flags, real
 from driftd.source.charts import Charts, is_remote_chart
 from driftd.source.git import GitRepository
 from driftd.source.inflation import with_charts
@@ -29,7 +30,7 @@ from driftd.source.objects import CommitInfo
 from driftd.source.ranges import TagRanges
 from driftd.source.remote_bases import RemoteBases
 from driftd.source.revision import short_name
-from driftd.source.url import identity, parse, printable
+from driftd.source.url import identity, printable
 
 _FETCHES = 4
 """Repositories that are fetched at a time."""
@@ -76,104 +77,10 @@ class Repository(Protocol):
         ...
 
 
-class Checkout(msgspec.Struct, frozen=True):
-    """A local repository and the URLs that its remotes name."""
-
-    path: str
-    remotes: tuple[str, ...] = ()
-
-
-class Binding(msgspec.Struct, frozen=True):
-    """Where a repoURL is read: a local path, or (path empty) the remote URL itself."""
-
-    path: str
-    url: str
-    note: str = ""
-
-
-class RepositoryMap(msgspec.Struct, frozen=True, kw_only=True):
-    """What the user said about repositories (`--repo`), as data."""
-
-    checkouts: tuple[Checkout, ...] = ()
-    """`--repo PATH`; the first is the one that holds the Applications."""
-    pairs: dict[str, str] = {}
-    """`--repo URL=PATH`, by the URL as written."""
-    remote: bool = False
-    """Whether URLs without a checkout are fetched."""
-
-    def bind(self, repo_url: str, all_urls: Iterable[str]) -> Binding:
-        """The repository of one source; `all_urls` are those of all sources of all applications.
-
-        Raises `SourceError` with the flag that settles it.
-        """
-        wanted = identity(repo_url)
-        for url, path in self.pairs.items():
-            if identity(url) == wanted:
-                return Binding(path, repo_url)
-        for checkout in self.checkouts:
-            if _is_path_of(repo_url, checkout.path):
-                return Binding(checkout.path, repo_url)
-            if any(identity(remote) == wanted for remote in checkout.remotes):
-                return Binding(checkout.path, repo_url)
-        if self.remote:
-            parse(repo_url)
-            return Binding("", repo_url)
-        names = {identity(url) for url in all_urls} | {wanted}
-        if len(names) == 1 and len(self.checkouts) == 1:
-            path = self.checkouts[0].path
-            note = f"all sources name {printable(repo_url)}, which is taken to be {path}"
-            return Binding(path, repo_url, note)
-        raise SourceError(
-            f"no checkout is known for the repository {printable(repo_url)}{self._remotes()}",
-            hint=f"give it with --repo {printable(repo_url)}=PATH, or let --fetch fetch it",
-            reason="UnknownRepository",
-        )
-
-    def _remotes(self) -> str:
-        """What the first checkout calls itself: a fork or another spelling explains itself."""
-        if not self.checkouts:
-            return ""
-        names = sorted(printable(url) for url in self.checkouts[0].remotes)
-        return f" (remotes of the checkout: {', '.join(names[:3]) or 'none'})"
-
-
-def parse_repo_flags(flags: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-    """`--repo` values as (paths, {URL: path}). Raises `SourceError` for an empty half."""
-    paths: list[str] = []
-    pairs: dict[str, str] = {}
-    for flag in flags:
-        url, equals, path = flag.rpartition("=")
-        is_url = "://" in url or ("@" in url and ":" in url)
-        if not equals or (not is_url and Path(flag).exists()):
-            paths.append(flag)
-        elif url and path:
-            pairs[url] = path
-        else:
-            raise SourceError(
-                f"--repo {printable(flag)!r} is neither a path nor URL=PATH",
-                hint="for example --repo https://github.com/example/gitops.git=../gitops",
-            )
-    return paths, pairs
-
-
 def git_urls(applications: Iterable[Application]) -> frozenset[str]:
     """The repoURLs of all Git sources of all applications."""
     sources = (s for app in applications for s in app.spec.all_sources)
     return frozenset(s.repo_url for s in sources if s.repo_url and not is_remote_chart(s))
-
-
-def _is_path_of(text: str, path: str) -> bool:
-    if text.startswith("file://"):
-        text = text.removeprefix("file://")
-    elif "://" in text:
-        return False
-    return text.rstrip("/") == path.rstrip("/") or (
-        text.startswith(("/", "./", "../", "~")) and _real(text) == _real(path)
-    )
-
-
-def _real(path: str) -> Path:
-    return Path(path).expanduser().resolve()
 
 
 class Home(msgspec.Struct, frozen=True, kw_only=True):
@@ -248,6 +155,8 @@ class Repositories:
         self._local: dict[str, GitRepository] = {c.name: c for c in checkouts}
         self._primary = checkouts[0] if checkouts else None
         self._remote: dict[tuple[str, str], Repository] = {}
+        self._written: set[str] = set()
+        """The URLs of these as they were written."""
         self._readings: dict[tuple[Repository, str], asyncio.Task[Reading]] = {}
         self._notes: dict[str, None] = {}
 
@@ -335,12 +244,37 @@ class Repositories:
         self._readings.clear()
         self._notes.clear()
         self._remote.clear()
+        self._written.clear()
         if self._renew is not None:
             self._renew()
         if self._charts is not None:
             self._charts.forget()
         if self._ranges is not None:
             self._ranges.forget()
+
+    def urls(self, all_urls: Iterable[str]) -> frozenset[str]:
+        """Every URL that something is read from: of sources, of homes and of checkouts."""
+        homes = (home.url for home in self._homes if home.url)
+        remotes = (url for checkout in self.table.checkouts for url in checkout.remotes)
+        return frozenset((*all_urls, *homes, *remotes, *self.table.pairs, *self._written))
+
+    def forget_some(self, is_meant: Callable[[str], bool], all_urls: Iterable[str]) -> None:
+        """Resolve anew what is read from the repositories whose URL is meant, and nothing else."""
+        urls = frozenset(all_urls)
+        meant = {url for url in self.urls(urls) if is_meant(url)}
+        paths = {one.path for one in self.table.checkouts if not meant.isdisjoint(one.remotes)}
+        for url in meant:
+            with suppress(SourceError):
+                paths.add(self.table.bind(url, urls).path)
+        names = {identity(url) for url in meant}
+        stale: set[Repository] = {self._local[path] for path in paths if path in self._local}
+        stale |= {one for (name, _), one in self._remote.items() if name in names}
+        self._readings = {key: one for key, one in self._readings.items() if key[0] not in stale}
+        self._remote = {key: one for key, one in self._remote.items() if key[0] not in names}
+        if self._ranges is not None:
+            self._ranges.forget_some(stale)
+        if meant and self._renew is not None:
+            self._renew()
 
     async def homes(self) -> tuple[list[Reading], list[SourceError]]:
         """The files of every repository that declares Applications, and why others have none.
@@ -386,7 +320,7 @@ class Repositories:
 
     def _checkout(self, path: str) -> GitRepository:
         """The opened repository at a path, however it is written."""
-        found = next((r for name, r in self._local.items() if _real(name) == _real(path)), None)
+        found = next((r for name, r in self._local.items() if real(name) == real(path)), None)
         return found or GitRepository.open(path)
 
     async def resolve(self, app: Application, all_urls: Iterable[str]) -> Resolution:
@@ -431,6 +365,7 @@ class Repositories:
         if key not in self._remote:
             assert self._mirror is not None  # noqa: S101 - the table says remote only with it
             self._remote[key] = self._mirror(repo_url, project)
+            self._written.add(repo_url)
         return self._remote[key]
 
     async def named(

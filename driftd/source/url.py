@@ -126,6 +126,29 @@ def identity(text: str) -> str:
     return f"{url.host}{port}/{url.path.rstrip('/').removesuffix('.git').rstrip('/')}"
 
 
+_AZURE_SSH = ("ssh.dev.azure.com", "vs-ssh.visualstudio.com")
+
+
+def provider_key(text: str) -> str:
+    """Like `identity`, as the servers that post webhooks see it; empty for no remote URL.
+
+    To all of them the case of a path does not matter (here: of ASCII letters), and Azure DevOps
+    has other paths for ssh than for https. Raises nothing.
+    """
+    try:
+        url = parse(text)
+    except SourceError:
+        return ""
+    host, path = url.host, url.path.rstrip("/").removesuffix(".git").rstrip("/")
+    segments = path.split("/")
+    if host in _AZURE_SSH and len(segments) == 4 and segments[0].lower() == "v3":
+        _, organisation, project, repository = segments
+        host, path = "dev.azure.com", f"{organisation}/{project}/_git/{repository}"
+    port = "" if url.port == _DEFAULT_PORTS[url.scheme] else f":{url.port}"
+    lowered = "".join(c.lower() if c.isascii() else c for c in path)
+    return f"{host}{port}/{lowered}"
+
+
 def public(text: str) -> str:
     """The repository's URL for reports: without user and password (of ssh: without password)."""
     try:

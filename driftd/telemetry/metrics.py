@@ -59,6 +59,7 @@ class Metrics:
         self._of_clusters()
         self._of_telling()
         self._of_audit()
+        self._of_git()
         self._of_the_store()
         self._settings = self._gauge(
             "driftd_settings_current",
@@ -147,6 +148,17 @@ class Metrics:
         )
         self._audit_kept = self._gauge(
             "driftd_audit_writes_kept", "Writes that are kept of the events posted", "cluster"
+        )
+
+    def _of_git(self) -> None:
+        self._git_webhooks = self._counter(
+            "driftd_git_webhooks",
+            "Posts of Git servers, by provider and result",
+            "provider",
+            "result",
+        )
+        self._git_refreshes = self._counter(
+            "driftd_git_refreshes", "Repositories that were asked anew because of such a post"
         )
 
     def _of_the_store(self) -> None:
@@ -260,6 +272,14 @@ class Metrics:
     def audit_kept(self, cluster: str, count: int) -> None:
         """So many writes of a cluster are kept now."""
         self._audit_kept.labels(cluster).set(count)
+
+    def git_webhook(self, provider: str, result: str) -> None:
+        """A post of a Git server ended: `taken`, or what else became of it."""
+        self._git_webhooks.labels(provider, result).inc()
+
+    def git_refresh(self, count: int) -> None:
+        """So many repositories were asked anew."""
+        self._git_refreshes.inc(count)
 
     def blocked(self) -> None:
         """Something blocks the event loop."""

@@ -1,4 +1,4 @@
-"""The HTTP server for probes and metrics."""
+"""The HTTP server for probes, metrics and what is added to it."""
 
 from __future__ import annotations
 
@@ -20,6 +20,9 @@ HEADER_LIMIT = 16 << 10
 """Bytes of a line or a field of a request's head."""
 SHUTDOWN_SECONDS = 1.0
 """Seconds that answers under way get at the end: probes and scrapes take milliseconds."""
+_LINGERING = 0.5
+"""Seconds in which the rest of a body that was refused is thrown away, so that its sender may read
+the answer."""
 _STORE_SECONDS = 2.0
 """Seconds in which the store must answer; probes wait for three by default in deploy/base."""
 _ASKED_AGAIN = 1.0
@@ -89,13 +92,19 @@ class Server:
         metrics: Metrics,
         readiness: Readiness,
         stuck: Callable[[], str] = lambda: "",
+        *,
+        more: Callable[[web.Application], None] = lambda _app: None,
     ) -> None:
-        """`listen` is ADDRESS:PORT, port 0 for any; `stuck` says what makes no progress."""
+        """`listen` is ADDRESS:PORT, port 0 for any; `stuck` says what makes no progress.
+
+        `more` adds further paths.
+        """
         host, _, port = listen.rpartition(":")
         self._host, self._port = host.strip("[]"), int(port)
         self._metrics = metrics
         self._readiness = readiness
         self._stuck = stuck
+        self._more = more
         self._runner: web.AppRunner | None = None
 
     @property
@@ -113,8 +122,17 @@ class Server:
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/readyz", self._readyz)
         app.router.add_get("/metrics", self._expose)
+        self._more(app)
         address = f"{self._host}:{self._port}"
-        self._runner = await listen(app, self._host, self._port, address, "server.listen")
+        self._runner = await listen(
+            app,
+            self._host,
+            self._port,
+            address,
+            "server.listen",
+            auto_decompress=False,
+            lingering_time=_LINGERING,
+        )
         return self
 
     async def __aexit__(self, *_exc: object) -> None:

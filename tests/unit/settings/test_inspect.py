@@ -193,6 +193,21 @@ auditLogs: [{{file: '{tmp_path}/none*.log'}}]
 
 
 @pytest.mark.parametrize(
+    ("listen", "hooks", "expected"),
+    [
+        ("127.0.0.1:8080", "{gitlabSecretFile: s, azureDevopsSecretFile: s}", []),
+        ("0.0.0.0:8080", "{githubSecretFile: s, giteaSecretFile: s, window: 1s}", []),
+        ("0.0.0.0:8080", "{gitlabSecretFile: s}", ["gitWebhooks.gitlabSecretFile"]),
+        ("0.0.0.0:8080", "{azureDevopsSecretFile: s}", ["gitWebhooks.azureDevopsSecretFile"]),
+    ],
+)
+def test_the_git_webhooks(tmp_path, listen, hooks, expected):
+    """A secret that a provider shows as it is must not travel in the open; signatures may."""
+    found = inspected(tmp_path, f"server: {{listen: '{listen}'}}\ngitWebhooks: {hooks}\n")
+    assert [(one.key, str(one.weight)) for one in found] == [(key, "warning") for key in expected]
+
+
+@pytest.mark.parametrize(
     ("hook", "expected"),
     [
         ("{listen: '127.0.0.1:8443', clusters: [{cluster: one, tokenFile: t}]}", []),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from driftd.settings.githooks import GitWebhooks
 from driftd.settings.notifications import Slack
 from driftd.settings.quantity import Duration
 from driftd.settings.reload import AT_START, change
@@ -35,6 +36,14 @@ def test_the_audit_endpoint_stays_as_it_is():
     found = change(OLD, replace(OLD, audit_webhook=hook))
     assert (found.applied, found.settings) == ((), OLD)
     assert found.at_start == ("auditWebhook.listen", "auditWebhook.clusters")
+
+
+def test_the_git_webhooks_stay_as_they_are():
+    """Which providers may post, and how often a repository is asked, holds for the process."""
+    hooks = GitWebhooks(github_secret_file="s", window=Duration("1m"))
+    found = change(OLD, replace(OLD, git_webhooks=hooks))
+    assert (found.applied, found.settings) == ((), OLD)
+    assert found.at_start == ("gitWebhooks.githubSecretFile", "gitWebhooks.window")
 
 
 def test_the_same_settings_change_nothing():

@@ -9,16 +9,9 @@ import pytest
 from driftd.errors import SourceError
 from driftd.model.application import Application, ApplicationSource, ApplicationSpec
 from driftd.model.condition import Severity
+from driftd.source.bindings import Binding, Checkout, RepositoryMap, parse_repo_flags
 from driftd.source.git import GitRepository
-from driftd.source.repositories import (
-    Binding,
-    Checkout,
-    Repositories,
-    RepositoryMap,
-    git_urls,
-    notes_as_conditions,
-    parse_repo_flags,
-)
+from driftd.source.repositories import Repositories, git_urls, notes_as_conditions
 from tests.testbed.gitrepo import GitRepo
 
 URL = "https://github.com/example/gitops.git"
@@ -227,3 +220,32 @@ async def test_a_mirror_serves_other_urls(repo: GitRepo, tmp_path: Path) -> None
     found = await repositories.resolve(app, git_urls([app]))
     assert len(found.sources) == 2
     assert made == [URL]
+
+
+async def test_some_repositories_are_resolved_anew(tmp_path):
+    """Of two repositories the one that is meant is read again, the other as it was read before."""
+    repos = {}
+    for name, url in (("one", URL), ("two", OTHER)):
+        repos[name] = GitRepo(tmp_path / name)
+        repos[name].set_remote(url)
+        repos[name].write("a.yaml", "a: 1\n")
+        repos[name].commit()
+    opened = await Repositories.open([str(repo.path) for repo in repos.values()])
+    app = _app(
+        ApplicationSource(repo_url=URL, path="."), ApplicationSource(repo_url=OTHER, path=".")
+    )
+    assert opened.urls(()) == {URL, OTHER}
+
+    async def revisions():
+        found = await opened.resolve(app, {URL, OTHER})
+        return [source.revision for source in found.sources]
+
+    before = await revisions()
+    heads = [repo.commit("More") for repo in repos.values()]
+    assert await revisions() == before
+    opened.forget_some(lambda url: url == URL, (URL, OTHER))
+    assert await revisions() == [heads[0], before[1]]
+    opened.forget_some(lambda url: False, (URL, OTHER))
+    assert await revisions() == [heads[0], before[1]]
+    opened.forget_some(lambda url: True, (URL, OTHER))
+    assert await revisions() == heads

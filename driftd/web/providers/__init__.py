@@ -1,0 +1,1 @@
+"""What each Git provider posts, and how it proves that it is the one. Pure."""
