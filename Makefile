@@ -141,6 +141,8 @@ prove: worker testbed ## Long runs: random changes, then speed and memory beside
 	AUDIT_FLOOD=10000 $(PYTEST) tests/e2e/test_audit_webhook.py -q -s
 	DETECTION_WAYS=all $(PYTEST) tests/e2e/test_detection.py -q
 	DAEMON_KILLS=100 DAEMON_STOPPED=60 $(PYTEST) tests/e2e/test_killed.py -q -p no:xdist
+	HEALED_DRIFTS=740 $(PYTEST) tests/property/test_healing.py -q -s -p no:xdist
+	HEAL_KILLS=108 $(PYTEST) tests/e2e/test_killed_heal.py -q -s -p no:xdist
 	STORE_KILLS=100 $(PYTEST) tests/unit/store/test_killed.py -q -p no:xdist
 	STORE_RESTARTS=50 $(PYTEST) tests/unit/store/test_postgresql.py -q -p no:xdist
 	$(BIN)/python -m tests.perf.soak

@@ -102,6 +102,12 @@ class Healed:
             f"  exactly as before the drift {restored}, outcomes {dict(outcomes)}",
             f"  second heal {dict(self.again) or 'nothing to do'}, objects moved {len(self.moved)}",
         ]
+        lines += [
+            f"  {one.trial.desired['kind']} {one.name} clean, but not as before: {one.lost}, "
+            f"done {one.trial.mutation.operations if one.trial.mutation else 'nothing'}"
+            for one in self.clean
+            if one.lost
+        ]
         for one in self.unhealed:
             lines.append(f"  {one.trial.desired['kind']} {one.name} {one.outcome}: {one.message}")
             lines.append(
