@@ -31,8 +31,10 @@ from driftd.telemetry.logs import get_logger
 
 Result = TypeVar("Result")
 
-_DELIVERY_INTERVAL = Duration("5s")
+_DELIVERY_INTERVAL = Duration("2s")
 """How often messages whose time has come again are looked for; new ones go out at once."""
+_OUTBOX_INTERVAL = Duration("15s")
+"""How often it is counted what waits and what was given up."""
 _HELD_INTERVAL = Duration("1s")
 """How often it is looked for drifts that were held and may be told now."""
 _COUNT_INTERVAL = Duration("2s")
@@ -116,7 +118,8 @@ class Daemon:
             "sweep", sweep.interval, self._sweep, jitter=sweep.jitter, overrun=self._overrun
         )
         schedule.retention(self._store, self._settings.store.retention, self._reconciler.clock)
-        schedule.every("delivery", _DELIVERY_INTERVAL, self.dispatcher.deliver_due)
+        schedule.every("delivery", _DELIVERY_INTERVAL, self.dispatcher.kick)
+        schedule.every("outbox", _OUTBOX_INTERVAL, self.dispatcher.measure, at_once=True)
         schedule.every("held", _HELD_INTERVAL, self._held)
         schedule.every("count", _COUNT_INTERVAL, self._reconciler.drifts.settle)
         schedule.every("heartbeat", Duration(f"{BEAT:g}s"), self._beat, at_once=True)
@@ -147,6 +150,7 @@ class Daemon:
         with suppress(TimeoutError):
             async with asyncio.timeout(LAST_DELIVERY):
                 await self._deliver()
+        await self.dispatcher.close()
 
     def _watcher(self, group: asyncio.TaskGroup) -> asyncio.Task[None] | None:
         """Begin to watch what the looks from now on see."""
@@ -223,7 +227,7 @@ class Daemon:
             await self._queue.close()
             hiring.cancel()
         self._swept()
-        await self._deliver()
+        await self._guarded(lambda: self.dispatcher.deliver_due(final=True))
         return await self._summary()
 
     async def _summary(self) -> SweepSummary:
@@ -300,7 +304,7 @@ class Daemon:
         while True:
             await self._news.wait()
             self._news.clear()
-            await self._deliver()
+            await self._guarded(self.dispatcher.kick)
 
     async def _sweep(self) -> None:
         """Put every application on the queue."""

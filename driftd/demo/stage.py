@@ -119,6 +119,7 @@ def write_settings(folder: Path, receiver: Receiver) -> tuple[Path, int]:
         "store": {"dsn": f"sqlite:///{folder / 'driftd.db'}"},
         "notifications": {
             "allowNetworks": ["127.0.0.0/8"],
+            "storm": {"messages": 1000},
             "webhooks": [{"url": receiver.url, "secretFile": str(secret), "name": "demo"}],
         },
         "healing": HEALING,

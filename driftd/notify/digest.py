@@ -11,7 +11,7 @@ from typing import Literal
 from driftd.clock import rfc3339
 from driftd.model.report import API_VERSION, ApplicationStatus, WireStruct
 from driftd.model.severities import ORDER
-from driftd.notify.message import Message
+from driftd.notify.message import Counts, Message
 from driftd.store.types import Transition
 
 ENTRY_LIMIT = 200
@@ -19,6 +19,35 @@ ENTRY_LIMIT = 200
 
 
 _LEVELS: dict[str, int] = {name: level for level, name in enumerate(reversed(ORDER))}
+
+
+class BriefDrift(WireStruct, frozen=True, kw_only=True):
+    """Where a drift of a message is."""
+
+    kind: str
+    namespace: str
+    name: str
+    change: str
+    path: str = ""
+    severity: str = ""
+
+
+class Brief(WireStruct, frozen=True, kw_only=True):
+    """What a digest takes from a stored message; of a long one that is little."""
+
+    id: str
+    type: Transition
+    application: str
+    namespace: str
+    project: str
+    cluster: str
+    at: str
+    status: ApplicationStatus
+    revisions: tuple[str, ...]
+    counts: Counts
+    drifts: tuple[BriefDrift, ...]
+    severity: str = ""
+    owner: str = ""
 
 
 class DigestEntry(WireStruct, frozen=True, kw_only=True):
@@ -70,11 +99,12 @@ class Digest(WireStruct, frozen=True, kw_only=True):
     """Ids of all messages, in order: what a receiver tells repetitions by."""
 
 
-def digest_of(messages: Sequence[Message], now: datetime) -> Digest:
+def digest_of(messages: Sequence[Message | Brief], now: datetime) -> Digest:
     """One digest of messages in the order of their making; there must be one at least."""
-    by_application: dict[tuple[str, str], list[Message]] = {}
+    by_application: dict[tuple[str, str, str], list[Message | Brief]] = {}
     for one in messages:
-        by_application.setdefault((one.cluster, one.qualified_name), []).append(one)
+        place = (one.cluster, one.namespace, one.application)
+        by_application.setdefault(place, []).append(one)
     entries = sorted(map(_entry, by_application.values()), key=_rank)
     ids = tuple(one.id for one in messages)
     return Digest(
@@ -95,7 +125,7 @@ def digest_id(ids: Iterable[str]) -> str:
     return f"dig_{hashlib.sha256(named.encode()).hexdigest()[:32]}"
 
 
-def _entry(messages: Sequence[Message]) -> DigestEntry:
+def _entry(messages: Sequence[Message | Brief]) -> DigestEntry:
     last = messages[-1]
     drift = max(
         (one for message in messages for one in message.drifts),

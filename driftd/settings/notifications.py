@@ -18,6 +18,18 @@ from driftd.settings.quantity import Duration
 from driftd.settings.struct import SettingsStruct
 
 
+class Storm(SettingsStruct, frozen=True, kw_only=True):
+    """From when on a receiver gets digests in place of single messages."""
+
+    messages: int = 2
+    """Messages that it gets one by one within `window`; what is more waits."""
+    window: Duration = Duration("10s")
+    quiet: Duration = Duration("5s")
+    """What waits goes out as one digest when nothing new came for so long."""
+    longest: Duration = Duration("30s")
+    """Or when the first of it has waited so long; also the least time between two digests."""
+
+
 class Notifications(SettingsStruct, frozen=True, kw_only=True):
     """Who is told about a change of state."""
 
@@ -33,11 +45,14 @@ class Notifications(SettingsStruct, frozen=True, kw_only=True):
     apprise: tuple[Apprise, ...] = ()
     timeout: Duration = Duration("10s")
     """Limit of one delivery attempt."""
-    max_attempts: int = 10
+    max_attempts: int = 200
     """After so many failed attempts a message is kept as undeliverable."""
     backoff: Duration = Duration("10s")
     """Wait after the first failed attempt; doubles with each further one."""
-    backoff_limit: Duration = Duration("1h")
+    backoff_limit: Duration = Duration("10m")
+    give_up_after: Duration = Duration("24h")
+    """Age at which a message that fails again is kept as undeliverable."""
+    storm: Storm = Storm()
     allow_networks: tuple[str, ...] = ()
     """Networks that receivers may lie in beside the public ones: `10.0.0.0/8`, `127.0.0.1`."""
     hold: Duration = Duration("10m")

@@ -12,12 +12,14 @@ from driftd.store.episodes import JudgeEnding, JudgeHold, put_back, told_at_once
 from driftd.store.types import (
     NO_NOTICES,
     ApplicationMemory,
+    DeadLetter,
     Episode,
     EpisodeQuery,
     HistoryEntry,
     Notices,
     OpenDrift,
     OutboxMessage,
+    Refusal,
     StateChange,
     StoredApplication,
 )
@@ -123,22 +125,67 @@ class Pins(Protocol):
 
 
 class Outbox(Protocol):
-    """Messages to deliver, each at least once, in order per receiver and application."""
+    """Messages to deliver, each at least once, in order per receiver and application.
 
-    async def pending(self, now: datetime, limit: int) -> tuple[OutboxMessage, ...]:
-        """Messages that are due, oldest first; at most one per receiver and application."""
+    Several may be merged into a digest, which then is delivered in their place.
+    """
+
+    async def targets(self, now: datetime) -> tuple[str, ...]:
+        """The receivers for which anything is due."""
+        ...
+
+    async def due(self, target: str, now: datetime, limit: int) -> tuple[OutboxMessage, ...]:
+        """What is due for a receiver, oldest first, without payloads.
+
+        What follows on a message about the same application that is not due yet waits for it.
+        """
+        ...
+
+    async def payloads(self, ids: Sequence[str]) -> Mapping[str, bytes]:
+        """What messages say, by their ids."""
+        ...
+
+    async def receipt(self, target: str, application: str) -> str | None:
+        """The last receipt that a receiver gave for an application."""
         ...
 
     async def waiting(self) -> int:
         """How many messages are neither delivered nor given up."""
         ...
 
-    async def mark_delivered(self, message: OutboxMessage, now: datetime) -> None:
-        """The receiver has accepted the message."""
+    async def dead(self, limit: int) -> tuple[DeadLetter, ...]:
+        """Messages that were given up, the latest first."""
+        ...
+
+    async def count_dead(self) -> int:
+        """How many messages were given up."""
+        ...
+
+    async def revive(self, now: datetime, targets: Collection[str] = ()) -> int:
+        """Make given-up messages due again, of some receivers or all; how many."""
+        ...
+
+    async def begin(self, message: OutboxMessage, now: datetime) -> None:
+        """An attempt begins; until its outcome is known the receiver may have the message."""
+        ...
+
+    async def mark_delivered(
+        self, message: OutboxMessage, now: datetime, receipt: str | None = None
+    ) -> None:
+        """The receiver has accepted the message, and with a digest all that stands in it."""
         ...
 
     async def mark_failed(
-        self, message: OutboxMessage, now: datetime, error: str, retry_at: datetime | None
+        self, message: OutboxMessage, now: datetime, refusal: Refusal, retry_at: datetime | None
     ) -> None:
-        """An attempt failed; None as `retry_at` gives the message up (dead letter)."""
+        """An attempt failed; None as `retry_at` gives the message up (dead letter).
+
+        A digest that was certainly not accepted is no more: its messages are due again.
+        """
+        ...
+
+    async def merge(
+        self, members: Sequence[OutboxMessage], digest: OutboxMessage, now: datetime
+    ) -> None:
+        """Put messages into a digest, in one transaction; they are delivered with it."""
         ...

@@ -29,6 +29,7 @@ from driftd.store.episodes import (
     unjudged,
 )
 from driftd.store.notices import standing_notices
+from driftd.store.outbox import delivery_row
 from driftd.store.protocol import Compose
 from driftd.store.schema import applications, deliveries, history, messages
 from driftd.store.types import (
@@ -264,17 +265,5 @@ async def _put_messages(
     if not bodies:
         return
     await connection.execute(insert(messages), list(bodies.values()))
-    rows = [
-        {
-            "message": message.id,
-            "target": message.target,
-            "application": message.application,
-            "attempts": 0,
-            "due_at": now,
-            "settled_at": None,
-            "delivered": False,
-            "error": "",
-        }
-        for message in composed
-    ]
+    rows = [delivery_row(message, now) for message in composed]
     await connection.execute(insert(deliveries), rows)

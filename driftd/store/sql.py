@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 import msgspec
-from sqlalchemy import Executable, Row, and_, delete, exists, func, select, update
+from sqlalchemy import Executable, Row, delete, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from driftd.errors import ConfigError, StoreError
@@ -22,7 +22,8 @@ from driftd.store import episode_rows, pins
 from driftd.store import memory as remembered
 from driftd.store.database import Database
 from driftd.store.faults import ERRORS, Fault, cause, fault
-from driftd.store.protocol import Outbox, Pins, Store
+from driftd.store.outbox import Deliveries
+from driftd.store.protocol import Pins, Store
 from driftd.store.recording import Look, Recorder, Recording, stored_application
 from driftd.store.schema import (
     applications,
@@ -39,7 +40,6 @@ from driftd.store.types import (
     EpisodeQuery,
     HistoryEntry,
     OpenDrift,
-    OutboxMessage,
     StateChange,
     StoredApplication,
     Verdict,
@@ -48,10 +48,8 @@ from driftd.store.writer import PATIENCE, Call, Writer
 
 Result = TypeVar("Result")
 
-_ERROR_LENGTH = 500
 
-
-class SqlStore(Recorder, Store, Pins, Outbox):
+class SqlStore(Recorder, Store, Pins, Deliveries):
     """`Store`, `Pins` and `Outbox` in one database; one writer for all, readers beside it."""
 
     def __init__(self, database: Database) -> None:
@@ -220,54 +218,6 @@ class SqlStore(Recorder, Store, Pins, Outbox):
             return sum([(await connection.execute(statement)).rowcount for statement in stale])
 
         return await self._writer.run("delete what is older than the retention", delete_all)
-
-    async def pending(self, now: datetime, limit: int) -> tuple[OutboxMessage, ...]:
-        """See `Outbox.pending`."""
-        first = (
-            select(func.min(deliveries.c.seq).label("seq"))
-            .where(deliveries.c.settled_at.is_(None))
-            .group_by(deliveries.c.target, deliveries.c.application)
-        )
-        query = (
-            select(deliveries, messages.c.payload)
-            .join(messages, messages.c.id == deliveries.c.message)
-            .where(deliveries.c.seq.in_(first), deliveries.c.due_at <= now)
-            .order_by(deliveries.c.seq)
-            .limit(limit)
-        )
-        return tuple(
-            OutboxMessage(r.message, r.target, r.application, r.payload, r.attempts)
-            for r in await self._rows("read the outbox", query)
-        )
-
-    async def waiting(self) -> int:
-        """See `Outbox.waiting`."""
-        query = select(func.count()).where(deliveries.c.settled_at.is_(None))
-        return int((await self._rows("count the outbox", query))[0][0])
-
-    async def mark_delivered(self, message: OutboxMessage, now: datetime) -> None:
-        """See `Outbox.mark_delivered`."""
-        await self._settle(message, {"settled_at": now, "delivered": True, "error": ""})
-
-    async def mark_failed(
-        self, message: OutboxMessage, now: datetime, error: str, retry_at: datetime | None
-    ) -> None:
-        """See `Outbox.mark_failed`."""
-        values: dict[str, Any] = {
-            "attempts": message.attempts + 1,
-            "error": error[:_ERROR_LENGTH],
-            "due_at": retry_at or now,
-            "settled_at": None if retry_at is not None else now,
-        }
-        await self._settle(message, values)
-
-    async def _settle(self, message: OutboxMessage, values: dict[str, Any]) -> None:
-        row = and_(deliveries.c.message == message.id, deliveries.c.target == message.target)
-
-        async def settle(connection: AsyncConnection) -> None:
-            await connection.execute(update(deliveries).where(row).values(**values))
-
-        await self._writer.run(f"update message {message.id}", settle)
 
     async def change(self, what: str, call: Call[Result]) -> Result:
         """Do one change in a transaction; doing it twice must do what once does. StoreError."""

@@ -279,9 +279,46 @@ class OutboxMessage(msgspec.Struct, frozen=True):
     id: str
     target: str
     application: str
+    """`namespace/name`; empty for a digest."""
     payload: bytes
+    """Empty where only what is due was asked for."""
     attempts: int = 0
     """Attempts that have failed so far."""
+    created_at: datetime | None = None
+    due_at: datetime | None = None
+    """Not to be delivered before; None: at once."""
+    begun: bool = False
+    """Whether an attempt was begun whose outcome is not known: the receiver may have it."""
+
+    @property
+    def is_digest(self) -> bool:
+        """Whether it stands for other messages."""
+        return not self.application
+
+
+class Refusal(msgspec.Struct, frozen=True, kw_only=True):
+    """A failed attempt."""
+
+    error: str
+    certain: bool
+    """Whether the receiver does certainly not have the message."""
+    max_attempts: int
+    """After so many attempts a message is given up."""
+    dead_before: datetime
+    """Messages that were made before are given up."""
+
+
+class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """A message that was given up."""
+
+    id: str
+    target: str
+    application: str
+    created_at: datetime
+    given_up_at: datetime
+    attempts: int
+    error: str
+    payload: bytes
 
 
 class HistoryEntry(msgspec.Struct, frozen=True):

@@ -135,6 +135,18 @@ class Metrics:
             "receiver",
             "result",
         )
+        self._digests = self._counter(
+            "driftd_notification_digests",
+            "Digests that were made of many messages, by receiver",
+            "receiver",
+        )
+        self._waiting = self._gauge(
+            "driftd_notifications_waiting", "Messages that are neither delivered nor given up"
+        )
+        self._dead = self._gauge(
+            "driftd_notifications_dead",
+            "Messages that were given up; `driftd notify dead` lists them",
+        )
 
     def _of_audit(self) -> None:
         self._audit_posts = self._counter(
@@ -296,6 +308,15 @@ class Metrics:
     def notification(self, receiver: str, result: str) -> None:
         """A delivery attempt ended: `sent`, `failed` or `undeliverable`."""
         self._notifications.labels(receiver, result).inc()
+
+    def digest(self, receiver: str) -> None:
+        """A digest was made for a receiver."""
+        self._digests.labels(receiver).inc()
+
+    def outbox(self, waiting: int, dead: int) -> None:
+        """How many messages wait, and how many were given up."""
+        self._waiting.set(waiting)
+        self._dead.set(dead)
 
     def exposition(self) -> bytes:
         """The text format; takes milliseconds per hundred series, so call it in a thread."""

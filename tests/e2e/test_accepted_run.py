@@ -77,6 +77,7 @@ def test_accepted_is_silent_and_a_changed_value_is_told_once(
         "store": {"dsn": f"sqlite:///{tmp_path / 'driftd.db'}"},
         "notifications": {
             "allowNetworks": ["127.0.0.0/8"],
+            "storm": {"messages": 1000},
             "webhooks": [{"url": f"{got.url}/hook", "secretFile": str(tmp_path / "secret")}],
         },
         "baselines": [str(accepted)],

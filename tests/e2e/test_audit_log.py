@@ -277,7 +277,11 @@ def test_a_daemon_tells_people(audited: Audited, tmp_path: Path) -> None:
     }
     with receivers() as got:
         webhook = {"url": f"{got.url}/hook", "secretFile": str(tmp_path / "secret")}
-        settings["notifications"] = {"allowNetworks": ["127.0.0.0/8"], "webhooks": [webhook]}
+        settings["notifications"] = {
+            "allowNetworks": ["127.0.0.0/8"],
+            "storm": {"messages": 1000},
+            "webhooks": [webhook],
+        }
         with Daemon(tmp_path, settings, site.home) as daemon:
             daemon.wait(lambda: got.webhook, "the message")
         (message,) = got.webhook

@@ -147,7 +147,11 @@ def posting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Posting]:
         }
         with receivers() as got:
             webhook = {"url": f"{got.url}/hook", "secretFile": str(folder / "secret")}
-            settings["notifications"] = {"allowNetworks": ["127.0.0.0/8"], "webhooks": [webhook]}
+            settings["notifications"] = {
+                "allowNetworks": ["127.0.0.0/8"],
+                "storm": {"messages": 1000},
+                "webhooks": [webhook],
+            }
             with Daemon(folder, settings, folder / "home") as daemon:
                 daemon.wait_ready()
                 taken = f'driftd_audit_posts_total{{cluster="{CONTEXT}",result="taken"}}'

@@ -260,6 +260,7 @@ def daemon_outputs(site: Site, got: Receivers, folder: Path) -> dict[str, bytes]
         "store": {"dsn": f"sqlite:///{folder / 'driftd.db'}"},
         "notifications": {
             "allowNetworks": ["127.0.0.0/8"],
+            "storm": {"messages": 1000},
             "webhooks": [{"url": f"{got.url}/hook", "secretFile": str(folder / "hook")}],
             "slack": [{"urlFile": str(folder / "slack")}],
         },

@@ -120,7 +120,11 @@ def test_a_blocked_event_loop_is_told_and_does_not_hold_up_the_end(
     """A read that never returns: one line says where, and the process is gone in time."""
     os.mkfifo(tmp_path / "secret")
     hook = {"url": "https://alerts.example.com/hook", "secretFile": f"{tmp_path}/secret"}
-    settings["notifications"] = {"allowNetworks": ["127.0.0.0/8"], "webhooks": [hook]}
+    settings["notifications"] = {
+        "allowNetworks": ["127.0.0.0/8"],
+        "storm": {"messages": 1000},
+        "webhooks": [hook],
+    }
     with Daemon(tmp_path, settings, tmp_path) as daemon:
         daemon.wait(lambda: "event loop blocked" in daemon.log.read_text(), "the watchdog's line")
         code, seconds = daemon.stop()
@@ -182,7 +186,11 @@ def test_ends_at_random_moments_lose_nothing_and_tell_nothing_twice(
     with receivers() as got:
         hook = {"url": f"{got.url}/hook", "secretFile": f"{tmp_path}/secret"}
         settings |= {
-            "notifications": {"allowNetworks": ["127.0.0.0/8"], "webhooks": [hook]},
+            "notifications": {
+                "allowNetworks": ["127.0.0.0/8"],
+                "storm": {"messages": 1000},
+                "webhooks": [hook],
+            },
             "log": {"level": "debug"},
         }
         slowest = 0.0

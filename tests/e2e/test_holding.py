@@ -117,6 +117,7 @@ def test_what_a_sync_passes_through_is_told_at_its_end(
         webhook = {"url": f"{got.url}/hook", "secretFile": str(tmp_path / "secret")}
         settings["notifications"] = {
             "allowNetworks": ["127.0.0.0/8"],
+            "storm": {"messages": 1000},
             "webhooks": [webhook],
             "hold": f"{HOLD.seconds}s",
         }

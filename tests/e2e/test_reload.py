@@ -75,7 +75,11 @@ def test_settings_change_without_a_restart(settings: dict[str, Any], tmp_path: P
         (tmp_path / "secret").write_text(SECRET)
         write(
             sweep={"interval": "1h"},
-            notifications={"allowNetworks": ["127.0.0.0/8"], "webhooks": [hook]},
+            notifications={
+                "allowNetworks": ["127.0.0.0/8"],
+                "storm": {"messages": 1000},
+                "webhooks": [hook],
+            },
             log={"level": "debug"},
         )
         daemon.wait(lambda: daemon.metric(unknown) == 2, "both applications")

@@ -171,6 +171,7 @@ def settings(fleet: Fleet, got: Receivers, tmp_path: Path) -> dict[str, Any]:
         "store": {"dsn": f"sqlite:///{tmp_path / 'driftd.db'}"},
         "notifications": {
             "allowNetworks": ["127.0.0.0/8"],
+            "storm": {"messages": 1000},
             "webhooks": [{"url": f"{got.url}/hook", "secretFile": str(tmp_path / "secret")}],
             "slack": [{"urlFile": str(tmp_path / "slack-url")}],
         },

@@ -67,7 +67,7 @@ async def test_a_write_is_followed_by_one_proving_look(bench: Bench) -> None:
     assert summary.objects == {"Synced": 1}
     assert summary.writes == {"applied": 1}
     assert bench.writer.applied == [("shop", True), ("shop", False)]
-    assert bench.transitions() == [("shop", "drifted"), ("shop", "recovered")]
+    assert bench.transitions() == [("shop", "drifted"), ("shop", "healed")]
 
 
 async def test_a_fight_is_not_fought(bench: Bench) -> None:
@@ -119,10 +119,10 @@ async def test_run_sweeps_until_it_is_stopped(bench: Bench) -> None:
         await swept.wait()
         assert looks(bench) == 1
         bench.world.paint("shop", "red")
-        await until(bench, lambda: ("shop", "recovered") in bench.transitions())
+        await until(bench, lambda: ("shop", "healed") in bench.transitions())
         stop.set()
         await running
-    assert bench.transitions() == [("shop", "drifted"), ("shop", "recovered")]
+    assert bench.transitions() == [("shop", "drifted"), ("shop", "healed")]
 
 
 async def test_the_first_sweep_ends_though_others_follow_at_once(bench: Bench) -> None:
@@ -296,11 +296,15 @@ async def test_a_slow_receiver_delays_no_look(bench: Bench) -> None:
     stop, telling = asyncio.Event(), asyncio.Event()
     daemon = daemon_of(bench, interval="1s")
 
-    async def deliver_due() -> int:
+    async def kick() -> None:
         telling.set()
         await asyncio.Event().wait()
-        return 0
 
+    async def deliver_due(*, final: bool = False) -> int:
+        await asyncio.Event().wait()
+        return int(final)
+
+    daemon.dispatcher.kick = kick  # type: ignore[method-assign]
     daemon.dispatcher.deliver_due = deliver_due  # type: ignore[method-assign]
     async with asyncio.timeout(DEADLINE):
         running = asyncio.create_task(daemon.run(stop))

@@ -33,6 +33,7 @@ from driftd.store.types import (
     WholeObject,
 )
 from tests.unit.reports import START, after, change, report, resource
+from tests.unit.store.due import pending, refusal
 
 pytestmark = pytest.mark.slow
 
@@ -232,22 +233,21 @@ async def test_memory_is_part_of_the_transaction(store):
 async def test_a_message_is_pending_until_delivered(store):
     """Each target has its own delivery of one message; a delivered one is never due again."""
     await store.record(DRIFTED, START, loud("slack", "webhook"))
-    first, second = await store.pending(START, limit=10)
+    first, second = await pending(store, START)
     assert (first.id, first.target, second.target) == ("shop-0", "slack", "webhook")
     assert first.payload == b"{}"
     await store.mark_delivered(first, after(1))
-    assert await store.pending(after(9999), limit=10) == (second,)
+    assert await pending(store, after(9999)) == (second,)
     assert await store.waiting() == 1
-    assert len(await store.pending(START, limit=1)) == 1
 
 
 async def test_a_failed_message_waits_until_its_time_and_keeps_its_id(store):
     """Failure counts an attempt and postpones; the id is the same at the next attempt."""
     await store.record(DRIFTED, START, loud("webhook"))
-    [message] = await store.pending(START, limit=10)
-    await store.mark_failed(message, START, "HTTP 500", after(30))
-    assert await store.pending(after(29), limit=10) == ()
-    [again] = await store.pending(after(30), limit=10)
+    [message] = await pending(store, START)
+    await store.mark_failed(message, START, refusal(), after(30))
+    assert await pending(store, after(29)) == ()
+    [again] = await pending(store, after(30))
     assert (again.id, again.attempts) == (message.id, 1)
 
 
@@ -256,13 +256,13 @@ async def test_messages_of_one_application_stay_in_order(store):
     await store.record(DRIFTED, START, loud("webhook"))
     await store.record(CLEAN, after(1), loud("webhook"))
     await store.record(report(resource("a", REPLICAS), name="api"), after(2), loud("webhook"))
-    first, other = await store.pending(after(2), limit=10)
-    assert (first.id, other.id) == ("shop-0", "api-2")
-    await store.mark_failed(first, after(2), "HTTP 500", after(60))
-    assert await store.pending(after(3), limit=10) == (other,)
-    [retried] = [m for m in await store.pending(after(60), limit=10) if m.target == "webhook"][:1]
-    await store.mark_failed(retried, after(60), "HTTP 500", None)
-    ids = [m.id for m in await store.pending(after(61), limit=10)]
+    first, second, other = await pending(store, after(2))
+    assert (first.id, second.id, other.id) == ("shop-0", "shop-1", "api-2")
+    await store.mark_failed(first, after(2), refusal(), after(60))
+    assert await pending(store, after(3)) == (other,)
+    [retried] = [m for m in await pending(store, after(60)) if m.target == "webhook"][:1]
+    await store.mark_failed(retried, after(60), refusal(), None)
+    ids = [m.id for m in await pending(store, after(61))]
     assert ids == ["shop-1", "api-2"]
 
 
@@ -283,7 +283,7 @@ async def test_retention_deletes_only_what_is_over(store):
     await store.record(DRIFTED, after(2), quiet)
     assert await store.retain(after(100)) == 4
     assert len(await store.open_drifts()) == 1
-    [message] = await store.pending(after(100), limit=10)
+    [message] = await pending(store, after(100))
     await store.mark_delivered(message, after(101))
     assert await store.retain(after(200)) == 1
     assert await store.history(NAME, limit=10) == ()
@@ -294,7 +294,7 @@ async def test_concurrent_records_of_many_applications(store):
     looks = [report(resource("web", REPLICAS), name=f"app{i:02}") for i in range(20)]
     await asyncio.gather(*(store.record(look, START, loud("webhook")) for look in looks))
     assert len(await store.open_drifts()) == 20
-    assert len(await store.pending(START, limit=100)) == 20
+    assert len(await pending(store, START)) == 20
 
 
 async def test_state_survives_a_restart(dsn):
@@ -655,7 +655,7 @@ async def test_five_thousand_drifts_at_once_are_one_message(store):
     found = await store.record(many, after(10), composer(["one"]))
     assert (found.transition, len(found.opened)) == (Transition.DRIFTED, 5_000)
     assert len(await store.episodes(EpisodeQuery(limit=10_000))) == 5_000
-    (message,) = await store.pending(after(10), 10)
+    (message,) = await pending(store, after(10))
     told = msgspec.json.decode(message.payload)
     assert (told["counts"]["open"], len(told["drifts"])) == (5_000, 100)
     assert len(message.payload) < 100_000

@@ -61,6 +61,7 @@ def test_counters_and_gauges_of_events():
     metrics.heal("applied")
     metrics.look_error("Forbidden")
     metrics.notification("slack", "sent")
+    metrics.digest("slack")
     metrics.drift_open({"critical": 1, "low": 2, "": 1})
     metrics.cluster("east", up=False)
     metrics.blocked()
@@ -167,6 +168,7 @@ def used(applications):
     metrics.look_error("Forbidden")
     metrics.heal("applied")
     metrics.notification("slack", "sent")
+    metrics.digest("slack")
     metrics.drift_open({"high": 1})
     return metrics
 
