@@ -152,4 +152,5 @@ prove: worker testbed ## Long runs: random changes, then speed and memory beside
 	$(BIN)/python -m tests.perf.verdicts
 	$(BIN)/python -m tests.perf.scale
 	$(BIN)/python -m tests.perf.detection
+	$(BIN)/python -m tests.perf.healing
 	$(BIN)/python -m tests.perf.fleet

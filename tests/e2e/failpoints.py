@@ -68,19 +68,18 @@ class DyingJournal:
         self._inner = inner
         self._point = point
 
-    async def intend(self, plan: Any) -> None:
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def intend(self, *args: Any) -> None:
         """See `Journal`."""
         self._point.reached("decided")
-        await self._inner.intend(plan)
+        await self._inner.intend(*args)
         self._point.reached("intent written")
 
-    async def before(self, task: Any, live: bytes | None) -> None:
+    async def after(self, *args: Any) -> None:
         """See `Journal`."""
-        await self._inner.before(task, live)
-
-    async def after(self, task: Any, result: Any) -> None:
-        """See `Journal`."""
-        await self._inner.after(task, result)
+        await self._inner.after(*args)
         self._point.wrote = True
         self._point.reached("result written")
 

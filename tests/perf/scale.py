@@ -121,8 +121,8 @@ def write_repository(
     repository.commit("Declare everything")
 
 
-def apply_all(cluster: ControlPlane, names: list[str]) -> None:
-    """Server-side apply of every object, as Argo CD does it."""
+def apply_all(cluster: ControlPlane, names: list[str], manager: str = "argocd-controller") -> None:
+    """Server-side apply of every object, as Argo CD does it, or another deployer."""
     for name in names:
         cluster.create_namespace(name)
 
@@ -132,7 +132,7 @@ def apply_all(cluster: ControlPlane, names: list[str]) -> None:
         path = PATHS[body["kind"]].format(ns=namespace, name=body["metadata"]["name"])
         cluster.call(
             "PATCH",
-            f"{path}?fieldManager=argocd-controller&force=true",
+            f"{path}?fieldManager={manager}&force=true",
             body,
             content_type="application/apply-patch+yaml",
         )
