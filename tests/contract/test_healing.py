@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from driftd.cli.commands.heal import sentences
+from driftd.cluster.writer import KubeWriter
 from driftd.controller.heal_once import HealedObject
 from tests.property.healing import Bench
 from tests.testbed.cluster import ControlPlane
@@ -207,3 +211,95 @@ def test_what_admission_sets_otherwise_is_not_healable(
     finally:
         api_server.call("DELETE", f"{base}ybindings/{name}")
         api_server.call("DELETE", f"{base}ies/{name}")
+
+
+SCALER: Json = {
+    "apiVersion": "autoscaling/v2",
+    "kind": "HorizontalPodAutoscaler",
+    "metadata": {"name": "scaler"},
+    "spec": {
+        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"},
+        "minReplicas": 1,
+        "maxReplicas": 9,
+    },
+}
+
+
+def test_an_apply_overwrites_nothing_that_is_no_drift(bench: Bench) -> None:
+    """Replicas of an autoscaler and a field that a rule ignores stay, though Git declares them."""
+    declared = web(("A", "1"), minReadySeconds=5)
+    rule = {"group": "apps", "kind": "Deployment", "jsonPointers": ["/spec/minReadySeconds"]}
+    bench.declare_application(ignoreDifferences=[rule])
+    declare(bench, declared, SCALER)
+    for body in (declared, SCALER):
+        bench.lab.deploy(body, "client-side apply")
+    bench.lab.patch(
+        declared,
+        [{"op": "replace", "path": "/spec/replicas", "value": 7}],
+        "kube-controller-manager",
+        "/scale",
+    )
+    image = "/spec/template/spec/containers/0/image"
+    bench.lab.patch(
+        declared,
+        [
+            {"op": "replace", "path": "/spec/minReadySeconds", "value": 30},
+            {"op": "replace", "path": image, "value": "registry.example/evil:1"},
+        ],
+        "alice",
+    )
+    found = healed(bench)["web"]
+    assert (found.outcome, [change.path for change in found.changes]) == ("applied", [image])
+    live = bench.lab.live(declared)
+    assert live["spec"]["replicas"] == 7
+    assert live["spec"]["minReadySeconds"] == 30
+    assert live["spec"]["template"]["spec"]["containers"][0]["image"] == "registry.example/web:1"
+    assert left(bench) == {}
+
+
+def test_a_secret_is_put_back_and_never_told(bench: Bench) -> None:
+    """Values come from Git, also those of `stringData`; no report, plan or message has one."""
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "db"},
+        "stringData": {"password": "c4nary-git"},
+    }
+    declare(bench, secret)
+    bench.lab.deploy(secret, "client-side apply")
+    value = base64.b64encode(b"c4nary-live").decode()
+    bench.lab.patch(
+        secret,
+        [
+            {"op": "replace", "path": "/data/password", "value": value},
+            {"op": "add", "path": "/data/extra", "value": value},
+        ],
+        "mallory",
+    )
+    report = bench.heal()
+    assert {one.name: one.outcome for one in report.objects} == {"db": "applied"}
+    data = bench.lab.live(secret)["data"]
+    assert data == {"password": base64.b64encode(b"c4nary-git").decode()}
+    told = msgspec.json.encode(report).decode() + "\n".join(sentences(report))
+    for leaked in ("c4nary", value, data["password"]):
+        assert leaked not in told
+
+
+def test_an_object_that_changes_after_the_look_is_not_written(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between look and write somebody edits once more: a conflict, and his edit stands."""
+    declare(bench, CONFIG)
+    bench.lab.deploy(CONFIG, "client-side apply")
+    bench.lab.patch(CONFIG, [{"op": "add", "path": "/data/extra", "value": "1"}], "alice")
+    patch = KubeWriter.patch
+
+    async def edited_first(self: KubeWriter, *args: Any, **named: Any) -> Any:
+        if not named["dry_run"]:
+            bench.lab.patch(CONFIG, [{"op": "replace", "path": "/data/size", "value": "2"}], "bob")
+        return await patch(self, *args, **named)
+
+    monkeypatch.setattr(KubeWriter, "patch", edited_first)
+    found = healed(bench)["settings"]
+    assert found.outcome == "conflict"
+    assert bench.lab.live(CONFIG)["data"] == {"colour": "blue", "size": "2", "extra": "1"}

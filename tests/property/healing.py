@@ -132,7 +132,13 @@ class Bench:
             applications=("healed",),
             state=folder / "state",
         )
-        self.repo.write("argocd/healed.json", json.dumps(self._application(namespace)))
+        self.declare_application()
+
+    def declare_application(self, **spec: Any) -> None:
+        """Let Git declare the application, with more of its spec."""
+        document = self._application(self.lab.namespace)
+        document["spec"] |= spec
+        self.repo.write("argocd/healed.json", json.dumps(document))
 
     def _application(self, namespace: str) -> Json:
         return {
