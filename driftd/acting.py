@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING
 from driftd.clock import Clock
 
 if TYPE_CHECKING:
+    from driftd.cluster.destinations import ClusterTarget
+    from driftd.cluster.kubeconfig import Kubeconfig
     from driftd.cluster.registry import ClusterRegistry
     from driftd.controller.heal_once import HealReport
     from driftd.controller.healing import Healing
     from driftd.controller.identity import Identities
     from driftd.controller.options import CheckOptions
+    from driftd.controller.restore import Restoring
     from driftd.controller.workspace import Progress
     from driftd.settings.healing import Healing as HealingSettings
     from driftd.settings.types import Settings
+    from driftd.store.backups import Backup
     from driftd.store.sql import SqlStore
 
 
@@ -90,3 +94,70 @@ async def heal(
         return await heal_once(
             workspace, options, healing, opened=opened, progress=progress, clock=clock
         )
+
+
+async def restoring(
+    options: CheckOptions,
+    backup: str,
+    *,
+    dsn: str,
+    key_file: str,
+    write: bool,
+    confirm: Callable[[Restoring], None],
+    clock: Clock,
+) -> None:
+    """Compare a backup with the live object, tell `confirm`, and put it back if `write`.
+
+    Otherwise the API server is asked by a dry run. Raises DriftdError; what `confirm` raises ends
+    it before anything is written.
+    """
+    from driftd.app import cluster_registry
+    from driftd.cluster.kubeconfig import load_kubeconfig
+    from driftd.cluster.restoring import KubeRestorer
+    from driftd.controller.restore import prepare, restore
+    from driftd.errors import ClusterError
+    from driftd.store import acts, reading
+    from driftd.store.envelope import envelope_of
+    from driftd.store.ledger import acted
+
+    kept, sealed = await reading.backup(dsn, backup)
+    body = envelope_of(acts.key_of(key_file, dsn), make=False).open(kept.id, sealed)
+    kubeconfig = load_kubeconfig(str(options.kubeconfig or ""))
+    target = _target_of(kept, kubeconfig, options.context or "")
+    async with cluster_registry(options) as clusters:
+        cluster = clusters.open(target)
+        work = await prepare(kept, body, target.name, cluster)
+        confirm(work)
+        restorer, who = KubeRestorer(cluster.transport), acts.person()
+        await restore(work, restorer, dry_run=True)
+        if not write:
+            return
+        # On the record first: what cannot be recorded is not done, and the daemon waits.
+        await acted(dsn, work.record(clock, who, "restore", "intended"))
+        outcome = "failed"
+        try:
+            await restore(work, restorer, dry_run=False)
+            outcome = "restored"
+        except ClusterError as error:
+            outcome = f"failed: {error.reason}"
+            raise
+        finally:
+            await acted(dsn, work.record(clock, who, "restore-result", outcome))
+
+
+def _target_of(kept: Backup, kubeconfig: Kubeconfig, context: str) -> ClusterTarget:
+    """The context that a backup's cluster is reached through. Raises ConfigError."""
+    from driftd.cluster.destinations import ClusterTarget, TargetKind
+    from driftd.errors import ConfigError
+
+    known = {one.name: one for one in kubeconfig.contexts}
+    if context:
+        kubeconfig.context(context)
+    names = [context, kept.cluster, *(n for n, c in known.items() if c.server == kept.server)]
+    found = next((known[name] for name in names if name in known), None)
+    if found is None:
+        raise ConfigError(
+            f"no context is called {kept.cluster!r} or has the server {kept.server}",
+            hint="name one with --context: " + ", ".join(sorted(known)),
+        )
+    return ClusterTarget(TargetKind.CONTEXT, found.name, found.server)

@@ -23,12 +23,14 @@ if TYPE_CHECKING:
     from driftd.controller.explain import Explanation
     from driftd.controller.heal_once import HealReport
     from driftd.controller.manifests import Shown
+    from driftd.controller.restore import Restoring
     from driftd.controller.summary import SweepSummary
     from driftd.model.preview import PreviewReport
     from driftd.model.report import DiffReport, DriftReport
     from driftd.policy.baseline import Baseline, LeftOut
     from driftd.settings.load import Inspected
     from driftd.store.audit import Verified
+    from driftd.store.backups import Backup
     from driftd.store.chain import AuditRow, Head
     from driftd.store.types import Episode, EpisodeQuery, HistoryEntry
 
@@ -242,6 +244,72 @@ def export_audit(
 
     work = reading.export_audit(_store(config, dsn), write, since=since, application=application)
     return asyncio.run(work)
+
+
+def find_backups(config: Path, dsn: str | None, application: str, limit: int) -> Sequence[Backup]:
+    """Manifests that healing wrote over, newest first."""
+    from driftd.store import reading
+
+    return asyncio.run(reading.find_backups(_store(config, dsn), application, limit))
+
+
+def restore(
+    options: Mapping[str, Any],
+    backup: str,
+    *,
+    config: Path,
+    dsn: str | None,
+    key_file: str | None,
+    write: bool,
+    confirm: Callable[[Restoring], None],
+) -> None:
+    """Compare a backup with the live object, tell `confirm`, and put it back if `write`."""
+    from driftd import acting
+    from driftd.clock import SystemClock
+    from driftd.controller.options import CheckOptions
+    from driftd.model import sensitive
+    from driftd.settings.load import load
+
+    named = key_file or ""
+    if dsn is None:
+        settings = load(config)
+        named = named or settings.store.key_file
+        sensitive.use(settings.sensitive)
+    asyncio.run(
+        acting.restoring(
+            CheckOptions(**options),
+            backup,
+            dsn=_store(config, dsn),
+            key_file=named,
+            write=write,
+            confirm=confirm,
+            clock=SystemClock(),
+        )
+    )
+
+
+def resume(config: Path, dsn: str | None, application: str, reason: str) -> None:
+    """Say that an application may be healed again, on the record."""
+    from driftd.clock import SystemClock
+    from driftd.store import acts, reading
+    from driftd.store.audit import new_id
+    from driftd.store.chain import AuditRecord
+    from driftd.store.ledger import acted
+
+    store = _store(config, dsn)
+
+    async def say() -> None:
+        record = AuditRecord(
+            id=new_id(),
+            at=SystemClock().now(),
+            kind="resume",
+            who=acts.person(),
+            application=await reading.whole_name(store, application),
+            cause=reason,
+        )
+        await acted(store, record)
+
+    asyncio.run(say())
 
 
 def _store(config: Path, dsn: str | None) -> str:

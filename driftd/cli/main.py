@@ -26,6 +26,8 @@ COMMANDS = {
     ),
     "history": ("remembered", "List what happened to an application, newest first."),
     "audit": ("audit", "Verify or export the record of what driftd and people did."),
+    "restore": ("restore", "List what healing wrote over, compare it, and put one object back."),
+    "resume": ("restore", "Let an application be healed again that waits for a person."),
     "diff": ("diff", "Compare manifests with live objects from files, offline."),
     "render": ("render", "Print an application's manifests as Git declares them."),
     "apps": ("inventory", "List the applications that the repository declares."),

@@ -79,7 +79,7 @@ class Afterwards:
                 known.pop(heal.id, None)
         for heal in [one for one in known.values() if one.state is HealState.WRITTEN]:
             found = live(heal)
-            if found is not UNSET:
+            if found is not UNSET and not self.halted(application):
                 await self._assessed(heal, found)
         if not known:
             self._heals.pop(application, None)
@@ -104,10 +104,16 @@ class Afterwards:
         self._heals.pop(application, None)
         self._halted.setdefault(application, why)
 
-    async def resume(self, application: str, record: AuditRecord) -> None:
-        """A person lets an application be healed again. Raises StoreError."""
-        await self.ledger.resume(application, record)
-        self._halted.pop(application, None)
+    async def refresh(self) -> list[str]:
+        """Learn what people did to waiting applications; those it concerns. Raises StoreError."""
+        halted = dict(await self.ledger.halted())
+        changed = sorted(halted.keys() ^ self._halted.keys())
+        for application in changed:
+            # What somebody restored over is looked after no more.
+            if application in halted:
+                self._heals.pop(application, None)
+        self._halted = halted
+        return changed
 
     def concerns(self, live: LiveObject) -> bool:
         """Whether the health of a healed object turned, so that a look should see it."""

@@ -49,6 +49,10 @@ class LookedAfter(Healing):
             return await Healing.heal(self, entry, looked, **work)
         name = entry.application.qualified_name
         try:
+            # Whoever restores an object leaves the act first: no look may heal before it is read.
+            await self.afterwards.load()
+            await self._take_acts()
+            await self.afterwards.refresh()
             why = await self.afterwards.review(name, looked)
         except StoreError as error:
             why = f"what became of earlier writes cannot be read: {error.message}"
@@ -73,7 +77,8 @@ class LookedAfter(Healing):
         """Take in what people did, and let go of what is old; applications to look at now."""
         try:
             await self.afterwards.load()
-            names = await self._take_acts()
+            await self._take_acts()
+            names = await self.afterwards.refresh()
             await self._shorten()
         except StoreError as error:
             get_logger("driftd.controller").warning("upkeep of the record", problem=error.message)
@@ -111,26 +116,14 @@ class LookedAfter(Healing):
             return
         self._refused[plan.application] = now
 
-    async def _take_acts(self) -> list[str]:
-        """Put acts on the record, in their order, and do what they ask for."""
-        names: list[str] = []
+    async def _take_acts(self) -> None:
+        """Put acts on the record, in their order, and do what they mean."""
         for path, record in acts.left(self.acts) if self.acts is not None else ():
             if record is None:
                 get_logger("driftd.controller").warning("this is no act", file=path.name)
             else:
-                await self._acted(record)
-                names += [record.application] if record.application else []
+                await self.ledger.act(record)
             acts.taken(path)
-        return names
-
-    async def _acted(self, record: AuditRecord) -> None:
-        if record.kind == "resume":
-            await self.afterwards.resume(record.application, record)
-            return
-        await self.ledger.append(record)
-        if record.kind == "restore" and record.application:
-            why = f"{record.who} restored {record.object}"
-            await self.afterwards.halt(record.application, why, who=record.who)
 
     async def _shorten(self) -> None:
         now = self.clock.now()

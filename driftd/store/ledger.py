@@ -94,6 +94,19 @@ class Ledger:
 
         _told(await self._store.change(f"resume healing {application}", add), [record])
 
+    async def act(self, record: AuditRecord) -> None:
+        """Put what a person did on the record, and do to healing what it means.
+
+        Whoever restores an object wants it other than Git says: its application waits then.
+        """
+        if record.kind == "resume":
+            await self.resume(record.application, record)
+        elif record.kind == "restore" and record.application:
+            why = f"{record.who} restored {record.object}"
+            await self.halt(record.application, why, record)
+        else:
+            await self.append(record)
+
     async def expire(self, since: datetime) -> int:
         """Delete backups from before `since`; how many."""
         return await self._store.change(
@@ -160,4 +173,4 @@ async def acted(dsn: str, record: AuditRecord) -> None:
         acts.leave(folder, record)
         return
     async with writing(dsn) as ledger:
-        await ledger.append(record)
+        await ledger.act(record)

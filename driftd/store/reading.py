@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from driftd.store import audit
+from driftd.errors import StoreError
+from driftd.store import audit, backups
 from driftd.store.audit import Verified
+from driftd.store.backups import Backup
 from driftd.store.chain import AuditRow, Head
 from driftd.store.sql import SqlStore
 from driftd.store.types import Episode, EpisodeQuery, HistoryEntry
@@ -59,3 +61,33 @@ async def export_audit(
             return count
 
         return await store.ask("read the audit record", all_of_them)
+
+
+async def find_backups(dsn: str, application: str, limit: int) -> Sequence[Backup]:
+    """Manifests that healing wrote over, newest first. Raises StoreError and ConfigError.
+
+    `application` is `NAME` or `NAMESPACE/NAME`; empty means all.
+    """
+    async with SqlStore.existing(dsn) as store:
+        return await store.ask(
+            "list backups",
+            lambda connection: backups.find(connection, application=application, limit=limit),
+        )
+
+
+async def backup(dsn: str, beginning: str) -> tuple[Backup, bytes]:
+    """The one backup whose id begins so, with what is sealed in it. Raises StoreError."""
+    async with SqlStore.existing(dsn) as store:
+        found = await store.ask(
+            "read a backup", lambda connection: backups.get(connection, beginning)
+        )
+    if len(found) != 1:
+        many = f"several backups begin with {beginning!r}" if found else f"no backup {beginning!r}"
+        raise StoreError(many, hint="`driftd restore` lists them")
+    return found[0]
+
+
+async def whole_name(dsn: str, application: str) -> str:
+    """`namespace/name` of an application that the store knows. Raises StoreError, ConfigError."""
+    async with SqlStore.existing(dsn) as store:
+        return await store.whole_name(application)

@@ -29,6 +29,7 @@ ELSEWHERE = {
     r"driftd demo": "tests/unit/demo",
     r"driftd (episodes|history)\b": "tests/unit/cli/test_episodes.py",
     r"driftd audit\b": "tests/unit/cli/test_audit.py",
+    r"driftd (restore|resume)\b": "tests/e2e/test_audited_heal.py",
     r"python -m tests\.perf\.peers": "tests/perf/peers.py",
     r"python -m tests\.property\.score": "tests/property/test_random_mutations.py",
 }  # fmt: skip
