@@ -25,7 +25,10 @@ def message_of(told: Told) -> dict[str, Any]:
     if told.own is not None:
         blocks += [_section(part) for part in _parts("\n".join(told.own))]
     else:
-        blocks += [block for line in told.lines for block in _line(line)]
+        if told.brief:
+            blocks += [_section(part) for part in _parts(_listed(tuple(map(str, told.lines))))]
+        else:
+            blocks += [block for line in told.lines for block in _line(line)]
         if told.hidden > 0:
             blocks.append(_context(f"… and {told.hidden} more"))
         if told.reasons:
@@ -58,19 +61,20 @@ def fitted(text: str, limit: int) -> str:
 
 
 def _line(line: Line) -> list[dict[str, Any]]:
-    # A name may hold what Slack takes for formatting: between backticks nothing else counts.
-    what = f"`{_code(line.what)}`"
-    if line.path:
-        what += f"  `{_code(line.path)}`"
-    text = fitted(what, TEXT_LIMIT)
-    section: dict[str, Any] = {"type": "section", "text": {"type": "mrkdwn", "text": text}}
-    blocks = [section]
     if line.said:
-        blocks.append(_section(line.said))
+        blocks = [_section(line.sentence)]
     else:
-        section["fields"] = [
-            _plain(fitted(f"Git\n{line.desired}", FIELD_LIMIT)),
-            _plain(fitted(f"Cluster\n{line.live}", FIELD_LIMIT)),
+        # A name may hold what Slack takes for formatting: between backticks nothing else counts.
+        what = f"`{_code(line.what)}`" + (f"  `{_code(line.path)}`" if line.path else "")
+        blocks = [
+            {
+                "type": "section",
+                "text": {"type": "mrkdwn", "text": fitted(what, TEXT_LIMIT)},
+                "fields": [
+                    _plain(fitted(f"Git\n{line.desired}", FIELD_LIMIT)),
+                    _plain(fitted(f"Cluster\n{line.live}", FIELD_LIMIT)),
+                ],
+            }
         ]
     return [*blocks, _context(line.byline)] if line.byline else blocks
 

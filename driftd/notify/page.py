@@ -27,7 +27,8 @@ def page(told: Told) -> str:
     if told.own is not None:
         body = "".join(f'<p style="margin:0 0 8px">{escape(line)}</p>' for line in told.own)
     else:
-        body = "".join(map(_line, told.lines)) + _rest(told)
+        lines = _list(told.lines) if told.brief else "".join(map(_line, told.lines))
+        body = lines + _rest(told)
     facts = "".join(
         f'<tr><td style="padding:1px 12px 1px 0;{_SUBTLE}">{escape(label)}</td>'
         f'<td style="padding:1px 0;{_SUBTLE};overflow-wrap:anywhere">{escape(value)}</td></tr>'
@@ -47,6 +48,16 @@ def page(told: Told) -> str:
         f'<tr><td style="padding:12px 20px 16px;border-top:1px solid #e0e3e7">'
         f'<table role="presentation" cellpadding="0" cellspacing="0">{facts}</table></td></tr>\n'
         "</table></body></html>\n"
+    )
+
+
+def _list(lines: tuple[Line, ...]) -> str:
+    """Lines of a list, one beneath the other."""
+    return "".join(
+        f'<div style="padding:6px 0;border-top:1px solid #eef0f2;overflow-wrap:anywhere">'
+        f"<b>{escape(line.what)}</b> {escape(line.said)}"
+        f' <span style="{_SUBTLE}">{escape(line.byline)}</span></div>'
+        for line in lines
     )
 
 

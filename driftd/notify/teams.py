@@ -84,6 +84,8 @@ def _line(line: Line) -> dict[str, Any]:
             _run(line.live, fontType="Monospace", weight="Bolder"),
         ]
     items = [_text(*where), {**_text(*change), "spacing": "None"}]
+    if line.said:
+        items = [_text(*where, _run(" "), *change)]
     if line.byline:
         by = _text(_run(line.byline, isSubtle=True, size="Small"))
         items.append({**by, "spacing": "None"})

@@ -14,6 +14,7 @@ from msgspec import UNSET
 
 from driftd.model.counts import counted
 from driftd.model.report import ApplicationStatus, is_masked
+from driftd.model.severities import ORDER
 from driftd.notify.digest import Digest, DigestEntry
 from driftd.notify.message import Message, MessageDrift, MessageFight
 from driftd.store.types import Transition
@@ -37,9 +38,9 @@ _NOTED: Final = {
     Transition.PAUSE_FORGOTTEN: "a pause goes on",
 }
 _STATES: Final = {
-    "drifted": "drifted",
+    "drifted": "",
     "worsened": "worse than before",
-    "changed": "changed",
+    "changed": "",
     "recovered": "in sync again",
     "healed": "put back",
     "unknown": "cannot be judged",
@@ -59,6 +60,7 @@ _ENDINGS: Final = {
     "gone": "is declared no longer",
     "forgotten": "is looked at no longer",
 }
+_RANKS: Final = {severity: rank for rank, severity in enumerate(ORDER)}
 _WHOLE: Final = {"Missing": "is missing in the cluster", "Extra": "is not in Git"}
 
 
@@ -112,6 +114,12 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
         by = f" {self.byline}" if self.byline else ""
         return f"{self.what}{path} {self.change}{by}"
 
+    @property
+    def sentence(self) -> str:
+        """Object, field and what is said of it, without who and when."""
+        path = f" {self.path}" if self.path else ""
+        return f"{self.what}{path} {self.change}"
+
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
     """A message in words."""
@@ -125,6 +133,8 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     lines: tuple[Line, ...] = ()
     hidden: int = 0
     """Lines that are left out."""
+    brief: bool = False
+    """Whether each line is one of a list, and not a paragraph."""
     reasons: tuple[str, ...] = ()
     """Why it cannot be judged."""
     notes: tuple[str, ...] = ()
@@ -163,7 +173,7 @@ def told(message: Message) -> Told:
         lines = tuple(_ended(drift) for drift in message.closed[:TOP])
         hidden = message.counts.closed - len(lines)
     else:
-        lines = tuple(_drift(drift) for drift in message.drifts[:TOP])
+        lines = tuple(_drift(drift) for drift in _worst_first(message)[:TOP])
         hidden = message.counts.open - len(lines)
     return Told(
         headline=_headline(message),
@@ -190,6 +200,7 @@ def told_of_digest(digest: Digest) -> Told:
         facts=(("Changes", visible(kinds)), ("From", digest.since), ("Until", digest.at)),
         lines=tuple(map(_entry, entries)),
         hidden=digest.applications - len(entries),
+        brief=True,
         notes=("Many changes at once are told together; driftd status shows each of them.",),
     )
 
@@ -267,13 +278,24 @@ def _notes(message: Message) -> tuple[str, ...]:
 
 
 def _entry(entry: DigestEntry) -> Line:
-    place = f"{visible(entry.application)} on {visible(entry.cluster) or 'unknown cluster'}"
-    said = _STATES.get(entry.type.value, entry.type.value)
+    place = f"{visible(entry.application)} on {visible(entry.cluster) or 'unknown cluster'}:"
+    state = _STATES.get(entry.type.value, entry.type.value)
+    said = [state] if state else []
     if entry.open:
-        said += f", {counted(entry.open, 'field')} drifted"
+        said.append(f"{counted(entry.open, 'field')} drifted")
+    text = ", ".join(said) or "no field drifted"
     if entry.first and entry.open:
-        said += f", such as {shortened(visible(entry.first), _PATH)}"
-    return Line(what=shortened(place, 2 * _NAME), said=said, severity=entry.severity)
+        text += f", such as {shortened(visible(entry.first), _PATH)}"
+    return Line(what=shortened(place, 2 * _NAME), said=text, severity=entry.severity)
+
+
+def _worst_first(message: Message) -> list[MessageDrift]:
+    """What is new before what is known, and of each the worst before the others."""
+    opened = message.counts.opened
+    found = []
+    for part in (message.drifts[:opened], message.drifts[opened:]):
+        found += sorted(part, key=lambda one: _RANKS.get(one.severity or "", len(ORDER)))
+    return found
 
 
 def _tone(message: Message) -> Tone:

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from driftd.model.report import ApplicationStatus, ReportCondition
+from driftd.model.report import ApplicationStatus, ReportCondition, ResourceStatus
 from driftd.notify.digest import Digest, digest_of
 from driftd.notify.message import Message, MessageFight, MessageNotice, build
 from driftd.notify.templates import Texts
@@ -120,3 +120,41 @@ def digest(count: int = 3) -> Digest:
     ]
     assert found[-1].status is ApplicationStatus.SYNCED
     return digest_of(found, after(60))
+
+
+def example() -> Message:
+    """What a message looks like in everyday life: several drifts of several kinds."""
+    image = change(
+        "/spec/template/spec/containers/0/image",
+        desired="registry.example.com/shop/web:1.24.0",
+        live="registry.example.com/shop/web:1.24.1-hotfix",
+        manager="kubectl-set",
+        time="2026-03-01T11:58:12Z",
+        severity="critical",
+        severity_reason="what runs",
+        confidence="audit",
+        attribution={"user": "alice@example.com"},
+    )
+    masked = {"masked": True}
+    password = change(
+        "/data/password",
+        desired=masked,
+        live=masked,
+        manager="kubectl-edit",
+        time="2026-03-01T11:40:00Z",
+        severity="high",
+        severity_reason="secret",
+    )
+    found = message(
+        resource("web", image, REPLICAS),
+        resource("shop-db", password, kind="Secret", group=""),
+        resource("web", kind="PodDisruptionBudget", group="policy", status=ResourceStatus.MISSING),
+        resource("debug", kind="Pod", group="", status=ResourceStatus.EXTRA),
+        *(resource(f"worker-{i}", change("/spec/paused", live=True)) for i in range(4)),
+    )
+    return msgspec.structs.replace(
+        found,
+        owner="team-shop",
+        action="driftd puts it back",
+        heals_at="2026-03-01T12:02:00Z",
+    )

@@ -121,8 +121,8 @@ def test_whole_objects_are_said_in_words():
             resource("a", status=ResourceStatus.MISSING), resource("b", status=ResourceStatus.EXTRA)
         )
     )
-    assert lines[1:3] == ["`Deployment shop/a`", "is missing in the cluster"]
-    assert lines[3:5] == ["`Deployment shop/b`", "is not in Git"]
+    assert lines[1] == "Deployment shop/a is missing in the cluster"
+    assert lines[2] == "Deployment shop/b is not in Git"
 
 
 async def test_the_message_arrives_and_a_refusal_hides_the_url(tmp_path, hook, session):
