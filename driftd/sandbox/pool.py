@@ -31,7 +31,7 @@ MAX_RSS = 1 << 30
 """Bytes of resident memory at which a busy worker is killed."""
 PARSE_BYTES = 8 << 20
 """Bytes of files that one parse request covers; more are asked for in several."""
-TEMPLATE_TIMEOUT = 1.0
+TEMPLATE_TIMEOUT = 2.0
 """Seconds that a template of a message may take."""
 TEMPLATES = "templates of messages"
 """What stands for the project of these, since they belong to none: no project is named so."""
