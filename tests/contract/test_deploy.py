@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from tests.testbed.cluster import ControlPlane
+from tests.testbed.processes import wait_until
 
 pytestmark = pytest.mark.cluster
 
@@ -205,3 +206,119 @@ def test_the_audit_component_opens_one_port_to_nobody_yet(deployed, tmp_path):
     assert opened == ["http"]
     (port,) = found["Service", "driftd-audit"]["spec"]["ports"]
     assert (port["port"], port["targetPort"]) == (8443, "audit")
+
+
+def overlay_of(folder: Path, *components: str) -> str:
+    """A folder with the base and some components, for kubectl -k."""
+    for name in ("base", "components"):
+        (folder / name).symlink_to(DEPLOY / name)
+    overlay = folder / "overlay"
+    overlay.mkdir()
+    text = {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": ["../base"],
+        "components": [f"../components/{name}" for name in components],
+    }
+    (overlay / "kustomization.yaml").write_text(yaml.safe_dump(text))
+    return str(overlay)
+
+
+CRDS = {
+    "applications.argoproj.io": "Application",
+    "kustomizations.kustomize.toolkit.fluxcd.io": "Kustomization",
+    "helmreleases.helm.toolkit.fluxcd.io": "HelmRelease",
+    "gitrepositories.source.toolkit.fluxcd.io": "GitRepository",
+}
+
+
+def test_the_ask_component_lets_engines_be_asked_and_nothing_else(deployed, tmp_path):
+    """Nothing until bound; then patch of the engines' objects, and of no object they manage."""
+    deployed.kubectl("apply", "--server-side", "-k", overlay_of(tmp_path, "ask"))
+    role = yaml.safe_load((DEPLOY / "components/ask/clusterrole-ask.yaml").read_text())
+    assert {verb for rule in role["rules"] for verb in rule["verbs"]} == {"patch"}
+    deployed.create_namespace("asked")
+    for name, kind in CRDS.items():
+        plural, _, group = name.partition(".")
+        crd = {
+            "metadata": {"name": name},
+            "spec": {
+                "group": group,
+                "scope": "Namespaced",
+                "names": {"plural": plural, "kind": kind},
+                "versions": [
+                    {
+                        "name": "v1",
+                        "served": True,
+                        "storage": True,
+                        "schema": {"openAPIV3Schema": {"type": "object"}},
+                    }
+                ],
+            },
+        }
+        path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+        deployed.request("POST", path, crd)
+        deployed.kubectl("wait", "--for=condition=Established", f"crd/{name}")
+    assert not may(deployed, "patch", "applications.argoproj.io", "asked")
+    account = "--serviceaccount=driftd:driftd"
+    deployed.kubectl(
+        "-n", "asked", "create", "rolebinding", "ask", "--clusterrole=driftd-ask", account
+    )
+    for what in CRDS:
+        assert may(deployed, "patch", what, "asked")
+        for verb in ("create", "update", "delete"):
+            assert not may(deployed, verb, what, "asked")
+    assert not may(deployed, "patch", "deployments.apps", "asked")
+    assert not may(deployed, "patch", "applications.argoproj.io")
+
+
+def test_the_heal_role_deletes_nothing(deployed):
+    """No rule has another verb than create and patch."""
+    role = yaml.safe_load((DEPLOY / "components/heal/clusterrole-heal.yaml").read_text())
+    assert {verb for rule in role["rules"] for verb in rule["verbs"]} == {"create", "patch"}
+
+
+def test_the_seat_belt_holds_whatever_rights_the_account_was_given(deployed, tmp_path):
+    """With every right in a namespace, driftd's account still deletes nothing; others do."""
+    deployed.kubectl("apply", "--server-side", "-k", overlay_of(tmp_path, "protect"))
+    deployed.create_namespace("belted")
+    account = "--serviceaccount=driftd:driftd"
+    deployed.kubectl(
+        "-n", "belted", "create", "rolebinding", "all", "--clusterrole=cluster-admin", account
+    )
+    path = "/api/v1/namespaces/belted/configmaps"
+
+    def made(name: str, **annotations: str) -> None:
+        metadata = {"name": name, "annotations": annotations}
+        deployed.call("POST", path, {"metadata": metadata, "data": {"colour": "blue"}})
+
+    def ran(*arguments: str, user: str = ACCOUNT) -> str:
+        done = deployed.kubectl("-n", "belted", *arguments, "--as", user, check=False)
+        return "" if done.returncode == 0 else done.stderr
+
+    paint = ("-p", '{"data":{"colour":"red"}}')
+    names = iter(f"probe-{number}" for number in range(1000))
+
+    def is_denied() -> bool:
+        name = next(names)
+        made(name)
+        return "driftd deletes nothing" in ran("delete", "configmap", name)
+
+    # The API server takes a new policy in after a moment.
+    wait_until(is_denied, what="the policy", timeout=60)
+    made("open")
+    made("kept", **{"driftd.io/heal": "never"})
+    assert "driftd deletes nothing" in ran("delete", "configmap", "open")
+    assert "driftd deletes nothing" in ran("delete", "configmaps", "--all")
+    assert ran("patch", "configmap", "open", *paint) == ""
+    assert "driftd.io/heal: never" in ran("patch", "configmap", "kept", *paint)
+    assert "driftd.io/heal: never" in ran(
+        "annotate", "configmap", "kept", "driftd.io/heal-", "--overwrite"
+    )
+    assert deployed.call("GET", f"{path}/kept")["data"] == {"colour": "blue"}
+    other = deployed.kubectl("-n", "belted", "patch", "configmap", "kept", *paint, check=False)
+    assert other.returncode == 0
+    assert deployed.kubectl("-n", "belted", "delete", "configmap", "open").returncode == 0
+    deployed.kubectl(
+        "delete", "validatingadmissionpolicybinding,validatingadmissionpolicy", "driftd-protect"
+    )
