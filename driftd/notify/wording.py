@@ -60,7 +60,7 @@ _ENDINGS: Final = {
     "gone": "is declared no longer",
     "forgotten": "is looked at no longer",
 }
-_RANKS: Final = {severity: rank for rank, severity in enumerate(ORDER)}
+_RANKS: Final[dict[str, int]] = {severity: rank for rank, severity in enumerate(ORDER)}
 _WHOLE: Final = {"Missing": "is missing in the cluster", "Extra": "is not in Git"}
 
 
@@ -201,7 +201,7 @@ def told_of_digest(digest: Digest) -> Told:
         lines=tuple(map(_entry, entries)),
         hidden=digest.applications - len(entries),
         brief=True,
-        notes=("Many changes at once are told together; driftd status shows each of them.",),
+        notes=("Many changes at once are told together; driftd episodes --open lists each drift.",),
     )
 
 
@@ -284,9 +284,11 @@ def _entry(entry: DigestEntry) -> Line:
     if entry.open:
         said.append(f"{counted(entry.open, 'field')} drifted")
     text = ", ".join(said) or "no field drifted"
+    if entry.open and entry.severity:
+        text += f" ({visible(entry.severity)})"
     if entry.first and entry.open:
         text += f", such as {shortened(visible(entry.first), _PATH)}"
-    return Line(what=shortened(place, 2 * _NAME), said=text, severity=entry.severity)
+    return Line(what=shortened(place, 2 * _NAME), said=text)
 
 
 def _worst_first(message: Message) -> list[MessageDrift]:
