@@ -17,6 +17,7 @@ from tests.testbed.cluster import ControlPlane
 from tests.testbed.gate import Gate
 from tests.testbed.gitrepo import GitRepo
 from tests.testbed.hostile_api import hostile_api
+from tests.testbed.writes import writes
 
 pytestmark = pytest.mark.cluster
 
@@ -51,16 +52,6 @@ def reach(path: Path, port: int, token: str, *trusted: ControlPlane) -> None:
     written = path.with_suffix(".new")
     written.write_text(json.dumps(document))
     written.rename(path)
-
-
-def writes(cluster: ControlPlane, mark: int) -> list[Any]:
-    """What driftd asked a cluster to change."""
-    return [
-        event
-        for event in cluster.audit_events(mark)
-        if event["verb"] not in ("get", "list", "watch")
-        and event.get("userAgent", "").startswith("driftd/")
-    ]
 
 
 def test_a_replaced_cluster_is_neither_judged_nor_healed(
