@@ -312,3 +312,101 @@ def test_no_canary_in_any_output(
         searched = f"{len(outputs)} outputs, {len(values)} values, {forms} forms"
         sys.stdout.write(f"\n{searched}: {len(found)} hits\n")
     assert found == []
+
+
+def healing_settings(site: Site, got: Receivers, folder: Path) -> dict[str, Any]:
+    """A daemon that puts back at once whatever it may."""
+    (folder / "hook").write_text(SECRET)
+    (folder / "slack").write_text(f"{got.url}/slack/T0/B0/secret")
+    at_once = dict.fromkeys(("critical", "high", "medium", "low", "info"), "0s")
+    return {
+        "repositories": [{"path": str(site.repo.path)}],
+        "clusters": {
+            "kubeconfig": str(site.kubeconfig),
+            "destinations": {"https://kubernetes.default.svc": CONTEXT},
+        },
+        "sweep": {"interval": "1s", "jitter": "0s"},
+        "store": {"dsn": f"sqlite:///{folder / 'driftd.db'}"},
+        "healing": {
+            "rules": [{"applications": ["web", "bad"], "rung": "fields", "undeclared": True}],
+            "grace": at_once,
+            "storm": {"percent": 100, "objects": 1000},
+        },
+        "notifications": {
+            "allowNetworks": ["127.0.0.0/8"],
+            "webhooks": [{"url": f"{got.url}/hook", "secretFile": str(folder / "hook")}],
+            "slack": [{"urlFile": str(folder / "slack")}],
+        },
+        "sensitive": list(LISTED),
+        "log": {"level": "debug"},
+    }
+
+
+def test_no_canary_through_healing_failing_and_restoring(
+    site: Site, got: Receivers, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Secrets are healed, refused by the API server, kept and compared: no byte of them is out.
+
+    Searched are log, messages, metrics, every file of the store (audit record and backups are in
+    it), what the commands print, and argument list and environment of the daemon.
+    """
+    for name in ("web", "bad"):
+        text = application(name, site.namespace, syncPolicy={"automated": {"selfHeal": True}})
+        site.repo.write(f"argocd/{name}.yaml", text)
+    site.repo.commit("Let them be healed")
+    outputs: dict[str, bytes] = {}
+    settings = healing_settings(site, got, tmp_path)
+    kubeconfig = f"--kubeconfig={site.kubeconfig}"
+    with Daemon(tmp_path, settings, site.home) as daemon:
+        config = f"--config={daemon.file}"
+
+        def entries(kind: str) -> dict[str, str]:
+            exported = site.run("audit", "export", config).stdout.splitlines()
+            told = [json.loads(line)["entry"] for line in exported]
+            found = [one for one in told if one["kind"] == kind]
+            return {
+                f"{one['object']['kind']} {one['object']['name']}": one["outcome"] for one in found
+            }
+
+        daemon.wait_ready()
+        daemon.wait(
+            lambda: (
+                entries("result").get("Secret login") == "applied"
+                and "Ingress web" in entries("result")
+                and got.webhook
+                and got.slack
+            ),
+            "the heals, the refusal and the messages",
+        )
+        path = f"/api/v1/namespaces/{site.namespace}/secrets/login"
+        healed = site.cluster.call("GET", path)["data"]
+        assert healed["changed"] == b64(canary("git-data"))
+        assert entries("result")["Ingress web"] != "applied"
+        outputs["audit export"] = site.run("audit", "export", config).stdout.encode()
+        listed = site.run("restore", config, kubeconfig).stdout
+        outputs["restore"] = listed.encode()
+        backup = next(line.split()[0] for line in listed.splitlines() if "Secret" in line)
+        compared = site.run("restore", backup, config, kubeconfig)
+        assert "/data/changed" in compared.stdout, compared.stderr
+        outputs["restore one"] = (compared.stdout + compared.stderr).encode()
+        verified = site.run("audit", "verify", config)
+        assert verified.exit_code == 0, verified.stdout
+        outputs["metrics"] = daemon.get("/metrics")[1].encode()
+        for name in ("environ", "cmdline"):
+            outputs[name] = Path(f"/proc/{daemon.pid}/{name}").read_bytes()
+        daemon.stop()
+    outputs |= {f"store {one.name}": one.read_bytes() for one in tmp_path.glob("driftd.db*")}
+    outputs["log"] = daemon.log.read_bytes()
+    outputs["webhook"] = json.dumps(got.webhook, ensure_ascii=False).encode()
+    outputs["slack"] = json.dumps(got.slack, ensure_ascii=False).encode()
+    assert b"/data/changed" in outputs["audit export"]
+    # What is searched for would be found: a value that is no secret is.
+    control = hits(outputs, iter([CONTROL]))
+    assert any("raw in audit export" in hit for hit in control), control
+    credentials = [site.cluster.token("admin"), PASSWORD, SECRET, "/slack/T0/B0/secret"]
+    values = [*map(canary, NAMES), *credentials]
+    found = hits(outputs, iter(values))
+    with capsys.disabled():
+        searched = f"{len(outputs)} outputs, {len(values)} values"
+        sys.stdout.write(f"\nhealing: {searched}: {len(found)} hits\n")
+    assert found == []
