@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from driftd.clock import Clock
@@ -16,11 +17,13 @@ if TYPE_CHECKING:
     from driftd.controller.identity import Identities
     from driftd.controller.options import CheckOptions
     from driftd.controller.restore import Restoring
-    from driftd.controller.workspace import Progress
+    from driftd.controller.workspace import Progress, Workspace
     from driftd.settings.healing import Healing as HealingSettings
     from driftd.settings.types import Settings
     from driftd.store.backups import Backup
     from driftd.store.sql import SqlStore
+    from driftd.sync.seams import Guards
+    from driftd.telemetry.metrics import Metrics
 
 
 def healing_of(
@@ -30,6 +33,7 @@ def healing_of(
     clock: Clock,
     can_record: Callable[[], bool],
     store: SqlStore,
+    guards: Guards,
 ) -> Healing:
     """What puts applications back, as far as the settings allow; every writer asks who it is at.
 
@@ -62,6 +66,29 @@ def healing_of(
         afterwards=Afterwards(ledger=ledger, journal=journal, clock=clock),
         store=settings.store,
         acts=acts.folder_of(dsn),
+        guards=guards,
+    )
+
+
+def guards_of(
+    settings: Settings, store: SqlStore, metrics: Metrics, workspace: Workspace
+) -> Guards:
+    """The guards of a daemon's healing, over its store."""
+    from driftd.controller.guarding import Guarding
+    from driftd.settings.load import store_dsn
+    from driftd.sync.standing_orders import StandingOrders, orders_path
+
+    async def ancestors(url: str, revision: str, limit: int) -> Sequence[str]:
+        repository = await workspace.repositories.repository(url, frozenset({url}))
+        return await repository.ancestors(revision, limit)
+
+    path = orders_path(settings.healing.orders_file, store_dsn(settings.store))
+    return Guarding(
+        policy=settings.healing,
+        store=store,
+        metrics=metrics,
+        orders=StandingOrders(path) if path is not None else None,
+        ancestors=ancestors,
     )
 
 
@@ -80,8 +107,10 @@ async def heal(
     from driftd.app import open_workspace
     from driftd.cluster.registry import ClusterRegistry
     from driftd.cluster.writer import KubeWriter
+    from driftd.controller.guarding import ByHand
     from driftd.controller.heal_once import heal_once
     from driftd.controller.healing import Healing
+    from driftd.sync.standing_orders import StandingOrders
 
     async with open_workspace(options, progress) as workspace:
         clusters = workspace.clusters
@@ -90,6 +119,10 @@ async def heal(
             settings=rules,
             open_writer=lambda target: KubeWriter(clusters.open(target).transport),
             clock=clock,
+            guards=ByHand(
+                policy=rules,
+                orders=StandingOrders(Path(rules.orders_file)) if rules.orders_file else None,
+            ),
         )
         return await heal_once(
             workspace, options, healing, opened=opened, progress=progress, clock=clock

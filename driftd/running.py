@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from driftd import __version__
-from driftd.acting import healing_of
+from driftd.acting import guards_of, healing_of
 from driftd.app import (
     charts_in,
     cluster_registry,
@@ -308,7 +308,13 @@ async def _daemon(settings: Settings, process: _Process) -> AsyncIterator[Daemon
             store=backlog,
             compose=composer(notifiers),
             healing=healing_of(
-                settings, clusters, identities, clock, lambda: not backlog.failing, backlog.store
+                settings,
+                clusters,
+                identities,
+                clock,
+                lambda: not backlog.failing,
+                backlog.store,
+                guards_of(settings, backlog.store, metrics, workspace),
             ),
             identities=identities,
             metrics=metrics,

@@ -12,9 +12,10 @@ import importlib
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 Result = TypeVar("Result")
+Tell: TypeAlias = Callable[[str], None]
 
 if TYPE_CHECKING:
     from driftd.cli.progress import Narrator
@@ -29,10 +30,12 @@ if TYPE_CHECKING:
     from driftd.model.report import DiffReport, DriftReport
     from driftd.policy.baseline import Baseline, LeftOut
     from driftd.settings.load import Inspected
+    from driftd.settings.types import Settings
     from driftd.store.audit import Verified
     from driftd.store.backups import Backup
     from driftd.store.chain import AuditRow, Head
     from driftd.store.types import Episode, EpisodeQuery, HistoryEntry
+    from driftd.sync.orders import Order
 
 
 def check(options: Mapping[str, Any], narrator: Narrator) -> DriftReport:
@@ -310,6 +313,42 @@ def resume(config: Path, dsn: str | None, application: str, reason: str) -> None
         await acted(store, record)
 
     asyncio.run(say())
+
+
+def order(
+    config: Path, dsn: str | None, wanted: Mapping[str, Any], now: datetime, tell: Tell
+) -> Order:
+    """Give the guards an order; `wanted` are the fields of `Wanted`."""
+    from driftd.controller import ordering
+
+    settings, store = _settings(config, dsn)
+    return asyncio.run(ordering.order(settings, store, ordering.Wanted(**wanted), now, tell))
+
+
+def take_back(
+    config: Path, dsn: str | None, wanted: Mapping[str, Any], now: datetime, tell: Tell
+) -> tuple[Order, ...]:
+    """Take orders back; those that were in force."""
+    from driftd.controller import ordering
+
+    settings, store = _settings(config, dsn)
+    return asyncio.run(ordering.take_back(settings, store, ordering.Wanted(**wanted), now, tell))
+
+
+def standing_orders(config: Path, dsn: str | None, now: datetime) -> tuple[Order, ...]:
+    """The orders in force."""
+    from driftd.controller import ordering
+
+    settings, store = _settings(config, dsn)
+    return ordering.standing(settings, store, now)
+
+
+def _settings(config: Path, dsn: str | None) -> tuple[Settings, str]:
+    """The daemon's settings, and the DSN of its store."""
+    from driftd.settings.load import load, store_dsn
+
+    settings = load(config)
+    return settings, dsn or store_dsn(settings.store)
 
 
 def _store(config: Path, dsn: str | None) -> str:

@@ -121,6 +121,9 @@ class Daemon:
         schedule.every("delivery", _DELIVERY_INTERVAL, self.dispatcher.kick)
         schedule.every("outbox", _OUTBOX_INTERVAL, self.dispatcher.measure, at_once=True)
         schedule.every("held", _HELD_INTERVAL, self._held)
+        self._reconciler.healing.guards.waking(
+            lambda name, at: schedule.at(f"heal {name}", at, lambda: self._queue.add(name))
+        )
         schedule.every("count", _COUNT_INTERVAL, self._reconciler.drifts.settle)
         schedule.every("heartbeat", Duration(f"{BEAT:g}s"), self._beat, at_once=True)
         polls = [r.poll_interval for r in self._settings.repositories if r.poll_interval.seconds]

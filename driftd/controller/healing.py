@@ -79,7 +79,7 @@ class Healing:
         if planned.tasks:
             looked, shared = await declared_elsewhere(workspace, declared, claims, entry, looked)
             planned = self._plan(entry, looked, shared)
-        if planned.refusal or not planned.tasks or not self.can_record():
+        if planned.refusal or not self.can_record():
             return Healed(looked, planned)
         try:
             planned = await self.guards.admit(planned, _facts(entry, looked), self.clock.now())
@@ -161,6 +161,7 @@ def _facts(entry: Entry, looked: Looked) -> Facts:
         project=entry.project,
         cluster=entry.cluster,
         server=entry.destination.server,
+        target_server=entry.target.server if entry.target is not None else "",
         report=looked.report,
         declared=len(looked.desired.manifests),
         live=looked.live,

@@ -417,9 +417,10 @@ class Reconciler:
         Those of which a look may name an author now are among them, and those of which healing
         has something to look after.
         """
-        due = [*self._audit.due(), *await self.healing.upkeep()]
+        now = self.clock.now()
+        due = [*self._audit.due(), *await self.healing.upkeep(), *self.healing.guards.due(now)]
         named = [name for name in due if name in self._entries]
-        return [*named, *await self.holding.due(self._entries, self.clock.now())]
+        return [*named, *await self.holding.due(self._entries, now)]
 
     def outdated(self) -> list[str]:
         """Applications that others' declarations have changed the verdict on; each once."""

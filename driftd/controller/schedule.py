@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from driftd.clock import Clock
@@ -113,6 +113,16 @@ class Schedule:
             name=name,
             replace_existing=True,
             **first,
+        )
+
+    def at(self, name: str, moment: datetime, job: Job) -> None:
+        """Run `job` once at a moment; a job of the same name that still waits is replaced."""
+
+        async def run() -> None:
+            await job()
+
+        self._scheduler.add_job(
+            run, "date", run_date=moment, id=name, name=name, replace_existing=True
         )
 
     def sweep(self, names: Names, queue: NameQueue, interval: Duration, jitter: Duration) -> None:

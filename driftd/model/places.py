@@ -14,6 +14,11 @@ from driftd.model.severities import shipped
 
 CONTAINER_LISTS: Final = frozenset({"containers", "initContainers", "ephemeralContainers"})
 RESTART_STAMP: Final = "kubectl.kubernetes.io/restartedAt"
+CONTROL: Final = frozenset(
+    {"driftd.io/heal", "driftd.io/ignore", "driftd.io/protect", "driftd.io/prune"}
+)
+"""Annotations that say what driftd may do with an object. Only Git's word counts: whoever writes
+one on the live object hides nothing by it, and it is drift itself."""
 
 
 def is_critical(kind: str, path: Sequence[str]) -> bool:
@@ -44,10 +49,11 @@ def whole_object_reason(status: str, group: str, kind: str) -> str:
 def is_review(path: Sequence[str]) -> bool:
     """Whether an addition by somebody else here is worth a look rather than an alarm.
 
-    Finalizers, owner references, labels and annotations of the object itself, restart stamps.
+    Finalizers, owner references, labels and annotations of the object itself, restart stamps;
+    annotations that are meant to control driftd are an alarm.
     """
     if path[0] == "metadata":
-        return True
+        return not (len(path) == 3 and path[1] == "annotations" and path[2] in CONTROL)
     return path[-1] == RESTART_STAMP
 
 

@@ -44,6 +44,9 @@ OVERRIDABLE: Final = frozenset(
 """Guards that a person can let pass. For the others something has to be changed: the settings,
 Git, or the freeze has to be taken back."""
 
+BY_HAND: Final = frozenset({RENDER, DETECT_ONLY, PROTECTED, UNFIT, FROZEN, WINDOW})
+"""Guards that hold also what a person heals by hand."""
+
 
 class Hold(NamedTuple):
     """Why a guard holds something back."""
@@ -127,6 +130,8 @@ class _Decision:
         )
         # Each of them has to see each look: some learn from it.
         for guard, ask in whole:
+            if self._it.by_hand and guard not in BY_HAND:
+                continue
             hold = ask()
             if hold is not None and tasks and self._counts(guard):
                 self._skip(tasks, guard, hold)
@@ -138,9 +143,12 @@ class _Decision:
             (FIGHT, self._fight),
         )
         for guard, judge in each:
+            if self._it.by_hand and guard not in BY_HAND:
+                continue
             tasks = self._sorted_out(tasks, guard, judge)
-        tasks = self._limited(tasks, CANARY, self._canary(tasks))
-        tasks = self._limited(tasks, BUDGET, self._budget(tasks))
+        if not self._it.by_hand:
+            tasks = self._limited(tasks, CANARY, self._canary(tasks))
+            tasks = self._limited(tasks, BUDGET, self._budget(tasks))
         return self._admission(tasks)
 
     def _admission(self, tasks: list[SyncTask]) -> Admission:
@@ -278,7 +286,7 @@ class _Decision:
         destination = facts.application.spec.destination
         clusters = (destination.name, destination.server, facts.cluster, facts.server)
         place = Place(facts.application.name, destination.namespace, clusters)
-        found = permission(facts.project, place, self._now)
+        found = permission(facts.project, place, self._now, manual=self._it.by_hand)
         return None if found.allowed else Hold(found.reason, found.until)
 
     def _storm(self) -> Hold | None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import msgspec
 
@@ -14,6 +14,9 @@ from driftd.model.report import ApplicationReport
 from driftd.model.resource import LiveObject, ResourceKey
 from driftd.sync.outcome import TaskResult
 from driftd.sync.plan import SyncPlan, SyncTask
+
+Wake: TypeAlias = Callable[[str, datetime], None]
+"""Has an application (`namespace/name`) looked at again at a moment."""
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,6 +28,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """The context or cluster name of the destination."""
     server: str
     """The address of the destination; empty where it is not known."""
+    target_server: str = ""
+    """The address under which the cluster's identity is pinned."""
     report: ApplicationReport
     declared: int
     """How many objects Git declares for the application."""
@@ -38,8 +43,17 @@ class Guards(Protocol):
     async def admit(self, plan: SyncPlan, facts: Facts, now: datetime) -> SyncPlan:
         """The plan with every task that may not run now moved to `skipped`, with the guard's name.
 
-        Raises StoreError where what the guards remember cannot be read: then nothing is written.
+        A plan without tasks is handed over, too: guards learn from every look. Raises StoreError
+        where what the guards remember cannot be read: then nothing is written.
         """
+        ...
+
+    def waking(self, wake: Wake) -> None:
+        """Have `wake` called with whatever is to be looked at again, and when."""
+        ...
+
+    def due(self, now: datetime) -> list[str]:
+        """The applications (`namespace/name`) of which a guard may let pass now what it held."""
         ...
 
 
@@ -68,6 +82,13 @@ class Unguarded:
     async def admit(self, plan: SyncPlan, facts: Facts, now: datetime) -> SyncPlan:
         """See `Guards`."""
         return plan
+
+    def waking(self, wake: Wake) -> None:
+        """See `Guards`."""
+
+    def due(self, now: datetime) -> list[str]:
+        """See `Guards`."""
+        return []
 
 
 class Unrecorded:

@@ -77,6 +77,9 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     """Why nothing is healed anywhere: the settings, the file, orders that cannot be read."""
     onsets: Mapping[DriftKey, datetime] = {}
     """When the drifts that are known were seen first."""
+    by_hand: bool = False
+    """A person heals this one application now, and sees what is written: what needs a memory of
+    earlier looks, and what gives persons time, is not asked for."""
     ancestors: Mapping[str, frozenset[str]] = {}
     """Of revisions those that they are made from, as far as Git says."""
 

@@ -129,6 +129,14 @@ class Metrics:
         self._heals = self._counter(
             "driftd_heals", "Writes to managed objects, by result", "result"
         )
+        self._held = self._gauge(
+            "driftd_heals_held",
+            "Drifted objects that a guard of healing holds back",
+            "cluster",
+            "application",
+            "guard",
+        )
+        self._guards: dict[str, set[str]] = {}
         self._notifications = self._counter(
             "driftd_notifications",
             "Delivery attempts, by receiver and result",
@@ -256,6 +264,9 @@ class Metrics:
             self._up.remove_by_labels({"cluster": gone})
             self._tls.remove_by_labels({"cluster": gone})
             self._watches.remove_by_labels({"cluster": gone})
+        for name in set(self._guards) - set(applications):
+            self._held.remove_by_labels({"application": name})
+            del self._guards[name]
         self._publish()
 
     def drift_open(self, counts: Mapping[str, int]) -> None:
@@ -267,6 +278,15 @@ class Metrics:
     def heal(self, result: str) -> None:
         """A write to a managed object ended: `applied`, `dry-run` or `failed`."""
         self._heals.labels(result).inc()
+
+    def held(self, application: str, cluster: str, counts: Mapping[str, int]) -> None:
+        """So many drifted objects of an application are held back, by guard."""
+        for guard in self._guards.pop(application, set()) - set(counts):
+            self._held.remove(cluster or NO_CLUSTER, application, guard)
+        for guard, count in counts.items():
+            self._held.labels(cluster or NO_CLUSTER, application, guard).set(count)
+        if counts:
+            self._guards[application] = set(counts)
 
     def watches(self, cluster: str, running: int, failing: int) -> None:
         """So many watches of a cluster run, and so many do not."""

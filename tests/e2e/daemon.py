@@ -21,6 +21,11 @@ ROOT = Path(__file__).parents[2]
 DEADLINE = 90.0
 """Seconds that anything may take on a busy machine; what is waited for comes within few."""
 
+AT_ONCE: dict[str, Any] = {
+    "grace": dict.fromkeys(("critical", "high", "medium", "low", "info"), "0s")
+}
+"""Settings of healing that wait for nobody."""
+
 
 class Daemon:
     """One run of the daemon with its settings; ended at the latest with the `with` block."""

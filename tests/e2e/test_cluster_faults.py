@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.daemon import Daemon
+from tests.e2e.daemon import AT_ONCE, Daemon
 from tests.e2e.reports import verdicts
 from tests.e2e.site import URL, application, config_map
 from tests.testbed.cluster import ControlPlane
@@ -86,7 +86,7 @@ def test_a_replaced_cluster_is_neither_judged_nor_healed(
         "clusters": {"kubeconfig": str(kubeconfig)},
         "sweep": {"interval": "1h", "jitter": "0s"},
         "store": {"dsn": f"sqlite:///{store}"},
-        "healing": {"rules": [{"applications": ["gated"], "rung": "fields"}]},
+        "healing": {"rules": [{"applications": ["gated"], "rung": "fields"}], **AT_ONCE},
     }
     marks = {cluster.name: cluster.audit_mark() for cluster in both}
     path = f"/api/v1/namespaces/{NAMESPACE}/configmaps/settings"

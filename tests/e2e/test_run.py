@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.e2e.daemon import DEADLINE, Daemon
+from tests.e2e.daemon import AT_ONCE, DEADLINE, Daemon
 from tests.e2e.receivers import SECRET, Receivers, receivers
 from tests.e2e.site import URL, application, config_map
 from tests.testbed.cluster import ControlPlane
@@ -175,7 +175,7 @@ def settings(fleet: Fleet, got: Receivers, tmp_path: Path) -> dict[str, Any]:
             "webhooks": [{"url": f"{got.url}/hook", "secretFile": str(tmp_path / "secret")}],
             "slack": [{"urlFile": str(tmp_path / "slack-url")}],
         },
-        "healing": {"rules": [{"applications": ["shop"], "rung": "fields"}]},
+        "healing": {"rules": [{"applications": ["shop"], "rung": "fields"}], **AT_ONCE},
     }
 
 

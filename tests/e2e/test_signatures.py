@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.daemon import Daemon
+from tests.e2e.daemon import AT_ONCE, Daemon
 from tests.e2e.site import CONTEXT, URL, Site, application, config_map
 from tests.testbed.argocd import ARGO, serve_argo_kinds
 from tests.testbed.cluster import ControlPlane
@@ -248,7 +248,7 @@ def test_daemon_heals_nothing_at_an_unsigned_revision(signed: Signed, tmp_path: 
         "repositories": [{"path": str(signed.repo.path)}],
         "clusters": {"kubeconfig": str(site.cluster.kubeconfig("admin"))},
         "applications": {"include": ["signed"]},
-        "healing": {"rules": [{"applications": ["signed"], "rung": "fields"}]},
+        "healing": {"rules": [{"applications": ["signed"], "rung": "fields"}], **AT_ONCE},
         "keyring": str(signed.keyring),
         "sandbox": {"requireIsolation": False},
         "sweep": {"interval": "2s", "jitter": "0s"},
@@ -286,7 +286,7 @@ def test_daemon_takes_no_declaration_from_an_unsigned_revision(
         "repositories": [{"path": str(signed.repo.path), "signatures": signatures}],
         "clusters": {"kubeconfig": str(site.cluster.kubeconfig("admin"))},
         "applications": {"include": ["signed", "intruder"]},
-        "healing": {"rules": [{"applications": ["*"], "rung": "fields"}]},
+        "healing": {"rules": [{"applications": ["*"], "rung": "fields"}], **AT_ONCE},
         "keyring": str(signed.keyring),
         "sandbox": {"requireIsolation": False},
         "sweep": {"interval": "2s", "jitter": "0s"},

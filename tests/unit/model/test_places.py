@@ -95,6 +95,8 @@ def test_places_for_review() -> None:
     """Metadata of the object itself, and restart stamps."""
     stamp = "kubectl.kubernetes.io/restartedAt"
     assert is_review(("metadata", "labels", "a"))
+    assert is_review(("metadata", "annotations", "driftd.io/other"))
+    assert not is_review(("metadata", "annotations", "driftd.io/heal"))
     assert is_review(("spec", "template", "metadata", "annotations", stamp))
     assert not is_review(("spec", "template", "metadata", "annotations", "other"))
     assert not is_review(("spec", "replicas"))
