@@ -165,7 +165,7 @@ class Guarding:
         for one in found.state.held:
             if one.guard:
                 counts[one.guard] = counts.get(one.guard, 0) + 1
-        self.metrics.held(name, facts.cluster, counts)
+        self.metrics.held(name, counts)
         log = get_logger("driftd.controller")
         for guard, reason in _begun(before.held, found.state.held).items():
             log.info("not healed", application=name, guard=guard, reason=reason[0].reason)

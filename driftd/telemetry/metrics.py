@@ -132,11 +132,10 @@ class Metrics:
         self._held = self._gauge(
             "driftd_heals_held",
             "Drifted objects that a guard of healing holds back",
-            "cluster",
-            "application",
             "guard",
         )
-        self._guards: dict[str, set[str]] = {}
+        self._guards: set[str] = set()
+        self._held_by: dict[str, Mapping[str, int]] = {}
         self._notifications = self._counter(
             "driftd_notifications",
             "Delivery attempts, by receiver and result",
@@ -264,9 +263,8 @@ class Metrics:
             self._up.remove_by_labels({"cluster": gone})
             self._tls.remove_by_labels({"cluster": gone})
             self._watches.remove_by_labels({"cluster": gone})
-        for name in set(self._guards) - set(applications):
-            self._held.remove_by_labels({"application": name})
-            del self._guards[name]
+        self._held_by = {n: held for n, held in self._held_by.items() if n in applications}
+        self._count_held()
         self._publish()
 
     def drift_open(self, counts: Mapping[str, int]) -> None:
@@ -279,14 +277,20 @@ class Metrics:
         """A write to a managed object ended: `applied`, `dry-run` or `failed`."""
         self._heals.labels(result).inc()
 
-    def held(self, application: str, cluster: str, counts: Mapping[str, int]) -> None:
+    def held(self, application: str, counts: Mapping[str, int]) -> None:
         """So many drifted objects of an application are held back, by guard."""
-        for guard in self._guards.pop(application, set()) - set(counts):
-            self._held.remove(cluster or NO_CLUSTER, application, guard)
-        for guard, count in counts.items():
-            self._held.labels(cluster or NO_CLUSTER, application, guard).set(count)
-        if counts:
-            self._guards[application] = set(counts)
+        self._held_by[application] = counts
+        self._count_held()
+
+    def _count_held(self) -> None:
+        total: Tally[str] = Tally()
+        for counts in self._held_by.values():
+            total.update(counts)
+        for guard in self._guards - set(total):
+            self._held.labels(guard).set(0)
+        for guard, count in total.items():
+            self._held.labels(guard).set(count)
+        self._guards |= set(total)
 
     def watches(self, cluster: str, running: int, failing: int) -> None:
         """So many watches of a cluster run, and so many do not."""

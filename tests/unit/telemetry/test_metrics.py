@@ -9,7 +9,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from driftd.telemetry.metrics import Metrics
 from tests.unit.reports import change, report, resource
 
-LABELS = {"cluster", "reason", "receiver", "result", "severity", "state", "status", "version"}
+LABELS = {
+    *("cluster", "guard", "reason", "receiver", "result", "severity", "state", "status", "version"),
+}
 """Every label there is; each has few values, none of them an application or an object."""
 
 
@@ -146,6 +148,21 @@ def test_what_is_described_is_what_is_exposed():
     assert len(metrics.described) == len(told)
 
 
+def test_held_objects_are_counted_by_guard_over_all_applications():
+    """What is held no longer counts no longer, nor does an application that is gone."""
+    metrics = Metrics("0")
+    metrics.known({"a/b": "c", "a/d": "c"})
+    metrics.held("a/b", {"G-20": 2, "G-04": 1})
+    metrics.held("a/d", {"G-20": 3})
+    series = 'driftd_heals_held{guard="G-20"} '
+    assert f"{series}5.0" in metrics.exposition().decode()
+    metrics.held("a/b", {})
+    assert f"{series}3.0" in metrics.exposition().decode()
+    assert 'driftd_heals_held{guard="G-04"} 0.0' in metrics.exposition().decode()
+    metrics.known({"a/b": "c"})
+    assert f"{series}0.0" in metrics.exposition().decode()
+
+
 def test_the_number_of_series_does_not_grow_with_applications():
     """A thousand applications have as many series as ten have."""
     assert len(values(used(1000))) == len(values(used(10)))
@@ -166,6 +183,7 @@ def used(applications):
         metrics.audit_broken(cluster, 1)
         metrics.audit_kept(cluster, 7)
     metrics.look_error("Forbidden")
+    metrics.held("argocd/app-0", {"G-20": 1})
     metrics.heal("applied")
     metrics.notification("slack", "sent")
     metrics.digest("slack")
