@@ -10,7 +10,8 @@ from driftd.telemetry.metrics import Metrics
 from tests.unit.reports import change, report, resource
 
 LABELS = {
-    *("cluster", "guard", "reason", "receiver", "result", "severity", "state", "status", "version"),
+    *("cluster", "guard", "provider", "reason", "receiver"),
+    *("result", "severity", "state", "status", "version"),
 }
 """Every label there is; each has few values, none of them an application or an object."""
 
@@ -184,6 +185,7 @@ def used(applications):
         metrics.audit_kept(cluster, 7)
     metrics.look_error("Forbidden")
     metrics.held("argocd/app-0", {"G-20": 1})
+    metrics.git_webhook("github", "taken")
     metrics.heal("applied")
     metrics.notification("slack", "sent")
     metrics.digest("slack")
