@@ -285,8 +285,8 @@ async def _daemon(settings: Settings, process: _Process) -> AsyncIterator[Daemon
     from driftd.controller.daemon import Daemon
     from driftd.controller.identity import Identities
     from driftd.controller.reconciler import Reconciler
+    from driftd.notify.composing import Composer
     from driftd.notify.dispatch import Dispatcher
-    from driftd.notify.message import composer
 
     backlog, metrics, clock = process.backlog, process.metrics, process.clock
     options = _look_options(settings)
@@ -306,7 +306,7 @@ async def _daemon(settings: Settings, process: _Process) -> AsyncIterator[Daemon
             options=options,
             settings=settings,
             store=backlog,
-            compose=composer(notifiers),
+            compose=Composer(settings.notifications).of,
             healing=healing_of(
                 settings,
                 clusters,

@@ -47,7 +47,10 @@ def project(document: dict[str, Json], origin: str) -> AppProject:
     """The AppProject of a document. Raises `InvalidDocument`."""
     name, namespace = identity(document)
     spec = converted(document.get("spec") or {}, AppProjectSpec, "spec")
-    return AppProject(name=name, namespace=namespace, spec=spec, origin=origin)
+    annotations = _strings(document["metadata"], "annotations")
+    return AppProject(
+        name=name, namespace=namespace, spec=spec, origin=origin, annotations=annotations
+    )
 
 
 def identity(document: dict[str, Json]) -> tuple[str, str]:

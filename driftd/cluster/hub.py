@@ -364,6 +364,7 @@ def parse_project(body: bytes, origin: str) -> AppProject:
         namespace=parsed.metadata.namespace,
         spec=parsed.spec,
         origin=origin,
+        annotations=parsed.metadata.annotations,
     )
 
 

@@ -21,7 +21,7 @@ from driftd.controller.desired import Desired
 from driftd.controller.endings import endings
 from driftd.controller.engines import written
 from driftd.controller.glance import Standings, glance
-from driftd.controller.healing import Healing
+from driftd.controller.healing import Healed, Healing
 from driftd.controller.holding import Holding, ReadOperation
 from driftd.controller.identity import Identities
 from driftd.controller.ignoring import SharedRules
@@ -32,12 +32,14 @@ from driftd.controller.severities import StandingSeverities
 from driftd.controller.shared import Claims
 from driftd.controller.standing_audit import StandingAudit
 from driftd.controller.sweep import SweepClusters
+from driftd.controller.telling import notices_of, subject_of
 from driftd.controller.unchanged import Unchanged
 from driftd.controller.verdict import application_report
 from driftd.controller.watching import Touched, Watching
 from driftd.controller.workspace import Workspace
 from driftd.errors import DriftdError
 from driftd.model.condition import Condition, Severity
+from driftd.notify.message import Subject
 from driftd.settings.healing import Rung
 from driftd.settings.rules import selected
 from driftd.settings.types import Settings
@@ -63,7 +65,8 @@ class Reconciler:
     options: CheckOptions
     settings: Settings
     store: Store
-    compose: Compose
+    compose: Callable[[Subject], Compose]
+    """Composes the messages about one application."""
     healing: Healing
     """Puts back what may be put back; it holds the only writer of managed objects."""
     metrics: Metrics
@@ -267,7 +270,12 @@ class Reconciler:
         )
         looked, result = healed.looked, healed.result
         change = await self._record(
-            entry, looked, began, noticed, written(name, self.clock.now(), result)
+            entry,
+            looked,
+            began,
+            noticed,
+            written(name, self.clock.now(), result),
+            healed=healed,
         )
         self._measure(looked, result, time.monotonic() - started)
         await self._log(change, result)
@@ -288,7 +296,8 @@ class Reconciler:
         desired = Desired(entry=entry, revisions=self._revisions_seen.get(name, ()))
         report = application_report(desired, (), [Condition(error.reason, error.message)])
         self._standings.forget(name)
-        change = await self.store.record(report, self.clock.now(), self.compose)
+        compose = self.compose(subject_of(entry, self.settings.notifications))
+        change = await self.store.record(report, self.clock.now(), compose)
         self.metrics.look(report, self.settings.sweep.timeout.seconds)
         await self._log(change, None)
 
@@ -346,9 +355,11 @@ class Reconciler:
         events: Sequence[HistoryEntry],
         *,
         clean_at: datetime | None = None,
+        healed: Healed | None = None,
     ) -> StateChange:
         """Record a look that began to read at `began`.
 
+        `healed` is what healing made of it; None for a look at single objects.
         `clean_at` is the moment until which everything was seen to be without a new drift, if
         that was earlier.
         """
@@ -358,12 +369,13 @@ class Reconciler:
             change = await self.store.record(
                 report,
                 self.clock.now(),
-                self.compose,
+                self.compose(subject_of(entry, self.settings.notifications, healed)),
                 events=events,
                 memory=looked.memory,
                 began=clean_at or began,
                 ending=endings(looked, self._revisions_seen.get(name)),
                 hold=hold,
+                notices=notices_of(report, healed),
             )
         self.holding.recorded(change)
         self._revisions_seen[name] = report.revisions

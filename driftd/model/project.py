@@ -121,6 +121,7 @@ class AppProject(msgspec.Struct, frozen=True, kw_only=True):
     namespace: str = "argocd"
     spec: AppProjectSpec = AppProjectSpec()
     origin: str = ""
+    annotations: dict[str, str] = {}
 
 
 PERMISSIVE = AppProject(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import zip_longest
 from typing import Any, Final, Literal
 
@@ -24,7 +24,6 @@ from driftd.store.types import (
     Ending,
     Fight,
     Notice,
-    OutboxMessage,
     StateChange,
     Transition,
 )
@@ -140,6 +139,8 @@ class Message(WireStruct, frozen=True, kw_only=True):
     """The highest of the open drifts, or of those that ended where none is open."""
     previous_severity: str = ""
     """The highest of what was open before."""
+    episode_severity: str = ""
+    """The highest since the application began to drift: who heard of it hears of its end."""
     notices: tuple[MessageNotice, ...] = ()
     """Of a type that is not about drifts: what there is to say."""
     owner: str = ""
@@ -166,22 +167,6 @@ class Message(WireStruct, frozen=True, kw_only=True):
         """Whether it goes on with what an earlier message began."""
         began = (None, ApplicationStatus.SYNCED)
         return self.previous_status not in began or self.type in ENDS
-
-
-def composer(targets: Iterable[str]) -> Callable[[StateChange], Sequence[OutboxMessage]]:
-    """A function that gives each of `targets` every message of a change of state."""
-    names = tuple(targets)
-
-    def compose(change: StateChange) -> Sequence[OutboxMessage]:
-        if not change.is_told or not names:
-            return ()
-        return [
-            OutboxMessage(one.id, name, change.application, msgspec.json.encode(one))
-            for one in messages_of(change)
-            for name in names
-        ]
-
-    return compose
 
 
 def messages_of(change: StateChange, subject: Subject = Subject()) -> list[Message]:  # noqa: B008
@@ -222,6 +207,7 @@ def build(change: StateChange, subject: Subject = Subject()) -> Message:  # noqa
         fights=tuple(_fight(fight, change) for fight in change.fights[:DRIFT_LIMIT]),
         severity=worst(still) or worst(drift for drift, _ in ended),
         previous_severity=change.severity_before,
+        episode_severity=change.episode_severity,
         owner=subject.owner,
         action=subject.action if still else "",
         heals_at=subject.heals_at if still else "",

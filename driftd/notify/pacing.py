@@ -55,6 +55,8 @@ class Pacing:
         while self._sent and self._sent[0] <= horizon:
             self._sent.popleft()
         first = due[0]
+        if len(due) > 1 and all(self._was_held(one) for one in due[:2]):
+            return Step.MERGE, first
         # What follows on a digest belongs to the same storm.
         calm = self._digest is None or now - self._digest >= self.storm.longest.delta
         if calm and len(due) <= self.storm.messages - len(self._sent):
@@ -64,6 +66,12 @@ class Pacing:
         if len(due) == 1:
             return (Step.SEND if final else Step.WAIT), first
         return (Step.MERGE if final or self._is_over(due, now) else Step.WAIT), first
+
+    def _was_held(self, one: OutboxMessage) -> bool:
+        """Whether it was kept for long: through quiet hours, or while the receiver was away."""
+        if one.created_at is None or one.due_at is None:
+            return False
+        return one.due_at - one.created_at >= self.storm.longest.delta
 
     def _is_over(self, due: Sequence[OutboxMessage], now: datetime) -> bool:
         """Whether a digest goes out now: nothing comes any more, or the first waited too long."""

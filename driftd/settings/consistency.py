@@ -13,6 +13,7 @@ from driftd.settings.addresses import has_password, is_address
 from driftd.settings.channels import channels
 from driftd.settings.problems import Weight
 from driftd.settings.receivers import problems_of
+from driftd.settings.routes import problems
 from driftd.settings.types import AuditWebhook, Settings
 
 BACKENDS: Final = ("sqlite", "postgresql")
@@ -207,6 +208,8 @@ def _receivers(settings: Settings) -> Iterator[Finding]:
         if first != at:
             message = f"two receivers are named {channel.name!r}: this one and {first}"
             yield Finding(f"{at}.name", message, "give each its own name")
+    for problem in problems(told, seen):
+        yield Finding(*problem)
     if told.backoff_limit.seconds < told.backoff.seconds:
         yield Finding(
             "notifications.backoffLimit",

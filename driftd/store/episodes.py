@@ -46,7 +46,7 @@ MOST_STEPS: Final = 16
 """Values that one episode keeps."""
 FIRST_STEPS: Final = 4
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_SEVERITIES: Final = ("", "info", "low", "medium", "high", "critical")
+SEVERITIES: Final = ("", "info", "low", "medium", "high", "critical")
 
 
 def put_back(_drift: Drift) -> Ending:
@@ -206,13 +206,13 @@ def moved(change: StateChange) -> Transition:
 def worst(drifts: Iterable[Drift]) -> str:
     """The highest severity of drifts that are told; empty where none is known."""
     found = (one.severity for one in drifts if one.held is None)
-    return max(found, key=_SEVERITIES.index, default="")
+    return max(found, key=SEVERITIES.index, default="")
 
 
 def _rose(told: str, drifts: Iterable[Drift], fights: frozenset[DriftKey]) -> bool:
     """Whether any drift is worse than what was told; one that goes and comes is told already."""
     now = worst(one for one in drifts if one.key not in fights)
-    return bool(told) and _SEVERITIES.index(now) > _SEVERITIES.index(told)
+    return bool(told) and SEVERITIES.index(now) > SEVERITIES.index(told)
 
 
 def _is_healed(closed: Iterable[Drift], endings: Iterable[Ending]) -> bool:
@@ -263,7 +263,7 @@ def _continued(old: Drift, seen: Drift) -> Drift:
         clean_at=old.clean_at,
         rate=old.rate,
         held=old.held,
-        severity=max(old.severity, seen.severity, key=_SEVERITIES.index),
+        severity=max(old.severity, seen.severity, key=SEVERITIES.index),
     )
 
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Row, and_, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from driftd.model.report import ApplicationReport, ApplicationStatus
@@ -28,7 +28,7 @@ from driftd.store.episodes import (
     told_of,
     unjudged,
 )
-from driftd.store.notices import standing_notices
+from driftd.store.notices import episode_severity, standing_notices
 from driftd.store.outbox import delivery_row
 from driftd.store.protocol import Compose
 from driftd.store.schema import applications, deliveries, history, messages
@@ -120,11 +120,13 @@ class Recording:
         before = await _before(connection, name, row, known.values(), report, now)
         change = state_change(before, known.values(), report, now, look.ending, look.hold)
         told, standing = standing_notices(row.standing if row is not None else None, look.notices)
-        change = msgspec.structs.replace(change, notices=told)
+        status = told_of(before, change)
+        severity, standing = episode_severity(standing, change, status)
+        change = msgspec.structs.replace(change, notices=told, episode_severity=severity)
         changed_at = row.changed_at if row is not None else now
         if change.status is not before.status:
             changed_at = now
-        values = _application(report, now, changed_at, told_of(before, change))
+        values = _application(report, now, changed_at, status)
         values["began_at"] = look.began or now
         values["standing"] = standing
         await _put_application(connection, name, values, known=row is not None)
@@ -250,6 +252,18 @@ async def _put_history(connection: AsyncConnection, entries: Sequence[HistoryEnt
         await connection.execute(insert(history), rows)
 
 
+async def _hurry(connection: AsyncConnection, message: OutboxMessage, now: datetime) -> None:
+    """What was held back before a message that may go at once goes before it, in order."""
+    held = and_(
+        deliveries.c.target == message.target,
+        deliveries.c.application == message.application,
+        deliveries.c.settled_at.is_(None),
+        deliveries.c.attempts == 0,
+        deliveries.c.due_at > now,
+    )
+    await connection.execute(update(deliveries).where(held).values(due_at=now))
+
+
 async def _put_messages(
     connection: AsyncConnection, composed: Sequence[OutboxMessage], now: datetime
 ) -> None:
@@ -265,5 +279,8 @@ async def _put_messages(
     if not bodies:
         return
     await connection.execute(insert(messages), list(bodies.values()))
+    for message in composed:
+        if message.due_at is None:
+            await _hurry(connection, message, now)
     rows = [delivery_row(message, now) for message in composed]
     await connection.execute(insert(deliveries), rows)

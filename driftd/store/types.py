@@ -259,6 +259,8 @@ class StateChange(msgspec.Struct, frozen=True, kw_only=True):
     """What receivers took the status to be before; None if they were told nothing yet."""
     severity_before: str = ""
     """The highest severity of what was open and told before."""
+    episode_severity: str = ""
+    """The highest severity since the application began to drift."""
     notices: tuple[Notice, ...] = ()
     """What is told beside the drifts, for the first time since it stands."""
 

@@ -67,7 +67,7 @@ class Bench:
             options=CheckOptions(),
             settings=chosen,
             store=self.store,
-            compose=self._compose,
+            compose=lambda _subject: self._compose,
             healing=healing.Healing(
                 settings=chosen.healing, open_writer=self._open, clock=self.clock
             ),

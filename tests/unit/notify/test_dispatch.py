@@ -13,13 +13,12 @@ from aiohttp import web
 from driftd.errors import NotifyError
 from driftd.notify.dispatch import Dispatcher
 from driftd.notify.egress import Unanswered
-from driftd.notify.message import composer
 from driftd.notify.notifier import Receipt, Rejected
 from driftd.notify.webhook import WebhookNotifier
 from driftd.settings.notifications import Notifications, Storm, Webhook
 from driftd.settings.quantity import Duration
 from driftd.telemetry.metrics import Metrics
-from tests.unit.notify.told import Flaky, drifted
+from tests.unit.notify.told import Flaky, composer, drifted
 from tests.unit.reports import change, report, resource
 from tests.unit.store.due import pending
 

@@ -6,9 +6,10 @@ import msgspec
 
 from driftd.model.report import ApplicationStatus, ResourceStatus
 from driftd.model.resource import ResourceKey
-from driftd.notify.message import DRIFT_LIMIT, Subject, build, composer, messages_of
+from driftd.notify.message import DRIFT_LIMIT, Subject, build, messages_of
 from driftd.store.episodes import Before, state_change
 from driftd.store.types import Ending, Held, Notice, Recovery, Transition
+from tests.unit.notify.told import composer
 from tests.unit.reports import START, after, change, report, resource
 
 REPLICAS = change("/spec/replicas", desired=3, live=5, manager="kubectl-edit", operation="Update")

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from driftd.notify.digest import Digest
-from driftd.notify.message import Message, composer
+from driftd.notify.message import Message, messages_of
 from driftd.notify.notifier import Notifier, Receipt
+from driftd.store.protocol import Compose
+from driftd.store.types import OutboxMessage, StateChange
 from tests.unit.reports import change, report, resource
 
 
@@ -71,6 +76,22 @@ class Flaky(Notifier):
         for one in calls:
             ids.update(one.messages if isinstance(one, Digest) else [one.id])
         return ids
+
+
+def composer(targets: Iterable[str]) -> Compose:
+    """A function that gives each of `targets` every message of a change of state."""
+    names = tuple(targets)
+
+    def compose(change: StateChange) -> Sequence[OutboxMessage]:
+        if not change.is_told or not names:
+            return ()
+        return [
+            OutboxMessage(one.id, name, change.application, msgspec.json.encode(one))
+            for one in messages_of(change)
+            for name in names
+        ]
+
+    return compose
 
 
 async def drifted(store: Any, now: Any, name: str, *targets: str, live: int = 5) -> None:

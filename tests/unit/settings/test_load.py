@@ -30,6 +30,7 @@ ENTRIES = (
     "notifications.github",
     "notifications.alertmanager",
     "notifications.apprise",
+    "notifications.routes",
     "healing.rules",
     "auditLogs",
     "auditWebhook.clusters",
@@ -52,7 +53,7 @@ def examples() -> str:
         re.sub(
             r"(?m)^(\s*(?:repositories|webhooks|slack|rules|baselines|suppressions|sensitive|auditLogs"
             r"|repositoryAccess|remoteBases|clusters|slackApps|email|teams|pagerduty|opsgenie"
-            r"|github|alertmanager|apprise))"
+            r"|github|alertmanager|apprise|routes))"
             r": \[\]$",
             r"\1:",
             text,

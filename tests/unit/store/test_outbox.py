@@ -6,7 +6,7 @@ import pytest
 
 from driftd.store.types import OutboxMessage
 from tests.unit.notify.told import drifted
-from tests.unit.reports import START, after
+from tests.unit.reports import START, after, change, report, resource
 from tests.unit.store.due import pending, refusal
 
 pytestmark = pytest.mark.slow
@@ -81,3 +81,39 @@ async def test_two_receivers_have_one_digest_each_of_the_same_messages(store):
     assert await store.payloads(["dig"]) == {"dig": b"{}"}
     await store.mark_delivered(second, after(2))
     assert await store.waiting() == 3
+
+
+async def test_what_was_held_goes_before_what_may_go_at_once(store):
+    """A critical message through quiet hours takes along what waits about its application."""
+
+    def held(change):
+        return [OutboxMessage("low", "one", change.application, b"{}", due_at=after(3600))]
+
+    def critical(change):
+        return [OutboxMessage("high", "one", change.application, b"{}")]
+
+    web = resource("web", change("/spec/x"))
+    await store.record(report(web), START, held)
+    assert await pending(store, after(1)) == ()
+    await store.record(report(web, resource("db", change("/spec/y"))), after(2), critical)
+    assert [one.id for one in await pending(store, after(2))] == ["low", "high"]
+
+
+async def test_the_severity_of_an_episode_is_its_worst_until_its_end(store):
+    """Whoever heard of the worst hears of the end; the next episode begins anew."""
+    told = []
+
+    def compose(change):
+        told.append((change.transition.value, change.episode_severity))
+        return ()
+
+    grave, light = change("/spec/a", severity="critical"), change("/spec/b", severity="low")
+    for second, changes in enumerate([(light,), (light, grave), (light,), (), (light,)]):
+        await store.record(report(resource("web", *changes)), after(second), compose)
+    assert told == [
+        ("drifted", "low"),
+        ("worsened", "critical"),
+        ("changed", "critical"),
+        ("recovered", "critical"),
+        ("drifted", "low"),
+    ]

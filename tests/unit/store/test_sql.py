@@ -17,7 +17,6 @@ from sqlalchemy import text
 from driftd.errors import ConfigError, StoreError
 from driftd.model.report import ApplicationStatus, ResourceStatus
 from driftd.model.resource import ResourceKey
-from driftd.notify.message import composer
 from driftd.store.schema import metadata
 from driftd.store.sql import SqlStore
 from driftd.store.types import (
@@ -32,6 +31,7 @@ from driftd.store.types import (
     Transition,
     WholeObject,
 )
+from tests.unit.notify.told import composer
 from tests.unit.reports import START, after, change, report, resource
 from tests.unit.store.due import pending, refusal
 
