@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -17,13 +17,17 @@ if TYPE_CHECKING:
     from kubernetes_asyncio.client import ApiClient
 
 
-def sensitive_values(sent: bytes | None) -> list[str]:
-    """The sensitive values of an object that was sent."""
-    try:
-        document = msgspec.json.decode(sent) if sent else None
-    except msgspec.DecodeError:
-        return []
-    return sensitive.in_force().values(document) if isinstance(document, dict) else []
+def sensitive_values(objects: Iterable[bytes | None]) -> list[str]:
+    """The sensitive values of objects that were sent, or that an answer may quote."""
+    found: list[str] = []
+    for body in objects:
+        try:
+            document = msgspec.json.decode(body) if body else None
+        except msgspec.DecodeError:
+            continue
+        if isinstance(document, dict):
+            found += sensitive.in_force().values(document)
+    return found
 
 
 async def ask(

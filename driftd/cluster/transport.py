@@ -207,8 +207,11 @@ class Transport:
         body: bytes | None = None,
         answers: Collection[int] = (),
         most: int | None = None,
+        quoted: Collection[bytes] = (),
     ) -> Response:
         """Send one request; as `get`, for every method.
+
+        `quoted` are objects (JSON) that a refusal may quote, beside `body`.
 
         429 and 5xx with `Retry-After` are repeated after that time, within `max_wait`; beyond
         it the path is not asked again before that time is over (five minutes at most). After a
@@ -249,15 +252,20 @@ class Transport:
             await self._wait(pause)
         if 200 <= response.status < 300 or response.status in answers:
             return response
-        raise self.refusal(response, doing, retry_after=retry_after, sent=body)
+        raise self.refusal(response, doing, retry_after=retry_after, sent=(body, *quoted))
 
     def refusal(
-        self, response: Response, doing: str, *, retry_after: str = "", sent: bytes | None = None
+        self,
+        response: Response,
+        doing: str,
+        *,
+        retry_after: str = "",
+        sent: Collection[bytes | None] = (),
     ) -> ClusterError:
         """The error for a response that is not what was asked for.
 
-        Servers and webhooks quote what they refuse: sensitive values of the object that was
-        `sent` are taken out of their words.
+        Servers and webhooks quote what they refuse: sensitive values of the objects that
+        were `sent` are taken out of their words.
         """
         status = ApiStatus.of(response)
         said = sensitive.scrubbed(" ".join(status.message.split()), sensitive_values(sent))

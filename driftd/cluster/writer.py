@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Protocol
 from urllib.parse import quote
 
@@ -35,11 +36,13 @@ class ClusterWriter(Protocol):
         field_manager: str,
         force: bool,
         dry_run: bool,
+        quoted: Collection[bytes] = (),
     ) -> LiveObject:
         """Apply the whole declared object `body` (JSON) and return what it became.
 
         `force` takes fields over from other managers; without it a conflict raises
-        ClusterError with reason `Conflict`. `dry_run` changes nothing.
+        ClusterError with reason `Conflict`. `dry_run` changes nothing. `quoted` are
+        further objects (JSON), such as the live one, whose sensitive values no error may tell.
         """
         ...
 
@@ -52,6 +55,7 @@ class ClusterWriter(Protocol):
         *,
         field_manager: str,
         dry_run: bool,
+        quoted: Collection[bytes] = (),
     ) -> LiveObject:
         """Apply a JSON patch (RFC 6902) to an object and return what it became.
 
@@ -76,10 +80,13 @@ class KubeWriter:
         field_manager: str,
         force: bool,
         dry_run: bool,
+        quoted: Collection[bytes] = (),
     ) -> LiveObject:
         """Server-side apply. After a lost answer (Unreachable) the object has to be read again."""
         query = {"fieldManager": field_manager, "force": "true" if force else "false"}
-        return await self._send(resource, namespace, name, body, query, APPLY_TYPE, dry_run=dry_run)
+        return await self._send(
+            resource, namespace, name, body, query, APPLY_TYPE, quoted, dry_run=dry_run
+        )
 
     async def patch(
         self,
@@ -90,11 +97,12 @@ class KubeWriter:
         *,
         field_manager: str,
         dry_run: bool,
+        quoted: Collection[bytes] = (),
     ) -> LiveObject:
         """JSON patch. After a lost answer (Unreachable) the object has to be read again."""
         query = {"fieldManager": field_manager}
         return await self._send(
-            resource, namespace, name, operations, query, PATCH_TYPE, dry_run=dry_run
+            resource, namespace, name, operations, query, PATCH_TYPE, quoted, dry_run=dry_run
         )
 
     async def _send(
@@ -105,6 +113,7 @@ class KubeWriter:
         body: bytes,
         query: dict[str, str],
         content_type: str,
+        quoted: Collection[bytes],
         *,
         dry_run: bool,
     ) -> LiveObject:
@@ -119,6 +128,7 @@ class KubeWriter:
             body=body,
             # Every refusal of a Secret is told here: the server's text may quote its values.
             answers=(409, 422, *(_REFUSALS if _is_secret(resource) else ())),
+            quoted=quoted,
         )
         if response.status >= 400:
             if content_type == PATCH_TYPE and _test_failed(response):
@@ -127,7 +137,7 @@ class KubeWriter:
                     "the object is no longer the one that was looked at",
                     reason="Conflict",
                 )
-            raise self._rejected(resource, response, doing, body)
+            raise self._rejected(resource, response, doing, (body, *quoted))
         try:
             item = listing.decode_item(response.body)
         except msgspec.MsgspecError as error:
@@ -138,7 +148,7 @@ class KubeWriter:
         return listing.live_object(resource, item, response.body)
 
     def _rejected(
-        self, resource: ApiResource, response: Response, doing: str, sent: bytes
+        self, resource: ApiResource, response: Response, doing: str, sent: Collection[bytes]
     ) -> ClusterError:
         if _is_secret(resource):
             status = ApiStatus.of(response)

@@ -6,7 +6,7 @@ written to it, until the operator has accepted it in the settings.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final, Protocol
 
 from driftd.clock import Clock
@@ -135,6 +135,7 @@ class _GuardedWriter:
         field_manager: str,
         force: bool,
         dry_run: bool,
+        quoted: Collection[bytes] = (),
     ) -> LiveObject:
         """See `ClusterWriter`. Raises ClusterReplaced."""
         await self._identities.verify(self._target, strictly=True)
@@ -146,6 +147,7 @@ class _GuardedWriter:
             field_manager=field_manager,
             force=force,
             dry_run=dry_run,
+            quoted=quoted,
         )
 
     async def patch(
@@ -157,9 +159,16 @@ class _GuardedWriter:
         *,
         field_manager: str,
         dry_run: bool,
+        quoted: Collection[bytes] = (),
     ) -> LiveObject:
         """See `ClusterWriter`. Raises ClusterReplaced."""
         await self._identities.verify(self._target, strictly=True)
         return await self._writer.patch(
-            resource, namespace, name, operations, field_manager=field_manager, dry_run=dry_run
+            resource,
+            namespace,
+            name,
+            operations,
+            field_manager=field_manager,
+            dry_run=dry_run,
+            quoted=quoted,
         )

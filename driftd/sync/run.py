@@ -205,6 +205,7 @@ class _Run:
             # A missing object that somebody has made meanwhile is not taken over.
             force=not task.create,
             dry_run=dry_run,
+            quoted=self._quoted(task),
         )
 
     async def _patch(self, task: SyncTask, resource: ApiResource, *, dry_run: bool) -> LiveObject:
@@ -215,7 +216,13 @@ class _Run:
             msgspec.json.encode([msgspec.to_builtins(one) for one in task.removals]),
             field_manager=FIELD_MANAGER,
             dry_run=dry_run,
+            quoted=(task.body, *self._quoted(task)),
         )
+
+    def _quoted(self, task: SyncTask) -> tuple[bytes, ...]:
+        """What a refusal may quote beside what is sent: the API server judges the whole object."""
+        seen = self.live.get(task.key)
+        return (seen.body,) if seen is not None else ()
 
 
 def _outcome(error: DriftdError) -> Outcome:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 
 import pytest
@@ -81,3 +82,62 @@ async def test_refused_secret_quotes_nothing(server, writer, replies, status, re
         await writer.apply(secrets, "n", "a", b"{}", field_manager="m", force=True, dry_run=False)
     assert "s3cret" not in caught.value.message
     assert str(caught.value).endswith(f"apply secrets n/a: {said}")
+
+
+GENERIC = "the server rejected our request due to an error in our request"
+
+
+async def test_a_patch_is_sent_as_the_list_that_it_is(server, writer, config_maps, replies) -> None:
+    """Operations, content type and parameters of a dry-run patch."""
+    sent: list[bytes] = []
+
+    async def receive(request):
+        sent.append(await request.json())
+        return replies.answer({"kind": "ConfigMap", "metadata": {"name": "a", "uid": "u"}})
+
+    server.on(PATH, receive)
+    operations = b'[{"op":"remove","path":"/data/a"}]'
+    live = await writer.patch(
+        config_maps, "n", "a", operations, field_manager="driftd", dry_run=True
+    )
+    (request,) = server.requests
+    assert (request.method, request.content_type) == ("PATCH", "application/json-patch+json")
+    assert sent == [[{"op": "remove", "path": "/data/a"}]]
+    assert dict(request.query) == {"fieldManager": "driftd", "dryRun": "All"}
+    assert live.uid == "u"
+
+
+@pytest.mark.parametrize(("said", "reason"), [(GENERIC, "Conflict"), ("data: bad", "Invalid")])
+async def test_a_test_that_does_not_hold_is_a_conflict(
+    server, writer, config_maps, replies, said, reason
+) -> None:
+    """API servers have one sentence for it; what validation says stays what it is."""
+    server.on(PATH, replies.refusal(422, "Invalid", said))
+    with pytest.raises(ClusterError) as caught:
+        await writer.patch(config_maps, "n", "a", b"[]", field_manager="m", dry_run=False)
+    assert caught.value.reason == reason
+
+
+async def test_a_refused_patch_quotes_no_sensitive_value(server, writer, replies) -> None:
+    """The server judges the whole object: neither Git's value nor the live one is told."""
+    deployments = ApiResource("apps", "v1", "Deployment", "deployments", True)
+    said = 'Invalid value: Env{"DB_PASSWORD": "live-s3cret", was "git-s3cret"}: is immutable'
+    server.on("/apis/apps/v1/namespaces/n/deployments/a", replies.refusal(422, "Invalid", said))
+
+    def body(value: str) -> bytes:
+        env = [{"name": "DB_PASSWORD", "value": value}]
+        pod = {"spec": {"containers": [{"name": "c", "env": env}]}}
+        document = {"apiVersion": "apps/v1", "kind": "Deployment", "spec": {"template": pod}}
+        return json.dumps(document).encode()
+
+    with pytest.raises(ClusterError, match="is immutable") as caught:
+        await writer.patch(
+            deployments,
+            "n",
+            "a",
+            b"[]",
+            field_manager="m",
+            dry_run=False,
+            quoted=(body("live-s3cret"), body("git-s3cret")),
+        )
+    assert "s3cret" not in caught.value.message

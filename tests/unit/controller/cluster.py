@@ -275,6 +275,7 @@ class MemoryWriter:
         field_manager: str,
         force: bool,
         dry_run: bool,
+        quoted: Collection[bytes] = (),
     ) -> LiveObject:
         """See `ClusterWriter`."""
         self.applied.append((name, dry_run))
@@ -300,6 +301,7 @@ class MemoryWriter:
         *,
         field_manager: str,
         dry_run: bool,
+        quoted: Collection[bytes] = (),
     ) -> LiveObject:
         """See `ClusterWriter`."""
         self.patched.append((name, dry_run))

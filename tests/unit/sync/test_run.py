@@ -31,7 +31,9 @@ class RecordingWriter:
         self.resource_version = resource_version
         self.bodies = []
 
-    async def apply(self, resource, namespace, name, body, *, field_manager, force, dry_run):
+    async def apply(
+        self, resource, namespace, name, body, *, field_manager, force, dry_run, quoted
+    ):
         self.calls.append((name, "dry-run" if dry_run else "apply", force))
         assert (resource, namespace, field_manager) == (DEPLOYMENTS, "shop", "driftd")
         self.bodies.append(json.loads(body))
@@ -151,7 +153,7 @@ class Patching(RecordingWriter):
         super().__init__(errors, "43")
         self.patches = []
 
-    async def patch(self, resource, namespace, name, operations, *, field_manager, dry_run):
+    async def patch(self, resource, namespace, name, operations, *, field_manager, dry_run, quoted):
         assert (resource, namespace, field_manager) == (DEPLOYMENTS, "shop", "driftd")
         self.calls.append((name, "patch dry-run" if dry_run else "patch", None))
         self.patches.append(json.loads(operations))
