@@ -131,6 +131,7 @@ prove: worker testbed ## Long runs: random changes, then speed and memory beside
 	  || exit; \
 	done
 	BULKHEAD_PAIRS=40 $(PYTEST) tests/e2e/test_bulkhead.py -q -s
+	GUARD_PLANS=10000 $(PYTEST) tests/unit/sync/test_guards_random.py -q
 	POISONED=100000 $(PYTEST) tests/property/test_poison.py -q
 	WATCH_CUTS=all $(PYTEST) tests/unit/cluster/test_watch.py tests/integration/test_watch_cuts.py -q
 	STREAM_FAULTS=all $(PYTEST) tests/e2e/test_stream_faults.py -q -s

@@ -93,11 +93,22 @@ def _headline(entry: HistoryEntry) -> str:
     if entry.kind == "sync":
         said = f": {data['message']}" if data.get("message") else ""
         return printable(f"driftd {data['outcome']} {data['object']}{said}")
+    if entry.kind == "guard":
+        return printable(_held(data))
     if entry.kind == Transition.RECOVERED and not data.get("closed"):
         return "told as recovered: what came back again and again stays away"
     revisions = ", ".join(revision[:10] for revision in data.get("revisions", ()))
     at = f" at {revisions}" if revisions else ""
     return printable(f"{entry.kind}, {data.get('status', '')}{at}")
+
+
+def _held(data: Mapping[str, Any]) -> str:
+    """What a guard of healing began to hold back, or what it was told to let pass."""
+    if data.get("overridden"):
+        return f"healed although {data['guard']} would hold it: a person has overridden that"
+    objects = [*data.get("objects", ())]
+    more = f" and {data['more']} more" if data.get("more") else ""
+    return f"not healed yet ({data['guard']}): {', '.join(objects)}{more}: {data['reason']}"
 
 
 def _details(data: Mapping[str, Any]) -> Iterator[str]:

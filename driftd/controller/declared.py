@@ -35,6 +35,7 @@ from driftd.policy.customizations import Customizations
 from driftd.policy.project import check_application, check_cluster_project
 from driftd.source.charts import is_remote_chart
 from driftd.source.repositories import git_urls
+from driftd.sync import windows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,6 +213,8 @@ def _entry(
             known=projects,
             unseen=workspace.hub.projects_problem if workspace.hub is not None else "",
         )
+        if project is not None and application.spec.sync_policy.automated is not None:
+            conditions += windows.conditions(project, _place(application, destination))
         if project is not None and workspace.hub is not None:
             scoped = {
                 place
@@ -227,6 +230,11 @@ def _entry(
         destination=destination,
         conditions=tuple(conditions),
     )
+
+
+def _place(application: Application, destination: Destination) -> windows.Place:
+    places = (destination.name, destination.server)
+    return windows.Place(application.name, destination.namespace, places)
 
 
 def _mapping(

@@ -106,8 +106,11 @@ def permission(
     return Permission(False, found, _next_allowed(windows, now, manual=manual))
 
 
-def conditions(project: AppProject) -> tuple[Condition, ...]:
-    """What is wrong with the windows of a project, each with the field's name."""
+def conditions(project: AppProject, place: Place | None = None) -> tuple[Condition, ...]:
+    """What is wrong with the windows of a project, each with the field's name.
+
+    With a `place` only of those windows that are, or may be, about that application.
+    """
     return tuple(
         Condition(
             INVALID,
@@ -116,6 +119,7 @@ def conditions(project: AppProject) -> tuple[Condition, ...]:
             Severity.WARNING,
         )
         for index, spec in enumerate(project.spec.sync_windows)
+        if place is None or _matches(spec, place) or _has_broken_glob(spec)
         for field, text in _problems(spec, index)
     )
 
