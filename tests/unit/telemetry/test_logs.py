@@ -72,3 +72,28 @@ def test_console_lines_are_plain_text_off_a_terminal():
     assert "look ended" in stream.getvalue()
     assert "drifts=2" in stream.getvalue()
     assert "\x1b" not in stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'a\nlevel=ERROR {"level":"error"}',
+        "a\r\nb\x0bc\x0cd",
+        "\x1b[31mred\x1b]0;title\x07",
+        "a\u2028b\u2029c\x85d",
+        "\u202eelif.exe\u2066",
+        "\x00\x7f\ud800",
+    ],
+)
+def test_one_event_is_one_line_whatever_it_holds(text):
+    """S-71: no name or message begins a line, moves a cursor or turns the direction of writing."""
+    stream = io.StringIO()
+    configure(Log(), stream)
+    get_logger("driftd.controller").info("state change", application=text, problem=text)
+    logging.getLogger("some.library").warning("cannot read %s", text)
+    written = stream.getvalue()
+    assert written.count("\n") == 2
+    assert all(line.isascii() and line.isprintable() for line in written.split("\n"))
+    first, second = (json.loads(line) for line in written.splitlines())
+    assert (first["level"], first["application"]) == ("info", text)
+    assert (second["level"], second["message"]) == ("warning", f"cannot read {text}")
