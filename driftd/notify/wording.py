@@ -239,8 +239,8 @@ def _happened(message: Message) -> str:
             return "driftd put it back, in sync with Git again"
         return f"driftd put back {counted(closed, 'field')}, {fields}"
     if message.type is Transition.WORSENED:
-        before = message.previous_severity or "unknown"
-        return f"severity rose from {before} to {message.severity}, {fields}"
+        before = f" from {message.previous_severity}" if message.previous_severity else ""
+        return f"severity rose{before} to {message.severity}, {fields}"
     if message.type is Transition.FIGHTING:
         return f"{counted(len(message.fights), 'field')} changed and put back repeatedly"
     said = {
@@ -272,7 +272,7 @@ def _notes(message: Message) -> tuple[str, ...]:
     if message.action:
         when = f" (heals at {message.heals_at})" if message.heals_at else ""
         notes.append(f"{message.action}{when}")
-    if message.silence:
+    if message.silence and message.type not in _NOTED:
         notes.append(f"Silence it: {message.silence}")
     return tuple(shortened(visible(note), _REASON) for note in notes)
 
@@ -357,7 +357,8 @@ def _drift(drift: MessageDrift) -> Line:
 def _ended(drift: MessageDrift) -> Line:
     """A drift that is over, and by whose hand."""
     how = _ENDINGS.get(drift.ended if isinstance(drift.ended, str) else "", "is gone")
-    by = f" by {_text(drift.ended_by)}" if isinstance(drift.ended_by, str) else ""
+    hand = _text(drift.ended_by)
+    by = f" by {hand}" if hand and drift.ended != "healed" else ""
     return Line(what=_object(drift), path=_path(drift.path), said=how + by)
 
 
