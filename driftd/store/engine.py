@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from driftd.errors import ConfigError, StoreError
 from driftd.store.faults import cause
+from driftd.store.prompt import PromptConnection
 
 _MIGRATION_LOCK = 0x64726966
 _BUSY_MILLISECONDS = 5_000
@@ -76,8 +77,17 @@ def sqlite_engines(path: Path, connected: Callable[[], None]) -> tuple[AsyncEngi
     reset while another one does the same (the WAL-reset defect of SQLite 3.7.0 to 3.51.2).
     `connected` is told of each connection that writes.
     """
+
+    async def connect(*_arguments: Any, **_options: Any) -> PromptConnection:
+        connection = PromptConnection(path)
+        await connection
+        return connection
+
     writer = create_async_engine(
-        URL.create("sqlite+aiosqlite", database=str(path)), pool_size=1, max_overflow=0
+        URL.create("sqlite+aiosqlite", database=str(path)),
+        pool_size=1,
+        max_overflow=0,
+        async_creator=connect,
     )
 
     def on_connect(connection: Any, record: Any) -> None:

@@ -60,7 +60,7 @@ class GuardStore:
 
         Writes before `forget` are dropped. Raises StoreError.
         """
-        ids = [str(uuid4()) for _ in memory.heals]
+        ids = sorted(str(uuid4()) for _ in memory.heals)  # what is read again is in this order
 
         async def write(connection: AsyncConnection) -> None:
             await _put(
