@@ -206,6 +206,7 @@ def test_an_older_revision_is_not_applied(ground: Ground) -> None:
         ground.deploy(settings="green")
         daemon.wait_looks(4)
         ground.repo.git("reset", "--hard", "-q", older)
+        daemon.wait_looks(4)
         ground.paint("red")
         daemon.wait(lambda: ground.held(daemon, "G-15"), "the guard")
         daemon.wait_looks(4)

@@ -41,7 +41,7 @@ def _order_flags(*, lasts: bool, reason: bool) -> Any:
         options.flag(
             "--reason",
             metavar="TEXT",
-            default="",
+            default=None if reason else "",
             required=reason,
             help="Why: it is shown and kept.",
         ),
