@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from driftd.controller.heal_once import HealReport
     from driftd.controller.healing import Healing
     from driftd.controller.identity import Identities
+    from driftd.controller.journal import JournalByHand
     from driftd.controller.options import CheckOptions
     from driftd.controller.restore import Restoring
     from driftd.controller.workspace import Progress, Workspace
     from driftd.settings.healing import Healing as HealingSettings
     from driftd.settings.types import Settings
+    from driftd.settings.types import Store as StoreSettings
     from driftd.store.backups import Backup
     from driftd.store.sql import SqlStore
     from driftd.sync.seams import Guards
@@ -99,10 +101,11 @@ async def heal(
     opened: bool,
     progress: Progress,
     clock: Clock,
+    store: StoreSettings | None = None,
 ) -> HealReport:
     """Put the application that `options` name back once; a preview unless `opened`.
 
-    Raises DriftdError.
+    What is written goes on the record of `store`, if that is known. Raises DriftdError.
     """
     from driftd.app import open_workspace
     from driftd.cluster.registry import ClusterRegistry
@@ -110,6 +113,7 @@ async def heal(
     from driftd.controller.guarding import ByHand
     from driftd.controller.heal_once import heal_once
     from driftd.controller.healing import Healing
+    from driftd.sync.seams import Unrecorded
     from driftd.sync.standing_orders import StandingOrders
 
     async with open_workspace(options, progress) as workspace:
@@ -119,6 +123,7 @@ async def heal(
             settings=rules,
             open_writer=lambda target: KubeWriter(clusters.open(target).transport),
             clock=clock,
+            journal=_journal_by_hand(store, clock) if store is not None else Unrecorded(),
             guards=ByHand(
                 policy=rules,
                 orders=StandingOrders(Path(rules.orders_file)) if rules.orders_file else None,
@@ -127,6 +132,21 @@ async def heal(
         return await heal_once(
             workspace, options, healing, opened=opened, progress=progress, clock=clock
         )
+
+
+def _journal_by_hand(store: StoreSettings, clock: Clock) -> JournalByHand:
+    from driftd.controller.journal import JournalByHand
+    from driftd.settings.load import store_dsn
+    from driftd.store import acts
+    from driftd.store.envelope import envelope_of
+
+    dsn = store_dsn(store)
+    return JournalByHand(
+        dsn=dsn,
+        envelope=lambda: envelope_of(acts.key_of(store.key_file, dsn), make=True),
+        clock=clock,
+        who=acts.person(),
+    )
 
 
 async def restoring(

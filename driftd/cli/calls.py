@@ -120,8 +120,10 @@ def heal(
     from driftd.settings.load import load
     from driftd.settings.rules import lowered
 
+    store = None
     if config is not None:
-        rules = load(config).healing
+        settings = load(config)
+        rules, store = settings.healing, settings.store
     else:
         rule = HealingRule(applications=("*",), rung=Rung.FIELDS, undeclared=undeclared)
         rules = Healing(rules=(rule,))
@@ -129,7 +131,10 @@ def heal(
         rules = lowered(rules)
     opened = dry_run or yes or config is not None
     chosen = CheckOptions(**options)
-    return _run(acting.heal(chosen, rules, opened=opened, progress=narrator, clock=SystemClock()))
+    clock = SystemClock()
+    return _run(
+        acting.heal(chosen, rules, opened=opened, progress=narrator, clock=clock, store=store)
+    )
 
 
 def doctor(options: Mapping[str, Any], narrator: Narrator) -> DoctorReport:

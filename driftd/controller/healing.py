@@ -42,6 +42,8 @@ class Healed:
     """After the guards."""
     result: SyncResult | None = None
     """None if nothing was tried."""
+    halted: str = ""
+    """Why healing of the application waits for a person; empty if it does not."""
 
 
 @dataclass(slots=True, kw_only=True)

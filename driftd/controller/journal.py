@@ -26,7 +26,7 @@ from driftd.store.backups import Backup
 from driftd.store.chain import AuditChange, AuditRecord, canonical
 from driftd.store.envelope import Envelope
 from driftd.store.heals import Heal, HealState
-from driftd.store.ledger import Ledger
+from driftd.store.ledger import Ledger, acted, kept
 from driftd.sync.outcome import Outcome, TaskResult
 from driftd.sync.plan import FIELD_MANAGER, SyncPlan, SyncTask
 from driftd.sync.seams import Facts
@@ -82,16 +82,7 @@ class HealJournal:
             return
         body = msgspec.json.decode(live)
         one.heal = msgspec.structs.replace(one.heal, health=assess(body).status.value)
-        backup = Backup(
-            id=one.heal.id,
-            application=one.heal.application,
-            cluster=one.heal.cluster,
-            server=one.server,
-            key=task.key,
-            version=task.gvk.version,
-            at=self.clock.now(),
-            plan=one.heal.plan,
-        )
+        backup = _backup(one, self.clock.now())
         await self.ledger.kept(one.heal, backup, self.envelope().seal(backup.id, live))
 
     async def after(self, task: SyncTask, result: TaskResult) -> None:
@@ -100,14 +91,7 @@ class HealJournal:
         if one is None:
             return
         now = self.clock.now()
-        record = _record(
-            one.heal,
-            "result",
-            now,
-            outcome=result.outcome.value,
-            message=result.message,
-            data={"remains": list(result.remains)} if result.remains else {},
-        )
+        record = _result(one.heal, result, now)
         if result.outcome is not Outcome.APPLIED:
             await self.ledger.closed(record, over=[one.heal.id])
             return
@@ -150,6 +134,41 @@ class HealJournal:
             else:
                 await self.ledger.closed(record, over=[heal.id])
         return made
+
+
+@dataclass(slots=True, kw_only=True)
+class JournalByHand:
+    """`Journal` of a command that a person runs, also beside a daemon with an SQLite store."""
+
+    dsn: str
+    envelope: Callable[[], Envelope]
+    clock: Clock
+    who: str
+    _open: dict[int, _Open] = field(default_factory=dict)
+
+    async def intend(self, plan: SyncPlan, facts: Facts) -> None:
+        """See `HealJournal.intend`."""
+        now, digest = self.clock.now(), plan_hash(plan, facts.report.resources)
+        reports = {one.key: one for one in facts.report.resources}
+        for task in plan.tasks:
+            heal = _heal(task, plan, facts, digest, now)
+            record = _record(heal, "intent", now, who=self.who, **_cause(task, reports))
+            await acted(self.dsn, record)
+            self._open[id(task)] = _Open(task, heal, facts.server)
+
+    async def before(self, task: SyncTask, live: bytes | None) -> None:
+        """See `HealJournal.before`."""
+        one = self._open[id(task)]
+        if live is not None:
+            backup = _backup(one, self.clock.now())
+            await kept(self.dsn, backup, self.envelope().seal(backup.id, live))
+
+    async def after(self, task: SyncTask, result: TaskResult) -> None:
+        """See `HealJournal.after`."""
+        one = self._open.pop(id(task), None)
+        if one is not None:
+            record = _result(one.heal, result, self.clock.now(), who=self.who)
+            await acted(self.dsn, record)
 
 
 def plan_hash(plan: SyncPlan, resources: Iterable[ResourceReport]) -> str:
@@ -198,6 +217,31 @@ def _heal(task: SyncTask, plan: SyncPlan, facts: Facts, digest: str, now: dateti
         at=now,
         resource_version=_precondition(task),
         state=HealState.INTENDED,
+    )
+
+
+def _backup(one: _Open, now: datetime) -> Backup:
+    return Backup(
+        id=one.heal.id,
+        application=one.heal.application,
+        cluster=one.heal.cluster,
+        server=one.server,
+        key=one.task.key,
+        version=one.task.gvk.version,
+        at=now,
+        plan=one.heal.plan,
+    )
+
+
+def _result(heal: Heal, result: TaskResult, now: datetime, **fields: Any) -> AuditRecord:
+    return _record(
+        heal,
+        "result",
+        now,
+        outcome=result.outcome.value,
+        message=result.message,
+        data={"remains": list(result.remains)} if result.remains else {},
+        **fields,
     )
 
 

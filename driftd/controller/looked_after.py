@@ -57,8 +57,9 @@ class LookedAfter(Healing):
         except StoreError as error:
             why = f"what became of earlier writes cannot be read: {error.message}"
         if why:
-            told = f"{why}; {RESUMED_BY}" if self.afterwards.halted(name) else why
-            healed = Healed(looked, SyncPlan(application=name, rung=rung, refusal=told))
+            halted = f"{why}; {RESUMED_BY}" if self.afterwards.halted(name) else ""
+            plan = SyncPlan(application=name, rung=rung, refusal=halted or why)
+            healed = Healed(looked, plan, halted=halted)
         else:
             try:
                 healed = await Healing.heal(self, entry, looked, **work)
@@ -118,6 +119,10 @@ class LookedAfter(Healing):
 
     async def _take_acts(self) -> None:
         """Put acts on the record, in their order, and do what they mean."""
+        for path, kept in acts.left_backups(self.acts) if self.acts is not None else ():
+            if kept is not None:
+                await self.ledger.keep(kept.backup, kept.sealed)
+            acts.taken(path)
         for path, record in acts.left(self.acts) if self.acts is not None else ():
             if record is None:
                 get_logger("driftd.controller").warning("this is no act", file=path.name)

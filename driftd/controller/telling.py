@@ -65,6 +65,8 @@ def _refusals(healed: Healed) -> Iterator[Notice]:
     """What was to be put back and is not, and not because of time alone."""
     if healed.plan.rung is not Rung.FIELDS:
         return
+    if healed.halted:
+        yield Notice(type=Transition.HEAL_REFUSED, key="halted", text=healed.halted)
     for one in healed.plan.skipped:
         if one.guard and one.guard not in _WAITS:
             yield Notice(

@@ -18,10 +18,12 @@ from typing import Final
 import msgspec
 
 from driftd.errors import StoreError
+from driftd.store.backups import Backup
 from driftd.store.chain import AuditRecord
 from driftd.store.engine import store_url
 
 _SUFFIX: Final = ".json"
+_KEPT: Final = ".backup"
 _MOST_BYTES: Final = 1 << 20
 
 
@@ -60,17 +62,33 @@ def person() -> str:
     return f"{user}@{socket.gethostname()}"
 
 
+class Kept(msgspec.Struct, frozen=True):
+    """A manifest that a command has written over, encrypted."""
+
+    backup: Backup
+    sealed: bytes
+
+
 def leave(folder: Path, record: AuditRecord) -> None:
     """Leave an act for the daemon; it is on the disk when this returns. Raises StoreError."""
+    stamp = record.at.strftime("%Y%m%dT%H%M%S.%f")
+    _leave(folder, f"{stamp}-{record.id}{_SUFFIX}", msgspec.json.encode(record))
+
+
+def leave_backup(folder: Path, kept: Kept) -> None:
+    """Leave a manifest that is about to be written over; as `leave`."""
+    _leave(folder, f"{kept.backup.id}{_KEPT}", msgspec.msgpack.encode(kept))
+
+
+def _leave(folder: Path, name: str, content: bytes) -> None:
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
         handle, unfinished = tempfile.mkstemp(dir=folder, prefix=".")
         with os.fdopen(handle, "wb") as file:
-            file.write(msgspec.json.encode(record))
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        stamp = record.at.strftime("%Y%m%dT%H%M%S.%f")
-        os.replace(unfinished, folder / f"{stamp}-{record.id}{_SUFFIX}")
+        os.replace(unfinished, folder / name)
         opened = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(opened)
@@ -82,12 +100,26 @@ def leave(folder: Path, record: AuditRecord) -> None:
 
 def left(folder: Path) -> list[tuple[Path, AuditRecord | None]]:
     """The acts that nobody has taken in yet, oldest first; None for a file that is none."""
+    return [(one, _read(one)) for one in _files(folder, _SUFFIX)]
+
+
+def left_backups(folder: Path) -> list[tuple[Path, Kept | None]]:
+    """The manifests that nobody has taken in yet; None for a file that holds none."""
+    found: list[tuple[Path, Kept | None]] = []
+    for path in _files(folder, _KEPT):
+        try:
+            found.append((path, msgspec.msgpack.decode(path.read_bytes(), type=Kept)))
+        except (OSError, msgspec.MsgspecError):
+            found.append((path, None))
+    return found
+
+
+def _files(folder: Path, suffix: str) -> list[Path]:
     try:
         names = sorted(folder.iterdir())
     except OSError:
         return []
-    acts = (one for one in names if one.suffix == _SUFFIX and not one.name.startswith("."))
-    return [(one, _read(one)) for one in acts]
+    return [one for one in names if one.suffix == suffix and not one.name.startswith(".")]
 
 
 def taken(path: Path) -> None:

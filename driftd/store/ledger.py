@@ -50,6 +50,14 @@ class Ledger:
 
         await self._store.change("keep what is about to be written over", add)
 
+    async def keep(self, backup: Backup, sealed: bytes) -> None:
+        """Keep a manifest, once."""
+
+        async def add(connection: AsyncConnection) -> None:
+            await backups.put(connection, backup, sealed)
+
+        await self._store.change("keep what was written over", add)
+
     async def closed(
         self, *records: AuditRecord, written: Heal | None = None, over: Sequence[str] = ()
     ) -> None:
@@ -174,3 +182,13 @@ async def acted(dsn: str, record: AuditRecord) -> None:
         return
     async with writing(dsn) as ledger:
         await ledger.act(record)
+
+
+async def kept(dsn: str, backup: Backup, sealed: bytes) -> None:
+    """Keep a manifest that a command is about to write over; as `acted`."""
+    folder = acts.folder_of(dsn)
+    if folder is not None:
+        acts.leave_backup(folder, acts.Kept(backup, sealed))
+        return
+    async with writing(dsn) as ledger:
+        await ledger.keep(backup, sealed)

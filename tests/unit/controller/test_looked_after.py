@@ -14,7 +14,8 @@ import pytest
 from driftd.cluster.destinations import ClusterTarget
 from driftd.cluster.writer import ClusterWriter
 from driftd.controller.afterwards import Afterwards
-from driftd.controller.journal import HealJournal
+from driftd.controller.healing import Healing
+from driftd.controller.journal import HealJournal, JournalByHand
 from driftd.controller.looked_after import LookedAfter
 from driftd.controller.reconciler import Reconciler
 from driftd.errors import StoreError, Unreachable
@@ -252,6 +253,8 @@ async def test_a_refusal_is_on_the_record_when_it_changes(bench: Ledgered) -> No
         await bench.sweep()
     (refusal,) = await bench.told("refusal")
     assert "was Healthy and is Degraded; `driftd resume` lets" in refusal["cause"]
+    notices = [one for change in bench.changes for one in change.notices]
+    assert [(one.type, one.text) for one in notices] == [("heal-refused", refusal["cause"])]
     assert bench.writer.applied == []
     person = AuditRecord(
         id="p1", at=bench.clock.now(), kind="resume", who="ann@host", application=SHOP
@@ -331,3 +334,29 @@ async def test_a_dry_run_leaves_nothing_on_the_record(bench: Ledgered) -> None:
     bench.world.paint("shop", "red")
     await bench.sweep()
     assert await bench.told() == []
+
+
+async def test_a_heal_by_hand_is_on_record_once_the_daemon_takes_it_in(bench: Ledgered) -> None:
+    """Intent, backup and result wait in files beside the store, with the person's name."""
+    dsn = f"sqlite:///{bench.folder}/hand.db"
+    looked_after = bench.reconciler.healing
+    assert isinstance(looked_after, LookedAfter)
+    bench.reconciler.healing = Healing(
+        settings=looked_after.settings,
+        open_writer=bench._open,
+        clock=bench.clock,
+        journal=JournalByHand(dsn=dsn, envelope=bench.envelope, clock=bench.clock, who="ann@host"),
+    )
+    bench.world.paint("shop", "red")
+    await bench.sweep()
+    assert bench.world.clusters.one.read("ConfigMap", "shop", "shop")["data"] == {"colour": "blue"}
+    assert await bench.told() == []
+    looked_after.acts = acts.folder_of(dsn)
+    await looked_after.upkeep()
+    intent, result = await bench.told()
+    assert (intent["kind"], intent["who"]) == ("intent", "ann@host")
+    assert (result["kind"], result["outcome"], result["who"]) == ("result", "applied", "ann@host")
+    find = lambda connection: backups.find(connection, limit=9)  # noqa: E731
+    (backup,) = await bench.store.ask("test", find)
+    assert backup.key == MAP
+    assert list((bench.folder / "hand.db-acts").iterdir()) == []
