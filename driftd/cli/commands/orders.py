@@ -41,9 +41,8 @@ def _order_flags(*, lasts: bool, reason: bool) -> Any:
         options.flag(
             "--reason",
             metavar="TEXT",
-            default=None if reason else "",
-            required=reason,
             help="Why: it is shown and kept.",
+            **({"required": True} if reason else {"default": ""}),
         ),
         options.flag(
             "--for",
