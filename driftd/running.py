@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from driftd.controller.refreshes import Refreshes
     from driftd.controller.summary import SweepSummary
     from driftd.controller.watching import Wake, Watching
+    from driftd.model.silence import Silence
     from driftd.notify.notifier import Notifier
     from driftd.notify.templates import Execute
     from driftd.reloading import Reloading
@@ -326,6 +327,7 @@ async def _daemon(settings: Settings, process: _Process) -> AsyncIterator[Daemon
             ),
             read_operation=_operation_reader(options, clusters),
             audit_streams=process.audit,
+            silences=_silences(settings),
         )
         yield Daemon(
             reconciler,
@@ -411,6 +413,22 @@ def _look_options(settings: Settings) -> CheckOptions:
         pending_deadline=settings.sweep.pending_deadline.seconds,
         keyring=Path(settings.keyring) if settings.keyring else None,
     )
+
+
+def _silences(settings: Settings) -> Callable[[], tuple[Silence, ...]]:
+    """Reads what people have silenced; nothing where no file can hold it."""
+    from driftd.errors import StoreError
+    from driftd.settings.load import store_dsn
+    from driftd.store.silences import SilenceFile, file_of
+    from driftd.telemetry.logs import get_logger
+
+    def told(problem: str) -> None:
+        get_logger("driftd.controller").warning("nothing is silenced", problem=problem)
+
+    try:
+        return SilenceFile(file_of(settings.silences.file, store_dsn(settings.store)), told).current
+    except StoreError:
+        return tuple
 
 
 def _operation_reader(options: CheckOptions, registry: ClusterRegistry) -> ReadOperation:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from driftd.controller.summary import SweepSummary
     from driftd.model.preview import PreviewReport
     from driftd.model.report import DiffReport, DriftReport
+    from driftd.model.silence import Silence
     from driftd.policy.baseline import Baseline, LeftOut
     from driftd.settings.load import Inspected
     from driftd.settings.types import Settings
@@ -354,6 +355,82 @@ def _settings(config: Path, dsn: str | None) -> tuple[Settings, str]:
 
     settings = load(config)
     return settings, dsn or store_dsn(settings.store)
+
+
+def silences(config: Path) -> tuple[Silence, ...]:
+    """The silences beside the daemon's store, those that end last first."""
+    from driftd.store.silences import read
+
+    return tuple(sorted(read(_silence_file(config)), key=lambda one: one.until, reverse=True))
+
+
+def add_silence(config: Path, *, at: datetime, owner: str, **fields: Any) -> Silence:
+    """Silence something, and leave that for the audit record. Raises ConfigError, StoreError."""
+    from uuid import uuid4
+
+    from driftd.errors import ConfigError
+    from driftd.model.silence import Silence
+    from driftd.settings.load import load
+    from driftd.store import acts
+    from driftd.store.silences import change
+
+    longest = load(config).silences.maximum
+    made = Silence(id=uuid4().hex[:8], at=at, owner=owner or acts.person(), **fields)
+    if made.until <= at:
+        raise ConfigError("a silence has to end later than now")
+    if made.until > at + longest.delta:
+        raise ConfigError(
+            f"a silence may last {longest.text} at most",
+            hint="silences.maximum is the limit; what is to stay belongs into Git or a baseline",
+        )
+    change(_silence_file(config), at, lambda known: (*known, made))
+    _act(config, "silence", made, at)
+    return made
+
+
+def remove_silence(config: Path, wanted: str) -> Silence:
+    """End a silence, and leave that for the audit record. Raises ConfigError, StoreError."""
+    from datetime import UTC
+
+    from driftd.errors import ConfigError
+    from driftd.store.silences import change
+
+    now = datetime.now(UTC)
+    found = [one for one in silences(config) if one.id == wanted]
+    if not found:
+        raise ConfigError(f"there is no silence {wanted}", hint="driftd silence list names them")
+    path = _silence_file(config)
+    change(path, now, lambda known: tuple(one for one in known if one.id != wanted))
+    _act(config, "unsilence", found[0], now)
+    return found[0]
+
+
+def _silence_file(config: Path) -> Path:
+    from driftd.settings.load import load, store_dsn
+    from driftd.store.silences import file_of
+
+    settings = load(config)
+    return file_of(settings.silences.file, store_dsn(settings.store))
+
+
+def _act(config: Path, kind: str, silence: Silence, at: datetime) -> None:
+    """Leave what a person did for the daemon that writes the record."""
+    import msgspec
+
+    from driftd.store import acts
+    from driftd.store.audit import new_id
+    from driftd.store.chain import AuditRecord
+    from driftd.store.ledger import acted
+
+    record = AuditRecord(
+        id=new_id(),
+        at=at,
+        kind=kind,
+        who=acts.person(),
+        cause=silence.told,
+        data={"silence": msgspec.to_builtins(silence)},
+    )
+    asyncio.run(acted(_store(config, None), record))
 
 
 def _store(config: Path, dsn: str | None) -> str:

@@ -34,6 +34,7 @@ COMMANDS = {
     "restore": ("restore", "List what healing wrote over, compare it, and put one object back."),
     "resume": ("restore", "Let an application be healed again that waits for a person."),
     "diff": ("diff", "Compare manifests with live objects from files, offline."),
+    "silence": ("silence", "Keep known drift from being told for a while."),
     "render": ("render", "Print an application's manifests as Git declares them."),
     "apps": ("inventory", "List the applications that the repository declares."),
     "clusters": ("inventory", "List the destinations and the contexts they are read through."),

@@ -33,6 +33,7 @@ from driftd.model.condition import Condition, Severity
 from driftd.model.project import PERMISSIVE, AppProject
 from driftd.policy.customizations import Customizations
 from driftd.policy.project import check_application, check_cluster_project
+from driftd.policy.silence import annotated
 from driftd.source.charts import is_remote_chart
 from driftd.source.repositories import git_urls
 from driftd.sync import windows
@@ -180,6 +181,7 @@ def _entry(
     project = PERMISSIVE if flux else projects.get(application.spec.project or "default")
     destination = application.spec.destination
     conditions = [*application.conditions, *(flux.conditions if flux else ())]
+    conditions += annotated(application.annotations).conditions
     target: ClusterTarget | None = None
     try:
         mapping = _mapping(application, workspace, options, unfit=unfit)

@@ -95,10 +95,10 @@ class Holding:
             self._waiting.pop(name, None)
             return
         until = min(_until(drift) for drift in held)
-        engine = any(one.held is not None and one.held.why != AUTHOR for one in held)
+        engine = any(_waits_for_engine(drift) for drift in held)
         self._waiting[name] = _Waiting(until, change.at + POLL, engine)
         for drift in change.opened:
-            if drift.held is not None and drift.held.why != AUTHOR:
+            if drift.held is not None and _waits_for_engine(drift):
                 get_logger("driftd.controller").info(
                     "message held",
                     application=name,
@@ -165,6 +165,10 @@ def _is_recent(drift: Drift) -> bool:
         except ValueError:
             return False
     return began is not None and (time is UNSET or drift.first_seen - began <= _RECENT)
+
+
+def _waits_for_engine(drift: Drift) -> bool:
+    return drift.held is not None and drift.held.why != AUTHOR and not drift.held.silence
 
 
 def _until(drift: Drift) -> datetime:

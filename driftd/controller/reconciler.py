@@ -30,6 +30,7 @@ from driftd.controller.options import CheckOptions
 from driftd.controller.rendered import RenderMemory
 from driftd.controller.severities import StandingSeverities
 from driftd.controller.shared import Claims
+from driftd.controller.silencing import Silencing
 from driftd.controller.standing_audit import StandingAudit
 from driftd.controller.sweep import SweepClusters
 from driftd.controller.telling import notices_of, subject_of
@@ -39,6 +40,7 @@ from driftd.controller.watching import Touched, Watching
 from driftd.controller.workspace import Workspace
 from driftd.errors import DriftdError
 from driftd.model.condition import Condition, Severity
+from driftd.model.silence import Silence
 from driftd.notify.message import Subject
 from driftd.settings.healing import Rung
 from driftd.settings.rules import selected
@@ -85,7 +87,10 @@ class Reconciler:
     """Called when there may be messages to deliver."""
     writes: Counter[str] = field(default_factory=Counter)
     """Objects that healing tried to write since the start, by outcome."""
+    silences: Callable[[], tuple[Silence, ...]] = tuple
+    """What people have silenced beside the annotations in Git."""
     holding: Holding = field(init=False)
+    silencing: Silencing = field(init=False)
     _clusters: SweepClusters = field(init=False)
     drifts: DriftCount = field(init=False)
     _acceptance: StandingAcceptance = field(init=False)
@@ -113,6 +118,9 @@ class Reconciler:
             wait=timedelta(seconds=self.settings.audit_webhook.wait.seconds),
             expected=self._audit.expected,
             read=self.read_operation,
+        )
+        self.silencing = Silencing(
+            settings=self.settings.silences, metrics=self.metrics, current=self.silences
         )
         self.workspace = replace(
             self.workspace,
@@ -164,6 +172,7 @@ class Reconciler:
         self.metrics.known({name: entry.cluster for name, entry in self._entries.items()})
         await self.drifts.count()
         self.holding.only(self._entries)
+        self.silencing.only(self._entries)
         self._audit.only(self._entries)
         if self.watching is not None:
             self.watching.only(self._entries)
@@ -365,19 +374,24 @@ class Reconciler:
         """
         report, name = looked.report, entry.application.qualified_name
         hold = await self.holding.judged(entry, report, began)
+        hold = self.silencing.judged(entry, hold, self.clock.now())
+        paused, notices = await self.silencing.pauses(
+            entry, self.store, self.clock.now(), notices_of(report, healed)
+        )
         with span("record", application=name, cluster=entry.cluster):
             change = await self.store.record(
                 report,
                 self.clock.now(),
                 self.compose(subject_of(entry, self.settings.notifications, healed)),
-                events=events,
+                events=[*events, *paused],
                 memory=looked.memory,
                 began=clean_at or began,
                 ending=endings(looked, self._revisions_seen.get(name)),
                 hold=hold,
-                notices=notices_of(report, healed),
+                notices=notices,
             )
         self.holding.recorded(change)
+        self.silencing.recorded(change)
         self._revisions_seen[name] = report.revisions
         if noticed is not None and change.opened:
             self.metrics.detection(time.monotonic() - noticed)
@@ -431,6 +445,7 @@ class Reconciler:
         """
         now = self.clock.now()
         due = [*self._audit.due(), *await self.healing.upkeep(), *self.healing.guards.due(now)]
+        due += self.silencing.due(self._entries, now)
         named = [name for name in due if name in self._entries]
         return [*named, *await self.holding.due(self._entries, now)]
 

@@ -406,6 +406,7 @@ def _application(
             destination=msgspec.structs.replace(destination, namespace=namespace),
             ignore_differences=ignore,
         ),
+        annotations=_annotations(found),
         origin=found.origin,
         synced_revisions=synced,
         flux=FluxSpec(
@@ -420,6 +421,14 @@ def _application(
             conditions=tuple(conditions),
         ),
     )
+
+
+def _annotations(found: FluxObject) -> dict[str, str]:
+    metadata = found.body.get("metadata")
+    given = metadata.get("annotations") if isinstance(metadata, dict) else None
+    if not isinstance(given, dict):
+        return {}
+    return {str(name): value for name, value in given.items() if isinstance(value, str)}
 
 
 def _error(text: str) -> Condition:

@@ -223,7 +223,7 @@ def message_id(change: StateChange, kind: Transition) -> str:
 
 def silence_command(application: str) -> str:
     """What to type so that an application (`namespace/name`) is told of no more for a while."""
-    return f"driftd silence {application} --for 2h --reason 'WHY'"
+    return f"driftd silence add {application} --for 2h --reason 'WHY'"
 
 
 def _noted(

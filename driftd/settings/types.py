@@ -13,6 +13,7 @@ from driftd.settings.github import GitHubAppLogin
 from driftd.settings.healing import Healing
 from driftd.settings.notifications import Notifications
 from driftd.settings.quantity import Duration, Size
+from driftd.settings.silences import Silences
 from driftd.settings.struct import SettingsStruct
 
 
@@ -287,6 +288,7 @@ class Settings(SettingsStruct, frozen=True, kw_only=True):
     sweep: Sweep = Sweep()
     store: Store = Store()
     notifications: Notifications = Notifications()
+    silences: Silences = Silences()
     healing: Healing = Healing()
     baselines: tuple[str, ...] = ()
     """Files of accepted findings, read anew at each sweep."""

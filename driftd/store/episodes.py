@@ -160,6 +160,7 @@ def state_change(
             transition,
             before,
             fresh=any(one.held is None for one in (*opened, *released)),
+            expired=_is_expired(opened, released, open_before),
             healed=_is_healed(closed, endings),
             rose=shown is ApplicationStatus.OUT_OF_SYNC
             and _rose(told_before, [*opened, *stay], before.fights),
@@ -215,6 +216,15 @@ def _rose(told: str, drifts: Iterable[Drift], fights: frozenset[DriftKey]) -> bo
     return bool(told) and SEVERITIES.index(now) > SEVERITIES.index(told)
 
 
+def _is_expired(
+    opened: Iterable[Drift], released: Iterable[Drift], before: Mapping[DriftKey, Drift]
+) -> bool:
+    """Whether what is told now is what silences kept back, and nothing else."""
+    held = [before[one.key].held for one in released]
+    silenced = [one is not None and bool(one.silence) for one in held]
+    return bool(silenced) and all(silenced) and all(one.held is not None for one in opened)
+
+
 def _is_healed(closed: Iterable[Drift], endings: Iterable[Ending]) -> bool:
     """Whether driftd put any drift back that receivers had been told of."""
     return any(
@@ -224,13 +234,21 @@ def _is_healed(closed: Iterable[Drift], endings: Iterable[Ending]) -> bool:
 
 
 def _named(
-    transition: Transition, before: Before, *, fresh: bool, healed: bool, rose: bool
+    transition: Transition,
+    before: Before,
+    *,
+    fresh: bool,
+    healed: bool,
+    rose: bool,
+    expired: bool,
 ) -> Transition:
     """The word for a change of state that says most of it.
 
     `fresh`: drifts are told for the first time; `healed`: driftd put some back; `rose`: the
-    highest severity is higher than before.
+    highest severity is higher than before; `expired`: a silence kept all of them back.
     """
+    if expired and transition in (Transition.DRIFTED, Transition.CHANGED):
+        return Transition.SILENCE_EXPIRED
     stays = (before.told or before.status) is ApplicationStatus.OUT_OF_SYNC
     if rose and stays and transition in (Transition.NONE, Transition.CHANGED):
         return Transition.WORSENED

@@ -44,6 +44,8 @@ class Held(msgspec.Struct, frozen=True):
 
     why: str
     until: datetime
+    silence: str = ""
+    """The id of the silence that covers it; empty where it only waits."""
 
 
 class Step(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):

@@ -136,6 +136,9 @@ class Metrics:
         )
         self._guards: set[str] = set()
         self._held_by: dict[str, Mapping[str, int]] = {}
+        self._silenced = self._gauge(
+            "driftd_drift_silenced", "Open drifts that a silence keeps from being told"
+        )
         self._notifications = self._counter(
             "driftd_notifications",
             "Delivery attempts, by receiver and result",
@@ -341,6 +344,10 @@ class Metrics:
         """How many messages wait, and how many were given up."""
         self._waiting.set(waiting)
         self._dead.set(dead)
+
+    def silenced(self, count: int) -> None:
+        """So many open drifts are silenced now."""
+        self._silenced.set(count)
 
     def exposition(self) -> bytes:
         """The text format; takes milliseconds per hundred series, so call it in a thread."""

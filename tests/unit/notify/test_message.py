@@ -133,7 +133,7 @@ def test_a_message_says_severity_why_whose_it_is_what_happens_and_how_to_silence
     found = build(drifted(REPLICAS, grave), subject)
     assert (found.severity, found.owner) == ("high", "team-a")
     assert (found.action, found.heals_at) == ("puts it back", "2026-03-01T12:02:00Z")
-    assert found.silence.startswith("driftd silence argocd/shop ")
+    assert found.silence.startswith("driftd silence add argocd/shop ")
     assert {one.severity_reason for one in found.drifts} == {msgspec.UNSET, "capacity is lower"}
 
 
