@@ -9,12 +9,17 @@ from aiohttp import web
 
 from driftd.errors import ConfigError, NotifyError
 from driftd.notify.blocks import message_of
+from driftd.notify.dispatch import Dispatcher
 from driftd.notify.notifier import Addressable, Receipt, Rejected
 from driftd.notify.slackapp import SlackAppNotifier
 from driftd.notify.wording import told
 from driftd.settings.channels import SlackApp
+from driftd.settings.notifications import Notifications
+from driftd.telemetry.metrics import Metrics
 from tests.unit.notify.messages import digest, hostile, message, recovered, texts
 from tests.unit.notify.shapes import SLACK_APP, fits
+from tests.unit.notify.told import composer
+from tests.unit.reports import change, report, resource
 
 
 def posted(ts="1700000000.000100", channel="C123"):
@@ -138,3 +143,27 @@ async def test_other_conversations_can_be_addressed(app, hook):
     for wrong in ("", "#", "two words", "a\nb"):
         with pytest.raises(ConfigError, match="no conversation"):
             app.to(wrong)
+
+
+async def test_each_episode_has_a_thread_of_its_own_over_restarts(app, hook, store, clock):
+    """Onset, change and recovery stand in one thread, though the process was another one; the
+    next onset begins the next thread.
+    """
+    clean = report(resource("web"))
+    looks = [
+        report(resource("web", change("/spec/replicas", desired=3, live=5))),
+        report(resource("web", change("/spec/replicas", live=5), change("/spec/paused", live=1))),
+        clean,
+        report(resource("web", change("/spec/replicas", desired=3, live=7))),
+        clean,
+    ]
+    await store.record(clean, clock.now(), composer(["slack"]))
+    for number, look in enumerate(looks):
+        hook.answers.append(posted(f"170000000{number}.000000"))
+        await store.record(look, clock.now(), composer(["slack"]))
+        dispatcher = Dispatcher(store, {"slack": app}, Notifications(), clock, Metrics("0"))
+        assert await dispatcher.deliver_due() == 1
+        clock.advance(60)
+    threads = [body.get("thread_ts") for body in hook.bodies]
+    first, second = "1700000000.000000", "1700000003.000000"
+    assert threads == [None, first, first, None, second]
