@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from driftd.store.chain import AuditRow, Head
     from driftd.store.types import Episode, EpisodeQuery, HistoryEntry
     from driftd.sync.orders import Order
+    from driftd.sync.situation import Held
 
 
 def check(options: Mapping[str, Any], narrator: Narrator) -> DriftReport:
@@ -222,6 +223,13 @@ def episodes(config: Path, dsn: str | None, query: EpisodeQuery) -> tuple[Episod
     from driftd.store import reading
 
     return asyncio.run(reading.episodes(_store(config, dsn), query))
+
+
+def held(config: Path, dsn: str | None) -> Mapping[str, tuple[Held, ...]]:
+    """What guards of healing hold back of each application, and until when."""
+    from driftd.controller import guarding
+
+    return asyncio.run(guarding.held_in(_store(config, dsn)))
 
 
 def history(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from msgspec import UNSET, to_builtins
 
@@ -17,6 +17,11 @@ from driftd.model.report import API_VERSION
 from driftd.store.durations import Percentiles, onset, time_to_detect, time_to_recover
 from driftd.store.types import FIGHT_RATE, Drift, Episode, HistoryEntry, Recovery, Transition
 
+if TYPE_CHECKING:
+    from driftd.sync.situation import Held
+
+HeldBy: TypeAlias = "Mapping[str, Sequence[Held]]"
+"""By application: what guards of healing hold back."""
 _VALUE_WIDTH = 32
 _ENDINGS = {
     Recovery.HEALED: "healed",
@@ -30,19 +35,24 @@ _ENDINGS = {
 }
 
 
-def document(episodes: Sequence[Episode]) -> dict[str, Any]:
-    """Episodes and their durations as one document (`kind: EpisodeList`)."""
+def document(episodes: Sequence[Episode], held: HeldBy | None = None) -> dict[str, Any]:
+    """Episodes and their durations as one document (`kind: EpisodeList`).
+
+    `held` is what guards of healing hold back, by application.
+    """
     return {
         "apiVersion": API_VERSION,
         "kind": "EpisodeList",
-        "items": [_item(episode) for episode in episodes],
+        "items": [_item(episode) | _holding(episode, held or {}) for episode in episodes],
         "timeToDetect": _seconds(time_to_detect(episodes)),
         "timeToRecover": _seconds(time_to_recover(episodes)),
     }
 
 
-def lines(episodes: Sequence[Episode], now: datetime, *, wide: bool) -> Iterator[str]:
-    """A table of episodes, and what they come to."""
+def lines(
+    episodes: Sequence[Episode], now: datetime, *, wide: bool, held: HeldBy | None = None
+) -> Iterator[str]:
+    """A table of episodes, what healing makes of the open ones, and what they come to."""
     if not episodes:
         yield "no drift is remembered"
         return
@@ -58,7 +68,42 @@ def lines(episodes: Sequence[Episode], now: datetime, *, wide: bool) -> Iterator
     yield from columns(titles, rows)
     yield ""
     yield from _steps(episodes)
+    yield from _not_healed(episodes, held or {})
     yield from _summary(episodes)
+
+
+def _held_of(episode: Episode, held: HeldBy) -> Held | None:
+    """What a guard says of the object of an open episode."""
+    if episode.closed_at is not None:
+        return None
+    found = held.get(episode.application, ())
+    return next((one for one in found if one.key == episode.drift.key.resource), None)
+
+
+def _holding(episode: Episode, held: HeldBy) -> dict[str, Any]:
+    one = _held_of(episode, held)
+    if one is None:
+        return {}
+    until = {"until": rfc3339(one.until)} if one.until is not None else {}
+    guard = {"guard": one.guard} if one.guard else {}
+    return {"notHealed": {**guard, "reason": one.reason, **until}}
+
+
+def _not_healed(episodes: Sequence[Episode], held: HeldBy) -> Iterator[str]:
+    """Why what is open is not healed yet, and when it is; each object once."""
+    told = {
+        (episode.application, one.key): one
+        for episode in episodes
+        if (one := _held_of(episode, held)) is not None
+    }
+    if not told:
+        return
+    yield "not healed:"
+    for (application, key), one in told.items():
+        guard = f" ({one.guard})" if one.guard else ""
+        until = f", until {rfc3339(one.until.replace(microsecond=0))}" if one.until else ""
+        yield printable(f"  {application} {key}: {one.reason}{until}{guard}")
+    yield ""
 
 
 def happenings(entries: Sequence[HistoryEntry]) -> dict[str, Any]:

@@ -184,6 +184,16 @@ class Guarding:
         self._wake(name, min(waits))
 
 
+async def held_in(dsn: str) -> Mapping[str, tuple[Held, ...]]:
+    """What guards hold back of each application (`namespace/name`) by what a store says.
+
+    Raises StoreError and ConfigError.
+    """
+    async with SqlStore.existing(dsn) as store:
+        states = await GuardStore(store).states()
+    return {name: _decoded(state).held for name, state in states.items()}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ByHand:
     """`Guards` where a person heals one application once: those that need no memory."""

@@ -94,10 +94,12 @@ def episodes_command(
     from driftd.cli import episodes as printed
 
     now = datetime.now(UTC)
+    is_open = any(episode.closed_at is None for episode in found)
+    held = calls.held(flags["config"], flags["store"]) if is_open else {}
     _written(
         output,
-        lambda: printed.document(found),
-        lambda: printed.lines(found, now, wide=output == "wide"),
+        lambda: printed.document(found, held),
+        lambda: printed.lines(found, now, wide=output == "wide", held=held),
     )
     if output in ("table", "wide"):
         _limited(found, flags["limit"])

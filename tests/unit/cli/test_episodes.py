@@ -11,9 +11,13 @@ import yaml
 
 from driftd.cli import episodes as printed
 from driftd.model.report import ResourceStatus
+from driftd.model.resource import ResourceKey
 from driftd.store.episodes import Before, state_change
+from driftd.store.guards import GuardStore
 from driftd.store.sql import SqlStore
-from driftd.store.types import Ending, Episode, Held, HistoryEntry, Recovery
+from driftd.store.types import Ending, Episode, GuardMemory, Held, HistoryEntry, Recovery
+from driftd.sync.situation import GuardState
+from driftd.sync.situation import Held as Held_
 from tests.unit.reports import START, after, change, report, resource
 
 REPLICAS = change(
@@ -216,3 +220,28 @@ def test_values_while_an_episode_was_open(driftd, tmp_path):
 """
         in told
     )
+
+
+def test_what_guards_hold_back_is_told_with_its_moment(driftd, dsn):
+    """Once for each object with open drift, in the table and in JSON."""
+    resource_ = ResourceKey("apps", "Deployment", "shop", "gone")
+    other = ResourceKey("apps", "Deployment", "shop", "other")
+    reason = "grace period: heals at 2026-03-01 12:10:00 UTC, unless snoozed"
+    state = GuardState(
+        held=(Held_(resource_, "G-20", reason, after(600)), Held_(other, "G-19", "frozen")),
+    )
+
+    async def keep():
+        store = await SqlStore.open(dsn)
+        memory = GuardMemory(state=msgspec.json.encode(state))
+        await GuardStore(store).remember("argocd/shop", "c", memory, START, forget=START)
+        await store.close()
+
+    asyncio.run(keep())
+    out = driftd("episodes", f"--store={dsn}").stdout
+    assert "not healed:\n  argocd/shop Deployment.apps shop/gone: grace period: heals at" in out
+    assert "until 2026-03-01T12:10:00Z (G-20)" in out
+    assert "frozen" not in out
+    items = json.loads(driftd("episodes", f"--store={dsn}", "-o", "json").stdout)["items"]
+    [told] = {json.dumps(one["notHealed"]) for one in items if "notHealed" in one}
+    assert json.loads(told) == {"guard": "G-20", "reason": reason, "until": "2026-03-01T12:10:00Z"}
