@@ -141,12 +141,23 @@ def whole_text(resource: ResourceReport) -> str:
     text = WHOLE_OBJECT[resource.status]
     if resource.reason is not UNSET and resource.reason:
         text += f": {one_line(resource.reason)}"
+    critical = critical_text(resource)
+    if critical:
+        text += f"; {critical}"
     creator = creator_text(resource)
     if creator:
         text += f"; {creator}"
     if resource.ignored_by is not UNSET:
         text += f"; ignored by {one_line(resource.ignored_by)}"
     return text
+
+
+def critical_text(resource: ResourceReport) -> str:
+    """Why an object that is Missing or Extra is critical; empty for one that is not."""
+    if resource.severity != "critical" or is_accepted(resource):
+        return ""
+    why = resource.severity_reason
+    return "critical" if why is UNSET else f"critical: {one_line(why)}"
 
 
 def creator_text(resource: ResourceReport) -> str:

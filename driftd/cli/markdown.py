@@ -223,7 +223,8 @@ def _changes(resources: Iterable[ResourceReport], now: str) -> tuple[list[str], 
                 rest.append(row((order.IGNORED, what, "", "", by)))
             else:
                 told = "<br>".join(code(text) for text in (reason, creator) if text)
-                drift.append(row(("", what, "", "", told)))
+                level = "**critical**" if findings.critical_text(resource) else ""
+                drift.append(row((level, what, "", "", told)))
         for change in changes:
             path = code(findings.path_of(change, resource))
             at = findings.file_and_line(change.origin)

@@ -110,7 +110,16 @@ def _summary(applications: Sequence[ApplicationPreview]) -> str:
             parts.append(f"{counted(number, 'application')} {one if number == 1 else many}")
     resources = [item for app in applications for item in app.resources]
     counts = Counter(item.action for item in resources)
+    with_app = sum(
+        item.action is Action.DELETE
+        for app in applications
+        if app.action is ApplicationAction.DELETE
+        for item in app.resources
+    )
+    counts[Action.DELETE] -= with_app
     told = [f"{counts[action]} {word}" for action, word in PAST.items() if counts[action]]
+    if with_app:  # which somebody may have to delete
+        told.insert(0, f"{with_app} deleted with the application")
     if told:
         total = counted(len(resources), "object")
         effects = Counter(item.effect for item in resources)
@@ -226,7 +235,7 @@ def facts_of(app: ApplicationPreview) -> list[str]:
     facts = [
         f"cluster {app.cluster}" if app.cluster else f"destination {app.destination.server}",
         f"namespace {app.destination.namespace}" if app.destination.namespace else "",
-        f"project {app.project}",
+        f"project {app.project}" if app.kind is UNSET else str(app.kind),
         "" if app.automated else "synced by hand",
     ]
     return [printable(fact) for fact in facts if fact]

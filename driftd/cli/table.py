@@ -337,9 +337,10 @@ class _Table:
         if resource.reason is not UNSET and resource.reason:
             reason = Text(printable(resource.reason), "dim")
             self._line(reason, indent=indent + _STATUS_COLUMN)
-        creator = findings.creator_text(resource)
-        if creator:
-            self._line(Text(creator, "dim"), indent=indent + _STATUS_COLUMN)
+        critical, creator = findings.critical_text(resource), findings.creator_text(resource)
+        for told, style in ((critical, "bold red"), (creator, "dim")):
+            if told:
+                self._line(Text(told, style), indent=indent + _STATUS_COLUMN)
         if resource.ignored_by is not UNSET:
             accepted = Text(f"ignored by {printable(resource.ignored_by)}, not drift", "dim")
             self._line(accepted, indent=indent + _STATUS_COLUMN)

@@ -21,6 +21,7 @@ from driftd.controller.preview_fate import unseen
 from driftd.controller.preview_objects import application_preview
 from driftd.controller.preview_pairs import Pair, Touched, touched
 from driftd.controller.preview_places import with_lines
+from driftd.controller.preview_shared import shared_objects, told, with_owners
 from driftd.controller.preview_sides import Side, choose_sides
 from driftd.controller.verdict import Look
 from driftd.controller.workspace import Progress, Workspace
@@ -217,24 +218,28 @@ class _Preview:
             done.append(pair)
         objects = touched(done)
         look = await self._look(where, view, objects) if view is not None else None
-        applications = [
-            await application_preview(
-                pair,
-                [one for one in objects if one.owner is pair],
-                look,
-                self.after.workspace.sandbox,
-                self.new.customizations.ignore,
-                self.after.workspace.severities,
-            )
-            for pair in done
-        ]
-        workspace, urls = self.after.workspace, self.new.urls
-        applications = [
-            await with_lines(workspace, pair, report, urls=urls)
-            for pair, report in zip(done, applications, strict=True)
-        ]
+        applications = [await self._application(pair, pairs, objects, look) for pair in done]
         unchanged = [pair for pair in pairs if pair not in moving]
         return applications + [_untouched(pair) for pair in unchanged]
+
+    async def _application(
+        self, pair: Pair, pairs: Sequence[Pair], objects: Sequence[Touched], look: Look | None
+    ) -> ApplicationPreview:
+        """One application that was rendered; `pairs` are all of its cluster."""
+        owners = shared_objects(pair, pairs, objects, look)
+        if (shared := told(pair, owners)) is not None:
+            pair.failed(shared)
+        workspace = self.after.workspace
+        report = await application_preview(
+            pair,
+            [one for one in objects if one.owner is pair],
+            look,
+            workspace.sandbox,
+            self.new.customizations.ignore,
+            workspace.severities,
+        )
+        report = with_owners(report, owners)
+        return await with_lines(workspace, pair, report, urls=self.new.urls)
 
     async def _same_inputs(self, pair: Pair) -> bool:
         """Whether an application is declared and built from the same on both sides.

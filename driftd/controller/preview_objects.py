@@ -115,6 +115,9 @@ def _application_action(
         return ApplicationAction.DELETE, f"its objects {'stay' if stays else 'go'}: {why}"
     changed = pair.spec_changed
     if changed:
+        flux = pair.entry.application.flux
+        if flux is not None:  # whose fields have other names than those that it is understood by
+            return ApplicationAction.CHANGE, f"the {flux.kind} itself changes"
         return ApplicationAction.CHANGE, f"the Application itself changes: {', '.join(changed)}"
     if found:
         return ApplicationAction.CHANGE, ""

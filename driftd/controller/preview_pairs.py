@@ -89,6 +89,7 @@ class Pair:
         return ApplicationPreview(
             name=application.name,
             namespace=application.namespace,
+            kind=application.flux.kind if application.flux else UNSET,
             project=application.spec.project or "default",
             cluster=entry.cluster,
             destination=ReportDestination(

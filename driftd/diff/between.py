@@ -7,21 +7,22 @@ the server's defaults, finds the same place: writing a default down changes noth
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 from msgspec import UNSET
 
 from driftd.diff import invalid, refused
 from driftd.diff.compare import change
-from driftd.diff.extras import Excuses
+from driftd.diff.extras import Excuses, is_custom
 from driftd.diff.facts import Facts
 from driftd.diff.fields import confirmed
 from driftd.diff.finding import Finding
-from driftd.diff.paths import Path, ssa_segments
+from driftd.diff.paths import Path, ssa_path, ssa_segments
 from driftd.diff.prepare import desired_view
 from driftd.diff.schema import ANY_NODE, Node
 from driftd.diff.subject import Subject
-from driftd.diff.walk import walk
+from driftd.diff.walk import is_hollow, walk
 from driftd.model.report import Change, ChangeClass, ChangeKind
 from driftd.model.resource import GVK, Json, ResourceKey
 
@@ -49,6 +50,12 @@ def between(
         back = walk(_subject(key, before, after), root)
         real = [ssa_segments(one.path) for one in back]
         found = [one for one in found if one.kind is not ChangeKind.MISSING or _told(one, real)]
+    if is_custom(key.group):
+        seen = {ssa_path(one.path) for one in found}
+        mappings = [{k: v for k, v in side.items() if k != "metadata"} for side in (before, after)]
+        found += [
+            one for one in _emptied(mappings[0], mappings[1]) if ssa_path(one.path) not in seen
+        ]
     found = confirmed(found)
     invalid.mark(found, root, key, after)
     refused.mark(found, new, old, key)
@@ -100,6 +107,21 @@ def _allocated(before: dict[str, Any], excuses: Excuses) -> list[Finding]:
         for path, reason in excuses.items()
         if reason == _ALLOCATED
     ]
+
+
+def _emptied(old: dict[str, Any], new: dict[str, Any], path: Path = ()) -> Iterator[Finding]:
+    """Mappings without content that one side alone has: to a custom kind they may say something.
+
+    `automated: {}` of an Application does.
+    """
+    for name in sorted({*old, *new}):
+        before, after, here = old.get(name), new.get(name), (*path, name)
+        if isinstance(before, dict) and isinstance(after, dict):
+            yield from _emptied(before, after, here)
+        elif after is None and isinstance(before, dict) and is_hollow(before):
+            yield Finding(ChangeKind.ADDED, ChangeClass.UNDECLARED, here, live=before)
+        elif before is None and isinstance(after, dict) and is_hollow(after):
+            yield Finding(ChangeKind.MISSING, ChangeClass.DECLARED, here, desired=after)
 
 
 def _at(value: Json, path: Path) -> Json:

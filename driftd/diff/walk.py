@@ -233,7 +233,7 @@ class _Walk:
             # No schema at all (an offline comparison): only a native type may have dropped it,
             # and what looks like a struct of empty values may be a map.
             native = node is ANY_NODE and not is_custom(self.subject.key.group)
-            return native and (not isinstance(value, dict) or _is_hollow(value))
+            return native and (not isinstance(value, dict) or is_hollow(value))
         if zeros.is_kept(node, name):
             return False
         if not isinstance(value, dict):
@@ -327,10 +327,10 @@ class _Walk:
             )
 
 
-def _is_hollow(value: Json) -> bool:
+def is_hollow(value: Json) -> bool:
     """Whether a value has nothing inside but structs and lists without content."""
     if isinstance(value, dict):
-        return all(_is_hollow(inner) for inner in value.values())
+        return all(is_hollow(inner) for inner in value.values())
     return value is None or value == []
 
 

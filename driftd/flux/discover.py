@@ -14,6 +14,7 @@ import orjson
 
 from driftd.errors import DriftdError
 from driftd.flux.applications import Place, to_application
+from driftd.flux.dependencies import unmet_dependencies
 from driftd.flux.hidden import hidden_below, hidden_by
 from driftd.flux.layout import Root, applies_itself, find_roots, flux_files, path_of
 from driftd.flux.objects import FluxObjects, LiveConfigMap, Reader
@@ -151,6 +152,8 @@ async def follow(
             lost = []
         if lost or gap.application is None:
             found.conditions.append(_not_seen(gap, lost))
+    if not walk.unread:
+        found.conditions += unmet_dependencies(found.objects)
     return found
 
 

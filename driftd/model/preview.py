@@ -141,6 +141,8 @@ class ApplicationPreview(WireStruct, frozen=True, kw_only=True):
 
     name: str
     namespace: str
+    kind: str | UnsetType = UNSET
+    """`Kustomization` or `HelmRelease` of Flux; absent for Argo CD's Applications."""
     project: str
     cluster: str
     """The kubeconfig context or cluster name that the destination was mapped to; empty if none."""

@@ -266,6 +266,19 @@ def test_selector_of_other_labels_is_corrected_in_git(site: Site) -> None:
     assert "recreate" not in text
 
 
+def test_an_application_under_a_second_name(site: Site) -> None:
+    """A preview says that the live object's application, which stays, declares it too."""
+    mark = f"argocd.argoproj.io/tracking-id=web:apps/Deployment:{site.namespace}/web"
+    site.cluster.kubectl("annotate", "deployment/web", "-n", site.namespace, mark)
+    copy = application("web", site.namespace).replace('"name": "web"', '"name": "copy"', 1)
+    site.repo.write("argocd/copy.yaml", copy)
+    site.repo.commit("Declare it twice")
+    seen = site.check("--preview", "--against=HEAD~1", "--revision=HEAD")
+    (one,) = seen.applications["copy"]["resources"]
+    assert one["reason"] == "application web declares it too: each sync undoes the other's"
+    assert any("copy and web would declare the same object" in c for c in seen.conditions("copy"))
+
+
 def test_labels_of_the_template_that_the_selector_lacks(site: Site) -> None:
     """Of the two places the one that was edited is named."""
     declare(site, RIGHT.replace("metadata: {labels: {app: web}}", "metadata: {labels: {app: x}}"))

@@ -62,6 +62,24 @@ def test_objects_that_move_to_another_application(site: Site) -> None:
     assert unread.endswith("; name the right one with --kubeconfig or KUBECONFIG")
 
 
+def test_objects_that_two_applications_would_declare(site: Site) -> None:
+    """A new application that declares what another one declares is told so, and of what."""
+    site.repo.write("apps/one/one.yaml", config_map("one", colour="red"))
+    site.repo.write("apps/copy/one.yaml", config_map("one", colour="red"))
+    site.repo.write("apps/copy/own.yaml", config_map("own", colour="red"))
+    site.repo.write("argocd/copy.yaml", application("copy", "shop"))
+    site.repo.commit("Copy")
+    seen = preview(site)
+    (shared,) = [text for text in seen.conditions("copy") if "SharedResource" in text]
+    assert shared.endswith(
+        "the applications copy and one would declare the same object: ConfigMap shop/one"
+    )
+    found = objects(seen, "copy")
+    assert found["one"]["reason"].startswith("application one declares it too")
+    assert "reason" not in found["own"]
+    assert not any("SharedResource" in text for text in seen.conditions("one"))
+
+
 def test_what_becomes_of_removed_objects(site: Site) -> None:
     """syncPolicy, sync options and the Application's finalizer decide what is deleted."""
     kept = config_map("kept", colour="blue").replace(
@@ -92,6 +110,8 @@ def test_what_becomes_of_removed_objects(site: Site) -> None:
         "two": {"two": "leave"},
     }
     assert "no resources-finalizer" in seen.applications["two"]["reason"]
+    text = preview(site, output="plain").stdout
+    assert "1 deleted with the application, 1 deleted, 2 left behind" in text
 
 
 def test_what_the_other_branch_has_got_meanwhile_is_no_change(site: Site) -> None:

@@ -123,6 +123,24 @@ def table(found, **flags):
     return out.getvalue()
 
 
+def test_what_goes_with_its_application():
+    """Objects of an application that is removed are counted apart from what is deleted alone."""
+    gone = report(item("old", action=Action.DELETE), action=ApplicationAction.DELETE)
+    assert "1 application is removed; 1 object deleted with the application" in table(gone)
+    kept = report(item("old", action=Action.DELETE), item("web", field()))
+    assert "2 objects: 1 deleted, 1 changed" in table(kept)
+
+
+def test_flux_has_no_projects():
+    """An application of Flux has its kind where one of Argo CD has its project."""
+    found = report(item("web", field()))
+    (app,) = found.applications
+    app = msgspec.structs.replace(app, kind="Kustomization")
+    text = table(msgspec.structs.replace(found, applications=(app,)))
+    assert "namespace shop · Kustomization · synced by hand" in text
+    assert "project" not in text
+
+
 def test_the_line_of_a_field():
     """Each format names the line that sets a field; an annotation stands there."""
     own = field(origin=ReportOrigin(file="web.yaml", line=9))

@@ -358,3 +358,14 @@ def test_one_cluster_is_not_counted_apart(printed, sample):
     fleet = [sample.synced(f"app-{number}", 1) for number in range(30)]
     text = printed(sample.report_of(*fleet))
     assert "Synced     30 applications (--show all lists them)\n\nexit 0" in text
+
+
+def test_a_whole_object_that_is_critical(printed, sample):
+    """An Extra object says that it is critical and why, as its explanation does."""
+    extra = sample.resource("ClusterRoleBinding", "root", status=ResourceStatus.EXTRA)
+    extra = msgspec.structs.replace(extra, severity="critical", severity_reason="gives all power")
+    app = msgspec.structs.replace(sample.production(), resources=(extra,))
+    assert "critical: gives all power" in printed(sample.report_of(app))
+    accepted = msgspec.structs.replace(extra, ignored_by="baseline a.yaml#1")
+    app = msgspec.structs.replace(app, resources=(accepted,))
+    assert "critical" not in printed(sample.report_of(app), View(names=True))

@@ -93,3 +93,20 @@ def test_overlap_is_of_whole_segments():
     """A place overlaps what is inside it, and not what merely begins alike."""
     assert overlap("f:spec/f:a", "f:spec")
     assert not overlap("f:spec/f:a", "f:spec/f:ab")
+
+
+@pytest.mark.parametrize("rest", [{}, {"syncOptions": ["Prune=false"]}])
+def test_an_empty_mapping_of_a_custom_kind(rest):
+    """What only is there or not says something to a custom kind: `automated: {}`."""
+    key = ResourceKey("argoproj.io", "Application", "argocd", "web")
+    old = {"metadata": {"name": "web", "labels": {}}, "spec": {"syncPolicy": {**rest}}}
+    new = deepcopy(old)
+    old["spec"]["syncPolicy"]["automated"] = {}
+    assert [one[:3] for one in told(old, new, None, key)] == [
+        ("added", "/spec/syncPolicy/automated", {})
+    ]
+    assert [one[:2] for one in told(new, old, None, key)] == [
+        ("missing", "/spec/syncPolicy/automated")
+    ]
+    del new["spec"]["syncPolicy"], new["metadata"]["labels"]
+    assert [one[1] for one in told(old, new, None, key)][:1] == ["/spec/syncPolicy"]
