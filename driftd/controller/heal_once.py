@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal
 
+import msgspec
 import orjson
 from msgspec import UNSET, UnsetType
 
@@ -23,6 +24,8 @@ from driftd.sync.impact import impact_of
 from driftd.sync.outcome import Outcome, TaskResult
 from driftd.sync.plan import SyncTask
 
+_TRIES = 3
+"""Looks that conflicts are worth."""
 _DONE = (Outcome.APPLIED, Outcome.UNCHANGED)
 _BROKEN = (Outcome.FAILED, Outcome.NOT_TRIED)
 
@@ -109,22 +112,30 @@ async def heal_once(
         names = ", ".join(one.application.qualified_name for one in entries[:5])
         raise ConfigError(f"several applications have that name: {names}", hint="name one of them")
     entry = entries[0]
-    looks = await look(
-        workspace,
-        replace(declared, entries=(entry,), conditions=(), marks=None),
-        options,
-        progress=progress,
-        clock=clock,
-        keep=True,
-        sealer=acceptance.sealer,
-    )
-    judged = looks[0]
-    accepted = acceptance.apply(judged.report, judged.seals, clock.now().date(), Used())
-    looked = replace(judged, report=accepted)
-    healed = await healing.heal(
-        entry, looked, workspace=workspace, declared=declared, claims=claims, send=opened
-    )
-    return _report(entry.application.qualified_name, healed, opened=opened)
+    name = entry.application.qualified_name
+    objects: dict[tuple[str, ...], HealedObject] = {}
+    for left in range(_TRIES if opened else 1, 0, -1):
+        looks = await look(
+            workspace,
+            replace(declared, entries=(entry,), conditions=(), marks=None),
+            options,
+            progress=progress,
+            clock=clock,
+            keep=True,
+            sealer=acceptance.sealer,
+        )
+        today = clock.now().date()
+        accepted = acceptance.apply(looks[0].report, looks[0].seals, today, Used())
+        looked = replace(looks[0], report=accepted)
+        healed = await healing.heal(
+            entry, looked, workspace=workspace, declared=declared, claims=claims, send=opened
+        )
+        report = _report(name, healed, opened=opened)
+        objects |= {(one.group, one.kind, one.namespace, one.name): one for one in report.objects}
+        # What somebody changed between look and write is looked at anew.
+        if left == 1 or not any(one.outcome == Outcome.CONFLICT for one in report.objects):
+            return msgspec.structs.replace(report, objects=tuple(objects.values()))
+    raise AssertionError("a heal has at least one look")
 
 
 def _report(name: str, healed: Healed, *, opened: bool) -> HealReport:

@@ -208,8 +208,9 @@ def _decide(resource: ResourceReport, known: _Known) -> SyncTask | Skipped | Non
     ):
         reason = "the verdict does not say which live object it was made from"
     if not reason and not resource.changes:
-        told = f" ({resource.reason})" if isinstance(resource.reason, str) else ""
-        reason = f"its verdict names no field that could be put back{told}"
+        told = isinstance(resource.reason, str)
+        nothing = "its verdict names no field that could be put back"
+        reason = f"the live object is {resource.reason}" if told else nothing
     if reason:
         return Skipped(key, reason, remains)
     try:

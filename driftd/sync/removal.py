@@ -23,6 +23,8 @@ from driftd.model.resource import Json
 _KEPT_BY_SERVER = ("apiVersion", "kind", "status")
 _METADATA = ("labels", "annotations", "finalizers", "ownerReferences")
 _ABSENT = object()
+_ALIASES = {"serviceAccountName": "serviceAccount"}
+"""Fields that the API server fills in again from their older names, which it keeps equal."""
 
 
 class Removal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -87,8 +89,11 @@ def _take_out(document: dict[str, Any], pointer: str) -> None:
     parent, last = value_at(document, above), place_of(pointer)[-1]
     if isinstance(parent, list):
         del parent[int(last)]
-    else:
-        del parent[last]
+        return
+    value = parent.pop(last)
+    alias = _ALIASES.get(last)
+    if alias is not None and parent.get(alias) == value:
+        del parent[alias]
 
 
 def _over(live: Json, desired: Json, node: Node, place: str) -> Json:

@@ -12,6 +12,7 @@ from driftd.cluster.reader import ApiResource
 from driftd.errors import (
     ClusterError,
     DriftdError,
+    Forbidden,
     NotServed,
     StoreError,
     Unauthorized,
@@ -180,8 +181,10 @@ class _Run:
             return error
         seen = self.live.get(task.key)
         fixed = fixed_fields(task, msgspec.json.decode(seen.body)) if seen else ()
+        # Admission forbids too (a quota, a policy): then no right is missing.
+        hint = error.hint if "may not" in str(error) or not isinstance(error, Forbidden) else ""
         # Of a Secret the server's words are not told: they may quote its values.
-        return _NotHealable(str(error), hint=fixed[0] if fixed else error.hint, reason=error.reason)
+        return _NotHealable(str(error), hint=fixed[0] if fixed else hint, reason=error.reason)
 
     async def _foreseen(self, task: SyncTask, after: LiveObject) -> None:
         """Raise _NotHealable if the object would still not be what Git says."""

@@ -288,18 +288,22 @@ def test_a_secret_is_put_back_and_never_told(bench: Bench) -> None:
 def test_an_object_that_changes_after_the_look_is_not_written(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Between look and write somebody edits once more: a conflict, and his edit stands."""
+    """Somebody edits between each look and its write: a conflict, and his last edit stands."""
     declare(bench, CONFIG)
     bench.lab.deploy(CONFIG, "client-side apply")
     bench.lab.patch(CONFIG, [{"op": "add", "path": "/data/extra", "value": "1"}], "alice")
     patch = KubeWriter.patch
+    edits: list[str] = []
 
     async def edited_first(self: KubeWriter, *args: Any, **named: Any) -> Any:
         if not named["dry_run"]:
-            bench.lab.patch(CONFIG, [{"op": "replace", "path": "/data/size", "value": "2"}], "bob")
+            edits.append(f"edit {len(edits)}")
+            edit = {"op": "replace", "path": "/data/size", "value": edits[-1]}
+            bench.lab.patch(CONFIG, [edit], "bob")
         return await patch(self, *args, **named)
 
     monkeypatch.setattr(KubeWriter, "patch", edited_first)
     found = healed(bench)["settings"]
     assert found.outcome == "conflict"
-    assert bench.lab.live(CONFIG)["data"] == {"colour": "blue", "size": "2", "extra": "1"}
+    assert bench.lab.live(CONFIG)["data"] == {"colour": "blue", "size": edits[-1], "extra": "1"}
+    assert len(edits) == 3  # each conflict is looked at anew, but not for ever

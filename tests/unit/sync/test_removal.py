@@ -89,6 +89,14 @@ def test_what_is_not_named_stays():
     assert after(live, {"size": 3, "items": named("a"), "set": ["y"]}) == live
 
 
+def test_an_older_name_of_a_field_goes_with_it():
+    """Else the API server fills the field in again from it; another value is somebody's own."""
+    live = {"serviceAccountName": "x", "serviceAccount": "x"}
+    assert after(live, {}, "/spec/serviceAccountName") == {}
+    other = {"serviceAccountName": "x", "serviceAccount": "y"}
+    assert after(other, {}, "/spec/serviceAccountName") == {"serviceAccount": "y"}
+
+
 def test_order_and_atomic_lists_become_gits():
     """Declared items in Git's order, those of others behind; a plain list as a whole."""
     live = {"items": named("b", "other", "a"), "args": ["x"]}

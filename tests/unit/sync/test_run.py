@@ -91,7 +91,7 @@ async def test_one_failing_object_does_not_stop_the_others():
     """A refusal in the dry run and a conflict in the write are results of their own object."""
     writer = RecordingWriter(
         {
-            ("a", True): Forbidden("cannot apply a", hint="grant patch"),
+            ("a", True): Forbidden("user a may not", hint="grant patch"),
             ("b", False): ClusterError("changed meanwhile", reason="Conflict"),
         }
     )
@@ -103,7 +103,7 @@ async def test_one_failing_object_does_not_stop_the_others():
     ]
     assert (result.results[0].reason, result.results[0].message) == (
         "Forbidden",
-        "cannot apply a; grant patch",
+        "user a may not; grant patch",
     )
     assert ("a", "apply", True) not in writer.calls
 
