@@ -86,7 +86,8 @@ def test_what_driftd_does_and_how_to_silence_it_stand_at_the_end():
     )
     notes = told(found).notes
     assert notes[0] == "driftd puts it back (heals at 2026-03-01T12:02:00Z)"
-    assert notes[1].startswith("Silence it: driftd silence argocd/shop --for ")
+    assert notes[1] == f"Silence it: {found.silence}"
+    assert "argocd/shop" in found.silence
 
 
 def test_a_recovery_says_whose_hand_it_was():
