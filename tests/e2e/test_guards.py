@@ -203,6 +203,7 @@ def test_an_older_revision_is_not_applied(ground: Ground) -> None:
     with ground.daemon() as daemon:
         daemon.wait_ready()
         ground.declare("Paint it", settings="green")
+        daemon.wait_looks(4)  # else it would put the deployer's green back to blue
         ground.deploy(settings="green")
         daemon.wait_looks(4)
         ground.repo.git("reset", "--hard", "-q", older)
@@ -281,6 +282,7 @@ def test_a_grace_period_is_waited_for_and_a_snooze_too(ground: Ground) -> None:
         )
         ground.paint("red")
         daemon.wait(lambda: ground.colour() == "blue", "the end of the grace period")
+        daemon.wait(lambda: "closedAt" in daemon.episodes("shop")[0], "the record of it")
         (episode,) = daemon.episodes("shop")
         ground.run("snooze", "shop", "--for=1h", "--reason=testing", f"--config={daemon.file}")
         ground.paint("green")
