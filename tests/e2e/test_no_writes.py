@@ -67,6 +67,11 @@ class Blind:
         found = verdicts(self._store).get("blind")
         return str(found["status"]) if found else ""
 
+    def revisions(self) -> list[str]:
+        """The commits that the last verdict was made from."""
+        found = verdicts(self._store).get("blind") or {}
+        return list(found.get("revisions", ()))
+
     def read_maps(self, allowed: bool) -> None:
         """Give or take the right to read ConfigMaps."""
         path = f"{RBAC}/clusterrolebindings"
@@ -176,3 +181,32 @@ def test_a_missing_object_of_a_kind_that_cannot_be_read_is_not_created(blind: Bl
     daemon.wait_looks(2)
     assert writes(cluster, mark, users=[USER], refused=True) == []
     assert blind.status() == "Unknown"
+
+
+def test_an_older_revision_than_the_one_seen_is_not_rolled_out(
+    blind: Blind, git_repo: GitRepo
+) -> None:
+    """A branch that was reset to an older commit: nothing is put back to what that says."""
+    daemon, cluster = blind.daemon, blind.cluster
+    daemon.wait(lambda: blind.status() == "Synced", "the first verdict")
+    old = git_repo.git("rev-parse", "HEAD").strip()
+    green = config_map("settings", colour="green")
+    git_repo.write("apps/blind/settings.yaml", green)
+    git_repo.commit("Paint it green")
+    new = git_repo.git("rev-parse", "HEAD").strip()
+    arguments = ("apply", "--server-side", "--force-conflicts", "-n", "blind", "-f", "-")
+    daemon.wait(lambda: blind.revisions() == [new], "the look at the new revision")
+    cluster.kubectl(*arguments, input=green)
+    daemon.wait_looks(2)
+    assert (blind.colour(), blind.status()) == ("green", "Synced")
+    mark = cluster.audit_mark()
+    git_repo.git("reset", "--hard", old)
+    daemon.wait(lambda: blind.revisions() == [old], "the look at the old revision")
+    daemon.wait_looks(3)
+    assert writes(cluster, mark, users=[USER], refused=True) == []
+    assert blind.colour() == "green"
+    blind.paint("red")
+    daemon.wait(lambda: blind.status() == "OutOfSync", "the verdict on an edit")
+    daemon.wait_looks(3)
+    assert writes(cluster, mark, users=[USER], refused=True) == []
+    assert blind.colour() == "red"
