@@ -145,6 +145,7 @@ prove: worker testbed ## Long runs: random changes, then speed and memory beside
 	HEALED_DRIFTS=740 $(PYTEST) tests/property/test_healing.py -q -s -p no:xdist
 	HEAL_KILLS=108 $(PYTEST) tests/e2e/test_killed_heal.py -q -s -p no:xdist
 	STORE_KILLS=100 $(PYTEST) tests/unit/store/test_killed.py -q -p no:xdist
+	DELIVERY_KILLS=200 $(PYTEST) tests/unit/notify/test_killed.py -q -s -p no:xdist
 	STORE_RESTARTS=50 $(PYTEST) tests/unit/store/test_postgresql.py -q -p no:xdist
 	$(BIN)/python -m tests.perf.soak
 	$(BIN)/python -m tests.perf.cli_start
