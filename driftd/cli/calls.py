@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from driftd.store.audit import Verified
     from driftd.store.backups import Backup
     from driftd.store.chain import AuditRow, Head
-    from driftd.store.types import Episode, EpisodeQuery, HistoryEntry
+    from driftd.store.types import DeadLetter, Episode, EpisodeQuery, HistoryEntry
     from driftd.sync.orders import Order
     from driftd.sync.situation import Held
 
@@ -446,6 +446,36 @@ def _store(config: Path, dsn: str | None) -> str:
     from driftd.settings.load import load, store_dsn
 
     return dsn or store_dsn(load(config).store)
+
+
+def preview_messages(
+    config: Path, kind: str, channel: str
+) -> tuple[Any, Mapping[str, Sequence[str]]]:
+    """A sample message as JSON, and in the words of the receivers of the settings."""
+    from driftd import telling
+
+    return asyncio.run(telling.preview(config, kind, channel))
+
+
+def test_receiver(config: Path, channel: str) -> None:
+    """Send one receiver a message that says that it is a test."""
+    from driftd import telling
+
+    asyncio.run(telling.try_out(config, channel))
+
+
+def dead_letters(config: Path) -> Sequence[DeadLetter]:
+    """Messages that were given up, the latest first."""
+    from driftd.store import reading
+
+    return asyncio.run(reading.dead_letters(_store(config, None)))
+
+
+def retry_dead(config: Path) -> int:
+    """Make messages due again that were given up; how many."""
+    from driftd.store import reading
+
+    return asyncio.run(reading.retry_dead(_store(config, None)))
 
 
 def demo(*, serve: bool) -> int:

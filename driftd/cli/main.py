@@ -33,6 +33,7 @@ COMMANDS = {
     "audit": ("audit", "Verify or export the record of what driftd and people did."),
     "restore": ("restore", "List what healing wrote over, compare it, and put one object back."),
     "resume": ("restore", "Let an application be healed again that waits for a person."),
+    "notify": ("notify", "Preview messages, try a receiver, list what was given up."),
     "diff": ("diff", "Compare manifests with live objects from files, offline."),
     "silence": ("silence", "Keep known drift from being told for a while."),
     "render": ("render", "Print an application's manifests as Git declares them."),

@@ -7,13 +7,14 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from driftd.clock import SystemClock
 from driftd.errors import StoreError
 from driftd.store import audit, backups
 from driftd.store.audit import Verified
 from driftd.store.backups import Backup
 from driftd.store.chain import AuditRow, Head
 from driftd.store.sql import SqlStore
-from driftd.store.types import Episode, EpisodeQuery, HistoryEntry
+from driftd.store.types import DeadLetter, Episode, EpisodeQuery, HistoryEntry
 
 
 async def episodes(dsn: str, query: EpisodeQuery) -> tuple[Episode, ...]:
@@ -29,6 +30,23 @@ async def history(dsn: str, application: str, limit: int) -> tuple[HistoryEntry,
     """
     async with SqlStore.existing(dsn) as store:
         return await store.history(await store.whole_name(application), limit)
+
+
+async def dead_letters(dsn: str, limit: int = 1000) -> tuple[DeadLetter, ...]:
+    """Messages that were given up, the latest first. Raises StoreError and ConfigError."""
+    async with SqlStore.existing(dsn) as store:
+        return await store.dead(limit)
+
+
+async def retry_dead(dsn: str) -> int:
+    """Make messages due again that were given up; how many. Raises StoreError and ConfigError."""
+    async with SqlStore.existing(dsn):
+        pass  # a store that is not there is not made by asking
+    store = await SqlStore.open(dsn)
+    try:
+        return await store.revive(SystemClock().now())
+    finally:
+        await store.close()
 
 
 async def verify_audit(dsn: str, known: Head | None) -> Verified:
