@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -186,3 +186,18 @@ async def test_jobs_keep_their_distance_when_the_clock_jumps(jump, monkeypatch):
     await often.ran(often.runs + 2)
     assert seldom.runs == 0
     schedule.stop()
+
+
+async def test_a_deadline_is_kept_once_and_replaced_by_one_of_the_same_name(schedule):
+    """The end of a grace period that was put off wakes nobody at its first moment."""
+    first, second, other = Counted(), Counted(), Counted()
+    schedule.start()
+    now = datetime.now(UTC)
+    schedule.at("heal a", now + timedelta(seconds=0.2), first)
+    schedule.at("heal a", now + timedelta(seconds=0.1), second)
+    schedule.at("heal b", now - timedelta(hours=1), other)
+    later = Counted()
+    schedule.at("heal c", now + timedelta(seconds=0.3), later)
+    for job in (other, second, later):
+        await job.ran(1)
+    assert (first.runs, second.runs, other.runs) == (0, 1, 1)
