@@ -134,7 +134,7 @@ def _correct(resource: ResourceReport, wrong: list[Change], changing: str) -> It
     mistakes = [(one.invalid, one.origin) for one in wrong if one.invalid]
     whole = resource.invalid
     if whole and all(one.path != whole.path for one, _ in mistakes):
-        mistakes.insert(0, (whole, whole.origin))
+        mistakes.append((whole, whole.origin))  # perhaps what the others have caused
     for mistake, origin in mistakes:
         where = _where(resource.origin if origin is UNSET else origin)
         yield f"correct Git{where}: {_correction(mistake)}"

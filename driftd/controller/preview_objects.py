@@ -11,7 +11,7 @@ from msgspec import UNSET, UnsetType
 
 from driftd.controller.desired import Desired
 from driftd.controller.judge import judge
-from driftd.controller.mistakes import mistake_of
+from driftd.controller.mistakes import is_valid, mistake_of
 from driftd.controller.preview_fate import (
     FIELD_KINDS,
     changes_at,
@@ -184,7 +184,8 @@ class _Object:
             action, moved = Action.MOVE, item.moved_from.entry.application.name
             reason = _move_reason(item.moved_from)
         invalid = self._mistake()
-        if refuses(fields, self.after, invalid):
+        # A field at the wrong depth is the mistake; what lacks it is refused all the same.
+        if refuses(fields, self.after, invalid) or (invalid and not is_valid(item.new)):
             action, fields = Action.REFUSE, without_effects(fields)
         told = {one.invalid.message for one in fields if one.invalid}
         if invalid is not UNSET and not told:
@@ -207,7 +208,11 @@ class _Object:
             stays, reason = survives(self.item.owner.before, self.item.owner.after, self.item.old)
             action = Action.LEAVE if stays else Action.DELETE
         reason = self._presence(action, reason) or reason
-        if action is Action.CREATE and is_refused(self.after, invalid):
+        new_object = self.item.new
+        wrong = is_refused(self.after, invalid)
+        if new_object is not None and invalid:
+            wrong = wrong or not is_valid(new_object)
+        if action is Action.CREATE and wrong:
             action = Action.REFUSE
         if invalid is not UNSET:
             reason = "; ".join(filter(None, (reason, invalid.message)))

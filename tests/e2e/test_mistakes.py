@@ -266,6 +266,21 @@ def test_selector_of_other_labels_is_corrected_in_git(site: Site) -> None:
     assert "recreate" not in text
 
 
+def test_a_label_outside_of_its_selector(site: Site) -> None:
+    """A label at the wrong depth is corrected there, first; no preview speaks of a recreation."""
+    text = "selector:\n    matchLabels:\n    app: web"
+    declare(site, RIGHT.replace("selector: {matchLabels: {app: web}}", text))
+    seen = site.run("explain", "web", "deployment/web", f"--kubeconfig={site.kubeconfig}")
+    steps = seen.stdout.partition("What to do next:\n  ")[2]
+    told = "app belongs under matchLabels: check the indentation\n"
+    assert steps.startswith(f"correct Git at apps/web/web.yaml:9: {told}")
+    assert "spec.selector is required" in steps
+    assert "put it back" not in steps
+    seen = site.check("--preview", "--against=HEAD~1", "--revision=HEAD", output="table")
+    assert "1 object refused by the API server" in seen.stdout
+    assert "recreate" not in seen.stdout
+
+
 def test_an_application_under_a_second_name(site: Site) -> None:
     """A preview says that the live object's application, which stays, declares it too."""
     mark = f"argocd.argoproj.io/tracking-id=web:apps/Deployment:{site.namespace}/web"
