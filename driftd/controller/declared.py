@@ -168,6 +168,12 @@ async def _catalog(
     return tuple(applications.values()), projects, conditions
 
 
+def _stated(application: Application) -> list[Condition]:
+    """What is wrong with an application by its own document alone."""
+    flux = application.flux.conditions if application.flux else ()
+    return [*application.conditions, *flux, *annotated(application.annotations).conditions]
+
+
 def _entry(
     application: Application,
     projects: dict[str, AppProject],
@@ -180,8 +186,7 @@ def _entry(
     flux = application.flux
     project = PERMISSIVE if flux else projects.get(application.spec.project or "default")
     destination = application.spec.destination
-    conditions = [*application.conditions, *(flux.conditions if flux else ())]
-    conditions += annotated(application.annotations).conditions
+    conditions = _stated(application)
     target: ClusterTarget | None = None
     try:
         mapping = _mapping(application, workspace, options, unfit=unfit)
