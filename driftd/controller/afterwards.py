@@ -29,6 +29,7 @@ from driftd.telemetry.logs import get_logger
 DEADLINE: Final = timedelta(minutes=10)
 """How long an object that was healed may be on its way; a Deployment's own deadline comes first."""
 
+_ASK_AGAIN: Final = timedelta(minutes=1)
 _WELL: Final = frozenset({HealthStatus.HEALTHY, HealthStatus.SUSPENDED})
 _WAS_WELL: Final = frozenset({*_WELL, HealthStatus.PROGRESSING})
 
@@ -45,6 +46,8 @@ class Afterwards:
     _halted: dict[str, str] = field(default_factory=dict)
     _seen: dict[str, HealthStatus] = field(default_factory=dict)
     """What each healed object was when it was assessed last, by the heal's id."""
+    _asked: dict[str, datetime] = field(default_factory=dict)
+    """When an application that is late may be asked for again."""
     _loaded: bool = False
 
     def __post_init__(self) -> None:
@@ -125,9 +128,16 @@ class Afterwards:
         return False
 
     def due(self) -> list[str]:
-        """The applications with a heal whose deadline is over."""
+        """The applications with a heal whose deadline is over, each at most once in a while.
+
+        One whose cluster cannot be seen stays due, and must not be looked at all the time.
+        """
         now = self.clock.now()
-        return sorted({one.application for one in self._written() if now >= one.at + DEADLINE})
+        late = {one.application for one in self._written() if now >= one.at + DEADLINE}
+        names = sorted(name for name in late if now >= self._asked.get(name, now))
+        self._asked = {name: self._asked[name] for name in late & self._asked.keys()}
+        self._asked.update(dict.fromkeys(names, now + _ASK_AGAIN))
+        return names
 
     def _written(self) -> Iterable[Heal]:
         for known in self._heals.values():

@@ -13,7 +13,7 @@ import pytest
 
 from driftd.cluster.destinations import ClusterTarget
 from driftd.cluster.writer import ClusterWriter
-from driftd.controller.afterwards import Afterwards
+from driftd.controller.afterwards import DEADLINE, Afterwards
 from driftd.controller.healing import Healing
 from driftd.controller.journal import HealJournal, JournalByHand
 from driftd.controller.looked_after import LookedAfter
@@ -360,3 +360,22 @@ async def test_a_heal_by_hand_is_on_record_once_the_daemon_takes_it_in(bench: Le
     (backup,) = await bench.store.ask("test", find)
     assert backup.key == MAP
     assert list((bench.folder / "hand.db-acts").iterdir()) == []
+
+
+async def test_a_heal_whose_deadline_is_over_asks_for_a_look_once_a_minute(
+    bench: Ledgered,
+) -> None:
+    """While its cluster cannot be seen it stays due, and nobody looks every second."""
+    bench.world.paint("shop", "red")
+    await bench.sweep()
+    healing = bench.reconciler.healing
+    assert await healing.upkeep() == []
+    bench.clock.advance(DEADLINE.total_seconds())
+    assert await healing.upkeep() == [SHOP]
+    for _ in range(59):
+        bench.clock.advance(1)
+        assert await healing.upkeep() == []
+    bench.clock.advance(1)
+    assert await healing.upkeep() == [SHOP]
+    await bench.sweep()
+    assert await healing.upkeep() == []
