@@ -31,6 +31,7 @@ ELSEWHERE = {
     r"driftd audit\b": "tests/unit/cli/test_audit.py",
     r"driftd (restore|resume)\b": "tests/e2e/test_audited_heal.py",
     r"python -m tests\.perf\.peers": "tests/perf/peers.py",
+    r"python -m tests\.perf\.healing": "tests/perf/healing.py",
     r"python -m tests\.property\.score": "tests/property/test_random_mutations.py",
 }  # fmt: skip
 """Commands that are too long or too large to run here, and what tests them."""
