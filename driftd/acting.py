@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING
 from driftd.clock import Clock
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from driftd.cluster.destinations import ClusterTarget
     from driftd.cluster.kubeconfig import Kubeconfig
     from driftd.cluster.registry import ClusterRegistry
+    from driftd.controller.asking import AskEngine
+    from driftd.controller.declared import Entry
     from driftd.controller.heal_once import HealReport
     from driftd.controller.healing import Healing
     from driftd.controller.identity import Identities
@@ -19,6 +23,7 @@ if TYPE_CHECKING:
     from driftd.controller.options import CheckOptions
     from driftd.controller.restore import Restoring
     from driftd.controller.workspace import Progress, Workspace
+    from driftd.model.resource import ResourceKey
     from driftd.settings.healing import Healing as HealingSettings
     from driftd.settings.types import Settings
     from driftd.settings.types import Store as StoreSettings
@@ -92,6 +97,47 @@ def guards_of(
         orders=StandingOrders(path) if path is not None else None,
         ancestors=ancestors,
     )
+
+
+def engine_asker(
+    settings: Settings, options: CheckOptions, clusters: ClusterRegistry, identities: Identities
+) -> AskEngine:
+    """What asks Argo CD (on the hub) or Flux (there, or where the application is) for a sync.
+
+    Nothing is asked for during a freeze, or of a cluster that is not who it was.
+    """
+    from driftd.app import kubeconfig_of
+    from driftd.clock import rfc3339
+    from driftd.cluster.destinations import ClusterTarget, TargetKind
+    from driftd.cluster.engines import Engines
+    from driftd.controller.guarding import ordered
+    from driftd.settings.load import store_dsn
+    from driftd.sync.orders import FREEZE, in_force
+    from driftd.sync.standing_orders import StandingOrders, orders_path
+
+    path = orders_path(settings.healing.orders_file, store_dsn(settings.store))
+    file = StandingOrders(path) if path is not None else None
+
+    async def ask(entry: Entry, objects: Sequence[ResourceKey], now: datetime, stuck: bool) -> str:
+        name, target = entry.application.qualified_name, entry.target
+        orders, stopped = ordered(settings.healing, file)
+        if stopped or any(in_force(orders, FREEZE, name, entry.cluster, now)):
+            return stopped or "healing is frozen"
+        if options.hub:
+            kubeconfig, _ = kubeconfig_of(options)
+            context = kubeconfig.context(options.hub) if kubeconfig else None
+            target = (
+                ClusterTarget(TargetKind.CONTEXT, context.name, context.server) if context else None
+            )
+        elif entry.application.flux is None:
+            return "Argo CD can be asked on a hub alone (clusters.hubContext)"
+        if target is None:
+            return "the cluster of the engine is not known"
+        await identities.verify(target, strictly=True)
+        engines = Engines(clusters.open(target).transport)
+        return await engines.sync(entry.application, objects, rfc3339(now), stuck=stuck)
+
+    return ask
 
 
 async def heal(

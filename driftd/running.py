@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from driftd import __version__
-from driftd.acting import guards_of, healing_of
+from driftd.acting import engine_asker, guards_of, healing_of
 from driftd.app import (
     charts_in,
     cluster_registry,
@@ -328,6 +328,7 @@ async def _daemon(settings: Settings, process: _Process) -> AsyncIterator[Daemon
             read_operation=_operation_reader(options, clusters),
             audit_streams=process.audit,
             silences=_silences(settings),
+            ask_engine=engine_asker(settings, options, clusters, identities),
         )
         yield Daemon(
             reconciler,

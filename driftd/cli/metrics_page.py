@@ -8,6 +8,7 @@ from driftd.telemetry.metrics import Metrics
 
 _LABELS = {
     "cluster": "Context, or name of the cluster Secret; `unmapped` without one.",
+    "engine": "`Argo CD` or `Flux`.",
     "provider": "As in the path that it posts to: `github`, `gitlab` …",
     "guard": "Number of a guard of healing, such as `G-20`; docs/healing.md says what each is for.",
     "reason": "One word, as conditions have it: `Forbidden`, `Timeout`, `RenderError` …",

@@ -21,7 +21,7 @@ _RESOLUTION: Final = timedelta(seconds=1)
 """Of the times in objects: they are cut to the second."""
 _FAILED_BEFORE: Final = "ProgressingWithRetry"
 """The reason with which Flux keeps the condition between attempts that fail."""
-_FLUX: Final = {
+FLUX: Final = {
     kind: tuple(
         ApiResource(GROUPS[kind], version, kind, f"{kind.lower()}s", True, ("get",))
         for version in versions
@@ -67,7 +67,7 @@ async def operation(reader: ClusterReader, application: Application, since: date
     if application.flux is None:
         live = await reader.get(APPLICATIONS, application.namespace, application.name)
         return "" if live is None else of_argo_cd(live.body, since)
-    for resource in _FLUX[application.flux.kind]:
+    for resource in FLUX[application.flux.kind]:
         try:
             live = await reader.get(resource, application.namespace, application.flux.object_name)
         except NotServed:

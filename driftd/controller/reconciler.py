@@ -14,6 +14,7 @@ from driftd.cluster.auditstream import AuditStreams
 from driftd.cluster.destinations import ClusterTarget
 from driftd.cluster.hub import Hub
 from driftd.controller.acceptance import StandingAcceptance
+from driftd.controller.asking import AskEngine, Asking
 from driftd.controller.check import Looked, look, quiet
 from driftd.controller.counting import DriftCount
 from driftd.controller.declared import Declared, Entry, declare
@@ -89,7 +90,10 @@ class Reconciler:
     """Objects that healing tried to write since the start, by outcome."""
     silences: Callable[[], tuple[Silence, ...]] = tuple
     """What people have silenced beside the annotations in Git."""
+    ask_engine: AskEngine | None = None
+    """Asks Argo CD or Flux for a sync; None where neither can be reached."""
     holding: Holding = field(init=False)
+    asking: Asking = field(init=False)
     silencing: Silencing = field(init=False)
     _clusters: SweepClusters = field(init=False)
     drifts: DriftCount = field(init=False)
@@ -118,6 +122,12 @@ class Reconciler:
             wait=timedelta(seconds=self.settings.audit_webhook.wait.seconds),
             expected=self._audit.expected,
             read=self.read_operation,
+        )
+        self.asking = Asking(
+            settings=self.settings.healing,
+            store=self.store,
+            metrics=self.metrics,
+            ask=self.ask_engine,
         )
         self.silencing = Silencing(
             settings=self.settings.silences, metrics=self.metrics, current=self.silences
@@ -173,6 +183,7 @@ class Reconciler:
         await self.drifts.count()
         self.holding.only(self._entries)
         self.silencing.only(self._entries)
+        self.asking.only(self._entries)
         self._audit.only(self._entries)
         if self.watching is not None:
             self.watching.only(self._entries)
@@ -375,15 +386,15 @@ class Reconciler:
         report, name = looked.report, entry.application.qualified_name
         hold = await self.holding.judged(entry, report, began)
         hold = self.silencing.judged(entry, hold, self.clock.now())
-        paused, notices = await self.silencing.pauses(
-            entry, self.store, self.clock.now(), notices_of(report, healed)
-        )
+        now, notices = self.clock.now(), notices_of(report, healed)
+        asked, notices = await self.asking.after(entry, report, now, notices)
+        paused, notices = await self.silencing.pauses(entry, self.store, now, notices)
         with span("record", application=name, cluster=entry.cluster):
             change = await self.store.record(
                 report,
                 self.clock.now(),
                 self.compose(subject_of(entry, self.settings.notifications, healed)),
-                events=[*events, *paused],
+                events=[*events, *asked, *paused],
                 memory=looked.memory,
                 began=clean_at or began,
                 ending=endings(looked, self._revisions_seen.get(name)),
@@ -445,7 +456,7 @@ class Reconciler:
         """
         now = self.clock.now()
         due = [*self._audit.due(), *await self.healing.upkeep(), *self.healing.guards.due(now)]
-        due += self.silencing.due(self._entries, now)
+        due += [*self.silencing.due(self._entries, now), *self.asking.due(now)]
         named = [name for name in due if name in self._entries]
         return [*named, *await self.holding.due(self._entries, now)]
 

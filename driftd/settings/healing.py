@@ -28,6 +28,8 @@ class HealingRule(SettingsStruct, frozen=True, kw_only=True):
     rung: Rung = Rung.OBSERVE
     undeclared: bool = False
     """Whether fields that somebody added and that Git is silent about are removed, too."""
+    ask: bool = False
+    """Whether Argo CD or Flux, where they are active, are asked to put drift back."""
 
 
 class Grace(SettingsStruct, frozen=True, kw_only=True):

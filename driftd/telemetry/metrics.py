@@ -136,6 +136,12 @@ class Metrics:
         )
         self._guards: set[str] = set()
         self._held_by: dict[str, Mapping[str, int]] = {}
+        self._asks = self._counter(
+            "driftd_asks",
+            "Times that an engine was to be asked for a sync, and whether it helped",
+            "engine",
+            "result",
+        )
         self._silenced = self._gauge(
             "driftd_drift_silenced", "Open drifts that a silence keeps from being told"
         )
@@ -344,6 +350,10 @@ class Metrics:
         """How many messages wait, and how many were given up."""
         self._waiting.set(waiting)
         self._dead.set(dead)
+
+    def asked(self, engine: str, result: str) -> None:
+        """An engine was `asked`; `held`, `failed`, `helped` or `did not help` beside that."""
+        self._asks.labels(engine, result).inc()
 
     def silenced(self, count: int) -> None:
         """So many open drifts are silenced now."""

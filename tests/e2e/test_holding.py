@@ -70,19 +70,20 @@ class Place:
 
     def write(self, name: str, text: str) -> None:
         """Write another value into the object of an application, by hand."""
-        self._merge(f"{self._configs}/{name}?fieldManager=alice", {"data": {"key": text}})
+        self.merge(f"{self._configs}/{name}?fieldManager=alice", {"data": {"key": text}})
 
     def end(self, name: str) -> None:
         """Let the operation on an application end now."""
         ended = {"phase": "Succeeded", "finishedAt": rfc3339(datetime.now(UTC))}
         path = f"{ARGO}/namespaces/{self.namespace}/applications/{name}"
-        self._merge(path, {"status": {"operationState": ended}})
+        self.merge(path, {"status": {"operationState": ended}})
 
     @property
     def _configs(self) -> str:
         return f"/api/v1/namespaces/{self.namespace}/configmaps"
 
-    def _merge(self, path: str, body: dict[str, Any]) -> None:
+    def merge(self, path: str, body: dict[str, Any]) -> None:
+        """Merge something into an object."""
         self.cluster.call("PATCH", path, body, content_type="application/merge-patch+json")
 
 
