@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -148,10 +149,12 @@ async def heal(
     progress: Progress,
     clock: Clock,
     store: StoreSettings | None = None,
+    alone: bool = False,
 ) -> HealReport:
     """Put the application that `options` name back once; a preview unless `opened`.
 
-    What is written goes on the record of `store`, if that is known. Raises DriftdError.
+    What is written goes on the record of `store`, if that is known; with `alone` no daemon has
+    that one. Raises DriftdError.
     """
     from driftd.app import open_workspace
     from driftd.cluster.registry import ClusterRegistry
@@ -175,9 +178,32 @@ async def heal(
                 orders=StandingOrders(Path(rules.orders_file)) if rules.orders_file else None,
             ),
         )
-        return await heal_once(
+        report = await heal_once(
             workspace, options, healing, opened=opened, progress=progress, clock=clock
         )
+    if store is None or not alone:
+        return report
+    return await _taken_in(report, store)
+
+
+async def _taken_in(report: HealReport, store: StoreSettings) -> HealReport:
+    """Bring what a heal has left into its store; the report says where that is."""
+    import msgspec
+
+    from driftd.errors import StoreError
+    from driftd.settings.load import store_dsn
+    from driftd.store import acts
+    from driftd.store.ledger import take_in, writing
+
+    dsn = store_dsn(store)
+    folder = acts.folder_of(dsn)
+    if folder is None or not acts.left(folder):
+        return report
+    # Another command may have it just now: the files stay, and the next heal takes them in.
+    with suppress(StoreError):
+        async with writing(dsn) as ledger:
+            await take_in(ledger, folder)
+    return msgspec.structs.replace(report, record=dsn)
 
 
 def _journal_by_hand(store: StoreSettings, clock: Clock) -> JournalByHand:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import importlib
+import os
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from driftd.model.silence import Silence
     from driftd.policy.baseline import Baseline, LeftOut
     from driftd.settings.load import Inspected
-    from driftd.settings.types import Settings
+    from driftd.settings.types import Settings, Store
     from driftd.store.audit import Verified
     from driftd.store.backups import Backup
     from driftd.store.chain import AuditRow, Head
@@ -122,21 +123,48 @@ def heal(
     from driftd.settings.load import load
     from driftd.settings.rules import lowered
 
-    store = None
+    store, alone = None, False
     if config is not None:
         settings = load(config)
         rules, store = settings.healing, settings.store
     else:
         rule = HealingRule(applications=("*",), rung=Rung.FIELDS, undeclared=undeclared)
         rules = Healing(rules=(rule,))
+        if yes and not dry_run:
+            store, alone = _own_record(), True
     if dry_run:
         rules = lowered(rules)
     opened = dry_run or yes or config is not None
     chosen = CheckOptions(**options)
     clock = SystemClock()
     return _run(
-        acting.heal(chosen, rules, opened=opened, progress=narrator, clock=clock, store=store)
+        acting.heal(
+            *(chosen, rules),
+            opened=opened,
+            progress=narrator,
+            clock=clock,
+            store=store,
+            alone=alone,
+        )
     )
+
+
+def _own_record() -> Store:
+    """Where heals without a daemon's settings are on record: below the user's state folder."""
+    from driftd.errors import ConfigError
+    from driftd.settings.types import Store
+
+    base = os.environ.get("XDG_STATE_HOME", "")
+    root = Path(base) if base.startswith("/") else Path.home() / ".local/state"
+    folder = root / "driftd"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"what is written cannot be put on record in {folder}: {error.strerror}",
+            hint="set XDG_STATE_HOME to a folder that can be written to",
+        ) from None
+    return Store(dsn=f"sqlite:///{folder / 'by-hand.db'}")
 
 
 def doctor(options: Mapping[str, Any], narrator: Narrator) -> DoctorReport:

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from driftd import __version__
+from driftd import __version__, telemetry
 from driftd.cli import exit_code, terminal
 
 COMMANDS = {
@@ -104,6 +104,7 @@ def driftd() -> None:
 
 def main() -> None:
     """Entry point of the `driftd` program."""
+    telemetry.is_program = True
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # A report must not fail half-way because a locale lacks an arrow.

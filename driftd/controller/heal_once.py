@@ -70,6 +70,8 @@ class HealReport(WireStruct, frozen=True, kw_only=True):
     """Whether everything could be judged."""
     objects: tuple[HealedObject, ...]
     conditions: tuple[ReportCondition, ...] = ()
+    record: str | UnsetType = UNSET
+    """DSN of the store with the record of what was written, and with what was written over."""
 
     @property
     def broken(self) -> bool:

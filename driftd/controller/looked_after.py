@@ -17,10 +17,9 @@ from driftd.errors import StoreError
 from driftd.model.resource import LiveObject
 from driftd.settings.healing import Rung
 from driftd.settings.types import Store as StoreSettings
-from driftd.store import acts
 from driftd.store.audit import new_id
 from driftd.store.chain import AuditRecord
-from driftd.store.ledger import Ledger
+from driftd.store.ledger import Ledger, take_in
 from driftd.sync.plan import SyncPlan
 from driftd.telemetry.logs import get_logger
 
@@ -119,16 +118,8 @@ class LookedAfter(Healing):
 
     async def _take_acts(self) -> None:
         """Put acts on the record, in their order, and do what they mean."""
-        for path, kept in acts.left_backups(self.acts) if self.acts is not None else ():
-            if kept is not None:
-                await self.ledger.keep(kept.backup, kept.sealed)
-            acts.taken(path)
-        for path, record in acts.left(self.acts) if self.acts is not None else ():
-            if record is None:
-                get_logger("driftd.controller").warning("this is no act", file=path.name)
-            else:
-                await self.ledger.act(record)
-            acts.taken(path)
+        for name in await take_in(self.ledger, self.acts) if self.acts is not None else ():
+            get_logger("driftd.controller").warning("this is no act", file=name)
 
     async def _shorten(self) -> None:
         now = self.clock.now()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
+from pathlib import Path
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -159,6 +160,25 @@ def _told(head: Head, records: Sequence[AuditRecord]) -> Head:
     if records:
         get_logger("driftd.audit").info("audit", head=str(head), entries=len(records))
     return head
+
+
+async def take_in(ledger: Ledger, folder: Path) -> list[str]:
+    """Put acts that were left in a folder on the record, in their order, and do what they mean.
+
+    The names of files that are none. Raises StoreError.
+    """
+    unknown: list[str] = []
+    for path, kept in acts.left_backups(folder):
+        if kept is not None:
+            await ledger.keep(kept.backup, kept.sealed)
+        acts.taken(path)
+    for path, record in acts.left(folder):
+        if record is None:
+            unknown.append(path.name)
+        else:
+            await ledger.act(record)
+        acts.taken(path)
+    return unknown
 
 
 @asynccontextmanager

@@ -9,6 +9,7 @@ from typing import Any, TextIO
 
 import structlog
 
+from driftd import telemetry
 from driftd.settings.types import Log
 from driftd.telemetry.redact import redact, redact_text
 
@@ -16,7 +17,12 @@ _QUIET = ("aiosqlite", "alembic", "apscheduler", "kubernetes_asyncio", "aiohttp.
 
 
 def get_logger(name: str) -> Any:
-    """A structured logger; `name` is the package, such as `driftd.notify`."""
+    """A structured logger; `name` is the package, such as `driftd.notify`.
+
+    A command that has not configured logs says warnings alone, on standard error.
+    """
+    if telemetry.is_program and not structlog.is_configured():
+        configure(Log(level="warning", format="console"))
     return structlog.stdlib.get_logger(name)
 
 

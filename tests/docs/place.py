@@ -263,7 +263,10 @@ def _files(work: Path, folder: Path, port: int, receiver: str, cluster: ControlP
         "clusters": {"destinations": {"https://kubernetes.default.svc": "production"}},
         "store": {"dsn": f"sqlite:///{folder / 'driftd.db'}"},
         "server": {"listen": f"127.0.0.1:{port}"},
-        "notifications": {"slack": [{"urlFile": str(secret), "name": "platform-alerts"}]},
+        "notifications": {
+            "slack": [{"urlFile": str(secret), "name": "platform-alerts"}],
+            "allowNetworks": ["127.0.0.0/8"],
+        },
     }
     (work / "config").mkdir()
     for name in ("driftd.yaml", "config/driftd.yaml"):

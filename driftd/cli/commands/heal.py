@@ -106,6 +106,10 @@ def sentences(report: HealReport) -> Iterator[str]:
     if report.rung == "observe" and planned:
         yield ""
         yield "Nothing was written: this is a preview. --yes writes, --dry-run asks the API server."
+    if report.record is not UNSET:
+        yield ""
+        yield "On record, with what was written over:"
+        yield f"  driftd restore --store {report.record}"
 
 
 def _object(one: HealedObject) -> Iterator[str]:

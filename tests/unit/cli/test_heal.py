@@ -113,3 +113,12 @@ def test_rules_of_settings_and_yes_are_not_mixed(driftd, tmp_path):
     file.write_text("healing: {rules: []}\n")
     result = driftd("heal", "shop", "--config", str(file), "--yes")
     assert (result.exit_code, "give it, or --yes" in result.stderr) == (2, True)
+
+
+def test_where_a_heal_is_on_record():
+    """A heal without a daemon's settings says which command lists what it wrote over."""
+    healed = report(with_outcome("applied"), rung="fields", record="sqlite:////home/a/by-hand.db")
+    assert list(sentences(healed))[-2:] == [
+        "On record, with what was written over:",
+        "  driftd restore --store sqlite:////home/a/by-hand.db",
+    ]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import logging
+import subprocess
+import sys
 
 import pytest
 import structlog
@@ -97,3 +99,18 @@ def test_one_event_is_one_line_whatever_it_holds(text):
     first, second = (json.loads(line) for line in written.splitlines())
     assert (first["level"], first["application"]) == ("info", text)
     assert (second["level"], second["message"]) == ("warning", f"cannot read {text}")
+
+
+def test_commands_keep_standard_output_clean():
+    """A command that configures no logs tells warnings on standard error, and nothing below."""
+    code = (
+        "from driftd import telemetry\n"
+        "telemetry.is_program = True\n"
+        "from driftd.telemetry.logs import get_logger\n"
+        "get_logger('driftd.store').info('quiet', number=1)\n"
+        "get_logger('driftd.store').warning('loud', number=2)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == ""
+    assert "quiet" not in done.stderr
+    assert "loud" in done.stderr
