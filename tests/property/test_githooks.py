@@ -6,6 +6,7 @@ more than a million of all); the sample of `make test` is always the same one.
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import random
@@ -56,7 +57,7 @@ def broken(provider: str, chance: random.Random) -> bytes:
         if way < 0.3:
             del holder[key]
         elif way < 0.9 or not isinstance(holder, list):
-            holder[key] = chance.choice(VALUES)
+            holder[key] = copy.deepcopy(chance.choice(VALUES))
         else:
             holder[:] = holder * chance.randint(2, 50)
     body = bytearray(json.dumps(document).encode())
