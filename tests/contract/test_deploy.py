@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.testbed.argocd import serve_argo_kinds
 from tests.testbed.cluster import ControlPlane
+from tests.testbed.flux import serve_flux_kinds
 from tests.testbed.processes import wait_until
 
 pytestmark = pytest.mark.cluster
@@ -224,12 +226,12 @@ def overlay_of(folder: Path, *components: str) -> str:
     return str(overlay)
 
 
-CRDS = {
-    "applications.argoproj.io": "Application",
-    "kustomizations.kustomize.toolkit.fluxcd.io": "Kustomization",
-    "helmreleases.helm.toolkit.fluxcd.io": "HelmRelease",
-    "gitrepositories.source.toolkit.fluxcd.io": "GitRepository",
-}
+ENGINES = (
+    "applications.argoproj.io",
+    "kustomizations.kustomize.toolkit.fluxcd.io",
+    "helmreleases.helm.toolkit.fluxcd.io",
+    "gitrepositories.source.toolkit.fluxcd.io",
+)
 
 
 def test_the_ask_component_lets_engines_be_asked_and_nothing_else(deployed, tmp_path):
@@ -238,33 +240,14 @@ def test_the_ask_component_lets_engines_be_asked_and_nothing_else(deployed, tmp_
     role = yaml.safe_load((DEPLOY / "components/ask/clusterrole-ask.yaml").read_text())
     assert {verb for rule in role["rules"] for verb in rule["verbs"]} == {"patch"}
     deployed.create_namespace("asked")
-    for name, kind in CRDS.items():
-        plural, _, group = name.partition(".")
-        crd = {
-            "metadata": {"name": name},
-            "spec": {
-                "group": group,
-                "scope": "Namespaced",
-                "names": {"plural": plural, "kind": kind},
-                "versions": [
-                    {
-                        "name": "v1",
-                        "served": True,
-                        "storage": True,
-                        "schema": {"openAPIV3Schema": {"type": "object"}},
-                    }
-                ],
-            },
-        }
-        path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-        deployed.request("POST", path, crd)
-        deployed.kubectl("wait", "--for=condition=Established", f"crd/{name}")
+    serve_argo_kinds(deployed)
+    serve_flux_kinds(deployed)
     assert not may(deployed, "patch", "applications.argoproj.io", "asked")
     account = "--serviceaccount=driftd:driftd"
     deployed.kubectl(
         "-n", "asked", "create", "rolebinding", "ask", "--clusterrole=driftd-ask", account
     )
-    for what in CRDS:
+    for what in ENGINES:
         assert may(deployed, "patch", what, "asked")
         for verb in ("create", "update", "delete"):
             assert not may(deployed, verb, what, "asked")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import http.client
 import json
@@ -20,6 +21,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from driftd.store.sql import SqlStore
 from tests.e2e.site import URL, application
 from tests.testbed import program
 from tests.testbed.argocd import ARGO, serve_argo_kinds
@@ -268,6 +270,7 @@ def _files(work: Path, folder: Path, port: int, receiver: str, cluster: ControlP
             "allowNetworks": ["127.0.0.0/8"],
         },
     }
+    asyncio.run(_make_store(settings["store"]["dsn"]))
     (work / "config").mkdir()
     for name in ("driftd.yaml", "config/driftd.yaml"):
         (work / name).write_text(json.dumps(settings))
@@ -280,6 +283,12 @@ def _files(work: Path, folder: Path, port: int, receiver: str, cluster: ControlP
     (work / "audit.log.gz").write_bytes(gzip.compress(log, compresslevel=1))
     for name in ("git-token", "webhook-secret"):
         (work / name).write_text("not a secret")
+
+
+async def _make_store(dsn: str) -> None:
+    """The store of a daemon that has run."""
+    store = await SqlStore.open(dsn)
+    await store.close()
 
 
 def _shim(path: Path, command: str) -> None:

@@ -197,7 +197,8 @@ def test_it_is_explained(shop: Shop) -> None:
     )
     assert f"Service {shop.site.namespace}/{shop.audit}: Extra" in seen.stdout
     assert "carries this application's tracking mark" in seen.stdout
-    assert f"kubectl delete service/{shop.audit} -n {shop.site.namespace}" in seen.stdout
+    removal = f"delete service/{shop.audit} -n {shop.site.namespace}"
+    assert f"remove it: kubectl --kubeconfig {shop.site.kubeconfig} {removal}" in seen.stdout
 
 
 def test_a_preview_says_what_is_left(shop: Shop) -> None:

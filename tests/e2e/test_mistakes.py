@@ -292,6 +292,8 @@ def test_an_application_under_a_second_name(site: Site) -> None:
     (one,) = seen.applications["copy"]["resources"]
     assert one["reason"] == "application web declares it too: each sync undoes the other's"
     assert any("copy and web would declare the same object" in c for c in seen.conditions("copy"))
+    # Other tests have an application of this name, too.
+    site.cluster.kubectl("delete", "deployment/web", "-n", site.namespace)
 
 
 def test_labels_of_the_template_that_the_selector_lacks(site: Site) -> None:

@@ -134,7 +134,7 @@ def test_go_on_path_suffices(checkout: Path) -> None:
 def locked(name: str) -> dict[str, str]:
     """The versions in a file of locked requirements."""
     text = (ROOT / "requirements" / f"{name}.txt").read_text()
-    return dict(re.findall(r"^([a-z0-9-]+)==(\S+)", text, re.MULTILINE))
+    return dict(re.findall(r"^([a-z0-9-]+)(?:\[[a-z,]+\])?==(\S+)", text, re.MULTILINE))
 
 
 def test_locks_agree() -> None:

@@ -70,19 +70,26 @@ def test_pages_fit(topic, width):
     assert [line for line in long if not re.match(r" +(driftd|clusterrole|\S+$)", line)] == []
 
 
+def known_flags(name, below=None):
+    """The flags of a command; of a group, of the one command below it, or of all."""
+    command = root.get_command(click.Context(root), name)
+    found = [command]
+    if isinstance(command, click.Group):
+        known = command.commands
+        assert below is None or below.startswith("-") or below in known, f"{name} {below}"
+        found = [known[below]] if below in known else [command, *known.values()]
+    return {flag for c in found for one in c.params for flag in (*one.opts, *one.secondary_opts)}
+
+
 @pytest.mark.parametrize("topic", TOPICS)
 def test_commands_are_real(topic):
     """Every command and every flag that a page names exists."""
-    flags = set()
-    for name in COMMANDS:
-        command = root.get_command(click.Context(root), name)
-        flags |= {flag for one in command.params for flag in (*one.opts, *one.secondary_opts)}
+    flags = set().union(*(known_flags(name) for name in COMMANDS))
     for span in _SPAN.findall(_FENCE.sub("", topic_pages.source(topic))):
         words = shlex.split(span)
         if words[0] == "driftd" and len(words) > 1:
-            command = root.get_command(click.Context(root), words[1])
-            assert command is not None, span
-            known = {flag for one in command.params for flag in (*one.opts, *one.secondary_opts)}
+            assert root.get_command(click.Context(root), words[1]) is not None, span
+            known = known_flags(*words[1:3])
             assert {word for word in words if word.startswith("-")} <= known, span
             if words[1] == "help":
                 assert words[2] == "TOPIC" or words[2] in topic_pages.TOPICS, span

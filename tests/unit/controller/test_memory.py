@@ -256,7 +256,7 @@ async def test_daemon_remembers_over_a_restart(world: World, database: str) -> N
             options=CheckOptions(),
             settings=Settings(),
             store=store,
-            compose=lambda _change: (),
+            compose=lambda _subject: lambda _change: (),
             healing=Healing(
                 settings=Settings().healing,
                 open_writer=lambda _target: MemoryWriter(world.clusters.one),

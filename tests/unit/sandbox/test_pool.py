@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -79,7 +80,8 @@ async def test_memory_has_a_hard_limit_too(tree: MakeTree, monkeypatch: pytest.M
         with pytest.raises(SandboxError) as caught:
             await render(pool, tree(HUNGRY))
         assert caught.value.reason == "SandboxDied"
-        assert "out of memory" in str(caught.value)
+        # Go says it in one of two ways, by what asked for the memory.
+        assert re.search("out of memory|cannot allocate memory", str(caught.value))
 
 
 async def test_killed_worker_fails_its_own_request_only(tree: MakeTree) -> None:

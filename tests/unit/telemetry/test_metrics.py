@@ -10,7 +10,7 @@ from driftd.telemetry.metrics import Metrics
 from tests.unit.reports import change, report, resource
 
 LABELS = {
-    *("cluster", "guard", "provider", "reason", "receiver"),
+    *("cluster", "engine", "guard", "provider", "reason", "receiver"),
     *("result", "severity", "state", "status", "version"),
 }
 """Every label there is; each has few values, none of them an application or an object."""
@@ -186,6 +186,7 @@ def used(applications):
     metrics.look_error("Forbidden")
     metrics.held("argocd/app-0", {"G-20": 1})
     metrics.git_webhook("github", "taken")
+    metrics.asked("argocd", "asked")
     metrics.heal("applied")
     metrics.notification("slack", "sent")
     metrics.digest("slack")
