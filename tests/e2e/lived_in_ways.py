@@ -377,6 +377,7 @@ def _put_back(hand: Hand) -> None:
     here = ("-n", hand.namespace)
     for _ in range(2):
         hand.cluster.kubectl("rollout", "undo", "deployment/web", *here)
+        _numbered(hand)
     for count in (5, 2):
         hand.cluster.kubectl("scale", "deployment/web", f"--replicas={count}", *here)
     for image in ("web:4", "web:3"):
@@ -384,6 +385,16 @@ def _put_back(hand: Hand) -> None:
         hand.cluster.kubectl("set", "image", "deployment/web", what, *here)
     for stamp in ("debug=on", "debug-"):
         hand.cluster.kubectl("annotate", "service/web", stamp, *here)
+
+
+def _numbered(hand: Hand) -> None:
+    """Wait until the controller has numbered the revision, by which the next undo goes."""
+    path = f"/apis/apps/v1/namespaces/{hand.namespace}/deployments/web"
+
+    def seen(live: Json) -> bool:
+        return bool(live["status"].get("observedGeneration") == live["metadata"]["generation"])
+
+    hand.cluster.wait_for(path, seen)
 
 
 def live_on(hand: Hand, authority: str) -> None:
