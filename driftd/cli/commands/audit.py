@@ -10,29 +10,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from driftd.cli import calls, exit_code, options
+from driftd.cli.store_flags import store_flags
 from driftd.model.counts import counted
 
 if TYPE_CHECKING:
     from driftd.store.chain import AuditRow
-
-
-def _store_flags(command: Any) -> Any:
-    for decorate in (
-        options.flag(
-            "--store",
-            metavar="DSN",
-            help="The store itself: sqlite:///FILE or postgresql://USER@HOST/DATABASE.",
-        ),
-        options.flag(
-            "--config",
-            type=click.Path(dir_okay=False, path_type=Path),
-            default="config/driftd.yaml",
-            show_default=True,
-            help="Settings file of the daemon, which names its store.",
-        ),
-    ):
-        command = decorate(command)
-    return command
 
 
 @click.group("audit", short_help="Verify or export the record of what driftd and people did.")
@@ -46,7 +28,7 @@ def audit_command() -> None:
 
 
 @audit_command.command("verify", short_help="Follow the chain and name the first broken entry.")
-@_store_flags
+@store_flags
 @options.flag(
     "--head",
     metavar="NUMBER:DIGEST",
@@ -91,7 +73,7 @@ def verify_command(config: Path, store: str | None, head: str | None, output: st
 
 
 @audit_command.command("export", short_help="Print the entries as JSON lines, oldest first.")
-@_store_flags
+@store_flags
 @options.flag(
     "--since",
     type=options.Duration(),

@@ -11,28 +11,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from driftd.cli import calls, exit_code, options
+from driftd.cli.store_flags import store_flags
 
 if TYPE_CHECKING:
     from driftd.sync.orders import Order
-
-
-def _store_flags(command: Any) -> Any:
-    for decorate in (
-        options.flag(
-            "--store",
-            metavar="DSN",
-            help="The store itself: sqlite:///FILE or postgresql://USER@HOST/DATABASE.",
-        ),
-        options.flag(
-            "--config",
-            type=click.Path(dir_okay=False, path_type=Path),
-            default="config/driftd.yaml",
-            show_default=True,
-            help="Settings file of the daemon.",
-        ),
-    ):
-        command = decorate(command)
-    return command
 
 
 def _order_flags(*, lasts: bool, reason: bool) -> Any:
@@ -74,7 +56,7 @@ def _override_flags(command: Any) -> Any:
 @click.argument("application", metavar="[APP]", required=False)
 @options.flag("--cluster", metavar="NAME", default="", help="Only what lives on this cluster.")
 @_give_flags
-@_store_flags
+@store_flags
 def freeze_command(
     application: str | None,
     cluster: str,
@@ -97,7 +79,7 @@ def freeze_command(
 @click.command("unfreeze", short_help="Let healing go on where driftd freeze has stopped it.")
 @click.argument("application", metavar="[APP]", required=False)
 @options.flag("--cluster", metavar="NAME", default="", help="The cluster that was frozen.")
-@_store_flags
+@store_flags
 def unfreeze_command(application: str | None, cluster: str, config: Path, store: str | None) -> int:
     """Let healing go on where `driftd freeze` has stopped it: with the same APP and cluster.
 
@@ -114,7 +96,7 @@ def unfreeze_command(application: str | None, cluster: str, config: Path, store:
 @click.argument("object_", metavar="[KIND/NAME]", required=False)
 @_give_flags
 @options.flag("--end", is_flag=True, help="End it now.")
-@_store_flags
+@store_flags
 def snooze_command(
     application: str,
     object_: str | None,
@@ -140,7 +122,7 @@ def snooze_command(
 @click.argument("application", metavar="APP")
 @click.argument("guard", metavar="GUARD")
 @_override_flags
-@_store_flags
+@store_flags
 def override_command(
     application: str, guard: str, lasts: float, reason: str, config: Path, store: str | None
 ) -> int:
@@ -157,7 +139,7 @@ def override_command(
 
 
 @click.command("orders", short_help="List what persons have ordered: freezes, snoozes, overrides.")
-@_store_flags
+@store_flags
 @options.output_format("table", "json", "yaml")
 def orders_command(config: Path, store: str | None, output: str) -> int:
     """List what persons have ordered and is in force: freezes, snoozes and overrides.

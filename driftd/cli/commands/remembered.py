@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from driftd.cli import calls, options
+from driftd.cli.store_flags import store_flags
 
 if TYPE_CHECKING:
     from driftd.store.types import Episode, HistoryEntry
@@ -18,20 +18,9 @@ if TYPE_CHECKING:
 _LIMIT = 100
 
 
-def _store_flags(command: Any) -> Any:
+def _memory_flags(command: Any) -> Any:
     for decorate in (
-        options.flag(
-            "--config",
-            type=click.Path(dir_okay=False, path_type=Path),
-            default="config/driftd.yaml",
-            show_default=True,
-            help="Settings file of the daemon, which names its store.",
-        ),
-        options.flag(
-            "--store",
-            metavar="DSN",
-            help="The store itself: sqlite:///FILE or postgresql://USER@HOST/DATABASE.",
-        ),
+        store_flags,
         options.flag(
             "--since",
             type=options.Duration(),
@@ -56,7 +45,7 @@ def _store_flags(command: Any) -> Any:
 @click.argument("application", metavar="[APP]", required=False)
 @click.argument("resource", metavar="[KIND/NAME]", required=False)
 @click.argument("path", metavar="[PATH]", required=False)
-@_store_flags
+@_memory_flags
 @options.flag("--open", "only_open", is_flag=True, help="Only those that are open.")
 @options.flag("--closed", "only_closed", is_flag=True, help="Only those that have ended.")
 @options.output_format("table", "wide", "json", "yaml")
@@ -108,7 +97,7 @@ def episodes_command(
 
 @click.command("history", short_help="List what happened to an application, newest first.")
 @click.argument("application", metavar="APP")
-@_store_flags
+@_memory_flags
 @options.output_format("table", "json", "yaml")
 def history_command(application: str, output: str, **flags: Any) -> int:
     """List what happened to an application, newest first: what changed, and what driftd wrote.

@@ -10,6 +10,7 @@ import click
 from msgspec import UNSET
 
 from driftd.cli import calls, options
+from driftd.cli.store_flags import store_flags
 from driftd.model.counts import counted
 
 if TYPE_CHECKING:
@@ -20,30 +21,11 @@ _LIMIT = 100
 _SHORT = 8
 
 
-def _store_flags(command: Any) -> Any:
-    for decorate in (
-        options.flag(
-            "--store",
-            metavar="DSN",
-            help="The store itself: sqlite:///FILE or postgresql://USER@HOST/DATABASE.",
-        ),
-        options.flag(
-            "--config",
-            type=click.Path(dir_okay=False, path_type=Path),
-            default="config/driftd.yaml",
-            show_default=True,
-            help="Settings file of the daemon, which names its store.",
-        ),
-    ):
-        command = decorate(command)
-    return command
-
-
 @click.command(
     "restore", short_help="List what healing wrote over, compare it, and put one object back."
 )
 @click.argument("backup", metavar="[BACKUP]", required=False)
-@_store_flags
+@store_flags
 @options.flag(
     "--key-file",
     type=click.Path(dir_okay=False),
@@ -106,7 +88,7 @@ def restore_command(
 
 @click.command("resume", short_help="Let an application be healed again that waits for a person.")
 @click.argument("application", metavar="APP")
-@_store_flags
+@store_flags
 @options.flag("--reason", metavar="TEXT", required=True, help="Why; it goes on the record.")
 def resume_command(application: str, config: Path, store: str | None, reason: str) -> int:
     """Let an application be healed again whose healing waits for a person: because a heal made
