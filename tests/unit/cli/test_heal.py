@@ -117,8 +117,8 @@ def test_rules_of_settings_and_yes_are_not_mixed(driftd, tmp_path):
 
 def test_where_a_heal_is_on_record():
     """A heal without a daemon's settings says which command lists what it wrote over."""
-    healed = report(with_outcome("applied"), rung="fields", record="sqlite:////home/a/by-hand.db")
+    healed = report(with_outcome("applied"), rung="fields", record="sqlite:////var/lib/by-hand.db")
     assert list(sentences(healed))[-2:] == [
         "On record, with what was written over:",
-        "  driftd restore --store sqlite:////home/a/by-hand.db",
+        "  driftd restore --store sqlite:////var/lib/by-hand.db",
     ]
