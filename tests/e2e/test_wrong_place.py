@@ -13,7 +13,8 @@ from tests.testbed.kubeconfig import write_kubeconfig
 
 pytestmark = pytest.mark.cluster
 
-NAMES = ("books", "cart", "desk", "mail")
+NAMES = ("nowhere-books", "nowhere-cart", "nowhere-desk", "nowhere-mail")
+"""Of no other test: what is left of an application is something of it."""
 ORPHANED = "OrphanedResourceWarning"
 """Told of what other tests leave on the shared API server."""
 
@@ -61,7 +62,7 @@ def test_a_cluster_without_anything(site: Site) -> None:
 
 def test_one_deployed_object_of_four_settles_it(site: Site) -> None:
     """As soon as a quarter of the objects is there nothing is asked."""
-    manifest = config_map("books", colour="blue")
+    manifest = config_map("nowhere-books", colour="blue")
     site.cluster.kubectl("apply", "--server-side", "-n", site.namespace, "-f", "-", input=manifest)
     seen = site.check()
     assert (seen.exit_code, seen.conditions()) == (1, [])
@@ -72,7 +73,7 @@ def test_one_deployed_object_of_four_settles_it(site: Site) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [("check",), ("apps",), ("explain", "books", "ConfigMap/books")]
+    "command", [("check",), ("apps",), ("explain", "nowhere-books", "ConfigMap/nowhere-books")]
 )
 def test_the_wrong_folder(site: Site, command: tuple[str, ...], tmp_path: Path) -> None:
     """Without repository, and without applications in it: one line with the three ways on."""

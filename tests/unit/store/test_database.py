@@ -18,6 +18,7 @@ from sqlalchemy import text
 from driftd.errors import StoreError
 from driftd.store.sql import SqlStore
 from driftd.store.types import EpisodeQuery
+from driftd.store.writer import PATIENCE
 from tests.unit.reports import START, change, report, resource
 from tests.unit.store.test_sql import quiet
 
@@ -243,7 +244,7 @@ async def test_readers_refuse_another_schema(path: Path, version: str) -> None:
 
 
 async def test_another_process_that_locks_the_database(path: Path) -> None:
-    """Writes wait for their turn: none is lost, and the slowest takes less than a second."""
+    """Writes wait for their turn, far longer than it comes: none is lost, none is given up."""
     store = await SqlStore.open(f"sqlite:///{path}")
     chance, ended = random.Random(7), threading.Event()  # noqa: S311
 
@@ -267,5 +268,5 @@ async def test_another_process_that_locks_the_database(path: Path) -> None:
         ended.set()
         thread.join()
     assert await known(store) == names(range(20))
-    assert max(took) < 1
+    assert max(took) < PATIENCE / 2
     await store.close()
