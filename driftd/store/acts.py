@@ -10,7 +10,6 @@ from __future__ import annotations
 import getpass
 import os
 import socket
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -20,7 +19,8 @@ import msgspec
 from driftd.errors import StoreError
 from driftd.store.backups import Backup
 from driftd.store.chain import AuditRecord
-from driftd.store.engine import store_url
+from driftd.store.engine import beside
+from driftd.store.replacing import replace
 
 _SUFFIX: Final = ".json"
 _KEPT: Final = ".backup"
@@ -29,11 +29,7 @@ _MOST_BYTES: Final = 1 << 20
 
 def folder_of(dsn: str) -> Path | None:
     """The folder of a store's acts; None for a database that several may write."""
-    url = store_url(dsn)
-    if url.get_backend_name() != "sqlite":
-        return None
-    path = Path(str(url.database))
-    return path.with_name(path.name + "-acts")
+    return beside(dsn, "-acts")
 
 
 def key_of(named: str, dsn: str) -> Path:
@@ -43,14 +39,13 @@ def key_of(named: str, dsn: str) -> Path:
     """
     if named:
         return Path(named)
-    url = store_url(dsn)
-    if url.get_backend_name() != "sqlite":
+    path = beside(dsn, "-key")
+    if path is None:
         raise StoreError(
             "what is written over cannot be kept: there is no key to encrypt it with",
             hint="name a file of at least 32 random bytes with store.keyFile",
         )
-    path = Path(str(url.database))
-    return path.with_name(path.name + "-key")
+    return path
 
 
 def person() -> str:
@@ -83,17 +78,7 @@ def leave_backup(folder: Path, kept: Kept) -> None:
 def _leave(folder: Path, name: str, content: bytes) -> None:
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
-        handle, unfinished = tempfile.mkstemp(dir=folder, prefix=".")
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, folder / name)
-        opened = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(opened)
-        finally:
-            os.close(opened)
+        replace(folder / name, content)
     except OSError as error:
         raise StoreError(f"cannot leave the act in {folder}: {error.strerror}") from None
 

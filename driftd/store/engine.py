@@ -48,6 +48,18 @@ def store_url(dsn: str) -> URL:
     )
 
 
+def beside(dsn: str, suffix: str) -> Path | None:
+    """A path beside an SQLite store; None for a database that several may write.
+
+    Raises ConfigError.
+    """
+    url = store_url(dsn)
+    if url.get_backend_name() != "sqlite":
+        return None
+    path = Path(str(url.database))
+    return path.with_name(path.name + suffix)
+
+
 def require_existing(dsn: str) -> None:
     """Refuse the DSN of a file that does not exist, so that reading makes none.
 

@@ -6,8 +6,6 @@ It lies beside an SQLite store, which one process alone writes, or where the set
 from __future__ import annotations
 
 import fcntl
-import os
-import tempfile
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,7 +15,8 @@ import msgspec
 
 from driftd.errors import StoreError
 from driftd.model.silence import Silence
-from driftd.store.engine import store_url
+from driftd.store.engine import beside
+from driftd.store.replacing import replace
 
 KEPT: Final = timedelta(days=7)
 """How long a silence that is over stays listed."""
@@ -33,14 +32,13 @@ def file_of(named: str, dsn: str) -> Path:
     """The file that the settings name, else the one beside an SQLite store. Raises StoreError."""
     if named:
         return Path(named)
-    url = store_url(dsn)
-    if url.get_backend_name() != "sqlite":
+    path = beside(dsn, "-silences.json")
+    if path is None:
         raise StoreError(
             "there is no place for silences beside a PostgreSQL store",
             hint="name a file that the daemon reads too with silences.file",
         )
-    path = Path(str(url.database))
-    return path.with_name(path.name + "-silences.json")
+    return path
 
 
 def read(path: Path) -> tuple[Silence, ...]:
@@ -67,12 +65,7 @@ def change(
         with path.with_name(path.name + ".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             kept = tuple(one for one in edit(read(path)) if one.until > now - KEPT)
-            handle, unfinished = tempfile.mkstemp(dir=path.parent, prefix=".silences")
-            with os.fdopen(handle, "wb") as file:
-                file.write(msgspec.json.format(msgspec.json.encode(_File(silences=kept))))
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(unfinished, path)
+            replace(path, msgspec.json.format(msgspec.json.encode(_File(silences=kept))))
     except OSError as error:
         raise StoreError(f"{path}: cannot be written: {error.strerror}") from None
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import tempfile
 import time
 from collections.abc import Collection, Iterator
 from datetime import datetime, timedelta
@@ -21,6 +20,7 @@ import msgspec
 
 from driftd.errors import StateError
 from driftd.model.resource import ResourceKey
+from driftd.store.replacing import replace
 from driftd.store.types import ApplicationMemory
 
 FORMAT: Final = 1
@@ -138,20 +138,9 @@ class StateFile:
         return StateError(f"{self.path} is damaged", hint=_REMEDY)
 
     def _replace(self, content: bytes) -> None:
-        folder = self.path.parent
         try:
             # A temporary file is its owner's alone, and so is what replaces the state.
-            handle, name = tempfile.mkstemp(prefix=f".{self.path.name}-", dir=folder)
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    file.write(content)
-                    file.flush()
-                    os.fsync(file.fileno())
-                os.replace(name, self.path)
-            except BaseException:
-                with contextlib.suppress(OSError):
-                    os.unlink(name)
-                raise
+            replace(self.path, content)
         except OSError as error:
             raise StateError(
                 f"{self.path} cannot be written: {error.strerror}",

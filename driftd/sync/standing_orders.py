@@ -6,8 +6,6 @@ It works whatever the database does. What cannot be read permits nothing: then n
 from __future__ import annotations
 
 import fcntl
-import os
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +14,8 @@ from typing import Final
 import msgspec
 
 from driftd.errors import StoreError
-from driftd.store.engine import store_url
+from driftd.store.engine import beside
+from driftd.store.replacing import replace
 from driftd.sync.orders import Order, Orders
 
 _MOST_BYTES: Final = 4 << 20
@@ -27,11 +26,7 @@ def orders_path(configured: str, dsn: str) -> Path | None:
     """The file that the settings name, else one beside an SQLite store; None without both."""
     if configured:
         return Path(configured)
-    url = store_url(dsn)
-    if url.get_backend_name() != "sqlite":
-        return None
-    path = Path(str(url.database))
-    return path.with_name(path.name + "-orders.json")
+    return beside(dsn, "-orders.json")
 
 
 @dataclass(slots=True)
@@ -68,7 +63,8 @@ class StandingOrders:
             with self.path.with_name(self.path.name + ".lock").open("a") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 before = _decoded(self.path) if self.path.exists() else ()
-                _replace(self.path, msgspec.json.encode(Orders(orders=edit(before))))
+                content = msgspec.json.encode(Orders(orders=edit(before)))
+                replace(self.path, content, mode=0o640)
         except OSError as error:
             raise StoreError(
                 f"the orders in {self.path} cannot be written: {error.strerror}"
@@ -89,22 +85,3 @@ def _decoded(path: Path) -> tuple[Order, ...]:
             _UNREAD.format(path, error),
             hint="correct the file, or remove it: then no order is in force",
         ) from None
-
-
-def _replace(path: Path, content: bytes) -> None:
-    handle, unfinished = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            os.fchmod(file.fileno(), 0o640)
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
-    except BaseException:
-        Path(unfinished).unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
