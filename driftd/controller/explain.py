@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from functools import partial
 from typing import Any, Literal
 
 import orjson
@@ -16,7 +17,7 @@ from driftd.controller.baselines import Used, load_acceptance
 from driftd.controller.check import Looked, look
 from driftd.controller.declared import Declared, Entry, declare, refuse_unmatched
 from driftd.controller.explain_entries import EntryExplanation, explained
-from driftd.controller.foreseen import Foreseen
+from driftd.controller.foreseen import node_of
 from driftd.controller.keeping import keeping
 from driftd.controller.kind_names import names_kind
 from driftd.controller.memory import open_state
@@ -443,7 +444,7 @@ def _healing(looked: Looked, key: ResourceKey) -> str:
         rung=Rung.FIELDS,
         held=desired.repeated,
         live=looked.live,
-        node=Foreseen(looked).node,
+        node=partial(node_of, looked),
     )
     if wanted.refusal:
         return f"nothing: {wanted.refusal}"

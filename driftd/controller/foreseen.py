@@ -38,11 +38,6 @@ class Foreseen:
         deployers = context.deployers | {FIELD_MANAGER}
         self.context = msgspec.structs.replace(context, deployers=deployers, sealer=None)
 
-    def node(self, gvk: GVK) -> Node | None:
-        """The schema of a kind, as the look read it."""
-        shared = self.looked.shared
-        return None if shared is None else shared.observation.schemas.node(gvk)
-
     def __call__(self, task: SyncTask, after: LiveObject) -> str:
         """Why the object would still not be what Git says; empty if it would."""
         try:
@@ -50,7 +45,7 @@ class Foreseen:
                 task.key,
                 orjson.loads(self.manifests[task.key].body),
                 orjson.loads(after.body),
-                self.node(task.gvk),
+                node_of(self.looked, task.gvk),
                 self.context,
             )
         except CompareError as error:
@@ -65,6 +60,11 @@ class Foreseen:
             and (change.change_class in DRIFT_CLASSES or change.place in healed)
         ]
         return _reason(still, healed) if still else ""
+
+
+def node_of(looked: Looked, gvk: GVK) -> Node | None:
+    """The schema of a kind, as the look read it."""
+    return None if looked.shared is None else looked.shared.observation.schemas.node(gvk)
 
 
 def _reason(still: list[Change], healed: set[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from driftd.clock import Clock
 from driftd.cluster.destinations import ClusterTarget
@@ -13,7 +14,7 @@ from driftd.controller.check import Looked
 from driftd.controller.declared import Declared, Entry
 from driftd.controller.elsewhere import declared_elsewhere
 from driftd.controller.engines import engines_at
-from driftd.controller.foreseen import Foreseen
+from driftd.controller.foreseen import Foreseen, node_of
 from driftd.controller.shared import Claims
 from driftd.controller.workspace import Workspace
 from driftd.errors import StoreError
@@ -84,13 +85,12 @@ class Healing:
         if planned.refusal or not self.can_record():
             return Healed(looked, planned)
         try:
-            planned = await self.guards.admit(planned, _facts(entry, looked), self.clock.now())
-            if planned.refusal or not planned.tasks:
-                return Healed(looked, planned)
-            if not send:
+            facts = _facts(entry, looked)
+            planned = await self.guards.admit(planned, facts, self.clock.now())
+            if planned.refusal or not planned.tasks or not send:
                 return Healed(looked, planned)
             if planned.rung is not Rung.DRY_RUN:
-                await self.journal.intend(planned, _facts(entry, looked))
+                await self.journal.intend(planned, facts)
         except StoreError as error:
             # What cannot be written down beforehand is not done.
             get_logger("driftd.controller").warning(
@@ -111,7 +111,7 @@ class Healing:
         self, entry: Entry, looked: Looked, shared: Mapping[ResourceKey, str] | None = None
     ) -> SyncPlan:
         """The writes that would put the application back, as data."""
-        application, foreseen = entry.application, Foreseen(looked)
+        application = entry.application
         rule = rule_of(self.settings, application.namespace, application.name)
         return plan(
             application,
@@ -123,7 +123,7 @@ class Healing:
             complete=looked.desired.complete,
             managers=() if rule.rung is Rung.OBSERVE else engines_at(looked),
             live=looked.live,
-            node=foreseen.node,
+            node=partial(node_of, looked),
             undeclared=rule.undeclared,
         )
 
