@@ -7,12 +7,11 @@ from urllib.parse import quote
 
 import msgspec
 
-from driftd.model.report import ApplicationStatus
 from driftd.notify.digest import Digest
 from driftd.notify.incidents import is_over, key_of, severity_of
 from driftd.notify.message import Message
 from driftd.notify.notifier import check_url, post
-from driftd.notify.spoken import Kept, message_of_entry
+from driftd.notify.spoken import Paging
 from driftd.notify.templates import Texts
 from driftd.notify.wording import Told, shortened, told_of_digest
 from driftd.settings.channels import Opsgenie
@@ -62,7 +61,7 @@ def _responders(teams: tuple[str, ...]) -> dict[str, Any]:
     return {"responders": [{"type": "team", "name": name} for name in teams]} if teams else {}
 
 
-class OpsgenieNotifier(Kept):
+class OpsgenieNotifier(Paging):
     """Opens and closes alerts; the key is read at each attempt."""
 
     def __init__(
@@ -85,20 +84,9 @@ class OpsgenieNotifier(Kept):
         else:
             await self._post("", alert(message, told, self._settings.teams))
 
-    async def send_digest(self, digest: Digest) -> None:
-        """See `Notifier.send_digest`: one alert for all that is wrong, and what is over closes.
-
-        The alert of the storm itself is for a person to close.
-        """
-        done = self._done.setdefault(digest.id, set())
-        for entry in digest.entries:
-            message = message_of_entry(entry)
-            if is_over(message) and message.id not in done:
-                await self.keep(message, await self._texts.told(message))
-                done.add(message.id)
-        if any(entry.status is not ApplicationStatus.SYNCED for entry in digest.entries):
-            await self._post("", storm(digest, self._settings.teams))
-        self.forget(digest)
+    async def raise_storm(self, digest: Digest) -> None:
+        """See `Paging.raise_storm`."""
+        await self._post("", storm(digest, self._settings.teams))
 
     async def _post(self, path: str, body: dict[str, Any]) -> None:
         await post(

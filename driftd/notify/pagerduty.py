@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from driftd.model.report import ApplicationStatus
 from driftd.notify.digest import Digest
 from driftd.notify.incidents import is_over, key_of, severity_of
 from driftd.notify.message import Message
 from driftd.notify.notifier import check_url, post
-from driftd.notify.spoken import Kept, message_of_entry
+from driftd.notify.spoken import Paging
 from driftd.notify.templates import Texts
 from driftd.notify.wording import Told, shortened, told_of_digest
 from driftd.settings.channels import PagerDuty
@@ -73,7 +72,7 @@ def storm(digest: Digest, routing_key: str) -> dict[str, Any]:
     }
 
 
-class PagerDutyNotifier(Kept):
+class PagerDutyNotifier(Paging):
     """Sends events to one integration; its routing key is read at each attempt."""
 
     def __init__(
@@ -91,20 +90,9 @@ class PagerDutyNotifier(Kept):
         """See `Kept.keep`."""
         await self._post(event(message, told, self._key()))
 
-    async def send_digest(self, digest: Digest) -> None:
-        """See `Notifier.send_digest`: one incident for all that is wrong, and what is over ends.
-
-        A storm pages once; the incident of the storm itself is for a person to resolve.
-        """
-        done = self._done.setdefault(digest.id, set())
-        for entry in digest.entries:
-            message = message_of_entry(entry)
-            if is_over(message) and message.id not in done:
-                await self.keep(message, await self._texts.told(message))
-                done.add(message.id)
-        if any(entry.status is not ApplicationStatus.SYNCED for entry in digest.entries):
-            await self._post(storm(digest, self._key()))
-        self.forget(digest)
+    async def raise_storm(self, digest: Digest) -> None:
+        """See `Paging.raise_storm`."""
+        await self._post(storm(digest, self._key()))
 
     async def _post(self, body: dict[str, Any]) -> None:
         await post(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Final
 
+from driftd.model.report import ApplicationStatus
 from driftd.notify.digest import Digest, DigestEntry
-from driftd.notify.incidents import is_incident
+from driftd.notify.incidents import is_incident, is_over
 from driftd.notify.message import Counts, Message
 from driftd.notify.notifier import Notifier, Receipt
 from driftd.notify.templates import Texts
@@ -54,14 +56,17 @@ class Kept(Notifier):
         An attempt goes on where an earlier one of this process was stopped: tools limit how much
         they take in a minute.
         """
+        await self.bring(digest, is_incident)
+        self.forget(digest)
+
+    async def bring(self, digest: Digest, wanted: Callable[[Message], bool]) -> None:
+        """Bring the states of some applications there, each once over all attempts."""
         done = self._done.setdefault(digest.id, set())
         for entry in digest.entries:
             message = message_of_entry(entry)
-            if message.id in done or not is_incident(message):
-                continue
-            await self.keep(message, await self._texts.told(message))
-            done.add(message.id)
-        self.forget(digest)
+            if wanted(message) and message.id not in done:
+                await self.keep(message, await self._texts.told(message))
+                done.add(message.id)
 
     def forget(self, digest: Digest) -> None:
         """The digest is delivered; older ones that never were are not kept for ever either."""
@@ -72,6 +77,24 @@ class Kept(Notifier):
     @abstractmethod
     async def keep(self, message: Message, told: Told) -> None:
         """Bring the state of one application there. Raises as `send`."""
+
+
+class Paging(Kept):
+    """A tool that wakes people: a digest is one alarm for all that is wrong, and ends what is over.
+
+    The alarm of the storm itself is for a person to end.
+    """
+
+    async def send_digest(self, digest: Digest) -> None:
+        """See `Notifier.send_digest`."""
+        await self.bring(digest, is_over)
+        if any(entry.status is not ApplicationStatus.SYNCED for entry in digest.entries):
+            await self.raise_storm(digest)
+        self.forget(digest)
+
+    @abstractmethod
+    async def raise_storm(self, digest: Digest) -> None:
+        """Raise the alarm of many messages at once. Raises as `send`."""
 
 
 def message_of_entry(entry: DigestEntry) -> Message:
