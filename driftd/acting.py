@@ -100,6 +100,19 @@ def guards_of(
     )
 
 
+def engine_target(options: CheckOptions, entry: Entry) -> ClusterTarget | None:
+    """The cluster with the object that an engine works by: the hub, or for Flux also the own one.
+
+    None where it is not known. Raises ConfigError.
+    """
+    from driftd.app import hub_target, kubeconfig_of
+
+    if options.hub:
+        kubeconfig, _ = kubeconfig_of(options)
+        return hub_target(kubeconfig.context(options.hub)) if kubeconfig else None
+    return entry.target if entry.application.flux is not None else None
+
+
 def engine_asker(
     settings: Settings, options: CheckOptions, clusters: ClusterRegistry, identities: Identities
 ) -> AskEngine:
@@ -107,9 +120,7 @@ def engine_asker(
 
     Nothing is asked for during a freeze, or of a cluster that is not who it was.
     """
-    from driftd.app import kubeconfig_of
     from driftd.clock import rfc3339
-    from driftd.cluster.destinations import ClusterTarget, TargetKind
     from driftd.cluster.engines import Engines
     from driftd.controller.guarding import ordered
     from driftd.settings.load import store_dsn
@@ -120,18 +131,13 @@ def engine_asker(
     file = StandingOrders(path) if path is not None else None
 
     async def ask(entry: Entry, objects: Sequence[ResourceKey], now: datetime, stuck: bool) -> str:
-        name, target = entry.application.qualified_name, entry.target
+        name = entry.application.qualified_name
         orders, stopped = ordered(settings.healing, file)
         if stopped or any(in_force(orders, FREEZE, name, entry.cluster, now)):
             return stopped or "healing is frozen"
-        if options.hub:
-            kubeconfig, _ = kubeconfig_of(options)
-            context = kubeconfig.context(options.hub) if kubeconfig else None
-            target = (
-                ClusterTarget(TargetKind.CONTEXT, context.name, context.server) if context else None
-            )
-        elif entry.application.flux is None:
+        if not options.hub and entry.application.flux is None:
             return "Argo CD can be asked on a hub alone (clusters.hubContext)"
+        target = engine_target(options, entry)
         if target is None:
             return "the cluster of the engine is not known"
         await identities.verify(target, strictly=True)

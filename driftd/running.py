@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from driftd import __version__
-from driftd.acting import engine_asker, guards_of, healing_of
+from driftd.acting import engine_asker, engine_target, guards_of, healing_of
 from driftd.app import (
     charts_in,
     cluster_registry,
@@ -29,7 +29,6 @@ from driftd.app import (
     workspace_of,
 )
 from driftd.clock import Clock, SystemClock
-from driftd.cluster.destinations import ClusterTarget, TargetKind
 from driftd.cluster.registry import ClusterRegistry
 from driftd.controller.options import CheckOptions
 from driftd.controller.workspace import OracleMemory, Workspace
@@ -437,15 +436,7 @@ def _operation_reader(options: CheckOptions, registry: ClusterRegistry) -> ReadO
     from driftd.cluster.operations import operation
 
     async def read(entry: Entry, since: datetime) -> str:
-        target = entry.target
-        if options.hub:
-            kubeconfig, _ = kubeconfig_of(options)
-            context = kubeconfig.context(options.hub) if kubeconfig else None
-            target = (
-                ClusterTarget(TargetKind.CONTEXT, context.name, context.server) if context else None
-            )
-        elif entry.application.flux is None:
-            return ""
+        target = engine_target(options, entry)
         if target is None:
             return ""
         return await operation(registry.open(target), entry.application, since)

@@ -9,6 +9,14 @@ import click
 
 from driftd.cli import options
 
+settings_flag = options.flag(
+    "--config",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default="config/driftd.yaml",
+    show_default=True,
+    help="Settings file of the daemon, which names its store.",
+)
+
 
 def store_flags(command: Any) -> Any:
     """`--store` and `--config`: the store itself, or the settings that name it."""
@@ -18,13 +26,7 @@ def store_flags(command: Any) -> Any:
             metavar="DSN",
             help="The store itself: sqlite:///FILE or postgresql://USER@HOST/DATABASE.",
         ),
-        options.flag(
-            "--config",
-            type=click.Path(dir_okay=False, path_type=Path),
-            default="config/driftd.yaml",
-            show_default=True,
-            help="Settings file of the daemon, which names its store.",
-        ),
+        settings_flag,
     ):
         command = decorate(command)
     return command

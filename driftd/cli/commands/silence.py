@@ -10,17 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from driftd.cli import calls, exit_code, options
+from driftd.cli.store_flags import settings_flag
 
 if TYPE_CHECKING:
     from driftd.model.silence import Silence
-
-_config = options.flag(
-    "--config",
-    type=click.Path(dir_okay=False, path_type=Path),
-    default="config/driftd.yaml",
-    show_default=True,
-    help="Settings file of the daemon, which names its store.",
-)
 
 
 @click.group("silence", short_help="Keep known drift from being told for a while.")
@@ -42,7 +35,7 @@ def silence_command() -> None:
 @options.flag("--cluster", metavar="GLOB", default="", help="Only on these clusters.")
 @options.flag("--object", "object_", metavar="KIND/NAME", default="", help="Only this object.")
 @options.flag("--path", metavar="GLOB", default="", help="Only these fields: '/spec/replicas'.")
-@_config
+@settings_flag
 def add_command(
     application: str,
     for_: float | None,
@@ -85,7 +78,7 @@ def add_command(
 
 @silence_command.command("list", short_help="List silences, those that are over for a week.")
 @options.output_format("table", "json")
-@_config
+@settings_flag
 def list_command(config: Path, output: str) -> int:
     """List the silences of the file; those in Git are conditions of their applications."""
     found = calls.silences(config)
@@ -107,7 +100,7 @@ def list_command(config: Path, output: str) -> int:
 
 @silence_command.command("remove", short_help="End a silence now.")
 @click.argument("id_", metavar="ID")
-@_config
+@settings_flag
 def remove_command(id_: str, config: Path) -> int:
     """End the silence ID now: what it covers is told if it is still there.
 
