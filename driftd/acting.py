@@ -252,7 +252,7 @@ async def restoring(
     from driftd.store.ledger import acted
 
     kept, sealed = await reading.backup(dsn, backup)
-    body = envelope_of(acts.key_of(key_file, dsn), make=False).open(kept.id, sealed)
+    body = envelope_of(acts.key_of(key_file, dsn), make=False).open(kept.row, sealed)
     kubeconfig = load_kubeconfig(str(options.kubeconfig or ""))
     target = _target_of(kept, kubeconfig, options.context or "")
     async with cluster_registry(options) as clusters:

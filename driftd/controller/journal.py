@@ -83,7 +83,7 @@ class HealJournal:
         body = msgspec.json.decode(live)
         one.heal = msgspec.structs.replace(one.heal, health=assess(body).status.value)
         backup = _backup(one, self.clock.now())
-        await self.ledger.kept(one.heal, backup, self.envelope().seal(backup.id, live))
+        await self.ledger.kept(one.heal, backup, self.envelope().seal(backup.row, live))
 
     async def after(self, task: SyncTask, result: TaskResult) -> None:
         """Write down what came of a write. Raises StoreError."""
@@ -161,7 +161,7 @@ class JournalByHand:
         one = self._open[id(task)]
         if live is not None:
             backup = _backup(one, self.clock.now())
-            await kept(self.dsn, backup, self.envelope().seal(backup.id, live))
+            await kept(self.dsn, backup, self.envelope().seal(backup.row, live))
 
     async def after(self, task: SyncTask, result: TaskResult) -> None:
         """See `HealJournal.after`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -34,6 +34,12 @@ class Backup(msgspec.Struct, frozen=True, kw_only=True):
     def gvk(self) -> GVK:
         """Group, version and kind."""
         return GVK(self.key.group, self.version, self.key.kind)
+
+    @property
+    def row(self) -> bytes:
+        """All of this, in bytes that stay the same whichever database told it: what is bound."""
+        told = msgspec.structs.replace(self, at=self.at.astimezone(UTC))
+        return msgspec.json.encode(told, order="sorted")
 
 
 async def put(connection: AsyncConnection, backup: Backup, sealed: bytes) -> None:

@@ -151,11 +151,11 @@ async def test_what_is_written_over_is_kept_and_opens_with_the_key_alone(bench: 
     assert (backup.key, backup.application) == (MAP, SHOP)
     get = lambda connection: backups.get(connection, backup.id[:8])  # noqa: E731
     ((_, sealed),) = await bench.store.ask("test", get)
-    assert json.loads(bench.envelope().open(backup.id, sealed)) == before
+    assert json.loads(bench.envelope().open(backup.row, sealed)) == before
     for form in (b"red-before", base64.b64encode(b"red-before")):
         assert form not in sealed
     with pytest.raises(StoreError, match="was changed, or sealed with another key"):
-        bench.envelope().open("another", sealed)
+        bench.envelope().open(b"another", sealed)
 
 
 async def test_without_a_key_nothing_is_written(bench: Ledgered) -> None:
