@@ -2,61 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import socket
-import subprocess
-import tempfile
-import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from driftd.store.sql import SqlStore
+from tests.testbed.postgresql import AVAILABLE, PostgreSQL, empty_database, postgresql
 
-POSTGRESQL = Path("/usr/lib/postgresql/15/bin")
-collect_ignore = [] if (POSTGRESQL / "postgres").exists() else ["test_postgresql.py"]
-BACKENDS = ["sqlite"] + (["postgresql"] if (POSTGRESQL / "postgres").exists() else [])
-
-
-class PostgreSQL:
-    """A private server, its `port`, and a way to let it crash and come back."""
-
-    def __init__(self, port: int, control: list[str | Path], run: dict[str, Any]) -> None:
-        self.port = port
-        self._control = control
-        self._run = run
-
-    def restart(self) -> None:
-        """End it as a crash does, in the middle of everything, and start it again."""
-        subprocess.run([*self._control, "-m", "immediate", "restart"], **self._run)
+collect_ignore = [] if AVAILABLE else ["test_postgresql.py"]
+BACKENDS = ["sqlite"] + (["postgresql"] if AVAILABLE else [])
 
 
 @pytest.fixture(scope="session")
 def postgresql_server() -> Iterator[PostgreSQL]:
     """A private PostgreSQL server with trust authentication on loopback."""
-    # The server refuses to run as root; its account must be able to reach the folder.
-    user = "postgres" if os.geteuid() == 0 else None
-    folder = Path(tempfile.mkdtemp(prefix="driftd-pg-"))
-    if user is not None:
-        shutil.chown(folder, user)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    data = str(folder / "data")
-    run = {"user": user, "cwd": folder, "stdout": subprocess.DEVNULL, "check": True}
-    initdb = [POSTGRESQL / "initdb", "-D", data, "-A", "trust", "-U", "driftd", "-N"]
-    subprocess.run([*initdb, "-E", "UTF8", "--locale=C"], **run)
-    options = f"-h 127.0.0.1 -p {port} -k {folder} -c fsync=off"
-    control = [POSTGRESQL / "pg_ctl", "-D", data, "-w"]
-    try:
-        subprocess.run([*control, "-l", str(folder / "log"), "-o", options, "start"], **run)
-        yield PostgreSQL(port, control, run)
-    finally:
-        subprocess.run([*control, "-m", "immediate", "stop"], **run)
-        shutil.rmtree(folder)
+    with postgresql() as server:
+        yield server
 
 
 @pytest.fixture(params=BACKENDS)
@@ -65,18 +27,6 @@ async def dsn(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/state/driftd.db"
     return await empty_database(request.getfixturevalue("postgresql_server"))
-
-
-async def empty_database(server: PostgreSQL) -> str:
-    """The DSN of a new database."""
-    import asyncpg
-
-    name = f"t{uuid.uuid4().hex}"
-    address = f"postgresql://driftd@127.0.0.1:{server.port}"
-    connection = await asyncpg.connect(f"{address}/postgres")
-    await connection.execute(f"CREATE DATABASE {name}")
-    await connection.close()
-    return f"{address}/{name}"
 
 
 @pytest.fixture

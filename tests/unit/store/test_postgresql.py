@@ -14,8 +14,8 @@ from driftd.store.database import Database
 from driftd.store.sql import SqlStore
 from driftd.store.types import EpisodeQuery
 from driftd.store.writer import Writer
+from tests.testbed.postgresql import PostgreSQL, empty_database
 from tests.unit.reports import START, after, change, report, resource
-from tests.unit.store.conftest import PostgreSQL, empty_database
 from tests.unit.store.test_sql import CLEAN, DRIFTED, NAME, loud, quiet
 
 pytestmark = pytest.mark.slow
