@@ -39,7 +39,8 @@ class Envelope:
     def seal(self, row: bytes, content: bytes) -> bytes:
         """The content, encrypted; it opens beside this row alone."""
         nonce = os.urandom(_NONCE)
-        return _VERSION + nonce + self._cipher.encrypt(nonce, content, _VERSION + row)
+        hidden: bytes = self._cipher.encrypt(nonce, content, _VERSION + row)
+        return _VERSION + nonce + hidden
 
     def open(self, row: bytes, sealed: bytes) -> bytes:
         """What was sealed beside this row. Raises StoreError for anything else."""
@@ -52,12 +53,13 @@ class Envelope:
             )
         nonce, hidden = sealed[1 : 1 + _NONCE], sealed[1 + _NONCE :]
         try:
-            return self._cipher.decrypt(nonce, hidden, _VERSION + row)
+            content: bytes = self._cipher.decrypt(nonce, hidden, _VERSION + row)
         except (InvalidTag, ValueError):  # ValueError: a nonce that was cut
             raise StoreError(
                 "the backup cannot be decrypted: it was changed, or sealed with another key",
                 hint="name the key file that the daemon used",
             ) from None
+        return content
 
 
 def envelope_of(path: Path, *, make: bool) -> Envelope:

@@ -113,7 +113,7 @@ async def test_a_row_that_the_database_gives_back_opens(envelope: Envelope, dsn:
     store = await SqlStore.open(dsn)
     try:
         sealed = envelope.seal(KEPT.row, MANIFEST)
-        await store.ask("test", lambda connection: backups.put(connection, KEPT, sealed))
+        await store.change("test", lambda connection: backups.put(connection, KEPT, sealed))
         rows = await store.ask("test", lambda connection: backups.get(connection, KEPT.id))
     finally:
         await store.close()
