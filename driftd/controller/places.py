@@ -1,4 +1,4 @@
-"""The line in Git of each field that differs, added to the verdict on an application."""
+"""The lines in Git of what differs, fields and objects, added to the verdict on an application."""
 
 from __future__ import annotations
 
@@ -6,19 +6,21 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from driftd.controller.desired import Desired
 from driftd.controller.unserved import Unserved
 from driftd.controller.workspace import Workspace
 from driftd.errors import DriftdError
 from driftd.model.report import (
+    DRIFT_STATUSES,
     Change,
     ChangeClass,
     ChangeKind,
     Invalid,
     ReportOrigin,
     ResourceReport,
+    ResourceStatus,
 )
 from driftd.model.resource import Manifest, ResourceKey
 from driftd.render.locate import field_places
@@ -26,6 +28,8 @@ from driftd.sandbox.results import Place
 
 _NAMED = 2
 """Places that are named where one reason holds for several objects."""
+WHOLE = ""
+"""What stands for the object itself where the places of fields are asked for."""
 _CLASSES = frozenset({ChangeClass.DECLARED, ChangeClass.PENDING})
 _KINDS = frozenset(
     {ChangeKind.MODIFIED, ChangeKind.MISSING, ChangeKind.REORDERED, ChangeKind.RENAMED}
@@ -42,6 +46,7 @@ async def with_places(
 ) -> list[ResourceReport]:
     """The same objects, their declared changes with the line that sets the field.
 
+    A finding that Kustomize renders has the line of the object's own document or generator too.
     The reason of `unserved` ones, whose kind the cluster does not have, begins with the places
     that name the kind. An application without such changes and objects costs nothing. What cannot
     be found out is left out: sources that moved on, repositories that do not answer, fields that
@@ -52,17 +57,23 @@ async def with_places(
         paths = [path for one in resource.changes if _has_line(one) for path in _paths(one)]
         if resource.invalid:
             paths.append(invalid_path(resource.invalid))
+        if _lacks_line(resource):
+            paths.append(WHOLE)
         if paths and resource.origin is not UNSET:
             wanted[resource.key] = paths
     kinds = {key: field_path(one) for key, one in (unserved or {}).items()}
-    wanted |= {key: [path] for key, path in kinds.items()}
+    for key, path in kinds.items():
+        wanted.setdefault(key, []).append(path)
     found = await located(workspace, desired, wanted, urls=urls)
     if found:
         resources = [_placed(resource, found) for resource in resources]
     if not kinds:
         return resources
     manifests = {manifest.key: manifest for manifest in desired.manifests}
-    places = {key: place_of(manifests[key], found.get((key, path))) for key, path in kinds.items()}
+    places = {
+        key: place_of(manifests[key], found.get((key, path)), found.get((key, WHOLE)))
+        for key, path in kinds.items()
+    }
     return _reasoned(resources, places)
 
 
@@ -92,14 +103,15 @@ def field_path(found: Unserved) -> str:
     return f"f:{found.field}"
 
 
-def place_of(manifest: Manifest, at: Place | None) -> str:
-    """`FILE:LINE` of a field that was found at `at`, else of its object; empty if not known.
+def place_of(manifest: Manifest, *found: Place | None) -> str:
+    """`FILE:LINE` of the first place found, else of the object; empty if not known.
 
     What names an object is set in its own file: a patch only repeats it.
     """
     origin = manifest.origin
-    if at is not None and at.file == origin.file:
-        return f"{at.file}:{at.line}"
+    for at in found:
+        if at is not None and at.file == origin.file:
+            return f"{at.file}:{at.line}"
     return f"{origin.file}:{origin.line}" if origin.line else origin.file
 
 
@@ -134,6 +146,20 @@ def _has_line(change: Change) -> bool:
     )
 
 
+def _lacks_line(resource: ResourceReport) -> bool:
+    """Whether an object is a finding whose file alone is known."""
+    status = resource.status
+    found = status in DRIFT_STATUSES or status is ResourceStatus.UNKNOWN or bool(resource.invalid)
+    return found and isinstance(resource.origin, ReportOrigin) and resource.origin.line is UNSET
+
+
+def with_line(origin: ReportOrigin | UnsetType, at: Place | None) -> ReportOrigin | UnsetType:
+    """An object's file, with the line where it was found there."""
+    if at is None or origin is UNSET or origin.line is not UNSET or origin.file != at.file:
+        return origin
+    return msgspec.structs.replace(origin, line=at.line)
+
+
 def _paths(change: Change) -> Iterator[str]:
     """Where the line of a change is looked for, the most exact place first.
 
@@ -154,6 +180,8 @@ def _placed(
     resource: ResourceReport, found: Mapping[tuple[ResourceKey, str], Place]
 ) -> ResourceReport:
     key = resource.key
+    origin = with_line(resource.origin, found.get((key, WHOLE)))
+    resource = msgspec.structs.replace(resource, origin=origin)
     changes = tuple(_at(change, resource, found, key) for change in resource.changes)
     resource = msgspec.structs.replace(resource, changes=changes)
     if not resource.invalid:

@@ -17,6 +17,8 @@ from driftd.model.preview import Action, FieldChange, FieldKind, ObjectPreview
 from driftd.model.report import Change, ChangeKind, Invalid, ResourceReport, ResourceStatus
 from driftd.model.resource import Manifest, ResourceKey
 
+KIND_NOT_SERVED: Final = "KindNotServed"
+"""The condition of an object that the API server refuses, since it has no such kind."""
 _FINALIZER = "resources-finalizer.argocd.argoproj.io"
 _SYNC_OPTIONS = "argocd.argoproj.io/sync-options"
 FIELD_KINDS: Final = {

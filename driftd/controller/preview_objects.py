@@ -12,8 +12,10 @@ from msgspec import UNSET, UnsetType
 from driftd.controller.desired import Desired
 from driftd.controller.judge import judge
 from driftd.controller.mistakes import is_valid, mistake_of
+from driftd.controller.places import WHOLE, field_path
 from driftd.controller.preview_fate import (
     FIELD_KINDS,
+    KIND_NOT_SERVED,
     changes_at,
     is_compared,
     is_no_kind,
@@ -25,6 +27,7 @@ from driftd.controller.preview_fate import (
     without_pruning,
 )
 from driftd.controller.preview_pairs import Pair, Touched
+from driftd.controller.unserved import unserved
 from driftd.controller.verdict import Look, Verdict
 from driftd.diff.between import between, overlap, pointer_of, version_change
 from driftd.diff.wellknown import wellknown_schemas
@@ -97,10 +100,18 @@ async def application_preview(
             continue
         found.append(told)
         if is_no_kind(after.get(one.key)):
-            pair.failed(Condition("KindNotServed", f"{one.key}: {after[one.key].reason}"))
+            pair.failed(Condition(KIND_NOT_SERVED, f"{one.key}: {after[one.key].reason}"))
+            pair.unserved[one.key] = _wrong_field(one.new, look)
     found = without_pruning(found, after)
     action, reason = _application_action(pair, found)
     return pair.report(action, found, reason)
+
+
+def _wrong_field(manifest: Manifest | None, look: Look | None) -> str:
+    """The `ssaPath` of what is probably wrong of an object whose kind the cluster lacks."""
+    discovery = look.view.discovery if look else None
+    found = unserved(manifest.gvk, discovery) if manifest and discovery else None
+    return field_path(found) if found else WHOLE
 
 
 def _application_action(

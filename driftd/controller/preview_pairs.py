@@ -29,6 +29,10 @@ class Pair:
     failures: list[Condition] = field(default_factory=list)
     unseen: bool = False
     """Whether it is not known that the change no longer declares it; `failures` says why."""
+    standing: frozenset[ResourceKey] = frozenset()
+    """What an application that stays as it is declares, where Git alone tells it."""
+    unserved: dict[ResourceKey, str] = field(default_factory=dict)
+    """The `ssaPath` that is probably wrong of each new object whose kind is not served."""
 
     @property
     def entry(self) -> Entry:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from driftd.controller.places import invalid_path, located
+from driftd.controller.places import WHOLE, invalid_path, located, place_of, with_line
+from driftd.controller.preview_fate import KIND_NOT_SERVED
 from driftd.controller.preview_pairs import Pair
 from driftd.controller.workspace import Workspace
 from driftd.model.preview import ApplicationPreview, FieldChange, FieldKind, ObjectPreview
-from driftd.model.report import Invalid, ReportOrigin
+from driftd.model.report import Invalid, ReportCondition, ReportOrigin
 from driftd.model.resource import ResourceKey
 from driftd.sandbox.results import Place
 
@@ -19,18 +20,40 @@ Found = dict[tuple[ResourceKey, str], Place]
 async def with_lines(
     workspace: Workspace, pair: Pair, report: ApplicationPreview, *, urls: frozenset[str]
 ) -> ApplicationPreview:
-    """The same application, its fields and mistakes with the line that sets them.
+    """The same application, its objects, fields and mistakes with the line that sets them.
 
     What cannot be found out is left out: what templates write, and what is removed.
     """
     if pair.new is None:
         return report
     wanted = {key_of(one): paths for one in report.resources if (paths := _paths(one))}
+    for key, path in pair.unserved.items():
+        wanted.setdefault(key, []).append(path)
     found = dict(await located(workspace, pair.new, wanted, urls=urls))
-    if not found:
+    if not (found or pair.unserved):
         return report
     resources = tuple(_placed(one, found) for one in report.resources)
-    return msgspec.structs.replace(report, resources=resources)
+    conditions = _placed_conditions(report, pair, found)
+    return msgspec.structs.replace(report, resources=resources, conditions=conditions)
+
+
+def _placed_conditions(
+    report: ApplicationPreview, pair: Pair, found: Found
+) -> tuple[ReportCondition, ...]:
+    """The conditions; those of kinds that are not served begin with the line that names it."""
+    manifests = {one.key: one for one in pair.new.manifests} if pair.new else {}
+    places = {
+        f"{key}: ": place_of(manifests[key], found.get((key, path)), found.get((key, WHOLE)))
+        for key, path in pair.unserved.items()
+        if key in manifests
+    }
+    told = []
+    for one in report.conditions:
+        lead = next((text for text in places if one.message.startswith(text)), "")
+        if one.type == KIND_NOT_SERVED and lead and places[lead]:
+            one = msgspec.structs.replace(one, message=f"{places[lead]}: {one.message}")
+        told.append(one)
+    return tuple(told)
 
 
 def key_of(one: ObjectPreview) -> ResourceKey:
@@ -39,8 +62,10 @@ def key_of(one: ObjectPreview) -> ResourceKey:
 
 
 def _paths(one: ObjectPreview) -> list[str]:
+    lacks_line = isinstance(one.origin, ReportOrigin) and one.origin.line is UNSET
     found = [path for change in one.changes for path in _of_field(change)]
-    return [*found, *([invalid_path(one.invalid)] if one.invalid else [])]
+    found += [invalid_path(one.invalid)] if one.invalid else []
+    return [*found, WHOLE] if lacks_line else found
 
 
 def _of_field(change: FieldChange) -> list[str]:
@@ -61,7 +86,8 @@ def _placed(one: ObjectPreview, found: Found) -> ObjectPreview:
     if invalid:
         at = _origin(found, key, [invalid_path(invalid)])
         invalid = msgspec.structs.replace(invalid, origin=at)
-    return msgspec.structs.replace(one, changes=changes, invalid=invalid)
+    origin = with_line(one.origin, found.get((key, WHOLE)))
+    return msgspec.structs.replace(one, changes=changes, invalid=invalid, origin=origin)
 
 
 def _origin(found: Found, key: ResourceKey, paths: list[str]) -> ReportOrigin | UnsetType:

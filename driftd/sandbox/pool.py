@@ -62,7 +62,10 @@ class Wanted(msgspec.Struct, frozen=True):
     """Which document of the file, in plain manifests."""
     object: msgspec.Raw
     paths: tuple[str, ...]
-    """`managedFields` notation, segments joined by `/` and escaped as in RFC 6901."""
+    """`managedFields` notation, segments joined by `/` and escaped as in RFC 6901.
+
+    An empty one is the object itself.
+    """
 
 
 class RenderQuestion(msgspec.Struct, frozen=True):

@@ -23,7 +23,7 @@ type place struct {
 }
 
 // locateObject is one rendered object and the places in it (as `managedFields` write them,
-// joined by slashes) that are looked for in Git.
+// joined by slashes; empty for the object itself) that are looked for in Git.
 type locateObject struct {
 	File   string          `json:"file"`
 	Index  int             `json:"index"`
@@ -130,6 +130,10 @@ func (l *locator) plain(object *locateObject, places []*place) {
 		return
 	}
 	for i, text := range object.Paths {
+		if text == "" {
+			places[i] = &place{object.File, document.line + root.Line}
+			continue
+		}
 		if found := walkNode(root, parseSteps(text)); found.depth > 0 {
 			places[i] = &place{object.File, document.line + found.line}
 		}

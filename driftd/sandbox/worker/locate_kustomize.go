@@ -1,6 +1,7 @@
 package main
 
 import (
+	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -50,6 +51,10 @@ func (l *locator) kustomized(p *renderParams, object *locateObject, places []*pl
 	w.names = []string{textOf(body, "metadata", "name")}
 	w.findBase()
 	for i, text := range object.Paths {
+		if text == "" {
+			places[i] = w.whole()
+			continue
+		}
 		w.steps = parseSteps(text)
 		reach := walkNode(body, w.steps)
 		if reach.depth < len(w.steps) || w.setByApplication(p) {
@@ -58,6 +63,26 @@ func (l *locator) kustomized(p *renderParams, object *locateObject, places []*pl
 		w.wanted, w.visits = reach.value, 0
 		places[i] = w.search(p.dir(), 0).at
 	}
+}
+
+// whole is where the object itself begins: its document, or the entry of what generates it.
+func (w *overlay) whole() *place {
+	if w.base != nil {
+		return &place{w.file, w.baseLine + w.base.Line}
+	}
+	if !slices.Contains(kustomizationNames, path.Base(w.file)) {
+		return nil
+	}
+	dir := strings.TrimSuffix(path.Dir(w.file), ".")
+	file, document := w.kustomization(dir)
+	if file != w.file {
+		return nil
+	}
+	layer := &layer{w, dir, file, document}
+	if entry := layer.generator(); entry != nil {
+		return &place{file, layer.line(entry)}
+	}
+	return nil
 }
 
 // setByApplication says whether the Application (or Flux's object) itself may set the field.

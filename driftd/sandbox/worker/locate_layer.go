@@ -279,25 +279,31 @@ func (k *layer) isIndex(token string, count int) bool {
 
 // generators asks the entry that makes a ConfigMap or Secret, or adds to it.
 func (k *layer) generators() outcome {
-	fields := map[string]string{"ConfigMap": "configMapGenerator", "Secret": "secretGenerator"}
 	names := k.fields()
-	field := fields[textOf(k.body, "kind")]
-	if field == "" || len(names) != 2 || names[0] != "data" {
+	if len(names) != 2 || names[0] != "data" {
 		return silent
 	}
+	best := k.generator()
+	made := k.sameFile(k.file) || best != nil && textOf(best, "behavior") != ""
+	if best == nil || !made {
+		return silent
+	}
+	return k.generated(best, names[1])
+}
+
+// generator is the entry of the kustomization that generates the object: the one with the
+// longest name that the object's contains.
+func (k *layer) generator() *yaml.Node {
+	fields := map[string]string{"ConfigMap": "configMapGenerator", "Secret": "secretGenerator"}
 	var best *yaml.Node
-	for _, entry := range k.list(field) {
+	for _, entry := range k.list(fields[textOf(k.body, "kind")]) {
 		name := textOf(entry, "name")
 		longer := best == nil || len(name) > len(textOf(best, "name"))
 		if name != "" && strings.Contains(k.names[0], name) && longer {
 			best = entry
 		}
 	}
-	made := k.sameFile(k.file) || best != nil && textOf(best, "behavior") != ""
-	if best == nil || !made {
-		return silent
-	}
-	return k.generated(best, names[1])
+	return best
 }
 
 func (k *layer) generated(entry *yaml.Node, name string) outcome {

@@ -67,9 +67,24 @@ async def test_overlay_line(world: World) -> None:
     resource, change = await drifted(world)
     assert resource.origin is not UNSET
     assert change.origin is not UNSET
-    assert resource.origin.file == "base/map.yaml"
+    assert (resource.origin.file, resource.origin.line) == ("base/map.yaml", 1)
     assert (change.origin.file, change.origin.line) == ("apps/shop/patch.yaml", 6)
     assert change.origin.repo_url is UNSET
+
+
+async def test_the_line_of_a_missing_object_below_an_overlay(world: World) -> None:
+    """An object that is missing has the line of its document, also in a file of several."""
+    overlay(world)
+    world.repo.write("base/map.yaml", f"{PATCH.replace('shop', 'kept')}---\n{PATCH}")
+    world.repo.write("apps/shop/kustomization.yaml", "resources: [../../base]\nnamePrefix: my-\n")
+    world.repo.commit()
+    resources = by_name(await checked(world))["shop"].resources
+    assert [(one.name, str(one.status)) for one in resources] == [
+        ("my-kept", "Missing"),
+        ("my-shop", "Missing"),
+    ]
+    lines = [one.origin.line for one in resources if one.origin is not UNSET]
+    assert lines == [1, 8]
 
 
 async def test_nothing_new(world: World) -> None:
@@ -135,7 +150,7 @@ async def test_the_line_of_a_kind_that_is_not_served(world: World) -> None:
 
 
 async def test_the_line_of_a_kind_below_an_overlay(world: World) -> None:
-    """Through an overlay the line of the base is named; of what a patch repeats, its file."""
+    """Through an overlay the line of the base is named; of what a patch repeats, the object's."""
     overlay(world)
     world.repo.write("base/map.yaml", "# a comment\n" + PATCH.replace("ConfigMap", "Configmap"))
     world.repo.write("apps/shop/kustomization.yaml", "resources: [../../base]\n")
@@ -147,4 +162,4 @@ async def test_the_line_of_a_kind_below_an_overlay(world: World) -> None:
     world.repo.write("apps/shop/kustomization.yaml", patched)
     world.repo.commit()
     (resource,) = by_name(await checked(world))["shop"].resources
-    assert str(resource.reason).startswith("base/map.yaml: the cluster does not serve v1 Config")
+    assert str(resource.reason).startswith("base/map.yaml:2: the cluster does not serve v1 Config")

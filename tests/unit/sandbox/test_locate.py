@@ -402,3 +402,39 @@ async def test_bounded(pool: SandboxPool) -> None:
     ]
     answer = await pool.locate(tree, {"path": "app"}, wanted, application=APPLICATION)
     assert [one[0] and one[0].line for one in answer.places] == [None, None, 14, None]
+
+
+@pytest.mark.parametrize(
+    ("files", "kind", "line"),
+    [
+        ({"app/all.yaml": DEPLOYMENT}, "Deployment", "app/all.yaml: apiVersion: apps/v1"),
+        (
+            {"app/kustomization.yaml": "resources: [../base]\nnamePrefix: my-\n",
+             "base/kustomization.yaml": "resources: [all.yaml]\n",
+             "base/all.yaml": DEPLOYMENT},
+            "Deployment",
+            "base/all.yaml: apiVersion: apps/v1",
+        ),
+        (
+            {"app/kustomization.yaml":
+             "configMapGenerator:\n- {name: other}\n- name: web\n  literals: [a=b]\n"
+             "generatorOptions: {disableNameSuffixHash: true}\nresources: [all.yaml]\n",
+             "app/all.yaml": DEPLOYMENT},
+            "Service",
+            "app/all.yaml: apiVersion: v1",
+        ),
+        (
+            {"app/kustomization.yaml":
+             "secretGenerator:\n- {name: web}\n"
+             "configMapGenerator:\n- name: web\n  literals: [a=b]\n"},
+            "ConfigMap",
+            "app/kustomization.yaml: - name: web",
+        ),
+    ],
+    ids=["plain", "base", "beside-generators", "generated"],
+)  # fmt: skip
+async def test_the_object_itself(
+    pool: SandboxPool, files: dict[str, str], kind: str, line: str
+) -> None:
+    """An empty path is the object: its document in the base, or the entry that generates it."""
+    assert await located(pool, files, "", kind=kind) == [line]

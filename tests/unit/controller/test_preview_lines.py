@@ -1,0 +1,89 @@
+"""Lines and owners that a preview tells: a real repository and sandbox, a cluster in memory."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from msgspec import UNSET
+
+from driftd.cluster.destinations import ClusterTarget
+from driftd.controller.options import CheckOptions
+from driftd.controller.preview import preview
+from driftd.errors import Unreachable
+from driftd.model.preview import ApplicationPreview, PreviewReport
+from driftd.source.repositories import Repositories
+from tests.unit.controller.builders import URL
+from tests.unit.controller.conftest import World
+from tests.unit.reports import START, VirtualClock
+
+pytestmark = pytest.mark.slow
+
+MAP = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: NAME}\ndata: {colour: red}\n"
+
+
+async def previewed(world: World) -> PreviewReport:
+    """What merging the branch `change`, which is checked out, into `main` does."""
+    repositories = await Repositories.open([str(world.repo.path)])
+    workspace = replace(world.workspace, repositories=repositories)
+    return await preview(
+        workspace, CheckOptions(), "main", progress=world.progress, clock=VirtualClock(START)
+    )
+
+
+def one(report: PreviewReport, name: str) -> ApplicationPreview:
+    """The application of a name."""
+    return next(app for app in report.applications if app.name == name)
+
+
+async def test_a_kind_that_is_not_served_has_its_place(world: World) -> None:
+    """The condition of an object whose kind is unknown begins with the line that names the kind."""
+    world.repo.git("checkout", "--quiet", "-b", "change")
+    wrong = MAP.replace("ConfigMap", "Configmap").replace("NAME", "odd")
+    world.repo.write("apps/shop/odd.yaml", f"# odd\n{wrong}")
+    world.repo.commit()
+    (condition,) = one(await previewed(world), "shop").conditions
+    assert condition.type == "KindNotServed"
+    assert condition.message.startswith(
+        "apps/shop/odd.yaml:3: Configmap shop/odd: the cluster does not serve v1 Configmap"
+    )
+
+
+async def test_an_object_of_an_overlay_has_its_line(world: World) -> None:
+    """A new object that Kustomize renders has the line of its document in the base."""
+    world.repo.git("checkout", "--quiet", "-b", "change")
+    world.repo.write("base/kustomization.yaml", "resources: [maps.yaml]\n")
+    world.repo.write("base/maps.yaml", f"{MAP}---\n{MAP}".replace("NAME", "a", 1))
+    world.repo.write("apps/shop/kustomization.yaml", "resources: [../../base, map.json]\n")
+    world.repo.commit()
+    found = {each.name: each.origin for each in one(await previewed(world), "shop").resources}
+    assert all(origin is not UNSET for origin in found.values())
+    assert {name: (at.file, at.line) for name, at in found.items() if at is not UNSET} == {
+        "a": ("base/maps.yaml", 1),
+        "NAME": ("base/maps.yaml", 6),
+    }
+
+
+@pytest.mark.parametrize("how", ["down", "unknown"])
+async def test_a_copy_of_an_application_without_a_cluster(world: World, how: str) -> None:
+    """Git alone tells that a new application declares what one does that stays as it is."""
+    world.repo.git("tag", "v1")
+    if how == "down":
+        cluster = world.clusters.open(ClusterTarget("context", "one"))
+        cluster.down = Unreachable("cluster one: timed out", hint="is it up?")
+    pinned = {"repoURL": URL, "path": "apps/shop", "targetRevision": "v1"}
+    world.declare("shop", "one" if how == "down" else "nowhere", source=pinned)
+    world.repo.commit()
+    world.repo.git("checkout", "--quiet", "-b", "change")
+    body = (world.repo.path / "argocd/shop.json").read_text()
+    world.repo.write("argocd/copy.json", body.replace('"name": "shop"', '"name": "copy"', 1))
+    world.repo.commit()
+    report = await previewed(world)
+    copy = one(report, "copy")
+    shared = [c.message for c in copy.conditions if c.type == "SharedResourceWarning"]
+    assert shared == [
+        "the applications copy and shop would declare the same object: ConfigMap shop/shop"
+    ]
+    assert [app.name for app in report.applications] == ["copy"]
+    (resource,) = copy.resources
+    assert resource.reason == "application shop declares it too: each sync undoes the other's"
