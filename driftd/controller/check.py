@@ -209,6 +209,10 @@ class ClusterLook:
         view = await self._view(target) if target else None
         desired = await self._desired(entries, view)
         if target is None or view is None or view.discovery is None:
+            if target is not None and self.workspace.claims is None:
+                # A daemon keeps what it knew of the cluster: its kinds decide the keys.
+                for one in desired:
+                    self.claims.declare(target, one)
             return [Looked(self._blind(one, view), one, view) for one in desired]
         for one in desired:
             self.claims.declare(target, one)
@@ -341,7 +345,9 @@ class ClusterLook:
 
     def _blind(self, desired: Desired, view: ClusterView | None) -> ApplicationReport:
         """The report of an application whose cluster cannot be seen: Unknown, with the reason."""
-        conditions = list(desired.conditions)
+        name = desired.entry.application.qualified_name
+        shared_with = () if self.workspace.claims else self.claims.conditions(name)
+        conditions = [*desired.conditions, *shared_with]
         if view is not None and view.problem is not None and not desired.entry.blocked:
             replaced = isinstance(view.problem, ClusterReplaced)
             kind = view.problem.reason if replaced else "ComparisonError"

@@ -218,8 +218,10 @@ class _Preview:
             done.append(pair)
         objects = touched(done)
         look = await self._look(where, view, objects) if view is not None else None
-        applications = [await self._application(pair, pairs, objects, look) for pair in done]
         unchanged = [pair for pair in pairs if pair not in moving]
+        if view is None and any(one.old is None for one in objects):
+            await gather_isolated(self._standing, unchanged, limit=_RENDERS)
+        applications = [await self._application(pair, pairs, objects, look) for pair in done]
         return applications + [_untouched(pair) for pair in unchanged]
 
     async def _application(
@@ -279,6 +281,20 @@ class _Preview:
             f"its schemas and its live objects{'; ' if remedy else ''}{remedy}"
         )
         self.unread.append(Condition("ClusterNotReadWarning", text, Severity.WARNING))
+
+    async def _standing(self, pair: Pair) -> None:
+        """Note what an application that stays as it is declares; nothing if it cannot be known."""
+        if pair.after is None:
+            return
+        state = await desired_state(
+            self.after.workspace,
+            _judgeable(pair.after),
+            None,
+            urls=self.new.urls,
+            kube_version="",
+            customizations=self.new.customizations,
+        )
+        pair.standing = state.keys
 
     async def _rendered(self, pair: Pair, view: ClusterView | None) -> None:
         name = (pair.after or pair.entry).application.name

@@ -26,7 +26,7 @@ def shared_objects(
     """Objects that the change newly declares with one application while another goes on to.
 
     An application whose inputs stay the same is not rendered: what it declares, the mark on the
-    live object tells.
+    live object tells. Without a cluster its `standing` objects do.
     """
     found: dict[ResourceKey, str] = {}
     for one in objects:
@@ -44,9 +44,11 @@ def _declares(pair: Pair, manifest: Manifest, look: Look | None) -> bool:
         return False
     if pair.new is not None:
         return any(one.key == manifest.key for one in pair.new.manifests)
+    key = manifest.key
+    if key in pair.standing:
+        return True
     if pair.failures or look is None:
         return False
-    key = manifest.key
     live = look.observation.live.get((manifest.gvk, key.namespace, key.name))
     if live is None:
         return False

@@ -89,6 +89,22 @@ async def test_one_cluster_is_down(world: World) -> None:
     assert [str(one.status) for one in far.resources] == ["Unknown"]
 
 
+async def test_two_of_the_same_objects_on_a_cluster_that_is_down(world: World) -> None:
+    """Git alone tells that two applications declare one object, though nothing can be compared."""
+    body = (world.repo.path / "argocd/shop.json").read_text()
+    world.repo.write("argocd/copy.json", body.replace('"name": "shop"', '"name": "copy"', 1))
+    world.repo.commit()
+    world.clusters.one.down = Unreachable("cluster one: timed out", hint="is it up?")
+    found = by_name(await checked(world))
+    told = {name: [c.type for c in one.conditions] for name, one in found.items()}
+    assert told == {
+        "copy": ["SharedResourceWarning", "ComparisonError"],
+        "kept": ["ComparisonError"],
+        "shop": ["SharedResourceWarning", "ComparisonError"],
+    }
+    assert "ConfigMap shop/shop" in found["copy"].conditions[0].message
+
+
 async def test_a_version_that_may_not_be_read_makes_nothing_unknown(world: World) -> None:
     """Only `/version` is refused: the verdicts stay, and say so."""
     world.clusters.one.versionless = Forbidden("one: cannot read the server's version")
