@@ -59,18 +59,18 @@ async def test_what_was_kept_is_listed_newest_first(store: SqlStore, dsn: str) -
 async def test_it_opens_byte_for_byte_with_its_key(
     store: SqlStore, dsn: str, tmp_path: Path
 ) -> None:
-    """Every byte comes back, under its own id alone, and with the key of the daemon alone."""
+    """Every byte comes back, beside its own row alone, and with the key of the daemon alone."""
     right = envelope_of(tmp_path / "key", make=True)
     other = envelope_of(tmp_path / "other", make=True)
     one = backup(1)
-    await Ledger(store).keep(one, right.seal(one.id, BODY))
+    await Ledger(store).keep(one, right.seal(one.row, BODY))
     found, sealed = await reading.backup(dsn, one.id[:31])
     assert found == one
-    assert right.open(found.id, sealed) == BODY
+    assert right.open(found.row, sealed) == BODY
     assert b"colour" not in sealed
-    for name, envelope in ((one.id, other), (backup(2).id, right)):
+    for row, envelope in ((one.row, other), (backup(2).row, right)):
         with pytest.raises(StoreError, match="cannot be decrypted"):
-            envelope.open(name, sealed)
+            envelope.open(row, sealed)
 
 
 async def test_a_manifest_is_kept_once(store: SqlStore, dsn: str) -> None:
