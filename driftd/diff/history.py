@@ -7,8 +7,9 @@ owned. Places and values are digests, but for the few places that may have to be
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from decimal import ROUND_CEILING, Decimal, InvalidOperation
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -32,6 +33,9 @@ PRESENT: Final = 1
 HIDDEN: Final = 0
 """The digest of a secret value without a key: it says nothing, and equals every other one."""
 
+_NESTED: Final = (dict, list)
+_LONG: Final = 64
+"""Characters of a text whose digest is not kept: it hardly comes again."""
 _MILLI: Final = Decimal("0.001")
 _PLACES: Final = 8
 """Bytes of a digest: enough that nobody finds a second value, few enough to keep many."""
@@ -157,9 +161,25 @@ def digest(text: bytes) -> int:
     return number if number > PRESENT else number + 2
 
 
+# Objects of a kind have the same places, and their values repeat: a first look at many objects
+# spends most of its time here.
+@lru_cache(maxsize=8192)
 def place_digest(place: str) -> int:
     """The digest of a place in managedFields notation."""
     return digest(place.encode("utf-8", "surrogatepass"))
+
+
+def _value_digest(value: Json) -> int:
+    """The digest of a value that is no secret."""
+    kind = type(value)
+    if kind is int or kind is bool or (kind is str and len(value) <= _LONG):
+        return _scalar_digest(value)
+    return digest(scalars.canonical(value))
+
+
+@lru_cache(maxsize=8192, typed=True)
+def _scalar_digest(value: str | int | bool) -> int:
+    return digest(scalars.canonical(value))
 
 
 def equal(one: int, other: int) -> bool:
@@ -188,18 +208,18 @@ class Digester:
         """The mark of the key if a value was digested with it, else `HIDDEN`."""
         return self.mark_of_key if self._sealed else HIDDEN
 
-    def value(self, place: str, names: Sequence[str], value: Json) -> int:
+    def value(self, place: str, names: tuple[str, ...], value: Json) -> int:
         """The digest of a value at `place`; `names` are the place's, list steps as `*`."""
         # The names alone tell cheaply of nearly all places that they are not sensitive.
         if (
             self._touched
-            and mask.is_sensitive(self._key, names)
+            and mask.are_sensitive_names(self._key, names)
             and mask.is_sensitive_place(self._key, place)
         ):
             return self._secret(place, value)
-        if self._touched and isinstance(value, dict | list):
-            return digest(scalars.canonical(self._hidden((*names,), value)))
-        return digest(scalars.canonical(value))
+        if self._touched and isinstance(value, _NESTED):
+            return digest(scalars.canonical(self._hidden(names, value)))
+        return _value_digest(value)
 
     def whole(self, view: Mapping[str, Any]) -> int:
         """The digest of a whole prepared object, its secret values as `value` gives them."""
@@ -275,7 +295,7 @@ def _mark(
     digester: Digester,
     found: dict[str, int],
 ) -> None:
-    if not isinstance(value, dict | list) or not value:
+    if not isinstance(value, _NESTED) or not value:
         found[place] = digester.value(place, names, _spelt(value, node.scalar))
     elif isinstance(value, dict):
         _struct_marks(value, node, place + "/", names, digester, found)

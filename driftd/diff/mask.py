@@ -68,7 +68,12 @@ def may_hold_sensitive(key: ResourceKey) -> bool:
 
 def is_sensitive_place(key: ResourceKey, ssa_path: str) -> bool:
     """As `is_sensitive`, of a place in managedFields notation."""
-    return sensitive.in_force().covers(key.group, key.kind, patterns.place_of(ssa_path))
+    return sensitive.in_force().covers_written(key.group, key.kind, ssa_path)
+
+
+def are_sensitive_names(key: ResourceKey, names: tuple[str, ...]) -> bool:
+    """As `is_sensitive`, of a place whose names alone are known, any item as `*`."""
+    return sensitive.in_force().covers_names(key.group, key.kind, names)
 
 
 def _masked(_place: Place, value: Json) -> Json:

@@ -24,6 +24,8 @@ MASK: Final = "«masked»"
 """What stands in texts where a value stood."""
 Place: TypeAlias = tuple[Step, ...]
 _SHORT: Final = 4
+_NESTED: Final = (dict, list)
+_KEYS: Final = (str, int)
 _SHAPE: Final = "write GROUP/KIND:PATH or KIND:PATH, as in ConfigMap:data.password"
 _NAMES: Final = ("*PASSWORD*", "*PASSWD*", "*SECRET*", "*TOKEN*", "*API_KEY*", "*PRIVATE_KEY*")
 SHIPPED: Final = tuple(
@@ -73,6 +75,10 @@ class _OfKind:
     def __bool__(self) -> bool:
         return bool(self._ending or self._others)
 
+    def may_end(self, name: str) -> bool:
+        """Whether a place of a rule may end with a name."""
+        return name in self._ending or bool(self._others)
+
     def fits(self, place: Sequence[Step]) -> bool:
         """Whether a place is one of a rule's."""
         last = place[-1]
@@ -96,6 +102,9 @@ class Sensitive:
     def __init__(self, rules: Iterable[Rule] = ()) -> None:
         self._rules = tuple(rules)
         self._of_kind = lru_cache(maxsize=512)(self._chosen)
+        # The same few places of a kind come with each of its objects.
+        self._named = lru_cache(maxsize=8192)(self.covers)
+        self._written = lru_cache(maxsize=8192)(self._covers_written)
 
     @classmethod
     def of(cls, entries: Sequence[str]) -> Sensitive:
@@ -116,6 +125,17 @@ class Sensitive:
         rules = self._of_kind(group, kind)
         return any(rules.fits(place[:end]) for end in range(len(place), 0, -1))
 
+    def covers_names(self, group: str, kind: str, names: tuple[str, ...]) -> bool:
+        """As `covers`, of a place of names alone, where any item is `*`."""
+        return self._named(group, kind, names)
+
+    def covers_written(self, group: str, kind: str, ssa_path: str) -> bool:
+        """As `covers`, of a place in managedFields notation."""
+        return self._written(group, kind, ssa_path)
+
+    def _covers_written(self, group: str, kind: str, ssa_path: str) -> bool:
+        return self.covers(group, kind, patterns.place_of(ssa_path))
+
     def touches(self, group: str, kind: str) -> bool:
         """Whether objects of a kind may have a sensitive place."""
         return (group == "" and kind == "Secret") or bool(self._of_kind(group, kind))
@@ -133,7 +153,10 @@ class Sensitive:
     def replaced(
         self, group: str, kind: str, place: Place, value: Any, instead: Callable[[Place, Any], Any]
     ) -> Any:
-        """A copy of a value at `place` with something else for all that is sensitive in it."""
+        """A value at `place` with something else for all that is sensitive in it.
+
+        Nothing is changed in place; what has nothing sensitive in it is not copied.
+        """
         if not self.touches(group, kind) and LAST_APPLIED not in place:
             return value
         if place and self.covers(group, kind, place):
@@ -150,20 +173,37 @@ class Sensitive:
         instead: Callable[[Place, Any], Any],
     ) -> Any:
         """As `replaced`, below a place that is not sensitive itself."""
-        if not isinstance(value, dict | list):
-            return value
-        steps = value.items() if isinstance(value, dict) else ((item(one), one) for one in value)
-        copied = []
-        for step, one in steps:
-            below = (*place, step)
-            hidden = step == LAST_APPLIED or (
-                secret and not place and step in ("data", "stringData")
-            )
-            if hidden or rules.fits(below):
-                copied.append((step, instead(below, one)))
-            else:
-                copied.append((step, self._inside(rules, secret, below, one, instead)))
-        return dict(copied) if isinstance(value, dict) else [one for _, one in copied]
+        if isinstance(value, dict):
+            changed: dict[str, Any] = {}
+            for step, one in value.items():
+                hidden = step == LAST_APPLIED or (
+                    secret and not place and step in ("data", "stringData")
+                )
+                if not hidden and not rules.may_end(step) and not isinstance(one, _NESTED):
+                    continue  # most of what an object has
+                below = (*place, step)
+                if hidden or rules.fits(below):
+                    changed[step] = instead(below, one)
+                else:
+                    inner = self._inside(rules, secret, below, one, instead)
+                    if inner is not one:
+                        changed[step] = inner
+            return {**value, **changed} if changed else value
+        if isinstance(value, list):
+            if not rules.may_end("") and not any(isinstance(one, _NESTED) for one in value):
+                return value
+            copied = []
+            for one in value:
+                below = (*place, item(one))
+                fitting = rules.fits(below)
+                copied.append(
+                    instead(below, one)
+                    if fitting
+                    else self._inside(rules, secret, below, one, instead)
+                )
+            same = all(one is before for one, before in zip(copied, value, strict=True))
+            return value if same else copied
+        return value
 
     def _chosen(self, group: str, kind: str) -> _OfKind:
         return _OfKind(
@@ -228,7 +268,7 @@ def _leaves(value: Any) -> Iterator[str]:
 def item(value: Any) -> Item:
     """The step to a list item, with everything that its keys could be."""
     if isinstance(value, dict):
-        return Item({name: str(one) for name, one in value.items() if isinstance(one, str | int)})
+        return Item({name: str(one) for name, one in value.items() if isinstance(one, _KEYS)})
     return Item(value=str(value))
 
 
