@@ -9,12 +9,13 @@ from typing import Any
 import msgspec
 
 from driftd.cluster.destinations import ClusterTarget, TargetKind
+from driftd.controller.check import Looked
 from driftd.controller.declared import Entry
 from driftd.controller.desired import Desired
 from driftd.controller.leftovers import Claimants
 from driftd.controller.observed import Observation, observe, view_cluster
 from driftd.controller.tracking import marks_of
-from driftd.controller.verdict import Look, Verdict
+from driftd.controller.verdict import Look, Verdict, application_report
 from driftd.controller.workspace import SchemaMemory
 from driftd.model.application import Application, ApplicationSpec
 from driftd.model.condition import Condition
@@ -125,3 +126,12 @@ async def judged(
         before = {one.key: one for one in (manifest(body) for body in synced)}
     verdict = Verdict(wanted, await looked(cluster, wanted), before)
     return {one.name: one for one in verdict.resources()}
+
+
+async def looked_at(cluster: MemoryCluster, wanted: Desired) -> Looked:
+    """The look at one application, with everything that acting on it needs."""
+    shared = await looked(cluster, wanted)
+    verdict = Verdict(wanted, shared)
+    resources = verdict.resources()
+    report = application_report(wanted, resources, (), verdict.deployers)
+    return Looked(report, wanted, shared.view, shared, live=verdict.live)
