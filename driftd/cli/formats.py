@@ -22,12 +22,13 @@ def write_report(
     flags: Mapping[str, Any],
     *,
     following: Sequence[str] = (),
-    steps: bool = False,
+    doctor: str = "",
 ) -> None:
     """`report` as `--output`, `--show`, `--no-exit-code` and `--no-color` in `flags` say.
 
     `following` are the words of the command that people may go on with; only formats for people
-    have it. Without `steps` they are not told what to do about what is Unknown either.
+    have it. Without `doctor`, the command that says what a look lacks, they are not told what to do
+    about what is Unknown either.
     """
     if flags["output"] not in {"table", "wide", "plain", "name"}:
         as_utf8()
@@ -44,7 +45,7 @@ def write_report(
         show = frozenset(flags["show"])
         report_drift = not flags["no_exit_code"]
         for line in plain(
-            report, show=show, report_drift=report_drift, following=following, steps=steps
+            report, show=show, report_drift=report_drift, following=following, doctor=doctor
         ):
             sys.stdout.write(f"{in_ascii(line)}\n")
     elif flags["output"] == "junit":
@@ -64,7 +65,7 @@ def write_report(
 
         sys.stdout.write(markdown(report))
     else:
-        _write_table(report, flags, following, steps=steps)
+        _write_table(report, flags, following, doctor)
 
 
 def as_utf8() -> None:
@@ -77,8 +78,7 @@ def _write_table(
     report: DriftReport | DiffReport,
     flags: Mapping[str, Any],
     following: Sequence[str],
-    *,
-    steps: bool,
+    doctor: str,
 ) -> None:
     from driftd.cli.order import OPTIONAL_SECTIONS
     from driftd.cli.table import View, print_diff, print_report
@@ -90,7 +90,7 @@ def _write_table(
         wide=flags["output"] == "wide",
         report_drift=not flags["no_exit_code"],
         following=tuple(following),
-        steps=steps,
+        doctor=doctor,
     )
     console = console_for(sys.stdout, color=not flags["no_color"])
     if isinstance(report, DriftReport):

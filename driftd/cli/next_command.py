@@ -26,6 +26,7 @@ from driftd.model.report import (
 
 LEAD = "what to do: "
 UNKNOWN_LEAD = "where Unknown: "
+DOCTOR = "driftd doctor"
 _INDENT = 4
 _OWN = frozenset({"output", "no_color", "quiet", "verbose"})
 """Flags that say how a command prints, which each command is told for itself."""
@@ -58,7 +59,7 @@ def carried_on(context: click.Context) -> dict[str, str]:
 
     commands = {
         "driftd baseline": baseline_command,
-        "driftd doctor": doctor_command,
+        DOCTOR: doctor_command,
         "driftd render": render_command,
     }
     found = {
@@ -71,10 +72,16 @@ def carried_on(context: click.Context) -> dict[str, str]:
     return found
 
 
-def unknown_step(report: DriftReport) -> str:
+def doctor_command_of(context: click.Context) -> str:
+    """The command that says what a look lacks, with the flags of the look that it has too."""
+    return f"{DOCTOR} {carried_on(context)[DOCTOR]}".rstrip()
+
+
+def unknown_step(report: DriftReport, doctor: str) -> str:
     """What to do about the first cause of what is Unknown that says it; empty where nothing is.
 
     The causes are errors of applications and the reasons of objects, the worst application first.
+    `doctor` is the command that says what is lacking where a cause has no remedy.
     """
     causes = list(dict.fromkeys(_causes(report)))
     if not causes:
@@ -82,7 +89,7 @@ def unknown_step(report: DriftReport) -> str:
     name, text = next((one for one in causes if remedy_of(one[1])[1]), causes[0])
     remedy = remedy_of(text)[1]
     if not remedy:
-        remedy = "correct that in Git" if is_of_git(text) else "driftd doctor says what is lacking"
+        remedy = "correct that in Git" if is_of_git(text) else f"{doctor} says what is lacking"
     others = len({text for _, text in causes}) - 1
     more = f" ({counted(others, 'other cause')} above)" if others else ""
     return printable(f"{name}: {one_line(remedy)}{more}")

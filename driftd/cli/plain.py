@@ -11,7 +11,7 @@ from driftd.cli import findings, mistakes, order, unchecked, values
 from driftd.cli.authors import author_of
 from driftd.cli.exit_code import meaning
 from driftd.cli.field_changes import SECTION_TITLES, place_of
-from driftd.cli.next_command import LEAD, UNKNOWN_LEAD, unknown_step
+from driftd.cli.next_command import DOCTOR, LEAD, UNKNOWN_LEAD, unknown_step
 from driftd.cli.terminal import printable
 from driftd.clock import SystemClock, rfc3339
 from driftd.model.report import (
@@ -35,12 +35,12 @@ def plain(
     show: frozenset[str],
     report_drift: bool = True,
     following: Sequence[str] = (),
-    steps: bool = False,
+    doctor: str = "",
 ) -> Iterator[str]:
     """The lines of a report: the summary, every finding, what the exit code says.
 
-    `following` are the words of the command to go on with. Without `steps` nothing is said of
-    what to do about what is Unknown.
+    `following` are the words of the command to go on with. Without `doctor`, the command
+    that says what a look lacks, nothing is said of what to do about what is Unknown.
     """
     drifted = isinstance(report, DriftReport)
     now = report.generated_at if isinstance(report, DriftReport) else rfc3339(SystemClock().now())
@@ -77,10 +77,10 @@ def plain(
     yield from _unchecked(unchecked.of_groups(unseen), whole=whole)
     if whole and isinstance(report, DriftReport):
         yield from unchecked.orphaned(report)
-        yield from unchecked.not_searched(report.applications)
+        yield from unchecked.not_searched(report.applications, doctor or DOCTOR)
     if following:
         yield f"{LEAD[:1].upper()}{LEAD[1:]}{' '.join(following)}"
-    if steps and isinstance(report, DriftReport) and (step := unknown_step(report)):
+    if doctor and isinstance(report, DriftReport) and (step := unknown_step(report, doctor)):
         yield f"{UNKNOWN_LEAD[:1].upper()}{UNKNOWN_LEAD[1:]}{step}"
     code = meaning(
         complete=report.complete,

@@ -13,7 +13,7 @@ from rich.text import Text
 from driftd.cli import findings, order, unchecked
 from driftd.cli.exit_code import meaning
 from driftd.cli.field_changes import SECTION_TITLES, change_lines
-from driftd.cli.next_command import UNKNOWN_LEAD, folded, unknown_step
+from driftd.cli.next_command import DOCTOR, UNKNOWN_LEAD, folded, unknown_step
 from driftd.cli.terminal import printable
 from driftd.cli.values import revisions_text, shorten
 from driftd.model.condition import Severity
@@ -71,8 +71,8 @@ class View:
     """False with `--no-exit-code`."""
     following: tuple[str, ...] = ()
     """The words of the command to go on with."""
-    steps: bool = False
-    """Whether to say what to do about what is Unknown."""
+    doctor: str = ""
+    """The command that says what a look lacks; without it nothing is said of what is Unknown."""
 
 
 def print_report(console: Console, report: DriftReport, view: View) -> None:
@@ -100,14 +100,16 @@ class _Table:
         everything = self.view.wide or self.view.names
         self._applications(apps if everything else [*map(findings.without_usual, apps)])
         if everything:
-            lines = [*unchecked.orphaned(report), *unchecked.not_searched(report.applications)]
+            doctor = self.view.doctor or DOCTOR
+            unsearched = unchecked.not_searched(report.applications, doctor)
+            lines = [*unchecked.orphaned(report), *unsearched]
             for line in ["", *lines] if lines else ():
                 self._line(Text(line, "dim"))
         self._ending(
             complete=report.complete,
             resources=resources,
             conditions=report.conditions,
-            unknown=unknown_step(report),
+            unknown=unknown_step(report, self.view.doctor) if self.view.doctor else "",
         )
 
     def _applications(self, applications: Sequence[ApplicationReport]) -> None:
@@ -411,7 +413,7 @@ class _Table:
         if self.view.following:
             for line in folded(self.view.following, self.console.width):
                 self._write(Text(line))
-        if unknown and self.view.steps:
+        if unknown:
             self._line(Text(UNKNOWN_LEAD), Text(unknown))
         self._line(Text(text, "bold"))
 

@@ -113,10 +113,10 @@ def _on(clusters: Sequence[str], *, whole: bool) -> str:
     return f" on {', '.join(findings.one_line(cluster) for cluster in clusters)}"
 
 
-def not_searched(applications: Iterable[ApplicationReport]) -> list[str]:
+def not_searched(applications: Iterable[ApplicationReport], doctor: str) -> list[str]:
     """The kinds in which objects that Git dropped were not looked for, a line for each cluster.
 
-    Clusters are named where there are several.
+    Clusters are named where there are several. `doctor` is the command that says why.
     """
     by_cluster: dict[str, set[str]] = {}
     for app in applications:
@@ -125,7 +125,7 @@ def not_searched(applications: Iterable[ApplicationReport]) -> list[str]:
     return [
         "Not searched for objects that Git dropped"
         + (f", on {printable(cluster)}" if len(by_cluster) > 1 else "")
-        + f": {printable(', '.join(sorted(kinds)))} (driftd doctor says why)"
+        + f": {printable(', '.join(sorted(kinds)))} ({doctor} says why)"
         for cluster, kinds in sorted(by_cluster.items())
         if kinds
     ]

@@ -54,7 +54,7 @@ def check_command(names: tuple[str, ...], app: tuple[str, ...], **flags: Any) ->
     --preview: 0 merging changes nothing; 1 it changes something; 2 as before.
     """
     from driftd.cli import exit_code, formats
-    from driftd.cli.next_command import next_command
+    from driftd.cli.next_command import doctor_command_of, next_command
     from driftd.cli.progress import Narrator
     from driftd.model.report import has_drift
 
@@ -72,8 +72,10 @@ def check_command(names: tuple[str, ...], app: tuple[str, ...], **flags: Any) ->
         narrator.close()
     _note_deployers(report, narrator)
     quiet = flags["quiet"] or flags["output"] not in {"table", "wide", "plain"}
-    following = () if quiet else next_command(report, click.get_current_context())
-    formats.write_report(report, flags, following=following, steps=not quiet)
+    context = click.get_current_context()
+    following = () if quiet else next_command(report, context)
+    doctor = "" if quiet else doctor_command_of(context)
+    formats.write_report(report, flags, following=following, doctor=doctor)
     return exit_code.of_report(
         complete=report.complete,
         drift=any(has_drift(application.resources) for application in report.applications),

@@ -73,6 +73,19 @@ def test_what_to_do_about_unknowns(driftd, drifted, sample):
 
 
 @pytest.mark.parametrize("output", ["table", "wide", "plain"])
+def test_the_doctor_is_asked_with_the_flags_of_the_look(driftd, drifted, sample, tmp_path, output):
+    """The command that says what is lacking sees the same clusters and repository."""
+    lost = sample.resource("Deploymnet", "api", status=ResourceStatus.UNKNOWN)
+    drifted(msgspec.structs.replace(lost, reason="the list of its kind is incomplete"))
+    flags = ["--cluster", "https://a.example.com=one two", "--hub", "h", "--repo", str(tmp_path)]
+    printed = driftd("check", *flags, "-o", output, "--no-exit-code").stdout
+    told = " ".join(printed.split()).partition(": app1: ")[2].partition(" says what")[0]
+    words = shlex.split(told)
+    assert words[:2] == ["driftd", "doctor"]
+    assert sorted(words[2:]) == sorted(flags)
+
+
+@pytest.mark.parametrize("output", ["table", "wide", "plain"])
 def test_what_to_do_where_all_is_unknown(driftd, look, sample, output):
     """Without drift the remedy is told too, and not with --quiet."""
     lost = sample.resource("Deploymnet", "api", status=ResourceStatus.UNKNOWN)

@@ -8,6 +8,7 @@ import pytest
 from driftd.cli import unchecked
 from driftd.cli.github import github
 from driftd.cli.markdown import markdown
+from driftd.cli.next_command import DOCTOR
 from driftd.cli.order import OPTIONAL_SECTIONS
 from driftd.cli.plain import plain
 from driftd.cli.sarif import sarif
@@ -76,14 +77,16 @@ def test_kinds_that_were_not_searched(sample):
         ),
         "Not searched for objects that Git dropped, on two: Secret (driftd doctor says why)",
     ]
-    assert unchecked.not_searched(apps) == lines
+    assert unchecked.not_searched(apps, DOCTOR) == lines
     report = sample.report_of(*apps)
     every = frozenset(OPTIONAL_SECTIONS)
     assert [line for line in plain(report, show=every) if line in lines] == lines
     assert not [line for line in plain(report, show=frozenset()) if "searched" in line]
-    (line,) = unchecked.not_searched(apps[:1])
-    assert line.startswith("Not searched for objects that Git dropped: Secret ")
-    assert unchecked.not_searched([sample.synced("fine")]) == []
+    (line,) = unchecked.not_searched(apps[:1], "driftd doctor --hub h")
+    assert line == (
+        "Not searched for objects that Git dropped: Secret (driftd doctor --hub h says why)"
+    )
+    assert unchecked.not_searched([sample.synced("fine")], DOCTOR) == []
 
 
 def test_objects_of_applications_that_nothing_declares(sample):
