@@ -30,6 +30,8 @@ from driftd.sandbox.pool import SandboxPool
 _SUFFIXES = (".yaml", ".yml", ".json")
 KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 _MAX_LIST_DEPTH = 5
+_PLACED = ("destination", "project")
+"""Fields of an Application that its project is asked about."""
 
 
 class Catalog(msgspec.Struct, frozen=True):
@@ -245,7 +247,8 @@ class _Builder:
         try:
             if kind == "Application":
                 app = application(document.value, document.origin)
-                app = msgspec.structs.replace(app, conditions=told)
+                lines = {name: line for name in _PLACED if (line := _line(name, document))}
+                app = msgspec.structs.replace(app, conditions=told, lines=lines)
                 self._note_duplicate(kind, app.qualified_name, self._applications, document)
                 self._applications[app.qualified_name] = (app, document)
             else:
@@ -322,16 +325,20 @@ class _Builder:
 
 def _misspelt_fields(document: Document) -> tuple[Condition, ...]:
     """What Argo CD would not read of a document, where another field was probably meant."""
-    index = None if document.root else document.index
     # An Application has the condition itself.
     whose = "" if document.value["kind"] == "Application" else f"{_named(document.value)}: "
     told: list[Condition] = []
     for path, name, meant in slips(document.value):
-        line = line_of(name, document.text, index)
+        line = _line(name, document)
         place = f"{document.file}:{line}" if line else str(document)
         text = f"{place}: {whose}{path} has no field {name[:100]}; did you mean {meant}?"
         told.append(Condition("UnknownFieldWarning", text, Severity.WARNING))
     return tuple(told)
+
+
+def _line(name: str, document: Document) -> int:
+    """The line of a field's name in the file of a document; 0 where it is not certain."""
+    return line_of(name, document.text, None if document.root else document.index)
 
 
 def _place(document: Document) -> str:

@@ -6,7 +6,7 @@ import re
 import typing
 from collections.abc import Iterator
 from difflib import get_close_matches
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, TypeAlias
 
 import msgspec
@@ -149,12 +149,18 @@ def line_of(name: str, text: bytes, index: int | None) -> int:
 
     `index` is that of the document in the file, None if that is not known.
     """
-    lines = text.splitlines()
+    lines, begins = _split(text)
     first, last = 1, len(lines)
     if index is not None:
-        starts = [*document_lines(text), last + 1]
+        starts = [*begins, last + 1]
         if index + 1 < len(starts):
             first, last = starts[index], starts[index + 1] - 1
     key = re.compile(rb"(?:^|[\s{,\"'-])" + re.escape(name).encode() + rb"[\"']?\s*:(?:\s|$|\")")
     found = [number for number in range(first, last + 1) if key.search(lines[number - 1])]
     return found[0] if len(found) == 1 else 0
+
+
+@lru_cache(maxsize=4)
+def _split(text: bytes) -> tuple[list[bytes], tuple[int, ...]]:
+    """The lines of a file and those on which its documents begin; files are asked in a row."""
+    return text.splitlines(), document_lines(text)

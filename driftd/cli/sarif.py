@@ -13,6 +13,7 @@ from driftd import __version__
 from driftd.cli import findings, mistakes, order, unchecked
 from driftd.cli.authors import author_of
 from driftd.cli.findings import Group
+from driftd.cli.github import place_of
 from driftd.cli.sarif_rules import notification_descriptors, object_rule, rule_of
 from driftd.model.condition import Severity
 from driftd.model.report import (
@@ -212,22 +213,31 @@ class _Run:
     def _notifications(self, groups: list[Group]) -> list[dict[str, Any]]:
         """What could not be judged, and what else was told."""
         complete = self._report.complete
-        found = [
-            _notification(c.type, c.message, "", _condition_level(c, complete=complete))
-            for c in self._report.conditions
-        ]
+        found = [self._told(c, "", complete=complete) for c in self._report.conditions]
         for group in groups:
-            found += [
-                _notification(
-                    c.type, c.message, group.name, _condition_level(c, complete=group.complete)
-                )
-                for c in group.conditions
-            ]
+            found += [self._told(c, group.name, complete=group.complete) for c in group.conditions]
             for reason, resources in findings.unknown_reasons(group):
                 found.append(self._not_judged(group, "Unknown", reason, resources))
             for reason, placed in unchecked.of_group(group.resources).items():
                 found.append(self._not_judged(group, "NotChecked", reason, [r for _, r in placed]))
         return found
+
+    def _told(
+        self, condition: ReportCondition, application: str, *, complete: bool
+    ) -> dict[str, Any]:
+        """A condition, with the file and line that its message begins with, if any."""
+        level = _condition_level(condition, complete=complete)
+        notification = _notification(condition.type, condition.message, application, level)
+        place = place_of(condition.message)
+        if place:
+            uri = quote(place["file"], errors="backslashreplace")
+            physical: dict[str, Any] = {
+                "artifactLocation": {"uri": uri, "uriBaseId": self._base("")}
+            }
+            if "line" in place:
+                physical["region"] = {"startLine": int(place["line"])}
+            notification["locations"] = [{"physicalLocation": physical}]
+        return notification
 
     def _not_judged(
         self, group: Group, status: str, reason: str, resources: list[ResourceReport]

@@ -213,6 +213,8 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
     """`kustomize.buildOptions` of Argo CD, by the version that they are for; mostly under ``."""
     flux: FluxSpec | None = None
     """Set for the Kustomizations and HelmReleases of Flux; None for Argo CD's Applications."""
+    lines: dict[str, int] = {}
+    """The lines in the file of `origin` of some fields of the spec, where they are certain."""
     conditions: tuple[Condition, ...] = ()
     """What is odd about the document itself."""
 

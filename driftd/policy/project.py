@@ -207,7 +207,7 @@ def check_application(
         return (*found, Condition("ProjectUnknown", text))
     if project is None:
         problems.append(
-            f"{app.origin}{': ' if app.origin else ''}there is no project {app.spec.project!r}; "
+            f"{_lead(app, 'project')}there is no project {app.spec.project!r}; "
             f"{nearest(known, app.spec.project)}"
             "add the AppProject to the repository or correct spec.project"
         )
@@ -222,12 +222,20 @@ def check_application(
     if (target.server or target.name) and not permits_destination(project, target):
         declared = f" ({project.origin})" if project.origin else ""
         problems.append(
-            f"{app.origin}{': ' if app.origin else ''}"
-            f"project {project.name} does not permit the destination "
+            f"{_lead(app, 'destination')}project {project.name} does not permit the destination "
             f"{target.server or target.name}, namespace {target.namespace or '(none)'!s}; "
             f"correct the destination, or add it to spec.destinations of the project{declared}"
         )
     return tuple(Condition("InvalidSpecError", text) for text in problems)
+
+
+def _lead(app: Application, field: str) -> str:
+    """Where a field of an application's spec stands, as far as it is known, before a message."""
+    origin, line = app.origin, app.lines.get(field, 0)
+    if not origin or not line:
+        return f"{origin}: " if origin else ""
+    inside = origin.endswith(")")  # `Application ROOT (FILE)`
+    return f"{origin[:-1]}:{line}): " if inside else f"{origin}:{line}: "
 
 
 def _spec_problems(app: Application) -> list[str]:

@@ -171,6 +171,20 @@ async def test_null_is_absent(sandbox: SandboxPool) -> None:
     assert source.helm.values_object == {"a": None}
 
 
+async def test_lines_that_a_project_is_asked_about(sandbox: SandboxPool) -> None:
+    """An Application knows the lines of its destination and project, where they are certain."""
+    text = f"{_app('first')}---\n# two\n{_app('second')}"
+    catalog = await _discover(sandbox, {"all.yaml": text})
+    for app in catalog.applications:
+        lines = text.splitlines()
+        assert lines[app.lines["destination"] - 1].strip().startswith("destination:")
+        begin = next(i for i, line in enumerate(lines, 1) if app.name in line)
+        assert begin < app.lines["destination"] < begin + 15
+    twice = _app("first") + "  info: [{name: a, destination: b}]\n"
+    [app] = (await _discover(sandbox, {"all.yaml": twice})).applications
+    assert "destination" not in app.lines
+
+
 async def test_duplicate_names_are_conditions(sandbox: SandboxPool) -> None:
     """The last of two Applications counts: an error if they differ, a warning if they do not."""
     files = {"a.yaml": _app("one"), "b.yaml": _app("one", "other")}

@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 from driftd.cli.order import OPTIONAL_SECTIONS
 from driftd.cli.sarif import sarif
 from driftd.cli.sarif_rules import object_rule, rule_of
-from driftd.model.report import ChangeClass, ChangeKind, DiffReport, ResourceStatus
+from driftd.model.report import (
+    ChangeClass,
+    ChangeKind,
+    DiffReport,
+    ReportCondition,
+    ResourceStatus,
+)
 from tests.unit.cli import sample as samples
 from tests.unit.cli.sarif_schema import SCHEMA
 
@@ -239,6 +245,26 @@ def test_what_could_not_be_judged(sample):
     (described,) = run["tool"]["driver"]["notifications"]
     assert described["id"] == "Unknown"
     assert "notifications" not in checked(sarif(sample.report_of()))["tool"]["driver"]
+
+
+def test_a_condition_has_the_place_that_it_begins_with(sample):
+    """What is wrong with a file of Git stands at the file and line that the message names."""
+    told = (
+        ReportCondition(type="A", severity="error", message="argocd/my app.yaml:4: wrong"),
+        ReportCondition(type="B", severity="error", message="argocd/web.yaml:4: wrong"),
+        ReportCondition(type="C", severity="warning", message="Application web (x/y.yaml): wrong"),
+    )
+    report = msgspec.structs.replace(sample.report_of(), conditions=told)
+    run = checked(sarif(report))
+    one, two, three = run["invocations"][0]["toolExecutionNotifications"]
+    assert "locations" not in one
+    (place,) = two["locations"]
+    assert place["physicalLocation"] == {
+        "artifactLocation": {"uri": "argocd/web.yaml", "uriBaseId": "SRCROOT"},
+        "region": {"startLine": 4},
+    }
+    assert three["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == "x/y.yaml"
+    assert "SRCROOT" in run["originalUriBaseIds"]
 
 
 @pytest.mark.parametrize("kind", list(ChangeKind))

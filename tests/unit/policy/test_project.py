@@ -258,6 +258,12 @@ def test_forbidden_source_destination_and_missing_project_say_the_remedy() -> No
     assert "; correct the destination, or add it to spec.destinations of the project" in messages[1]
     placed = msgspec.structs.replace(app, origin="argocd/shop.yaml")
     owner = msgspec.structs.replace(_project(), origin="argocd/team.yaml")
+    lines = msgspec.structs.replace(placed, lines={"destination": 9, "project": 4})
+    assert check_application(owner, lines)[1].message.startswith("argocd/shop.yaml:9: project team")
+    assert check_application(None, lines)[0].message.startswith("argocd/shop.yaml:4: there is no")
+    nested = msgspec.structs.replace(lines, origin="Application root (argocd/shop.yaml)")
+    [_, told] = check_application(owner, nested)
+    assert told.message.startswith("Application root (argocd/shop.yaml:9): project team does not")
     destination = check_application(owner, placed)[1].message
     assert destination.startswith("argocd/shop.yaml: project team does not permit the destination")
     assert destination.endswith("spec.destinations of the project (argocd/team.yaml)")
