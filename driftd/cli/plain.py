@@ -76,8 +76,7 @@ def plain(
         yield f"Synced applications on cluster {printable(cluster)}: {count}"
     yield from _unchecked(unchecked.of_groups(unseen), whole=whole)
     if whole and isinstance(report, DriftReport):
-        yield from unchecked.orphaned(report)
-        yield from unchecked.not_searched(report.applications, doctor or DOCTOR)
+        yield from unchecked.aside(report, doctor or DOCTOR)
     if following:
         yield f"{LEAD[:1].upper()}{LEAD[1:]}{' '.join(following)}"
     if doctor and isinstance(report, DriftReport) and (step := unknown_step(report, doctor)):

@@ -100,9 +100,7 @@ class _Table:
         everything = self.view.wide or self.view.names
         self._applications(apps if everything else [*map(findings.without_usual, apps)])
         if everything:
-            doctor = self.view.doctor or DOCTOR
-            unsearched = unchecked.not_searched(report.applications, doctor)
-            lines = [*unchecked.orphaned(report), *unsearched]
+            lines = unchecked.aside(report, self.view.doctor or DOCTOR)
             for line in ["", *lines] if lines else ():
                 self._line(Text(line, "dim"))
         self._ending(

@@ -113,6 +113,11 @@ def _on(clusters: Sequence[str], *, whole: bool) -> str:
     return f" on {', '.join(findings.one_line(cluster) for cluster in clusters)}"
 
 
+def aside(report: DriftReport, doctor: str) -> list[str]:
+    """What `orphaned` and `not_searched` tell."""
+    return [*orphaned(report), *not_searched(report.applications, doctor)]
+
+
 def not_searched(applications: Iterable[ApplicationReport], doctor: str) -> list[str]:
     """The kinds in which objects that Git dropped were not looked for, a line for each cluster.
 
