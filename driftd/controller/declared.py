@@ -26,7 +26,7 @@ from driftd.controller.nested import read_catalogs
 from driftd.controller.options import CheckOptions
 from driftd.controller.tracking import marks_of
 from driftd.controller.workspace import Progress, Workspace
-from driftd.errors import ConfigError, DriftdError, SourceError
+from driftd.errors import ConfigError, SourceError
 from driftd.model.application import Application, Destination
 from driftd.model.choices import listed, nearest
 from driftd.model.condition import Condition, Severity
@@ -119,7 +119,7 @@ async def declare(workspace: Workspace, options: CheckOptions, progress: Progres
         raise await none_declared(workspace, conditions)
     # Of several names, too, one that nothing has is a slip: what is left out must not pass as seen.
     if unmatched or (not chosen and options.namespace):
-        raise _none_chosen(options, unmatched, applications, conditions)
+        raise none_chosen(options, applications, conditions)
     unfit = not any(_may_fit(app, workspace, options) for app in applications)
     entries = tuple(
         _entry(app, projects, workspace, options, progress, unfit=unfit) for app in chosen
@@ -275,12 +275,13 @@ def _may_fit(application: Application, workspace: Workspace, options: CheckOptio
     return True
 
 
-def _none_chosen(
+def none_chosen(
     options: CheckOptions,
-    unmatched: tuple[str, ...],
     applications: tuple[Application, ...],
-    conditions: list[Condition],
-) -> DriftdError:
+    conditions: Iterable[Condition],
+) -> ConfigError:
+    """What to say where names or a namespace were given that no application has."""
+    unmatched = options.unmatched(applications)
     wanted = ", ".join(unmatched) or f"namespace {options.namespace}"
     near = unmatched[0] if unmatched else wanted
     names = listed(sorted(app.name for app in applications), near) or "none at all"

@@ -12,7 +12,7 @@ from msgspec import UNSET, UnsetType
 from driftd.clock import Clock
 from driftd.controller.baselines import Used, load_acceptance
 from driftd.controller.check import Looked, look
-from driftd.controller.declared import declare, refuse_unmatched
+from driftd.controller.declared import declare, none_chosen, refuse_unmatched
 from driftd.controller.healing import Healed, Healing
 from driftd.controller.memory import open_state
 from driftd.controller.options import CheckOptions
@@ -109,8 +109,10 @@ async def heal_once(
     # All applications, for others may declare the same objects.
     declared = await declare(workspace, replace(options, applications=()), progress)
     entries = tuple(one for one in declared.entries if options.chooses(one.application))
-    if len(entries) != 1:
-        refuse_unmatched(options, progress, declared)
+    refuse_unmatched(options, progress, declared)
+    if not entries:
+        raise none_chosen(options, declared.applications, declared.conditions)
+    if len(entries) > 1:
         names = ", ".join(one.application.qualified_name for one in entries[:5])
         raise ConfigError(f"several applications have that name: {names}", hint="name one of them")
     entry = entries[0]
