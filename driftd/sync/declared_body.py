@@ -17,6 +17,7 @@ from driftd.model.report import Change, ChangeKind
 from driftd.model.resource import Json
 from driftd.sync.removal import Unaddressable, place_of, value_at
 
+_CLUSTER_ROLE = ("rbac.authorization.k8s.io", "ClusterRole")
 _OVERWRITTEN = (ChangeKind.MODIFIED, ChangeKind.MISSING, ChangeKind.REORDERED, ChangeKind.RENAMED)
 
 
@@ -27,6 +28,16 @@ def folded(body: dict[str, Any]) -> dict[str, Any]:
     rest = {name: value for name, value in body.items() if name not in ("stringData", "data")}
     view = desired_view(body)
     return {**rest, **({"data": view["data"]} if "data" in view else {})}
+
+
+def computed(body: dict[str, Any]) -> tuple[str, ...]:
+    """Pointers of the fields that a controller computes from other objects, whatever Git says.
+
+    Who writes them has it overwritten: the rules of a ClusterRole with an aggregation rule.
+    """
+    group, _, _ = str(body.get("apiVersion")).partition("/")
+    aggregated = (group, body.get("kind")) == _CLUSTER_ROLE and body.get("aggregationRule")
+    return ("/rules",) if aggregated else ()
 
 
 def kept(changes: Iterable[Change]) -> list[Change]:
@@ -56,6 +67,17 @@ def with_kept(
             del parent[int(last)]
         else:
             del parent[last]
+    return result
+
+
+def with_computed(body: dict[str, Any], live: dict[str, Any]) -> dict[str, Any]:
+    """`body` with the live values of what a controller computes, so that a write changes none."""
+    result = dict(body)
+    for pointer in computed(body):
+        name = pointer.removeprefix("/")
+        value = result.pop(name, None)
+        if not defaults.is_empty(value) and name in live:
+            result[name] = deepcopy(live[name])
     return result
 
 

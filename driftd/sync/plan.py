@@ -53,6 +53,10 @@ _REPLICAS_LOST = (
 _ADDITIONS_STAY = (
     "Git is silent about what was added; the healing rule does not say undeclared: true"
 )
+_COMPUTED = (
+    "its rules are computed from other ClusterRoles, as its aggregationRule says: the controller "
+    "that does so puts them back"
+)
 
 
 def _no_schema(_gvk: GVK) -> Node | None:
@@ -102,6 +106,22 @@ class SyncPlan(msgspec.Struct, frozen=True, kw_only=True):
     """Why nothing may be written to this application at all; empty if writes are allowed."""
     tasks: tuple[SyncTask, ...] = ()
     skipped: tuple[Skipped, ...] = ()
+
+
+class _Scope(NamedTuple):
+    """Which drift of an object a write puts back."""
+
+    undeclared: bool
+    computed: tuple[str, ...]
+    """Pointers of the fields that are a controller's to write, whoever changed them."""
+
+    def heals(self, change: Change) -> bool:
+        """Whether a field is put back: what Git says or said, additions only if wanted."""
+        if change.path in self.computed:
+            return False
+        if change.change_class is ChangeClass.DECLARED:
+            return True
+        return self.undeclared and change.kind in (ChangeKind.ADDED, ChangeKind.MODIFIED)
 
 
 class _Known(NamedTuple):
@@ -201,7 +221,8 @@ def _decide(resource: ResourceReport, known: _Known) -> SyncTask | Skipped | Non
         return Skipped(key, why)
     if status is ResourceStatus.MISSING:
         return _task(manifest, declared_body.folded(body), wave_of(_annotations(body)), create=True)
-    reason, remains = _hold(resource.changes, undeclared=known.undeclared)
+    scope = _Scope(known.undeclared, declared_body.computed(body))
+    reason, remains = _hold(resource.changes, scope)
     if not reason and not (
         isinstance(resource.evidence.uid, str)
         and isinstance(resource.evidence.resource_version, str)
@@ -214,7 +235,7 @@ def _decide(resource: ResourceReport, known: _Known) -> SyncTask | Skipped | Non
     if reason:
         return Skipped(key, reason, remains)
     try:
-        return _mended(manifest, body, resource, known, remains)
+        return _mended(manifest, body, resource, known, scope, remains)
     except Unaddressable as error:
         return Skipped(key, f"it cannot be put back without a doubt: {error}", remains)
 
@@ -253,28 +274,21 @@ def _correction(wrong: Invalid) -> str:
     return f"Git is to be corrected at {wrong.path}: {wrong.message}"
 
 
-def _hold(changes: Iterable[Change], *, undeclared: bool) -> tuple[str, tuple[str, ...]]:
+def _hold(changes: Iterable[Change], scope: _Scope) -> tuple[str, tuple[str, ...]]:
     """Why an OutOfSync object is not written (empty if it is), and what a write would leave."""
     every = tuple(changes)
     drift = [change for change in every if change.is_drift]
-    remains = tuple(change.path for change in drift if not _is_healed(change, undeclared))
+    remains = tuple(change.path for change in drift if not scope.heals(change))
     wrong = next((change.invalid for change in drift if change.invalid), None)
     if wrong is not None:
         return _correction(wrong), remains
     if any(change.change_class is ChangeClass.PENDING for change in every):
         return "Git is ahead of what was synced last; applying would roll that out", remains
-    if any(_loses_replicas(change, undeclared) for change in drift):
+    if any(_loses_replicas(change, scope) for change in drift):
         return _REPLICAS_LOST, remains
     if drift and len(remains) == len(drift):
-        return _ADDITIONS_STAY, remains
+        return _COMPUTED if set(remains) & set(scope.computed) else _ADDITIONS_STAY, remains
     return "", remains
-
-
-def _is_healed(change: Change, undeclared: bool) -> bool:
-    """Whether a drifted field is put back: what Git says or said, additions only if wanted."""
-    if change.change_class is ChangeClass.DECLARED:
-        return True
-    return undeclared and change.kind in (ChangeKind.ADDED, ChangeKind.MODIFIED)
 
 
 def _is_taken_out(change: Change) -> bool:
@@ -284,9 +298,9 @@ def _is_taken_out(change: Change) -> bool:
     return change.kind in (ChangeKind.ADDED, ChangeKind.RENAMED, ChangeKind.FORMERLY_DECLARED)
 
 
-def _loses_replicas(change: Change, undeclared: bool) -> bool:
+def _loses_replicas(change: Change, scope: _Scope) -> bool:
     """Whether a write takes away the replicas that Git is silent about, so that one is left."""
-    gone = _is_healed(change, undeclared) and _is_taken_out(change)
+    gone = scope.heals(change) and _is_taken_out(change)
     return gone and change.path == "/spec/replicas" and change.live != 1
 
 
@@ -295,11 +309,12 @@ def _mended(
     body: dict[str, Any],
     resource: ResourceReport,
     known: _Known,
+    scope: _Scope,
     remains: tuple[str, ...],
 ) -> SyncTask:
     """The writes to an object that is there. Raises Unaddressable where they cannot be told."""
     drift = [change for change in resource.changes if change.is_drift]
-    heals = tuple(change for change in drift if _is_healed(change, known.undeclared))
+    heals = tuple(change for change in drift if scope.heals(change))
     spared = declared_body.kept(resource.changes)
     seen = known.live.get(manifest.key)
     sent = declared_body.folded(body)
@@ -313,6 +328,7 @@ def _mended(
             raise Unaddressable("the live object at hand is another version of it")
         live = msgspec.json.decode(seen.body)
         sent = declared_body.with_kept(sent, live, spared)
+        sent = declared_body.with_computed(sent, live)
         sent = declared_body.without_empty(sent, live, [change.path for change in drift])
         if patched:
             gone = [change.path for change in heals if _is_taken_out(change)]

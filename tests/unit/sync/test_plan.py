@@ -231,7 +231,7 @@ def with_live(look, declared, live, **more):
 def operations(task):
     """The patch of a task, without the tests that it begins with."""
     first, second, *rest = task.removals
-    assert (first.op, first.path, first.value) == ("test", "/metadata/uid", "uid-web")
+    assert (first.op, first.path, first.value) == ("test", "/metadata/uid", f"uid-{task.key.name}")
     assert (second.op, second.path, second.value) == ("test", "/metadata/resourceVersion", "41")
     return [(one.op, one.path, one.value) for one in rest]
 
@@ -445,3 +445,90 @@ def test_a_missing_object_with_a_mistake_is_not_created():
         (),
         {"web": "Git is to be corrected at /spec/replicas: an integer is expected"},
     )
+
+
+RULES = [{"apiGroups": [""], "resources": ["nodes"], "verbs": ["get"]}]
+OTHERS = [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}]
+
+
+def role(rules=None, *, aggregated=True):
+    """A ClusterRole, whose rules are computed unless it is told otherwise."""
+    content = {"aggregationRule": {"clusterRoleSelectors": [{"matchLabels": {"a": "b"}}]}}
+    version = "rbac.authorization.k8s.io/v1"
+    return manifest(
+        "reader", kind="ClusterRole", api_version=version, namespace="",
+        labels={"x": "1"}, **(content if aggregated else {}),
+        **({} if rules is None else {"rules": rules}),
+    )  # fmt: skip
+
+
+def role_look(*changes):
+    """The look at the ClusterRole."""
+    return resource(
+        "reader", *changes, kind="ClusterRole", group="rbac.authorization.k8s.io", namespace=""
+    )
+
+
+RULES_DRIFT = change("/rules", desired_path="/rules", desired=RULES, live=OTHERS, manager="alice")
+LABEL_DRIFT = change("/labels/x", desired="1", live="2")
+
+
+@pytest.mark.parametrize("rules", [None, [], RULES])
+@pytest.mark.parametrize("kind", [ChangeKind.MODIFIED, ChangeKind.FORMERLY_DECLARED])
+def test_computed_rules_are_not_driftds_to_put_back(rules, kind):
+    """Whoever changed the rules of an aggregated ClusterRole: the controller computes them anew."""
+    drift = msgspec.structs.replace(RULES_DRIFT, kind=kind)
+    live = live_of(role(rules), rules=OTHERS)
+    found = with_live(role_look(drift), role(rules), live, undeclared=True)
+    assert found.tasks == ()
+    (skipped,) = found.skipped
+    assert "computed from other ClusterRoles" in skipped.reason
+    assert skipped.remains == ("/rules",)
+
+
+@pytest.mark.parametrize(("rules", "sent"), [(None, None), ([], None), (RULES, OTHERS)])
+def test_a_write_beside_computed_rules_changes_none_of_them(rules, sent):
+    """What is applied has the live rules or none, though Git declares others."""
+    live = live_of(role(rules), rules=OTHERS, labels={"x": "2"})
+    [task] = with_live(role_look(LABEL_DRIFT, RULES_DRIFT), role(rules), live).tasks
+    body = json.loads(task.body)
+    assert (body.get("rules"), body["labels"]) == (sent, {"x": "1"})
+    assert (task.heals, task.remains) == ((LABEL_DRIFT,), ("/rules",))
+
+
+def test_a_patch_beside_computed_rules_leaves_them_alone():
+    """What a patch takes out and lays over, it leaves the rules as they are."""
+    added = change(
+        "/labels/y", kind=ChangeKind.ADDED, change_class=ChangeClass.UNDECLARED, live="3"
+    )
+    live = live_of(role(RULES), rules=OTHERS, labels={"x": "2", "y": "3"})
+    look = role_look(LABEL_DRIFT, RULES_DRIFT, added)
+    [task] = with_live(look, role(RULES), live, undeclared=True).tasks
+    assert operations(task) == [("replace", "/labels/x", "1"), ("remove", "/labels/y", None)]
+
+
+def test_rules_that_git_does_not_have_computed_are_put_back():
+    """An aggregation that somebody added goes, and the rules are Git's again, in one patch."""
+    added = change(
+        "/aggregationRule", kind=ChangeKind.ADDED, change_class=ChangeClass.UNDECLARED, live={}
+    )
+    plain = role(RULES, aggregated=False)
+    live = live_of(plain, rules=OTHERS, aggregationRule={"clusterRoleSelectors": []})
+    [task] = with_live(role_look(RULES_DRIFT, added), plain, live, undeclared=True).tasks
+    assert json.loads(task.body)["rules"] == RULES
+    assert operations(task) == [
+        ("remove", "/aggregationRule", None),
+        ("replace", "/rules", RULES),
+    ]
+    [task] = with_live(role_look(RULES_DRIFT), role(RULES, aggregated=False), live).tasks
+    assert json.loads(task.body)["rules"] == RULES
+
+
+def test_a_missing_aggregated_role_is_created_as_git_has_it():
+    """Nobody has computed its rules yet."""
+    gone = resource(
+        "reader", kind="ClusterRole", group="rbac.authorization.k8s.io", namespace="",
+        status=ResourceStatus.MISSING,
+    )  # fmt: skip
+    [task] = planned(gone, manifests=[role(RULES)]).tasks
+    assert (json.loads(task.body)["rules"], task.create) == (RULES, True)
