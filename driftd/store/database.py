@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -23,6 +24,7 @@ from driftd.store.engine import (
     store_url,
 )
 from driftd.store.faults import cause
+from driftd.store.prepared import driver_of, told
 from driftd.store.sqlite_file import SqliteFile
 from driftd.telemetry.logs import get_logger
 
@@ -106,6 +108,23 @@ class Database:
                     await connection.exec_driver_sql(f"PRAGMA user_version={number}")
             if file is not None:
                 file.committed(number)
+
+    @asynccontextmanager
+    async def quick(self) -> AsyncIterator[AsyncConnection]:
+        """One view of the database, for prepared queries on few rows alone.
+
+        SQLite answers them where they are asked for, and refuses at once what it would wait for.
+        """
+        async with self.reader.connect() as connection:
+            driver = driver_of(connection)
+            if driver is None:
+                yield connection
+                return
+            try:
+                with driver.snapshot():
+                    yield connection
+            except sqlite3.Error as error:
+                raise told(error) from error
 
     async def mend(self) -> None:
         """Put a damaged database aside and begin a new one. Raises StoreError."""

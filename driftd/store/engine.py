@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from driftd.errors import ConfigError, StoreError
 from driftd.store.faults import cause
-from driftd.store.prompt import PromptConnection
+from driftd.store.prompt import LOCK, PromptConnection
 
 _MIGRATION_LOCK = 0x64726966
 _BUSY_MILLISECONDS = 5_000
@@ -91,7 +91,7 @@ def sqlite_engines(path: Path, connected: Callable[[], None]) -> tuple[AsyncEngi
     """
 
     async def connect(*_arguments: Any, **_options: Any) -> PromptConnection:
-        connection = PromptConnection(path)
+        connection = PromptConnection(str(path))
         await connection
         return connection
 
@@ -113,9 +113,16 @@ def sqlite_engines(path: Path, connected: Callable[[], None]) -> tuple[AsyncEngi
 
 def sqlite_reader(path: Path) -> AsyncEngine:
     """What reads a file that exists, and can do nothing else to it."""
-    address = f"file:{quote(str(path.absolute()))}"
-    query = {"mode": "ro", "uri": "true"}
-    engine = create_async_engine(URL.create("sqlite+aiosqlite", database=address, query=query))
+    address = f"file:{quote(str(path.absolute()))}?mode=ro"
+
+    async def connect(*_arguments: Any, **_options: Any) -> PromptConnection:
+        connection = PromptConnection(address, uri=True, reads=True)
+        await connection
+        return connection
+
+    engine = create_async_engine(
+        URL.create("sqlite+aiosqlite", database=str(path)), async_creator=connect
+    )
     event.listen(engine.sync_engine, "connect", _on_reader)
     event.listen(engine.sync_engine, "begin", _begin)
     return engine
@@ -170,7 +177,7 @@ def _begin(connection: Connection) -> None:
 
 
 def _begin_immediate(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    connection.exec_driver_sql(LOCK)
 
 
 def _on_postgresql_begin(connection: Connection) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from driftd.model.report import Change
 from driftd.model.resource import ResourceKey
 from driftd.store.episodes import Past, is_fight
+from driftd.store.prepared import Prepared
 from driftd.store.schema import episodes
 from driftd.store.types import (
     FIGHT_RATE,
@@ -34,14 +35,54 @@ _FIGHT_MEMORY = 8 * HALF_LIFE
 """Older fights are over, however fierce they were: less than a hundredth of their rate is left."""
 _IDENTITIES = 200
 """Identities that one query asks for."""
+_ALONE = 3
+"""Identities that are asked for one by one."""
+
+_OF_APPLICATION = episodes.c.application == bindparam("application")
+_OPEN = Prepared(select(episodes).where(_OF_APPLICATION, episodes.c.closed_at.is_(None)))
+_PAST = Prepared(
+    select(episodes.c.first_seen, episodes.c.rate, episodes.c.ended_by)
+    .where(
+        _OF_APPLICATION,
+        episodes.c.identity == bindparam("identity"),
+        episodes.c.closed_at.is_not(None),
+    )
+    .order_by(episodes.c.id)
+)
+_FIERCE = Prepared(
+    select(
+        *(episodes.c[name] for name in ("group", "kind", "namespace", "name")),
+        *(episodes.c[name] for name in ("path", "change_kind", "rate", "first_seen")),
+    ).where(
+        _OF_APPLICATION,
+        episodes.c.rate >= FIGHT_RATE,
+        episodes.c.first_seen >= bindparam("since"),
+    )
+)
+_SEEN = Prepared(
+    update(episodes)
+    .where(episodes.c.id == bindparam("row_id"))
+    .values(
+        last_seen=bindparam("seen"),
+        change=bindparam("detail"),
+        whole=bindparam("about"),
+        severity=bindparam("worst"),
+        held=bindparam("why_held"),
+        steps=bindparam("values"),
+    )
+)
+_INSERT = Prepared(insert(episodes))
+_CLOSE = Prepared(
+    update(episodes)
+    .where(episodes.c.id == bindparam("row_id"))
+    .values(closed_at=bindparam("at"), ending=bindparam("how"), ended_by=bindparam("by"))
+)
 
 
 async def open_episodes(connection: AsyncConnection, application: str) -> dict[int, Drift]:
     """The open drifts of an application, by row."""
-    query = select(episodes).where(
-        episodes.c.application == application, episodes.c.closed_at.is_(None)
-    )
-    return {row.id: drift(row) for row in await connection.execute(query)}
+    rows = await _OPEN.rows(connection, application=application)
+    return {row.id: drift(row) for row in rows}
 
 
 async def past(
@@ -51,6 +92,11 @@ async def past(
     wanted = {identity(key): key for key in keys}
     found: dict[DriftKey, Past] = {}
     names = list(wanted)
+    if len(names) <= _ALONE:
+        for name in names:
+            for row in await _PAST.rows(connection, application=application, identity=name):
+                found[wanted[name]] = Past(row.first_seen, row.rate, row.ended_by)
+        return found
     for start in range(0, len(names), _IDENTITIES):
         query = (
             select(episodes.c.identity, episodes.c.first_seen, episodes.c.rate, episodes.c.ended_by)
@@ -70,12 +116,7 @@ async def fights(
     connection: AsyncConnection, application: str, now: datetime
 ) -> frozenset[DriftKey]:
     """The drifts of an application that somebody changes and puts back again and again."""
-    query = select(episodes).where(
-        episodes.c.application == application,
-        episodes.c.rate >= FIGHT_RATE,
-        episodes.c.first_seen >= now - _FIGHT_MEMORY,
-    )
-    rows = await connection.execute(query)
+    rows = await _FIERCE.rows(connection, application=application, since=now - _FIGHT_MEMORY)
     return frozenset(_key(row) for row in rows if is_fight(row.rate, row.first_seen, now))
 
 
@@ -83,9 +124,7 @@ async def put(
     connection: AsyncConnection, change: StateChange, ids: Mapping[DriftKey, int]
 ) -> None:
     """Open, continue and close episodes as a look changed them."""
-    if change.opened:
-        rows = [_episode(drift, change) for drift in change.opened]
-        await connection.execute(insert(episodes), rows)
+    await _INSERT.each(connection, [_episode(drift, change) for drift in change.opened])
     seen = [
         {
             "row_id": ids[drift.key],
@@ -99,27 +138,13 @@ async def put(
         for drift in change.open
         if drift.key in ids and drift.last_seen == change.at
     ]
-    if seen:
-        statement = update(episodes).where(episodes.c.id == bindparam("row_id"))
-        statement = statement.values(
-            last_seen=bindparam("seen"),
-            change=bindparam("detail"),
-            whole=bindparam("about"),
-            severity=bindparam("worst"),
-            held=bindparam("why_held"),
-            steps=bindparam("values"),
-        )
-        await connection.execute(statement, seen)
+    await _SEEN.each(connection, seen)
     if change.closed:
         closed = [
             {"row_id": ids[drift.key], "at": change.at, "how": ending.how.value, "by": ending.by}
             for drift, ending in zip(change.closed, change.endings, strict=True)
         ]
-        statement = update(episodes).where(episodes.c.id == bindparam("row_id"))
-        statement = statement.values(
-            closed_at=bindparam("at"), ending=bindparam("how"), ended_by=bindparam("by")
-        )
-        await connection.execute(statement, closed)
+        await _CLOSE.each(connection, closed)
 
 
 async def forget(connection: AsyncConnection, application: str, now: datetime) -> None:

@@ -5,17 +5,41 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection
 from datetime import datetime
+from typing import Any
 
 import msgspec
 from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from driftd.model.resource import ResourceKey
+from driftd.store.prepared import Prepared
 from driftd.store.schema import applications, memories
 from driftd.store.types import ApplicationMemory
 
+FEW = 3
+"""Objects that are read and written one by one."""
 _FEW = 50
-"""Objects that are asked for one by one; of more, all of their application are read."""
+"""Objects that one query names; of more, all of their application are read."""
+_REVISIONS = Prepared(
+    select(applications.c.clean_revisions).where(applications.c.name == bindparam("name"))
+)
+_REVISE = Prepared(
+    update(applications)
+    .where(applications.c.name == bindparam("of"))
+    .values(clean_revisions=bindparam("text"))
+)
+_ONE = Prepared(
+    select(memories).where(
+        memories.c.application == bindparam("application"),
+        memories.c.identity == bindparam("identity"),
+    )
+)
+_INSERT = Prepared(insert(memories))
+_RENEW = Prepared(
+    update(memories)
+    .where(memories.c.application == bindparam("of"), memories.c.identity == bindparam("row"))
+    .values(data=bindparam("value"), seen_at=bindparam("now"))
+)
 
 
 async def get(
@@ -25,17 +49,24 @@ async def get(
     keys: Collection[ResourceKey] | None = None,
 ) -> ApplicationMemory:
     """What looks at an application on a cluster left behind, of all objects or of `keys`."""
-    query = select(applications.c.clean_revisions).where(applications.c.name == application)
-    revisions = (await connection.execute(query)).scalar_one_or_none()
-    found = select(memories).where(
-        memories.c.application == application, memories.c.cluster == cluster
-    )
-    if keys is not None:
-        found = found.where(memories.c.identity.in_([_identity(cluster, key) for key in keys]))
-    rows = await connection.execute(found)
+    revisions = await _REVISIONS.rows(connection, name=application)
+    if keys is not None and len(keys) <= FEW:
+        rows: list[Any] = []
+        for key in keys:
+            known = _identity(cluster, key)
+            rows += await _ONE.rows(connection, application=application, identity=known)
+    else:
+        found = select(memories).where(
+            memories.c.application == application, memories.c.cluster == cluster
+        )
+        if keys is not None:
+            found = found.where(memories.c.identity.in_([_identity(cluster, key) for key in keys]))
+        rows = list(await connection.execute(found))
     return ApplicationMemory(
         cluster=cluster,
-        clean_revisions=msgspec.json.decode(revisions or "[]", type=tuple[str, ...]),
+        clean_revisions=msgspec.json.decode(
+            revisions[0].clean_revisions if revisions else "[]", type=tuple[str, ...]
+        ),
         objects={
             ResourceKey(row.group, row.kind, row.namespace, row.name): row.data for row in rows
         },
@@ -48,11 +79,7 @@ async def put(
     """Keep what a look leaves behind; the application has a row already."""
     if memory.clean_revisions:
         text = msgspec.json.encode(memory.clean_revisions).decode()
-        await connection.execute(
-            update(applications)
-            .where(applications.c.name == application)
-            .values(clean_revisions=text)
-        )
+        await _REVISE.run(connection, of=application, text=text)
     if not memory.objects:
         return
     rows = [
@@ -69,6 +96,12 @@ async def put(
         }
         for key, data in memory.objects.items()
     ]
+    if len(rows) <= FEW:
+        for row in rows:
+            known_as = {"of": application, "row": row["identity"]}
+            if not await _RENEW.run(connection, **known_as, value=row["data"], now=now):
+                await _INSERT.each(connection, [row])
+        return
     query = select(memories.c.identity).where(memories.c.application == application)
     if len(rows) <= _FEW:
         query = query.where(memories.c.identity.in_([row["identity"] for row in rows]))

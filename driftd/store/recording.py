@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Row, and_, insert, select, update
+from sqlalchemy import Row, and_, bindparam, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from driftd.model.report import ApplicationReport, ApplicationStatus
@@ -30,6 +30,7 @@ from driftd.store.episodes import (
 )
 from driftd.store.notices import episode_severity, standing_notices
 from driftd.store.outbox import delivery_row
+from driftd.store.prepared import Prepared
 from driftd.store.protocol import Compose
 from driftd.store.schema import applications, deliveries, history, messages
 from driftd.store.types import (
@@ -45,6 +46,24 @@ from driftd.store.types import (
     StoredApplication,
     Transition,
 )
+
+_WRITTEN = (
+    *("cluster", "status", "complete", "report", "observed_at", "changed_at"),
+    *("told", "began_at", "standing"),
+)
+"""The columns of an application that every look writes."""
+_NAMED = applications.c.name == bindparam("name")
+_KNOWN = ("status", "told", "complete", "observed_at", "changed_at", "began_at", "standing")
+_APPLICATION = Prepared(
+    select(*(applications.c[column] for column in _KNOWN)).where(_NAMED).with_for_update()
+)
+_REPORT = Prepared(select(applications.c.report).where(_NAMED))
+_UPDATE = Prepared(
+    update(applications)
+    .where(applications.c.name == bindparam("of"))
+    .values({column: bindparam(f"{column}_now") for column in _WRITTEN})
+)
+_HISTORY = Prepared(insert(history))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,8 +131,8 @@ class Recording:
     async def __call__(self, connection: AsyncConnection) -> StateChange:
         """Write verdict, episodes, history, messages and memory; what the look changed."""
         look, name, report, now = self._look, self._look.name, self._look.report, self._look.now
-        query = select(applications).where(applications.c.name == name).with_for_update()
-        row = (await connection.execute(query)).one_or_none()
+        rows = await _APPLICATION.rows(connection, name=name)
+        row = rows[0] if rows else None
         if self._change is not None and row is not None and row.observed_at == now:
             return self._change
         known = await episode_rows.open_episodes(connection, name)
@@ -158,7 +177,8 @@ async def _before(
         return Before()
     keys = begun(known, report, now)
     status = ApplicationStatus(stored.status)
-    last = stored_application(stored).report if keys else None
+    reports = await _REPORT.rows(connection, name=name) if keys else ()
+    last = msgspec.json.decode(reports[0].report, type=ApplicationReport) if reports else None
     return Before(
         status=status,
         told=ApplicationStatus(stored.told) if stored.told else status,
@@ -188,9 +208,7 @@ async def _put_application(
     connection: AsyncConnection, name: str, values: dict[str, Any], *, known: bool
 ) -> None:
     if known:
-        await connection.execute(
-            update(applications).where(applications.c.name == name).values(**values)
-        )
+        await _UPDATE.run(connection, of=name, **{f"{key}_now": v for key, v in values.items()})
     else:
         await connection.execute(insert(applications).values(name=name, **values))
 
@@ -248,8 +266,7 @@ async def _put_history(connection: AsyncConnection, entries: Sequence[HistoryEnt
         }
         for entry in entries
     ]
-    if rows:
-        await connection.execute(insert(history), rows)
+    await _HISTORY.each(connection, rows)
 
 
 async def _hurry(connection: AsyncConnection, message: OutboxMessage, now: datetime) -> None:

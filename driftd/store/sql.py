@@ -87,6 +87,7 @@ class SqlStore(Recorder, Store, Pins, Deliveries):
         return await self._read(
             f"read what is known of {application}",
             lambda connection: remembered.get(connection, cluster, application, keys),
+            quick=keys is not None and len(keys) <= remembered.FEW,
         )
 
     async def pinned(self, name: str, server: str) -> str:
@@ -233,12 +234,17 @@ class SqlStore(Recorder, Store, Pins, Deliveries):
 
         return await self._read(what, fetch)
 
-    async def _read(self, what: str, call: Call[Result]) -> Result:
-        """Read in one transaction; again where a lock or a restart was in the way."""
+    async def _read(self, what: str, call: Call[Result], *, quick: bool = False) -> Result:
+        """Read in one transaction; again where a lock or a restart was in the way.
+
+        `quick` where everything that is read is prepared, and few rows.
+        """
         due, pause = time.monotonic() + PATIENCE, 0.05
         while True:
             try:
-                async with self.database.reader.connect() as connection:
+                database = self.database
+                opened = database.quick() if quick else database.reader.connect()
+                async with opened as connection:
                     return await call(connection)
             except ERRORS as error:
                 found = fault(error)

@@ -12,7 +12,7 @@ import random
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias, TypeVar, cast
 
@@ -43,6 +43,10 @@ class _Job:
     """When patience ends."""
     outcome: Any = None
     error: Exception | None = field(default=None)
+
+
+class _Undone(Exception):
+    """The only change of a transaction has failed: nothing is to be committed."""
 
 
 class Writer:
@@ -129,9 +133,17 @@ class Writer:
 
     async def _commit(self, batch: list[_Job], *, gather: bool) -> None:
         began = time.monotonic()
+        try:
+            await self._together(batch, began, gather=gather)
+        except _Undone:
+            return  # its only change failed, and has the error
+        self.commits += 1
+
+    async def _together(self, batch: list[_Job], began: float, *, gather: bool) -> None:
+        """A batch and what joins it, in one transaction. Raises what ends it."""
         async with self._begin() as connection:
             for job in batch:
-                await _try(connection, job)
+                await _try(connection, job, alone=len(batch) == 1)
             while gather and self._waiting and len(batch) < _MOST:
                 if time.monotonic() - began > _GATHERING:
                     break
@@ -139,15 +151,17 @@ class Writer:
                 # A caller that has gone wants no change any more.
                 if not job.answer.cancelled():
                     batch.append(job)
-                    await _try(connection, job)
-        self.commits += 1
+                    await _try(connection, job, alone=False)
 
 
-async def _try(connection: AsyncConnection, job: _Job) -> None:
-    """One change in the transaction of others. Raises what ends the whole transaction."""
+async def _try(connection: AsyncConnection, job: _Job, *, alone: bool) -> None:
+    """One change in the transaction of others. Raises what ends the whole transaction.
+
+    One that is `alone` as yet needs no savepoint: if it fails, there is nothing else to keep.
+    """
     job.error = None
     try:
-        async with connection.begin_nested():
+        async with nullcontext() if alone else connection.begin_nested():
             job.outcome = await job.call(connection)
     except ERRORS as error:
         if fault(error) is not Fault.OWN:
@@ -155,6 +169,8 @@ async def _try(connection: AsyncConnection, job: _Job) -> None:
         job.error = error
     except Exception as error:  # noqa: BLE001 - told to the one who asked
         job.error = error
+    if alone and job.error is not None:
+        raise _Undone
 
 
 def _answer(batch: list[_Job]) -> None:

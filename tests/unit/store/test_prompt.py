@@ -14,7 +14,7 @@ from driftd.store.prompt import PromptConnection
 @pytest.fixture
 async def connection(tmp_path) -> AsyncIterator[PromptConnection]:
     """A database with one table; SQLite says from which threads its statements come."""
-    made = PromptConnection(tmp_path / "d.db")
+    made = PromptConnection(str(tmp_path / "d.db"))
     await made
     made.threads = []
     await made.create_function(
@@ -87,8 +87,61 @@ async def test_errors_are_the_same(connection):
 
 async def test_a_closed_connection_says_so(tmp_path):
     """After its end it refuses, as every connection does."""
-    made = PromptConnection(tmp_path / "d.db")
+    made = PromptConnection(str(tmp_path / "d.db"))
     await made
     await made.close()
     with pytest.raises(ValueError, match="onnection"):
         await made.execute("SELECT 1")
+
+
+def traced(connection) -> list[tuple[str, bool]]:
+    """What SQLite runs from now on, and whether that is where it was asked for."""
+    found: list[tuple[str, bool]] = []
+    here = threading.current_thread()
+    connection._conn.set_trace_callback(
+        lambda text: found.append((text, threading.current_thread() is here))
+    )
+    return found
+
+
+async def test_a_free_lock_is_taken_at_once(connection):
+    """Nobody has the lock: taking it needs no thread, and later waits are as long as before."""
+    await connection.execute("PRAGMA busy_timeout=1234")
+    ran = traced(connection)
+    await connection.execute("BEGIN IMMEDIATE")
+    assert ("BEGIN IMMEDIATE", True) in ran
+    await connection.rollback()
+    cursor = await connection.execute("PRAGMA busy_timeout")
+    assert await cursor.fetchone() == (1234,)
+    await cursor.close()
+
+
+async def test_a_lock_that_somebody_has_is_waited_for_by_the_thread(connection, tmp_path):
+    """The first attempt is refused at once; the one that waits is the thread's."""
+    await connection.execute("PRAGMA busy_timeout=20")
+    with sqlite3.connect(tmp_path / "d.db") as other:
+        other.execute("BEGIN IMMEDIATE")
+        ran = traced(connection)
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            await connection.execute("BEGIN IMMEDIATE")
+    other.close()
+    assert [here for text, here in ran if text == "BEGIN IMMEDIATE"] == [True, False]
+
+
+async def test_a_reader_reads_by_its_thread_but_for_a_snapshot(connection, tmp_path):
+    """Nobody knows how much a reader asks for; a snapshot is for few rows, and runs at once."""
+    reader = PromptConnection(f"file:{tmp_path}/d.db?mode=ro", uri=True, reads=True)
+    await reader
+    ran = traced(reader)
+    await reader.execute("BEGIN")
+    await reader.execute("SELECT 1")
+    await reader.rollback()
+    with reader.snapshot():
+        await reader.execute("SELECT 2")
+    await reader.execute("SELECT 3")
+    await reader.close()
+    assert [(text, here) for text, here in ran if text.startswith("SELECT")] == [
+        ("SELECT 1", False),
+        ("SELECT 2", True),
+        ("SELECT 3", False),
+    ]
