@@ -399,6 +399,15 @@ state_flag = flag(
 )
 
 
+config_flag = flag(
+    "--config",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Settings of the daemon (driftd run): tells what its silences keep from being told, and "
+    "what its healing will do. Its store is only read.",
+)
+
+
 pending_flag = flag(
     "--pending-deadline",
     type=Duration(),
@@ -418,6 +427,7 @@ def baseline_options(flags: Mapping[str, Any]) -> dict[str, Any]:
         "hash_key_file": flags["hash_key_file"],
         "severity": flags["severity"],
         "state": flags.get("state"),
+        "config": flags.get("config"),
         "pending_deadline": flags.get("pending_deadline"),
     }
     return {name: value for name, value in fields.items() if value}

@@ -31,6 +31,7 @@ from driftd.controller.judge import judge
 from driftd.controller.leftovers import Claimants, Marked
 from driftd.controller.memory import Since, left, open_state, recalled, save_state
 from driftd.controller.observed import ClusterView, Observation, observe, view_cluster
+from driftd.controller.of_daemon import of_daemon
 from driftd.controller.options import CheckOptions
 from driftd.controller.oracles import Consultation, admission_hash
 from driftd.controller.orphans import orphan_conditions, orphaned_resources
@@ -82,6 +83,7 @@ async def checked(
 
     There are seals only with a hash key: what writes baselines needs them, nothing else may.
     """
+    daemon = of_daemon(options.config, progress)
     accepted = load_acceptance(options.baselines, options.suppressions, options.hash_key_file)
     state = open_state(options.state, progress)
     workspace = replace(workspace, memory=state) if state is not None else workspace
@@ -97,6 +99,11 @@ async def checked(
         now.date(),
         names=declared.names,
     )
+    if daemon is not None:
+        reports = [
+            daemon.silenced(report, entry, now)
+            for entry, report in zip(declared.entries, reports, strict=True)
+        ]
     unused = shared_conditions(
         declared.customizations.ignore,
         reports,

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, Literal
 
 import orjson
-from msgspec import UNSET, structs
+from msgspec import UNSET, UnsetType, structs
 
 from driftd.clock import Clock
 from driftd.controller.audit import attributed
@@ -22,7 +22,9 @@ from driftd.controller.keeping import keeping
 from driftd.controller.kind_names import names_kind
 from driftd.controller.memory import open_state
 from driftd.controller.next_steps import Asked, next_steps
+from driftd.controller.of_daemon import SilenceOf, of_daemon, silences_of
 from driftd.controller.options import CheckOptions
+from driftd.controller.outlook import Outlook, outlook_of
 from driftd.controller.value_places import value_place
 from driftd.controller.verdict import Verdict
 from driftd.controller.workspace import Progress, Workspace
@@ -118,6 +120,10 @@ class Explanation(WireStruct, frozen=True, kw_only=True):
     """Entries of the given baseline and suppression files that speak of the object."""
     healing: str
     """What `driftd run` would do if its rung `fields` were open, were this the only application."""
+    outlook: Outlook | UnsetType = UNSET
+    """What the daemon of the given settings will do about the drift; absent without any."""
+    silences: tuple[SilenceOf, ...] = ()
+    """What keeps drift of the object from being told."""
     next_steps: tuple[str, ...] = ()
     """What a person can do about the object; empty without drift."""
     conditions: tuple[ReportCondition, ...] = ()
@@ -136,6 +142,7 @@ async def explain(
     Raises ConfigError if there is no such application, object or place; its hint names the
     nearest ones.
     """
+    daemon = of_daemon(options.config, progress)
     acceptance = load_acceptance(options.baselines, options.suppressions, options.hash_key_file)
     state = open_state(options.state, progress)
     if state is not None:  # read alone: an explanation leaves nothing behind
@@ -155,8 +162,8 @@ async def explain(
         sealer=acceptance.sealer,
     )
     judged, told = await _with_author(looks, options, clock, progress)
-    today = clock.now().date()
-    accepted = acceptance.apply(judged.report, judged.seals, today, Used())
+    now = clock.now()
+    accepted = acceptance.apply(judged.report, judged.seals, now.date(), Used())
     looked = replace(judged, report=accepted)
     resource = find_resource(question.resource, looked)
     key, before = resource.key, find_resource(question.resource, judged)
@@ -176,8 +183,14 @@ async def explain(
         rules=tuple(
             _rules(rules_of(application, declared.customizations.ignore), key, resource.changes)
         ),
-        entries=tuple(explained(acceptance, judged.report, before, hashes, today)),
+        entries=tuple(explained(acceptance, judged.report, before, hashes, now.date())),
         healing=_healing(looked, key),
+        outlook=(
+            await outlook_of(daemon, looked, key, now, progress)
+            if daemon is not None and resource.is_drift
+            else UNSET
+        ),
+        silences=tuple(silences_of(daemon, looked, resource, now)),
         next_steps=await _steps(workspace, declared, looked, subject, clock, asked),
         conditions=(*looked.report.conditions, *told),
     )

@@ -72,6 +72,17 @@ class Guarding:
         self._tell(facts, situation.state, found)
         return found.plan
 
+    async def foresee(self, plan: SyncPlan, facts: Facts, now: datetime) -> SyncPlan:
+        """What would be let pass now, for whoever only asks: nothing is kept, counted or told.
+
+        Whoever asks may know the cluster by another name, so it counts as the one that was seen.
+        Raises StoreError.
+        """
+        situation = await self._situation(plan, facts, now)
+        seen = situation.state.identity or situation.identity
+        situation = msgspec.structs.replace(situation, identity=seen)
+        return admit(plan, situation, self.policy, now).plan
+
     def waking(self, wake: Wake) -> None:
         """See `Guards`."""
         self._wake = wake

@@ -85,7 +85,7 @@ class Healing:
         if planned.refusal or not self.can_record():
             return Healed(looked, planned)
         try:
-            facts = _facts(entry, looked)
+            facts = facts_of(entry, looked)
             planned = await self.guards.admit(planned, facts, self.clock.now())
             if planned.refusal or not planned.tasks or not send:
                 return Healed(looked, planned)
@@ -157,7 +157,8 @@ class Healing:
         )
 
 
-def _facts(entry: Entry, looked: Looked) -> Facts:
+def facts_of(entry: Entry, looked: Looked) -> Facts:
+    """What guards know of a look beside the plan."""
     return Facts(
         application=entry.application,
         project=entry.project,

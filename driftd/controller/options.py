@@ -64,6 +64,8 @@ class CheckOptions:
     """The dry run by which clusters are asked (`post`, `put` or `apply`); empty for none."""
     keyring: Path | None = None
     """Folder of public keys that signed commits and tags are checked with."""
+    config: Path | None = None
+    """The daemon's settings, whose silences and healing are told beside what is found."""
     state: Path | None = None
     """The file through which looks know of the looks before them."""
     pending_deadline: float = DEADLINE

@@ -23,6 +23,7 @@ _NAMED = 5
     help="Only this application; globs allowed. Repeatable.",
 )
 @options.baseline_flags
+@options.config_flag
 @options.state_flag
 @options.pending_flag
 @options.audit_flags

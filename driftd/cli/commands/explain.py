@@ -17,6 +17,7 @@ from driftd.cli import calls, completing, options
 if TYPE_CHECKING:
     from driftd.controller.explain import Explanation, PlaceExplanation
     from driftd.controller.explain_entries import EntryExplanation
+    from driftd.controller.outlook import Outlook
     from driftd.model.report import Change, ResourceReport
 
 _LONG = 300
@@ -46,6 +47,7 @@ _STATUS = {
 )
 @click.argument("path", metavar="[PATH]", default="")
 @options.baseline_flags
+@options.config_flag
 @options.state_flag
 @options.audit_flags
 @options.repository_flags
@@ -176,11 +178,42 @@ def sentences(found: Explanation, *, asked: bool) -> Iterator[str]:
     yield from _rules(found)
     for entry in found.entries:
         yield from _entry(entry, found.resource)
-    yield f"Healing, where a rule allows it, would do: {found.healing}"
+    yield from _silences(found)
+    yield from _healing(found)
     if found.next_steps:
         yield ""
         yield "What to do next:"
         yield from (f"  {step}" for step in found.next_steps)
+
+
+def _silences(found: Explanation) -> Iterator[str]:
+    """What is kept from being told, by whom and until when."""
+    for silence in found.silences:
+        yield f"{_sentence(silence.told)[:-1]}; not told before {silence.until}"
+        yield from (f"  covers      {_readable(path, found.resource)}" for path in silence.paths)
+
+
+def _healing(found: Explanation) -> Iterator[str]:
+    """What healing does; of a daemon whose settings were given also when, or why not."""
+    if found.outlook is UNSET:
+        yield f"Healing, where a rule allows it, would do: {found.healing}"
+        return
+    outlook = found.outlook
+    yield f"Healing by the daemon, rung {outlook.rung}: {_outlook(outlook)}"
+    if not found.healing.startswith("nothing: "):
+        does = "would do" if outlook.rung == "observe" else "does then"
+        yield f"  {does:<11} {found.healing}"
+
+
+def _outlook(outlook: Outlook) -> str:
+    guard = f" ({outlook.guard})" if outlook.guard else ""
+    if outlook.heals_at:
+        return f"heals at {outlook.heals_at}, unless somebody snoozes it{guard}"
+    if outlook.next_look:
+        tries = outlook.rung == "dry-run"
+        return "tried out by the next look, never written" if tries else "heals with the next look"
+    until = f"; until {outlook.until}" if outlook.until else ""
+    return f"not healed: {outlook.reason}{until}{guard}"
 
 
 def _reason(resource: ResourceReport) -> str:
