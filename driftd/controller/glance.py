@@ -105,6 +105,11 @@ class Standings:
         while self._objects > self._limit and self._kept:
             self.forget(next(iter(self._kept)))
 
+    def only(self, names: Collection[str]) -> None:
+        """Drop the applications that are not among these."""
+        for gone in self._kept.keys() - set(names):
+            self.forget(gone)
+
     def of(self, name: str) -> Standing | None:
         """What stands of an application, if that is known."""
         found = self._kept.get(name)

@@ -26,6 +26,7 @@ from driftd.controller.healing import Healed, Healing
 from driftd.controller.holding import Holding, ReadOperation
 from driftd.controller.identity import Identities
 from driftd.controller.ignoring import SharedRules
+from driftd.controller.looklog import log_look
 from driftd.controller.observed import refused_lists
 from driftd.controller.options import CheckOptions
 from driftd.controller.rendered import RenderMemory
@@ -105,7 +106,7 @@ class Reconciler:
     _declared: Declared | None = None
     _read: tuple[str, ...] = ()
     _entries: Mapping[str, Entry] = field(default_factory=dict)
-    _standings: Standings = field(default_factory=Standings)
+    standings: Standings = field(default_factory=Standings)
     _revisions_seen: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Of the last look at each application."""
 
@@ -181,6 +182,10 @@ class Reconciler:
             await self._forget_others()
         self.metrics.known({name: entry.cluster for name, entry in self._entries.items()})
         await self.drifts.count()
+        self.standings.only(self._entries)
+        self._revisions_seen = {
+            name: seen for name, seen in self._revisions_seen.items() if name in self._entries
+        }
         self.holding.only(self._entries)
         self.silencing.only(self._entries)
         self.asking.only(self._entries)
@@ -315,7 +320,7 @@ class Reconciler:
             return
         desired = Desired(entry=entry, revisions=self._revisions_seen.get(name, ()))
         report = application_report(desired, (), [Condition(error.reason, error.message)])
-        self._standings.forget(name)
+        self.standings.forget(name)
         compose = self.compose(subject_of(entry, self.settings.notifications))
         change = await self.store.record(report, self.clock.now(), compose)
         self.metrics.look(report, self.settings.sweep.timeout.seconds)
@@ -334,7 +339,7 @@ class Reconciler:
         """
         application = entry.application
         name = application.qualified_name
-        standing, declared = self._standings.of(name), self._declared
+        standing, declared = self.standings.of(name), self._declared
         if self.healing.rung(entry) is not Rung.OBSERVE or standing is None or declared is None:
             return False
         began = self.clock.now()
@@ -358,7 +363,7 @@ class Reconciler:
         self._shared_rules.looked(looked.report)
         change = await self._record(entry, looked, began, noticed, (), clean_at=standing.began)
         # Only what is recorded was seen: after a failure the next event asks again.
-        self._standings.keep(name, standing.after(found.looked))
+        self.standings.keep(name, standing.after(found.looked))
         if self.watching is not None and entry.target is not None:
             self.watching.glanced(name, entry.target, found.seen)
         self.metrics.glance(looked.report)
@@ -422,7 +427,7 @@ class Reconciler:
             self._clusters.forget(entry.target)
             looked = await self._look_once(entry)
         if self.watching is not None:  # nobody else asks for glances
-            self._standings.looked(entry.application.qualified_name, looked, began)
+            self.standings.looked(entry.application.qualified_name, looked, began)
         looked = self._acceptance.applied(looked, self.clock.now().date())
         return await self._attributed(looked)
 
@@ -479,24 +484,8 @@ class Reconciler:
             self.writes[str(one.outcome)] += 1
 
     async def _log(self, change: StateChange, result: SyncResult | None) -> None:
-        log = get_logger("driftd.controller")
+        log_look(change, result)
         if change.transition is not Transition.NONE:
             self.news()
-            log.info(
-                "state change" if change.recorded else "state change, not recorded yet",
-                application=change.application,
-                transition=str(change.transition),
-                status=str(change.status),
-                opened=len(change.opened),
-                closed=len(change.closed),
-            )
-        for one in result.results if result else ():
-            log.info(
-                "sync",
-                application=change.application,
-                object=str(one.key),
-                outcome=str(one.outcome),
-                message=one.message,
-            )
         if change.opened or change.closed:
             await self.drifts.changed()

@@ -279,3 +279,14 @@ async def test_standings_are_bounded(glances: Glances) -> None:
         kept.keep(name, standing)
     assert kept.of("a") is None
     assert kept.of("b") is standing
+
+
+async def test_what_is_declared_no_longer_is_dropped(glances: Glances) -> None:
+    """A sweep drops what stood of applications that Git declares no longer, and of them alone."""
+    kept = glances.bench.reconciler.standings
+    assert None not in (kept.of(SHOP), kept.of("argocd/kept"))
+    glances.bench.world.repo.remove("argocd/shop.json")
+    glances.bench.world.repo.commit()
+    await glances.bench.reconciler.declared_names()
+    assert kept.of(SHOP) is None
+    assert kept.of("argocd/kept") is not None
