@@ -142,12 +142,6 @@ class Schedule:
 
         self.every("retention", _RETENTION_INTERVAL, delete_old, at_once=True)
 
-    def run_now(self, name: str) -> None:
-        """Let the job of this name run at once; the repetition goes on from now."""
-        from datetime import UTC, datetime
-
-        self._scheduler.modify_job(name, next_run_time=datetime.now(UTC))
-
     def start(self) -> None:
         """Begin; needs a running event loop."""
         self._scheduler.start()

@@ -124,15 +124,6 @@ async def test_a_job_that_the_end_cuts_off_is_no_error(capsys, private_logging):
     assert capsys.readouterr().err == ""
 
 
-async def test_a_job_can_be_asked_to_run_now(schedule):
-    """A push to Git brings the next poll forward."""
-    job = Counted()
-    schedule.every("poll", NEVER, job)
-    schedule.start()
-    schedule.run_now("poll")
-    await job.ran(1)
-
-
 async def test_retention_asks_the_store_with_the_age_of_the_settings(schedule):
     """What is older than the retention is deleted, counted from the clock."""
     asked = asyncio.get_running_loop().create_future()
