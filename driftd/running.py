@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -35,6 +34,7 @@ from driftd.controller.workspace import OracleMemory, Workspace
 from driftd.ending import Ending
 from driftd.errors import DriftdError
 from driftd.sandbox.pool import SandboxPool
+from driftd.scratch import ScratchFolder
 from driftd.settings.access import DaemonAccess
 from driftd.source.fetching import open_fetching, settings_repositories
 
@@ -362,8 +362,8 @@ async def _daemon_workspace(
 ) -> AsyncIterator[tuple[Workspace, ClusterRegistry, DaemonAccess]]:
     """What the daemon looks with; opened once, used by every look."""
     async with AsyncExitStack() as stack:
-        own = tempfile.TemporaryDirectory(prefix="driftd-renders-")
-        folder = Path(settings.sandbox.cache or stack.enter_context(own))
+        own = settings.sandbox.cache or stack.enter_context(ScratchFolder("driftd-renders-"))
+        folder = Path(own)
         sandbox = await stack.enter_async_context(
             SandboxPool(
                 size=settings.sandbox.workers,

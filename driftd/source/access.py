@@ -19,6 +19,7 @@ import msgspec
 
 from driftd.errors import SourceError
 from driftd.model.repository import AccessTable, RepositoryAccess
+from driftd.scratch import ScratchFolder
 from driftd.source.egress import Reach, origin_of
 from driftd.source.url import identity, parse, printable
 
@@ -237,15 +238,15 @@ class CredentialFiles:
     """Files that git and ssh read credentials from, in a folder that only this user opens."""
 
     def __init__(self) -> None:
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._folder: ScratchFolder | None = None
         self._known: dict[str, str] = {}
 
     def write(self, content: str) -> str:
         """The path of a file with this content; the same content is one file."""
         if content not in self._known:
             if self._folder is None:
-                self._folder = tempfile.TemporaryDirectory(prefix="driftd-access-")
-            path = Path(self._folder.name) / str(len(self._known))
+                self._folder = ScratchFolder("driftd-access-")
+            path = self._folder.path / str(len(self._known))
             with open(path, "x", opener=_private) as file:
                 file.write(content if content.endswith("\n") else f"{content}\n")
             self._known[content] = str(path)
@@ -255,5 +256,5 @@ class CredentialFiles:
         """Remove them all."""
         self._known.clear()
         if self._folder is not None:
-            self._folder.cleanup()
+            self._folder.close()
             self._folder = None

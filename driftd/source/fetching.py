@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import tempfile
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from driftd.clock import Clock, SystemClock
 from driftd.model.project import SignatureDemand, SignatureMode
 from driftd.model.repository import AccessTable
 from driftd.sandbox.pool import SandboxPool
+from driftd.scratch import ScratchFolder
 from driftd.sealed import SealedFolder
 from driftd.settings.types import RemoteBaseFile, RepositorySignatures, Settings
 from driftd.source.charts import Charts
@@ -50,8 +50,9 @@ async def open_fetching(
     `charts` is where fetched charts stay.
     """
     egress = Egress()
-    with tempfile.TemporaryDirectory(prefix="driftd-mirrors-") as folder:
-        remotes = Remotes(Path(folder), egress, clock, table)
+    # What a killed process left may be large.
+    with await asyncio.to_thread(ScratchFolder, "driftd-mirrors-") as folder:
+        remotes = Remotes(folder, egress, clock, table)
         try:
             yield Fetching(Charts(sandbox, egress, table, folder=charts), remotes, egress)
         finally:
