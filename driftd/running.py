@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from driftd.reloading import Reloading
     from driftd.settings.types import Settings
     from driftd.store.backlog import Backlog
+    from driftd.sync.orders import Order
     from driftd.telemetry.metrics import Metrics
     from driftd.web.server import Readiness
 
@@ -329,6 +330,7 @@ async def _daemon(settings: Settings, process: _Process) -> AsyncIterator[Daemon
             silences=_silences(settings),
             ask_engine=engine_asker(settings, options, clusters, identities),
         )
+        reconciler.silencing.orders = _orders(settings)
         yield Daemon(
             reconciler,
             backlog,
@@ -413,6 +415,15 @@ def _look_options(settings: Settings) -> CheckOptions:
         pending_deadline=settings.sweep.pending_deadline.seconds,
         keyring=Path(settings.keyring) if settings.keyring else None,
     )
+
+
+def _orders(settings: Settings) -> Callable[[], tuple[Order, ...]]:
+    """Reads what people have ordered the guards; nothing where no file can hold it."""
+    from driftd.settings.load import store_dsn
+    from driftd.sync.standing_orders import StandingOrders, orders_path
+
+    path = orders_path(settings.healing.orders_file, store_dsn(settings.store))
+    return StandingOrders(path).read if path is not None else tuple
 
 
 def _silences(settings: Settings) -> Callable[[], tuple[Silence, ...]]:

@@ -393,7 +393,8 @@ class Reconciler:
         hold = self.silencing.judged(entry, hold, self.clock.now())
         now, notices = self.clock.now(), notices_of(report, healed)
         asked, notices = await self.asking.after(entry, report, now, notices)
-        paused, notices = await self.silencing.pauses(entry, self.store, now, notices)
+        heals = self.healing.rung(entry) is Rung.FIELDS
+        paused, notices = await self.silencing.pauses(entry, self.store, now, notices, heals=heals)
         with span("record", application=name, cluster=entry.cluster):
             change = await self.store.record(
                 report,

@@ -6,13 +6,14 @@ A drift that a silence covers is held until the silence ends; what is still ther
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
 from driftd.clock import rfc3339
 from driftd.controller.declared import Entry
+from driftd.errors import StoreError
 from driftd.model.silence import Silence
 from driftd.policy.silence import annotated, covering, in_force
 from driftd.settings.silences import Silences
@@ -28,6 +29,8 @@ from driftd.store.types import (
     StateChange,
     Transition,
 )
+from driftd.sync.orders import FREEZE, Order, told
+from driftd.sync.orders import in_force as in_force_orders
 from driftd.sync.plan import SKIP_RECONCILE_ANNOTATION
 from driftd.telemetry.metrics import Metrics
 
@@ -45,6 +48,8 @@ class Silencing:
     metrics: Metrics
     current: Callable[[], tuple[Silence, ...]] = tuple
     """What stands in the file now."""
+    orders: Callable[[], tuple[Order, ...]] = tuple
+    """What people have ordered the guards of healing. Raises StoreError."""
     _held: dict[str, Mapping[str, datetime]] = field(default_factory=dict)
     """The silences that hold drifts of each application, with their ends."""
     _counts: dict[str, int] = field(default_factory=dict)
@@ -107,11 +112,18 @@ class Silencing:
                 del known[name]
 
     async def pauses(
-        self, entry: Entry, store: Store, now: datetime, others: Notices = NO_NOTICES
+        self,
+        entry: Entry,
+        store: Store,
+        now: datetime,
+        others: Notices = NO_NOTICES,
+        *,
+        heals: bool = False,
     ) -> tuple[list[HistoryEntry], Notices]:
         """What a pause adds to the history, and to `others` what is told of one nobody ends.
 
-        Raises StoreError.
+        `heals`: healing is open for the application, so that a freeze of it matters. Raises
+        StoreError.
         """
         name, limit = entry.application.qualified_name, self.settings.pause_reminder.delta
         how = paused(entry)
@@ -131,8 +143,36 @@ class Silencing:
             since = rfc3339(before[1].replace(microsecond=0))
             text = f"{how}, since {since} at least: nothing puts the application back meanwhile"
             standing.append(Notice(type=Transition.PAUSE_FORGOTTEN, key=how, text=text))
+        if heals and limit > timedelta(0):
+            standing += self._freezes(entry, now, limit)
         judged = others.judged | {Transition.PAUSE_FORGOTTEN}
         return events, Notices(judged, (*others.standing, *standing))
+
+    def _freezes(self, entry: Entry, now: datetime, limit: timedelta) -> Iterator[Notice]:
+        """Freezes that go on longer than `limit`: told once in each such period."""
+        try:
+            orders = self.orders()
+        except StoreError:
+            return  # the guards say so, and hold everything
+        name = entry.application.qualified_name
+        for one in in_force_orders(orders, FREEZE, name, entry.cluster, now):
+            period = (now - one.at) // limit
+            if period < 1:
+                continue
+            since = rfc3339(one.at.replace(microsecond=0))
+            until = f", until {rfc3339(one.until)}" if one.until is not None else ""
+            yield Notice(
+                type=Transition.PAUSE_FORGOTTEN,
+                key=f"{FREEZE} {one.id} {period}",
+                text=f"healing of {one.scope} is frozen since {since} {told(one)}{until}; "
+                f"{unfreeze(one)} lets it go on",
+            )
+
+
+def unfreeze(order: Order) -> str:
+    """The command that takes a freeze back."""
+    scope = f" {order.application}" if order.application else ""
+    return f"driftd unfreeze{scope}{f' --cluster {order.cluster}' if order.cluster else ''}"
 
 
 def paused(entry: Entry) -> str:

@@ -14,4 +14,5 @@ class Silences(SettingsStruct, frozen=True, kw_only=True):
     maximum: Duration = Duration("7d")
     """The longest silence; what ends later does not count."""
     pause_reminder: Duration = Duration("24h")
-    """Age at which a pause of an application is told, once; `0s` means never."""
+    """Age at which a pause of an application is told, once; a freeze again after each such time.
+    `0s` means never."""

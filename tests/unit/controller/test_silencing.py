@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec import structs
 
+from driftd.clock import rfc3339
+from driftd.controller.silencing import unfreeze
+from driftd.errors import StoreError
 from driftd.model.silence import Silence
 from driftd.policy.silence import ANNOTATION
+from driftd.settings.healing import Healing, HealingRule, Rung
 from driftd.settings.silences import Silences
 from driftd.store.sql import SqlStore
 from driftd.store.types import EpisodeQuery, Transition
+from driftd.sync.orders import Order
 from tests.unit.controller.conftest import World
 from tests.unit.controller.test_reconciler import Bench
 
@@ -207,3 +213,78 @@ async def test_a_forgotten_pause_speaks_up_once(bench: Bench) -> None:
     bench.clock.advance(25 * 3600)
     await bench.sweep()
     assert told() == 2
+
+
+def forgotten(bench: Bench) -> list[str]:
+    """What was told of pauses that nobody ends."""
+    return [
+        notice.text
+        for change in bench.changes
+        for notice in change.notices
+        if notice.type is Transition.PAUSE_FORGOTTEN
+    ]
+
+
+def frozen(bench: Bench, orders: tuple[Order, ...], *, rung: Rung = Rung.FIELDS) -> None:
+    """A daemon that may heal `shop`, beside people who have given these orders."""
+    rule = HealingRule(applications=("shop",), rung=rung)
+    bench.reconciler = bench.build(silences=Silences(), healing=Healing(rules=(rule,)))
+    bench.reconciler.silencing.orders = lambda: orders
+
+
+async def test_a_forgotten_freeze_speaks_up_once_a_period(bench: Bench) -> None:
+    """After a day, and after each further one, also over a restart: who froze what, and why."""
+    start = bench.clock.now()
+    order = Order(id="1", kind="freeze", at=start, by="ann@host", reason="INC-1")
+    other = Order(id="2", kind="freeze", at=start, by="bob@host", application="argocd/kept")
+    frozen(bench, (order, other))
+    await bench.sweep()
+    bench.clock.advance(23 * 3600)
+    await bench.sweep()
+    assert forgotten(bench) == []
+    for _ in range(2):
+        bench.clock.advance(3600)
+        await bench.sweep()
+        frozen(bench, (order, other))
+    since = rfc3339(start.replace(microsecond=0))
+    what = f"healing of every application is frozen since {since} by ann@host: INC-1"
+    assert forgotten(bench) == [f"{what}; driftd unfreeze lets it go on"]
+    bench.clock.advance(24 * 3600)
+    for _ in range(2):
+        await bench.sweep()
+    assert len(forgotten(bench)) == 2
+    frozen(bench, ())
+    bench.clock.advance(48 * 3600)
+    await bench.sweep()
+    assert len(forgotten(bench)) == 2
+
+
+async def test_a_freeze_is_no_matter_where_nothing_is_healed(bench: Bench) -> None:
+    """Whose healing is not open is not told; a file that cannot be read ends no look."""
+    start = bench.clock.now()
+    order = Order(id="1", kind="freeze", at=start, by="ann@host")
+    frozen(bench, (order,), rung=Rung.DRY_RUN)
+    await bench.sweep()
+    bench.clock.advance(48 * 3600)
+    await bench.sweep()
+    assert forgotten(bench) == []
+
+    def unreadable() -> tuple[Order, ...]:
+        raise StoreError("the orders cannot be read")
+
+    frozen(bench, ())
+    bench.reconciler.silencing.orders = unreadable
+    assert await bench.sweep() == {"argocd/shop": False}
+
+
+def test_the_command_that_ends_a_freeze_has_its_scope() -> None:
+    """It can be pasted."""
+    order = Order(id="1", kind="freeze", at=datetime(2026, 1, 1, tzinfo=UTC), by="ann@host")
+    named = structs.replace(order, application="argocd/shop")
+    cluster = structs.replace(order, cluster="prod")
+    found = [unfreeze(one) for one in (order, named, cluster)]
+    assert found == [
+        "driftd unfreeze",
+        "driftd unfreeze argocd/shop",
+        "driftd unfreeze --cluster prod",
+    ]
