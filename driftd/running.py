@@ -6,7 +6,7 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -32,7 +32,7 @@ from driftd.cluster.registry import ClusterRegistry
 from driftd.controller.options import CheckOptions
 from driftd.controller.workspace import OracleMemory, Workspace
 from driftd.ending import Ending
-from driftd.errors import DriftdError
+from driftd.errors import DriftdError, SandboxError
 from driftd.sandbox.pool import SandboxPool
 from driftd.scratch import ScratchFolder
 from driftd.settings.access import DaemonAccess
@@ -300,6 +300,10 @@ async def _daemon(settings: Settings, process: _Process) -> AsyncIterator[Daemon
         _told(settings, clock, execute) as notifiers,
         _daemon_workspace(settings, options) as (workspace, clusters, access),
     ):
+        process.readiness.unusable = lambda: workspace.sandbox.unusable
+        with suppress(SandboxError):
+            # A worker that is not of these sources is told at once, not with the first look.
+            await workspace.sandbox.hello()
         hub_clusters = watched_hub(settings, options, clusters, workspace.hub)
         identities = Identities(clusters, backlog.store, clock, settings.clusters.identities)
         reconciler = Reconciler(

@@ -125,6 +125,8 @@ class SandboxPool:
         self._idle: list[Worker] = []
         self._running = 0
         self._closed = False
+        self.unusable = ""
+        """Why no worker could be started when one was wanted last; empty if one could."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -194,6 +196,7 @@ class SandboxPool:
             if retired is not None:
                 await retired.stop()
             worker = await Worker.start(self._binary or find_worker(), max_rss=self._max_rss)
+            self.unusable = ""
             if self._require_isolation and not worker.hello.isolation.complete:
                 await worker.kill()
                 notes = "; ".join(worker.hello.isolation.notes)
@@ -201,8 +204,10 @@ class SandboxPool:
                     f"the sandbox worker cannot be isolated on this machine: {notes}",
                     hint="run on a Linux kernel with seccomp, or allow it in the settings",
                 )
-        except BaseException:
+        except BaseException as error:
             self._running -= 1
+            if isinstance(error, SandboxError):
+                self.unusable = str(error)
             raise
         worker.project = project
         return worker

@@ -15,6 +15,8 @@ from driftd.telemetry.logs import get_logger
 
 LIMIT: Final = 1.0
 """Seconds after which the loop counts as blocked."""
+LONG: Final = 30.0
+"""Seconds after which liveness gives up, as no probe is answered meanwhile (deploy/base)."""
 _TICK: Final = 0.25
 _DEEPEST: Final = 12
 """Calls of the stack that are told, the innermost ones."""
@@ -23,10 +25,19 @@ _DEEPEST: Final = 12
 class Watchdog:
     """Watches the running loop from a thread of its own while it is entered (`with`)."""
 
-    def __init__(self, blocked: Callable[[], None] = lambda: None, *, limit: float = LIMIT) -> None:
-        """`blocked` is called once for each time that the loop is blocked, from the thread."""
+    def __init__(
+        self,
+        blocked: Callable[[], None] = lambda: None,
+        *,
+        limit: float = LIMIT,
+        long: float = LONG,
+    ) -> None:
+        """`blocked` is called once for each time that the loop is blocked, from the thread.
+
+        The log has a warning after `limit` seconds, and an error after `long` ones.
+        """
         self._blocked = blocked
-        self._limit = limit
+        self._limits = (limit, long)
         self._ticked = time.monotonic()
         self._ended = threading.Event()
         self._watched = 0
@@ -52,16 +63,20 @@ class Watchdog:
 
     def _watch(self) -> None:
         log: Any = get_logger("driftd.telemetry")
-        told = -1.0
+        began, told = -1.0, 0
         while not self._ended.wait(_TICK):
             since = self._ticked
             late = time.monotonic() - since
-            if late < self._limit or since == told:
+            if since != began:
+                began, told = since, 0
+            if told == len(self._limits) or late < self._limits[told]:
                 continue
-            told = since
-            self._blocked()
+            told += 1
+            if told == 1:
+                self._blocked()
             frame = sys._current_frames().get(self._watched)  # noqa: SLF001 - there is no other way
-            log.warning("event loop blocked", seconds=round(late, 2), stack=_stack(frame))
+            tell = log.warning if told == 1 else log.error
+            tell("event loop blocked", seconds=round(late, 2), stack=_stack(frame))
 
 
 def _stack(frame: FrameType | None) -> list[str]:

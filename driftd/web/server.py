@@ -51,6 +51,8 @@ class Readiness:
         self._asking = asyncio.Lock()
         self._asked: float | None = None
         self._reached = True
+        self.unusable: Callable[[], str] = lambda: ""
+        """Says why nothing can be rendered, as the sandbox knows it; empty if it can."""
 
     def first_sweep_done(self) -> None:
         """Every application has been looked at once. While the daemon ends it stays unready."""
@@ -64,8 +66,12 @@ class Readiness:
     async def missing(self) -> str:
         """What is waited for; empty if the daemon is ready.
 
+        Where nothing can be rendered, nothing can be judged: that comes first.
+
         The store is asked once a second at most, however many ask.
         """
+        if unusable := self.unusable():
+            return f"a sandbox worker: {unusable}"
         if self.waiting_for or self._reach is None:
             return self.waiting_for
         async with self._asking:

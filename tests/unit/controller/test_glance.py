@@ -272,7 +272,7 @@ async def test_only_what_is_recorded_was_seen(glances: Glances) -> None:
 
 async def test_standings_are_bounded(glances: Glances) -> None:
     """Of more objects than are kept, those that were looked at longest ago go first."""
-    standing = glances.bench.reconciler._standings.of(SHOP)
+    standing = glances.bench.reconciler.standings.of(SHOP)
     assert standing is not None
     kept = Standings(limit=2 * standing.size)
     for name in ("a", "b", "c"):

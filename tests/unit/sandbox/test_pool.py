@@ -13,6 +13,7 @@ import pytest
 
 from driftd.errors import RenderError, SandboxError
 from driftd.model.tree import Tree
+from driftd.sandbox import binary
 from driftd.sandbox.pool import RenderApplication, SandboxPool
 from driftd.sandbox.worker import Worker
 
@@ -96,6 +97,37 @@ async def test_killed_worker_fails_its_own_request_only(tree: MakeTree) -> None:
             await lost
         assert await render(pool, tree(FINE), project="b") == 1
         assert await render(pool, tree(FINE), project="a") == 1
+
+
+async def test_a_worker_that_falls_silent_is_replaced(tree: MakeTree) -> None:
+    """One that takes requests and never answers is killed at the limit; others answer meanwhile."""
+    async with SandboxPool(size=2) as pool:
+        await asyncio.gather(*(render(pool, tree(FINE), project=name) for name in ("a", "b")))
+        silent = next(worker for worker in pool._idle if worker.project == "a")
+        os.kill(silent.pid, signal.SIGSTOP)
+        lost = asyncio.create_task(render(pool, tree(FINE), project="a", timeout=1.0))
+        await until(lambda: silent not in pool._idle)
+        assert await render(pool, tree(FINE), project="b") == 1
+        assert not lost.done()
+        with pytest.raises(SandboxError, match=r"took more than 1 s") as caught:
+            await lost
+        assert caught.value.reason == "SandboxTimeout"
+        assert not silent.alive
+        assert await render(pool, tree(FINE), project="a") == 1
+
+
+async def test_why_no_worker_starts_is_known(
+    tree: MakeTree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker of other sources is refused and remembered as the reason, until one starts."""
+    async with SandboxPool(size=1) as pool:
+        with monkeypatch.context() as patched:
+            patched.setattr(binary, "_current_hash", lambda: "other")
+            with pytest.raises(SandboxError, match="stale"):
+                await pool.hello()
+        assert pool.unusable.startswith("the sandbox worker is stale: it was built from other")
+        assert await render(pool, tree(FINE)) == 1
+        assert pool.unusable == ""
 
 
 async def test_worker_is_never_shared_between_projects(pool: SandboxPool, tree: MakeTree) -> None:

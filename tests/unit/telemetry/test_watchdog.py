@@ -36,6 +36,22 @@ async def test_a_blocked_loop_is_told_while_it_is_blocked(
     assert 0.3 <= took < 2.0
 
 
+async def test_a_loop_that_stays_blocked_is_told_twice(
+    private_logging: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """After the time that liveness allows there is an error too; the block counts once."""
+    configure(Log())
+    blocks: list[None] = []
+    with Watchdog(lambda: blocks.append(None), limit=0.05, long=0.3):
+        await asyncio.sleep(0)
+        lines: list[str] = []
+        deadline = time.monotonic() + 10
+        while len(lines) < 2 and time.monotonic() < deadline:  # blocks the loop
+            lines += capsys.readouterr().err.splitlines()
+    assert [json.loads(one)["level"] for one in lines] == ["warning", "error"]
+    assert len(blocks) == 1
+
+
 async def test_a_loop_that_turns_is_not_told(
     private_logging: None, capsys: pytest.CaptureFixture[str]
 ) -> None:

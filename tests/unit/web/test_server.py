@@ -67,6 +67,19 @@ async def test_a_store_that_is_away_makes_unready_but_not_dead(monkeypatch):
     assert asked == [0.0, 1.0, 2.0, 3.0]
 
 
+async def test_a_worker_that_cannot_be_started_makes_unready():
+    """Where nothing can be rendered, readiness says why, before and after the first sweep."""
+    readiness, why = Readiness(), ["the sandbox worker is stale; run `make worker`"]
+    readiness.unusable = lambda: why[0]
+    told = "waiting for a sandbox worker: the sandbox worker is stale; run `make worker`\n"
+    async with Server("127.0.0.1:0", Metrics("0"), readiness) as server:
+        assert (await get(server, "/readyz"))[:2] == (503, told)
+        readiness.first_sweep_done()
+        assert (await get(server, "/readyz"))[:2] == (503, told)
+        why[0] = ""
+        assert (await get(server, "/readyz"))[:2] == (200, "ok\n")
+
+
 async def test_metrics_are_exposed_in_the_text_format():
     """Prometheus gets its content type and the build's version."""
     async with Server("127.0.0.1:0", Metrics("1.2.3"), Readiness()) as server:
