@@ -190,13 +190,14 @@ def equal(one: int, other: int) -> bool:
 class Digester:
     """Makes the digests of one object's values; those of secrets need a key."""
 
-    __slots__ = ("_key", "_sealed", "_sealer", "_touched", "mark_of_key")
+    __slots__ = ("_is_sensitive", "_key", "_sealed", "_sealer", "_touched", "mark_of_key")
 
     def __init__(self, key: ResourceKey, sealer: mask.Sealer | None) -> None:
         self._key = key
         self._sealer = sealer
         self._sealed = False
         self._touched = mask.may_hold_sensitive(key)
+        self._is_sensitive = mask.sensitive_names(key)
         self.mark_of_key = HIDDEN
         """Stands for the key, and gives nothing of it away."""
         if sealer is not None and self._touched:
@@ -210,20 +211,25 @@ class Digester:
 
     def value(self, place: str, names: tuple[str, ...], value: Json) -> int:
         """The digest of a value at `place`; `names` are the place's, list steps as `*`."""
+        if not self._touched:
+            return _value_digest(value)
         # The names alone tell cheaply of nearly all places that they are not sensitive.
-        if (
-            self._touched
-            and mask.are_sensitive_names(self._key, names)
-            and mask.is_sensitive_place(self._key, place)
-        ):
+        listed = self._is_sensitive(names)
+        if listed and mask.is_sensitive_place(self._key, place):
             return self._secret(place, value)
-        if self._touched and isinstance(value, _NESTED):
-            return digest(scalars.canonical(self._hidden(names, value)))
-        return _value_digest(value)
+        if not isinstance(value, _NESTED):
+            return _value_digest(value)
+        text = scalars.canonical(value)
+        if listed or mask.may_be_in(self._key, text):
+            text = scalars.canonical(self._hidden(names, value))
+        return digest(text)
 
     def whole(self, view: Mapping[str, Any]) -> int:
         """The digest of a whole prepared object, its secret values as `value` gives them."""
-        return digest(scalars.canonical(self._hidden((), view) if self._touched else view))
+        text = scalars.canonical(view)
+        if self._touched and mask.may_be_in(self._key, text):
+            text = scalars.canonical(self._hidden((), view))
+        return digest(text)
 
     def _hidden(self, path: Place, value: Json) -> Json:
         """A copy with digests of all that is sensitive in it."""

@@ -71,9 +71,14 @@ def is_sensitive_place(key: ResourceKey, ssa_path: str) -> bool:
     return sensitive.in_force().covers_written(key.group, key.kind, ssa_path)
 
 
-def are_sensitive_names(key: ResourceKey, names: tuple[str, ...]) -> bool:
-    """As `is_sensitive`, of a place whose names alone are known, any item as `*`."""
-    return sensitive.in_force().covers_names(key.group, key.kind, names)
+def sensitive_names(key: ResourceKey) -> Callable[[tuple[str, ...]], bool]:
+    """`is_sensitive` of objects of a kind, for places whose names alone are known, items as `*`."""
+    return sensitive.in_force().names_of(key.group, key.kind)
+
+
+def may_be_in(key: ResourceKey, text: bytes) -> bool:
+    """Whether an object, as canonical JSON, may have anything sensitive in it."""
+    return sensitive.in_force().may_be_in(key.group, key.kind, text)
 
 
 def _masked(_place: Place, value: Json) -> Json:

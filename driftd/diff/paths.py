@@ -24,6 +24,8 @@ Path: TypeAlias = "tuple[Step, ...]"
 
 def escape(text: str) -> str:
     """One RFC 6901 reference token."""
+    if "/" not in text and "~" not in text:  # as nearly all names
+        return text
     return text.replace("~", "~0").replace("/", "~1")
 
 

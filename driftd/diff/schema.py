@@ -104,11 +104,9 @@ class Node:
         """The node of field or map key `name`; `ANY_NODE` where no schema says more."""
         node = self._children.get(name)
         if node is None:
-            raw = self._properties.get(name, self._item if self.shape is Shape.MAP else None)
-            node = self._compile(raw)
             if self.shape is Shape.MAP:
                 return self.item
-            self._children[name] = node
+            node = self._children[name] = self._compile(self._properties.get(name))
         return node
 
     def lacks(self, name: str) -> bool:

@@ -72,6 +72,10 @@ class _OfKind:
             else:
                 self._others.append(rule)
 
+        ends = (LAST_APPLIED, *self._ending)
+        self.endings = None if self._others else [json.dumps(one)[1:-1].encode() for one in ends]
+        """What a text holds that has such a place, in JSON; None if that cannot be said."""
+
     def __bool__(self) -> bool:
         return bool(self._ending or self._others)
 
@@ -103,7 +107,7 @@ class Sensitive:
         self._rules = tuple(rules)
         self._of_kind = lru_cache(maxsize=512)(self._chosen)
         # The same few places of a kind come with each of its objects.
-        self._named = lru_cache(maxsize=8192)(self.covers)
+        self._names_of = lru_cache(maxsize=512)(self._covering_names)
         self._written = lru_cache(maxsize=8192)(self._covers_written)
 
     @classmethod
@@ -125,9 +129,16 @@ class Sensitive:
         rules = self._of_kind(group, kind)
         return any(rules.fits(place[:end]) for end in range(len(place), 0, -1))
 
-    def covers_names(self, group: str, kind: str, names: tuple[str, ...]) -> bool:
-        """As `covers`, of a place of names alone, where any item is `*`."""
-        return self._named(group, kind, names)
+    def names_of(self, group: str, kind: str) -> Callable[[tuple[str, ...]], bool]:
+        """`covers` of one kind, for places whose names alone are known, any item as `*`."""
+        return self._names_of(group, kind)
+
+    def _covering_names(self, group: str, kind: str) -> Callable[[tuple[str, ...]], bool]:
+        @lru_cache(maxsize=2048)
+        def covers(names: tuple[str, ...]) -> bool:
+            return self.covers(group, kind, names)
+
+        return covers
 
     def covers_written(self, group: str, kind: str, ssa_path: str) -> bool:
         """As `covers`, of a place in managedFields notation."""
@@ -139,6 +150,16 @@ class Sensitive:
     def touches(self, group: str, kind: str) -> bool:
         """Whether objects of a kind may have a sensitive place."""
         return (group == "" and kind == "Secret") or bool(self._of_kind(group, kind))
+
+    def may_be_in(self, group: str, kind: str, text: bytes) -> bool:
+        """Whether an object, encoded as JSON without spaces, may have a sensitive place.
+
+        Most have not even a name that such a place ends with.
+        """
+        if group == "" and kind == "Secret":
+            return True
+        rules = self._of_kind(group, kind)
+        return rules.endings is None or any(one in text for one in rules.endings)
 
     def values(self, document: Mapping[str, Any]) -> list[str]:
         """Every text at a sensitive place of an object, for those who scrub foreign texts."""
@@ -182,7 +203,7 @@ class Sensitive:
                 if not hidden and not rules.may_end(step) and not isinstance(one, _NESTED):
                     continue  # most of what an object has
                 below = (*place, step)
-                if hidden or rules.fits(below):
+                if hidden or (rules.may_end(step) and rules.fits(below)):
                     changed[step] = instead(below, one)
                 else:
                     inner = self._inside(rules, secret, below, one, instead)
