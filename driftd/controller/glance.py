@@ -36,6 +36,7 @@ OBJECTS: Final = 30_000
 """Objects of applications that glances are possible at; about half a KB each."""
 _REACHING: Final = frozenset({"CustomResourceDefinition", "Namespace"})
 """Kinds whose objects decide on others: their changes ask for a whole look."""
+NOTHING_TOLD: Final[Mapping[tuple[ApiResource, ResourceKey], LiveObject]] = {}
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(tuple[ResourceReport, ...])
@@ -141,10 +142,11 @@ async def glance(
     *,
     clock: Clock,
     sealer: Sealer | None,
+    told: Mapping[tuple[ApiResource, ResourceKey], LiveObject] = NOTHING_TOLD,
 ) -> Glanced | None:
     """Look at the `touched` objects of an application; None where only a whole look will do.
 
-    Raises StoreError.
+    Those that are `told` are as they were just read; the others are read. Raises StoreError.
     """
     target, objects = entry.target, tuple(touched)
     part = _part(standing, [key for _, key in objects])
@@ -161,6 +163,7 @@ async def glance(
             limit=options.concurrency,
             target=target,
             memory=workspace.schemas,
+            told=told,
         )
     except (ClusterError, ConfigError):
         return None  # the whole look says what is wrong, and whose fault it is

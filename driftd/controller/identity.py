@@ -29,6 +29,10 @@ class Opens(Protocol):
         """The cluster of `target`. Raises ConfigError."""
         ...
 
+    def watched(self, target: ClusterTarget) -> KubeCluster:
+        """The same over the connections that watches use. Raises ConfigError."""
+        ...
+
 
 class Identities:
     """Which cluster each address led to first, and whether it still does."""
@@ -44,6 +48,8 @@ class Identities:
         self._pinned: dict[ClusterTarget, str] = {}
         self._sure: dict[ClusterTarget, int] = {}
         """How many connections a cluster had been given when it was verified last."""
+        self._sure_of_watches: dict[ClusterTarget, int] = {}
+        """The same of the connections that watches use."""
         self._told: set[ClusterTarget] = set()
 
     async def verify(self, target: ClusterTarget, *, strictly: bool = False) -> None:
@@ -52,7 +58,17 @@ class Identities:
         Raises ClusterReplaced if it is another one, and another ClusterError if it cannot say. One
         that lets nobody read its identity passes, but `strictly` only if it never did.
         """
-        cluster = self._clusters.open(target)
+        await self._verify(target, self._clusters.open(target), self._sure, strictly=strictly)
+
+    async def _verify(
+        self,
+        target: ClusterTarget,
+        cluster: KubeCluster,
+        sure: dict[ClusterTarget, int],
+        *,
+        strictly: bool = False,
+    ) -> None:
+        """As `verify`, over the connections of `cluster`, which `sure` counts."""
         connections = cluster.transport.connections
         expected = await self._expected(target)
         try:
@@ -63,21 +79,25 @@ class Identities:
             self._tell_unknown(target, error)
             uid = ""
         if uid and expected and uid != expected:
-            self._sure.pop(target, None)
+            sure.pop(target, None)
             raise _replaced(target, expected, uid)
         if uid and not expected:
             await self._pins.pin(target.name, target.server, uid, self._clock.now())
             self._pinned[target] = uid
-        self._sure[target] = connections
+        sure[target] = connections
 
-    async def doubted(self, target: ClusterTarget) -> bool:
+    async def doubted(self, target: ClusterTarget, *, watched: bool = False) -> bool:
         """Whether what was just read may be another cluster's than the one verified before.
 
-        A connection cannot change its cluster: only new ones have to be asked about.
+        A connection cannot change its cluster: only new ones have to be asked about. `watched`
+        says that some of it came over the connections of watches.
         """
         try:
             if self._sure.get(target) != self._clusters.open(target).transport.connections:
                 await self.verify(target)
+            watches = self._clusters.watched(target) if watched else None
+            if watches and self._sure_of_watches.get(target) != watches.transport.connections:
+                await self._verify(target, watches, self._sure_of_watches)
         except (ClusterError, ConfigError):
             return True
         return False

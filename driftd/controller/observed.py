@@ -229,8 +229,9 @@ async def glimpse(
     limit: int,
     target: ClusterTarget,
     memory: SchemaMemory,
+    told: Mapping[tuple[ApiResource, ResourceKey], LiveObject],
 ) -> Observation:
-    """Read single objects, and what explains controllers' writes to them.
+    """Read single objects but those that are `told`, and what explains writes to all of them.
 
     `declared` is everything that their application declares. The schemas are those of the last
     look. Raises ClusterError if any of the objects cannot be read.
@@ -241,6 +242,8 @@ async def glimpse(
 
     async def read(one: tuple[ApiResource, ResourceKey]) -> LiveObject | None:
         resource, key = one
+        if one in told:
+            return told[one]
         return await view.reader.get(resource, key.namespace, key.name)
 
     found, (facts, fact_problems) = await asyncio.gather(

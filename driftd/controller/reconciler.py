@@ -343,6 +343,7 @@ class Reconciler:
         if self.healing.rung(entry) is not Rung.OBSERVE or standing is None or declared is None:
             return False
         began = self.clock.now()
+        watched = self.watching.objects(entry.target, touched) if self.watching is not None else {}
         with span("glance", application=name, cluster=entry.cluster):
             found = await glance(
                 self.workspace,
@@ -353,9 +354,11 @@ class Reconciler:
                 touched,
                 clock=self.clock,
                 sealer=self._acceptance.sealer,
+                told=watched,
             )
         if found is None or (
-            entry.target is not None and await self._clusters.doubted(entry.target)
+            entry.target is not None
+            and await self._clusters.doubted(entry.target, watched=bool(watched))
         ):
             return False
         looked = self._acceptance.applied(found.looked, self.clock.now().date())

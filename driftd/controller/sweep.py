@@ -116,9 +116,14 @@ class SweepClusters:
             self._readers[target] = SweepReader(self._clusters.open(target), verify)
         return self._readers[target]
 
-    async def doubted(self, target: ClusterTarget) -> bool:
-        """Whether what was just read may be another cluster's than the one discovered."""
-        return self._identities is not None and await self._identities.doubted(target)
+    async def doubted(self, target: ClusterTarget, *, watched: bool = False) -> bool:
+        """Whether what was just read may be another cluster's than the one discovered.
+
+        `watched` says that a watch has told some of it.
+        """
+        if self._identities is None:
+            return False
+        return await self._identities.doubted(target, watched=watched)
 
     def forget(self, target: ClusterTarget | None = None) -> None:
         """Discover anew from the next look on: one cluster, or all of them."""

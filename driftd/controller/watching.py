@@ -25,6 +25,7 @@ from driftd.cluster.watch import Reflector, Sink
 from driftd.controller.check import Looked
 from driftd.controller.explaining import Explaining, explaining_places
 from driftd.controller.pace import Pace
+from driftd.controller.told import Told
 from driftd.controller.tracking import TRACKING_ID
 from driftd.diff.digest import ownership_digest, view_digest
 from driftd.errors import ClusterError, ConfigError, Forbidden, Unreachable
@@ -130,6 +131,8 @@ class Watching:
         """Applications that the next look is to look at as a whole."""
         self._noticed: dict[str, float] = {}
         """When the first event came, on the monotonic clock, that asks for a look at each name."""
+        self.told = Told()
+        """What the watches told last of what is to be looked at."""
         self.suspect: Callable[[ClusterTarget], None] = _nobody
         """Told of a cluster whose watch has broken off without an answer."""
         self.attend: Callable[[LiveObject], bool] = _of_no_matter
@@ -160,6 +163,7 @@ class Watching:
             kind.names[key].add(name)
             if state is not None:
                 kind.seen[key] = state
+                self._settle(target, kind, key)
 
         for (gvk, _, _), live in observation.live.items():
             resource = view.discovery.served(gvk.group, gvk.version, gvk.kind)
@@ -213,6 +217,20 @@ class Watching:
             kind = self._kinds.get((target, resource))
             if kind is not None and name in kind.names.get(key, ()):
                 kind.seen[key] = ABSENT if live is None else digest(live.body)
+                self._settle(target, kind, key)
+
+    def _settle(self, target: ClusterTarget, kind: _Kind, key: ResourceKey) -> None:
+        """Ask for another look at an object that a watch has told otherwise than it was seen."""
+        what, names = (kind.resource, key), kind.names[key]
+        coming = {
+            name for name in names if name in self._due or what in self._touched.get(name, ())
+        }
+        place = (target, kind.resource, key)
+        if not self.told.settled(place, kind.seen[key], pending=coming == names):
+            for name in names - coming:
+                pause = self._pace.ask(name, what)
+                if pause is not None:
+                    self._later(name, what, pause)
 
     def only(self, names: Iterable[str]) -> None:
         """Forget applications other than these."""
@@ -232,6 +250,7 @@ class Watching:
             kind = self._kinds[target, resource]
             kind.names[key].discard(name)
             if not kind.names[key]:
+                self.told.forget([(target, resource, key)])
                 del kind.names[key]
                 kind.seen.pop(key, None)
             if not kind.is_wanted:
@@ -311,6 +330,15 @@ class Watching:
             self._due.discard(name)
             return None
         return touched
+
+    def objects(
+        self, target: ClusterTarget | None, touched: Iterable[Touched]
+    ) -> dict[Touched, LiveObject]:
+        """Those of some objects that events have just told, as these had them."""
+        if target is None:
+            return {}
+        found = {what: self.told.take((target, *what)) for what in touched}
+        return {what: live for what, live in found.items() if live is not None}
 
     def _later(self, name: str, what: Touched | None, pause: float) -> None:
         async def due() -> None:
@@ -397,12 +425,10 @@ class _Sink:
         if kind is None:
             return
         there = {live.key: digest(live.body) for live in listing.objects}
-        changed = [
-            key
-            for key in kind.names
-            if self._place in ("", key.namespace) and kind.seen.get(key) != there.get(key, ABSENT)
-        ]
-        for key in changed:
+        listed = [key for key in kind.names if self._place in ("", key.namespace)]
+        for key in listed:
+            if not self._heard(kind, key, there.get(key, ABSENT)):
+                continue
             await self._watching.wake(kind.names.get(key, set()), (self._resource, key))
         if kind.explaining is not None:
             for live in listing.objects:
@@ -419,12 +445,24 @@ class _Sink:
         if kind.explaining is not None:
             await self._explained(kind.explaining.seen(live, state))
         names = kind.names.get(live.key)
-        if kind.seen.get(live.key) == state and not (names and self._watching.attend(live)):
+        differs = self._heard(kind, live.key, state, live)
+        if not differs and not (names and self._watching.attend(live)):
             return
         if names:
             await self._watching.wake(names, (self._resource, live.key))
         else:
             await self._watching.wake(self._marked(live))
+
+    def _heard(
+        self, kind: _Kind, key: ResourceKey, state: Digest, live: LiveObject | None = None
+    ) -> bool:
+        """Note what is told of an object; whether no look has seen it like that."""
+        unseen = ABSENT if state == ABSENT else None
+        differs = kind.seen.get(key, unseen) != state
+        if key in kind.names:
+            place = (self._target, self._resource, key)
+            self._watching.told.heard(place, state, live, differs=differs)
+        return differs
 
     async def _explained(self, keys: Iterable[ResourceKey]) -> None:
         await self._watching.concern(self._target, keys)
@@ -437,7 +475,7 @@ class _Sink:
         kind = self._watching.kind(self._target, self._resource)
         if kind is not None and kind.explaining is not None:
             await self._explained(kind.explaining.gone(key))
-        if kind is not None and kind.seen.get(key, ABSENT) != ABSENT:
+        if kind is not None and self._heard(kind, key, ABSENT):
             await self._watching.wake(kind.names.get(key, set()), (self._resource, key))
 
     async def state(self, error: ClusterError | None) -> None:

@@ -15,7 +15,7 @@ from driftd.controller.glance import Standings
 from driftd.controller.pace import Pace
 from driftd.controller.watching import MOST_TOUCHED, Watching
 from driftd.errors import Unreachable
-from driftd.model.report import ApplicationReport, ApplicationStatus
+from driftd.model.report import ApplicationReport, ApplicationStatus, ResourceStatus
 from driftd.model.resource import ResourceKey
 from driftd.settings.healing import Rung
 from driftd.store.sql import SqlStore
@@ -268,6 +268,106 @@ async def test_only_what_is_recorded_was_seen(glances: Glances) -> None:
     assert glances.count == 1
     await sink.changed(live)
     assert glances.watching.touched(SHOP) == frozenset()
+
+
+class Watched(Glances):
+    """Glances that watches of the cluster ask for."""
+
+    @classmethod
+    def of(cls, glances: Glances) -> Watched:
+        """The same, watched."""
+        glances.__class__ = cls
+        assert isinstance(glances, cls)
+        return glances
+
+    async def event(self, name: str) -> None:
+        """Let the watch tell of an object as it is now."""
+        cluster = self.bench.world.clusters.one
+        live = await cluster.get(CONFIG_MAPS, "shop", name)
+        target = ClusterTarget("context", "one", "https://one.example.com")
+        sink = self.watching.sink(target, CONFIG_MAPS, "")
+        if live is None:
+            await sink.gone(ResourceKey("", "ConfigMap", "shop", name))
+        else:
+            await sink.changed(live)
+
+    async def look(self) -> ApplicationReport:
+        """A look at what events have asked for; what is stored then."""
+        self.bench.clock.advance(1)
+        await self.bench.reconciler.reconcile(SHOP, whole=False)
+        return await self.stored()
+
+    @property
+    def reads(self) -> int:
+        """How many objects were read one by one."""
+        return self.bench.world.clusters.one.asked["get"]
+
+
+@pytest.fixture
+async def watched(glances: Glances) -> Watched:
+    """What a whole look has seen, so that events can tell what differs."""
+    await glances.whole()
+    return Watched.of(glances)
+
+
+async def test_a_glance_judges_what_the_event_had(watched: Watched) -> None:
+    """The object of the event is not read again, and its verdict is that of a read."""
+    watched.put("api", {"colour": "red"})
+    await watched.event("api")
+    reads = watched.reads
+    seen = told(await watched.look())
+    assert (watched.count, watched.reads) == (1, reads)
+    assert seen == told(await watched.whole())
+
+
+async def test_a_glance_judges_the_last_event(watched: Watched) -> None:
+    """What was put back, or deleted, before the glance began is judged as it is then."""
+    watched.put("api", {"colour": "red"})
+    await watched.event("api")
+    watched.bench.world.paint("api", "blue")
+    await watched.event("api")
+    assert (await watched.look()).status is ApplicationStatus.SYNCED
+    watched.put("web", {"colour": "red"})
+    await watched.event("web")
+    watched.delete("web")
+    await watched.event("web")
+    found = {one.name: one.status for one in (await watched.look()).resources}
+    assert found["web"] is ResourceStatus.MISSING
+
+
+async def test_an_event_during_a_glance_asks_for_another_one(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is put back while the drift is being recorded is not left as drift."""
+    asked: list[str] = []
+
+    async def wake(name: str) -> None:
+        asked.append(name)
+
+    watched.put("api", {"colour": "red"})
+    await watched.event("api")
+    record = watched.bench.reconciler.store.record
+
+    async def late(*arguments: Any, **named: Any) -> Any:
+        watched.bench.world.paint("api", "blue")
+        await watched.event("api")
+        return await record(*arguments, **named)
+
+    monkeypatch.setattr(watched.bench.store, "record", late)
+    monkeypatch.setattr(watched.watching, "_wake", wake)
+    monkeypatch.setattr(watched.watching, "_later", lambda name, what, _: asked.append(name))
+    assert (await watched.look()).status is ApplicationStatus.OUT_OF_SYNC
+    assert asked == [SHOP]
+
+
+async def test_a_glance_after_a_failed_one_reads(watched: Watched) -> None:
+    """An event's object is used once; what has to be judged again is read again."""
+    watched.put("api", {"colour": "red"})
+    await watched.event("api")
+    await watched.look()
+    reads = watched.reads
+    await watched.glance("api")
+    assert watched.reads == reads + 1
 
 
 async def test_standings_are_bounded(glances: Glances) -> None:

@@ -36,11 +36,16 @@ class Bench:
         self.server = server
         self.store = store
         self.cluster = KubeCluster(Transport(server.access))
+        self.watches = KubeCluster(Transport(server.access))
         self.written = 0
 
     def open(self, _target: ClusterTarget) -> KubeCluster:
         """See `Opens`."""
         return self.cluster
+
+    def watched(self, _target: ClusterTarget) -> KubeCluster:
+        """See `Opens`."""
+        return self.watches
 
     def identities(self, **accepted: str) -> Identities:
         """As a daemon makes them when it starts, or when its settings are others."""
@@ -59,6 +64,7 @@ async def bench(server: ScriptedServer, tmp_path) -> AsyncIterator[Bench]:
     made = Bench(server, store)
     yield made
     await made.cluster.close()
+    await made.watches.close()
     await store.close()
 
 
@@ -101,6 +107,27 @@ async def test_only_new_connections_are_asked(bench: Bench) -> None:
     bench.server.on("/version", answer({"gitVersion": "v1.36.3"}))
     await bench.cluster.version()
     assert await identities.doubted(TARGET)
+
+
+async def test_new_connections_of_watches_are_asked_where_they_told_something(
+    bench: Bench,
+) -> None:
+    """What a watch told is doubted over a connection that nobody asked about, and only that."""
+    identities = bench.identities()
+    await identities.verify(TARGET)
+    assert not await identities.doubted(TARGET)
+    bench.server.on("/version", answer({"gitVersion": "v1.36.3"}))
+    await bench.watches.version()
+    for _ in range(2):  # over the connection that is open, then over none
+        assert not await identities.doubted(TARGET, watched=True)
+    asked = len(bench.server.requests)
+    assert not await identities.doubted(TARGET, watched=True)
+    assert len(bench.server.requests) == asked
+    await bench.watches.close()
+    bench.server.on(PATH, known_as("second"))
+    await bench.watches.version()
+    assert not await identities.doubted(TARGET)
+    assert await identities.doubted(TARGET, watched=True)
 
 
 async def test_a_cluster_that_hides_who_it_is(bench: Bench) -> None:
