@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 
 from driftd.aio import gather_isolated
@@ -408,9 +409,11 @@ class ClusterLook:
         manifests = {manifest.key: manifest for manifest in desired.manifests}
         keys = manifests if desired.partial else None
         memory = self.workspace.memory
-        past = await recalled(memory, target, application, keys) if target else None
-        verdict = Verdict(desired, shared, past=past, unchanged=self.workspace.unchanged)
-        resources = await verdict.resources_with_pauses()
+        # A look at single objects is short, and somebody waits for it.
+        async with nullcontext() if desired.partial else self.workspace.comparing:
+            past = await recalled(memory, target, application, keys) if target else None
+            verdict = Verdict(desired, shared, past=past, unchanged=self.workspace.unchanged)
+            resources = await verdict.resources_with_pauses()
         revisions = past.synced_revisions(application) if past else application.synced_revisions
         behind = revisions not in ((), desired.revisions)
         since = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
@@ -28,6 +29,10 @@ OpenOracle: TypeAlias = Callable[[ClusterTarget], Oracle]
 
 Progress: TypeAlias = Callable[[str], None]
 """Takes what the look is doing; a text that begins with `note: ` is meant to stay."""
+
+
+_COMPARING = 4
+"""Whole applications that are compared at a time."""
 
 
 class Clusters(Protocol):
@@ -147,5 +152,10 @@ class Workspace:
     """How to ask clusters by dry runs; None where nobody has opted in."""
     oracles: OracleMemory | None = None
     """Answers that later looks use again; None where there is one look."""
+    comparing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_COMPARING))
+    """Held while the objects of an application are compared, which takes the processor alone.
+
+    Many at a time would all be late, each with its objects in memory and a read of the store.
+    """
     integrity: Integrity = field(default_factory=Integrity)
     """Verifies the signatures that projects demand."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from collections.abc import Collection
 from dataclasses import replace
@@ -195,6 +196,40 @@ async def test_unreadable_history_is_told(world: World) -> None:
     assert [str(one.status) for one in shop.report.resources] == ["Synced"]
     assert shop.memory is not None
     assert set(shop.memory.objects) == {KEY}
+
+
+class Busy:
+    """A memory that takes its time, and knows how many ask it together."""
+
+    def __init__(self) -> None:
+        self.asking = self.most = 0
+
+    async def recall(
+        self, cluster: str, application: str, keys: Collection[ResourceKey] | None = None
+    ) -> ApplicationMemory:
+        """See `Memory`."""
+        self.asking += 1
+        self.most = max(self.most, self.asking)
+        for _ in range(100):
+            await asyncio.sleep(0)
+        self.asking -= 1
+        return ApplicationMemory(cluster=cluster)
+
+
+@pytest.mark.parametrize("together", [1, 2])
+async def test_few_applications_are_compared_at_a_time(world: World, together: int) -> None:
+    """Looks wait for each other before they read what is remembered, and all have a verdict."""
+    world.declare("other", "two")
+    world.paint("other", "blue", cluster="two")
+    world.repo.commit()
+    busy = Busy()
+    comparing = asyncio.Semaphore(together)
+    workspace = replace(world.workspace, memory=busy, comparing=comparing)
+    declared = await declare(workspace, CheckOptions(), world.progress)
+    clock = VirtualClock(START)
+    looked = await look(workspace, declared, CheckOptions(), progress=world.progress, clock=clock)
+    assert [str(one.report.status) for one in looked] == ["Synced"] * 3
+    assert busy.most == together
 
 
 async def test_past_of_a_cluster() -> None:
