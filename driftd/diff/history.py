@@ -288,9 +288,15 @@ def _struct_marks(
     found: dict[str, int],
 ) -> None:
     for name, inner in value.items():
-        if inner is not None:
+        kind = type(inner)
+        if kind is dict or kind is list:
             place = f"{prefix}f:{escape(name)}"
             _mark(inner, node.child(name), place, (*names, name), digester, found)
+        elif inner is not None:
+            place = f"{prefix}f:{escape(name)}"
+            plain = kind is str and node.child(name).scalar is not Scalar.QUANTITY
+            told = inner if plain else _spelt(inner, node.child(name).scalar)
+            found[place] = digester.value(place, (*names, name), told)
 
 
 def _mark(

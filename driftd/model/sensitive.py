@@ -15,6 +15,8 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple, TypeAlias
 from urllib.parse import quote, quote_plus
 
+import orjson
+
 from driftd.errors import ConfigError
 from driftd.model import patterns
 from driftd.model.patterns import Item, Pattern, Step
@@ -73,8 +75,8 @@ class _OfKind:
                 self._others.append(rule)
 
         ends = (LAST_APPLIED, *self._ending)
-        self.endings = None if self._others else [json.dumps(one)[1:-1].encode() for one in ends]
-        """What a text holds that has such a place, in JSON; None if that cannot be said."""
+        self.endings = None if self._others else [orjson.dumps(one) + b":" for one in ends]
+        """What a JSON text holds that has such a place; None if that cannot be said."""
 
     def __bool__(self) -> bool:
         return bool(self._ending or self._others)
@@ -152,7 +154,7 @@ class Sensitive:
         return (group == "" and kind == "Secret") or bool(self._of_kind(group, kind))
 
     def may_be_in(self, group: str, kind: str, text: bytes) -> bool:
-        """Whether an object, encoded as JSON without spaces, may have a sensitive place.
+        """Whether an object may have a sensitive place; `text` is it as orjson encodes it.
 
         Most have not even a name that such a place ends with.
         """

@@ -7,10 +7,11 @@ import json
 from collections.abc import Iterator
 from urllib.parse import quote
 
+import orjson
 import pytest
 
 from driftd.errors import ConfigError
-from driftd.model import sensitive
+from driftd.model import patterns, sensitive
 from driftd.model.patterns import Item
 from driftd.model.sensitive import Sensitive
 
@@ -80,3 +81,15 @@ def test_scrubbed_in_all_forms() -> None:
     assert sensitive.scrubbed("got &value{Value:5} of 15", ["5"]) == (
         "got &value{Value:«masked»} of 15"
     )
+
+
+@pytest.mark.parametrize("name", ["passwort", "schlüssel", 'ge"heim', "ge/heim", "tab\tulator"])
+def test_objects_whose_text_cannot_have_a_sensitive_place(name: str) -> None:
+    """What the text of an object rules out has nothing to hide, whatever names are made of."""
+    parts = (patterns.Name("data"), patterns.Name(name))
+    one = Sensitive([sensitive.Rule("", "ConfigMap", patterns.Pattern(name, parts))])
+    holding, other = {"data": {name: "x"}}, {"data": {"colour": f"{name}: blue"}}
+    assert one.may_be_in("", "ConfigMap", orjson.dumps(holding))
+    assert not one.may_be_in("", "ConfigMap", orjson.dumps(other))
+    assert one.replaced("", "ConfigMap", (), holding, lambda *_: "-") == {"data": {name: "-"}}
+    assert one.replaced("", "ConfigMap", (), other, lambda *_: "-") is other
