@@ -29,6 +29,8 @@ DEFAULT_TIMEOUT = 30.0
 """Seconds that one request may take."""
 MAX_RSS = 1 << 30
 """Bytes of resident memory at which a busy worker is killed."""
+REST = 30.0
+"""Seconds without a request after which one idle worker is kept, and no more."""
 PARSE_BYTES = 8 << 20
 """Bytes of files that one parse request covers; more are asked for in several."""
 TEMPLATE_TIMEOUT = 2.0
@@ -110,9 +112,11 @@ class SandboxPool:
         require_isolation: bool = False,
         timeout: float = DEFAULT_TIMEOUT,
         renderings: Renderings | None = None,
+        rest: float = REST,
     ) -> None:
         """`timeout` is how many seconds a request may take that sets no limit of its own.
 
+        `rest` is after how many seconds without a request one worker is enough.
         Without `renderings` everything is rendered anew.
         """
         self._renderings = renderings
@@ -125,6 +129,10 @@ class SandboxPool:
         self._idle: list[Worker] = []
         self._running = 0
         self._closed = False
+        self._rest = rest
+        self._resting: asyncio.TimerHandle | None = None
+        self._ending: set[asyncio.Task[None]] = set()
+        """Stops of workers that were not needed any more."""
         self.unusable = ""
         """Why no worker could be started when one was wanted last; empty if one could."""
 
@@ -142,8 +150,10 @@ class SandboxPool:
     async def close(self) -> None:
         """End all workers. Requests under way are waited for by their callers, not here."""
         self._closed = True
+        if self._resting is not None:
+            self._resting.cancel()
         idle, self._idle = self._idle, []
-        await asyncio.gather(*(worker.stop() for worker in idle))
+        await asyncio.gather(*(worker.stop() for worker in idle), *self._ending)
 
     async def hello(self) -> Hello:
         """What the workers are: engine versions and isolation. Starts one if none runs."""
@@ -220,6 +230,19 @@ class SandboxPool:
             await worker.stop()
         else:
             self._idle.append(worker)
+            if self._resting is not None:
+                self._resting.cancel()
+            loop = asyncio.get_running_loop()
+            self._resting = loop.call_later(self._rest, self._shrink)
+
+    def _shrink(self) -> None:
+        """End all idle workers but the one that worked last: each holds trees and engines."""
+        while len(self._idle) > 1:
+            worker = self._idle.pop(0)
+            self._running -= 1
+            task = asyncio.get_running_loop().create_task(worker.stop())
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
 
     async def parse(
         self,

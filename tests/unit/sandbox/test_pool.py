@@ -172,6 +172,22 @@ async def test_more_requests_than_workers_all_get_answers(tree: MakeTree) -> Non
         assert pool._running <= 2
 
 
+async def test_one_worker_is_kept_while_nobody_asks(tree: MakeTree) -> None:
+    """After a rest the worker that worked last is there alone; more come when they are needed."""
+    async with SandboxPool(size=2, rest=0.0) as pool:
+        made = tree(FINE)
+        await asyncio.gather(*(render(pool, made, project=name) for name in ("a", "b")))
+        await until(lambda: len(pool._idle) == 1 and not pool._ending)
+        (kept,) = pool._idle
+        assert pool._running == 1
+        assert kept.project is not None
+        assert await render(pool, made, project=kept.project) == 1
+        assert pool._idle == [kept]
+        both = asyncio.gather(*(render(pool, made, project=name) for name in ("a", "b")))
+        assert await both == [1, 1]
+    assert pool._idle == []
+
+
 async def test_closing_ends_all_processes(tree: MakeTree) -> None:
     """After the pool is closed no worker runs, and a request is refused."""
     async with SandboxPool(size=2) as pool:
