@@ -138,6 +138,7 @@ async def doctor(options: CheckOptions, *, progress: Progress, clock: Clock) -> 
         sandbox = await stack.enter_async_context(SandboxPool(renderings=_user_renderings()))
         work = Doctor(options, clock, progress)
         await work.machine(sandbox)
+        await work.store()
         kubeconfig, problem = work.attempt("kubeconfig", lambda: _with_flags(options)) or (None, "")
         registry = await stack.enter_async_context(cluster_registry(options))
         work.kubeconfig(kubeconfig, problem, in_cluster=in_cluster_access() is not None)

@@ -403,8 +403,8 @@ config_flag = flag(
     "--config",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Settings of the daemon (driftd run): tells what its silences keep from being told, and "
-    "what its healing will do. Its store is only read.",
+    help="Settings of the daemon (driftd run): tells what its silences, its healing and its store "
+    "have to say about this. The store is only read.",
 )
 
 

@@ -27,6 +27,7 @@ from driftd.controller.desired import Desired, desired_state
 from driftd.controller.doctor_kinds import kind_problems
 from driftd.controller.doctor_leftovers import searched_kinds
 from driftd.controller.doctor_signatures import signing_problems
+from driftd.controller.doctor_store import store_findings
 from driftd.controller.emptiness import LOOKS_EMPTY, place_of, presence_of, remedy
 from driftd.controller.observed import ClusterView, view_cluster
 from driftd.controller.options import CheckOptions
@@ -155,6 +156,14 @@ class Doctor:
             self._say("python", "fail", f"missing: {', '.join(missing)}", "reinstall driftd")
         text = f"driftd {__version__}, Python {platform.python_version()}, {', '.join(found)}"
         self._say("python", "ok", text)
+
+    async def store(self) -> None:
+        """The daemon's store, where its settings were named."""
+        if self._options.config is None:
+            return
+        found = await self.attempt_async("store", store_findings(self._options.config))
+        for one in found or ():
+            self._say(one.area, one.status, one.message, one.remedy)
 
     def kubeconfig(self, found: Kubeconfig | None, problem: str, *, in_cluster: bool) -> None:
         """What the kubeconfig offers; `problem` says why there is none."""

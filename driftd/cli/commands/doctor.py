@@ -14,6 +14,7 @@ from driftd.cli import calls, completing, options
     "doctor", short_help="Check that everything a look needs is there, and say what to do."
 )
 @click.argument("names", metavar="[APP]...", nargs=-1, shell_complete=completing.application_names)
+@options.config_flag
 @options.repository_flags
 @options.cluster_flags
 @options.output_format("table", "json", "yaml")
@@ -21,7 +22,8 @@ from driftd.cli import calls, completing, options
 def doctor_command(names: tuple[str, ...], output: str, **flags: Any) -> int:
     """Check git, the repository, the sandbox worker, Python, the kubeconfig, the hub, and of each
     cluster: whether it answers, its clock, its aggregated APIs, and whether every declared kind
-    may be listed. Says what to do about each problem.
+    may be listed. With --config also the daemon's store, and messages that were given up. Says
+    what to do about each problem.
 
     Only reads: permissions are tried by listing one object of each kind, so that nothing has to
     be created on a cluster, not even an access review.
@@ -34,7 +36,8 @@ def doctor_command(names: tuple[str, ...], output: str, **flags: Any) -> int:
 
     narrator = Narrator(quiet=flags["quiet"], verbose=flags["verbose"])
     try:
-        report = calls.doctor(options.look_options(flags, names=names), narrator)
+        chosen = options.look_options(flags, names=names) | {"config": flags["config"]}
+        report = calls.doctor(chosen, narrator)
     finally:
         narrator.close()
     if output == "json":
