@@ -305,6 +305,7 @@ async def _daemon(settings: Settings, process: _Process) -> AsyncIterator[Daemon
             # A worker that is not of these sources is told at once, not with the first look.
             await workspace.sandbox.hello()
         hub_clusters = watched_hub(settings, options, clusters, workspace.hub)
+        read_hub = hub_reader(settings, options, clusters, access, hub_clusters)
         identities = Identities(clusters, backlog.store, clock, settings.clusters.identities)
         reconciler = Reconciler(
             workspace=workspace,
@@ -324,11 +325,7 @@ async def _daemon(settings: Settings, process: _Process) -> AsyncIterator[Daemon
             identities=identities,
             metrics=metrics,
             clock=clock,
-            read_hub=(
-                hub_reader(settings, options, clusters, access, hub_clusters)
-                if options.hub
-                else None
-            ),
+            read_hub=read_hub if options.hub else None,
             read_operation=_operation_reader(options, clusters),
             audit_streams=process.audit,
             silences=_silences(settings),
