@@ -10,6 +10,9 @@ import pytest
 from tests.e2e.site import Site, planted
 from tests.testbed.cluster import ControlPlane
 from tests.testbed.gitrepo import GitRepo
+from tests.testbed.postgresql import AVAILABLE
+
+collect_ignore = [] if AVAILABLE else ["test_restore_postgresql.py"]
 
 
 @pytest.fixture(scope="session")
