@@ -22,7 +22,10 @@ from driftd.model.application import Application
 from driftd.model.resource import ResourceKey
 
 ASKER: Final = "driftd"
-"""Who started the operation, as Argo CD shows it; also the field manager."""
+"""Who started the operation, as Argo CD shows it."""
+FIELD_MANAGER: Final = "driftd-ask"
+"""Other than that of heals, which is Git's hand: what is asked for would be drift of the engine's
+own object where Git declares that."""
 REFRESH: Final = "argocd.argoproj.io/refresh"
 SKIP_RECONCILE: Final = "argocd.argoproj.io/skip-reconcile"
 REQUESTED_AT: Final = "reconcile.fluxcd.io/requestedAt"
@@ -139,7 +142,7 @@ class Engines:
             "PATCH",
             path,
             doing=doing,
-            query={"fieldManager": ASKER},
+            query={"fieldManager": FIELD_MANAGER},
             headers={"Accept": "application/json", "Content-Type": _MERGE},
             body=msgspec.json.encode(body),
             answers=(409,),

@@ -2,20 +2,39 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from driftd.acting import engine_asker
+from driftd.app import open_workspace
+from driftd.clock import SystemClock, rfc3339
+from driftd.cluster.registry import ClusterRegistry
+from driftd.controller.asking import ASKED, IN_VAIN, Asking
+from driftd.controller.check import look
+from driftd.controller.declared import declare
+from driftd.controller.identity import Identities
+from driftd.controller.options import CheckOptions
+from driftd.settings.healing import Grace, Healing, HealingRule
+from driftd.settings.quantity import Duration
+from driftd.settings.types import Settings
+from driftd.store.sql import SqlStore
+from driftd.store.types import NO_NOTICES, Transition
+from driftd.telemetry.metrics import Metrics
+from tests.e2e.daemon import AT_ONCE, Daemon
 from tests.testbed import program
 from tests.testbed.cluster import ControlPlane
-from tests.testbed.flux import FluxSite, serve_flux_kinds
+from tests.testbed.flux import REQUESTED_AT, FluxSite, KustomizeController, serve_flux_kinds
 from tests.testbed.gitrepo import GitRepo
 
 pytestmark = pytest.mark.cluster
@@ -39,7 +58,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> GitRepo:
 @pytest.fixture(scope="module")
 def site(repository: GitRepo) -> Iterator[FluxSite]:
     """A cluster of its own to which Flux's controllers would have brought production."""
-    with ControlPlane("home") as cluster:
+    with ControlPlane("home", audit="Metadata") as cluster:
         serve_flux_kinds(cluster)
         found = FluxSite(cluster, repository.path, "production")
         found.deploy()
@@ -307,3 +326,144 @@ def test_hub_reads_live_flux_objects_and_their_applied_revision(
     finally:
         repository.write(file, before)
         repository.commit("Back")
+
+
+SHOP = "/api/v1/namespaces/shop/configmaps/shop"
+ASKABLE = "flux-system/*"
+
+
+@pytest.fixture
+def shop(site: FluxSite) -> Iterator[dict[str, Any]]:
+    """The object that is edited, as Flux applies it; put back in the end."""
+    saved = site.cluster.call("GET", SHOP)
+    for field in ("uid", "resourceVersion", "creationTimestamp", "managedFields"):
+        del saved["metadata"][field]
+    yield saved
+    site.apply(saved, "apps")
+
+
+def edit(site: FluxSite) -> int:
+    """Somebody changes the object; the mark of the audit log before that."""
+    mark = site.cluster.audit_mark()
+    site.cluster.call(
+        "PATCH", f"{SHOP}?fieldManager=alice", {"data": {"host": "by-hand"}},
+        content_type="application/merge-patch+json",
+    )  # fmt: skip
+    return mark
+
+
+def written(site: FluxSite, since: int) -> list[tuple[str, str, str]]:
+    """What driftd has sent that is no read: verb, resource and name."""
+    return [
+        (event["verb"], event["objectRef"]["resource"], event["objectRef"].get("name", ""))
+        for event in site.cluster.audit_events(since)
+        if event.get("userAgent", "").startswith("driftd/")
+        and event["verb"] not in ("get", "list", "watch")
+    ]
+
+
+def events(store: Path, kind: str) -> int:
+    """How often something stands in the history of the application."""
+    if not store.exists():
+        return 0
+    with sqlite3.connect(store) as connection:
+        query = "SELECT count(*) FROM history WHERE kind = ? AND application LIKE '%/apps'"
+        ((count,),) = connection.execute(query, (kind,)).fetchall()
+    return int(count)
+
+
+def test_flux_is_asked_and_helps(
+    site: FluxSite, repository: GitRepo, shop: dict[str, Any], tmp_path: Path
+) -> None:
+    """One patch, of `requestedAt`; Flux puts the object back, and the history says so.
+
+    driftd sends nothing else that is no read: the managed objects are Flux' to write.
+    """
+    store, home = tmp_path / "driftd.db", tmp_path / "home"
+    home.mkdir()
+    settings: dict[str, Any] = {
+        "repositories": [{"path": str(repository.path)}],
+        "clusters": {"kubeconfig": str(site.cluster.kubeconfig("admin"))},
+        "sweep": {"interval": "1h", "jitter": "0s"},
+        "store": {"dsn": f"sqlite:///{store}"},
+        "healing": {"rules": [{"applications": [ASKABLE], "ask": True}], **AT_ONCE},
+    }
+    with (
+        KustomizeController(site, "apps", shop, helps=True) as flux,
+        Daemon(tmp_path, settings, home) as daemon,
+    ):
+        daemon.wait_ready()
+        mark = edit(site)
+        daemon.wait(lambda: events(store, "ask-helped"), "whether it helped")
+        assert events(store, "asked") == 1
+        assert 'engine="Flux",result="helped"' in daemon.get("/metrics")[1]
+        asked = flux.live()
+    assert flux.handled == [asked["metadata"]["annotations"][REQUESTED_AT]]
+    assert written(site, mark) == [("patch", "kustomizations", "apps")]
+    assert site.cluster.call("GET", SHOP)["data"] == shop["data"]
+
+
+def test_flux_is_asked_in_vain(
+    site: FluxSite, repository: GitRepo, shop: dict[str, Any], tmp_path: Path
+) -> None:
+    """Handled, and the drift is still there after ten minutes: told, and not asked for again."""
+    kubeconfig = site.cluster.kubeconfig("admin")
+    options = CheckOptions(
+        repo=repository.path, kubeconfig=kubeconfig, applications=("production/apps",)
+    )
+    rule = HealingRule(applications=(ASKABLE,), ask=True)
+    none = Duration("0s")
+    grace = Grace(high=none, medium=none, low=none, info=none)
+    settings = Settings(healing=Healing(rules=(rule,), grace=grace))
+    begun = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+    async def asked_in_vain() -> list[tuple[float, list[str], list[str]]]:
+        """By minute what was put into the history and what is told."""
+        told = []
+        async with open_workspace(options, lambda _text: None) as workspace:
+            store = await SqlStore.open(f"sqlite:///{tmp_path}/driftd.db")
+            assert isinstance(workspace.clusters, ClusterRegistry)
+            identities = Identities(workspace.clusters, store, SystemClock(), {})
+            asking = Asking(
+                settings=settings.healing,
+                store=store,
+                metrics=Metrics("0"),
+                ask=engine_asker(settings, options, workspace.clusters, identities),
+            )
+            declared = await declare(workspace, options, lambda _text: None)
+            for minute in (0, 9.9, 10, 70, 24 * 60):
+                (looked,) = await look(
+                    workspace, declared, options, progress=lambda _text: None, clock=SystemClock()
+                )
+                (entry,) = declared.entries
+                now = begun + timedelta(minutes=minute)
+                history, notices = await asking.after(entry, looked.report, now, NO_NOTICES)
+                kinds = [one.kind for one in history]
+                told.append((minute, kinds, [one.text for one in notices.standing]))
+                if minute == 0:
+                    await asyncio.to_thread(handled)
+            assert Transition.HEAL_REFUSED in notices.judged
+            await store.close()
+        return told
+
+    with KustomizeController(site, "apps", shop, helps=False) as flux:
+
+        def handled() -> None:
+            site.cluster.wait_for(
+                f"{KUSTOMIZATION}/apps",
+                lambda found: (
+                    found.get("status", {}).get("lastHandledReconcileAt") == rfc3339(begun)
+                ),
+            )
+
+        mark = edit(site)
+        told = asyncio.run(asked_in_vain())
+        last = flux.live()["metadata"]["annotations"][REQUESTED_AT]
+    text = f"Flux was asked at {begun.isoformat(timespec='seconds')} to put it back, "
+    vain = [f"{text}and that did not help"]
+    assert told == [
+        (0, [ASKED], []), (9.9, [], []), (10, [IN_VAIN], vain), (70, [], vain), (1440, [], vain),
+    ]  # fmt: skip
+    assert (flux.handled, last) == ([rfc3339(begun)], rfc3339(begun))
+    assert written(site, mark) == [("patch", "kustomizations", "apps")]
+    assert site.cluster.call("GET", SHOP)["data"]["host"] == "by-hand"

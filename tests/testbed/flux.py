@@ -8,9 +8,10 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import yaml
 
@@ -32,6 +33,7 @@ _PLURALS = {
     "ServiceAccount": "serviceaccounts",
 } | {kind: plural for (_, _, kind), plural in _KINDS.items()}
 APPLY = "application/apply-patch+yaml"
+REQUESTED_AT = "reconcile.fluxcd.io/requestedAt"
 
 
 def serve_flux_kinds(cluster: ControlPlane) -> None:
@@ -144,6 +146,60 @@ class FluxSite:
                 body["data"]["rendered-by"] = "flux"
             path = path_of(body).rpartition("/")[0]
             self.cluster.call("POST", f"{path}?fieldManager=helm-controller", body)
+
+
+class KustomizeController:
+    """Stands in for kustomize-controller at one Kustomization: does what it is asked for.
+
+    It looks for a new `requestedAt`, applies an object with `helps`, and says in the status which
+    request it has handled, as Flux does.
+    """
+
+    def __init__(self, site: FluxSite, name: str, body: dict[str, Any], *, helps: bool) -> None:
+        self.handled: list[str] = []
+        """The requests that it has handled."""
+        self._site = site
+        self._name = name
+        self._body = body
+        self._helps = helps
+        self._path = path_of(
+            {
+                "apiVersion": "kustomize.toolkit.fluxcd.io/v1",
+                "kind": "Kustomization",
+                "metadata": {"name": name, "namespace": "flux-system"},
+            }
+        )
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def live(self) -> dict[str, Any]:
+        """The Kustomization as it is."""
+        found: dict[str, Any] = self._site.cluster.call("GET", self._path)
+        return found
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_problem: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._ended.wait(0.05):
+            live = self.live()
+            asked = live["metadata"].get("annotations", {}).get(REQUESTED_AT)
+            if not asked or live.get("status", {}).get("lastHandledReconcileAt") == asked:
+                continue
+            if self._helps:
+                self._site.apply(self._body, self._name)
+            self._site.cluster.call(
+                "PATCH",
+                f"{self._path}/status?fieldManager=gotk-kustomize-controller",
+                {"status": {"lastHandledReconcileAt": asked}},
+                content_type="application/merge-patch+json",
+            )
+            self.handled.append(asked)
 
 
 def _documents(file: Path) -> Iterator[dict[str, Any]]:
