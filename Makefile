@@ -148,6 +148,7 @@ prove: worker testbed ## Long runs: random changes, then speed and memory beside
 	DELIVERY_KILLS=200 $(PYTEST) tests/unit/notify/test_killed.py -q -s -p no:xdist
 	STORE_RESTARTS=50 $(PYTEST) tests/unit/store/test_postgresql.py -q -p no:xdist
 	$(BIN)/python -m tests.perf.telling
+	$(BIN)/python -m tests.perf.githooks
 	$(BIN)/python -m tests.perf.soak
 	$(BIN)/python -m tests.perf.cli_start
 	$(BIN)/python -m tests.perf.compare

@@ -211,7 +211,8 @@ class Updates(threading.Thread):
             self.ended.wait(max(0.0, due - time.monotonic()))
 
 
-def _percentile(values: list[float], share: float) -> float:
+def percentile(values: list[float], share: float) -> float:
+    """A percentile of seconds, in milliseconds."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))] * 1000
 
@@ -224,7 +225,7 @@ def _rows(edits: list[Edit]) -> Iterator[str]:
         "more than the watch": [e.stored - e.watched for e in edits if e.watched and e.stored],
     }
     for what, values in measures.items():
-        row = "".join(f"{_percentile(values, p):8.0f}" for p in (0.5, 0.9, 0.99, 1.0))
+        row = "".join(f"{percentile(values, p):8.0f}" for p in (0.5, 0.9, 0.99, 1.0))
         yield f"{what:34}{row}"
 
 
