@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Final
 
 from sqlalchemy import URL
 from sqlalchemy.exc import SQLAlchemyError
@@ -28,6 +29,9 @@ from driftd.store.prepared import driver_of, told
 from driftd.store.sqlite_file import SqliteFile
 from driftd.telemetry.logs import get_logger
 
+TIDY_AFTER: Final = 32
+"""Commits after which the log is moved into the database; a look leaves about 100 KB in it."""
+
 
 class Database:
     """Reading and writing connections to one database."""
@@ -43,6 +47,8 @@ class Database:
         self.lost: Callable[[], None] = lambda: None
         """Called for each loss after the database was opened."""
         self._gate = asyncio.Lock()
+        self._commits = 0
+        """Since the log of commits was moved into the database last."""
 
     @classmethod
     async def open(cls, dsn: str) -> Database:
@@ -108,6 +114,7 @@ class Database:
                     await connection.exec_driver_sql(f"PRAGMA user_version={number}")
             if file is not None:
                 file.committed(number)
+                self._commits += 1
 
     @asynccontextmanager
     async def quick(self) -> AsyncIterator[AsyncConnection]:
@@ -125,6 +132,24 @@ class Database:
                     yield connection
             except sqlite3.Error as error:
                 raise told(error) from error
+
+    async def tidy(self) -> None:
+        """Move the log of commits into the database if there have been many since the last time.
+
+        Everything in the log is on the disk already. What fails here is done later.
+        """
+        if self._file is None or self._commits < TIDY_AFTER:
+            return
+        async with self._gate:
+            with contextlib.suppress(SQLAlchemyError, sqlite3.Error, OSError):
+                await self._checkpoint("PASSIVE")
+                self._commits = 0
+
+    async def _checkpoint(self, mode: str) -> None:
+        assert self.writer is not None  # noqa: S101 - only a writer has a file
+        async with self.writer.connect() as connection:
+            raw = await connection.get_raw_connection()
+            await raw.driver_connection.execute_fetchall(f"PRAGMA wal_checkpoint({mode})")  # type: ignore[union-attr]
 
     async def mend(self) -> None:
         """Put a damaged database aside and begin a new one. Raises StoreError."""
@@ -145,11 +170,8 @@ class Database:
             return
         if file.has_lost_log() and not file.is_replaced():
             # The open connection has it still: everything in it goes to the database.
-            assert self.writer is not None  # noqa: S101 - only a writer has a file
             with contextlib.suppress(SQLAlchemyError):
-                async with self.writer.connect() as connection:
-                    raw = await connection.get_raw_connection()
-                    await raw.driver_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # type: ignore[union-attr]
+                await self._checkpoint("TRUNCATE")
             await self._reopen("the log of commits was taken away from under it")
         elif file.is_replaced():
             await self._reopen("its file was deleted or replaced")

@@ -19,6 +19,7 @@ from driftd.store.prompt import LOCK, PromptConnection
 _MIGRATION_LOCK = 0x64726966
 _BUSY_MILLISECONDS = 5_000
 _LOG_BYTES = 64 << 20
+_LOG_PAGES = 8_000
 _CONNECT_SECONDS = 5
 _COMMAND_SECONDS = 15
 _LOCK_MILLISECONDS = 5_000
@@ -149,6 +150,9 @@ def _on_connect(connection: Any, _record: Any) -> None:
         "journal_mode=WAL",
         "synchronous=FULL",
         "foreign_keys=ON",
+        # Moving the log into the database takes many times as long as a commit: `Database.tidy`
+        # does that between commits. Where these leave no time, a commit does it.
+        f"wal_autocheckpoint={_LOG_PAGES}",
         f"busy_timeout={_BUSY_MILLISECONDS}",
         # A reader that took long let the log grow; this much of it may stay on the disk.
         f"journal_size_limit={_LOG_BYTES}",

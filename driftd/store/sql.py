@@ -54,7 +54,7 @@ class SqlStore(Recorder, Store, Pins, Deliveries):
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self._writer = Writer(database.writing, database.mend)
+        self._writer = Writer(database.writing, database.mend, tidy=database.tidy)
 
     @classmethod
     async def open(cls, dsn: str) -> SqlStore:

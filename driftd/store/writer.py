@@ -49,6 +49,10 @@ class _Undone(Exception):
     """The only change of a transaction has failed: nothing is to be committed."""
 
 
+async def _nothing() -> None:
+    """There is nothing to tidy."""
+
+
 class Writer:
     """Runs changes in transactions, one after the other; a failed change fails no other."""
 
@@ -57,15 +61,19 @@ class Writer:
         begin: Callable[[], AbstractAsyncContextManager[AsyncConnection]],
         mend: Callable[[], Awaitable[None]],
         *,
+        tidy: Callable[[], Awaitable[None]] = _nothing,
         patience: float = PATIENCE,
     ) -> None:
         """`begin` opens a transaction that commits at its end; `mend` a damaged database anew.
+
+        `tidy` does what no change should wait for: it is called when none waits.
 
         Changes must be such that doing them twice does what doing them once does: whether a
         commit was done whose answer was lost, nobody can know.
         """
         self._begin = begin
         self._mend = mend
+        self._tidy = tidy
         self._patience = patience
         self._waiting: deque[_Job] = deque()
         self._task: asyncio.Task[None] | None = None
@@ -92,6 +100,8 @@ class Writer:
             while self._waiting:
                 batch = [self._waiting.popleft()]
                 await self._done(batch, gather=True)
+                if not self._waiting:
+                    await self._tidy()
         finally:
             for job in (*batch, *self._waiting):
                 job.answer.cancel()

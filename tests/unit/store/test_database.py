@@ -16,6 +16,7 @@ import pytest
 from sqlalchemy import text
 
 from driftd.errors import StoreError
+from driftd.store.database import TIDY_AFTER
 from driftd.store.sql import SqlStore
 from driftd.store.types import EpisodeQuery
 from driftd.store.writer import PATIENCE
@@ -62,6 +63,21 @@ def killed(path: Path, copy: Path) -> Path:
         if not file.name.endswith("-shm"):
             shutil.copyfile(file, copy / file.name)
     return copy / path.name
+
+
+async def test_the_log_is_moved_into_the_database_between_commits(path: Path, tmp_path) -> None:
+    """What many commits left in the log gets into the file itself, and later ones not yet."""
+    store = await SqlStore.open(f"sqlite:///{path}")
+    for one in range(TIDY_AFTER):
+        await store.record(look(one), START, quiet)
+    await store._writer.close()
+    await store.record(look(TIDY_AFTER), START, quiet)
+    alone = shutil.copyfile(path, tmp_path / "alone.db")
+    with closing(sqlite3.connect(alone)) as database:
+        (found,) = database.execute("SELECT count(*) FROM episodes").fetchone()
+    assert found == TIDY_AFTER
+    assert await known(store) == names(range(TIDY_AFTER + 1))
+    await store.close()
 
 
 async def left_by_a_killed_one(path: Path, copy: Path) -> Path:
