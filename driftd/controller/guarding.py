@@ -59,6 +59,8 @@ class Guarding:
     _wake: Wake = _nobody
     _states: dict[str, GuardState] = field(default_factory=dict)
     """What the store has, so that looks at what is as it was read and write nothing."""
+    _unread: bool = True
+    """Whether there may be states in the store that are not among these."""
     _wakes: dict[str, datetime] = field(default_factory=dict)
     _orders: tuple[Order, ...] = ()
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -82,6 +84,31 @@ class Guarding:
         seen = situation.state.identity or situation.identity
         situation = msgspec.structs.replace(situation, identity=seen)
         return admit(plan, situation, self.policy, now).plan
+
+    async def refused(self, plan: SyncPlan, facts: Facts, now: datetime) -> None:
+        """See `Guards`. What is open is said to be left alone for that reason.
+
+        Where no rung is open that is nothing to tell of.
+        """
+        name = plan.application
+        async with self._lock:
+            if self._unread:
+                every = await GuardStore(self.store).states()
+                self._states = {one: _decoded(state) for one, state in every.items()} | self._states
+                self._unread = False
+            tells = plan.rung is not Rung.OBSERVE
+            drifted = [one.key for one in facts.report.resources if one.is_drift and tells]
+            state = self._states.get(name, GuardState())
+            held = tuple(Held(key, "", plan.refusal) for key in drifted)
+            if held != state.held:
+                state = msgspec.structs.replace(state, held=held)
+                memory = GuardMemory(state=msgspec.json.encode(state))
+                forget = now - self._span()
+                store = GuardStore(self.store)
+                await store.remember(name, facts.cluster, memory, now, forget=forget)
+                self._states[name] = state
+        self._wakes.pop(name, None)
+        self.metrics.held(name, {})
 
     def waking(self, wake: Wake) -> None:
         """See `Guards`."""
@@ -219,6 +246,9 @@ class ByHand:
             facts=facts, identity="", orders=orders, stopped=stopped, by_hand=True
         )
         return admit(plan, situation, self.policy, now).plan
+
+    async def refused(self, plan: SyncPlan, facts: Facts, now: datetime) -> None:
+        """See `Guards`."""
 
     def waking(self, wake: Wake) -> None:
         """See `Guards`."""

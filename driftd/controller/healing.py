@@ -82,6 +82,8 @@ class Healing:
         if planned.tasks:
             looked, shared = await declared_elsewhere(workspace, declared, claims, entry, looked)
             planned = self._plan(entry, looked, shared)
+        if planned.refusal:
+            await self._left_alone(planned, entry, looked)
         if planned.refusal or not self.can_record():
             return Healed(looked, planned)
         try:
@@ -98,6 +100,17 @@ class Healing:
             )
             return Healed(looked, planned)
         return Healed(looked, planned, await self._act(planned, looked))
+
+    async def _left_alone(self, planned: SyncPlan, entry: Entry, looked: Looked) -> None:
+        """Let the guards forget what they held of an application that is left alone as a whole."""
+        if not self.can_record():
+            return
+        try:
+            await self.guards.refused(planned, facts_of(entry, looked), self.clock.now())
+        except StoreError as error:
+            get_logger("driftd.controller").warning(
+                "what guards held is not up to date", problem=error.message
+            )
 
     def concerns(self, live: LiveObject) -> bool:
         """Whether a change of this object matters although it changes no verdict."""

@@ -58,6 +58,7 @@ class LookedAfter(Healing):
         if why:
             halted = f"{why}; {RESUMED_BY}" if self.afterwards.halted(name) else ""
             plan = SyncPlan(application=name, rung=rung, refusal=halted or why)
+            await self._left_alone(plan, entry, looked)
             healed = Healed(looked, plan, halted=halted)
         else:
             try:

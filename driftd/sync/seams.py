@@ -48,6 +48,13 @@ class Guards(Protocol):
         """
         ...
 
+    async def refused(self, plan: SyncPlan, facts: Facts, now: datetime) -> None:
+        """Learn that nothing at all is planned, and why: no guard holds anything back then.
+
+        Raises StoreError where that cannot be kept.
+        """
+        ...
+
     def waking(self, wake: Wake) -> None:
         """Have `wake` called with whatever is to be looked at again, and when."""
         ...
@@ -82,6 +89,9 @@ class Unguarded:
     async def admit(self, plan: SyncPlan, facts: Facts, now: datetime) -> SyncPlan:
         """See `Guards`."""
         return plan
+
+    async def refused(self, plan: SyncPlan, facts: Facts, now: datetime) -> None:
+        """See `Guards`."""
 
     def waking(self, wake: Wake) -> None:
         """See `Guards`."""

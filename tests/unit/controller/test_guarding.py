@@ -6,12 +6,13 @@ from datetime import timedelta
 
 import pytest
 
-from driftd.controller.guarding import ByHand, Guarding, ordered
+from driftd.controller.guarding import ByHand, Guarding, held_in, ordered
 from driftd.errors import SourceError
 from driftd.settings.healing import Healing, Rung
 from driftd.store.sql import SqlStore
 from driftd.store.types import EpisodeQuery
 from driftd.sync.orders import Orders
+from driftd.sync.plan import SyncPlan
 from driftd.sync.seams import Facts
 from driftd.sync.standing_orders import StandingOrders
 from driftd.telemetry.metrics import Metrics
@@ -32,6 +33,7 @@ def looked(*resources, **fields) -> tuple:
 async def store(tmp_path):
     """A store of its own."""
     opened = await SqlStore.open(f"sqlite:///{tmp_path}/d.db")
+    opened.dsn = f"sqlite:///{tmp_path}/d.db"
     yield opened
     await opened.close()
 
@@ -200,3 +202,43 @@ def test_what_freezes_everything(tmp_path):
     assert "orders.json cannot be read" in ordered(Healing(), file)[1]
     assert ordered(Healing(), None) == ((), "")
     assert Orders().orders == ()
+
+
+async def test_a_rung_that_is_closed_leaves_nothing_held(store, tmp_path):
+    """Metric, episodes and the next wake go with it, also after a restart; the rest stays."""
+    metrics = Metrics("0")
+    at_work = guards(store, tmp_path, metrics=metrics)
+    plan, facts = looked(WEB)
+    await at_work.admit(plan, facts, NOW)
+    await drifted(store, NOW)
+    await at_work.admit(plan, facts, NOW + SECOND)
+    assert [one.guard for one in (await held_in(store.dsn))["argocd/shop"]] == ["G-20"]
+    closed = SyncPlan(application="argocd/shop", rung=Rung.OBSERVE, refusal="not open")
+    for fresh in (at_work, guards(store, tmp_path, metrics=metrics)):
+        await fresh.refused(closed, facts, NOW + 2 * SECOND)
+        assert (await held_in(store.dsn))["argocd/shop"] == ()
+        assert 'driftd_heals_held{guard="G-20"} 0.0' in metrics.exposition().decode()
+        assert fresh.due(NOW + HOUR) == []
+        await fresh.admit(plan, facts, NOW + 3 * SECOND)  # it was known before: no first contact
+        assert [one.guard for one in (await held_in(store.dsn))["argocd/shop"]] == ["G-20"]
+
+
+async def test_an_open_application_that_is_refused_says_why(store, tmp_path):
+    """Episodes have the reason of the whole plan in place of the guard's, which is over."""
+    metrics = Metrics("0")
+    at_work = guards(store, tmp_path, metrics=metrics)
+    plan, facts = looked(WEB)
+    await at_work.admit(plan, facts, NOW)
+    halted = SyncPlan(application="argocd/shop", rung=Rung.FIELDS, refusal="web is Degraded")
+    await at_work.refused(halted, facts, NOW + SECOND)
+    (held,) = (await held_in(store.dsn))["argocd/shop"]
+    assert (held.key, held.guard, held.reason) == (WEB.key, "", "web is Degraded")
+    assert 'driftd_heals_held{guard="G-23"} 0.0' in metrics.exposition().decode()
+
+
+async def test_what_was_never_open_writes_nothing(store, tmp_path):
+    """Most applications are only looked at: their guards have no state."""
+    facts = looked(WEB)[1]
+    closed = SyncPlan(application="argocd/shop", rung=Rung.OBSERVE, refusal="not open")
+    await guards(store, tmp_path).refused(closed, facts, NOW)
+    assert await held_in(store.dsn) == {}
