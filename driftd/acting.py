@@ -42,6 +42,7 @@ def healing_of(
     can_record: Callable[[], bool],
     store: SqlStore,
     guards: Guards,
+    metrics: Metrics,
 ) -> Healing:
     """What puts applications back, as far as the settings allow; every writer asks who it is at.
 
@@ -71,7 +72,13 @@ def healing_of(
         can_record=can_record,
         journal=journal,
         ledger=ledger,
-        afterwards=Afterwards(ledger=ledger, journal=journal, clock=clock),
+        afterwards=Afterwards(
+            ledger=ledger,
+            journal=journal,
+            clock=clock,
+            deadline=settings.healing.health_deadline,
+            worse=metrics.made_worse,
+        ),
         store=settings.store,
         acts=acts.folder_of(dsn),
         guards=guards,

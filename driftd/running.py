@@ -321,6 +321,7 @@ async def _daemon(settings: Settings, process: _Process) -> AsyncIterator[Daemon
                 lambda: not backlog.failing,
                 backlog.store,
                 guards_of(settings, backlog.store, metrics, workspace),
+                metrics,
             ),
             identities=identities,
             metrics=metrics,

@@ -7,7 +7,7 @@ when a deadline is over.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -20,18 +20,23 @@ from driftd.controller.check import Looked
 from driftd.controller.journal import HealJournal
 from driftd.health import Health, HealthStatus, assess
 from driftd.model.resource import LiveObject
+from driftd.settings.quantity import Duration
 from driftd.store.audit import new_id
 from driftd.store.chain import AuditRecord
 from driftd.store.heals import Heal, HealState
 from driftd.store.ledger import Ledger
 from driftd.telemetry.logs import get_logger
 
-DEADLINE: Final = timedelta(minutes=10)
-"""How long an object that was healed may be on its way; a Deployment's own deadline comes first."""
-
+_GONE: Final = "driftd looks at the application no longer: it is not declared or not selected"
+_UNSEEN: Final = f"{_GONE}; whether the write was made is not known"
+_UNWATCHED: Final = f"{_GONE}; how the object was after the write is not known"
 _ASK_AGAIN: Final = timedelta(minutes=1)
 _WELL: Final = frozenset({HealthStatus.HEALTHY, HealthStatus.SUSPENDED})
 _WAS_WELL: Final = frozenset({*_WELL, HealthStatus.PROGRESSING})
+
+
+def _nobody(_how: str) -> None:
+    """Nobody counts."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -41,6 +46,10 @@ class Afterwards:
     ledger: Ledger
     journal: HealJournal
     clock: Clock
+    deadline: Duration
+    """How long an object that was healed may be on its way; a Deployment's own comes first."""
+    worse: Callable[[str], None] = _nobody
+    """Told of each heal that made something worse: `degraded` or `late`."""
     _heals: dict[str, dict[str, Heal]] = field(default_factory=dict)
     """By application and id."""
     _halted: dict[str, str] = field(default_factory=dict)
@@ -118,6 +127,28 @@ class Afterwards:
         self._halted = halted
         return changed
 
+    async def only(self, applications: Collection[str]) -> None:
+        """End the heals of applications that nobody looks at any more. Raises StoreError."""
+        await self.load()
+        for name in sorted(self._heals.keys() - set(applications)):
+            for heal in list(self._heals[name].values()):
+                intended = heal.state is HealState.INTENDED
+                record = AuditRecord(
+                    id=f"{'result' if intended else 'health'}-{heal.id}",
+                    at=self.clock.now(),
+                    kind="result" if intended else "health",
+                    application=name,
+                    cluster=heal.cluster,
+                    object=heal.key,
+                    plan=heal.plan,
+                    outcome="not-known",
+                    message=_UNSEEN if intended else _UNWATCHED,
+                )
+                await self.ledger.closed(record, over=[heal.id])
+                self._heals[name].pop(heal.id, None)
+                self._seen.pop(heal.id, None)
+            self._heals.pop(name, None)
+
     def concerns(self, live: LiveObject) -> bool:
         """Whether the health of a healed object turned, so that a look should see it."""
         for heal in self._written():
@@ -133,7 +164,7 @@ class Afterwards:
         One whose cluster cannot be seen stays due, and must not be looked at all the time.
         """
         now = self.clock.now()
-        late = {one.application for one in self._written() if now >= one.at + DEADLINE}
+        late = {one.application for one in self._written() if now >= one.at + self.deadline.delta}
         names = sorted(name for name in late if now >= self._asked.get(name, now))
         self._asked = {name: self._asked[name] for name in late & self._asked.keys()}
         self._asked.update(dict.fromkeys(names, now + _ASK_AGAIN))
@@ -149,14 +180,16 @@ class Afterwards:
         if health.status in _WELL or live is None:
             await self._over(heal, health, now)
             return
-        late = now >= heal.at + DEADLINE
+        late = now >= heal.at + self.deadline.delta
         if health.status is not HealthStatus.DEGRADED and not late:
             return
         if heal.health not in _WAS_WELL:
             await self._over(heal, health, now)
             return
-        why = _worse(heal, health, late=late)
+        degraded = health.status is HealthStatus.DEGRADED
+        why = _worse(heal, health, None if degraded else self.deadline)
         await self.halt(heal.application, why)
+        self.worse("degraded" if degraded else "late")
         self._seen.pop(heal.id, None)
         get_logger("driftd.controller").error(
             "healing made something worse", application=heal.application, problem=why
@@ -201,9 +234,10 @@ def seen_by(looked: Looked) -> Callable[[Heal], Any]:
     return live
 
 
-def _worse(heal: Heal, health: Health, *, late: bool) -> str:
-    minutes = int(DEADLINE.total_seconds() // 60)
-    is_late = late and health.status is not HealthStatus.DEGRADED
-    turned = f"is still {health.status} after {minutes} minutes" if is_late else "is Degraded"
+def _worse(heal: Heal, health: Health, late: Duration | None) -> str:
+    """What became of an object; `late` is the time that it had, where that was the matter."""
+    turned = "is Degraded"
+    if late is not None:
+        turned = f"is still {health.status} after {late.text}"
     # The object's own words may quote values: its kind, name and status say enough.
     return f"{heal.key} was {heal.health} before it was healed and {turned}"

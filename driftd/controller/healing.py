@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -119,6 +119,9 @@ class Healing:
     async def upkeep(self) -> list[str]:
         """What is to be done every now and then; the applications to look at because of it."""
         return []
+
+    async def only(self, applications: Collection[str]) -> None:
+        """Forget what was under way of applications other than these. Never raises StoreError."""
 
     def _plan(
         self, entry: Entry, looked: Looked, shared: Mapping[ResourceKey, str] | None = None

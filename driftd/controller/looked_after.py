@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -85,6 +85,13 @@ class LookedAfter(Healing):
             get_logger("driftd.controller").warning("upkeep of the record", problem=error.message)
             return []
         return [*names, *self.afterwards.due()]
+
+    async def only(self, applications: Collection[str]) -> None:
+        """See `Healing.only`; the record says that nobody knows how it ended."""
+        try:
+            await self.afterwards.only(applications)
+        except StoreError as error:
+            get_logger("driftd.controller").warning("upkeep of the record", problem=error.message)
 
     async def _decided(self, plan: SyncPlan, cluster: str) -> None:
         """Put what is refused on the record where it is not what was refused before."""

@@ -242,6 +242,7 @@ class Reconciler:
             name = f"{stored.report.namespace}/{stored.report.name}"
             if name not in self._entries:
                 await self.store.forget(name, self.clock.now())
+        await self.healing.only(self._entries)
 
     async def moved(self) -> bool:
         """Whether a repository of Applications has another revision than at the last reading.

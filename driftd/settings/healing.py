@@ -112,6 +112,9 @@ class Healing(SettingsStruct, frozen=True, kw_only=True):
     """While this file exists, nothing is healed anywhere; its first line is the reason."""
     orders_file: str = ""
     """Where `driftd freeze`, `snooze` and `override` write; empty: beside an SQLite store."""
+    health_deadline: Duration = Duration("10m")
+    """How long an object that was well may be on its way after a heal until that counts as worse;
+    a Deployment's own `progressDeadlineSeconds` comes first."""
     grace: Grace = Grace()
     budget: Budget = Budget()
     storm: Storm = Storm()

@@ -129,6 +129,14 @@ class Metrics:
         self._heals = self._counter(
             "driftd_heals", "Writes to managed objects, by result", "result"
         )
+        self._worse = self._counter(
+            "driftd_heals_made_worse",
+            "Heals after which an object that was well is Degraded, or late to be well again: "
+            "healing of its application has stopped",
+            "reason",
+        )
+        for reason in ("degraded", "late"):
+            self._worse.labels(reason)
         self._held = self._gauge(
             "driftd_heals_held",
             "Drifted objects that a guard of healing holds back",
@@ -285,6 +293,10 @@ class Metrics:
     def heal(self, result: str) -> None:
         """A write to a managed object ended: `applied`, `dry-run` or `failed`."""
         self._heals.labels(result).inc()
+
+    def made_worse(self, reason: str) -> None:
+        """Healing of an application stopped, as an object is worse since: `degraded` or `late`."""
+        self._worse.labels(reason).inc()
 
     def held(self, application: str, counts: Mapping[str, int]) -> None:
         """So many drifted objects of an application are held back, by guard."""

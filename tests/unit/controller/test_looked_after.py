@@ -9,23 +9,26 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from driftd.cluster.destinations import ClusterTarget
 from driftd.cluster.writer import ClusterWriter
-from driftd.controller.afterwards import DEADLINE, Afterwards
+from driftd.controller.afterwards import Afterwards
 from driftd.controller.healing import Healing
 from driftd.controller.journal import HealJournal, JournalByHand
 from driftd.controller.looked_after import LookedAfter
 from driftd.controller.reconciler import Reconciler
 from driftd.errors import StoreError, Unreachable
-from driftd.model.resource import ResourceKey
-from driftd.settings.healing import Rung
+from driftd.model.resource import LiveObject, ResourceKey
+from driftd.settings.healing import Healing as HealingSettings
+from driftd.settings.healing import HealingRule, Rung
+from driftd.settings.quantity import Duration
 from driftd.settings.types import Store as StoreSettings
 from driftd.store import acts, backups
 from driftd.store.chain import AuditRecord
 from driftd.store.envelope import envelope_of
-from driftd.store.heals import HealState
+from driftd.store.heals import Heal, HealState
 from driftd.store.ledger import Ledger
 from driftd.store.sql import SqlStore
 from tests.unit.controller.conftest import World
@@ -68,6 +71,7 @@ class Ledgered(Bench):
 
     folder: Path
     step = ""
+    worse: list[str]
 
     def build(self, **settings: Any) -> Reconciler:
         """As the daemon is built; each call is what a new process does."""
@@ -81,7 +85,13 @@ class Ledgered(Bench):
             clock=self.clock,
             journal=journal,
             ledger=self.ledger,
-            afterwards=Afterwards(ledger=self.ledger, journal=journal, clock=self.clock),
+            afterwards=Afterwards(
+                ledger=self.ledger,
+                journal=journal,
+                clock=self.clock,
+                deadline=built.settings.healing.health_deadline,
+                worse=self.worse.append,
+            ),
             store=StoreSettings(),
             acts=self.folder / "acts",
         )
@@ -109,7 +119,7 @@ async def bench(world: World, database: str, tmp_path: Path) -> AsyncIterator[Le
         world.declare(name, syncPolicy=SELF_HEAL)
     world.repo.commit()
     store = await SqlStore.open(database)
-    Ledgered.folder = tmp_path
+    Ledgered.folder, Ledgered.worse = tmp_path, []
     found = Ledgered(world, store)
     found.open()
     yield found
@@ -370,7 +380,7 @@ async def test_a_heal_whose_deadline_is_over_asks_for_a_look_once_a_minute(
     await bench.sweep()
     healing = bench.reconciler.healing
     assert await healing.upkeep() == []
-    bench.clock.advance(DEADLINE.total_seconds())
+    bench.clock.advance(600)
     assert await healing.upkeep() == [SHOP]
     for _ in range(59):
         bench.clock.advance(1)
@@ -379,3 +389,75 @@ async def test_a_heal_whose_deadline_is_over_asks_for_a_look_once_a_minute(
     assert await healing.upkeep() == [SHOP]
     await bench.sweep()
     assert await healing.upkeep() == []
+
+
+async def test_heals_of_an_application_that_is_gone_end(bench: Ledgered) -> None:
+    """The record says that nobody knows; the table is empty, and others' heals stay open."""
+    bench.step = "intended"
+    bench.open()
+    bench.world.paint("shop", "red")
+    with pytest.raises(Killed):
+        await bench.sweep()
+    bench.step = ""
+    bench.open()  # the next process
+    bench.world.repo.remove("argocd/shop.json")
+    bench.world.repo.commit()
+    assert [one.application for one in await bench.ledger.open_heals()] == [SHOP]
+    await bench.reconciler.healing.only(["argocd/kept", SHOP])
+    assert len(await bench.ledger.open_heals()) == 1
+    for _ in range(2):
+        await bench.sweep()
+    assert await bench.ledger.open_heals() == []
+    (result,) = await bench.told("result")
+    assert (result["outcome"], result["application"]) == ("not-known", SHOP)
+    assert "looks at the application no longer" in result["message"]
+
+
+async def test_a_written_object_of_an_application_that_is_gone(bench: Ledgered) -> None:
+    """Nobody looks after it any more, and its health is not claimed."""
+    healing = bench.reconciler.healing
+    heal = Heal(
+        id="1", application=SHOP, cluster="one", key=MAP, version="v1", plan="p",
+        at=bench.clock.now(), resource_version="1", state=HealState.WRITTEN, health="Healthy",
+    )  # fmt: skip
+    await bench.ledger.intended([heal])
+    await healing.only([])
+    (told,) = await bench.told("health")
+    assert (told["outcome"], told["object"]["name"]) == ("not-known", "shop")
+    assert await bench.ledger.open_heals() == []
+
+
+@pytest.mark.parametrize(
+    ("phase", "after", "why"),
+    [
+        ("Failed", 1, "is Degraded"),
+        ("Pending", 119, ""),
+        ("Pending", 120, "is still Progressing after 2m"),
+        ("Running", 600, ""),
+    ],
+)
+async def test_the_deadline_of_health_is_a_setting(
+    bench: Ledgered, phase: str, after: int, why: str
+) -> None:
+    """What is not well by then stops healing, and is counted by how it is worse."""
+    rule = HealingRule(applications=("shop",), rung=Rung.FIELDS)
+    settings = HealingSettings(rules=(rule,), health_deadline=Duration("2m"))
+    afterwards = bench.build(healing=settings).healing.afterwards
+    pod = ResourceKey("", "Pod", "shop", "web")
+    heal = Heal(
+        id="1", application=SHOP, cluster="one", key=pod, version="v1", plan="p",
+        at=bench.clock.now(), resource_version="1", state=HealState.WRITTEN, health="Healthy",
+    )  # fmt: skip
+    await bench.ledger.intended([heal])
+    afterwards.take(heal)
+    bench.clock.advance(after)
+    ready = [{"type": "Ready", "status": "True"}] if phase == "Running" else []
+    status = {"phase": phase, "conditions": ready}
+    metadata = {"name": "web", "namespace": "shop"}
+    body = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "status": status}
+    live = LiveObject(pod, "v1", "u", "2", msgspec.json.encode(body))
+    await afterwards._assessed(heal, live)
+    said = f"{pod} was Healthy before it was healed and {why}" if why else ""
+    assert afterwards.halted(SHOP) == said
+    counts = {"is Degraded": ["degraded"], "": []}
+    assert bench.worse == counts.get(why, ["late"])

@@ -185,6 +185,7 @@ def used(applications):
         metrics.audit_kept(cluster, 7)
     metrics.look_error("Forbidden")
     metrics.held("argocd/app-0", {"G-20": 1})
+    metrics.made_worse("degraded")
     metrics.git_webhook("github", "taken")
     metrics.asked("argocd", "asked")
     metrics.heal("applied")
