@@ -173,13 +173,15 @@ def spread(simulation: Simulation, objects: int, applications: int) -> tuple[int
 
     def drift(place: int) -> int:
         cluster, namespace, number = todo[place]
-        due = began + STORM_SECONDS * 0.9 * place / len(todo)
+        due = began + STORM_SECONDS * 0.85 * place / len(todo)
         time.sleep(max(0.0, due - time.monotonic()))
         if time.monotonic() - began > STORM_SECONDS:
             return 0
         kind = MANIFESTS[number % len(MANIFESTS)]["kind"]
-        path = cluster.path(namespace, number)
-        cluster.call("PATCH", path, DRIFTED[kind], content_type=MERGE)
+        path = f"{cluster.path(namespace, number)}?fieldManager=alice"
+        status, answer = cluster.request("PATCH", path, DRIFTED[kind], content_type=MERGE)
+        if status != 200:
+            raise click.ClickException(f"PATCH {path}: {answer}")
         return 1
 
     with ThreadPoolExecutor(16) as pool:
