@@ -94,7 +94,7 @@ class AlertmanagerNotifier(Kept):
     async def send_digest(self, digest: Digest) -> None:
         """See `Notifier.send_digest`: the alerts of all applications in one request."""
         found: list[dict[str, Any]] = []
-        for entry in digest.entries:
+        for entry in digest.every:
             message = message_of_entry(entry)
             if is_incident(message):
                 found += self._alerts(message, await self._texts.told(message))

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Literal
 
+from msgspec import UNSET, UnsetType
+
 from driftd.clock import rfc3339
 from driftd.model.report import API_VERSION, ApplicationStatus, WireStruct
 from driftd.model.severities import ORDER
@@ -15,7 +17,7 @@ from driftd.notify.message import Counts, Message
 from driftd.store.types import Transition
 
 ENTRY_LIMIT = 200
-"""Applications that a digest tells of one by one; the counts and ids cover all messages."""
+"""Applications that a digest tells people of one by one; the counts and ids cover all messages."""
 
 
 _LEVELS: dict[str, int] = {name: level for level, name in enumerate(reversed(ORDER))}
@@ -97,6 +99,13 @@ class Digest(WireStruct, frozen=True, kw_only=True):
     """All of them."""
     messages: tuple[str, ...]
     """Ids of all messages, in order: what a receiver tells repetitions by."""
+    further: tuple[DigestEntry, ...] | UnsetType = UNSET
+    """The other applications, for tools that keep a state of each one; no receiver gets it."""
+
+    @property
+    def every(self) -> tuple[DigestEntry, ...]:
+        """All applications, the worst first."""
+        return (*self.entries, *(() if self.further is UNSET else self.further))
 
 
 def digest_of(messages: Sequence[Message | Brief], now: datetime) -> Digest:
@@ -116,6 +125,7 @@ def digest_of(messages: Sequence[Message | Brief], now: datetime) -> Digest:
         entries=tuple(entries[:ENTRY_LIMIT]),
         applications=len(entries),
         messages=ids,
+        further=tuple(entries[ENTRY_LIMIT:]) or UNSET,
     )
 
 

@@ -62,7 +62,7 @@ class Kept(Notifier):
     async def bring(self, digest: Digest, wanted: Callable[[Message], bool]) -> None:
         """Bring the states of some applications there, each once over all attempts."""
         done = self._done.setdefault(digest.id, set())
-        for entry in digest.entries:
+        for entry in digest.every:
             message = message_of_entry(entry)
             if wanted(message) and message.id not in done:
                 await self.keep(message, await self._texts.told(message))

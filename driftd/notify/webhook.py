@@ -80,7 +80,7 @@ def digest_event(digest: Digest) -> dict[str, Any]:
         "type": DIGEST_TYPE,
         "time": digest.at,
         "datacontenttype": "application/json",
-        "data": digest,
+        "data": msgspec.structs.replace(digest, further=msgspec.UNSET),
     }
 
 

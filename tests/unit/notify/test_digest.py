@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from driftd.notify.digest import ENTRY_LIMIT, digest_of
+import msgspec
+import pytest
+
+from driftd.errors import NotifyError
+from driftd.notify.digest import ENTRY_LIMIT, Digest, digest_of
 from driftd.notify.message import build
+from driftd.notify.spoken import Paging
+from driftd.notify.webhook import digest_event
 from driftd.store.episodes import Before, state_change
+from tests.unit.notify.messages import recovered, texts
 from tests.unit.reports import START, after, change, report, resource
 
 
@@ -49,3 +56,54 @@ def test_the_same_messages_make_the_same_digest():
     one, two = drifted("a", "low"), drifted("b", "low")
     assert digest_of([one, two], START).id == digest_of([one, two], after(60)).id
     assert digest_of([one], START).id != digest_of([two], START).id
+
+
+class Tool(Paging):
+    """A tool that wakes people; what was brought to it."""
+
+    def __init__(self) -> None:
+        super().__init__(texts())
+        self.kept: list[str] = []
+        self.storms = 0
+        self.refuses = ""
+
+    async def keep(self, message, told):
+        if message.application == self.refuses:
+            raise NotifyError("too many requests")
+        self.kept.append(message.application)
+
+    async def raise_storm(self, digest):
+        self.storms += 1
+
+
+def stormy(count: int) -> Digest:
+    """A digest of applications that are in sync again, after one that is not; as it is stored."""
+    end = recovered()
+    over = [
+        msgspec.structs.replace(end, id=f"msg_{i:032}", application=f"a{i:04}")
+        for i in range(count)
+    ]
+    found = digest_of([drifted("wrong", "low"), *over], after(60))
+    return msgspec.json.decode(msgspec.json.encode(found), type=Digest)
+
+
+async def test_every_incident_that_is_over_is_ended_however_many_there_are():
+    """Beyond those that a digest names too, each once over all attempts; one alarm for the rest."""
+    tool, digest = Tool(), stormy(ENTRY_LIMIT + 50)
+    tool.refuses = f"a{ENTRY_LIMIT + 20:04}"
+    with pytest.raises(NotifyError):
+        await tool.send_digest(digest)
+    assert len(tool.kept) == ENTRY_LIMIT + 20
+    tool.refuses = ""
+    await tool.send_digest(digest)
+    assert sorted(tool.kept) == [f"a{i:04}" for i in range(ENTRY_LIMIT + 50)]
+    assert tool.storms == 1
+
+
+def test_receivers_get_no_more_entries_than_people_read():
+    """What is kept for tools is in no webhook."""
+    data = digest_event(stormy(ENTRY_LIMIT + 5))["data"]
+    sent = msgspec.json.decode(msgspec.json.encode(data))
+    assert len(sent["entries"]) == ENTRY_LIMIT
+    assert "further" not in sent
+    assert "further" not in msgspec.json.decode(msgspec.json.encode(stormy(3)))
