@@ -6,13 +6,15 @@ from abc import abstractmethod
 from collections.abc import Callable
 from typing import Final
 
+from driftd.errors import described
 from driftd.model.report import ApplicationStatus
 from driftd.notify.digest import Digest, DigestEntry
 from driftd.notify.incidents import is_incident, is_over
 from driftd.notify.message import Counts, Message
 from driftd.notify.notifier import Notifier, Receipt
 from driftd.notify.templates import Texts
-from driftd.notify.wording import Told, told_of_digest
+from driftd.notify.wording import Told, told, told_of_digest
+from driftd.telemetry.logs import get_logger
 
 _KEPT: Final = 4
 """Digests of which it is remembered how far they were delivered."""
@@ -25,8 +27,22 @@ class Spoken(Notifier):
         self._texts = texts
 
     async def send(self, message: Message, earlier: Receipt | None = None) -> Receipt | None:
-        """See `Notifier.send`."""
-        return await self.say(await self._texts.told(message), message.id, earlier)
+        """See `Notifier.send`; a template that fails is told beside it, once."""
+        receipt = await self.say(await self._texts.told(message), message.id, earlier)
+        await self._tell_troubles()
+        return receipt
+
+    async def _tell_troubles(self) -> None:
+        """Tell of failing templates in the built-in words."""
+        for one in self._texts.troubles():
+            try:
+                await self.say(told(one), one.id, None)
+            except Exception as error:  # noqa: BLE001 - the message itself has arrived
+                get_logger("driftd.notify").warning(
+                    "rule trouble waits for the next message", error=described(error)
+                )
+                return
+            self._texts.trouble_told(one)
 
     async def send_digest(self, digest: Digest) -> None:
         """See `Notifier.send_digest`."""

@@ -6,6 +6,7 @@ nothing else. Its first line is the headline, the others are the text; channels 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypeAlias
 
@@ -13,8 +14,9 @@ import msgspec
 
 from driftd.errors import DriftdError
 from driftd.model.report import is_masked
-from driftd.notify.message import Message
+from driftd.notify.message import Message, MessageNotice
 from driftd.notify.wording import MASKED, Told, shortened, told, visible
+from driftd.store.types import Transition
 from driftd.telemetry.logs import get_logger
 
 LINE_LIMIT: Final = 1000
@@ -38,6 +40,9 @@ class Texts:
         self._templates = templates
         self._execute = execute
         self._log = get_logger("driftd.notify")
+        self._known: set[str] = set()
+        """Ids of the failures that were told, or are to be."""
+        self._troubles: dict[str, Message] = {}
 
     async def told(self, message: Message) -> Told:
         """The text of one's own if there is one that works, else the built-in one.
@@ -58,7 +63,37 @@ class Texts:
                 error=error.message,
             )
             note = f"The template of {self._channel} for {message.type} failed: {error}"
+            self._fails(template, message, note)
             return msgspec.structs.replace(usual, notes=(*usual.notes, shortened(note, LINE_LIMIT)))
+
+    def troubles(self) -> tuple[Message, ...]:
+        """What is still to be told of templates that fail: each of them once for each kind."""
+        return tuple(self._troubles.values())
+
+    def trouble_told(self, message: Message) -> None:
+        """One of `troubles` has arrived."""
+        self._troubles.pop(message.id, None)
+
+    def _fails(self, template: str, message: Message, why: str) -> None:
+        named = f"{self._channel}\n{message.type}\n{template}"
+        # The same after a restart: who knows ids takes it once.
+        name = f"tpl_{hashlib.sha256(named.encode()).hexdigest()[:32]}"
+        if name in self._known:
+            return
+        self._known.add(name)
+        self._troubles[name] = msgspec.structs.replace(
+            message,
+            id=name,
+            type=Transition.RULE_TROUBLE,
+            conditions=(),
+            drifts=(),
+            closed=(),
+            fights=(),
+            notices=(MessageNotice(text=why),),
+            action="",
+            heals_at="",
+            silence="",
+        )
 
     async def _executed(self, template: str, message: Message) -> str:
         if self._execute is None:
