@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 
-from driftd.telemetry.heap import Heap, give_back
+from driftd.telemetry.heap import SELDOM, Heap, give_back
 from tests.testbed.processes import wait_until
 
 MEGABYTE = 1_000_000
@@ -40,3 +41,11 @@ def test_it_is_done_from_time_to_time() -> None:
         wait_until(lambda: resident() < before - 50 * MEGABYTE, what="less memory", timeout=30)
     assert not heap._thread.is_alive()
     assert len(kept) == 400
+
+
+def test_the_collector_runs_seldom_meanwhile() -> None:
+    """Its thresholds are as they were once the daemon has ended."""
+    before = gc.get_threshold()
+    with Heap(every=60):
+        assert gc.get_threshold() == SELDOM != before
+    assert gc.get_threshold() == before
