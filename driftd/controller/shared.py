@@ -52,7 +52,8 @@ class Claims:
         elif files != before:
             for key in files:
                 self._touched.update(self._owners[cluster][key])
-        self._files[name] = files
+        if files != before:
+            self._files[name] = files
         self._clusters[name] = cluster
         self._fresh.add(name)
 

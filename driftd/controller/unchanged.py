@@ -21,7 +21,7 @@ LIMIT: Final = 500_000
 """Objects that are remembered; the longest unseen are forgotten first."""
 
 
-class Clean(msgspec.Struct, frozen=True):
+class Clean(msgspec.Struct, frozen=True, gc=False):
     """What a comparison without any change left behind."""
 
     mark: bytes
@@ -34,12 +34,14 @@ class Unchanged:
 
     def __init__(self, limit: int = LIMIT) -> None:
         self._limit = limit
-        self._clean: OrderedDict[tuple[str, str, ResourceKey], Clean] = OrderedDict()
+        self._clean: OrderedDict[tuple[str, str], dict[ResourceKey, Clean]] = OrderedDict()
+        """By cluster and application, the longest unseen first."""
+        self._objects = 0
         self._facts: Facts | None = None
         self._facts_mark = b""
 
     def __len__(self) -> int:
-        return len(self._clean)
+        return self._objects
 
     def surroundings(self, context: Context, schema: str, kubernetes: str) -> bytes:
         """The digest of what a comparison reads besides the two objects.
@@ -81,24 +83,37 @@ class Unchanged:
 
     def find(self, cluster: str, application: str, key: ResourceKey, mark: bytes) -> Clean | None:
         """What the last look left behind of the object, if all that it read is the same."""
-        place = (cluster, application, key)
-        clean = self._clean.get(place)
-        if clean is None or clean.mark != mark:
-            return None
-        self._clean.move_to_end(place)
-        return clean
+        objects = self._clean.get((cluster, application))
+        clean = objects.get(key) if objects is not None else None
+        return clean if clean is not None and clean.mark == mark else None
 
     def keep(self, cluster: str, application: str, key: ResourceKey, clean: Clean) -> None:
         """Remember an object that was found clean."""
-        place = (cluster, application, key)
-        self._clean[place] = clean
-        self._clean.move_to_end(place)
-        if len(self._clean) > self._limit:
-            self._clean.popitem(last=False)
+        objects = self._clean.setdefault((cluster, application), {})
+        self._objects += key not in objects
+        objects[key] = clean
+        if self._objects > self._limit:
+            self._forget_one()
+
+    def seen(self, cluster: str, application: str) -> None:
+        """A look at the application begins: its objects are the last ones to be forgotten."""
+        if (cluster, application) in self._clean:
+            self._clean.move_to_end((cluster, application))
+
+    def _forget_one(self) -> None:
+        place, objects = next(iter(self._clean.items()))
+        del objects[next(iter(objects))]
+        self._objects -= 1
+        if not objects:
+            del self._clean[place]
 
     def drop(self, cluster: str, application: str, key: ResourceKey) -> None:
         """Forget an object that is not clean."""
-        self._clean.pop((cluster, application, key), None)
+        objects = self._clean.get((cluster, application))
+        if objects is not None and objects.pop(key, None) is not None:
+            self._objects -= 1
+            if not objects:
+                del self._clean[cluster, application]
 
 
 class Standing:
@@ -119,6 +134,7 @@ class Standing:
         self._hashes = schema_hashes
         self._kubernetes = kubernetes
         self._surroundings: dict[str, bytes] = {}
+        unchanged.seen(*place)
 
     def mark(self, manifest: Manifest, live: LiveObject) -> bytes:
         """The digest of all that the comparison of an object reads. Raises ValueError."""

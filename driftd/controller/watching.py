@@ -44,6 +44,7 @@ Wake: TypeAlias = Callable[[str], Awaitable[None]]
 """Asks for a look at an application, by its name (`namespace/name`)."""
 Touched: TypeAlias = tuple[ApiResource, ResourceKey]
 """An object that is to be looked at again."""
+_Places: TypeAlias = "dict[tuple[ClusterTarget, ApiResource], frozenset[ResourceKey]]"
 
 
 class Watchable(Protocol):
@@ -85,8 +86,8 @@ class _Kind:
     resource: ApiResource
     seen: dict[ResourceKey, Digest] = field(default_factory=dict)
     """As the last look saw each object; a key that no look could see is not in it."""
-    names: dict[ResourceKey, set[str]] = field(default_factory=lambda: defaultdict(set))
-    """The applications that each object is of interest to."""
+    names: dict[ResourceKey, frozenset[str]] = field(default_factory=dict)
+    """The applications that each object is of interest to; the same set for all of one alone."""
     narrow: bool = False
     """Whether only single namespaces may be listed."""
     explaining: Explaining | None = None
@@ -121,7 +122,8 @@ class Watching:
         self._pace = pace
         self._wait = wait
         self._kinds: dict[tuple[ClusterTarget, ApiResource], _Kind] = {}
-        self._of: dict[str, set[tuple[ClusterTarget, ApiResource, ResourceKey]]] = {}
+        self._of: dict[str, _Places] = {}
+        """What each application's last look was about."""
         self._tasks: dict[tuple[ClusterTarget, ApiResource, str], asyncio.Task[None]] = {}
         self._failing: dict[ClusterTarget, dict[tuple[ApiResource, str], str]] = {}
         self._changed = asyncio.Event()
@@ -154,13 +156,17 @@ class Watching:
         view, shared, target = looked.view, looked.shared, looked.desired.entry.target
         if target is None or shared is None or view is None or view.discovery is None:
             return
-        found: set[tuple[ClusterTarget, ApiResource, ResourceKey]] = set()
-        observation = shared.observation
+        found: dict[tuple[ClusterTarget, ApiResource], set[ResourceKey]] = defaultdict(set)
+        observation, alone = shared.observation, frozenset((name,))
+        # Of equal keys the declared ones are kept anyway: no second copy lives on here.
+        declared = {manifest.key: manifest.key for manifest in looked.desired.manifests}
 
         def take(resource: ApiResource, key: ResourceKey, state: Digest | None) -> None:
-            found.add((target, resource, key))
+            key = declared.get(key, key)
+            found[target, resource].add(key)
             kind = self._kinds.setdefault((target, resource), _Kind(resource))
-            kind.names[key].add(name)
+            names = kind.names.get(key, alone)
+            kind.names[key] = alone if names == alone else names | alone
             if state is not None:
                 kind.seen[key] = state
                 self._settle(target, kind, key)
@@ -177,8 +183,7 @@ class Watching:
             listing = observation.listings.get(gvk)
             absent = listing is not None and listing.covers(key.namespace)
             take(resource, key, ABSENT if absent else None)
-        self._release(name, self._of.get(name, set()) - found)
-        self._of[name] = found
+        self._take_places(name, found)
         places = explaining_places(view.discovery, looked.desired.manifests)
         self._explain(name, {(target, one): spaces for one, spaces in places.items()})
         for (gvk, _, _), live in observation.explaining.items():
@@ -187,6 +192,19 @@ class Watching:
             if kind is not None and kind.explaining is not None:
                 kind.explaining.seen(live, digest(live.body))
         self._changed.set()
+
+    def _take_places(
+        self, name: str, found: Mapping[tuple[ClusterTarget, ApiResource], set[ResourceKey]]
+    ) -> None:
+        """Let an application be about these objects, and no others."""
+        before = self._of.get(name, {})
+        gone = {place: keys - found.get(place, frozenset()) for place, keys in before.items()}
+        self._release(name, gone)
+        # Equal keys of an earlier look are in use elsewhere, too.
+        self._of[name] = {
+            place: frozenset(keys) if before.get(place, frozenset()) ^ keys else before[place]
+            for place, keys in found.items()
+        }
 
     def _explain(
         self, name: str, places: Mapping[tuple[ClusterTarget, ApiResource], set[str]]
@@ -243,18 +261,21 @@ class Watching:
             self._due.discard(name)
             self._changed.set()
 
-    def _release(
-        self, name: str, places: Iterable[tuple[ClusterTarget, ApiResource, ResourceKey]]
-    ) -> None:
-        for target, resource, key in places:
-            kind = self._kinds[target, resource]
-            kind.names[key].discard(name)
-            if not kind.names[key]:
-                self.told.forget([(target, resource, key)])
-                del kind.names[key]
-                kind.seen.pop(key, None)
+    def _release(self, name: str, places: _Places) -> None:
+        for place, keys in places.items():
+            kind = self._kinds.get(place)
+            if kind is None or not keys:
+                continue
+            for key in keys:
+                rest = kind.names[key] - {name}
+                if rest:
+                    kind.names[key] = rest
+                else:
+                    self.told.forget([(*place, key)])
+                    del kind.names[key]
+                    kind.seen.pop(key, None)
             if not kind.is_wanted:
-                del self._kinds[target, resource]
+                del self._kinds[place]
 
     def places(self) -> set[tuple[ClusterTarget, ApiResource, str]]:
         """What is to be watched: kinds, each in a namespace or everywhere (the empty name)."""
@@ -429,7 +450,7 @@ class _Sink:
         for key in listed:
             if not self._heard(kind, key, there.get(key, ABSENT)):
                 continue
-            await self._watching.wake(kind.names.get(key, set()), (self._resource, key))
+            await self._watching.wake(kind.names.get(key, ()), (self._resource, key))
         if kind.explaining is not None:
             for live in listing.objects:
                 await self._explained(kind.explaining.seen(live, there[live.key]))
@@ -476,7 +497,7 @@ class _Sink:
         if kind is not None and kind.explaining is not None:
             await self._explained(kind.explaining.gone(key))
         if kind is not None and self._heard(kind, key, ABSENT):
-            await self._watching.wake(kind.names.get(key, set()), (self._resource, key))
+            await self._watching.wake(kind.names.get(key, ()), (self._resource, key))
 
     async def state(self, error: ClusterError | None) -> None:
         """Passed on."""

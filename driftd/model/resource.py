@@ -29,7 +29,7 @@ class GVK(msgspec.Struct, frozen=True, order=True):
         return f"{self.group}/{self.version}" if self.group else self.version
 
 
-class ResourceKey(msgspec.Struct, frozen=True, order=True):
+class ResourceKey(msgspec.Struct, frozen=True, order=True, gc=False):
     """The identity of an object in one cluster; without version, so it survives API migration."""
 
     group: str
@@ -44,7 +44,7 @@ class ResourceKey(msgspec.Struct, frozen=True, order=True):
         return f"{kind} {place}"
 
 
-class Origin(msgspec.Struct, frozen=True):
+class Origin(msgspec.Struct, frozen=True, gc=False):
     """Where a manifest comes from in Git."""
 
     source: int

@@ -99,3 +99,21 @@ def test_memory_is_bounded() -> None:
         unchanged.keep("one", "shop", key, verdicts.Clean(b"m", frozenset()))
     found = [unchanged.find("one", "shop", key, b"m") is not None for key in keys]
     assert (found, len(unchanged)) == ([False, True, True], 2)
+
+
+def test_applications_are_forgotten_in_the_order_of_their_looks() -> None:
+    """What the last looks saw stays; an application without clean objects takes no place."""
+    unchanged = Unchanged(limit=2)
+    clean = verdicts.Clean(b"m", frozenset())
+    one, other, third = (manifest(config_map(name)).key for name in "abc")
+    unchanged.keep("one", "shop", one, clean)
+    unchanged.keep("one", "till", other, clean)
+    unchanged.seen("one", "shop")
+    unchanged.keep("one", "shop", third, clean)
+    assert unchanged.find("one", "till", other, b"m") is None
+    assert unchanged.find("one", "shop", one, b"m") == clean
+    unchanged.drop("one", "shop", one)
+    unchanged.drop("one", "shop", one)
+    unchanged.drop("one", "shop", third)
+    assert len(unchanged) == 0
+    assert not unchanged._clean
