@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from driftd.diff.compare import Context
-from driftd.diff.digest import SIZE, ownership_digest, view_digest
+from driftd.diff.digest import SIZE, digests
 from driftd.diff.facts import Facts
 from driftd.model.resource import LiveObject, Manifest, ResourceKey
 
@@ -74,8 +74,7 @@ class Unchanged:
                 (
                     surroundings,
                     _digest(manifest.body),
-                    view_digest(live.body),
-                    ownership_digest(live.body),
+                    *digests(live.body),
                     live.uid.encode(),
                 )
             )

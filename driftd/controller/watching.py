@@ -27,7 +27,7 @@ from driftd.controller.explaining import Explaining, explaining_places
 from driftd.controller.pace import Pace
 from driftd.controller.told import Told
 from driftd.controller.tracking import TRACKING_ID
-from driftd.diff.digest import ownership_digest, view_digest
+from driftd.diff.digest import digests
 from driftd.errors import ClusterError, ConfigError, Forbidden, Unreachable
 from driftd.model.resource import LiveObject, ResourceKey
 from driftd.telemetry.logs import get_logger
@@ -66,7 +66,7 @@ class Meter(Protocol):
 def digest(body: bytes) -> Digest:
     """What of a served object decides its verdict, and who wrote it."""
     try:
-        return view_digest(body) + ownership_digest(body)
+        return b"".join(digests(body))
     except (ValueError, RecursionError):
         return UNREADABLE
 

@@ -12,13 +12,20 @@ the values do not cost a comparison, never a verdict.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import lru_cache
 from hashlib import blake2b
+from typing import Final
 
 import msgspec
 
 SIZE = 16
 """Bytes of a digest."""
 
+_RECENT: Final = 1024
+"""Objects whose digests are kept for who asks next."""
+_SMALL: Final = 8 << 10
+"""Bytes of an object up to which they are."""
 _SKIPPED = frozenset({"metadata", "status"})
 
 
@@ -30,6 +37,12 @@ class _Metadata(msgspec.Struct, frozen=True, rename="camel"):
     finalizers: msgspec.Raw = msgspec.Raw()
     owner_references: msgspec.Raw = msgspec.Raw()
     deletion_timestamp: msgspec.Raw = msgspec.Raw()
+
+
+class _Whole(_Metadata, frozen=True):
+    """The same, and who wrote."""
+
+    managed_fields: list[msgspec.Raw] | None = None
 
 
 class _Owned(msgspec.Struct, frozen=True, rename="camel"):
@@ -46,8 +59,31 @@ class _Entry(msgspec.Struct, frozen=True):
 
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _metadata = msgspec.json.Decoder(_Metadata)
+_whole = msgspec.json.Decoder(_Whole)
 _managed = msgspec.json.Decoder(_Managed)
 _entry = msgspec.json.Decoder(_Entry)
+
+
+def digests(body: bytes) -> tuple[bytes, bytes]:
+    """`view_digest` and `ownership_digest` of an object, which is read once for both.
+
+    A look asks for those of an object twice, shortly one after the other.
+
+    Raises:
+        ValueError: as these do.
+    """
+    return _recent(body) if len(body) <= _SMALL else _both(body)
+
+
+def _both(body: bytes) -> tuple[bytes, bytes]:
+    fields = _fields.decode(body)
+    meta = _whole.decode(fields["metadata"]) if "metadata" in fields else None
+    if meta is None:
+        return view_digest(body), ownership_digest(body)
+    return _view(fields, meta), _ownership(meta.managed_fields or ())
+
+
+_recent = lru_cache(maxsize=_RECENT)(_both)
 
 
 def view_digest(body: bytes) -> bytes:
@@ -57,7 +93,10 @@ def view_digest(body: bytes) -> bytes:
         ValueError: the body is no JSON object, or has no object as its metadata.
     """
     fields = _fields.decode(body)
-    meta = _metadata.decode(fields.get("metadata", b"{}"))
+    return _view(fields, _metadata.decode(fields.get("metadata", b"{}")))
+
+
+def _view(fields: dict[str, msgspec.Raw], meta: _Metadata) -> bytes:
     # Lengths keep the parts apart: no value can move from one into another unseen.
     parts = [
         meta.labels,
@@ -84,7 +123,10 @@ def ownership_digest(body: bytes) -> bytes:
     Raises:
         ValueError: the body is no JSON object with metadata.
     """
-    entries = _managed.decode(body).metadata.managed_fields or ()
+    return _ownership(_managed.decode(body).metadata.managed_fields or ())
+
+
+def _ownership(entries: Iterable[msgspec.Raw]) -> bytes:
     hashed = blake2b(digest_size=SIZE)
     for entry in entries:
         raw = bytes(entry)

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from driftd.diff.digest import SIZE, ownership_digest, view_digest
+from driftd.diff.digest import SIZE, digests, ownership_digest, view_digest
 
 OBJECT: dict[str, Any] = {
     "apiVersion": "apps/v1",
@@ -104,6 +104,17 @@ def test_bodies_that_are_no_object(body: bytes) -> None:
     """What is no object has no digest."""
     with pytest.raises(ValueError):  # noqa: PT011 - msgspec's messages are its own
         view_digest(body)
+    with pytest.raises(ValueError):  # noqa: PT011 - as above
+        digests(body)
+
+
+@pytest.mark.parametrize("size", [1, 10_000])
+@pytest.mark.parametrize("entries", [None, [], [{"manager": "alice"}, {"subresource": "status"}]])
+def test_both_digests_of_one_reading(size: int, entries: list[dict[str, Any]] | None) -> None:
+    """Read once or twice, small or large, asked for again or not: the digests are the same."""
+    body = orjson.dumps({**changed(("metadata", "managedFields"), entries), "data": "x" * size})
+    assert digests(body) == digests(bytes(bytearray(body)))
+    assert digests(body) == (view_digest(body), ownership_digest(body))
 
 
 def test_who_wrote_is_a_digest_of_its_own() -> None:
