@@ -300,10 +300,7 @@ async def _daemon(settings: Settings, process: _Process) -> AsyncIterator[Daemon
         _told(settings, clock, execute) as notifiers,
         _daemon_workspace(settings, options) as (workspace, clusters, access),
     ):
-        process.readiness.unusable = lambda: workspace.sandbox.unusable
-        with suppress(SandboxError):
-            # A worker that is not of these sources is told at once, not with the first look.
-            await workspace.sandbox.hello()
+        await _tell_of_sandbox(workspace, process.readiness)
         hub_clusters = watched_hub(settings, options, clusters, workspace.hub)
         read_hub = hub_reader(settings, options, clusters, access, hub_clusters)
         identities = Identities(clusters, backlog.store, clock, settings.clusters.identities)
@@ -346,6 +343,13 @@ async def _daemon(settings: Settings, process: _Process) -> AsyncIterator[Daemon
             store_back=backlog.back,
             refreshes=process.refreshes,
         )
+
+
+async def _tell_of_sandbox(workspace: Workspace, readiness: Readiness) -> None:
+    """Let readiness follow whether workers start; one of other sources is told at once."""
+    readiness.unusable = lambda: workspace.sandbox.unusable
+    with suppress(SandboxError):
+        await workspace.sandbox.hello()
 
 
 def _watch(
