@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from driftd.controller.journal import JournalByHand
     from driftd.controller.options import CheckOptions
     from driftd.controller.restore import Restoring
+    from driftd.controller.rewritings import Move
     from driftd.controller.workspace import Progress, Workspace
     from driftd.model.resource import ResourceKey
     from driftd.settings.healing import Healing as HealingSettings
@@ -90,12 +91,16 @@ def guards_of(
 ) -> Guards:
     """The guards of a daemon's healing, over its store."""
     from driftd.controller.guarding import Guarding
+    from driftd.controller.rewritings import by_git
     from driftd.settings.load import store_dsn
     from driftd.sync.standing_orders import StandingOrders, orders_path
 
     async def ancestors(url: str, revision: str, limit: int) -> Sequence[str]:
         repository = await workspace.repositories.repository(url, frozenset({url}))
         return await repository.ancestors(revision, limit)
+
+    async def rewritten(move: Move) -> bool:
+        return await by_git(lambda: workspace.repositories, lambda: frozenset({move.url}))(move)
 
     path = orders_path(settings.healing.orders_file, store_dsn(settings.store))
     return Guarding(
@@ -104,6 +109,7 @@ def guards_of(
         metrics=metrics,
         orders=StandingOrders(path) if path is not None else None,
         ancestors=ancestors,
+        is_rewritten=rewritten,
     )
 
 

@@ -15,6 +15,7 @@ from typing import Final
 
 import msgspec
 
+from driftd.controller.rewritings import IsRewritten, Move
 from driftd.errors import DriftdError, StoreError
 from driftd.settings.healing import Healing, Rung
 from driftd.store.guards import GuardStore
@@ -56,6 +57,7 @@ class Guarding:
     orders: StandingOrders | None = None
     """None where no file is named: then nobody can order anything."""
     ancestors: ReadAncestors | None = None
+    is_rewritten: IsRewritten | None = None
     _wake: Wake = _nobody
     _states: dict[str, GuardState] = field(default_factory=dict)
     """What the store has, so that looks at what is as it was read and write nothing."""
@@ -149,6 +151,7 @@ class Guarding:
             stopped=stopped,
             onsets=await self._onsets(name) if plan.tasks else {},
             ancestors=await self._ancestors(facts, state),
+            rewritten=await self._rewritten(facts, state),
         )
 
     def _span(self) -> timedelta:
@@ -173,6 +176,23 @@ class Guarding:
                 continue
             found[seen[-1]] = frozenset(commits) - {seen[-1]}
         return found
+
+    async def _rewritten(self, facts: Facts, state: GuardState) -> frozenset[str]:
+        """The sources whose branch does not come from the newest revision that was seen."""
+        found = set()
+        application = facts.application
+        for source, revision in sources(application, facts.report.revisions).items():
+            seen = state.revisions.get(source, ())
+            if self.is_rewritten is None or not seen or revision in seen:
+                continue
+            url, named = source.split("|")[:2]
+            move = Move(url, application.spec.project, named, seen[-1], revision)
+            try:
+                if await self.is_rewritten(move):
+                    found.add(source)
+            except DriftdError as error:
+                get_logger("driftd.controller").debug("history", problem=error.message)
+        return frozenset(found)
 
     async def _keep(
         self, plan: SyncPlan, situation: Situation, found: Admission, now: datetime

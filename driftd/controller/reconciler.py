@@ -30,6 +30,7 @@ from driftd.controller.looklog import log_look
 from driftd.controller.observed import refused_lists
 from driftd.controller.options import CheckOptions
 from driftd.controller.rendered import RenderMemory
+from driftd.controller.rewritings import Rewritings, by_git
 from driftd.controller.severities import StandingSeverities
 from driftd.controller.shared import Claims
 from driftd.controller.silencing import Silencing
@@ -96,6 +97,7 @@ class Reconciler:
     holding: Holding = field(init=False)
     asking: Asking = field(init=False)
     silencing: Silencing = field(init=False)
+    rewritings: Rewritings = field(init=False)
     _clusters: SweepClusters = field(init=False)
     drifts: DriftCount = field(init=False)
     _acceptance: StandingAcceptance = field(init=False)
@@ -130,6 +132,7 @@ class Reconciler:
             metrics=self.metrics,
             ask=self.ask_engine,
         )
+        self.rewritings = Rewritings(by_git(lambda: self.workspace.repositories, self.urls))
         self.silencing = Silencing(
             settings=self.settings.silences, metrics=self.metrics, current=self.silences
         )
@@ -186,6 +189,7 @@ class Reconciler:
         self._revisions_seen = {
             name: seen for name, seen in self._revisions_seen.items() if name in self._entries
         }
+        self.rewritings.only(self._entries)
         self.holding.only(self._entries)
         self.silencing.only(self._entries)
         self.asking.only(self._entries)
@@ -431,6 +435,7 @@ class Reconciler:
         ):
             self._clusters.forget(entry.target)
             looked = await self._look_once(entry)
+        looked = await self.rewritings.judged(looked)
         if self.watching is not None:  # nobody else asks for glances
             self.standings.looked(entry.application.qualified_name, looked, began)
         looked = self._acceptance.applied(looked, self.clock.now().date())

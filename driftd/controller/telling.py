@@ -8,6 +8,7 @@ from typing import Final
 from driftd.clock import rfc3339
 from driftd.controller.declared import Entry
 from driftd.controller.healing import Healed
+from driftd.controller.rewritings import REWRITTEN
 from driftd.model.report import ApplicationReport
 from driftd.notify.message import Subject
 from driftd.settings.healing import Rung
@@ -46,8 +47,10 @@ def notices_of(report: ApplicationReport, healed: Healed | None = None) -> Notic
     """
     if healed is None or not report.complete:
         return NO_NOTICES
-    judged = frozenset({Transition.RULE_TROUBLE, Transition.HEAL_REFUSED})
-    return Notices(judged, (*_rules(report), *_refusals(healed)))
+    judged = frozenset(
+        {Transition.RULE_TROUBLE, Transition.HEAL_REFUSED, Transition.HISTORY_REWRITTEN}
+    )
+    return Notices(judged, (*_rules(report), *_refusals(healed), *_rewritings(report)))
 
 
 def _rules(report: ApplicationReport) -> Iterator[Notice]:
@@ -59,6 +62,13 @@ def _rules(report: ApplicationReport) -> Iterator[Notice]:
                 text=condition.message,
                 told_at_first=condition.type in _FAILED,
             )
+
+
+def _rewritings(report: ApplicationReport) -> Iterator[Notice]:
+    for condition in report.conditions:
+        if condition.type == REWRITTEN:
+            text = condition.message
+            yield Notice(type=Transition.HISTORY_REWRITTEN, key=text, text=text)
 
 
 def _refusals(healed: Healed) -> Iterator[Notice]:

@@ -14,6 +14,7 @@ _BESIDE: Final = frozenset(
         Transition.RULE_TROUBLE,
         Transition.SILENCE_EXPIRED,
         Transition.PAUSE_FORGOTTEN,
+        Transition.HISTORY_REWRITTEN,
     }
 )
 

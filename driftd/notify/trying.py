@@ -32,6 +32,8 @@ _NOTICES: Final = {
     Transition.HEAL_REFUSED: "Deployment shop/web: over the budget of this hour",
     Transition.SILENCE_EXPIRED: "the silence of team-a (INC-42) has ended",
     Transition.PAUSE_FORGOTTEN: "healing has been frozen for 9 days",
+    Transition.HISTORY_REWRITTEN: "the history of main of https://git.example.com/shop.git was "
+    "rewritten: revision 3f1c0d2e9a does not come from 8be11d7c40, which was compared before",
 }
 _ENDED: Final = frozenset({Transition.RECOVERED, Transition.HEALED})
 

@@ -36,6 +36,7 @@ _NOTED: Final = {
     Transition.HEAL_REFUSED: "drift is not put back",
     Transition.SILENCE_EXPIRED: "a silence has ended",
     Transition.PAUSE_FORGOTTEN: "a pause goes on",
+    Transition.HISTORY_REWRITTEN: "the history of its branch was rewritten",
 }
 _STATES: Final = {
     "drifted": "",
@@ -49,6 +50,7 @@ _STATES: Final = {
     "heal-refused": "not put back",
     "silence-expired": "a silence has ended",
     "pause-forgotten": "a pause goes on",
+    "history-rewritten": "the history of its branch was rewritten",
 }
 _ENDINGS: Final = {
     "healed": "was put back by driftd",

@@ -29,6 +29,7 @@ KINDS: Final = (
     "fighting",
     "silence-expired",
     "pause-forgotten",
+    "history-rewritten",
 )
 """What texts of one's own can be for; `default` for every kind without its own."""
 TEMPLATE_LIMIT: Final = 16 << 10

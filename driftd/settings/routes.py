@@ -22,6 +22,7 @@ KINDS: Final = (
     "heal-refused",
     "silence-expired",
     "pause-forgotten",
+    "history-rewritten",
 )
 """Kinds of messages."""
 _CLOCK: Final = re.compile(r"([01]\d|2[0-3]):[0-5]\d")

@@ -223,6 +223,11 @@ class GitRepository:
         """Commits from `sha` back, each before all of its parents, at most `limit`."""
         return await list_ancestors(self._git, sha, limit)
 
+    async def is_cut(self) -> bool:
+        """Whether the checkout is shallow: its oldest commits have parents that it lacks."""
+        output = await self._git.run("rev-parse", "--is-shallow-repository")
+        return output.strip() != b"false"
+
     async def remotes(self) -> list[str]:
         """The URLs of the repository's remotes, `origin` first."""
         try:

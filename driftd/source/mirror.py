@@ -215,6 +215,16 @@ class GitMirror:
             await self._fetch(sha, f"refs/driftd/{sha}", depth=limit, filtered="tree:0")
             return await list_ancestors(self._reader, sha, limit)
 
+    async def is_branch(self, name: str) -> bool:
+        """Whether a short name means a branch at the remote: a tag of that name comes first."""
+        branch, tag = f"refs/heads/{name}", f"{TAGS}{name}"
+        found = await self._advertised(branch, tag)
+        return branch in found and tag not in found
+
+    async def is_cut(self) -> bool:
+        """False: `ancestors` fetches as much of the history as it is asked for."""
+        return False
+
     async def _tree(self, sha: str) -> Tree:
         if sha not in self._trees:
             if self._paths:

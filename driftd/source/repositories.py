@@ -76,6 +76,14 @@ class Repository(Protocol):
         """Commits from `sha` back, each before all of its parents, at most `limit`."""
         ...
 
+    async def is_branch(self, name: str) -> bool:
+        """Whether there is a branch of this short name."""
+        ...
+
+    async def is_cut(self) -> bool:
+        """Whether commits may have parents that `ancestors` does not give."""
+        ...
+
 
 def git_urls(applications: Iterable[Application]) -> frozenset[str]:
     """The repoURLs of all Git sources of all applications."""

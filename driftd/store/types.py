@@ -192,6 +192,8 @@ class Transition(StrEnum):
     """What a silence covered is told again."""
     PAUSE_FORGOTTEN = "pause-forgotten"
     """Somebody paused something and left it so."""
+    HISTORY_REWRITTEN = "history-rewritten"
+    """A branch does not come from what was compared before."""
 
 
 class Notice(msgspec.Struct, frozen=True, kw_only=True):

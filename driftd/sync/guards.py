@@ -276,7 +276,8 @@ class _Decision:
     def _revision(self) -> Hold | None:
         facts = self._it.facts
         found = revisions.sources(facts.application, facts.report.revisions)
-        why = revisions.older(self._state.revisions, found, self._it.ancestors)
+        its = self._it
+        why = revisions.older(self._state.revisions, found, its.ancestors, its.rewritten)
         if not why or REVISION in self._lets:
             self._remember(revisions=revisions.seen_with(self._state.revisions, found))
         return Hold(why) if why else None

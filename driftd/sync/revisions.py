@@ -1,4 +1,4 @@
-"""Whether a revision is older than one that was seen before. Pure.
+"""Whether a revision is older than one that was seen before, or not made from it. Pure.
 
 What renders an older one reads from a server that lags, a cache, or a branch that was set back:
 none of them is a person's word to undo what came after. To undo it, a person adds a commit.
@@ -6,7 +6,7 @@ none of them is a person's word to undo what came after. To undo it, a person ad
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Final
 
 from driftd.model.application import Application, ApplicationSource
@@ -31,10 +31,12 @@ def older(
     seen: Mapping[str, tuple[str, ...]],
     now: Mapping[str, str],
     ancestors: Mapping[str, frozenset[str]],
+    rewritten: Container[str] = (),
 ) -> str:
     """Why what was rendered is older than what was seen before; empty if it is not.
 
-    `ancestors` are known of some revisions: who is an ancestor of the newest one is older.
+    `ancestors` are known of some revisions: who is an ancestor of the newest one is older. Of the
+    sources `rewritten` the branch does not come from what was seen: that is not newer either.
     """
     for source, revision in now.items():
         before = seen.get(source, ())
@@ -45,6 +47,11 @@ def older(
             return (
                 f"revision {revision[:10]} is older than {before[-1][:10]}, "
                 f"which was seen before ({source.split('|')[0]})"
+            )
+        if source in rewritten:
+            return (
+                f"revision {revision[:10]} does not come from {before[-1][:10]}, which was seen "
+                f"before: the history of {source.split('|')[0]} was rewritten"
             )
     return ""
 

@@ -82,6 +82,8 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     earlier looks, and what gives persons time, is not asked for."""
     ancestors: Mapping[str, frozenset[str]] = {}
     """Of revisions those that they are made from, as far as Git says."""
+    rewritten: frozenset[str] = frozenset()
+    """Sources whose branch does not come from the newest revision that was seen."""
 
     @property
     def name(self) -> str:

@@ -154,6 +154,31 @@ async def test_git_says_which_revision_is_older(store, tmp_path):
     assert len((await other.admit(plan, facts, NOW)).tasks) == 1
 
 
+async def test_git_says_which_history_was_rewritten(store, tmp_path):
+    """Asked where a revision comes that was not seen; a repository that is away holds nothing."""
+    asked = []
+
+    async def rewritten(move):
+        asked.append((move.old, move.new, move.project))
+        if len(asked) > 1:
+            raise SourceError("no such repository")
+        return True
+
+    at_work = guards(store, tmp_path, is_rewritten=rewritten)
+    plan, facts = looked(WEB)
+    other = report(WEB)
+    other = type(other)(**{
+        **{name: getattr(other, name) for name in other.__struct_fields__},
+        "revisions": ("f" * 40,),
+    })  # fmt: skip
+    await at_work.admit(*looked(WEB, looked=other), NOW - 3 * HOUR)
+    await drifted(store, NOW - 2 * HOUR)
+    found = await at_work.admit(plan, facts, NOW)
+    assert [one.guard for one in found.skipped] == ["G-15"]
+    assert len((await at_work.admit(plan, facts, NOW)).tasks) == 1
+    assert {one[:2] for one in asked} == {("f" * 40, facts.report.revisions[0])}
+
+
 async def test_a_pinned_identity_that_changes_is_a_first_contact(store, tmp_path):
     """G-23 once more, though name and address are the same."""
     at_work = guards(store, tmp_path)

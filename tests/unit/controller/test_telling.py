@@ -9,6 +9,7 @@ import pytest
 from driftd.cluster.destinations import ClusterTarget
 from driftd.controller.declared import Entry
 from driftd.controller.healing import Healed
+from driftd.controller.rewritings import REWRITTEN
 from driftd.controller.telling import notices_of, subject_of
 from driftd.model.application import Application, ApplicationSpec, Destination
 from driftd.model.condition import Severity
@@ -91,9 +92,21 @@ def test_rules_in_trouble_are_noticed_by_looks_that_judge_them():
         ("rule 1: jq", True),
         ("rule 2", False),
     ]
-    assert found.judged == {Transition.RULE_TROUBLE, Transition.HEAL_REFUSED}
+    assert found.judged == {
+        Transition.RULE_TROUBLE,
+        Transition.HEAL_REFUSED,
+        Transition.HISTORY_REWRITTEN,
+    }
     assert notices_of(look) == NO_NOTICES
     assert notices_of(report(complete=False, conditions=conditions), healed()) == NO_NOTICES
+
+
+def test_a_rewritten_history_is_noticed():
+    """Each rewriting is told once, also where driftd heals nothing."""
+    told = ReportCondition(type=REWRITTEN, message="main was rewritten", severity=Severity.WARNING)
+    look = report(resource("web"), conditions=(told,))
+    (notice,) = notices_of(look, healed(rung=Rung.OBSERVE)).standing
+    assert (notice.type, notice.text) == (Transition.HISTORY_REWRITTEN, "main was rewritten")
 
 
 def test_refused_heals_are_noticed_and_waiting_is_not():

@@ -78,6 +78,7 @@ def of_kind(kind: Transition) -> Message:
         Transition.HEAL_REFUSED,
         Transition.SILENCE_EXPIRED,
         Transition.PAUSE_FORGOTTEN,
+        Transition.HISTORY_REWRITTEN,
     ):
         fields |= {"notices": (MessageNotice(text=f"what {kind} says"),), "drifts": ()}
     return msgspec.structs.replace(drifted, **fields)

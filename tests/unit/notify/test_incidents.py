@@ -41,7 +41,12 @@ from tests.unit.notify.shapes import (
     fits,
 )
 
-BESIDE = (Transition.RULE_TROUBLE, Transition.SILENCE_EXPIRED, Transition.PAUSE_FORGOTTEN)
+BESIDE = (
+    Transition.RULE_TROUBLE,
+    Transition.SILENCE_EXPIRED,
+    Transition.PAUSE_FORGOTTEN,
+    Transition.HISTORY_REWRITTEN,
+)
 KEPT = [kind for kind in KINDS if kind not in BESIDE]
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 KEY = "s3cr3t" + "0" * 26

@@ -163,6 +163,20 @@ def test_g15_an_older_revision_is_not_applied():
     assert written(guarded(situation(WEB, state=unseen))) == ["web"]
 
 
+def test_g15_a_rewritten_history_is_not_applied():
+    """F-17: what was not made from the newest that was seen waits for a person's order."""
+    seen = {"revisions": {SOURCE_NAME: ("f" * 40,)}}
+    at = {"state": seen, "rewritten": frozenset({SOURCE_NAME})}
+    found = guarded(situation(WEB, **at))
+    assert (written(found), named(found)) == ([], "G-15")
+    assert "0123456789 does not come from ffffffffff" in holds(found)["web"][1]
+    assert found.state.revisions == seen["revisions"]
+    orders = (order("override", application="shop", guard="G-15"),)
+    ordered = guarded(situation(WEB, orders=orders, **at))
+    assert written(ordered) == ["web"]
+    assert ordered.state.revisions[SOURCE_NAME] == ("f" * 40, REVISION)
+
+
 def test_g15_an_order_lets_an_older_revision_be_the_newest():
     """From then on it is what counts."""
     newer = {"revisions": {SOURCE_NAME: (REVISION, "f" * 40)}}
