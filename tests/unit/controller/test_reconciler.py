@@ -472,3 +472,25 @@ async def test_a_look_has_spans(bench: Bench) -> None:
         assert told["driftd.cluster"] == "one", name
         assert told.get("driftd.application", names[0]) == names[0], name
     assert (found["reconcile"].attributes or {})["driftd.status"] == "Synced"
+
+
+async def test_a_rewritten_history_is_told_and_not_healed_to(bench: Bench) -> None:
+    """F-17: after a push with force each application says so, once, until the branch goes on."""
+    await bench.sweep()
+    bench.world.repo.git("commit", "--quiet", "--amend", "--allow-empty", "--message=Other")
+    await bench.sweep()
+    for name in ("argocd/shop", "argocd/kept"):
+        found = await bench.store.application(name)
+        assert found is not None
+        assert [one.type for one in found.report.conditions] == ["HistoryRewrittenWarning"]
+    await bench.sweep()
+    told = [(one.name, notice.type) for one in bench.changes for notice in one.notices]
+    assert sorted(told) == [
+        ("kept", Transition.HISTORY_REWRITTEN),
+        ("shop", Transition.HISTORY_REWRITTEN),
+    ]
+    bench.world.repo.commit("Next")
+    await bench.sweep()
+    found = await bench.store.application("argocd/shop")
+    assert found is not None
+    assert found.report.conditions == ()
