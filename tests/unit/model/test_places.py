@@ -37,6 +37,9 @@ POD = "spec.template.spec"
         ("Service", "spec.type"),
         ("Namespace", "metadata.labels.pod-security.kubernetes.io/enforce"),
         ("ServiceAccount", "metadata.annotations.eks.amazonaws.com/role-arn"),
+        ("Ingress", "metadata.annotations.nginx.ingress.kubernetes.io/server-snippet"),
+        ("Ingress", "metadata.annotations.nginx.ingress.kubernetes.io/whitelist-source-range"),
+        ("Service", "metadata.annotations.networking.gke.io/load-balancer-type"),
     ],
 )
 def test_critical_places(kind: str, path: str) -> None:
@@ -59,6 +62,8 @@ def test_critical_places(kind: str, path: str) -> None:
         ("Namespace", "metadata.labels.team"),
         ("Namespace", "metadata.labels"),
         ("ServiceAccount", "metadata.annotations.note"),
+        ("Ingress", "metadata.annotations.nginx.ingress.kubernetes.io/proxy-body-size"),
+        ("ConfigMap", "metadata.annotations.nginx.ingress.kubernetes.io/server-snippet"),
         ("ServiceAccount", "metadata.labels.eks.amazonaws.com/role-arn"),
     ],
 )

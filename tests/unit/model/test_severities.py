@@ -138,6 +138,17 @@ def test_critical_rules_of_the_design_are_guarded() -> None:
     }  # fmt: skip
 
 
+def test_critical_metadata_is_guarded() -> None:
+    """No critical place of metadata is waved through as harmless when Git is silent about it."""
+    waved = {
+        rule.id
+        for rule in shipped_file().rules
+        if rule.level == "critical" and not rule.guarded
+        if any("metadata." in path for path in rule.paths)
+    }
+    assert not waved
+
+
 @pytest.mark.parametrize("case", cases("invalid.yaml"), ids=lambda c: " ".join(c["says"]))
 def test_an_invalid_file(case: dict[str, Any]) -> None:
     """The error names the file, the rule by number and id, and the field."""
