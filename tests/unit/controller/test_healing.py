@@ -41,6 +41,8 @@ class Guards:
         self.held = held
         self.broken = broken
         self.asked: list[tuple[list[str], Any]] = []
+        self.told: list[str] = []
+        """Why applications were left alone as a whole."""
 
     async def admit(self, plan: SyncPlan, facts: Any, now: Any) -> SyncPlan:
         """See `driftd.sync.seams.Guards`."""
@@ -51,6 +53,10 @@ class Guards:
         gone = [task.key for task in plan.tasks if task.key.name in self.held]
         skipped = (*plan.skipped, *(Skipped(key, "held", guard="G-19") for key in gone))
         return msgspec.structs.replace(plan, tasks=kept, skipped=skipped)
+
+    async def refused(self, plan: SyncPlan, facts: Any, now: Any) -> None:
+        """See `driftd.sync.seams.Guards`."""
+        self.told.append(plan.refusal)
 
     def waking(self, wake: Any) -> None:
         """See `driftd.sync.seams.Guards`."""
@@ -211,6 +217,7 @@ async def test_without_both_consents_not_even_guards_are_asked(rung: Rung, spec:
     assert healed.plan.refusal
     assert healed.result is None
     assert (stage.guards.asked, stage.opened) == ([], [])
+    assert stage.guards.told == [healed.plan.refusal]  # so that they forget what they held
 
 
 async def test_an_engine_at_work_keeps_driftd_away() -> None:
