@@ -25,6 +25,9 @@ WATCH_INTERVAL = 0.05
 """Seconds between two looks at a busy worker's memory."""
 HARD_LIMIT_PERCENT = 150
 """The kernel's limit on a worker's memory, as a share of the watched one."""
+PART_BYTES = 8 << 20
+"""Bytes of files after which a tree goes on in another request, so that neither side holds it
+twice. A larger file has one of its own."""
 STOP_TIMEOUT = 2.0
 """Seconds that an idle worker has to end by itself."""
 
@@ -105,9 +108,13 @@ class Worker:
         for tree in trees:
             if tree.id in self._trees:
                 continue
+            *before, last = _parts(tree)
+            for files in before:
+                part = {"tree": tree.id, "files": files, "more": True}
+                await self.request("put_tree", part, timeout=timeout)
             params = {
                 "tree": tree.id,
-                "files": tree.files,
+                "files": last,
                 "links": tree.links,
                 "remotes": tree.remotes,
             }
@@ -262,3 +269,16 @@ class _Watch:
             self._worker.end()
         else:
             self._next = self._loop.call_later(min(WATCH_INTERVAL, remaining), self._look)
+
+
+def _parts(tree: Tree) -> list[dict[str, bytes]]:
+    """The files of a tree in one or more parts of about `PART_BYTES` at most."""
+    parts: list[dict[str, bytes]] = [{}]
+    size = 0
+    for path, content in tree.files.items():
+        if parts[-1] and size + len(content) > PART_BYTES:
+            parts.append({})
+            size = 0
+        parts[-1][path] = content
+        size += len(content)
+    return parts

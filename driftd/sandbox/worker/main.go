@@ -24,6 +24,10 @@ var sourceHash = "unknown"
 // the only argument. The collector begins to work harder at half of it.
 const defaultMemory = 3 << 29
 
+// collectorPercent is how much the heap may grow until garbage is collected. Measured on 10,000
+// objects: 400 took 130 MB a worker and no less CPU time than 150 with 53.
+const collectorPercent = 150
+
 // ballastBytes is what the collector counts beside the real heap.
 const ballastBytes = 24 << 20
 
@@ -33,8 +37,7 @@ func main() {
 	os.Clearenv()
 	// What engines print is nobody's; a crash report does not pass through this.
 	os.Stderr = nil
-	// Measured on 10,000 objects: 400 took 130 MB a worker and no less CPU time than 150 with 53.
-	debug.SetGCPercent(150)
+	debug.SetGCPercent(collectorPercent)
 	// Never touched, so it takes no memory; but the collector counts it, and works half as often
 	// while the heap is small.
 	ballast := make([]byte, ballastBytes)

@@ -193,7 +193,8 @@ func (s *server) hello() helloResult {
 	}
 }
 
-// putTree keeps a tree and answers with the ids of all trees held.
+// putTree keeps a tree and answers with the ids of all trees held. A large tree comes in several
+// requests, each with files of its own; it is there with the last one.
 func (s *server) putTree(params json.RawMessage) ([]byte, error) {
 	var p struct {
 		Tree  string            `json:"tree"`
@@ -201,16 +202,24 @@ func (s *server) putTree(params json.RawMessage) ([]byte, error) {
 		Links map[string]string `json:"links"`
 		// Remotes are fetched bases: a URL and the directory that stands for it.
 		Remotes map[string]string `json:"remotes"`
+		// More says that other files of the tree follow.
+		More bool `json:"more"`
 	}
 	if err := json.Unmarshal(params, &p); err != nil {
 		return nil, fail(codeBadRequest, "", "invalid tree: %s", err)
 	}
-	t, err := newTree(p.Tree, p.Files, p.Links)
+	files, err := s.trees.gather(p.Tree, p.Files, p.More)
 	if err != nil {
 		return nil, err
 	}
-	t.remotes = p.Remotes
-	s.trees.put(t)
+	if !p.More {
+		t, err := newTree(p.Tree, files, p.Links)
+		if err != nil {
+			return nil, err
+		}
+		t.remotes = p.Remotes
+		s.trees.put(t)
+	}
 	return json.Marshal(map[string]any{"trees": s.trees.order})
 }
 

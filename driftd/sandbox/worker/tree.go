@@ -2,6 +2,7 @@ package main
 
 import (
 	"path"
+	"runtime/debug"
 	"sort"
 	"strings"
 )
@@ -26,8 +27,8 @@ type tree struct {
 
 func newTree(id string, files map[string][]byte, links map[string]string) (*tree, error) {
 	t := &tree{id: id, files: files, links: links, dirs: map[string][]string{"": nil}, counted: map[string]*countedFile{}, known: &readings{}}
-	if len(files)+len(links) > maxTreeFiles {
-		return nil, fail(codeLimit, "", "the tree has %d files, more than %d", len(files)+len(links), maxTreeFiles)
+	if count := len(files) + len(links); count > maxTreeFiles {
+		return nil, tooLarge(count, 0)
 	}
 	for name, data := range files {
 		if err := t.add(name); err != nil {
@@ -41,12 +42,19 @@ func newTree(id string, files map[string][]byte, links map[string]string) (*tree
 		}
 	}
 	if t.size > maxTreeBytes {
-		return nil, fail(codeLimit, "", "the tree has %d bytes, more than %d", t.size, maxTreeBytes)
+		return nil, tooLarge(0, t.size)
 	}
 	for _, names := range t.dirs {
 		sort.Strings(names)
 	}
 	return t, nil
+}
+
+func tooLarge(files, size int) *workError {
+	if files > maxTreeFiles {
+		return fail(codeLimit, "", "the tree has %d files, more than %d", files, maxTreeFiles)
+	}
+	return fail(codeLimit, "", "the tree has %d bytes, more than %d", size, maxTreeBytes)
 }
 
 func (t *tree) add(name string) error {
@@ -213,15 +221,44 @@ type treeStore struct {
 	size  int
 	// known is shared by all trees: they are of one project.
 	known *readings
+	// coming are the files of a tree whose last part is not there yet, of comingSize bytes.
+	comingID   string
+	coming     map[string][]byte
+	comingSize int
+	// percent is what the collector was told last.
+	percent int
 }
 
-func newTreeStore() *treeStore { return &treeStore{byID: map[string]*tree{}, known: &readings{}} }
+// gather puts the parts of a tree together and answers with all files so far. The parts of a tree
+// follow each other: those of another one, or an error, end it.
+func (s *treeStore) gather(id string, files map[string][]byte, more bool) (map[string][]byte, error) {
+	if s.coming == nil || s.comingID != id {
+		s.comingID, s.coming, s.comingSize = id, map[string][]byte{}, 0
+	}
+	gathered := s.coming
+	for name, data := range files {
+		s.comingSize += len(data)
+		gathered[name] = data
+	}
+	if s.comingSize > maxTreeBytes || len(gathered) > maxTreeFiles || !more {
+		s.coming = nil
+	}
+	if more && s.coming == nil {
+		return nil, tooLarge(len(gathered), s.comingSize)
+	}
+	return gathered, nil
+}
+
+func newTreeStore() *treeStore {
+	return &treeStore{byID: map[string]*tree{}, known: &readings{}, percent: collectorPercent}
+}
 
 func (s *treeStore) put(t *tree) {
 	s.remove(t.id)
 	s.byID[t.id], t.known = t, s.known
 	s.order = append(s.order, t.id)
 	s.size += t.size
+	defer s.paceCollector()
 	for len(s.order) > 1 && (s.size > maxHeldBytes || len(s.order) > maxHeldTrees) {
 		s.remove(s.order[0])
 	}
@@ -250,4 +287,20 @@ func (s *treeStore) get(id string) (*tree, error) {
 	s.remove(id)
 	s.put(t)
 	return t, nil
+}
+
+// garbageBytes is how much garbage may lie beside trees before it is collected; what collecting
+// costs does not grow with them, as nothing in the bytes of files has to be looked at.
+const garbageBytes = 64 << 20
+
+// leastPercent is the growth of the heap that is always let through.
+const leastPercent = 20
+
+// paceCollector lets the heap grow by less than usual where most of it is trees.
+func (s *treeStore) paceCollector() {
+	percent := max(min(collectorPercent, 100*garbageBytes/(s.size+ballastBytes)), leastPercent)
+	if percent != s.percent {
+		debug.SetGCPercent(percent)
+		s.percent = percent
+	}
 }

@@ -26,6 +26,11 @@ HUNGRY = {
 FINE = {"fine.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: fine}\n"}
 
 
+def config_map(number: int) -> str:
+    """A document of about a hundred bytes."""
+    return f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: fine-{number}}}\ndata: {{a: b}}\n"
+
+
 async def until(condition: Callable[[], bool]) -> None:
     """Let the loop run until something holds, at most ten seconds."""
     deadline = asyncio.get_running_loop().time() + 10
@@ -198,6 +203,28 @@ async def test_closing_ends_all_processes(tree: MakeTree) -> None:
             os.kill(pid, 0)
     with pytest.raises(SandboxError, match="closed"):
         await render(pool, tree(FINE))
+
+
+async def test_a_large_tree_comes_in_parts(
+    pool: SandboxPool, tree: MakeTree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every file of a tree that one request does not take is there, and none of another tree."""
+    monkeypatch.setattr("driftd.sandbox.worker.PART_BYTES", 200)
+    files = {f"{number:02}.yaml": config_map(number) for number in range(20)}
+    assert await render(pool, tree(files)) == 20
+    assert await render(pool, tree({"99.yaml": config_map(99), "98.yaml": config_map(98)})) == 2
+    assert await render(pool, tree(files | {"20.yaml": "# nothing\n" + "#" * 400})) == 20
+
+
+async def test_parts_of_a_tree_that_is_too_large_are_forgotten(
+    pool: SandboxPool, tree: MakeTree
+) -> None:
+    """The first part beyond the limit is refused, and the next tree starts from nothing."""
+    heavy = {f"{number}.bin": "x" * (9 << 20) for number in range(12)}
+    with pytest.raises(RenderError, match="more than 104857600") as caught:
+        await render(pool, tree(heavy))
+    assert caught.value.reason == "limit"
+    assert await render(pool, tree({"fine.yaml": config_map(1)})) == 1
 
 
 async def test_tree_limits_are_errors_of_the_request(pool: SandboxPool) -> None:
