@@ -213,11 +213,11 @@ def test_project_forbids_kind(site: Site) -> None:
 
 
 def test_unknown_project(site: Site) -> None:
-    """A project that does not exist: application, project and the two remedies."""
+    """A project that does not exist: file, line, project and the two remedies."""
     site.broken(GOOD, project="nonesuch")
     assert_broken(
         site,
-        "argocd/broken.yaml: there is no project 'nonesuch'",
+        "argocd/broken.yaml:9: there is no project 'nonesuch'",
         "add the AppProject to the repository or correct spec.project",
     )
 
