@@ -160,6 +160,15 @@ def critical_text(resource: ResourceReport) -> str:
     return "critical" if why is UNSET else f"critical: {one_line(why)}"
 
 
+def mild_level(resource: ResourceReport) -> str:
+    """` · medium` of an object that is Missing or Extra and not critical, as `critical_text` tells
+    those that are; empty for what is no drift.
+    """
+    if resource.severity is UNSET or resource.severity == "critical" or is_accepted(resource):
+        return ""
+    return f" · {resource.severity}"
+
+
 def creator_text(resource: ResourceReport) -> str:
     """Who made an object that is Extra or deleted one that is Missing; empty if not known."""
     return whole_author(resource)

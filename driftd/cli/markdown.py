@@ -223,7 +223,8 @@ def _changes(resources: Iterable[ResourceReport], now: str) -> tuple[list[str], 
                 rest.append(row((order.IGNORED, what, "", "", by)))
             else:
                 told = "<br>".join(code(text) for text in (reason, creator) if text)
-                level = "**critical**" if findings.critical_text(resource) else ""
+                level = "" if resource.severity is UNSET else str(resource.severity)
+                level = "**critical**" if level == "critical" else level
                 drift.append(row((level, what, "", "", told)))
         for change in changes:
             path = code(findings.path_of(change, resource))

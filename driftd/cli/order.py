@@ -63,14 +63,15 @@ def worst_change(resource: ResourceReport) -> int:
 
 
 def _worst(resource: ResourceReport) -> int:
-    """`worst_change` for sorting: an object that is Missing or Extra comes with the high ones."""
-    whole = resource.is_drift and resource.status is not ResourceStatus.OUT_OF_SYNC
-    return _SEVERITIES.index("high") if whole else worst_change(resource)
+    """The rank of what drifted worst: of the object itself if it is Missing or Extra."""
+    if not resource.is_drift or resource.status is ResourceStatus.OUT_OF_SYNC:
+        return worst_change(resource)
+    return _SEVERITIES.index("high" if resource.severity is UNSET else resource.severity)
 
 
 def worst_severity(items: Iterable[ResourceReport]) -> str:
-    """The level of the worst change that is drift; empty if none is rated."""
-    rank = min((worst_change(item) for item in items), default=len(_SEVERITIES))
+    """The level of the worst change or whole object that is drift; empty if none is rated."""
+    rank = min(map(_worst, items), default=len(_SEVERITIES))
     return _SEVERITIES[rank] if rank < len(_SEVERITIES) else ""
 
 

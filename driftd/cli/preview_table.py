@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from msgspec import UNSET
@@ -89,27 +89,35 @@ class _Table:
         if app.reason is not UNSET:
             self._line(Text(one_line(app.reason)), indent=_ACTION_COLUMN)
         self._conditions(app.conditions, indent=2)
-        grouped: dict[tuple[Action, str], list[ObjectPreview]] = {}
-        for one in findings.objects(app):
-            if one.changes or one.severity == "critical" or self.wide:
-                self._object(one)
-            else:
-                reason = "" if one.reason is UNSET else one_line(one.reason)
-                grouped.setdefault((one.action, reason), []).append(one)
-        for (action, reason), members in grouped.items():
-            self._group(action, reason, members)
+        self._objects(findings.objects(app))
 
-    def _group(self, action: Action, reason: str, members: list[ObjectPreview]) -> None:
+    def _objects(self, listed: Sequence[ObjectPreview]) -> None:
+        """The worst first; a group of objects stands where the worst of them would."""
+        grouped: dict[tuple[Action, str, str], list[ObjectPreview]] = {}
+        for one in listed:
+            if not self._is_alone(one):
+                grouped.setdefault(_group_of(one), []).append(one)
+        for one in listed:
+            if self._is_alone(one):
+                self._object(one)
+            elif (members := grouped[_group_of(one)])[0] is one:
+                self._group(members)
+
+    def _is_alone(self, one: ObjectPreview) -> bool:
+        return bool(one.changes) or one.severity == "critical" or self.wide
+
+    def _group(self, members: list[ObjectPreview]) -> None:
         """Objects that come or go as a whole, and for one reason."""
+        action, reason, level = _group_of(members[0])
         listed = [findings.object_name(one) for one in members]
         more = len(listed) - _LISTED
-        text = ", ".join(listed[:_LISTED]) + (f" and {more} more (-o wide)" if more > 0 else "")
+        names = ", ".join(listed[:_LISTED]) + (f" and {more} more (-o wide)" if more > 0 else "")
         if len(members) == 1 and findings.origin_of(members[0]):
-            text += f"  in {findings.origin_of(members[0])}"
+            names += f"  in {findings.origin_of(members[0])}"
         lead = Text(f"{action!s:<{_ACTION_COLUMN}}", _ACTION_STYLES[action])
-        self._line(lead, Text(text), indent=2)
-        if reason:
-            self._line(Text(reason, "dim"), indent=2 + _ACTION_COLUMN)
+        self._line(lead, Text(names), indent=2)
+        for text in filter(None, (reason, level)):
+            self._line(Text(text, "dim"), indent=2 + _ACTION_COLUMN)
 
     def _object(self, one: ObjectPreview) -> None:
         lead = Text(f"{one.action!s:<{_ACTION_COLUMN}}", _ACTION_STYLES[one.action])
@@ -188,6 +196,13 @@ class _Table:
             whole = start.append_text(line)
             whole.rstrip()
             self.console.print(whole, no_wrap=True, overflow="ignore", crop=False)
+
+
+def _group_of(one: ObjectPreview) -> tuple[Action, str, str]:
+    """What is said once of all objects that come or go like this one: how, why, how bad it is."""
+    reason = "" if one.reason is UNSET else one_line(one.reason)
+    level = f"{one.severity}: {one_line(one.severity_reason)}" if one.severity == "high" else ""
+    return one.action, reason, level
 
 
 def ending(report: PreviewReport, *, report_changes: bool) -> str:

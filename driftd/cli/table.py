@@ -332,7 +332,7 @@ class _Table:
         text = Text(findings.object_name(resource), "bold" if resource.is_drift else "")
         explanation = _EXPLANATIONS.get(resource.status)
         if explanation:
-            text.append(f"  {explanation}", "not bold")
+            text.append(f"  {explanation}{findings.mild_level(resource)}", "not bold")
         self._line(_status(str(resource.status)), text, indent=indent)
         if resource.reason is not UNSET and resource.reason:
             reason = Text(printable(resource.reason), "dim")

@@ -242,7 +242,7 @@ class _Object:
         item = self.item
         manifest = item.new or item.old
         assert manifest is not None  # noqa: S101 - a touched object has a side
-        level, why = object_severity(action, item.key.kind, old, new)
+        level, why = object_severity(action, item.key.group, item.key.kind, old, new)
         if fields:
             level = worst([one.severity for one in fields])
             why = next(one.severity_reason for one in fields if one.severity == level)

@@ -102,15 +102,17 @@ def field_severity(
     return ("low" if level == "info" else level), reason
 
 
-def object_severity(action: Action, kind: str, old: Json, new: Json) -> Judged:
-    """How much the creation or the end of a whole object matters."""
+def object_severity(action: Action, group: str, kind: str, old: Json, new: Json) -> Judged:
+    """How much the creation or the end of a whole object matters: as much as that it is Extra or
+    Missing, where that is critical.
+    """
     if action in (Action.CREATE, Action.REFUSE):
         gained = _power(kind, (), new)
         return ("critical", gained) if gained else ("medium", "a new object")
     if action is Action.LEAVE:
         return "medium", "nothing deletes it"
     if action is Action.DELETE:
-        loss = _LOSSES.get(kind)
+        loss = _LOSSES.get(kind) or places.whole_object_reason("Missing", group, kind)
         return ("critical", loss) if loss else ("high", "the object is deleted")
     return "medium", "another application declares it"
 

@@ -123,6 +123,19 @@ def table(found, **flags):
     return out.getvalue()
 
 
+def test_deletions_stand_where_their_severity_puts_them():
+    """A group of deletions that are high comes before medium changes, and says its level."""
+    gone = {"action": Action.DELETE, "severity": "high", "severity_reason": "the object is deleted"}
+    text = table(
+        report(
+            item("calm", field(severity="medium"), severity="medium"),
+            item("first", **gone),
+            item("second", **gone),
+        )
+    )
+    assert text.index("first") < text.index("high: the object is deleted") < text.index("calm")
+
+
 def test_what_goes_with_its_application():
     """Objects of an application that is removed are counted apart from what is deleted alone."""
     gone = report(item("old", action=Action.DELETE), action=ApplicationAction.DELETE)

@@ -51,6 +51,23 @@ def test_a_reason_that_the_section_says_is_not_repeated(printed, sample):
     assert "declared: something else" in text
 
 
+def test_whole_objects_come_by_their_severity(printed, sample):
+    """A critical object stands before a Missing one that is medium, which says its level too."""
+    mild = sample.resource("ConfigMap", "a", status=ResourceStatus.MISSING)
+    mild = msgspec.structs.replace(mild, severity="medium")
+    loud = msgspec.structs.replace(mild, kind="NetworkPolicy", name="z", severity="critical")
+    edit = sample.change("/spec/type", desired="a", live="b", severity="high")
+    changed = sample.resource("Service", "y", edit, status=ResourceStatus.OUT_OF_SYNC)
+    app = msgspec.structs.replace(sample.production(), resources=(mild, changed, loud))
+    lines = printed(sample.report_of(app)).splitlines()
+    first, second, third = (
+        next(number for number, line in enumerate(lines) if name in line)
+        for name in ("/z  ", "/y", "/a  ")
+    )
+    assert first < second < third
+    assert "medium" in lines[third]
+
+
 def test_every_section(printed, golden, sample):
     """`--show all` prints what is not drift, below what is."""
     show = frozenset({"review", "injected", "rewritten", "pending", "ignored"})

@@ -54,6 +54,8 @@ def test_severity_of_fields(path: str, old: Any, new: Any, level: str) -> None:
 @pytest.mark.parametrize(
     ("action", "kind", "new", "level"),
     [
+        (Action.DELETE, "NetworkPolicy", {}, "critical"),
+        (Action.DELETE, "RoleBinding", {}, "critical"),
         (Action.CREATE, "ConfigMap", {"data": {"a": "b"}}, "medium"),
         (Action.CREATE, "Pod", {"spec": {"hostPID": True}}, "critical"),
         (Action.CREATE, "ClusterRole", {"rules": [{"verbs": ["*"]}]}, "critical"),
@@ -63,8 +65,14 @@ def test_severity_of_fields(path: str, old: Any, new: Any, level: str) -> None:
     ],
 )
 def test_severity_of_objects(action: Action, kind: str, new: Any, level: str) -> None:
-    """A deletion is critical where it takes data along, a creation where it gives power away."""
-    assert object_severity(action, kind, {}, new)[0] == level
+    """A deletion is critical where it takes data or a safeguard along, a creation where it gives
+    power away.
+    """
+    group = {
+        "NetworkPolicy": "networking.k8s.io",
+        "RoleBinding": "rbac.authorization.k8s.io",
+    }.get(kind, "")
+    assert object_severity(action, group, kind, {}, new)[0] == level
 
 
 @pytest.mark.parametrize(
