@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -82,9 +82,12 @@ class Declared:
     """The owners that tracking marks of all applications name; None as `names`, or unwanted."""
 
 
-async def declare(workspace: Workspace, options: CheckOptions, progress: Progress) -> Declared:
+async def declare(
+    workspace: Workspace, options: CheckOptions, progress: Progress, *, may_be_none: bool = False
+) -> Declared:
     """Find the Applications (in the repository, or live on the hub) and map them.
 
+    `may_be_none` if it is no error where nothing declares one, as on one side of a preview.
     Raises SourceError if there is neither a repository nor a hub, and ConfigError for
     each name or glob given that no application has.
     """
@@ -115,7 +118,7 @@ async def declare(workspace: Workspace, options: CheckOptions, progress: Progres
     conditions += flux.conditions
     chosen = [app for app in applications if options.chooses(app)]
     unmatched = options.unmatched(applications)
-    if not applications and all(one.type == GENERATES_NOTHING for one in conditions):
+    if not may_be_none and is_none(applications, conditions):
         raise await none_declared(workspace, conditions)
     # Of several names, too, one that nothing has is a slip: what is left out must not pass as seen.
     if unmatched or (not chosen and options.namespace):
@@ -140,6 +143,11 @@ async def declare(workspace: Workspace, options: CheckOptions, progress: Progres
             else None
         ),
     )
+
+
+def is_none(applications: Sequence[Application], conditions: Iterable[Condition]) -> bool:
+    """Whether it is certain that nothing is declared: only sets that generate nothing are told."""
+    return not applications and all(one.type == GENERATES_NOTHING for one in conditions)
 
 
 async def _catalog(

@@ -13,7 +13,8 @@ from dataclasses import replace
 from driftd.aio import gather_isolated
 from driftd.clock import Clock, rfc3339
 from driftd.cluster.destinations import ClusterTarget
-from driftd.controller.declared import Declared, Entry, declare, refuse_unmatched
+from driftd.controller.bearings import none_declared
+from driftd.controller.declared import Declared, Entry, declare, is_none, refuse_unmatched
 from driftd.controller.desired import desired_state
 from driftd.controller.observed import ClusterView, observe, view_cluster
 from driftd.controller.options import CheckOptions
@@ -25,7 +26,7 @@ from driftd.controller.preview_shared import shared_objects, told, with_owners
 from driftd.controller.preview_sides import Side, choose_sides
 from driftd.controller.verdict import Look
 from driftd.controller.workspace import Progress, Workspace
-from driftd.errors import ConfigError, DriftdError, SourceError, described
+from driftd.errors import ConfigError, DriftdError, described
 from driftd.model.choices import listed
 from driftd.model.condition import Condition, Severity
 from driftd.model.preview import (
@@ -107,20 +108,12 @@ class _Preview:
         """Find the applications of both sides. Raises DriftdError if neither has one."""
         # Names are matched afterwards: an application may be declared on one side alone.
         options = replace(self.options, applications=(), namespace=None)
-        found: list[Declared] = []
-        failures: list[SourceError] = []
-        for side in (self.before, self.after):
-            try:
-                found.append(await declare(side.workspace, options, self.progress))
-            except SourceError as error:
-                if not error.message.startswith("no Argo CD Application"):
-                    raise
-                failures.append(error)
-                found.append(
-                    Declared(entries=(), conditions=(), urls=frozenset(), names=frozenset())
-                )
-        if len(failures) == 2:
-            raise failures[1]
+        found = [
+            await declare(side.workspace, options, self.progress, may_be_none=True)
+            for side in (self.before, self.after)
+        ]
+        if all(is_none(one.applications, one.conditions) for one in found):
+            raise await none_declared(self.after.workspace, found[1].conditions)
         self.old, self.new = found
         refuse_unmatched(self.options, self.progress, *found)
         here = set(self.new.conditions)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -10,8 +11,8 @@ from msgspec import UNSET
 from driftd.cluster.destinations import ClusterTarget
 from driftd.controller.options import CheckOptions
 from driftd.controller.preview import preview
-from driftd.errors import Unreachable
-from driftd.model.preview import ApplicationPreview, PreviewReport
+from driftd.errors import SourceError, Unreachable
+from driftd.model.preview import Action, ApplicationAction, ApplicationPreview, PreviewReport
 from driftd.source.repositories import Repositories
 from tests.unit.controller.builders import URL
 from tests.unit.controller.conftest import World
@@ -87,3 +88,49 @@ async def test_a_copy_of_an_application_without_a_cluster(world: World, how: str
     assert [app.name for app in report.applications] == ["copy"]
     (resource,) = copy.resources
     assert resource.reason == "application shop declares it too: each sync undoes the other's"
+
+
+def declared_by_a_set(world: World, pattern: str) -> None:
+    """Let an ApplicationSet alone declare what stands in the folders of a pattern."""
+    template = {
+        "metadata": {"name": "set-{{path.basename}}"},
+        "spec": {
+            "source": {"repoURL": URL, "path": "{{path}}"},
+            "destination": {"name": "one", "namespace": "shop"},
+        },
+    }
+    generator = {"git": {"repoURL": URL, "directories": [{"path": pattern}]}}
+    document = {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "ApplicationSet",
+        "metadata": {"name": "fleet", "namespace": "argocd"},
+        "spec": {"generators": [generator], "template": template},
+    }
+    world.repo.write("argocd/set.json", json.dumps(document))
+
+
+async def test_a_set_that_comes_to_match_nothing(world: World) -> None:
+    """A slip in the only set removes all it made; of a set without any before, it is an error."""
+    for name in ("shop", "kept"):
+        world.repo.remove(f"argocd/{name}.json")
+    declared_by_a_set(world, "apps/*")
+    world.repo.commit()
+    world.repo.git("checkout", "--quiet", "-b", "change")
+    declared_by_a_set(world, "app/*")
+    world.repo.commit()
+    report = await previewed(world)
+    assert [(app.name, app.action) for app in report.applications] == [
+        ("set-kept", ApplicationAction.DELETE),
+        ("set-shop", ApplicationAction.DELETE),
+    ]
+    assert [each.action for app in report.applications for each in app.resources] == [
+        Action.DELETE,
+        Action.DELETE,
+    ]
+    (told,) = [each for each in report.conditions if each.type == "ApplicationSetEmpty"]
+    assert told.message.endswith(
+        "generates no Application: nothing in the repository matches app/*"
+    )
+    world.repo.git("checkout", "--quiet", "-B", "main")
+    with pytest.raises(SourceError, match="nothing in the repository matches app/"):
+        await previewed(world)
