@@ -132,7 +132,13 @@ async def heal_once(
         accepted = acceptance.apply(looks[0].report, looks[0].seals, today, Used())
         looked = replace(looks[0], report=accepted)
         healed = await healing.heal(
-            entry, looked, workspace=workspace, declared=declared, claims=claims, send=opened
+            entry,
+            looked,
+            workspace=workspace,
+            declared=declared,
+            claims=claims,
+            send=opened,
+            foreseen=True,
         )
         report = _report(name, healed, opened=opened)
         objects |= {(one.group, one.kind, one.namespace, one.name): one for one in report.objects}

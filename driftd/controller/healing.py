@@ -73,15 +73,17 @@ class Healing:
         declared: Declared,
         claims: Claims,
         send: bool = True,
+        foreseen: bool = False,
     ) -> Healed:
         """Plan from the look, ask the guards, and write what is left. Never raises StoreError.
 
-        Without `send` nothing is asked of the cluster: the plan is all.
+        Without `send` nothing is asked of the cluster: the plan is all. `foreseen` has it tell
+        what it would take where nothing may be written, too.
         """
-        planned = self._plan(entry, looked)
+        planned = self._plan(entry, looked, foreseen=foreseen)
         if planned.tasks:
             looked, shared = await declared_elsewhere(workspace, declared, claims, entry, looked)
-            planned = self._plan(entry, looked, shared)
+            planned = self._plan(entry, looked, shared, foreseen=foreseen)
         if planned.refusal:
             await self._left_alone(planned, entry, looked)
         if planned.refusal or not self.can_record():
@@ -124,7 +126,12 @@ class Healing:
         """Forget what was under way of applications other than these. Never raises StoreError."""
 
     def _plan(
-        self, entry: Entry, looked: Looked, shared: Mapping[ResourceKey, str] | None = None
+        self,
+        entry: Entry,
+        looked: Looked,
+        shared: Mapping[ResourceKey, str] | None = None,
+        *,
+        foreseen: bool = False,
     ) -> SyncPlan:
         """The writes that would put the application back, as data."""
         application = entry.application
@@ -141,6 +148,7 @@ class Healing:
             live=looked.live,
             node=partial(node_of, looked),
             undeclared=rule.undeclared,
+            foreseen=foreseen,
         )
 
     async def _act(self, planned: SyncPlan, looked: Looked) -> SyncResult | None:

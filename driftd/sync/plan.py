@@ -103,7 +103,8 @@ class SyncPlan(msgspec.Struct, frozen=True, kw_only=True):
     """`namespace/name`."""
     rung: Rung
     refusal: str = ""
-    """Why nothing may be written to this application at all; empty if writes are allowed."""
+    """Why nothing may be written to this application at all; empty if writes are allowed. Tasks
+    beside it are what it would take, to be shown: `run` sends none of them."""
     tasks: tuple[SyncTask, ...] = ()
     skipped: tuple[Skipped, ...] = ()
 
@@ -148,6 +149,7 @@ def plan(
     live: Mapping[ResourceKey, LiveObject] | None = None,
     node: Callable[[GVK], Node | None] = _no_schema,
     undeclared: bool = False,
+    foreseen: bool = False,
 ) -> SyncPlan:
     """The writes that would put `application` back to what Git declares.
 
@@ -157,10 +159,11 @@ def plan(
     `managers` are all field managers of the live objects, deployers or not. `live` are the objects
     that the report was made from and `node` gives the schema of a kind: without them nothing is
     patched. `undeclared` says whether additions that Git is silent about are removed, too.
+    `foreseen` lists the tasks of an application that is refused as a whole, too, to be shown.
     """
     name = application.qualified_name
     refusal = _refusal(application, {*report.deployers, *managers}, rung, complete=complete)
-    if refusal:
+    if refusal and not (foreseen and complete):
         return SyncPlan(application=name, rung=rung, refusal=refusal)
     declared: dict[ResourceKey, Manifest] = {}
     repeated: set[ResourceKey] = set(held)
@@ -177,7 +180,13 @@ def plan(
             tasks.append(found)
         elif found is not None:
             skipped.append(found)
-    return SyncPlan(application=name, rung=rung, tasks=_ordered(tasks), skipped=tuple(skipped))
+    return SyncPlan(
+        application=name,
+        rung=rung,
+        refusal=refusal,
+        tasks=_ordered(tasks),
+        skipped=tuple(skipped),
+    )
 
 
 def _refusal(

@@ -91,7 +91,7 @@ def sentences(report: HealReport) -> Iterator[str]:
     """A heal, or its preview, as lines of plain text."""
     where = f"{report.application} on cluster {report.cluster or '(none)'}"
     if report.refusal is not UNSET:
-        yield f"{where}: nothing is written: {report.refusal}"
+        yield from _refused(report, where)
         return
     planned = [one for one in report.objects if one.action != "none"]
     alone = len(report.objects) - len(planned)
@@ -110,6 +110,16 @@ def sentences(report: HealReport) -> Iterator[str]:
         yield ""
         yield "On record, with what was written over:"
         yield f"  driftd restore --store {report.record}"
+
+
+def _refused(report: HealReport, where: str) -> Iterator[str]:
+    """Why nothing is written, and what it would take."""
+    yield f"{where}: nothing is written: {report.refusal}"
+    if any(one.action != "none" for one in report.objects):
+        yield "What putting it back would take:"
+    for one in report.objects:
+        yield ""
+        yield from _object(one)
 
 
 def _object(one: HealedObject) -> Iterator[str]:

@@ -64,6 +64,17 @@ def test_a_preview_names_fields_and_impact():
     ]
 
 
+def test_a_refused_heal_shows_what_it_would_take():
+    """Why nothing is written, then the fields all the same, and no word of `--yes`."""
+    lines = list(sentences(report(WEB, refusal="Argo CD is active")))
+    assert lines[:2] == [
+        "argocd/shop on cluster prod: nothing is written: Argo CD is active",
+        "What putting it back would take:",
+    ]
+    assert "  spec.replicas: 5 -> 3" in lines
+    assert "--yes" not in "".join(lines)
+
+
 @pytest.mark.parametrize(
     ("made", "code"),
     [

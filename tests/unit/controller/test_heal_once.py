@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from msgspec import UNSET
 
 from driftd.cluster.destinations import ClusterTarget
 from driftd.controller.guarding import ByHand
@@ -173,13 +174,17 @@ async def test_a_guard_holds_everything(bench: Bench) -> None:
 
 
 async def test_without_the_applications_consent_the_refusal_is_told(bench: Bench) -> None:
-    """An Application that asks for no self-healing is left alone, whoever asks."""
+    """An Application that asks for no self-healing is left alone, whoever asks: what it would take
+    is shown, and nothing asked of the cluster.
+    """
     bench.world.declare("shop")
     bench.world.repo.commit()
     bench.world.paint("shop", "red")
     report = await bench.heal()
     assert "selfHeal" in str(report.refusal)
-    assert (report.objects, report.left, report.broken) == ((), True, False)
+    (one,) = report.objects
+    assert ([change.path for change in one.changes], one.outcome) == (["/data/colour"], UNSET)
+    assert (report.left, report.broken) == (True, False)
     assert (bench.opened, bench.colour()) == ([], "red")
 
 

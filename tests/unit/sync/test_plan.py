@@ -138,6 +138,16 @@ def test_what_is_known_beside_the_report(known, expected):
     assert found.tasks == ()
 
 
+def test_what_it_would_take_is_foreseen_where_nothing_may_be_written():
+    """Asked to foresee, a refused plan has its tasks beside the refusal; half of Git has none."""
+    look = report(resource("web", REPLICAS))
+    known = {"rung": Rung.FIELDS, "managers": {"argocd-controller"}, "foreseen": True}
+    found = plan(application(), look, [WEB], **known)
+    assert "Argo CD is active" in found.refusal
+    assert [task.key.name for task in found.tasks] == ["web"]
+    assert plan(application(), look, [WEB], **{**known, "complete": False}).tasks == ()
+
+
 def test_deployers_that_are_no_engines_do_not_stop_healing():
     """kubectl, Helm and driftd itself do not put things back by themselves."""
     found = planned(resource("web", REPLICAS), deployers=("driftd", "helm", "kubectl"))
