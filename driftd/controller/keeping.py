@@ -10,10 +10,10 @@ from msgspec import UNSET
 
 from driftd.controller.check import Looked
 from driftd.controller.declared import Declared
-from driftd.controller.tree_yaml import mapping_in
 from driftd.controller.workspace import Workspace
 from driftd.errors import DriftdError
 from driftd.model.report import Change, ReportOrigin, ResourceReport
+from driftd.render.tree_yaml import mapping_in
 from driftd.source.url import identity
 
 _KUSTOMIZATIONS: Final = ("kustomization.yaml", "kustomization.yml", "Kustomization")

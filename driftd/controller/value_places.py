@@ -15,12 +15,12 @@ from msgspec import UNSET
 from driftd.controller.check import Looked
 from driftd.controller.declared import Declared
 from driftd.controller.release_values import release_lines
-from driftd.controller.subcharts import Template, template_of
 from driftd.controller.workspace import Workspace
 from driftd.errors import DriftdError
 from driftd.model.application import Application, ApplicationSource, HelmSource
 from driftd.model.report import ResourceReport
 from driftd.model.resource import Origin
+from driftd.render.subcharts import Template, template_of
 from driftd.source.url import public
 
 _PROGRAMS: Final = (".jsonnet", ".libsonnet")
@@ -73,7 +73,7 @@ def place_of_value(
     """
     sources = application.spec.all_sources
     source = sources[origin.source] if origin.source < len(sources) else None
-    if _is_template(origin.file, source, application, files):
+    if _is_template(origin, source, application, files):
         return _of_template(application, origin, files, fields, lines)
     if origin.file.endswith(_PROGRAMS):
         return _program(application, source, origin.file)
@@ -112,16 +112,17 @@ def _template(application: Application, origin: Origin, files: Mapping[str, byte
     source = sources[origin.source] if origin.source < len(sources) else None
     folder = posixpath.normpath(source.path) if source is not None and source.path else None
     folder = None if folder == "." else folder
-    found = template_of(origin.file, folder, files)
+    found = template_of(origin.template or origin.file, folder, files)
     return found or Template(folder or "", file=origin.file)
 
 
 def _is_template(
-    file: str,
+    origin: Origin,
     source: ApplicationSource | None,
     application: Application,
     files: Mapping[str, bytes],
 ) -> bool:
+    file = origin.template or origin.file
     of_chart = application.flux is not None and application.flux.kind == "HelmRelease"
     if of_chart or (source is not None and source.chart):
         return bool(file) and "crds" not in file.split("/")
@@ -144,7 +145,7 @@ def values_behind(
     """
     sources = application.spec.all_sources
     source = sources[origin.source] if origin.source < len(sources) else None
-    if not _is_template(origin.file, source, application, files):
+    if not _is_template(origin, source, application, files):
         return []
     if application.flux is not None and application.flux.kind == "HelmRelease":
         places = list(_release_values(application, lines))

@@ -55,6 +55,8 @@ class Origin(msgspec.Struct, frozen=True, gc=False):
     """The line (from 1) on which the object's document begins; 0 where it is not known."""
     index: int = 0
     """Which document of the file (from 0), or of the rendering where the file is not known."""
+    template: str = ""
+    """What Helm calls the template, by the aliases of subcharts; empty where that is the file."""
 
 
 class Unchecked(msgspec.Struct, frozen=True):

@@ -52,6 +52,8 @@ class RenderedDocument(msgspec.Struct, frozen=True):
     """Why the content is not known in full; empty if it is."""
     unstable: tuple[str, ...] = ()
     """JSON pointers of what differs with each rendering."""
+    template: str = ""
+    """What Helm calls the template, where that is not the file."""
 
 
 class Processed(msgspec.Struct, frozen=True):
@@ -253,7 +255,9 @@ def _manifest(
         raise _Invalid("the object", "cannot be written as JSON") from None
     key = ResourceKey(group, kind, namespace, name)
     document = item.document
-    origin = Origin(document.source, document.file, document.line, document.index)
+    origin = Origin(
+        document.source, document.file, document.line, document.index, document.template
+    )
     doubt = Unchecked(document.undecided, unknown=True) if document.undecided else None
     if "" in document.unstable:
         doubt = Unchecked("it is rendered under another name each time", existence=False)

@@ -22,6 +22,7 @@ from driftd.render.flux import hook_annotations, left_alone
 from driftd.render.hooks import HOOKS
 from driftd.render.lines import document_lines
 from driftd.render.manifests import RenderedDocument, Scopes, process
+from driftd.render.subcharts import Written
 from driftd.render.written import written_at
 from driftd.sandbox.pool import RenderApplication, SandboxPool
 from driftd.sandbox.results import RenderResult
@@ -194,8 +195,10 @@ def _documents(source: ResolvedSource, result: RenderResult) -> tuple[RenderedDo
     """The documents of a result; those of plain manifests with the lines that they begin on."""
     lines: dict[str, tuple[int, ...]] = {}
     documents = []
+    written = Written(source.source.path, source.tree.files) if result.type == "Helm" else None
     for position, item in enumerate(result.documents):
         line = 0
+        file = written.file(item.file) if written is not None else item.file
         data = source.tree.files.get(item.file)
         if result.type == "Directory" and data and item.file.endswith(_PLAIN_SUFFIXES):
             if item.file not in lines:
@@ -205,12 +208,13 @@ def _documents(source: ResolvedSource, result: RenderResult) -> tuple[RenderedDo
         documents.append(
             RenderedDocument(
                 source.index,
-                item.file,
+                file,
                 item.index,
                 bytes(item.object),
                 line,
                 result.undecided.get(item.index, ""),
                 result.unstable.get(position, ()),
+                "" if file == item.file else item.file,
             )
         )
     return tuple(documents)

@@ -224,7 +224,8 @@ def test_values_of_a_subchart(folder: str, what: str, template: str, last: list[
     """The key is named as the parent's values write it, each file once, the strongest first."""
     helm = {"valueFiles": ["values.yaml", "values-prod.yaml"]}
     found = app({"path": "charts/shop", "helm": helm})
-    origin = Origin(0, f"charts/shop/charts/{folder}/templates/a.yaml")
+    named = f"charts/shop/charts/{folder}/templates/a.yaml"
+    origin = Origin(0, template, template="" if template == named else named)
     name = folder.rpartition("/")[2]
     below = f", below {folder} or global" if what == "the value" else ""
     places = ["charts/shop/values-prod.yaml", SHOP, *last]

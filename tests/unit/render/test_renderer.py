@@ -368,3 +368,34 @@ def test_ordinary_source_paths_are_accepted(path: str) -> None:
     """The root, folders in any spelling and links to folders are accepted."""
     tree = _tree("paths", {"apps/shop/a.yaml": "x"}, {"linked": "apps"})
     assert not checked_source_path(ApplicationSource(path=path), tree).startswith((".", "/"))
+
+
+async def test_templates_of_subcharts_that_go_by_another_name(sandbox: SandboxPool) -> None:
+    """An alias and a chart of elsewhere are told by the file in Git, with Helm's name beside it."""
+    chart = "apiVersion: v2\nname: NAME\nversion: 1.0.0\n"
+    tree = _tree(
+        "aliases",
+        {
+            "charts/front/Chart.yaml": chart.replace("NAME", "front")
+            + "dependencies:\n  - {name: api, alias: admin-api, version: 1.0.0}\n"
+            + "  - {name: api, version: 1.0.0}\n"
+            + "  - {name: mail, alias: post, version: 1.0.0, repository: 'file://../mail'}\n",
+            "charts/front/templates/own.yaml": CONFIG.replace("NAME", "own"),
+            "charts/front/charts/api/Chart.yaml": chart.replace("NAME", "api"),
+            "charts/front/charts/api/templates/deep/a.yaml": CONFIG.replace(
+                "NAME", "{{ .Chart.Name }}"
+            ),
+            "charts/mail/Chart.yaml": chart.replace("NAME", "mail"),
+            "charts/mail/templates/a.yaml": CONFIG.replace("NAME", "mail"),
+        },
+    )
+    rendered = await _render(sandbox, _app({"path": "charts/front"}), tree)
+    assert rendered.conditions == ()
+    found = {m.key.name: (m.origin.file, m.origin.template) for m in rendered.manifests}
+    api, charts = "charts/front/charts/api/templates/deep/a.yaml", "charts/front/charts"
+    assert found == {
+        "own": ("charts/front/templates/own.yaml", ""),
+        "api": (api, ""),
+        "admin-api": (api, f"{charts}/admin-api/templates/deep/a.yaml"),
+        "mail": ("charts/mail/templates/a.yaml", f"{charts}/post/templates/a.yaml"),
+    }

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Final
 
-from driftd.controller.tree_yaml import mapping_in
+from driftd.render.tree_yaml import mapping_in
 
 _CHART: Final = "Chart.yaml"
 _DEPENDENCIES: Final = (_CHART, "requirements.yaml")
 _GLOBAL: Final = "global"
+_TEMPLATES: Final = "/templates/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,31 @@ def template_of(file: str, folder: str | None, files: Mapping[str, bytes]) -> Te
     own = posixpath.join(inner, rest) if inner or not names else ""
     known = own in files or not names
     return Template("/".join(above), tuple(names), charts, own if known else "")
+
+
+class Written:
+    """Where the templates that Helm names lie in the repository, for one rendering of a chart.
+
+    A subchart with an alias, or of elsewhere (`file://`), has no folder of the name it goes by.
+    """
+
+    def __init__(self, path: str, files: Mapping[str, bytes]) -> None:
+        """`path` is the chart's folder in `files`, as the source writes it."""
+        folder = posixpath.normpath(path) if path else "."
+        self._folder = None if folder == "." else folder
+        self._files = files
+        self._known: dict[str, str] = {}
+
+    def file(self, template: str) -> str:
+        """The file of a template, as far as it is one; else the name that Helm gives it."""
+        if not template or template in self._files:
+            return template
+        folder, found, rest = template.partition(_TEMPLATES)
+        if folder not in self._known:
+            at = template_of(template, self._folder, self._files)
+            self._known[folder] = at.charts[-1] if at is not None and at.charts else ""
+        file = f"{self._known[folder]}{found}{rest}"
+        return file if file in self._files else template
 
 
 def _has_chart(folder: Sequence[str], files: Mapping[str, bytes]) -> bool:
