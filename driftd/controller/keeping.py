@@ -12,7 +12,7 @@ from driftd.controller.check import Looked
 from driftd.controller.declared import Declared
 from driftd.controller.workspace import Workspace
 from driftd.errors import DriftdError
-from driftd.model.report import Change, ReportOrigin, ResourceReport
+from driftd.model.report import Change, ChangeKind, ReportOrigin, ResourceReport
 from driftd.render.tree_yaml import mapping_in
 from driftd.source.url import identity
 
@@ -55,10 +55,12 @@ def how_to_keep(
 ) -> str:
     """What to commit so that Git says the live values of some fields; empty if no file is known.
 
-    `origin` is the object's own place, which counts where no field's line is known. `folders` are
-    the applications of the repository with the folder that each one reads.
+    What live does not have at all is to be removed from Git. `origin` is the object's own place,
+    which counts where no field's line is known. `folders` are the applications of the repository
+    with the folder that each one reads.
     """
     lines: dict[str, dict[int, None]] = {}
+    gone: dict[str, dict[int, None]] = {}
     images: list[str] = []
     for change in drift:
         if change.origin is UNSET:
@@ -68,14 +70,28 @@ def how_to_keep(
         if image:
             images.append(f"write {image} at {file}:{line}" if line is not UNSET else "")
         else:
-            lines.setdefault(file, {}).update({line: None} if line is not UNSET else {})
-    if not lines and not images and origin is not UNSET:
-        lines[origin.file] = {} if origin.line is UNSET else {origin.line: None}
+            found = gone if _is_gone(change) else lines
+            found.setdefault(file, {}).update({line: None} if line is not UNSET else {})
+    if not lines and not gone and not images and origin is not UNSET:
+        found = gone if all(_is_gone(change) for change in drift) else lines
+        found[origin.file] = {} if origin.line is UNSET else {origin.line: None}
     used = _Users(files, folders)
-    places = [f"{_place(file, sorted(of))}{used.told(file)}" for file, of in lines.items()]
     several = "s" if sum(max(1, len(of)) for of in lines.values()) > 1 else ""
-    commit = [f"commit the live value{several} to {' and '.join(places)}"] if places else []
-    return ", and ".join([*commit, *dict.fromkeys(filter(None, images))])
+    steps = [f"commit the live value{several} to {_places(lines, used)}"] if lines else []
+    if gone:
+        steps.append(f"remove from Git what live does not have: {_places(gone, used)}")
+    return ", and ".join([*steps, *dict.fromkeys(filter(None, images))])
+
+
+def _is_gone(change: Change) -> bool:
+    """Whether Git declares a field and live has nothing in its place."""
+    return change.kind is ChangeKind.MISSING and change.live is UNSET
+
+
+def _places(lines: Mapping[str, Mapping[int, None]], used: _Users) -> str:
+    return " and ".join(
+        f"{_place(file, sorted(of))}{used.told(file)}" for file, of in lines.items()
+    )
 
 
 def _place(file: str, lines: Sequence[int]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from msgspec import UNSET
 
@@ -53,6 +54,23 @@ def test_the_object_itself_where_no_line_is_known() -> None:
     assert how_to_keep([silent], place, FILES, APPS) == told
     assert kept(silent) == ""
     assert kept(silent, change("alone/a.yaml", 3)) == "commit the live value to alone/a.yaml:3"
+
+
+def test_what_live_does_not_have_is_removed_from_git() -> None:
+    """No live value can be committed where there is none: the lines go, others keep their value."""
+    gone = Change(
+        kind=ChangeKind.MISSING, change_class=ChangeClass.DECLARED, path="/spec/tls", desired=[],
+        origin=ReportOrigin(file="alone/a.yaml", line=77),
+    )  # fmt: skip
+    assert kept(gone) == "remove from Git what live does not have: alone/a.yaml:77"
+    assert kept(gone, change("alone/a.yaml", 9)) == (
+        "commit the live value to alone/a.yaml:9, "
+        "and remove from Git what live does not have: alone/a.yaml:77"
+    )
+    lineless = msgspec.structs.replace(gone, origin=UNSET)
+    place = ReportOrigin(file="alone/a.yaml", line=1)
+    told = "remove from Git what live does not have: alone/a.yaml:1"
+    assert how_to_keep([lineless], place, FILES, APPS) == told
 
 
 def test_shared_files_are_remarked() -> None:
