@@ -12,7 +12,8 @@ from driftd.cluster.hub import APPLICATIONS
 from driftd.cluster.reader import ApiResource, ClusterReader
 from driftd.errors import NotServed
 from driftd.model.application import Application
-from driftd.model.flux import GROUPS
+from driftd.model.flux import GROUPS, FluxSpec
+from driftd.model.resource import LiveObject
 
 ARGO_SYNCS: Final = "Argo CD syncs the application"
 FLUX_RECONCILES: Final = "Flux reconciles the application"
@@ -54,7 +55,16 @@ class _Object(msgspec.Struct, frozen=True):
     status: _Status | None = None
 
 
+class _Spec(msgspec.Struct, frozen=True):
+    suspend: bool | None = None
+
+
+class _Suspendable(msgspec.Struct, frozen=True):
+    spec: _Spec | None = None
+
+
 _object = msgspec.json.Decoder(_Object)
+_suspendable = msgspec.json.Decoder(_Suspendable)
 
 
 async def operation(reader: ClusterReader, application: Application, since: datetime) -> str:
@@ -67,13 +77,33 @@ async def operation(reader: ClusterReader, application: Application, since: date
     if application.flux is None:
         live = await reader.get(APPLICATIONS, application.namespace, application.name)
         return "" if live is None else of_argo_cd(live.body, since)
-    for resource in FLUX[application.flux.kind]:
+    live = await _flux_object(reader, application.flux, application.namespace)
+    return "" if live is None else of_flux(live.body)
+
+
+async def is_suspended(reader: ClusterReader, application: Application) -> bool:
+    """Whether the live object of an application of Flux says `spec.suspend`.
+
+    `reader` is as for `operation`. What is not there, or no such object, is not suspended; an
+    application of Argo CD is not either. Raises ClusterError.
+    """
+    if application.flux is None:
+        return False
+    live = await _flux_object(reader, application.flux, application.namespace)
+    try:
+        found = None if live is None else _suspendable.decode(live.body)
+    except msgspec.MsgspecError:
+        return False
+    return found is not None and found.spec is not None and found.spec.suspend is True
+
+
+async def _flux_object(reader: ClusterReader, flux: FluxSpec, namespace: str) -> LiveObject | None:
+    for resource in FLUX[flux.kind]:
         try:
-            live = await reader.get(resource, application.namespace, application.flux.object_name)
+            return await reader.get(resource, namespace, flux.object_name)
         except NotServed:
             continue
-        return "" if live is None else of_flux(live.body)
-    return ""
+    return None
 
 
 def of_argo_cd(body: bytes, since: datetime) -> str:

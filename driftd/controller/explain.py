@@ -12,6 +12,7 @@ import orjson
 from msgspec import UNSET, UnsetType, structs
 
 from driftd.clock import Clock
+from driftd.cluster.operations import is_suspended
 from driftd.controller.audit import attributed
 from driftd.controller.baselines import Used, load_acceptance
 from driftd.controller.check import Looked, look
@@ -31,7 +32,7 @@ from driftd.controller.workspace import Progress, Workspace
 from driftd.diff.explain import Inspection, Place
 from driftd.diff.finding import ABSENT
 from driftd.diff.owners import Entry as OwnerEntry
-from driftd.errors import ConfigError
+from driftd.errors import ClusterError, ConfigError
 from driftd.model.choices import listed
 from driftd.model.counts import counted
 from driftd.model.report import (
@@ -210,6 +211,7 @@ async def _steps(
     application = looked.desired.entry.application
     kept = "" if changing else await keeping(workspace, declared, looked, resource)
     live = looked.live.get(resource.key)
+    held = resource.is_drift and await _is_suspended(looked)
     return next_steps(
         application,
         looked.report,
@@ -218,8 +220,23 @@ async def _steps(
         changing=changing,
         keeping=kept,
         fixed=live is not None and orjson.loads(live.body).get("immutable") is True,
+        suspended=held,
         asked=asked,
     )
+
+
+async def _is_suspended(looked: Looked) -> bool:
+    """Whether Flux's own object is suspended live; False where that cannot be read."""
+    application = looked.desired.entry.application
+    flux, view = application.flux, looked.view
+    # Another cluster than the one that Flux itself runs on is known by its kubeconfig's name alone.
+    at_home = flux is not None and (flux.context or application.spec.destination.server)
+    if not at_home or view is None or view.problem is not None:
+        return False
+    try:
+        return await is_suspended(view.reader, application)
+    except ClusterError:
+        return False
 
 
 def _asked(question: Question, options: CheckOptions) -> Asked:

@@ -58,13 +58,15 @@ def next_steps(
     changing: str = "",
     keeping: str = "",
     fixed: bool = False,
+    suspended: bool = False,
     asked: Asked | None = None,
 ) -> tuple[str, ...]:
     """The steps for an object, first what is to be known of self-healing; none without drift.
 
     `changing` says how Git comes to another value, where the file that declares the object does
     not say it itself: a template, a program; `keeping` what to commit where it does. `fixed` if
-    the live object says that it is immutable.
+    the live object says that it is immutable; `suspended` if the live Kustomization or HelmRelease
+    says that Flux is to leave the application alone, whatever Git says.
     """
     asked = asked or Asked()
     if resource.status == "Unknown":
@@ -78,9 +80,19 @@ def next_steps(
         return (*_correct(resource, wrong, changing), *_afterwards(drift))
     if resource.status == "Missing" and not _is_deployed(application, report):
         return (*_deploy(application, asked), *_keep(resource, changing, keeping))
+    halted = tuple(_suspension(application, suspended=suspended))
     return (
         *_unhealed(application, report, drift, now),
-        *_put_back(application, report, resource, drift, fixed=fixed, asked=asked),
+        *halted,
+        *_put_back(
+            application,
+            report,
+            resource,
+            drift,
+            fixed=fixed,
+            suspended=bool(halted),
+            asked=asked,
+        ),
         *_keep(resource, changing, keeping),
         *_accept(application, resource, drift or every, asked),
     )
@@ -199,6 +211,24 @@ def _unhealed(
         )
 
 
+def _suspension(application: Application, *, suspended: bool) -> Iterator[str]:
+    """That Flux reconciles nothing of the application before somebody resumes it."""
+    flux = application.flux
+    if flux is None:
+        return
+    named = f"{flux.kind} {application.namespace}/{flux.object_name}"
+    if _is_suspended_in_git(application):
+        yield f"{named} is suspended in Git: Flux puts nothing back while Git says spec.suspend"
+    elif suspended or any(one.type == "Suspended" for one in flux.conditions):
+        yield f"{named} is suspended live: Flux puts nothing back before it is resumed"
+
+
+def _is_suspended_in_git(application: Application) -> bool:
+    flux = application.flux
+    told = flux is not None and any(one.type == "Suspended" for one in flux.conditions)
+    return told and not application.origin.startswith("hub ")
+
+
 def _put_back(
     application: Application,
     report: ApplicationReport,
@@ -206,16 +236,19 @@ def _put_back(
     drift: list[Change],
     *,
     fixed: bool,
+    suspended: bool,
     asked: Asked,
 ) -> Iterator[str]:
     engines = {ENGINES[name] for name in report.deployers if name in ENGINES}
     flux, at = application.flux, _context(report)
     if resource.status == "Extra":
         yield f"remove it: {asked.command('kubectl', f'delete {_object(resource)}')}{at}"
-        yield f"or leave that to prune: {_pruning(application)}"
+        once = ", once it is resumed" if suspended else ""
+        yield f"or leave that to prune: {_pruning(application)}{once}"
         return
     if flux is not None:
-        how = f"flux reconcile {flux.kind.lower()} {flux.object_name} -n {application.namespace}"
+        verb = "resume" if suspended else "reconcile"
+        how = f"flux {verb} {flux.kind.lower()} {flux.object_name} -n {application.namespace}"
     elif "Argo CD" in engines:
         place = f"{resource.namespace}/" if resource.namespace else ""
         target = f"{resource.group}:{resource.kind}:{place}{resource.name}"

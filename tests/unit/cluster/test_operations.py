@@ -7,8 +7,19 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from msgspec import structs
 
-from driftd.cluster.operations import ARGO_SYNCS, FLUX_RECONCILES, of_argo_cd, of_flux
+from driftd.cluster.operations import (
+    ARGO_SYNCS,
+    FLUX,
+    FLUX_RECONCILES,
+    is_suspended,
+    of_argo_cd,
+    of_flux,
+)
+from driftd.model.flux import FluxSpec
+from tests.unit.controller.builders import application as of_argo
+from tests.unit.controller.cluster import MemoryCluster
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -66,3 +77,28 @@ def test_argo_cd(body: bytes, expected: str) -> None:
 def test_flux(conditions: Any, expected: str) -> None:
     """Flux is at work while it reconciles, not between attempts that fail again and again."""
     assert of_flux(application(status={"conditions": conditions})) == expected
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ({"spec": {"suspend": True}}, True),
+        ({"spec": {"suspend": False}}, False),
+        ({"spec": None}, False),
+        ({"spec": {"suspend": "yes"}}, False),
+        ({}, False),
+        (None, False),
+    ],
+)
+async def test_suspension(body: dict[str, Any] | None, expected: bool) -> None:
+    """Only spec.suspend of the live object, in a version that is served, suspends it."""
+    cluster, kind = MemoryCluster(), FLUX["HelmRelease"][1]
+    cluster.resources.append(kind)
+    if body is not None:
+        metadata = {"name": "shop", "namespace": "flux-system"}
+        gvk = {"apiVersion": f"{kind.group}/{kind.version}", "kind": kind.kind}
+        cluster.put({**gvk, "metadata": metadata, **body})
+    flux = FluxSpec(kind="HelmRelease", object_name="shop", render={})
+    release = structs.replace(of_argo(), namespace="flux-system", flux=flux)
+    assert await is_suspended(cluster, release) is expected
+    assert not await is_suspended(cluster, of_argo())

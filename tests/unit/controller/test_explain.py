@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
+from driftd.cluster.operations import FLUX
 from driftd.controller.explain import Explanation, Question, explain
 from driftd.controller.options import CheckOptions
 from driftd.errors import ConfigError, Unreachable
 from driftd.model.report import ResourceStatus
-from tests.unit.controller.conftest import World
+from tests.unit.controller.conftest import CONTEXTS, World
+from tests.unit.controller.test_flux import LIVE, roots
 
 
 class Clock:
@@ -131,3 +134,29 @@ async def test_next_steps_of_drift(world: World) -> None:
     assert any(step.startswith("or keep it: commit the live value to apps/shop/") for step in steps)
     assert "or accept it for a while: driftd baseline shop --file FILE" in steps
     assert steps[-1] == "or ignore the place: driftd help suppressions"
+
+
+async def test_a_kustomization_that_is_suspended_live(world: World) -> None:
+    """Flux does not reconcile what somebody suspended, so the steps resume it."""
+    roots(world, "east")
+    kind = FLUX["Kustomization"][0]
+    world.clusters.one.resources.append(kind)
+    metadata = {"name": "map", "namespace": "shop"}
+    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}
+    world.clusters.one.put(
+        {**body, "data": {"colour": "red"}}, manager="kubectl-edit", operation="Update"
+    )
+    workspace = replace(world.workspace, contexts=CONTEXTS[:1])
+    for told, verb in ((True, "resume"), (False, "reconcile")):
+        world.clusters.one.put(
+            {**LIVE, "apiVersion": f"{kind.group}/v1", "spec": {"suspend": told}}
+        )
+        found = await explain(
+            workspace,
+            CheckOptions(repo=world.repo.path, applications=("sync",)),
+            Question(application="sync", resource="configmap/map"),
+            progress=world.progress,
+            clock=Clock(),
+        )
+        assert f"put it back: flux {verb} kustomization sync -n flux-system" in found.next_steps
+        assert ("is suspended live" in "".join(found.next_steps)) is told

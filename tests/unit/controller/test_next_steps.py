@@ -9,6 +9,7 @@ import pytest
 
 from driftd.controller.next_steps import Asked, next_steps
 from driftd.model.application import AutomatedSync, SyncPolicy
+from driftd.model.condition import Condition, Severity
 from driftd.model.flux import FluxSpec
 from driftd.model.report import (
     ApplicationReport,
@@ -96,11 +97,14 @@ def test_an_immutable_object_is_made_anew(kind: str, fixed: bool) -> None:
     assert (deleting in text) is fixed
 
 
-def whole(status: ResourceStatus, policy: SyncPolicy, *, flux: FluxSpec | None = None) -> str:
+def whole(
+    status: ResourceStatus, policy: SyncPolicy, *, flux: FluxSpec | None = None,
+    suspended: bool = False, origin: str = "",
+) -> str:  # fmt: skip
     """The steps for an object that is there or away as a whole."""
     app = application()
     app = msgspec.structs.replace(
-        app, name="shop", namespace="argocd", flux=flux,
+        app, name="shop", namespace="argocd", flux=flux, origin=origin,
         spec=msgspec.structs.replace(app.spec, sync_policy=policy),
     )  # fmt: skip
     place = ReportOrigin(file="apps/web.yaml", line=6)
@@ -114,7 +118,7 @@ def whole(status: ResourceStatus, policy: SyncPolicy, *, flux: FluxSpec | None =
         revisions=(), deployers=("argocd-controller",), status=ApplicationStatus.OUT_OF_SYNC,
         conditions=(), resources=(resource,),
     )  # fmt: skip
-    return "\n".join(next_steps(app, report, resource, NOW))
+    return "\n".join(next_steps(app, report, resource, NOW, suspended=suspended))
 
 
 @pytest.mark.parametrize(
@@ -139,6 +143,38 @@ def test_flux_prunes_what_git_dropped() -> None:
     flux = FluxSpec(kind="Kustomization", object_name="shop", render={})
     text = whole(ResourceStatus.EXTRA, SyncPolicy(), flux=flux)
     assert "or leave that to prune: spec.prune is on, Flux deletes it when it reconciles" in text
+
+
+SUSPENDED = Condition("Suspended", "spec.suspend is true", Severity.INFO)
+
+
+@pytest.mark.parametrize(
+    ("live", "conditions", "origin", "told"),
+    [
+        (True, (), "clusters/a.yaml", "argocd/shop is suspended live: Flux puts nothing back"),
+        (False, (SUSPENDED,), "hub one", "argocd/shop is suspended live: Flux puts nothing back"),
+        (True, (SUSPENDED,), "clusters/a.yaml", "argocd/shop is suspended in Git: Flux puts"),
+    ],
+)
+def test_what_is_suspended_is_resumed(
+    live: bool, conditions: tuple[Condition, ...], origin: str, told: str
+) -> None:
+    """A suspended Kustomization does not reconcile: it is said, and resume is the command."""
+    flux = FluxSpec(kind="Kustomization", object_name="shop", render={}, conditions=conditions)
+    missing = whole(ResourceStatus.MISSING, SyncPolicy(), flux=flux, suspended=live, origin=origin)
+    assert missing.startswith(f"Kustomization {told}")
+    assert "put it back: flux resume kustomization shop -n argocd" in missing
+    assert "flux reconcile" not in missing
+    extra = whole(ResourceStatus.EXTRA, SyncPolicy(), flux=flux, suspended=live, origin=origin)
+    assert "Flux deletes it when it reconciles, once it is resumed" in extra
+
+
+def test_what_is_not_suspended_is_reconciled() -> None:
+    """Else nothing is said of it, and flux reconcile puts an object back."""
+    flux = FluxSpec(kind="HelmRelease", object_name="shop", render={})
+    text = whole(ResourceStatus.MISSING, SyncPolicy(), flux=flux)
+    assert text.startswith("put it back: flux reconcile helmrelease shop -n argocd")
+    assert "suspended" not in text
 
 
 def test_what_is_missing_may_be_removed_from_git() -> None:
