@@ -84,7 +84,11 @@ async def desired_state(
     manifests = rendered.manifests
     if entry.project is not None:
         permitted = check_manifests(
-            entry.project, manifests, entry.destination, scopes_of(discovery)
+            entry.project,
+            manifests,
+            entry.destination,
+            scopes_of(discovery),
+            _overlays(entry.application, rendered),
         )
         manifests = permitted.manifests
         conditions += permitted.conditions
@@ -99,6 +103,12 @@ async def desired_state(
         conditions=tuple(conditions),
         repeated=rendered.repeated,
     )
+
+
+def _overlays(application: Application, rendered: Rendered) -> dict[int, str]:
+    """The folders of the sources that Kustomize renders, by index."""
+    pairs = zip(application.spec.all_sources, rendered.types, strict=False)
+    return {index: source.path for index, (source, kind) in enumerate(pairs) if kind == "Kustomize"}
 
 
 def _included(

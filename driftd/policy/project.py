@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from functools import lru_cache
 
 import msgspec
@@ -14,6 +14,9 @@ from driftd.model.condition import Condition
 from driftd.model.project import AppProject, GroupKind
 from driftd.model.resource import Manifest
 
+_SHOWN = 3
+"""Objects that are named where several are forbidden for one reason."""
+_NO_OVERLAYS: Mapping[int, str] = {}
 Scopes = Callable[[str, str], bool | None]
 """Group and kind to: namespaced, cluster-scoped (False), or not known (None)."""
 
@@ -303,14 +306,17 @@ def check_manifests(
     manifests: Sequence[Manifest],
     destination: Destination,
     scopes: Scopes,
+    overlays: Mapping[int, str] = _NO_OVERLAYS,
 ) -> Permitted:
     """Splits rendered objects into permitted and forbidden ones.
 
     A kind of unknown scope counts as namespaced if the object has a namespace. Forbidden
-    objects are left out; each is a condition that names the rule and the remedy.
+    objects are left out; each is a condition that names the rule and the remedy, and those of
+    one forbidden namespace are one together. `overlays` are the folders of the sources, by
+    index, that Kustomize renders: it may set the namespace.
     """
     permitted: list[Manifest] = []
-    conditions: list[Condition] = []
+    forbidden: dict[tuple[str, str], list[Manifest]] = {}
     destinations: dict[str, bool] = {}
     rules: dict[tuple[str, str, bool], str] = {}
     named = any(entry.name for entry in project.spec.cluster_resource_whitelist or ()) or any(
@@ -337,14 +343,38 @@ def check_manifests(
                     ),
                 )
             rule = "" if destinations[key.namespace] else "destinations"
-        if rule:
-            conditions.append(
-                Condition(
-                    "InvalidSpecError",
-                    f"{key} is not permitted in project {project.name} by spec.{rule}; "
-                    "change the project, or move the object to another application",
-                )
-            )
-        else:
+        if not rule:
             permitted.append(manifest)
-    return Permitted(tuple(permitted), tuple(conditions))
+        elif rule == "destinations":
+            forbidden.setdefault((rule, key.namespace), []).append(manifest)
+        else:
+            forbidden[rule, str(key)] = [manifest]
+    texts = (
+        _forbidden(project, rule, objects, overlays) for (rule, _), objects in forbidden.items()
+    )
+    return Permitted(tuple(permitted), tuple(Condition("InvalidSpecError", text) for text in texts))
+
+
+def _forbidden(
+    project: AppProject, rule: str, objects: Sequence[Manifest], overlays: Mapping[int, str]
+) -> str:
+    """What the project forbids of objects that have the reason in common, and what to do."""
+    shown = ", ".join(map(_object_shown, objects[:_SHOWN]))
+    rest = f" and {len(objects) - _SHOWN} more" if len(objects) > _SHOWN else ""
+    are = "is" if len(objects) == 1 else "are"
+    text = f"{shown}{rest} {are} not permitted in project {project.name} by spec.{rule}"
+    if rule != "destinations":
+        return f"{text}; change the project, or move the object to another application"
+    folders = dict.fromkeys(overlays.get(one.origin.source, "") for one in objects)
+    named = " or ".join(folder for folder in folders if folder)
+    setter = f", or namespace: of the kustomization in {named}, whichever sets it" if named else ""
+    namespace = objects[0].key.namespace
+    return (
+        f"{text}; permit the namespace {namespace} in the project, or correct it: "
+        f"metadata.namespace of the object{'s' * (len(objects) > 1)}{setter}"
+    )
+
+
+def _object_shown(manifest: Manifest) -> str:
+    file = manifest.origin.file
+    return f"{manifest.key} ({file})" if file else str(manifest.key)

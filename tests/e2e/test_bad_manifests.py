@@ -204,9 +204,11 @@ def test_project_forbids_kind(site: Site) -> None:
     assert_rest_is_right(seen)
     remedy = "change the project, or move the object to another application"
     first, second = seen.conditions("broken")
-    assert f"ResourceQuota {site.namespace}/q is not permitted in project team by " in first
+    quota = f"ResourceQuota {site.namespace}/q (apps/broken/quota.yaml)"
+    assert f"{quota} is not permitted in project team by " in first
     assert f"spec.namespaceResourceBlacklist; {remedy}" in first
-    assert "ClusterRole.rbac.authorization.k8s.io r is not permitted in project team by " in second
+    role = "ClusterRole.rbac.authorization.k8s.io r (apps/broken/role.yaml)"
+    assert f"{role} is not permitted in project team by " in second
     assert f"spec.clusterResourceWhitelist; {remedy}" in second
     assert seen.objects("broken") == {"ConfigMap good": ("Missing", "")}
     assert seen.exit_code == 2

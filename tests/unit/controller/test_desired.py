@@ -89,9 +89,8 @@ async def test_forbidden_objects_are_left_out(world: World) -> None:
     found = await rendered(world)
     assert [one.key.name for one in found.manifests] == ["shop"]
     (condition,) = found.conditions
-    assert "PodDisruptionBudget.policy shop/budget is not permitted in project team" in (
-        condition.message
-    )
+    told = "PodDisruptionBudget.policy shop/budget (apps/shop/budget.json) is not permitted in"
+    assert f"{told} project team by " in condition.message
     assert not found.complete
 
 

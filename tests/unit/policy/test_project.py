@@ -204,6 +204,30 @@ def test_forbidden_objects_are_left_out_with_the_rule() -> None:
     assert "project team" in done.conditions[0].message
 
 
+def test_a_forbidden_namespace_is_told_once_with_what_sets_it() -> None:
+    """Objects of one forbidden namespace are one condition: files, the overlay, and the remedy."""
+    project = _project(destinations=[{"server": SERVER, "namespace": "app"}])
+    manifests = [
+        msgspec.structs.replace(
+            _manifest("ConfigMap", "prod", name), origin=Origin(0, f"base/{name}.yaml")
+        )
+        for name in "abcde"
+    ]
+    manifests.append(_manifest("ConfigMap", "kube-system", "c"))
+    target = Destination(server=SERVER, namespace="app")
+    done = check_manifests(project, manifests, target, lambda g, k: None, {0: "overlays/prod"})
+    first, second = (condition.message for condition in done.conditions)
+    assert first == (
+        "ConfigMap prod/a (base/a.yaml), ConfigMap prod/b (base/b.yaml), ConfigMap prod/c "
+        "(base/c.yaml) and 2 more are not permitted in project team by spec.destinations; permit "
+        "the namespace prod in the project, or correct it: metadata.namespace of the objects, or "
+        "namespace: of the kustomization in overlays/prod, whichever sets it"
+    )
+    assert second.startswith("ConfigMap kube-system/c is not permitted in project team by spec.")
+    done = check_manifests(project, manifests[5:], target, lambda g, k: None)
+    assert done.conditions[0].message.endswith("correct it: metadata.namespace of the object")
+
+
 def test_the_default_project_permits_everything() -> None:
     """What a repository without a `default` project gets forbids nothing."""
     manifests = [_manifest("Secret", "kube-system", "s"), _manifest("ClusterRole", "", "r")]
