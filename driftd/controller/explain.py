@@ -22,7 +22,7 @@ from driftd.controller.foreseen import node_of
 from driftd.controller.keeping import keeping
 from driftd.controller.kind_names import names_kind
 from driftd.controller.memory import open_state
-from driftd.controller.next_steps import Asked, next_steps
+from driftd.controller.next_steps import Asked, next_steps, scaled_change
 from driftd.controller.of_daemon import SilenceOf, of_daemon, silences_of
 from driftd.controller.options import CheckOptions
 from driftd.controller.outlook import Outlook, outlook_of
@@ -30,6 +30,7 @@ from driftd.controller.value_places import value_place
 from driftd.controller.verdict import Verdict
 from driftd.controller.workspace import Progress, Workspace
 from driftd.diff.explain import Inspection, Place
+from driftd.diff.facts import Bounds
 from driftd.diff.finding import ABSENT
 from driftd.diff.owners import Entry as OwnerEntry
 from driftd.errors import ClusterError, ConfigError
@@ -207,9 +208,13 @@ async def _steps(
 ) -> tuple[str, ...]:
     if resource is None:
         return ()
-    changing = await value_place(workspace, declared, looked, resource)
+    scaler = _scaler(looked, resource.key)
+    scaled = scaled_change(resource, scaler)
+    others = tuple(change for change in resource.changes if change is not scaled)
+    rest = structs.replace(resource, changes=others)
+    changing = await value_place(workspace, declared, looked, rest)
     application = looked.desired.entry.application
-    kept = "" if changing else await keeping(workspace, declared, looked, resource)
+    kept = "" if changing else await keeping(workspace, declared, looked, rest)
     live = looked.live.get(resource.key)
     held = resource.is_drift and await _is_suspended(looked)
     return next_steps(
@@ -221,8 +226,18 @@ async def _steps(
         keeping=kept,
         fixed=live is not None and orjson.loads(live.body).get("immutable") is True,
         suspended=held,
+        scaler=scaler,
         asked=asked,
     )
+
+
+def _scaler(looked: Looked, key: ResourceKey) -> Bounds | None:
+    """The autoscaler that targets an object on its cluster."""
+    if looked.shared is None:
+        return None
+    facts = looked.shared.observation.facts
+    # KEDA makes an autoscaler of its own, which knows less of what is allowed.
+    return facts.event_scaled.get(key) or facts.autoscaled.get(key)
 
 
 async def _is_suspended(looked: Looked) -> bool:

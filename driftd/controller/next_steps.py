@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from msgspec import UNSET, UnsetType
 
+from driftd.diff.facts import Bounds
 from driftd.model.application import Application
 from driftd.model.counts import counted
 from driftd.model.preview import Effect
@@ -29,6 +30,7 @@ SELF_HEAL_SECONDS = 300.0
 """Seconds after which Argo CD's self-healing, were it to work, would have put a change back."""
 _ARGO_NAMESPACE = "argocd"
 _NO_FIELD = "UnknownField"
+_REPLICAS = "/spec/replicas"
 _PLACE = re.compile(r"^(\S+:\d+): ")
 """The place in Git that a reason begins with."""
 _GENERATED = re.compile(r"^(?:ApplicationSet|Application) \S+")
@@ -59,6 +61,7 @@ def next_steps(
     keeping: str = "",
     fixed: bool = False,
     suspended: bool = False,
+    scaler: Bounds | None = None,
     asked: Asked | None = None,
 ) -> tuple[str, ...]:
     """The steps for an object, first what is to be known of self-healing; none without drift.
@@ -66,7 +69,8 @@ def next_steps(
     `changing` says how Git comes to another value, where the file that declares the object does
     not say it itself: a template, a program; `keeping` what to commit where it does. `fixed` if
     the live object says that it is immutable; `suspended` if the live Kustomization or HelmRelease
-    says that Flux is to leave the application alone, whatever Git says.
+    says that Flux is to leave the application alone, whatever Git says; `scaler` what an
+    autoscaler that targets the object allows.
     """
     asked = asked or Asked()
     if resource.status == "Unknown":
@@ -81,19 +85,22 @@ def next_steps(
     if resource.status == "Missing" and not _is_deployed(application, report):
         return (*_deploy(application, asked), *_keep(resource, changing, keeping))
     halted = tuple(_suspension(application, suspended=suspended))
+    scaled = scaled_change(resource, scaler)
+    rest = [change for change in drift if change is not scaled]
     return (
         *_unhealed(application, report, drift, now),
+        *_autoscaled(scaler, resource),
         *halted,
         *_put_back(
             application,
             report,
             resource,
-            drift,
+            rest,
             fixed=fixed,
             suspended=bool(halted),
             asked=asked,
         ),
-        *_keep(resource, changing, keeping),
+        *(_keep(resource, changing, keeping) if rest or scaled is None else ()),
         *_accept(application, resource, drift or every, asked),
     )
 
@@ -209,6 +216,39 @@ def _unhealed(
             f"selfHeal is on, and the change is {max(ages) / 60:.0f} min old: Argo CD does not run "
             f"for it, does not see it, or fails to sync: argocd app get {_named(application)}"
         )
+
+
+def scaled_change(resource: ResourceReport, scaler: Bounds | None) -> Change | None:
+    """The drift of replicas that Git declares although an autoscaler sets them, else None.
+
+    Neither Git's count nor the live one is to be kept there. A live count of 0 that the autoscaler
+    does not allow switches it off: that is for Git to put back.
+    """
+    for change in resource.changes if scaler is not None else ():
+        if change.path == _REPLICAS and change.is_drift and change.desired is not UNSET:
+            return None if _is_off(change, scaler) else change
+    return None
+
+
+def _is_off(change: Change, scaler: Bounds | None) -> bool:
+    return scaler is not None and change.live == 0 and not scaler.allows(0)
+
+
+def _autoscaled(scaler: Bounds | None, resource: ResourceReport) -> Iterator[str]:
+    """That replicas are an autoscaler's, and do not belong in Git beside it."""
+    scaled = scaled_change(resource, scaler)
+    if scaler is None:
+        return
+    if scaled is None:
+        if any(one.path == _REPLICAS and _is_off(one, scaler) for one in resource.changes):
+            yield f"{scaler}; 0 replicas switch it off until another count is set"
+        return
+    where = _where(resource.origin if scaled.origin is UNSET else scaled.origin)
+    yield f"{scaler}: it sets replicas, which therefore does not belong in Git{where}"
+    if not scaler.allows(scaled.desired):
+        yield f"Git's {scaled.desired} is outside these bounds: a sync to it would not last"
+    if scaled.live is not UNSET and not scaler.allows(scaled.live):
+        yield f"the live {scaled.live} is outside these bounds: it does not last"
 
 
 def _suspension(application: Application, *, suspended: bool) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -12,6 +13,7 @@ from driftd.controller.explain import Explanation, Question, explain
 from driftd.controller.options import CheckOptions
 from driftd.errors import ConfigError, Unreachable
 from driftd.model.report import ResourceStatus
+from tests.unit.controller.cluster import SCHEMAS
 from tests.unit.controller.conftest import CONTEXTS, World
 from tests.unit.controller.test_flux import LIVE, roots
 
@@ -160,3 +162,31 @@ async def test_a_kustomization_that_is_suspended_live(world: World) -> None:
         )
         assert f"put it back: flux {verb} kustomization sync -n flux-system" in found.next_steps
         assert ("is suspended live" in "".join(found.next_steps)) is told
+
+
+async def test_replicas_that_an_autoscaler_sets(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The live autoscaler of a Deployment is named where somebody scaled that by hand."""
+    gvk = {"group": "apps", "version": "v1", "kind": "Deployment"}
+    count = {"type": "object", "properties": {"replicas": {"type": "integer"}}}
+    schema = {
+        "properties": {"spec": count, "metadata": {}},
+        "x-kubernetes-group-version-kind": [gvk],
+    }
+    monkeypatch.setitem(SCHEMAS, "apps/v1", {"Deployment": {"type": "object", **schema}})
+    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}
+    body = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}}
+    world.repo.write("apps/shop/web.json", json.dumps({**body, "spec": {"replicas": 4}}))
+    world.repo.commit()
+    metadata = {"name": "web", "namespace": "shop"}
+    world.clusters.one.put(
+        {**body, "metadata": metadata, "spec": {"replicas": 15}}, manager="me", operation="Update"
+    )
+    bounds = {"scaleTargetRef": target, "minReplicas": 4, "maxReplicas": 12}
+    hpa = {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": metadata}
+    world.clusters.one.put({**hpa, "spec": bounds})
+    first, *others = (await ask(world, "deployment/web")).next_steps
+    assert first.startswith("HorizontalPodAutoscaler web, which no application looked at declares,")
+    assert "does not belong in Git at apps/shop/web.json" in first
+    assert not any("put it back" in one or "keep it" in one for one in others)

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from driftd.controller.next_steps import Asked, next_steps
+from driftd.diff.facts import Bounds
 from driftd.model.application import AutomatedSync, SyncPolicy
 from driftd.model.condition import Condition, Severity
 from driftd.model.flux import FluxSpec
@@ -34,6 +35,7 @@ def steps(
     heal: bool = True,
     kind: ChangeClass = ChangeClass.DECLARED,
     changes: tuple[Change, ...] = (),
+    scaler: Bounds | None = None,
 ) -> str:
     """The steps for a change of that age, as one text."""
     app = application()
@@ -56,7 +58,7 @@ def steps(
         revisions=(), deployers=("argocd-controller",), status=ApplicationStatus.OUT_OF_SYNC,
         conditions=(), resources=(resource,),
     )  # fmt: skip
-    return "\n".join(next_steps(app, report, resource, NOW))
+    return "\n".join(next_steps(app, report, resource, NOW, scaler=scaler))
 
 
 @pytest.mark.parametrize(("minutes", "heal", "told"), [(13, True, True), (1, True, False), (13, False, False)])  # fmt: skip  # noqa: E501
@@ -183,6 +185,50 @@ def test_what_is_missing_may_be_removed_from_git() -> None:
     assert lines[0].startswith("put it back: argocd app sync shop --resource :Service:web/web")
     assert lines[1] == "or remove it from Git at apps/web.yaml:6, if it is to stay away"
     assert "declare it again" not in "".join(lines)
+
+
+def scaled_steps(declared: int, live: int, *others: Change, scaler: Bounds | None = None) -> str:
+    """The steps for a count of replicas where an autoscaler allows 2 to 20."""
+    change = Change(
+        kind=ChangeKind.MODIFIED, change_class=ChangeClass.DECLARED, path="/spec/replicas",
+        desired=declared, live=live, origin=ReportOrigin(file="apps/web.yaml", line=9),
+    )  # fmt: skip
+    return steps(1, changes=(change, *others), scaler=scaler or Bounds(2, 20, "web"))
+
+
+@pytest.mark.parametrize(
+    ("declared", "live", "told"),
+    [
+        (4, 6, ()),
+        (1, 9, ("Git's 1 is outside these bounds: a sync to it would not last",)),
+        (4, 30, ("the live 30 is outside these bounds: it does not last",)),
+    ],
+)
+def test_replicas_of_an_autoscaler(declared: int, live: int, told: tuple[str, ...]) -> None:
+    """Neither count is put back or committed: the autoscaler and the line in Git are named."""
+    lines = scaled_steps(declared, live).splitlines()
+    assert lines[0] == (
+        "HorizontalPodAutoscaler web scales the object between 2 and 20: it sets replicas, "
+        "which therefore does not belong in Git at apps/web.yaml:9"
+    )
+    assert tuple(lines[1:-2]) == told
+    assert lines[-2].startswith("or accept it for a while")
+
+
+def test_other_drift_beside_an_autoscaler() -> None:
+    """What else differs is put back and may be kept as ever."""
+    other = Change(kind=ChangeKind.MODIFIED, change_class=ChangeClass.DECLARED, path="/spec/paused")
+    text = scaled_steps(4, 6, other)
+    assert "put it back: argocd app sync shop" in text
+
+
+def test_an_autoscaler_that_is_switched_off() -> None:
+    """A live count of 0 is no autoscaler's work: a sync puts the count back."""
+    text = scaled_steps(4, 0)
+    assert "0 replicas switch it off until another count is set" in text
+    assert "put it back: argocd app sync shop" in text
+    idle = Bounds(0, 5, "web", kind="ScaledObject")
+    assert "put it back" not in scaled_steps(4, 0, scaler=idle)
 
 
 UNKNOWN = Invalid(
