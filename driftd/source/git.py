@@ -43,6 +43,9 @@ _ANCESTOR = re.compile(r"(?P<name>[^~^]+)(?P<steps>(?:[~^]\d{0,4}){1,9})\Z")
 """A revision and the way back from it: `main~2`, `HEAD^`."""
 
 
+_FETCH = "run git fetch there if it is new"
+
+
 class GitRepository:
     """A repository on this machine: a checkout (its `.git` beside the files) or a bare one.
 
@@ -104,7 +107,7 @@ class GitRepository:
                 return await self._commit(found[candidate], revision)
         if is_short_id(revision):
             return await self._commit(revision, revision)
-        raise unknown_revision(self.name, revision, await self._refs())
+        raise unknown_revision(self.name, revision, await self._refs(), if_new=_FETCH)
 
     async def ancestor(self, expression: str) -> str:
         """The commit id of a revision as people type it: also `main~2`, `HEAD^`.
@@ -129,7 +132,7 @@ class GitRepository:
                     hint="commit the manifests first, or use --worktree",
                     reason="UnknownRevision",
                 ) from None
-            raise unknown_revision(self.name, revision, await self._refs()) from None
+            raise unknown_revision(self.name, revision, await self._refs(), if_new=_FETCH) from None
         return output.decode().strip()
 
     async def _refs(self, *names: str) -> dict[str, str]:

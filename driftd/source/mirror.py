@@ -175,7 +175,8 @@ class GitMirror:
                 reason="UnknownRevision",
             )
         refs = await self._advertised()
-        raise unknown_revision(self.name, revision, [r for r in refs if not r.endswith("^{}")])
+        known = [ref for ref in refs if not ref.endswith("^{}")]
+        raise unknown_revision(self.name, revision, known, if_new="push it if it is new")
 
     async def tree(self, sha: str) -> Tree:
         """All files of a commit, fetched if the mirror does not have it yet."""

@@ -69,15 +69,20 @@ def short_name(ref: str) -> str:
     return ref
 
 
-def unknown_revision(repository: str, revision: str, refs: Iterable[str]) -> SourceError:
-    """The error for a revision that no ref and no commit has, with near matches as hint."""
+def unknown_revision(
+    repository: str, revision: str, refs: Iterable[str], *, if_new: str
+) -> SourceError:
+    """The error for a revision that no ref and no commit has, with near matches as hint.
+
+    `if_new` is what makes a revision known that is new.
+    """
     names = sorted({short_name(ref) for ref in refs} - {"HEAD"})
     near = difflib.get_close_matches(revision, names[:20_000], n=3, cutoff=0.5)
     if near:
         hint = f"did you mean {' or '.join(near)}?"
     elif names:
         more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-        hint = f"the repository has {', '.join(names[:5])}{more}; fetch if the revision is new"
+        hint = f"the repository has {', '.join(names[:5])}{more}; correct the revision, or {if_new}"
     else:
         hint = "the repository has no branches and no tags"
     return SourceError(

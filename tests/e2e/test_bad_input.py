@@ -109,14 +109,14 @@ def test_wrong_revision(site: Site) -> None:
         f"--kubeconfig={site.kubeconfig}",
         "--revision=nonesuch",
         says=f"{site.repo.path}: revision 'nonesuch' does not exist",
-        hint="the repository has main; fetch if the revision is new",
+        hint="the repository has main; correct the revision, or run git fetch there if it is new",
     )
 
 
 def test_wrong_target_revision(site: Site) -> None:
     """A `targetRevision` that does not exist concerns its application alone."""
     site.broken(GOOD, source=source(targetRevision="v9.9"))
-    told = "revision 'v9.9' does not exist; the repository has main; fetch"
+    told = "revision 'v9.9' does not exist; the repository has main; correct the revision, or run"
     assert_broken(site, f"argocd/broken.yaml: {site.repo.path}: {told}")
 
 

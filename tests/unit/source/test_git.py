@@ -100,6 +100,12 @@ async def test_unknown_revision_names_repository_revision_and_near_ones(repo: Gi
     assert str(repo.path) in str(error.value)
     assert "'prodution' does not exist" in str(error.value)
     assert error.value.hint == "did you mean production?"
+    with pytest.raises(SourceError) as error:
+        await GitRepository.open(repo.path).resolve("v9.9")
+    assert error.value.hint == (
+        "the repository has main, production; correct the revision, or run git fetch there if it "
+        "is new"
+    )
 
 
 EXPRESSIONS = (

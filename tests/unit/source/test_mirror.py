@@ -83,6 +83,9 @@ async def test_unknown_revision_names_near_ones(server: GitServer, tmp_path: Pat
     assert "'mian' does not exist" in str(error.value)
     assert "localhost" in str(error.value)
     assert error.value.hint == "did you mean main?"
+    with pytest.raises(SourceError) as error:
+        await _mirror(server, tmp_path).resolve("v9.9")
+    assert error.value.hint.endswith("; correct the revision, or push it if it is new")
 
 
 async def test_abbreviated_ids_are_refused_with_the_remedy(
