@@ -199,10 +199,12 @@ async def test_unreadable_history_is_told(world: World) -> None:
 
 
 class Busy:
-    """A memory that takes its time, and knows how many ask it together."""
+    """A memory that answers once so many ask it, and knows how many asked it together."""
 
-    def __init__(self) -> None:
+    def __init__(self, together: int) -> None:
         self.asking = self.most = 0
+        self._together = together
+        self._full = asyncio.Event()
 
     async def recall(
         self, cluster: str, application: str, keys: Collection[ResourceKey] | None = None
@@ -210,6 +212,10 @@ class Busy:
         """See `Memory`."""
         self.asking += 1
         self.most = max(self.most, self.asking)
+        if self.asking >= self._together:
+            self._full.set()
+        await asyncio.wait_for(self._full.wait(), 20)
+        # One too many would come now.
         for _ in range(100):
             await asyncio.sleep(0)
         self.asking -= 1
@@ -222,7 +228,7 @@ async def test_few_applications_are_compared_at_a_time(world: World, together: i
     world.declare("other", "two")
     world.paint("other", "blue", cluster="two")
     world.repo.commit()
-    busy = Busy()
+    busy = Busy(together)
     comparing = asyncio.Semaphore(together)
     workspace = replace(world.workspace, memory=busy, comparing=comparing)
     declared = await declare(workspace, CheckOptions(), world.progress)
