@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 import click
 
 from driftd.cli import calls, completing, options
+from driftd.model.counts import counted
 
 _NAMED = 5
 """Applications that a note lists by name."""
@@ -72,6 +74,8 @@ def check_command(names: tuple[str, ...], app: tuple[str, ...], **flags: Any) ->
     finally:
         narrator.close()
     _note_deployers(report, narrator)
+    if not flags["hub"] and not flags["state"]:
+        _note_unsynced(report, narrator)
     quiet = flags["quiet"] or flags["output"] not in {"table", "wide", "plain"}
     context = click.get_current_context()
     following = () if quiet else next_command(report, context)
@@ -130,6 +134,26 @@ def _preview(names: tuple[str, ...], flags: dict[str, Any]) -> int:
     return exit_code.of_report(
         complete=report.complete, drift=report.changes, report_drift=not flags["no_exit_code"]
     )
+
+
+def _note_unsynced(report: Any, narrator: Any) -> None:
+    """Say which drift may be nothing but commits that nobody has synced yet: without the live
+    Applications, and without a look before, it cannot be told from an edit by the same manager.
+    """
+    writers = Counter(
+        str(one.manager)
+        for application in report.applications
+        for resource in application.resources
+        for one in (resource, *resource.changes)
+        if one.is_drift and one.manager in application.deployers
+    )
+    if writers:
+        are, it = ("is", "it") if writers.total() == 1 else ("are", "them")
+        narrator.note(
+            f"{counted(writers.total(), 'finding')} {are} as {', '.join(sorted(writers))} wrote"
+            f" {it}: a commit that is not synced yet looks like that; --hub CONTEXT tells it"
+            " (Pending) from drift"
+        )
 
 
 def _note_deployers(report: Any, narrator: Any) -> None:

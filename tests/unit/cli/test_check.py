@@ -214,6 +214,18 @@ def test_notes_go_to_standard_error(driftd, look):
     assert driftd("check", "-q").stderr == ""
 
 
+def test_what_a_deployer_wrote_may_be_a_commit_that_waits(driftd, look, sample):
+    """Drift by Git's own hand is noted once, and not where the hub or a past look tells it."""
+    change = sample.change("/data/a", desired="x", live="y", manager="argocd-controller")
+    app = msgspec.structs.replace(
+        sample.production(), resources=(sample.resource("ConfigMap", "a", change),)
+    )
+    look.report = sample.report_of(app)
+    note = "1 finding is as argocd-controller wrote it"
+    assert note in driftd("check").stderr
+    assert note not in driftd("check", "--hub", "hub").stderr
+
+
 def test_show_takes_lists(driftd, look):
     """`--show review,ignored` prints these two sections and no other."""
     shown = driftd("check", "--show", "review,ignored").stdout
