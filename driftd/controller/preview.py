@@ -16,6 +16,7 @@ from driftd.cluster.destinations import ClusterTarget
 from driftd.controller.bearings import none_declared
 from driftd.controller.declared import Declared, Entry, declare, is_none, refuse_unmatched
 from driftd.controller.desired import desired_state
+from driftd.controller.failing_values import with_values
 from driftd.controller.observed import ClusterView, observe, view_cluster
 from driftd.controller.options import CheckOptions
 from driftd.controller.preview_fate import unseen
@@ -306,6 +307,8 @@ class _Preview:
                 kube_version=view.version if view else "",
                 customizations=declared.customizations,
             )
+            told = await with_values(side.workspace, state, declared.urls)
+            state = replace(state, conditions=told)
             if entry is pair.before:
                 pair.old = state
             else:

@@ -134,3 +134,29 @@ async def test_a_set_that_comes_to_match_nothing(world: World) -> None:
     world.repo.git("checkout", "--quiet", "-B", "main")
     with pytest.raises(SourceError, match="nothing in the repository matches app/"):
         await previewed(world)
+
+
+async def test_a_failing_template_has_its_values(world: World) -> None:
+    """Where a value breaks a template, its condition ends with the files of values."""
+    chart = "apiVersion: v2\nname: web\nversion: 1.0.0\n"
+    template = MAP.replace("NAME", "{{ .Values.image.name }}")
+    world.repo.write("charts/web/Chart.yaml", chart)
+    world.repo.write("charts/web/templates/map.yaml", template)
+    world.repo.write("charts/web/values.yaml", "{}\n")
+    world.repo.write("charts/web/prod.yaml", "image: {name: a}\n")
+    helm = {"valueFiles": ["prod.yaml"]}
+    source = {"repoURL": URL, "path": "charts/web", "helm": helm}
+    world.declare("web", source=source)
+    world.declare("two", sources=[{"repoURL": URL, "path": "apps/two"}, source], source=None)
+    world.repo.commit()
+    world.repo.git("checkout", "--quiet", "-b", "change")
+    world.repo.write("charts/web/prod.yaml", "imgae: {name: a}\n")
+    world.repo.commit()
+    report = await previewed(world)
+    for name in ("web", "two"):
+        (told,) = one(report, name).conditions
+        assert "nil pointer evaluating interface {}.name; its values are in" in told.message
+        assert told.message.endswith(
+            "in charts/web/prod.yaml, charts/web/values.yaml (the defaults, shared by all that use "
+            "the chart)"
+        )
