@@ -158,6 +158,8 @@ def _note_unsynced(report: Any, narrator: Any) -> None:
 
 def _note_deployers(report: Any, narrator: Any) -> None:
     """Say which field managers counted as Git's hand: every verdict depends on them."""
+    from driftd.cli.authors import perhaps_persons
+
     users: dict[tuple[str, ...], list[str]] = {}
     for application in report.applications:
         if application.deployers:
@@ -166,4 +168,9 @@ def _note_deployers(report: Any, narrator: Any) -> None:
         named = ", ".join(names[:_NAMED])
         rest = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
         whose = "every application" if len(users) == 1 else named + rest
+        persons = perhaps_persons(deployers)
+        if persons:
+            whose += (
+                f" ({' and '.join(persons)} by name, and may be a person: driftd help inference)"
+            )
         narrator.note(f"deployers {', '.join(deployers)} count as Git's hand: {whose}")

@@ -6,7 +6,7 @@ import os
 import re
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -155,6 +155,8 @@ def folded(line: str, width: int) -> str:
 
 def sentences(found: Explanation, *, asked: bool) -> Iterator[str]:
     """An explanation as lines of plain text; `asked` if one place was asked for."""
+    from driftd.cli.authors import perhaps_persons
+
     resource = found.resource
     place = f"{resource.namespace}/" if resource.namespace else ""
     yield f"{resource.kind} {place}{resource.name}: {resource.status}"
@@ -163,11 +165,14 @@ def sentences(found: Explanation, *, asked: bool) -> Iterator[str]:
     yield f"  declared in  {_origin(resource)}"
     if resource.ignored_by is not UNSET:
         yield f"  no drift     {resource.ignored_by} accepts it"
+    persons = perhaps_persons(found.deployers)
     if found.deployers:
-        yield f"  Git's hand   {', '.join(found.deployers)} (deployers of this application)"
+        doubt = f"; {' and '.join(persons)} by name, and may be a person" if persons else ""
+        named = ", ".join(found.deployers)
+        yield f"  Git's hand   {named} (deployers of this application{doubt})"
     for one in found.places:
         yield ""
-        yield from _place(one, resource)
+        yield from _place(one, resource, persons)
     if not found.places:
         yield ""
         yield from _nothing(found)
@@ -245,7 +250,9 @@ def _nothing(found: Explanation) -> Iterator[str]:
         yield "There are no fields to compare."
 
 
-def _place(place: PlaceExplanation, resource: ResourceReport) -> Iterator[str]:
+def _place(
+    place: PlaceExplanation, resource: ResourceReport, persons: Sequence[str]
+) -> Iterator[str]:
     from driftd.cli.field_path import readable
     from driftd.cli.mistakes import lacks_field
     from driftd.cli.values import flow
@@ -272,7 +279,7 @@ def _place(place: PlaceExplanation, resource: ResourceReport) -> Iterator[str]:
         text = none if value is UNSET else flow(value)
         yield f"  {title:<9} {text if len(text) <= _LONG else text[:_LONG] + '…'}"
     if wrong is None or place.owners:
-        yield from _owners(place)
+        yield from _owners(place, persons)
     for reason in place.evidence:
         yield f"  because   {reason}"
     for change in place.changes:
@@ -289,13 +296,21 @@ def _verdict(place: PlaceExplanation) -> str:
     return "no drift"
 
 
-def _owners(place: PlaceExplanation) -> Iterator[str]:
+def _owners(place: PlaceExplanation, persons: Sequence[str]) -> Iterator[str]:
+    """Who owns the place; `persons` are deployers by whose name a person may have written."""
+    from driftd.model.report import ChangeClass
+
+    overridden = any(
+        change.is_drift and change.change_class is ChangeClass.DECLARED for change in place.changes
+    )
     if not place.owners:
         yield "  owners    nobody owns the place in managedFields"
     for number, owner in enumerate(place.owners):
         through = f" through /{owner.subresource}" if owner.subresource else ""
         time = f", {owner.time}" if owner.time else ", at no recorded time"
         hand = "Git's hand" if owner.deployer else "not Git's hand"
+        if owner.deployer and overridden and owner.manager in persons:
+            hand = "a deployer by name, but what it wrote is not what Git says"
         title = "owners" if number == 0 else ""
         yield f"  {title:<9} {owner.manager} ({owner.operation}{through}{time}): {hand}"
 

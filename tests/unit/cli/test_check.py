@@ -203,7 +203,8 @@ def test_notes_go_to_standard_error(driftd, look):
         "note: destination https://prod.k8s.example.com:6443 → context production",
         (
             "note: deployers argocd-controller, kubectl-client-side-apply count as Git's hand: "
-            "production-apps"
+            "production-apps (kubectl-client-side-apply by name, and may be a person: driftd help "
+            "inference)"
         ),
         (
             "note: deployers argocd-controller count as Git's hand: "

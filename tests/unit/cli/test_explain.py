@@ -5,7 +5,9 @@ from __future__ import annotations
 import click
 import pytest
 
-from driftd.cli.commands.explain import asked, folded
+from driftd.cli.commands.explain import asked, folded, sentences
+from driftd.controller.explain import Explanation, Owner, PlaceExplanation
+from driftd.model.report import Change, ChangeClass, ChangeKind, ResourceReport, ResourceStatus
 
 ORIGIN = (
     "  declared in  apps/ledger.yaml of https://github.com/example/repo.git at revision 3c4e42ca"
@@ -65,3 +67,50 @@ def test_an_object_is_missing():
     for words in (("shop", "", ""), ("Unknown", "shop", ""), ("Unknown shop", "", "")):
         with pytest.raises(click.UsageError, match="Missing argument 'KIND/NAME'"):
             asked(*words)
+
+
+def explanation(deployers, manager, kind=ChangeClass.DECLARED):
+    """The lines on one field that a manager applied, where these deployers are known."""
+    change = Change(
+        kind=ChangeKind.MODIFIED, change_class=kind, path="/spec/x", ssa_path="f:spec/f:x",
+        desired=1, live=2,
+    )  # fmt: skip
+    place = PlaceExplanation(
+        path=change.path, ssa_path="f:spec/f:x", verdict="drift", desired=1, live=2,
+        owners=(Owner(manager=manager, operation="Apply", deployer=manager in deployers),),
+        changes=(change,),
+    )  # fmt: skip
+    resource = ResourceReport(
+        group="", version="v1", kind="Service", namespace="web", name="web",
+        status=ResourceStatus.OUT_OF_SYNC, changes=(change,),
+    )  # fmt: skip
+    found = Explanation(
+        application="shop", cluster="one", deployers=deployers, resource=resource,
+        places=(place,), excused={}, rules=(), healing="nothing: not asked for",
+    )  # fmt: skip
+    return "\n".join(sentences(found, asked=True))
+
+
+DOUBT = "a deployer by name, but what it wrote is not what Git says"
+
+
+@pytest.mark.parametrize(
+    ("deployers", "manager", "hand", "doubted"),
+    [
+        (("argocd-controller", "kubectl"), "kubectl", DOUBT, True),
+        (("argocd-controller", "kubectl"), "argocd-controller", "Git's hand", True),
+        (("kubectl",), "kubectl", "Git's hand", False),
+        (("argocd-controller",), "kubectl", "not Git's hand", False),
+    ],
+)
+def test_a_person_beside_an_engine(deployers, manager, hand, doubted):
+    """Beside Argo CD, kubectl is not called Git's hand for a write that overrode Git."""
+    text = explanation(deployers, manager)
+    assert f"{manager} (Apply, at no recorded time): {hand}\n" in text
+    assert ("kubectl by name, and may be a person" in text) is doubted
+
+
+def test_what_git_is_silent_about_overrides_nothing():
+    """A manager is doubted only for a value in place of Git's."""
+    text = explanation(("argocd-controller", "kubectl"), "kubectl", ChangeClass.UNDECLARED)
+    assert "kubectl (Apply, at no recorded time): Git's hand\n" in text
