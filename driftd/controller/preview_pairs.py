@@ -10,6 +10,7 @@ from msgspec import UNSET
 from driftd.controller.declared import Entry
 from driftd.controller.desired import Desired
 from driftd.controller.preview_fate import is_automated, spec_of
+from driftd.controller.preview_references import broken_references
 from driftd.controller.preview_slips import keep_misspelt
 from driftd.model.condition import Condition, Severity
 from driftd.model.preview import ApplicationAction, ApplicationPreview, ObjectPreview
@@ -81,6 +82,13 @@ class Pair:
             if condition.severity is Severity.ERROR and condition not in new:
                 text = f"at the base: {condition.message}"
                 yield Condition(condition.type, text, condition.severity)
+        if (
+            self.old is not None
+            and self.new is not None
+            and self.old.complete
+            and self.new.complete
+        ):
+            yield from broken_references(_every(self.old), _every(self.new))
 
     def report(
         self, action: ApplicationAction, resources: Sequence[ObjectPreview] = (), reason: str = ""
@@ -106,6 +114,11 @@ class Pair:
             resources=tuple(resources),
             complete=all(c.severity is not Severity.ERROR for c in told),
         )
+
+
+def _every(desired: Desired) -> list[Manifest]:
+    """All that a side declares, hooks too: a reference may name one."""
+    return [*desired.manifests, *desired.not_compared]
 
 
 @dataclass(slots=True, eq=False)
