@@ -212,7 +212,8 @@ def test_missing_object(site: Site) -> None:
     )
     assert found == ("Missing", text)
     table = re.sub(r"\s+", " ", site.check(output="table").stdout)
-    assert f"Deployment {site.namespace}/other in Git, not in the cluster {text} in apps/" in table
+    missing = f"Deployment {site.namespace}/other in Git, not in the cluster · medium"
+    assert f"{missing} {text} in apps/" in table
     seen = site.run("explain", "web", "deployment/other", f"--kubeconfig={site.kubeconfig}")
     assert "correct Git at apps/web/web.yaml:33: an integer is expected at spec." in seen.stdout
     assert "put it back" not in seen.stdout
