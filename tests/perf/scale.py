@@ -223,12 +223,12 @@ def tree_pss(pid: int) -> int:
 
 
 def tree_cpu(pid: int) -> float:
-    """CPU seconds that a process tree has used, without children that have ended."""
+    """CPU seconds that a process tree has used, with children that have ended."""
     ticks = 0
     for one in _tree(pid):
         with contextlib.suppress(OSError):
             fields = Path(f"/proc/{one}/stat").read_text("ascii").rpartition(")")[2].split()
-            ticks += int(fields[11]) + int(fields[12])
+            ticks += sum(map(int, fields[11:15]))
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
