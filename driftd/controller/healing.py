@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 
 from driftd.clock import Clock
 from driftd.cluster.destinations import ClusterTarget
@@ -13,8 +12,8 @@ from driftd.cluster.writer import ClusterWriter
 from driftd.controller.check import Looked
 from driftd.controller.declared import Declared, Entry
 from driftd.controller.elsewhere import declared_elsewhere
-from driftd.controller.engines import engines_at
-from driftd.controller.foreseen import Foreseen, node_of
+from driftd.controller.foreseen import Foreseen
+from driftd.controller.planning import plan_of
 from driftd.controller.shared import Claims
 from driftd.controller.workspace import Workspace
 from driftd.errors import StoreError
@@ -24,7 +23,7 @@ from driftd.settings.healing import Rung
 from driftd.settings.rules import rule_of, rung_of
 from driftd.sync.again import again
 from driftd.sync.outcome import SyncResult
-from driftd.sync.plan import SyncPlan, SyncTask, plan
+from driftd.sync.plan import SyncPlan, SyncTask
 from driftd.sync.run import run
 from driftd.sync.seams import Facts, Guards, Journal, Unguarded, Unrecorded
 from driftd.telemetry.logs import get_logger
@@ -136,20 +135,7 @@ class Healing:
         """The writes that would put the application back, as data."""
         application = entry.application
         rule = rule_of(self.settings, application.namespace, application.name)
-        return plan(
-            application,
-            looked.report,
-            looked.desired.manifests,
-            rung=rule.rung,
-            held=looked.desired.repeated,
-            shared=shared,
-            complete=looked.desired.complete,
-            managers=() if rule.rung is Rung.OBSERVE else engines_at(looked),
-            live=looked.live,
-            node=partial(node_of, looked),
-            undeclared=rule.undeclared,
-            foreseen=foreseen,
-        )
+        return plan_of(application, looked, rule, shared, foreseen=foreseen)
 
     async def _act(self, planned: SyncPlan, looked: Looked) -> SyncResult | None:
         """Carry the plan out; without tasks no writer is ever made."""

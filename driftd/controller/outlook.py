@@ -7,23 +7,21 @@ remembers; nothing is kept, and no store is made. Databases are imported where o
 from __future__ import annotations
 
 from datetime import datetime
-from functools import partial
 from typing import Final
 
 from msgspec import structs
 
 from driftd.clock import rfc3339
 from driftd.controller.check import Looked
-from driftd.controller.engines import engines_at
-from driftd.controller.foreseen import node_of
 from driftd.controller.of_daemon import OfDaemon
+from driftd.controller.planning import plan_of
 from driftd.controller.workspace import Progress
 from driftd.errors import ConfigError, StoreError
 from driftd.model.report import WireStruct
 from driftd.model.resource import ResourceKey
 from driftd.settings.healing import HealingRule, Rung
 from driftd.settings.rules import rule_of
-from driftd.sync.plan import Skipped, SyncPlan, plan
+from driftd.sync.plan import Skipped, SyncPlan
 
 NOT_OPEN: Final = "no rule of healing.rules opens the application"
 _RESUME: Final = "`driftd resume` lets it be healed again"
@@ -54,7 +52,7 @@ async def outlook_of(
     rule = rule_of(daemon.settings.healing, application.namespace, application.name)
     if rule.rung is Rung.OBSERVE:
         return Outlook(rung=rule.rung, reason=NOT_OPEN)
-    planned = _planned(looked, rule)
+    planned = plan_of(looked.desired.entry.application, looked, rule)
     if not planned.refusal and any(task.key == key for task in planned.tasks):
         try:
             planned = await _decided(daemon, planned, looked, now)
@@ -91,22 +89,6 @@ async def _decided(daemon: OfDaemon, planned: SyncPlan, looked: Looked, now: dat
             orders=StandingOrders(path) if path is not None else None,
         )
         return await guards.foresee(planned, facts_of(looked.desired.entry, looked), now)
-
-
-def _planned(looked: Looked, rule: HealingRule) -> SyncPlan:
-    desired = looked.desired
-    return plan(
-        desired.entry.application,
-        looked.report,
-        desired.manifests,
-        rung=rule.rung,
-        held=desired.repeated,
-        complete=desired.complete,
-        managers=engines_at(looked),
-        live=looked.live,
-        node=partial(node_of, looked),
-        undeclared=rule.undeclared,
-    )
 
 
 def _held(rule: HealingRule, held: Skipped) -> Outlook:
