@@ -69,9 +69,12 @@ class Failing(HealJournal):
 class Ledgered(Bench):
     """A bench whose healing keeps a record."""
 
-    folder: Path
     step = ""
-    worse: list[str]
+
+    def __init__(self, world: World, store: SqlStore, folder: Path) -> None:
+        self.folder = folder
+        self.worse: list[str] = []
+        super().__init__(world, store)
 
     def build(self, **settings: Any) -> Reconciler:
         """As the daemon is built; each call is what a new process does."""
@@ -119,8 +122,7 @@ async def bench(world: World, database: str, tmp_path: Path) -> AsyncIterator[Le
         world.declare(name, syncPolicy=SELF_HEAL)
     world.repo.commit()
     store = await SqlStore.open(database)
-    Ledgered.folder, Ledgered.worse = tmp_path, []
-    found = Ledgered(world, store)
+    found = Ledgered(world, store, tmp_path)
     found.open()
     yield found
     await store.close()

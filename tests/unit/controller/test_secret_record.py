@@ -37,8 +37,7 @@ async def bench(world: World, tmp_path: Path) -> AsyncIterator[Ledgered]:
     world.repo.write("apps/shop/secret.json", json.dumps(secret(GIT_PIN)))
     world.repo.commit()
     store = await SqlStore.open(f"sqlite:///{tmp_path}/driftd.db")
-    Ledgered.folder = tmp_path
-    found = Ledgered(world, store)
+    found = Ledgered(world, store, tmp_path)
     found.open()
     yield found
     await store.close()
