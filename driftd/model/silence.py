@@ -31,10 +31,11 @@ class Silence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, ren
 
     def about(self, application: str, cluster: str) -> bool:
         """Whether it may concern an application (`namespace/name`) on a cluster."""
-        name = application if "/" in self.application else application.partition("/")[2]
-        return (not self.application or fnmatchcase(name, self.application)) and (
-            not self.cluster or fnmatchcase(cluster, self.cluster)
-        )
+        names = [application.partition("/")[2]]
+        if "/" in self.application:
+            names.append(application)
+        named = not self.application or any(fnmatchcase(name, self.application) for name in names)
+        return named and (not self.cluster or fnmatchcase(cluster, self.cluster))
 
     def covers(self, key: ResourceKey, path: str) -> bool:
         """Whether it concerns a field of an object, of an application that it is about.

@@ -133,15 +133,17 @@ def _globs(settings: Settings) -> Iterator[Finding]:
         for glob in globs:
             why = _glob_problem(glob)
             if why:
-                yield Finding(key, f"{glob!r} {why}", "write name or namespace/name, with * and ?")
+                hint = "write name or namespace/name, with * and ? (root/name for Flux)"
+                yield Finding(key, f"{glob!r} {why}", hint)
 
 
 def _glob_problem(glob: str) -> str:
     """Why no application can be called so; empty if some can."""
     if not glob:
         return "is empty"
-    if glob.count("/") > 1:
-        return "has more than one /"
+    # NAMESPACE/ROOT/KIND/NAME is the longest: of a Flux object whose name another has taken.
+    if glob.count("/") > 3:
+        return "has more than three /"
     if glob.count("[") != glob.count("]"):
         return "opens a [ that it does not close, or the reverse"
     if not _GLOB.fullmatch(glob):

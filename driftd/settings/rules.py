@@ -12,9 +12,14 @@ from driftd.settings.types import ApplicationSelection
 
 
 def names_application(patterns: Iterable[str], namespace: str, name: str) -> bool:
-    """Whether any pattern is a glob of `name`, or of `namespace/name` where it has a slash."""
+    """Whether any pattern is a glob of `name`, or of `namespace/name` where it has a slash.
+
+    The name of a Flux application has a slash itself (`ROOT/NAME`); commands print it without
+    its namespace, so that a pattern may be written so, too.
+    """
     return any(
-        fnmatchcase(f"{namespace}/{name}" if "/" in pattern else name, pattern)
+        fnmatchcase(name, pattern)
+        or ("/" in pattern and fnmatchcase(f"{namespace}/{name}", pattern))
         for pattern in patterns
     )
 

@@ -169,7 +169,7 @@ async def find(connection: AsyncConnection, query: EpisodeQuery) -> tuple[Episod
     if query.application:
         whole = episodes.c.application == query.application
         named = episodes.c.application.endswith(f"/{query.application}", autoescape=True)
-        statement = statement.where(whole if "/" in query.application else or_(whole, named))
+        statement = statement.where(or_(whole, named))
     if query.is_open is not None:
         is_open = episodes.c.closed_at.is_(None)
         statement = statement.where(is_open if query.is_open else ~is_open)

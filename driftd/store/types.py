@@ -147,7 +147,7 @@ class EpisodeQuery(msgspec.Struct, frozen=True, kw_only=True):
     """Which episodes; the empty query means all."""
 
     application: str = ""
-    """`namespace/name`, or a name alone."""
+    """`namespace/name`, or a name alone (`root/name` for an application of Flux)."""
     kind: str = ""
     name: str = ""
     path: str = ""

@@ -42,6 +42,13 @@ def test_what_a_silence_covers(fields: dict[str, str], path: str, covers: bool) 
     assert (covering([silence(**fields)], WEB, path) is not None) is covers
 
 
+@pytest.mark.parametrize("application", ["production/apps", "flux-system/production/a*"])
+def test_a_silence_names_an_application_of_flux(application: str) -> None:
+    """As commands print it, root and name, and with its namespace."""
+    assert silence(application=application).about("flux-system/production/apps", "production")
+    assert not silence(application=application).about("flux-system/staging/apps", "staging")
+
+
 @pytest.mark.parametrize(
     ("fields", "counts"),
     [

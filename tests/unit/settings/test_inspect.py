@@ -29,7 +29,7 @@ log: {level: info}
 healing:
   rules:
     - {applications: [Dev-*], rung: prune}
-    - {applications: ["a/b/c"], rung: fields}
+    - {applications: ["a/b/c/d/e"], rung: fields}
 store:
   dsn: mysql://x:hunter2@y/z
 notifications:

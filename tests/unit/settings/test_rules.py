@@ -17,6 +17,16 @@ def test_selection_includes_excludes_and_limits_to_a_namespace():
     assert not selected(ApplicationSelection(namespace="argocd"), "team", "a")
 
 
+def test_an_application_of_flux_is_named_with_and_without_its_namespace():
+    """Its own name has a slash; one slash alone is no wildcard for an Argo CD namespace."""
+    rule = HealingRule(applications=("production/apps",), rung=Rung.FIELDS)
+    assert rung_of(Healing(rules=(rule,)), "flux-system", "production/apps") is Rung.FIELDS
+    assert rung_of(Healing(rules=(rule,)), "flux-system", "staging/apps") is Rung.OBSERVE
+    assert rung_of(Healing(rules=(rule,)), "production", "apps") is Rung.FIELDS
+    whole = HealingRule(applications=("flux-system/production/*",), rung=Rung.FIELDS)
+    assert rung_of(Healing(rules=(whole,)), "flux-system", "production/apps") is Rung.FIELDS
+
+
 def test_healing_is_off_without_a_rule_and_the_first_rule_counts():
     """`observe` is what an application gets unless the first rule naming it says otherwise."""
     assert rung_of(Healing(), "argocd", "a") is Rung.OBSERVE

@@ -487,6 +487,15 @@ async def test_what_changes_during_a_look_may_not_be_seen_by_it(store):
     assert (found.drift.clean_at, found.drift.first_seen) == (START, after(60))
 
 
+@pytest.mark.parametrize("asked", ["production/apps", "argocd/production/apps"])
+async def test_episodes_of_an_application_whose_name_has_a_slash(store, asked):
+    """An application of Flux is found as commands print it, and no other that ends so."""
+    for name in ("production/apps", "reproduction/apps", "production/more-apps"):
+        await store.record(report(resource("web", REPLICAS), name=name), START, quiet)
+    [found] = await store.episodes(EpisodeQuery(application=asked))
+    assert found.application == "argocd/production/apps"
+
+
 async def test_without_a_clean_look_before_no_onset_is_claimed(store):
     """What the first look finds, or an object that could not be judged before, began any time."""
     await store.record(DRIFTED, START, quiet)
