@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from driftd import __version__
-from driftd.cluster import slim
+from driftd.cluster import buffers, slim
 from driftd.cluster.access import IN_CLUSTER_NAME, ClusterAccess, decode_base64
 from driftd.cluster.execplugin import run_plugin
 from driftd.cluster.limits import PIECE
@@ -149,6 +149,7 @@ def _read_token(path: Path, access: ClusterAccess) -> str:
 async def _configuration(
     access: ClusterAccess, cluster: dict[str, Any], user: dict[str, Any]
 ) -> Configuration:
+    buffers.use()
     slim.use()
     from kubernetes_asyncio.client import Configuration
     from kubernetes_asyncio.config import ConfigException, load_kube_config_from_dict

@@ -24,6 +24,7 @@ from driftd.cluster.breaker import Breaker
 from driftd.cluster.busy import Busy
 from driftd.cluster.connection import Connection, Redirected, connect
 from driftd.cluster.limits import PIECE, SMALL, Limits, exceeded
+from driftd.cluster.streaming import pieces
 from driftd.errors import (
     ClusterError,
     ConfigError,
@@ -392,7 +393,7 @@ class Transport:
                         answer = await ask(api, "GET", path, query, None, None, timeout)
                         async with answer:
                             if answer.status == 200:
-                                yield answer.content.iter_any()
+                                yield pieces(answer, idle)
                                 return
                             response, retry_after = await self._read(answer, doing, None)
             except Distrusted:  # only before there is an answer
