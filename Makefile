@@ -80,7 +80,7 @@ record-demo: $(VENV)/.installed worker ## Write what the demonstration prints to
 
 .PHONY: test-fast
 test-fast: worker test-system $(VENV)/.installed ## Unit tests that start nothing slow, within a minute
-	$(PYTEST) tests/unit -q -n $(WORKERS) -m "not slow"
+	$(PYTEST) tests/unit -q -n $(WORKERS) -m "not slow" --hypothesis-profile=fast
 
 # One file's tests share their clusters, so a file stays on one worker.
 .PHONY: test

@@ -20,6 +20,8 @@ from driftd.sandbox.pool import SandboxPool
 from driftd.source.repositories import Repositories, git_urls
 from tests.testbed.gitrepo import GitRepo
 
+pytestmark = pytest.mark.slow
+
 EXAMPLE = Path(__file__).resolve().parents[2] / "fixtures" / "kubernetes-gitops"
 ENVIRONMENTS = ("development", "production", "staging")
 

@@ -7,6 +7,8 @@ import time
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 APPLICATION = """\
 apiVersion: argoproj.io/v1alpha1
 kind: Application

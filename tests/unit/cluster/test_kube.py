@@ -13,6 +13,8 @@ from driftd.cluster.reader import ApiResource
 from driftd.cluster.transport import Transport, TransportOptions
 from driftd.errors import ClusterError, Forbidden, NotServed, Unreachable
 
+pytestmark = pytest.mark.slow
+
 LIST = "/api/v1/configmaps"
 
 

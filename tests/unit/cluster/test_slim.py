@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 _USED = (
     "from driftd.cluster import slim; slim.use(); slim.use(); import sys; "
     "from kubernetes_asyncio.client import ApiClient, Configuration; "

@@ -19,6 +19,8 @@ from driftd.cluster.transport import Transport, TransportOptions, parse_retry_af
 from driftd.errors import ClusterError, Distrusted, Forbidden, Unauthorized, Unreachable
 from tests.testbed.webserver import Asked, Reply, WebServer, make_tls
 
+pytestmark = pytest.mark.slow
+
 NOW = datetime(2026, 11, 25, 12, 0, 0, tzinfo=UTC)
 
 

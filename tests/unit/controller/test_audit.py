@@ -17,6 +17,8 @@ from tests.unit.cluster.audited import event, text
 from tests.unit.controller.conftest import World
 from tests.unit.reports import START, VirtualClock
 
+pytestmark = pytest.mark.slow
+
 WRITE = event(
     requestURI="/api/v1/namespaces/shop/configmaps/shop?fieldManager=kubectl-edit",
     objectRef={"resource": "configmaps", "namespace": "shop", "name": "shop"},

@@ -22,6 +22,8 @@ from tests.unit.controller.conftest import World
 from tests.unit.controller.test_doctor import Clock, Probe
 from tests.unit.reports import START, VirtualClock
 
+pytestmark = pytest.mark.slow
+
 
 def at(*origins: str) -> list[Application]:
     """Applications with these origins."""

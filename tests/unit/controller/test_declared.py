@@ -19,6 +19,8 @@ from tests.testbed.gitrepo import GitRepo
 from tests.unit.controller.builders import URL, application
 from tests.unit.controller.conftest import World
 
+pytestmark = pytest.mark.slow
+
 
 async def test_entries_have_project_cluster_and_destination(world: World) -> None:
     """Each Application comes with its project and cluster; every mapping made is told."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from driftd.cluster.reader import Discovery
 from driftd.controller.declared import Entry, declare
 from driftd.controller.desired import Desired, desired_state, synced_state
@@ -11,6 +13,8 @@ from driftd.controller.options import CheckOptions
 from driftd.model.condition import Condition, Severity
 from tests.unit.controller.builders import REVISION, URL, application, desired
 from tests.unit.controller.conftest import World
+
+pytestmark = pytest.mark.slow
 
 
 async def entry_of(world: World, name: str = "shop") -> Entry:

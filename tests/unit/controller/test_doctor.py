@@ -13,6 +13,8 @@ from driftd.controller.options import CheckOptions
 from driftd.errors import ClusterError, Forbidden, Unreachable
 from tests.unit.controller.conftest import World
 
+pytestmark = pytest.mark.slow
+
 NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)
 
 

@@ -14,6 +14,8 @@ from driftd.model.report import DriftReport, exit_code, has_drift
 from tests.unit.controller.conftest import CONTEXTS, World
 from tests.unit.reports import START, VirtualClock
 
+pytestmark = pytest.mark.slow
+
 QUESTION = (
     "3 of 3 objects that Git declares are missing from cluster one (context one, server "
     "https://one.example.com); is it the right cluster? If not, name the right one with "

@@ -17,6 +17,8 @@ from tests.unit.controller.cluster import SCHEMAS
 from tests.unit.controller.conftest import CONTEXTS, World
 from tests.unit.controller.test_flux import LIVE, roots
 
+pytestmark = pytest.mark.slow
+
 
 class Clock:
     """Always noon."""

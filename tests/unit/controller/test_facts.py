@@ -36,6 +36,8 @@ from tests.testbed.jsonpatch import patched
 from tests.unit.controller.cluster import AUTOSCALERS, CONFIG_MAPS, DEPLOYMENTS, READ, MemoryCluster
 from tests.unit.diff.catalogue import Case
 
+pytestmark = pytest.mark.slow
+
 CASES = Path(__file__).parents[2] / "cases" / "trusted"
 KINDS = (
     AUTOSCALERS,

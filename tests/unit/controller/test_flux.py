@@ -19,6 +19,8 @@ from driftd.model.flux import FluxObject
 from tests.unit.controller.builders import URL
 from tests.unit.controller.conftest import CONTEXTS, World
 
+pytestmark = pytest.mark.slow
+
 KUSTOMIZATIONS = ApiResource(
     "kustomize.toolkit.fluxcd.io", "v1beta2", "Kustomization", "kustomizations", True, ("get",)
 )

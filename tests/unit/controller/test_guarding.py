@@ -19,6 +19,8 @@ from driftd.telemetry.metrics import Metrics
 from tests.unit.reports import change, report, resource
 from tests.unit.sync.guarding import NOW, SOURCE_NAME, order, planned, situation
 
+pytestmark = pytest.mark.slow
+
 WEB = resource("web", change("/spec/replicas", desired=3, live=5, manager="hpa"))
 SECOND, HOUR = timedelta(seconds=1), timedelta(hours=1)
 

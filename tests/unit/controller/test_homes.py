@@ -16,6 +16,8 @@ from driftd.model.project import SignatureDemand, SignatureMode
 from driftd.source.repositories import Home, Repositories
 from tests.testbed.signing import GpgHome, SignedRepo
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def home() -> Iterator[GpgHome]:

@@ -17,6 +17,8 @@ from driftd.errors import ClusterReplaced, Forbidden, Unreachable
 from driftd.store.sql import SqlStore
 from tests.unit.cluster.conftest import ScriptedServer, answer, refusal, server
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["server"]
 
 PATH = "/api/v1/namespaces/kube-system"

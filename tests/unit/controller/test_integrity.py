@@ -20,6 +20,8 @@ from driftd.source.repositories import Repositories
 from driftd.verify.verifier import KEPT_SECONDS
 from tests.testbed.signing import GpgHome, SignedRepo
 
+pytestmark = pytest.mark.slow
+
 URL = "https://git.example/platform.git"
 OTHER = "https://git.example/other.git"
 

@@ -33,6 +33,8 @@ from tests.unit.controller.cluster import MemoryWriter
 from tests.unit.controller.conftest import World
 from tests.unit.reports import START, VirtualClock, change, resource
 
+pytestmark = pytest.mark.slow
+
 KEY = ResourceKey("", "ConfigMap", "shop", "shop")
 TARGET = ClusterTarget(TargetKind.CONTEXT, "one", "HTTPS://one.example:443/")
 

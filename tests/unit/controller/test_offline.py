@@ -12,6 +12,8 @@ from driftd.model.report import ResourceStatus
 from driftd.model.severities import read, with_own
 from driftd.sandbox.pool import SandboxPool
 
+pytestmark = pytest.mark.slow
+
 OPENAPI = {
     "components": {
         "schemas": {

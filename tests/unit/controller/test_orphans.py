@@ -25,6 +25,8 @@ from tests.unit.controller.cluster import CONFIG_MAPS, SERVICES, MemoryCluster
 from tests.unit.controller.conftest import World
 from tests.unit.reports import START, VirtualClock
 
+pytestmark = pytest.mark.slow
+
 MARK = "argocd.argoproj.io/tracking-id"
 ORPHANED = "OrphanedResourceWarning"
 FLUX = {

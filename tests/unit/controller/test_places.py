@@ -14,6 +14,8 @@ from driftd.sandbox.pool import SandboxPool
 from tests.unit.controller.conftest import World
 from tests.unit.controller.test_check import by_name, checked
 
+pytestmark = pytest.mark.slow
+
 PATCH = """\
 apiVersion: v1
 kind: ConfigMap

@@ -18,6 +18,8 @@ from tests.unit.controller.cluster import BUDGETS, CONFIG_MAPS
 from tests.unit.controller.conftest import World
 from tests.unit.controller.test_reconciler import Bench
 
+pytestmark = pytest.mark.slow
+
 SERVED = Discovery.of([CONFIG_MAPS])
 
 

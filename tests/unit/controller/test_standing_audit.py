@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 from msgspec import UNSET
 
 from driftd.cluster.auditevents import of_list
@@ -18,6 +19,8 @@ from tests.unit.cluster.test_auditstream import posted
 from tests.unit.controller.conftest import World
 from tests.unit.controller.test_audit import WRITE, log_of
 from tests.unit.reports import START, VirtualClock
+
+pytestmark = pytest.mark.slow
 
 
 async def looked(world: World) -> Looked:

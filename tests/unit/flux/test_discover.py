@@ -13,6 +13,8 @@ from driftd.sandbox.pool import SandboxPool
 from driftd.source.repositories import Repositories
 from tests.testbed.gitrepo import GitRepo
 
+pytestmark = pytest.mark.slow
+
 SYNC = """\
 apiVersion: source.toolkit.fluxcd.io/v1
 kind: GitRepository

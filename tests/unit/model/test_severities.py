@@ -311,6 +311,7 @@ def every_place(place: tuple[str, ...], value: Any) -> list[tuple[tuple[str, ...
     ]
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(KINDS, st.lists(NAMES, min_size=1, max_size=3), VALUES, st.sampled_from(ChangeClass))
 def test_a_struct_is_as_bad_as_the_worst_place_inside(

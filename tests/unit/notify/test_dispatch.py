@@ -22,6 +22,8 @@ from tests.unit.notify.told import Flaky, composer, drifted
 from tests.unit.reports import change, report, resource
 from tests.unit.store.due import pending
 
+pytestmark = pytest.mark.slow
+
 DRIFTED = report(resource("web", change("/spec/replicas", desired=3, live=5)))
 CLEAN = report(resource("web"))
 SETTINGS = Notifications(max_attempts=3, backoff=Duration("10s"), backoff_limit=Duration("1m"))

@@ -315,6 +315,7 @@ def test_an_entry_of_no_application_is_told() -> None:
     assert [kind for kind, _ in told("*", "argocd/web")] == ["BaselineEntryUnused"]
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=200)
 @given(recorded=CHANGES, seen=CHANGES)
 def test_never_hides_a_critical_change(recorded: Change, seen: Change) -> None:
@@ -328,6 +329,7 @@ def test_never_hides_a_critical_change(recorded: Change, seen: Change) -> None:
         assert mark is UNSET
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=200)
 @given(recorded=CHANGES, live=JSON)
 def test_changed_value_resurfaces(recorded: Change, live: Any) -> None:

@@ -210,6 +210,7 @@ def test_refused_entries(fields: dict[str, Any], words: str) -> None:
         msgspec.convert(good | fields, SuppressionEntry)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=200)
 @given(seen=CHANGES, path=st.sampled_from(["spec", "/spec", "spec.a", "spec.b", "/spec/a"]))
 def test_never_hides_a_critical_change(seen: Change, path: str) -> None:

@@ -18,6 +18,8 @@ from driftd.render.cache import DAMAGED, RenderCache, user_folder
 from driftd.sandbox.pool import RenderApplication, RenderQuestion, SandboxPool
 from driftd.sandbox.results import RenderResult
 
+pytestmark = pytest.mark.slow
+
 CONFIG = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: NAME}\ndata: {x: VALUE}\n"
 CHART = {
     "shop/Chart.yaml": "apiVersion: v2\nname: shop\nversion: 1.0.0\n",

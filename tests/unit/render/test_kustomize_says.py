@@ -12,6 +12,8 @@ from driftd.model.tree import Tree
 from driftd.render.kustomize_says import ERROR, in_words
 from driftd.sandbox.pool import RenderApplication, SandboxPool
 
+pytestmark = pytest.mark.slow
+
 DEPLOYMENT = """\
 # the shop
 apiVersion: apps/v1

@@ -11,6 +11,8 @@ from driftd.errors import RenderError
 
 from .conftest import APPLICATION, objects
 
+pytestmark = pytest.mark.slow
+
 
 def manifest(name: str, kind: str = "ConfigMap") -> str:
     """A small manifest."""

@@ -13,6 +13,8 @@ from driftd.model.application import ApplicationSource, HelmParameter, HelmSourc
 
 from .conftest import make_tree, objects
 
+pytestmark = pytest.mark.slow
+
 CONFIG = """\
 apiVersion: v1
 kind: ConfigMap

@@ -13,6 +13,8 @@ from driftd.sandbox.pool import SandboxPool
 
 from .conftest import make_tree, objects
 
+pytestmark = pytest.mark.slow
+
 DEPLOYMENT = """\
 apiVersion: apps/v1
 kind: Deployment

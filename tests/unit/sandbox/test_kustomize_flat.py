@@ -17,6 +17,8 @@ from driftd.sandbox.pool import SandboxPool
 
 from .conftest import APPLICATION, REVISION, make_tree
 
+pytestmark = pytest.mark.slow
+
 DEPLOYMENT = """
 apiVersion: apps/v1
 kind: Deployment

@@ -11,6 +11,8 @@ import pytest
 from driftd.sandbox.pool import SandboxPool, Wanted
 from tests.unit.sandbox.conftest import APPLICATION, REVISION, make_tree
 
+pytestmark = pytest.mark.slow
+
 DEPLOYMENT = """\
 # The shop.
 apiVersion: v1

@@ -17,6 +17,8 @@ from driftd.sandbox import binary
 from driftd.sandbox.pool import RenderApplication, SandboxPool
 from driftd.sandbox.worker import Worker
 
+pytestmark = pytest.mark.slow
+
 MakeTree = Callable[..., Tree]
 
 ENDLESS = {"endless.jsonnet": "local f(x) = f(x + 1) tailstrict; f(0)"}

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 CHART = "apiVersion: v2\nname: shop\nversion: 1.0.0\n"
 HEAD = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: shop}\n"
 

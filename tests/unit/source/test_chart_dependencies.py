@@ -21,6 +21,8 @@ from driftd.source.egress import Egress
 from tests.testbed import charts as testbed
 from tests.testbed.webserver import WebServer, folder_of
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def server(scratch: Path) -> Iterator[WebServer]:

@@ -20,6 +20,8 @@ from tests.testbed.sshserver import SshServer
 from tests.unit.reports import VirtualClock
 from tests.unit.source.httpsserver import GitServer
 
+pytestmark = pytest.mark.slow
+
 NONE = Reach("")
 
 

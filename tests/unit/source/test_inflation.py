@@ -23,6 +23,8 @@ from tests.testbed import binaries
 from tests.testbed import charts as testbed
 from tests.testbed.webserver import WebServer, folder_of
 
+pytestmark = pytest.mark.slow
+
 SOURCE = ApplicationSource(repo_url="https://git.example.com/x", path="app")
 
 

@@ -18,6 +18,8 @@ from driftd.source.egress import Egress
 from tests.testbed import charts as testbed
 from tests.testbed.webserver import Asked, Reply, WebServer, folder_of, forwarded_to
 
+pytestmark = pytest.mark.slow
+
 Make = Callable[..., Charts]
 
 

@@ -17,6 +17,8 @@ from driftd.source.objects import TreeLimits
 from tests.testbed.gitrepo import GitRepo
 from tests.testbed.webserver import Asked, Reply, Tls, WebServer
 
+pytestmark = pytest.mark.slow
+
 
 class LfsServer:
     """The batch API and its storage, as git-lfs and driftd use it."""

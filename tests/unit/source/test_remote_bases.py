@@ -17,6 +17,8 @@ from driftd.source.egress import Egress, origin_of
 from driftd.source.remote_bases import RemoteBase, RemoteBases
 from tests.testbed.webserver import Asked, Reply, WebServer, make_tls
 
+pytestmark = pytest.mark.slow
+
 BASE = b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: remote}\n---\n"
 BASE += BASE.replace(b"remote", b"second")
 DIGEST = hashlib.sha256(BASE).hexdigest()

@@ -14,6 +14,8 @@ from driftd.source.git import GitRepository
 from driftd.source.repositories import Repositories, git_urls, notes_as_conditions
 from tests.testbed.gitrepo import GitRepo
 
+pytestmark = pytest.mark.slow
+
 URL = "https://github.com/example/gitops.git"
 OTHER = "https://github.com/example/other.git"
 

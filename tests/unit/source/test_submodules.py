@@ -16,6 +16,8 @@ from driftd.source.submodules import joined
 from tests.testbed.gitrepo import GitRepo
 from tests.unit.source.httpsserver import GitServer, RunningServer
 
+pytestmark = pytest.mark.slow
+
 
 class Fixed:
     """A clock that stands."""

@@ -11,7 +11,7 @@ from driftd.store.sql import SqlStore
 from tests.testbed.postgresql import AVAILABLE, PostgreSQL, empty_database, postgresql
 
 collect_ignore = [] if AVAILABLE else ["test_postgresql.py"]
-BACKENDS = ["sqlite"] + (["postgresql"] if AVAILABLE else [])
+BACKENDS = ["sqlite"] + ([pytest.param("postgresql", marks=pytest.mark.slow)] if AVAILABLE else [])
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,8 @@ from driftd.store.schema import audit as table
 from driftd.store.schema import audit_head
 from driftd.store.sql import SqlStore
 
+pytestmark = pytest.mark.slow
+
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 COLUMNS = [column.name for column in table.columns]
 WEB = ResourceKey("apps", "Deployment", "shop", "web")

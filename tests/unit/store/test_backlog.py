@@ -18,6 +18,8 @@ from driftd.store.types import EpisodeQuery, StateChange, Transition
 from tests.unit.reports import START, after, change, report, resource
 from tests.unit.store.test_sql import CLEAN, DRIFTED, NAME, left, loud, quiet
 
+pytestmark = pytest.mark.slow
+
 OTHER = report(resource("web", change("/spec/paused", desired=False, live=True)))
 
 

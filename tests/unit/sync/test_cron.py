@@ -54,6 +54,7 @@ fields = st.sampled_from(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(fields, st.sampled_from(ZONES), st.sampled_from(CHANGES), st.integers(0, 50_000))
 def test_starts_are_those_that_counting_every_minute_finds(
@@ -72,6 +73,7 @@ def test_starts_are_those_that_counting_every_minute_finds(
     assert cron.latest(now, zone, start - timedelta(seconds=1)) == (earlier or [None])[-1]
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(
     st.sampled_from(ZONES),

@@ -204,6 +204,7 @@ some = st.builds(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=80, deadline=None)
 @given(st.lists(some, max_size=4), st.integers(0, 366 * 1440))
 def test_a_person_may_whatever_driftd_may_and_until_is_true(found, minute):

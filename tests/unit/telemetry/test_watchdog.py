@@ -13,6 +13,8 @@ from driftd.settings.types import Log
 from driftd.telemetry.logs import configure
 from driftd.telemetry.watchdog import Watchdog
 
+pytestmark = pytest.mark.slow
+
 
 async def test_a_blocked_loop_is_told_while_it_is_blocked(
     private_logging: None, capsys: pytest.CaptureFixture[str]

@@ -19,6 +19,8 @@ from driftd.verify.verifier import KEPT_SECONDS, Verifier
 from tests.testbed.signing import SignedRepo, SshKey
 from tests.unit.verify.conftest import People
 
+pytestmark = pytest.mark.slow
+
 SEAL = "Argocd-gpg-seal: reviewed"
 
 

@@ -17,6 +17,8 @@ from driftd.verify.tools import missing_tools, openpgp_finding, read_status, ssh
 from tests.testbed.signing import SshKey
 from tests.unit.verify.conftest import People
 
+pytestmark = pytest.mark.slow
+
 DATA = b"tree 1\n\nText\n"
 
 

@@ -26,6 +26,8 @@ from driftd.web.providers.known import PROVIDERS
 from driftd.web.server import Readiness, Server
 from tests.unit.web.posts import EVENTS, SECRET, SIGNED, URLS, headers, proof, recorded
 
+pytestmark = pytest.mark.slow
+
 FIELDS = {name: f"{name.replace('-', '_')}_secret_file" for name in PROVIDERS}
 
 

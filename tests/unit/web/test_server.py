@@ -12,6 +12,8 @@ from driftd.telemetry.metrics import Metrics
 from driftd.web import server as module
 from driftd.web.server import Readiness, Server
 
+pytestmark = pytest.mark.slow
+
 
 async def get(server, path, method="GET"):
     """Status, text and headers of an answer."""
