@@ -221,14 +221,16 @@ class Digester:
             return _value_digest(value)
         text = scalars.canonical(value)
         if listed or mask.may_be_in(self._key, text):
-            text = scalars.canonical(self._hidden(names, value))
+            hidden = self._hidden(names, value)
+            text = text if hidden is value else scalars.canonical(hidden)
         return digest(text)
 
     def whole(self, view: Mapping[str, Any]) -> int:
         """The digest of a whole prepared object, its secret values as `value` gives them."""
         text = scalars.canonical(view)
         if self._touched and mask.may_be_in(self._key, text):
-            text = scalars.canonical(self._hidden((), view))
+            hidden = self._hidden((), view)
+            text = text if hidden is view else scalars.canonical(hidden)
         return digest(text)
 
     def _hidden(self, path: Place, value: Json) -> Json:

@@ -29,6 +29,10 @@ _SHORT: Final = 4
 _NESTED: Final = (dict, list)
 _KEYS: Final = (str, int)
 _SHAPE: Final = "write GROUP/KIND:PATH or KIND:PATH, as in ConfigMap:data.password"
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_.-]+")
+"""What JSON never spells in another way."""
+_ANY_MEMBER: Final = b'"*":'
+"""A map key that looks like an item of which nothing is known."""
 _NAMES: Final = ("*PASSWORD*", "*PASSWD*", "*SECRET*", "*TOKEN*", "*API_KEY*", "*PRIVATE_KEY*")
 SHIPPED: Final = tuple(
     f"*/*:**.env[name={glob}].value" for name in _NAMES for glob in (name, name.lower())
@@ -50,6 +54,17 @@ class Rule(NamedTuple):
             return True
         return patterns.fits(above, [Item({"name": name})])
 
+    @property
+    def literal(self) -> bytes:
+        """Letters that the JSON of the item that the last name lies in has; empty if none must."""
+        above = self.pattern.parts[-2] if len(self.pattern.parts) > 1 else None
+        if not isinstance(above, patterns.Keys) or not above.keys:
+            return b""
+        runs = [run for _, glob in above.keys for run in _PLAIN.findall(glob)]
+        # Numbers and truth values are matched as Python spells them.
+        longest = max(runs, key=len, default="")
+        return b"" if longest in "True" or longest in "False" else longest.encode()
+
     def fits(self, place: Sequence[Step]) -> bool:
         """Whether a place is just the pattern's."""
         parts = self.pattern.parts
@@ -58,6 +73,11 @@ class Rule(NamedTuple):
         if isinstance(above, patterns.Keys) and not patterns.fits(above, place[-2:-1]):
             return False
         return self.pattern.matches(place)
+
+
+def _member(name: str) -> bytes:
+    """How orjson spells the name of a member."""
+    return orjson.dumps(name) + b":"
 
 
 class _OfKind:
@@ -74,9 +94,14 @@ class _OfKind:
             else:
                 self._others.append(rule)
 
-        ends = (LAST_APPLIED, *self._ending)
-        self.endings = None if self._others else [orjson.dumps(one) + b":" for one in ends]
-        """What a JSON text holds that has such a place; None if that cannot be said."""
+        self.needs: dict[bytes, frozenset[bytes]] | None = None
+        """What a JSON text holds that has such a place: the name that it ends with, and one of
+        these parts of an item's name, if any are given; None if that cannot be said."""
+        if not self._others:
+            self.needs = {_member(LAST_APPLIED): frozenset()}
+            for name, ended in self._ending.items():
+                told = frozenset(rule.literal for rule in ended)
+                self.needs[_member(name)] = frozenset() if b"" in told else told | {_ANY_MEMBER}
 
     def __bool__(self) -> bool:
         return bool(self._ending or self._others)
@@ -156,12 +181,18 @@ class Sensitive:
     def may_be_in(self, group: str, kind: str, text: bytes) -> bool:
         """Whether an object may have a sensitive place; `text` is it as orjson encodes it.
 
-        Most have not even a name that such a place ends with.
+        Most have not even a name that such a place ends with, or no item that is called so. Of a
+        part of an object, `text` has the item that its sensitive places lie in, or none.
         """
         if group == "" and kind == "Secret":
             return True
         rules = self._of_kind(group, kind)
-        return rules.endings is None or any(one in text for one in rules.endings)
+        if rules.needs is None:
+            return True
+        for ending, literals in rules.needs.items():
+            if ending in text and (not literals or any(one in text for one in literals)):
+                return True
+        return False
 
     def values(self, document: Mapping[str, Any]) -> list[str]:
         """Every text at a sensitive place of an object, for those who scrub foreign texts."""

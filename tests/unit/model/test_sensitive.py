@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import quote
 
 import orjson
@@ -93,3 +94,35 @@ def test_objects_whose_text_cannot_have_a_sensitive_place(name: str) -> None:
     assert not one.may_be_in("", "ConfigMap", orjson.dumps(other))
     assert one.replaced("", "ConfigMap", (), holding, lambda *_: "-") == {"data": {name: "-"}}
     assert one.replaced("", "ConfigMap", (), other, lambda *_: "-") is other
+
+
+@pytest.mark.parametrize(
+    ("keys", "item", "may"),
+    [
+        ((("name", "*TOKEN*"),), {"name": "API_TOKEN", "value": "x"}, True),
+        ((("name", "*TOKEN*"),), {"name": "COLOUR", "value": "x"}, False),
+        ((("name", "T?KEN"),), {"name": "T-KEN", "value": "x"}, True),
+        ((("name", "*"),), {"name": "COLOUR", "value": "x"}, True),
+        ((("on", "True"),), {"on": True, "value": "x"}, True),
+        ((("name", "schlüssel"),), {"name": "schlüssel", "value": "x"}, True),
+        ((), {"name": "COLOUR", "value": "x"}, True),
+    ],
+)
+def test_objects_without_an_item_that_is_called_so(
+    keys: tuple[tuple[str, str], ...], item: dict[str, Any], may: bool
+) -> None:
+    """The name of an item rules objects out, and nothing that is sensitive ever is."""
+    parts = (patterns.Name("env"), patterns.Keys(keys), patterns.Name("value"))
+    one = Sensitive([sensitive.Rule("", "Pod", patterns.Pattern("env", parts))])
+    body = {"env": [item]}
+    assert one.may_be_in("", "Pod", orjson.dumps(body)) is may
+    hidden = one.replaced("", "Pod", (), body, lambda *_: "-")
+    assert hidden == ({"env": [{**item, "value": "-"}]} if may else body)
+
+
+def test_a_map_key_that_looks_like_any_item() -> None:
+    """A key `*` fits whatever an item is asked to be called, and is not ruled out."""
+    one = Sensitive.of(())
+    body = {"env": {"*": {"value": "x"}}}
+    assert one.may_be_in("apps", "Deployment", orjson.dumps(body))
+    assert one.replaced("apps", "Deployment", (), body, lambda *_: "-")["env"]["*"]["value"] == "-"
