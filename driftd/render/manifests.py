@@ -250,7 +250,7 @@ def _manifest(
     else:
         metadata.pop("namespace", None)
     try:
-        body = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+        body = fitting(orjson.dumps(value, option=orjson.OPT_SORT_KEYS))
     except (orjson.JSONEncodeError, TypeError):
         raise _Invalid("the object", "cannot be written as JSON") from None
     key = ResourceKey(group, kind, namespace, name)
@@ -262,6 +262,14 @@ def _manifest(
     if "" in document.unstable:
         doubt = Unchecked("it is rendered under another name each time", existence=False)
     return Manifest(key, version, body, origin, doubt, _own_places(item, conditions))
+
+
+def fitting(text: bytes) -> bytes:
+    """A text of orjson's for which no more memory is held than it has bytes.
+
+    A short one holds 4 KiB otherwise, for as long as it lives.
+    """
+    return bytes(memoryview(text))
 
 
 def _own_places(item: _Placed, conditions: list[Condition]) -> tuple[str, ...]:

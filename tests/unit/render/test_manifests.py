@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -267,3 +268,16 @@ def test_ten_thousand_objects_take_half_a_second_at_most() -> None:
     done = process(documents, namespace="app", scopes=_scopes)
     assert time.process_time() - started < 0.5
     assert len(done.manifests) == 10_000
+
+
+def test_manifests_hold_no_more_memory_than_they_have_bytes() -> None:
+    """A small object's body takes what it has, and not the page that its encoder wrote it to."""
+    values = [_object(f"object-{number}") for number in range(200)]
+    tracemalloc.start()
+    try:
+        processed = _process(*values)
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(processed.manifests) == 200
+    assert taken < 200 * 2048
