@@ -6,7 +6,7 @@ from msgspec import UNSET
 
 from driftd.cli import values
 from driftd.cli.terminal import printable
-from driftd.model.report import Change
+from driftd.model.report import Change, ChangeKind
 
 NO_SUCH_FIELD = "(no such field)"
 ABSENT = frozenset({values.NOT_IN_GIT, values.NOT_IN_CLUSTER, NO_SUCH_FIELD})
@@ -22,7 +22,10 @@ def difference(
     change: Change, *, width: int, max_lines: int
 ) -> values.Pair | values.LineDiff | values.Concealed:
     """As `values.difference`; of a field that the kind does not have, that it has none."""
-    found = values.difference(change.desired, change.live, width=width, max_lines=max_lines)
+    sides = (change.desired, change.live)
+    if change.kind is ChangeKind.REORDERED:
+        sides = (values.in_order(change.desired), values.in_order(change.live))
+    found = values.difference(*sides, width=width, max_lines=max_lines)
     if isinstance(found, values.Pair) and lacks_field(change):
         return values.Pair(found.git, NO_SUCH_FIELD, found.note)
     return found

@@ -195,7 +195,10 @@ def shown(
     change: FieldChange, *, width: int, max_lines: int
 ) -> values.Pair | values.LineDiff | values.Concealed:
     """Old and new value for people."""
-    found = values.difference(change.old, change.new, width=width, max_lines=max_lines)
+    sides = (change.old, change.new)
+    if change.kind is FieldKind.REORDERED:
+        sides = (values.in_order(change.old), values.in_order(change.new))
+    found = values.difference(*sides, width=width, max_lines=max_lines)
     if isinstance(found, values.Pair):
         old = NOT_SET if change.old is UNSET else found.git
         new = REMOVED if change.new is UNSET else found.live

@@ -14,6 +14,7 @@ from driftd.cli.exit_code import DRIFT, ERROR, of_report
 from driftd.cli.findings import one_line, told
 from driftd.cli.terminal import printable
 from driftd.model.condition import Severity
+from driftd.model.counts import counted
 from driftd.model.preview import (
     Action,
     ApplicationAction,
@@ -207,9 +208,12 @@ def _group_of(one: ObjectPreview) -> tuple[Action, str, str]:
 
 def ending(report: PreviewReport, *, report_changes: bool) -> str:
     """What the exit code says, in one line."""
-    code = of_report(complete=report.complete, drift=report.changes, report_drift=report_changes)
+    judged = report.complete and not report.refused
+    code = of_report(complete=judged, drift=report.changes, report_drift=report_changes)
     text = "merging changes nothing"
-    if code == ERROR:
+    if report.complete and report.refused:
+        text = f"the API server would refuse {counted(report.refused, 'object')}"
+    elif code == ERROR:
         text = "something could not be rendered or compared (marked ! above)"
         text += ", beside what changes" if report.changes else ""
     elif report.changes:

@@ -34,6 +34,7 @@ from driftd.diff.facts import Bounds
 from driftd.diff.finding import ABSENT
 from driftd.diff.owners import Entry as OwnerEntry
 from driftd.errors import ClusterError, ConfigError
+from driftd.model import sensitive
 from driftd.model.choices import listed
 from driftd.model.counts import counted
 from driftd.model.report import (
@@ -227,6 +228,7 @@ async def _steps(
         fixed=live is not None and orjson.loads(live.body).get("immutable") is True,
         suspended=held,
         scaler=scaler,
+        masked=any(m.key == resource.key and sensitive.holds(m) for m in looked.desired.manifests),
         asked=asked,
     )
 

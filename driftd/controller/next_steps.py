@@ -62,6 +62,7 @@ def next_steps(
     fixed: bool = False,
     suspended: bool = False,
     scaler: Bounds | None = None,
+    masked: bool = False,
     asked: Asked | None = None,
 ) -> tuple[str, ...]:
     """The steps for an object, first what is to be known of self-healing; none without drift.
@@ -70,7 +71,8 @@ def next_steps(
     not say it itself: a template, a program; `keeping` what to commit where it does. `fixed` if
     the live object says that it is immutable; `suspended` if the live Kustomization or HelmRelease
     says that Flux is to leave the application alone, whatever Git says; `scaler` what an
-    autoscaler that targets the object allows.
+    autoscaler that targets the object allows; `masked` if Git's object holds values that no command
+    of driftd prints.
     """
     asked = asked or Asked()
     if resource.status == "Unknown":
@@ -88,6 +90,7 @@ def next_steps(
     scaled = scaled_change(resource, scaler)
     rest = [change for change in drift if change is not scaled]
     return (
+        *_perhaps_ahead(application, report, drift),
         *_unhealed(application, report, drift, now),
         *_autoscaled(scaler, resource),
         *halted,
@@ -98,11 +101,24 @@ def next_steps(
             rest,
             fixed=fixed,
             suspended=bool(halted),
+            masked=masked,
             asked=asked,
         ),
         *(_keep(resource, changing, keeping) if rest or scaled is None else ()),
         *_accept(application, resource, drift or every, asked),
     )
+
+
+def _perhaps_ahead(
+    application: Application, report: ApplicationReport, drift: list[Change]
+) -> Iterator[str]:
+    """That the difference may be a newer commit, where nobody says what was synced last."""
+    writers = {str(one.manager) for one in drift if one.manager in report.deployers}
+    if writers and not application.synced_revisions and not application.origin.startswith("hub "):
+        yield (
+            f"live is as {', '.join(sorted(writers))} wrote it, so this may be a commit that "
+            "nobody has synced yet (--hub CONTEXT tells): if it is, sync, and keep nothing"
+        )
 
 
 def _judgeable(resource: ResourceReport, asked: Asked) -> str:
@@ -277,6 +293,7 @@ def _put_back(
     *,
     fixed: bool,
     suspended: bool,
+    masked: bool,
     asked: Asked,
 ) -> Iterator[str]:
     engines = {ENGINES[name] for name in report.deployers if name in ENGINES}
@@ -294,8 +311,13 @@ def _put_back(
         target = f"{resource.group}:{resource.kind}:{place}{resource.name}"
         how = f"argocd app sync {_named(application)} --resource {target}"
     else:
-        rendered = asked.command("driftd render", application.name)
+        # The object alone: whoever asks about one means to change no other.
+        place = f"{resource.namespace}/" if resource.namespace else ""
+        target = f"{resource.kind.lower()}/{place}{resource.name}"
+        rendered = asked.command("driftd render", f"{application.name} {target}")
         how = f"{rendered} | {asked.command('kubectl', f'apply{at} -f -')}"
+        if masked:
+            how = "apply it as it was deployed: it holds values that driftd does not print"
     refused = _refused(resource, drift, fixed=fixed)
     if refused:
         yield f"{refused}; a sync fails before that, unless it replaces the object by force"

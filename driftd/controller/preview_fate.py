@@ -13,7 +13,7 @@ from driftd.controller.declared import Declared, Entry
 from driftd.diff.between import overlap
 from driftd.model.condition import Condition, Severity
 from driftd.model.flux import FluxSpec
-from driftd.model.preview import Action, FieldChange, FieldKind, ObjectPreview
+from driftd.model.preview import Action, FieldChange, FieldKind, ObjectPreview, OnCluster
 from driftd.model.report import Change, ChangeKind, Invalid, ResourceReport, ResourceStatus
 from driftd.model.resource import Manifest, ResourceKey
 
@@ -189,11 +189,44 @@ def is_compared(resource: ResourceReport | None) -> bool:
     )
 
 
-def changes_at(resource: ResourceReport | None, change: Change) -> list[Change]:
-    """The differences between live and one side at the place of a change, whatever their class."""
+def on_cluster(
+    before: ResourceReport | None, after: ResourceReport | None, change: Change
+) -> tuple[OnCluster | UnsetType, Change | None]:
+    """How live stands to a field that Git changes, and the drift that merging would overwrite.
+
+    `before` and `after` are live against Git on both sides of the change. What differs there and
+    is no drift (an autoscaler's replicas, a commit that is not synced yet) is nobody's to lose:
+    nothing is said of it.
+    """
+    if not is_compared(before) or not is_compared(after):
+        return UNSET, None
+    with_base, with_change = _changes_at(before, change), _changes_at(after, change)
+    if not with_change:
+        return OnCluster.ALREADY, None
+    if not with_base:
+        return OnCluster.AS_BASE, None
+    drift = [one for one in with_base if one.is_drift]
+    if not drift:
+        return UNSET, None
+    # Of an item that Git replaces as a whole, its writer says nothing of who drifted inside.
+    theirs = next((one for one in drift if one.ssa_path == change.ssa_path), drift[0])
+    exact = next((one for one in with_change if one.ssa_path == change.ssa_path), theirs)
+    return OnCluster.DRIFTED, msgspec.structs.replace(exact, manager=theirs.manager)
+
+
+def _changes_at(resource: ResourceReport | None, change: Change) -> list[Change]:
+    """The differences between live and one side at the place of a change, whatever their class.
+
+    Another order of a list says nothing about what is in its items.
+    """
     place = str(change.ssa_path)
     listed = resource.changes if resource else ()
-    return [one for one in listed if overlap(str(one.ssa_path), place)]
+    return [
+        one
+        for one in listed
+        if overlap(str(one.ssa_path), place)
+        and (one.kind is not ChangeKind.REORDERED or one.ssa_path == change.ssa_path)
+    ]
 
 
 def spec_of(entry: Entry) -> dict[str, Any]:

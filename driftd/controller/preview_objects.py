@@ -16,10 +16,9 @@ from driftd.controller.places import WHOLE, field_path
 from driftd.controller.preview_fate import (
     FIELD_KINDS,
     KIND_NOT_SERVED,
-    changes_at,
-    is_compared,
     is_no_kind,
     is_refused,
+    on_cluster,
     outlives,
     refuses,
     survives,
@@ -272,9 +271,9 @@ class _Object:
         level, why = field_severity(
             self.item.key.kind, change, self.item.key.group, self.severities
         )
-        on_cluster, seen = self._on_cluster(change)
+        stands, seen = on_cluster(self.before, self.after, change)
         # What is dropped, refused or so already sets nothing off.
-        idle = bool(change.invalid) or on_cluster is OnCluster.ALREADY
+        idle = bool(change.invalid) or stands is OnCluster.ALREADY
         effect = None if idle else effect_of(self.item.key, change, old)
         kind = FIELD_KINDS[change.kind]
         if change.invalid and kind is FieldKind.RENAMED:
@@ -285,7 +284,7 @@ class _Object:
             ssa_path=change.ssa_path,
             old=change.live,
             new=change.desired,
-            on_cluster=on_cluster,
+            on_cluster=stands,
             live=seen.live if seen else UNSET,
             manager=seen.manager if seen else UNSET,
             severity=level,
@@ -294,19 +293,6 @@ class _Object:
             effect_reason=effect[1] if effect else UNSET,
             invalid=change.invalid,
         )
-
-    def _on_cluster(self, change: Change) -> tuple[OnCluster | UnsetType, Change | None]:
-        """How live stands to a field, and the drift that merging would overwrite."""
-        if not is_compared(self.before) or not is_compared(self.after):
-            return UNSET, None
-        before = changes_at(self.before, change)
-        after = changes_at(self.after, change)
-        if not after:
-            return OnCluster.ALREADY, None
-        if not before:
-            return OnCluster.AS_BASE, None
-        exact = next((one for one in after if one.ssa_path == change.ssa_path), after[0])
-        return OnCluster.DRIFTED, exact
 
     def _untouched(self, fields: Sequence[FieldChange]) -> int:
         """Drifted fields of the object that no change of Git is at."""

@@ -90,7 +90,7 @@ class FieldChange(WireStruct, frozen=True, kw_only=True, omit_defaults=True):
     old: Any = UNSET
     new: Any = UNSET
     on_cluster: OnCluster | UnsetType = UNSET
-    """Absent where the cluster was not read."""
+    """Absent where the cluster was not read, or holds neither without being drift there."""
     live: Any = UNSET
     """The live value where it is `drifted`."""
     manager: str | UnsetType = UNSET
@@ -199,6 +199,12 @@ class PreviewReport(WireStruct, frozen=True, kw_only=True):
         """Whether merging would change anything."""
         quiet = (ApplicationAction.UNCHANGED, ApplicationAction.UNKNOWN)
         return any(one.resources or one.action not in quiet for one in self.applications)
+
+    @property
+    def refused(self) -> int:
+        """How many objects the API server would refuse: merging breaks the sync (exit code 2)."""
+        every = (one for application in self.applications for one in application.resources)
+        return sum(one.action is Action.REFUSE for one in every)
 
 
 def worst(levels: list[Level]) -> Level:

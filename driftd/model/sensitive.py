@@ -20,6 +20,7 @@ import orjson
 from driftd.errors import ConfigError
 from driftd.model import patterns
 from driftd.model.patterns import Item, Pattern, Step
+from driftd.model.resource import Manifest
 
 LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 MASK: Final = "«masked»"
@@ -360,3 +361,9 @@ def use(entries: Sequence[str]) -> None:
     """Hide the listed places too, in the whole process, from now on. Raises ConfigError."""
     global _in_force
     _in_force = Sensitive.of(entries)
+
+
+def holds(manifest: Manifest) -> bool:
+    """Whether a manifest holds values that are printed masked."""
+    key, document = manifest.key, orjson.loads(manifest.body)
+    return in_force().replaced(key.group, key.kind, (), document, lambda *_: None) is not document

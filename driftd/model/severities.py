@@ -229,6 +229,8 @@ class SeverityRules:
         worst = self._at(one)
         if worst.rule == self._first and not self.rules[0].patterns:
             return worst  # it decides every place inside too
+        if one.change is ChangeKind.REORDERED:
+            return worst  # every place inside is as it was
         absent = one.change is ChangeKind.MISSING
         hot = self._hot(one.kind, one.group, worst.level)
         for place, value in _inside(one.place, one.desired if absent else one.live, hot):

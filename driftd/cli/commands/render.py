@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 
 from driftd.cli import calls, completing, formats, options
+from driftd.errors import ConfigError
 from driftd.model import sensitive
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from driftd.controller.manifests import Shown
     from driftd.model.resource import Manifest
 
+_Object: TypeAlias = "tuple[Shown, Manifest, str]"
 _VERSION = re.compile(r"v?(\d+\.\d+(?:\.\d+)?)")
 
 
@@ -31,6 +33,7 @@ def _version(_context: click.Context, _flag: click.Parameter, value: str | None)
 
 @click.command("render", short_help="Print an application's manifests as Git declares them.")
 @click.argument("application", metavar="APP", shell_complete=completing.application_names)
+@click.argument("objects", metavar="[KIND/NAME]...", nargs=-1)
 @options.flag(
     "--trace/--no-trace",
     default=False,
@@ -48,14 +51,21 @@ def _version(_context: click.Context, _flag: click.Parameter, value: str | None)
 @options.output_format("yaml", "json", "name")
 @options.output_flags
 def render_command(
-    application: str, output: str, *, trace: bool, kube_version: str, **flags: Any
+    application: str,
+    objects: tuple[str, ...],
+    output: str,
+    *,
+    trace: bool,
+    kube_version: str,
+    **flags: Any,
 ) -> int:
     """Print the manifests of APP (a name or glob) as its sources render them, namespaces resolved.
 
-    Hooks are included and marked, although they are never compared.
+    With KIND/NAME or KIND/NAMESPACE/NAME those objects alone. Hooks are included and marked,
+    although they are never compared.
 
     Values of Secrets, and at places that --sensitive names, are masked, so that a pipeline's log
-    never holds one.
+    never holds one: `masked: true` stands in their place, which the API server refuses.
 
     Exit codes: 0 everything rendered; 2 something did not, or an error happened.
     """
@@ -68,12 +78,13 @@ def render_command(
         shown = calls.render(chosen, narrator, kube_version=kube_version, trace=trace)
     finally:
         narrator.close()
+    chosen_objects = _chosen(shown, objects)
     if output == "name":
-        _write_names(shown, trace=trace)
+        _write_names(chosen_objects, trace=trace)
     elif output == "json":
-        _write_list(shown, trace=trace)
+        _write_list(chosen_objects, trace=trace)
     else:
-        _write_stream(shown, trace=trace)
+        _write_stream(chosen_objects, trace=trace)
     return conditions.tell(
         (one.desired.entry.application.name, condition)
         for one in shown
@@ -81,7 +92,7 @@ def render_command(
     )
 
 
-def _objects(shown: Sequence[Shown]) -> Iterator[tuple[Shown, Manifest, str]]:
+def _objects(shown: Sequence[Shown]) -> Iterator[_Object]:
     """Every object with its application and why it is never compared (empty if it is)."""
     from driftd.controller.manifests import why_not_compared
 
@@ -92,21 +103,46 @@ def _objects(shown: Sequence[Shown]) -> Iterator[tuple[Shown, Manifest, str]]:
             yield one, manifest, why_not_compared(manifest)
 
 
-def _write_names(shown: Sequence[Shown], *, trace: bool) -> None:
-    for _, manifest, _ in _objects(shown):
+def _chosen(shown: Sequence[Shown], names: Sequence[str]) -> list[_Object]:
+    """The objects, or those that are named; each name must be that of one at least."""
+    from driftd.controller.kind_names import names_kind
+
+    every = list(_objects(shown))
+    if not names:
+        return every
+    found: set[int] = set()
+    for text in names:
+        kind, _, place = text.partition("/")
+        namespace, _, name = place.rpartition("/")
+        matching = {
+            index
+            for index, (_, manifest, _) in enumerate(every)
+            if manifest.key.name == name
+            and namespace in ("", manifest.key.namespace)
+            and names_kind(kind, manifest.key.group, manifest.key.kind, None)
+        }
+        if not matching:
+            hint = "driftd render APP -o name lists them"
+            raise ConfigError(f"no object {text} is rendered", hint=hint)
+        found |= matching
+    return [every[index] for index in sorted(found)]
+
+
+def _write_names(objects: Sequence[_Object], *, trace: bool) -> None:
+    for _, manifest, _ in objects:
         place = f"  {_file(manifest)}" if trace and manifest.origin.file else ""
         sys.stdout.write(f"{_name(manifest)}{place}\n")
 
 
-def _write_list(shown: Sequence[Shown], *, trace: bool) -> None:
+def _write_list(objects: Sequence[_Object], *, trace: bool) -> None:
     from driftd.source.url import printable
 
     if not trace:
-        items = [_document(manifest) for _, manifest, _ in _objects(shown)]
+        items = [_document(manifest) for _, manifest, _ in objects]
         formats.write_json({"apiVersion": "v1", "kind": "List", "items": items})
         return
     traced = []
-    for one, manifest, reason in _objects(shown):
+    for one, manifest, reason in objects:
         item: dict[str, Any] = {"application": one.desired.entry.application.name}
         source = one.sources.get(manifest.origin.source)
         if source is not None:
@@ -129,10 +165,10 @@ def _write_list(shown: Sequence[Shown], *, trace: bool) -> None:
     formats.write_json({"apiVersion": "driftd.io/v1", "kind": "RenderTrace", "items": traced})
 
 
-def _write_stream(shown: Sequence[Shown], *, trace: bool) -> None:
+def _write_stream(objects: Sequence[_Object], *, trace: bool) -> None:
     from driftd.cli.terminal import printable
 
-    for one, manifest, reason in _objects(shown):
+    for one, manifest, reason in objects:
         comments = [f"Source: {_file(manifest, line=trace)}"] if manifest.origin.file else []
         if trace:
             comments += _traced(one, manifest)
@@ -199,7 +235,10 @@ def _document(manifest: Manifest) -> dict[str, Any]:
 
 
 def _mask(_place: Any, value: Any) -> Any:
-    return dict.fromkeys(value, sensitive.MASK) if isinstance(value, dict) else sensitive.MASK
+    """A stand-in that no API server takes for text: what is printed may be piped to an apply."""
+    if isinstance(value, dict):
+        return {name: {"masked": True} for name in value}
+    return {"masked": True}
 
 
 def _name(manifest: Manifest) -> str:

@@ -15,7 +15,7 @@ from rich.console import Console
 from driftd.cli.preview_formats import github, names
 from driftd.cli.preview_markdown import markdown
 from driftd.cli.preview_plain import plain
-from driftd.cli.preview_table import print_preview
+from driftd.cli.preview_table import ending, print_preview
 from driftd.cli.reference import schema_of
 from driftd.model.condition import Severity
 from driftd.model.preview import (
@@ -301,3 +301,12 @@ def test_markdown_fits_a_comment():
     assert text.count("<details>") == text.count("</details>")
     assert "not shown" in text
     assert "check --preview -o json" in text
+
+
+def test_what_the_server_would_refuse_is_no_success():
+    """Exit code 2 also where everything could be compared, and the last line says why."""
+    refused = report(item("web", action=Action.REFUSE))
+    assert refused.refused == 1
+    told = "exit 2: the API server would refuse 1 object"
+    assert ending(refused, report_changes=False) == told
+    assert ending(report(item("web")), report_changes=True).startswith("exit 1: ")

@@ -118,6 +118,35 @@ def test_names(driftd):
     ]
 
 
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        (["deploy/app1"], ["deployment.apps/team/app1"]),
+        (
+            ["job/migrate", "cm/team/settings"],
+            ["configmap/team/settings", "job.batch/team/migrate"],
+        ),
+    ],
+)
+def test_objects_that_are_named(driftd, asked, found):
+    """Kinds as with kubectl; the order is that of the rendering."""
+    assert driftd("render", "app1", *asked, "-o", "name").stdout.splitlines() == found
+
+
+def test_an_object_that_is_not_rendered(driftd):
+    """A name that fits nothing is an error, and nothing is printed."""
+    result = driftd("render", "app1", "deployment/app1", "service/app1")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "no object service/app1 is rendered" in result.stderr
+
+
+def test_what_is_masked_cannot_be_applied(driftd):
+    """A stand-in is a map: the API server takes none for a text."""
+    documents = list(yaml.safe_load_all(driftd("render", "app1", "secret/database").stdout))
+    assert documents[0]["stringData"] == {"user": {"masked": True}}
+    assert documents[0]["data"] == {"password": {"masked": True}}
+
+
 def test_application_is_required(driftd, rendered):
     """Without APP nothing is rendered."""
     assert driftd("render").exit_code == 2

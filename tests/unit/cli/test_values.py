@@ -5,7 +5,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET
 
-from driftd.cli.values import Concealed, LineDiff, Pair, difference, flow, shorten, shorten_pair
+from driftd.cli.values import (
+    Concealed,
+    LineDiff,
+    Pair,
+    difference,
+    flow,
+    in_order,
+    shorten,
+    shorten_pair,
+)
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=12),
@@ -151,3 +160,10 @@ def test_huge_texts_stay_cheap():
     shown = difference(left, right, width=80, max_lines=10)
     assert "only the first lines are shown" in shown.note
     assert len(shown.lines) <= 11
+
+
+def test_items_of_a_changed_order_are_named_by_their_keys():
+    """One key is its value; several are named; plain values and other texts stay."""
+    items = ['k:{"name":"web"}', 'k:{"port":80,"protocol":"TCP"}', 'v:"a"', "x", 3, "k:broken"]
+    assert in_order(items) == ["web", "port=80,protocol=TCP", "a", "x", 3, "k:broken"]
+    assert in_order({"a": 1}) == {"a": 1}

@@ -350,6 +350,52 @@ def test_what_only_the_work_tree_has() -> None:
     )
 
 
+def test_no_command_that_would_write_masked_values() -> None:
+    """What holds values that driftd masks is never put back from what driftd prints."""
+    app = msgspec.structs.replace(application(), name="shop", namespace="argocd")
+    resource = ResourceReport(
+        group="", version="v1", kind="Secret", namespace="web", name="login",
+        status=ResourceStatus.MISSING,
+    )  # fmt: skip
+    report = ApplicationReport(
+        name="shop", namespace="argocd", project="default", cluster="one",
+        destination=ReportDestination(server="https://one.example.com", namespace="web"),
+        revisions=(), deployers=("kubectl",), status=ApplicationStatus.OUT_OF_SYNC,
+        conditions=(), resources=(resource,),
+    )  # fmt: skip
+    told = "\n".join(next_steps(app, report, resource, NOW, masked=True))
+    assert "put it back: apply it as it was deployed" in told
+    assert "driftd render" not in told
+
+
+@pytest.mark.parametrize(
+    ("manager", "synced", "told"),
+    [("argocd", (), True), ("argocd", ("a" * 40,), False), ("kubectl-edit", (), False)],
+)
+def test_a_difference_that_may_be_a_newer_commit(
+    manager: str, synced: tuple[str, ...], told: bool
+) -> None:
+    """Live as Git's hand wrote it may be older; who knows what was synced is told no such."""
+    app = application()
+    app = msgspec.structs.replace(app, name="shop", namespace="argocd", synced_revisions=synced)
+    change = Change(
+        kind=ChangeKind.MODIFIED, change_class=ChangeClass.DECLARED, path="/spec/replicas",
+        manager=manager,
+    )  # fmt: skip
+    resource = ResourceReport(
+        group="apps", version="v1", kind="Deployment", namespace="web", name="web",
+        status=ResourceStatus.OUT_OF_SYNC, changes=(change,),
+    )  # fmt: skip
+    report = ApplicationReport(
+        name="shop", namespace="argocd", project="default", cluster="one",
+        destination=ReportDestination(server="https://one.example.com", namespace="web"),
+        revisions=(), deployers=("argocd",), status=ApplicationStatus.OUT_OF_SYNC,
+        conditions=(), resources=(resource,),
+    )  # fmt: skip
+    text = "\n".join(next_steps(app, report, resource, NOW))
+    assert ("a commit that nobody has synced yet" in text) is told
+
+
 def test_suggested_commands_carry_on_the_flags() -> None:
     """Each command has those flags of the present one that it has too."""
     flags = {
@@ -358,7 +404,10 @@ def test_suggested_commands_carry_on_the_flags() -> None:
         "kubectl": "--kubeconfig /k",
     }
     text = of_missing(deployers=("kubectl",), asked=Asked(flags=flags))
-    assert "driftd render --worktree shop | kubectl --kubeconfig /k apply --context one" in text
+    assert (
+        "driftd render --worktree shop service/web/web"
+        " | kubectl --kubeconfig /k apply --context one"
+    ) in text
     assert "driftd baseline --worktree --repo /x shop --file FILE" in text
 
 
