@@ -25,6 +25,7 @@ from driftd.demo.receiver import Receiver
 from driftd.demo.server import SimulatedApiServer
 from driftd.demo.story import APPLICATIONS, CI, DEPLOYED, HEALED, HEALING, INJECTED, STEPS, Step
 from driftd.errors import DriftdError
+from driftd.sandbox.binary import MISSING
 
 WIDTH = 80
 """Columns of what is said between the commands."""
@@ -115,13 +116,19 @@ async def _demonstrate(processes: Processes, *, serve: bool) -> int:
 
 
 async def _ready(process: Running, port: int, folder: Path) -> None:
-    """Wait until the daemon has looked at every application. Raises Failed if a look failed."""
+    """Wait until the daemon has looked at every application. Raises Failed if a look failed.
+
+    Without the sandbox's worker no look can succeed: that is not waited for.
+    """
     import aiohttp
+
+    def log() -> str:
+        return (folder / "daemon.log").read_text(errors="replace")
 
     limit = time.monotonic() + DEADLINE
     server = f"http://127.0.0.1:{port}"
     async with aiohttp.ClientSession() as session:
-        while time.monotonic() < limit and process.returncode is None:
+        while time.monotonic() < limit and process.returncode is None and MISSING not in log():
             with suppress(aiohttp.ClientError):
                 async with session.get(f"{server}/readyz") as answer:
                     ready = answer.status == HTTPStatus.OK
@@ -131,8 +138,8 @@ async def _ready(process: Running, port: int, folder: Path) -> None:
                             return
                     break
             await asyncio.sleep(0.05)
-    log = (folder / "daemon.log").read_text(errors="replace").splitlines()[-5:]
-    raise Failed("the daemon did not finish its first sweep:\n" + "\n".join(log))
+    last = log().splitlines()[-5:]
+    raise Failed("the daemon did not finish its first sweep:\n" + "\n".join(last))
 
 
 def _judged(metrics: str) -> int:

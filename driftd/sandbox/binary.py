@@ -15,6 +15,8 @@ from driftd.sandbox.results import Hello
 OVERRIDE = "DRIFTD_WORKER"
 """Environment variable that names another binary (its sources are then not compared)."""
 
+MISSING = "the sandbox worker is missing"
+"""What is said where there is none."""
 REMEDY = "run `make worker`, or reinstall driftd"
 
 
@@ -24,7 +26,7 @@ def find_worker() -> Path:
     path = Path(override) if override else BINARY
     if not os.access(path, os.X_OK):
         what = f"{OVERRIDE}={override}" if override else str(path)
-        raise SandboxError(f"the sandbox worker is missing: {what}", hint=REMEDY)
+        raise SandboxError(f"{MISSING}: {what}", hint=REMEDY)
     return path
 
 

@@ -129,6 +129,7 @@ def test_demo_fails_where_the_daemon_fails(tmp_path: Path) -> None:
     done = run_demo(DRIFTD_WORKER=str(tmp_path / "nonesuch"))
     assert done.returncode == 1
     assert "the daemon did not finish its first sweep" in done.stderr
+    assert "the sandbox worker is missing" in done.stderr
 
 
 async def test_receiver_refuses_wrong_signatures() -> None:
