@@ -12,6 +12,7 @@ import json
 import re
 import ssl
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -446,13 +447,14 @@ def test_a_watch_ends_with_a_bookmark(maps: tuple[Server, Server]) -> None:
 
     It is told no event if nothing has happened; a real server may write something of its own.
     """
-    for server in maps:
+
+    def watched(server: Server) -> None:
         before = version(server.must("GET", MAPS))
         query = {"resourceVersion": str(before), **BOOKMARKS}
         quiet = server.watch(MAPS, query, seconds=3)
         assert {one["type"] for one in quiet} <= {"BOOKMARK"}
 
-        def elsewhere(server: Server = server, before: int = before) -> None:
+        def elsewhere() -> None:
             body = {"metadata": {"name": f"at-{before}"}}
             server.must("POST", "/api/v1/namespaces/default/configmaps", body)
 
@@ -460,6 +462,9 @@ def test_a_watch_ends_with_a_bookmark(maps: tuple[Server, Server]) -> None:
         assert {one["type"] for one in events} == {"BOOKMARK"}, server.name
         assert version(events[-1]["object"]) > before
         assert {"kind", "apiVersion", "metadata"} <= events[-1]["object"].keys()
+
+    with ThreadPoolExecutor(len(maps)) as pool:
+        list(pool.map(watched, maps))
 
 
 # Single objects and refusals

@@ -26,17 +26,40 @@ AT_ONCE: dict[str, Any] = {
 }
 """Settings of healing that wait for nobody."""
 
+_IMPATIENT = """
+from driftd.cli.main import main
+from driftd.cluster.watch import Reflector
+
+assert "idle" in Reflector.__init__.__kwdefaults__
+Reflector.__init__.__kwdefaults__["idle"] = {idle}
+main()
+"""
+"""The program, but its watches take a server that says nothing for gone after `idle` seconds."""
+
 
 class Daemon:
-    """One run of the daemon with its settings; ended at the latest with the `with` block."""
+    """One run of the daemon with its settings; ended at the latest with the `with` block.
 
-    def __init__(self, folder: Path, settings: dict[str, Any], home: Path, *arguments: str) -> None:
+    `idle`: seconds after which a watch that says nothing is asked for anew, if not the program's.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        settings: dict[str, Any],
+        home: Path,
+        *arguments: str,
+        idle: float | None = None,
+    ) -> None:
         self.port = free_port()
         self.file = folder / "driftd.yaml"
         self.log = folder / f"driftd-{self.port}.log"
         self.rewrite(settings)
         self._home = home
         self._arguments = arguments
+        self._program = (
+            ("-m", "driftd.cli.main") if idle is None else ("-c", _IMPATIENT.format(idle=idle))
+        )
         self._signalled = 0.0
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -50,11 +73,10 @@ class Daemon:
             self._process = subprocess.Popen(
                 [
                     sys.executable,
-                    "-m",
-                    "driftd.cli.main",
+                    *self._program,
                     "run",
                     f"--config={self.file}",
-                    *list(self._arguments),
+                    *self._arguments,
                 ],
                 cwd=ROOT,
                 env={
