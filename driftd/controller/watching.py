@@ -27,7 +27,7 @@ from driftd.controller.explaining import Explaining, explaining_places
 from driftd.controller.pace import Pace
 from driftd.controller.told import Told
 from driftd.controller.tracking import TRACKING_ID
-from driftd.diff.digest import digests
+from driftd.diff.digest import digests, digests_once
 from driftd.errors import ClusterError, ConfigError, Forbidden, Unreachable
 from driftd.model.resource import LiveObject, ResourceKey
 from driftd.telemetry.logs import get_logger
@@ -65,8 +65,17 @@ class Meter(Protocol):
 
 def digest(body: bytes) -> Digest:
     """What of a served object decides its verdict, and who wrote it."""
+    return _joined(digests, body)
+
+
+def _told(body: bytes) -> Digest:
+    """As `digest`, of what a watch tells: most of it nobody asks about again."""
+    return _joined(digests_once, body)
+
+
+def _joined(both: Callable[[bytes], tuple[bytes, bytes]], body: bytes) -> Digest:
     try:
-        return b"".join(digests(body))
+        return b"".join(both(body))
     except (ValueError, RecursionError):
         return UNREADABLE
 
@@ -445,7 +454,7 @@ class _Sink:
         kind = self._watching.kind(self._target, self._resource)
         if kind is None:
             return
-        there = {live.key: digest(live.body) for live in listing.objects}
+        there = {live.key: _told(live.body) for live in listing.objects}
         listed = [key for key in kind.names if self._place in ("", key.namespace)]
         for key in listed:
             if not self._heard(kind, key, there.get(key, ABSENT)):
@@ -462,7 +471,7 @@ class _Sink:
         kind = self._watching.kind(self._target, self._resource)
         if kind is None:
             return
-        state = digest(live.body)
+        state = _told(live.body)
         if kind.explaining is not None:
             await self._explained(kind.explaining.seen(live, state))
         names = kind.names.get(live.key)

@@ -102,12 +102,12 @@ def compare(
     found_entries = entries(live, context.deployers)
     root = node or ANY_NODE
     wanted = desired_view(desired)
-    subject = subject_of(key, wanted, live, found_entries, context)
     recall = None
     if moment is not None:
         recall = Recall(key, history, moment, live, found_entries, context.sealer)
+    subject = subject_of(key, wanted, live, found_entries, context, recall)
+    if recall is not None:
         recall.open(wanted, subject.live, root, lambda: _sent(live, wanted, context))
-        subject = replace(subject, recall=recall)
     findings = confirmed(walk(subject, root))
     if recall is not None and recall.mended(findings):
         findings = confirmed(walk(subject, root))
@@ -161,8 +161,12 @@ def subject_of(
     live: dict[str, Any],
     found: list[Entry],
     context: Context,
+    recall: Recall | None = None,
 ) -> Subject:
-    """The object under comparison; `wanted` is a desired view, `found` are live's entries."""
+    """The object under comparison; `wanted` is a desired view, `found` are live's entries.
+
+    `recall` is opened with the subject's live view, before the walk.
+    """
     view = live_view(
         live, wanted, instance_label=context.instance_label, instances=context.instances
     )
@@ -177,6 +181,7 @@ def subject_of(
         created=created,
         strict=context.strict,
         elsewhere=tuple(elsewhere(found, live)),
+        recall=recall,
     )
 
 

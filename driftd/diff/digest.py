@@ -72,10 +72,11 @@ def digests(body: bytes) -> tuple[bytes, bytes]:
     Raises:
         ValueError: as these do.
     """
-    return _recent(body) if len(body) <= _SMALL else _both(body)
+    return _recent(body) if len(body) <= _SMALL else digests_once(body)
 
 
-def _both(body: bytes) -> tuple[bytes, bytes]:
+def digests_once(body: bytes) -> tuple[bytes, bytes]:
+    """As `digests`, for who does not ask again: nothing is kept of the object."""
     fields = _fields.decode(body)
     meta = _whole.decode(fields["metadata"]) if "metadata" in fields else None
     if meta is None:
@@ -83,7 +84,7 @@ def _both(body: bytes) -> tuple[bytes, bytes]:
     return _view(fields, meta), _ownership(meta.managed_fields or ())
 
 
-_recent = lru_cache(maxsize=_RECENT)(_both)
+_recent = lru_cache(maxsize=_RECENT)(digests_once)
 
 
 def view_digest(body: bytes) -> bytes:

@@ -187,6 +187,12 @@ def equal(one: int, other: int) -> bool:
     return one == other or HIDDEN in (one, other)
 
 
+@lru_cache(maxsize=4)
+def _mark_of(sealer: mask.Sealer) -> int:
+    nobody = ResourceKey("", "", "", "")
+    return digest(sealer.seal(nobody, "", "key", ABSENT, ABSENT).encode())
+
+
 class Digester:
     """Makes the digests of one object's values; those of secrets need a key."""
 
@@ -201,8 +207,7 @@ class Digester:
         self.mark_of_key = HIDDEN
         """Stands for the key, and gives nothing of it away."""
         if sealer is not None and self._touched:
-            nobody = ResourceKey("", "", "", "")
-            self.mark_of_key = digest(sealer.seal(nobody, "", "key", ABSENT, ABSENT).encode())
+            self.mark_of_key = _mark_of(sealer)
 
     @property
     def key_mark(self) -> int:
