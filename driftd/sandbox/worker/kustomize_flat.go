@@ -23,7 +23,7 @@ const addedPrefix = ".driftd-base-"
 func (d *declaredOrder) flattened(dir string) *treeFS {
 	file, data := d.kustomization(dir)
 	fields, err := d.files.tree.kustomization(file, data)
-	if err != nil || fields == nil || len(fields.Bases) > 0 {
+	if err != nil || fields == nil || len(fields.Bases)+len(fields.Components) > 0 {
 		return nil
 	}
 	added := map[string][]byte{}

@@ -66,6 +66,10 @@ func (d *declaredOrder) directory(dir string) {
 			d.resource(dir, resource)
 		}
 	}
+	// Kustomize adds what components declare and generate to what is there, before it generates.
+	for _, component := range fields.Components {
+		d.component(dir, component)
+	}
 	d.generated(file, "ConfigMap", fields.ConfigMapGenerator)
 	d.generated(file, "Secret", fields.SecretGenerator)
 }
@@ -101,7 +105,7 @@ func (d *declaredOrder) read(name string) []byte {
 // changesOrder says whether objects may be left out, added or moved by anything but resources and
 // generators.
 func (d *declaredOrder) changesOrder(dir string, data []byte, fields *pathFields) bool {
-	if len(fields.Components)+len(fields.Generators)+len(fields.Transformers)+len(fields.Validators) > 0 ||
+	if len(fields.Generators)+len(fields.Transformers)+len(fields.Validators) > 0 ||
 		len(fields.HelmCharts)+len(fields.HelmInflation) > 0 || fields.SortOptions != nil || dropsObjects(data) {
 		return true
 	}
@@ -122,16 +126,28 @@ func dropsObjects(text []byte) bool {
 	return bytes.Contains(text, []byte("$patch")) || bytes.Contains(text, []byte("local-config"))
 }
 
+// local is the path in the tree that an entry names. What might be read as a repository's address
+// has another origin, and makes the order uncertain.
+func (d *declaredOrder) local(dir, name string) (target string, ok bool) {
+	target = path.Join(dir, name)
+	if strings.ContainsAny(name, ":?") || strings.Contains(name, "//") || strings.Contains(name, ".git") ||
+		path.IsAbs(name) || strings.HasPrefix(target, "..") {
+		d.uncertain = true
+	}
+	return target, !d.uncertain
+}
+
+// component adds what a component declares and generates.
+func (d *declaredOrder) component(dir, name string) {
+	if target, ok := d.local(dir, name); ok {
+		d.directory(target)
+	}
+}
+
 // resource adds what an entry of resources stands for.
 func (d *declaredOrder) resource(dir, name string) {
-	// What might be read as a repository's address has another origin.
-	if d.uncertain || strings.ContainsAny(name, ":?") || strings.Contains(name, "//") || strings.Contains(name, ".git") {
-		d.uncertain = true
-		return
-	}
-	target := path.Join(dir, name)
-	if path.IsAbs(name) || strings.HasPrefix(target, "..") {
-		d.uncertain = true
+	target, ok := d.local(dir, name)
+	if !ok {
 		return
 	}
 	data := d.read(target)

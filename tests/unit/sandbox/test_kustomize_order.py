@@ -35,6 +35,7 @@ BASE = {
     "base/one.yaml": thing("one", "Service"),
     "base/two.yaml": f"# two objects\n---\n{thing('two')}---\n---\n{thing('three', 'Secret')}",
 }
+COMPONENT = "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\n"
 CASES: dict[str, dict[str, str]] = {
     "bases and files": {
         "app/kustomization.yaml": "bases: [../base]\nresources: [last.yaml]\n",
@@ -77,6 +78,33 @@ CASES: dict[str, dict[str, str]] = {
         "part/kustomization.yaml": "apiVersion: kustomize.config.k8s.io/v1alpha1\n"
         "kind: Component\nresources: [more.yaml]\nnameSuffix: -part\n",
         "part/more.yaml": thing("more"),
+    },
+    "components that generate and hold others": {
+        "app/kustomization.yaml": "resources: [../base]\ncomponents: [../part, ../other]\n"
+        "configMapGenerator: [{name: new}]\nreplacements:\n- source: {kind: ConfigMap, name: two}\n"
+        "  targets: [{select: {kind: Service}, fieldPaths: [metadata.labels.of],"
+        " options: {create: true}}]\n",
+        "part/kustomization.yaml": f"{COMPONENT}components: [inner]\nresources: [more.yaml]\n"
+        "configMapGenerator: [{name: of-part, literals: [a=b]}]\n",
+        "part/more.yaml": thing("more", "Service"),
+        "part/inner/kustomization.yaml": f"{COMPONENT}resources: [deep.yaml]\n",
+        "part/inner/deep.yaml": thing("deep", "Secret"),
+        "other/kustomization.yaml": f"{COMPONENT}resources: [last.yaml]\nnamePrefix: x-\n",
+        "other/last.yaml": thing("last", "Pod"),
+    },
+    "a component of a base": {
+        "app/kustomization.yaml": "resources: [../mid, last.yaml]\n",
+        "app/last.yaml": thing("last", "Pod"),
+        "mid/kustomization.yaml": "resources: [../base]\ncomponents: [../part]\n",
+        "part/kustomization.yaml": f"{COMPONENT}resources: [more.yaml]\n",
+        "part/more.yaml": thing("more"),
+    },
+    "a component that deletes": {
+        "app/kustomization.yaml": "resources: [../base]\ncomponents: [../part]\n",
+        "part/kustomization.yaml": f"{COMPONENT}resources: [more.yaml]\n"
+        "patches: [{path: gone.yaml}]\n",
+        "part/more.yaml": thing("more"),
+        "part/gone.yaml": thing("two", more="$patch: delete\n"),
     },
     "sorted": {
         "app/kustomization.yaml": "resources: [../base, last.yaml]\nsortOptions: {order: legacy}\n",
