@@ -14,7 +14,7 @@ async def pieces(answer: aiohttp.ClientResponse, idle: float) -> AsyncIterator[b
     """What arrives of an answer, until it ends.
 
     Raises TimeoutError after `idle` seconds without a byte. The client library would do that too
-    (`sock_read`), but takes a new timer for each piece, which is a tenth of what a piece costs;
+    (`sock_read`), but takes a new timer for each piece, which is a twentieth of what a piece costs;
     here one timer looks whether anything has come since.
     """
     silence = _Silence(answer, idle)

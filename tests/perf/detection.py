@@ -6,7 +6,8 @@
 after the other, or put one back, while a controller writes status all the time. An edit counts
 from the moment before its request is sent to the moment when the verdict is committed, which is
 when the daemon logs the change of state; a watch of our own says when the API server told of it.
-PSS, CPU and what the looks cost are those of the daemon's whole process tree.
+PSS, CPU and what the looks cost are those of the daemon's whole process tree. A daemon that
+starts anew afterwards tells what its second sweep over everything takes.
 """
 
 from __future__ import annotations
