@@ -28,6 +28,10 @@ ORDER: Final[tuple[Level, ...]] = ("critical", "high", "medium", "low", "info")
 CORE: Final = "core"
 """What rules call the group of `v1`."""
 _SHIPPED = "severity.yaml"
+_POD_SPECS: Final = ("spec.template.spec", "spec.jobTemplate.spec.template.spec")
+"""What tables leave out in front of a workload's path."""
+_WHOLE_PATH: Final = re.compile(r"\*\*|(spec|metadata|status|data)\b")
+"""How paths begin that need nothing in front."""
 _RULE = re.compile(r"^\$\.(rules|objects)\[(\d+)\]\.?(.*)$")
 
 Text = Annotated[str, msgspec.Meta(min_length=1)]
@@ -373,9 +377,16 @@ def with_own(own: SeverityFile | None) -> SeverityRules:
     base = shipped_file()
     rules, objects = {r.id for r in first.rules}, {o.id for o in first.objects}
     return SeverityRules(
-        (*first.rules, *(r for r in base.rules if r.id not in rules)),
+        (*map(_as_printed, first.rules), *(r for r in base.rules if r.id not in rules)),
         (*first.objects, *(o for o in base.objects if o.id not in objects)),
     )
+
+
+def _as_printed(rule: SeverityRule) -> SeverityRule:
+    """A rule whose paths may be written as tables print them: without what leads to a Pod's spec."""
+    short = [path for path in rule.paths if not _WHOLE_PATH.match(path)]
+    longer = tuple(f"{prefix}.{path}" for path in short for prefix in _POD_SPECS)
+    return msgspec.structs.replace(rule, paths=(*rule.paths, *longer))
 
 
 def _shipped_text() -> str:

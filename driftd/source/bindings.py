@@ -60,7 +60,8 @@ class RepositoryMap(msgspec.Struct, frozen=True, kw_only=True):
             return Binding(path, repo_url, note)
         raise SourceError(
             f"no checkout is known for the repository {printable(repo_url)}{self._remotes()}",
-            hint=f"give it with --repo {printable(repo_url)}=PATH, or let --fetch fetch it",
+            hint=f"give it with --repo {printable(repo_url)}=PATH, let --fetch fetch it, or name "
+            "the applications to look at",
             reason="UnknownRepository",
         )
 

@@ -180,6 +180,24 @@ def test_own_rules_come_first() -> None:
     assert rules.rate(difference(other)).rule == "image"
 
 
+@pytest.mark.parametrize(
+    ("kind", "prefix"),
+    [
+        ("Deployment.apps", "/spec/template/spec"),
+        ("CronJob.batch", "/spec/jobTemplate/spec/template/spec"),
+        ("Pod.core", "/spec"),
+    ],
+)
+def test_an_own_path_may_be_written_as_tables_print_it(kind: str, prefix: str) -> None:
+    """What tables leave out in front of a workload's path may be left out in a rule; no more."""
+    rules = own("rules: [{id: ours, level: low, reason: why, paths: [nodeSelector.pool]}]")
+    found = rules.rate(difference({"kind": kind, "path": f"{prefix}/nodeSelector/pool"}))
+    assert (found.rule == "ours") is (kind != "Pod.core")
+    assert (
+        rules.rate(difference({"kind": kind, "path": "/spec/x/nodeSelector/pool"})).rule != "ours"
+    )
+
+
 def test_an_own_rule_replaces_the_shipped_one_of_its_id() -> None:
     """With the id of a shipped rule an own one stands in its place, wherever that one spoke."""
     rules = own("rules: [{id: replicas, level: low, reason: we scale by hand, kinds: [Job]}]")
