@@ -190,7 +190,7 @@ def test_own_rules_come_first() -> None:
 )
 def test_an_own_path_may_be_written_as_tables_print_it(kind: str, prefix: str) -> None:
     """What tables leave out in front of a workload's path may be left out in a rule; no more."""
-    rules = own("rules: [{id: ours, level: low, reason: why, paths: [nodeSelector.pool]}]")
+    rules = own("rules: [{id: ours, level: low, reason: set by us, paths: [nodeSelector.pool]}]")
     found = rules.rate(difference({"kind": kind, "path": f"{prefix}/nodeSelector/pool"}))
     assert (found.rule == "ours") is (kind != "Pod.core")
     assert (
