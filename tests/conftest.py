@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import signal
 import threading
 from collections.abc import Iterator
@@ -97,15 +98,29 @@ def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
         return (yield)
 
 
+@pytest.fixture(scope="session")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Holds the folders of tests, which have numbers: to find a free name takes a listing each."""
+    return tmp_path_factory.mktemp("tests")
+
+
+@pytest.fixture
+def tmp_path(folders: Path, request: pytest.FixtureRequest) -> Path:
+    """An empty folder for this test alone."""
+    name = re.sub(r"\W", "_", request.node.name)[:30]
+    folder = folders / f"{name}-{next(_numbers)}"
+    folder.mkdir()
+    return folder
+
+
 @pytest.fixture(autouse=True)
-def private_environment(
-    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def private_environment(monkeypatch: pytest.MonkeyPatch, folders: Path) -> Path:
     """Hide the user's settings, kubeconfig and Git configuration; returns the test's HOME."""
     for name in list(os.environ):
         if name.startswith(("DRIFTD_", "KUBE", "GIT_", "XDG_", "HELM_")):
             monkeypatch.delenv(name)
-    home = tmp_path_factory.mktemp("home")
+    home = folders / f"home-{next(_numbers)}"
+    home.mkdir()
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
     return home
