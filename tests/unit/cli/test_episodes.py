@@ -20,6 +20,8 @@ from driftd.sync.situation import GuardState
 from driftd.sync.situation import Held as Held_
 from tests.unit.reports import START, after, change, report, resource
 
+pytestmark = pytest.mark.slow
+
 REPLICAS = change(
     "/spec/replicas",
     ssa_path="f:spec/f:replicas",

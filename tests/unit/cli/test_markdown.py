@@ -168,6 +168,7 @@ def huge(sample, objects, applications=1):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("objects", "applications"), [(400, 1), (3, 300), (1, 60)])
 def test_cut(sample, objects, applications):
     """A report of any size keeps to the limit, its tables stay whole, and it says what is cut."""

@@ -11,6 +11,8 @@ from driftd.store.sql import SqlStore
 from driftd.sync.standing_orders import StandingOrders
 from tests.unit.reports import START, report
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def config(tmp_path):

@@ -131,6 +131,7 @@ def test_a_window_of_a_long_log(tmp_path: Path) -> None:
     assert log.events < 4_000
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     """Twenty megabytes are read in less than five, as lines and as one document."""
     line = text(event(requestObject={"data": {"x": "y" * 20_000}})).encode()

@@ -99,6 +99,7 @@ async def test_what_a_template_may_not_do_falls_back_and_tells(pool, template, w
     assert [one["event"] for one in logs] == ["template failed"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "template",
     [

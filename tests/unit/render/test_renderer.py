@@ -16,6 +16,8 @@ from driftd.model.tree import ResolvedSource, Tree
 from driftd.render.renderer import Rendered, checked_source_path, render_application
 from driftd.sandbox.pool import SandboxPool
 
+pytestmark = pytest.mark.slow
+
 URL = "https://github.com/example/gitops.git"
 CONFIG = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: NAME}\ndata: {from: git}\n"
 LOCAL = "resources: [a.yaml]\n"

@@ -49,6 +49,7 @@ async def test_paths(pool: SandboxPool, expression: str, paths: tuple[object, ..
     assert outcome == JqOutcome(paths=paths)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("expression", "error"),
     [
