@@ -47,7 +47,7 @@ def check(options: Mapping[str, Any], narrator: Narrator) -> DriftReport:
     from driftd.clock import SystemClock
     from driftd.controller.options import CheckOptions
 
-    chosen = CheckOptions(**options)
+    chosen = CheckOptions(**options, values=True)
     return _run(app.check(chosen, progress=narrator, clock=SystemClock()))
 
 
@@ -102,7 +102,7 @@ def explain(
     from driftd.controller.options import CheckOptions
 
     question = Question(application=application, resource=resource, path=path, flags=flags)
-    chosen = CheckOptions(**options)
+    chosen = CheckOptions(**options, values=True)
     return _run(app.explain(chosen, question, progress=narrator, clock=SystemClock()))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from msgspec import UNSET
 from rich.text import Text
 
-from driftd.cli import field_path, mistakes, order, values
+from driftd.cli import field_path, git_places, mistakes, order, values
 from driftd.cli.authors import author_of, evidence
 from driftd.cli.terminal import printable
 from driftd.model.report import (
@@ -74,10 +74,15 @@ def change_lines(
 
 
 def place_of(change: Change, resource: ResourceReport) -> str:
-    """`in FILE:LINE` where Git sets the field, `at line N` in the object's own file, or empty."""
+    """`in FILE:LINE` where Git sets the field, `at line N` in the object's own file, or empty.
+
+    Of values of a chart `from FILE:LINE: KEY`.
+    """
     at = change.origin
     if not isinstance(at, ReportOrigin):
         return ""
+    if at.value is not UNSET:
+        return git_places.place_of_field(at)
     whole = resource.origin
     if isinstance(whole, ReportOrigin) and whole.file == at.file and at.line is not UNSET:
         return f"at line {at.line}"

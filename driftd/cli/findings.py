@@ -101,19 +101,15 @@ def kind_and_group(resource: ResourceReport) -> str:
     return f"{resource.kind}.{resource.group}" if resource.group else resource.kind
 
 
-def file_and_line(origin: ReportOrigin | object) -> str:
-    """`FILE:LINE`, the file alone where the line is not known, empty where nothing is."""
-    if not isinstance(origin, ReportOrigin):
-        return ""
-    return printable(origin.file if origin.line is UNSET else f"{origin.file}:{origin.line}")
-
-
 def origin_of(resource: ResourceReport, change: Change | None) -> ReportOrigin | None:
     """Where Git sets the field of a change, else where it declares the object; None if unknown."""
     whole = resource.origin if isinstance(resource.origin, ReportOrigin) else None
     if change is None or not isinstance(change.origin, ReportOrigin):
         return whole
-    url = whole.repo_url if whole else UNSET
+    at = change.origin
+    if at.value is not UNSET and (at.line is UNSET or at.others):
+        return whole  # one of several values, or one in an archive, is no line to point to
+    url = at.repo_url if at.repo_url is not UNSET else whole.repo_url if whole else UNSET
     return ReportOrigin(repo_url=url, file=change.origin.file, line=change.origin.line)
 
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from msgspec import UNSET
 
-from driftd.cli import findings, mistakes, order, unchecked
+from driftd.cli import findings, git_places, mistakes, order, unchecked
 from driftd.cli.authors import author_of
 from driftd.cli.findings import Group
 from driftd.model.condition import Severity
@@ -123,7 +123,7 @@ def _finding(
         else:
             url = origin.repo_url
             of = "" if url is UNSET else f" of {findings.one_line(url)}"
-            lines.append(f"in {findings.file_and_line(origin)}{of}")
+            lines.append(f"in {git_places.file_and_line(origin)}{of}")
     text = "\n".join(line for line in lines if line)
     return command(kind, text, **properties, title=findings.one_line(title))
 

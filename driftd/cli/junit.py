@@ -6,7 +6,7 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from msgspec import UNSET
 
-from driftd.cli import findings, mistakes
+from driftd.cli import findings, git_places, mistakes
 from driftd.cli.authors import name_of
 from driftd.cli.findings import Group
 from driftd.model.counts import counted
@@ -141,7 +141,7 @@ def _lines(group: Group, resource: ResourceReport) -> list[str]:
         f"{change.change_class}  {findings.change_text(change, resource, now='')}"
         for change in findings.changes_of(resource, frozenset())
     ]
-    origin = findings.file_and_line(resource.origin)
+    origin = git_places.file_and_line(resource.origin)
     if origin:
         lines.append(f"in {origin}")
     if group.cluster:

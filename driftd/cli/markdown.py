@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import UNSET
 
-from driftd.cli import findings, mistakes, order, unchecked, values
+from driftd.cli import findings, git_places, mistakes, order, unchecked, values
 from driftd.cli.authors import author_of
 from driftd.cli.findings import Group
 from driftd.cli.terminal import printable
@@ -210,7 +210,7 @@ def _changes(resources: Iterable[ResourceReport], now: str) -> tuple[list[str], 
     drift, rest = [], []
     for resource in resources:
         name = f"**{code(findings.object_name(resource))}**"
-        origin = findings.file_and_line(resource.origin)
+        origin = git_places.file_and_line(resource.origin)
         place = f"{name}<br>in {code(origin)}<br>" if origin else f"{name}<br>"
         changes = findings.changes_of(resource, frozenset(order.OPTIONAL_SECTIONS))
         changes.sort(key=lambda change: (not change.is_drift, order.severity_rank(change)))
@@ -228,8 +228,8 @@ def _changes(resources: Iterable[ResourceReport], now: str) -> tuple[list[str], 
                 drift.append(row((level, what, "", "", told)))
         for change in changes:
             path = code(findings.path_of(change, resource))
-            at = findings.file_and_line(change.origin)
-            path += f"<br>in {code(at)}" if at else ""
+            word, _, at = git_places.place_of_field(change.origin).partition(" ")
+            path += f"<br>{word} {code(at)}" if at else ""
             git, live = _value_cells(change)
             if change.is_drift:
                 level = "" if change.severity is UNSET else str(change.severity)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec import UNSET
 
-from driftd.cli import findings, mistakes, order, unchecked, values
+from driftd.cli import findings, git_places, mistakes, order, unchecked, values
 from driftd.cli.authors import author_of
 from driftd.cli.exit_code import meaning
 from driftd.cli.field_changes import SECTION_TITLES, place_of
@@ -120,7 +120,7 @@ def _resource(resource: ResourceReport, show: frozenset[str], now: str) -> Itera
     whole = f", {findings.whole_text(resource)}" if is_whole else ""
     reason = "" if whole or resource.reason is UNSET else f", {findings.one_line(resource.reason)}"
     yield f"Object {findings.object_name(resource)}: {resource.status}{whole}{reason}"
-    place = findings.file_and_line(resource.origin)
+    place = git_places.file_and_line(resource.origin)
     if place:
         yield f"Declared in {place}"
     for change in findings.changes_of(resource, show):
@@ -153,6 +153,6 @@ def _change(change: Change, resource: ResourceReport, now: str) -> Iterator[str]
         yield author[0].upper() + author[1:]
     at = place_of(change, resource)
     if at:
-        yield f"Set {at}"
+        yield f"{'Comes' if at.startswith('from ') else 'Set'} {at}"
     if change.ignored_by is not UNSET:
         yield f"Ignored by {printable(change.ignored_by)}"

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from msgspec import UNSET
 
 from driftd.cli import field_path, values
-from driftd.cli.findings import file_and_line, one_line
+from driftd.cli.findings import one_line
+from driftd.cli.git_places import file_and_line
 from driftd.cli.terminal import printable
 from driftd.model.counts import counted
 from driftd.model.preview import (

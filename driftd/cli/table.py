@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from msgspec import UNSET, UnsetType
 from rich.text import Text
 
-from driftd.cli import findings, order, unchecked
+from driftd.cli import findings, git_places, order, unchecked
 from driftd.cli.exit_code import meaning
 from driftd.cli.field_changes import SECTION_TITLES, change_lines
 from driftd.cli.next_command import DOCTOR, UNKNOWN_LEAD, folded, unknown_step
@@ -355,7 +355,7 @@ class _Table:
         """Where Git declares the object: one line, cut in its middle unless wide."""
         if resource.origin is UNSET:
             return
-        place = findings.file_and_line(resource.origin)
+        place = git_places.file_and_line(resource.origin)
         if self.view.wide and resource.origin.repo_url is not UNSET:
             place += f" of {resource.origin.repo_url}"
         width = 0 if self.view.wide else max(20, self.console.width - indent - len("in "))

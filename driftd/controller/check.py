@@ -39,6 +39,7 @@ from driftd.controller.orphans import orphan_conditions, orphaned_resources
 from driftd.controller.places import with_places
 from driftd.controller.shared import Claims
 from driftd.controller.summary import drift_report
+from driftd.controller.traced import with_values
 from driftd.controller.tracking import marks_of
 from driftd.controller.verdict import Look, Verdict, application_report
 from driftd.controller.waiting import Awaited, explained
@@ -52,6 +53,7 @@ from driftd.model.report import (
     DRIFT_STATUSES,
     ApplicationReport,
     DriftReport,
+    ResourceReport,
 )
 from driftd.model.resource import LiveObject, Manifest, ResourceKey
 from driftd.policy.baseline import Seal
@@ -402,6 +404,18 @@ class ClusterLook:
             kube_version=view.version,
         )
 
+    async def _placed(
+        self, desired: Desired, shared: Look, verdict: Verdict, resources: list[ResourceReport]
+    ) -> list[ResourceReport]:
+        """The objects with the places in Git of what differs, and the values where asked for."""
+        urls = self.declared.urls
+        placed = await with_places(
+            self.workspace, desired, resources, urls=urls, unserved=verdict.unserved
+        )
+        if not self.options.values:
+            return placed
+        return await with_values(self.workspace, desired, shared.view, placed, urls=urls)
+
     async def _report(
         self, desired: Desired, shared: Look
     ) -> tuple[ApplicationReport, Verdict, ApplicationMemory | None]:
@@ -439,13 +453,7 @@ class ClusterLook:
             severities=self.workspace.severities,
             complete=desired.complete,
         )
-        resources = await with_places(
-            self.workspace,
-            desired,
-            explained(resources),
-            urls=self.declared.urls,
-            unserved=verdict.unserved,
-        )
+        resources = await self._placed(desired, shared, verdict, explained(resources))
         # Other applications' verdicts must not wait for a long one.
         await asyncio.sleep(0)
         facts = unexplained(shared.observation.fact_problems, resources)

@@ -22,7 +22,7 @@ class AuditSource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckOptions:
-    """The choices of a look; every field has a flag of `driftd check` and a setting of `run`."""
+    """The choices of a look; each but `values` has a flag of `check`, a setting of `run`."""
 
     repo: Path | None = None
     """The checkout that declares the Applications; None for the current folder."""
@@ -60,6 +60,8 @@ class CheckOptions:
     """File of severity rules that come before the shipped ones."""
     hash_key_file: Path | None = None
     """Holds the key that the values of baselines are hashed with."""
+    values: bool = False
+    """Look for the values of charts that decide what differs; it costs renderings."""
     oracle: str = ""
     """The dry run by which clusters are asked (`post`, `put` or `apply`); empty for none."""
     keyring: Path | None = None

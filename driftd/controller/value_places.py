@@ -18,7 +18,7 @@ from driftd.controller.release_values import release_lines
 from driftd.controller.workspace import Workspace
 from driftd.errors import DriftdError
 from driftd.model.application import Application, ApplicationSource, HelmSource
-from driftd.model.report import ResourceReport
+from driftd.model.report import Change, ReportOrigin, ResourceReport
 from driftd.model.resource import Origin
 from driftd.render.subcharts import Template, template_of
 from driftd.source.url import public
@@ -46,14 +46,40 @@ async def value_place(
     source = sources.get(manifest.origin.source)
     drift = [change for change in resource.changes if change.is_drift]
     named = [change.path.rpartition("/")[2] for change in drift if change.origin is UNSET]
+    values = [] if named else list(_deciding(drift))
+    files = source.tree.files if source is not None else {}
+    certain = _own_values(values, files) if values else ""
+    if certain:
+        return certain
     return place_of_value(
         application,
         manifest.origin,
-        source.tree.files if source is not None else {},
+        files,
         dict.fromkeys(named),
+        values=tuple(dict.fromkeys(str(one.value) for one in values)),
         traced=bool(drift) and not named,
         lines=await release_lines(workspace, declared, application),
     )
+
+
+def _deciding(drift: Iterable[Change]) -> Iterator[ReportOrigin]:
+    """The values that decide what differs, where it is known."""
+    for change in drift:
+        if isinstance(change.origin, ReportOrigin) and change.origin.value is not UNSET:
+            yield from (change.origin, *change.origin.others)
+
+
+def _own_values(values: Sequence[ReportOrigin], files: Mapping[str, bytes]) -> str:
+    """Which lines to change; empty where one is of a chart's defaults, which others use too."""
+    told: dict[str, None] = {}
+    for one in values:
+        beside = posixpath.join(posixpath.dirname(one.file), "Chart.yaml")
+        shared = beside in files and posixpath.basename(one.file) == "values.yaml"
+        if one.line is UNSET or not files or shared:
+            return ""
+        where = "" if one.repo_url is UNSET else f" of {one.repo_url}"
+        told[f"{one.value} in {one.file}:{one.line}{where}"] = None
+    return f"change {_listed(list(told))}"
 
 
 def place_of_value(
@@ -62,19 +88,20 @@ def place_of_value(
     files: Mapping[str, bytes],
     fields: Iterable[str],
     *,
+    values: Sequence[str] = (),
     traced: bool = False,
     lines: Mapping[str, Sequence[int]] = _NO_LINES,
 ) -> str:
     """What to change so that Git says another value; empty where the file itself says it.
 
     `files` are those of the source that rendered the object, as far as they are known, `fields`
-    the names of the fields that differ; `traced` if the lines that set them are known; `lines`
-    those of `release_lines`.
+    the names of the fields that differ, `values` those that decide all of them, if that is known;
+    `traced` if the lines that set them are known; `lines` those of `release_lines`.
     """
     sources = application.spec.all_sources
     source = sources[origin.source] if origin.source < len(sources) else None
     if _is_template(origin, source, application, files):
-        return _of_template(application, origin, files, fields, lines)
+        return _of_template(application, origin, files, fields, values, lines)
     if origin.file.endswith(_PROGRAMS):
         return _program(application, source, origin.file)
     if source is None or traced:
@@ -92,10 +119,11 @@ def _of_template(
     origin: Origin,
     files: Mapping[str, bytes],
     fields: Iterable[str],
+    values: Sequence[str],
     lines: Mapping[str, Sequence[int]],
 ) -> str:
     template = _template(application, origin, files)
-    read = _read_values(files.get(template.file, b""), fields, template)
+    read = " and ".join(values) or _read_values(files.get(template.file, b""), fields, template)
     file = template.file or origin.file
     what = f"{read or 'the value'} behind {file}, which is a template"
     if template.names:

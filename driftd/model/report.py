@@ -84,7 +84,10 @@ class ReportOrigin(WireStruct, frozen=True, kw_only=True, omit_defaults=True):
     """Where an object is declared in Git, or a field of it."""
 
     repo_url: str | UnsetType = msgspec.field(name="repoURL", default=UNSET)
-    """The repository, never with a password; of a change it is the object's."""
+    """The repository, never with a password.
+
+    Of a change it is the object's, unless its values come from another one.
+    """
     file: str
     """Path in the repository.
 
@@ -96,6 +99,12 @@ class ReportOrigin(WireStruct, frozen=True, kw_only=True, omit_defaults=True):
 
     Of an object the one on which its document begins, in plain manifests.
     """
+    value: str | UnsetType = UNSET
+    """Of a change in what a chart renders the value there that decides the field, as the values
+    of the whole chart write it: `metrics.image.tag`.
+    """
+    others: tuple[ReportOrigin, ...] = ()
+    """Further values that decide the same field: changing either one changes it."""
 
 
 class AuditedAuthor(TypedDict, total=False):

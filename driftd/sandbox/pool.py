@@ -21,6 +21,7 @@ from driftd.sandbox.results import (
     ParseResult,
     RenderResult,
     TemplateResult,
+    TraceResult,
 )
 from driftd.sandbox.turns import Turns
 from driftd.sandbox.worker import Worker
@@ -41,6 +42,7 @@ TEMPLATES = "templates of messages"
 _PARSED = msgspec.json.Decoder(ParseResult)
 _RENDERED = msgspec.json.Decoder(RenderResult)
 _LOCATED = msgspec.json.Decoder(LocateResult)
+_TRACED = msgspec.json.Decoder(TraceResult)
 _SELECTED = msgspec.json.Decoder(JqResult)
 _WRITTEN = msgspec.json.Decoder(TemplateResult)
 
@@ -68,6 +70,26 @@ class Wanted(msgspec.Struct, frozen=True):
 
     An empty one is the object itself.
     """
+
+
+class Traced(msgspec.Struct, frozen=True):
+    """One object that a chart renders, and the fields of it whose values are looked for."""
+
+    object: msgspec.Raw
+    paths: tuple[str, ...]
+    """As those of `Wanted`."""
+    live: tuple[Any, ...]
+    """What the cluster has at each path; None where that is masked, or nothing."""
+
+
+class Home(msgspec.Struct, frozen=True):
+    """The document that declares an application, if `file` is known."""
+
+    file: str = ""
+    kind: str = ""
+    name: str = ""
+    source: tuple[str | int, ...] = ()
+    """The steps in it to the source."""
 
 
 class RenderQuestion(msgspec.Struct, frozen=True):
@@ -348,6 +370,50 @@ class SandboxPool:
             "locate", params, project=application.project, trees=(tree,), timeout=timeout
         )
         return _LOCATED.decode(raw)
+
+    async def trace_values(
+        self,
+        tree: Tree,
+        source: ApplicationSource | Mapping[str, Any],
+        objects: Sequence[Traced],
+        *,
+        home: Home,
+        application: RenderApplication,
+        revision: str,
+        repo_url: str = "",
+        kube_version: str = "",
+        api_versions: Sequence[str] = (),
+        refs: Mapping[str, Tree] | None = None,
+        flux: Mapping[str, Any] | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109
+    ) -> TraceResult:
+        """Which values of a chart decide some fields of what `render` made of the same source.
+
+        The source is rendered once, and once more for each value that may decide a field, at most
+        25 times. Nothing is rendered of a source that is no chart.
+        """
+        refs = refs or {}
+        params = {
+            "tree": tree.id,
+            "source": source,
+            "refs": {name: {"tree": other.id} for name, other in refs.items()},
+            "application": application,
+            "revision": revision,
+            "repoURL": repo_url,
+            "kubeVersion": kube_version,
+            "apiVersions": list(api_versions),
+            "flux": flux,
+            "home": home,
+            "objects": list(objects),
+        }
+        raw = await self.call(
+            "trace-values",
+            params,
+            project=application.project,
+            trees=(tree, *refs.values()),
+            timeout=timeout,
+        )
+        return _TRACED.decode(raw)
 
     async def jq(
         self,

@@ -119,6 +119,26 @@ class LocateResult(SandboxResult, frozen=True):
     places: tuple[tuple[Place | None, ...], ...]
 
 
+class ValuePlace(SandboxResult, frozen=True):
+    """Where Git sets a value of a chart."""
+
+    file: str
+    key: str
+    """How the values of the whole chart write it: `metrics.image.tag`, `hosts[0]`."""
+    line: int = 0
+    """From 1; 0 where it is the whole file, or a file of an archive."""
+    ref: str = ""
+    """The `ref` of the source that has the file; empty for the source that is rendered."""
+
+
+class TraceResult(SandboxResult, frozen=True):
+    """For each object (outer) and path (inner) the values that decide it; none if not known."""
+
+    values: tuple[tuple[tuple[ValuePlace, ...], ...], ...]
+    renderings: int
+    """How many times the source was rendered."""
+
+
 class TemplateResult(SandboxResult, frozen=True):
     """What a template of a message gives."""
 

@@ -174,7 +174,7 @@ def test_names_as_people_have_them(site: Site) -> None:
 def test_values_behind_a_template(
     api_server: ControlPlane, namespace: str, git_repo: GitRepo, tmp_path: Path
 ) -> None:
-    """To keep a live value of a chart's object, the application's values are named."""
+    """To keep a live value of a chart's object, the line of the value that decides is named."""
     git_repo.set_remote(URL)
     chart = "charts/web"
     git_repo.write(f"{chart}/Chart.yaml", "apiVersion: v2\nname: web\nversion: 1.0.0\n")
@@ -196,12 +196,9 @@ def test_values_behind_a_template(
     site = Site(
         repo=git_repo, cluster=api_server, namespace=namespace, kubeconfig=config, home=home
     )
-    assert (
-        "or keep it: change .Values.replicaCount behind charts/web/templates/web.yaml, which is a "
-        "template: this application's values are in argocd/web.yaml "
-        "(spec.source.helm.valuesObject), charts/web/values-prod.yaml and charts/web/values.yaml "
-        "(the defaults, shared by all that use the chart)\n"
-    ) in explain(site, "deployment/web")
+    explained = explain(site, "deployment/web")
+    assert "or keep it: change replicaCount in charts/web/values-prod.yaml:1\n" in explained
+    assert "set from  charts/web/values-prod.yaml:1: replicaCount\n" in explained
     shown = site.run("render", "web", "--trace", f"--kubeconfig={config}")
     assert "# Source: charts/web/templates/web.yaml" in shown.stdout
     assert "# Values: argocd/web.yaml (spec.source.helm.valuesObject)\n" in shown.stdout

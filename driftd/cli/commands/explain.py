@@ -332,8 +332,10 @@ def _change(change: Change, place: PlaceExplanation) -> Iterator[str]:
         if event:
             yield f"  audit log {event}"
     if change.origin is not UNSET:
-        line = "" if change.origin.line is UNSET else f":{change.origin.line}"
-        yield f"  set in    {change.origin.file}{line}"
+        from driftd.cli.git_places import place_of_field
+
+        word, _, at = place_of_field(change.origin).partition(" ")
+        yield f"  set {word:<6}{at}"
     if change.ignored_by is not UNSET:
         yield f"  ignored   by {change.ignored_by}"
 

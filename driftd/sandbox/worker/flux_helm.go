@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	chart "helm.sh/helm/v4/pkg/chart/v2"
-	chartutil "helm.sh/helm/v4/pkg/chart/v2/util"
 	"helm.sh/helm/v4/pkg/strvals"
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/api/types"
@@ -58,7 +57,7 @@ func (s *server) renderFluxRelease(p *renderParams, spec *fluxRelease, t *tree) 
 		return nil, err
 	}
 	file := path.Join(dir, chartFile)
-	if err := chartutil.ProcessDependencies(loaded, values); err != nil {
+	if err := p.withDependencies(loaded, values); err != nil {
 		return nil, fail(codeHelm, file, "%s: dependencies: %s", file, err)
 	}
 	source := &helmSource{

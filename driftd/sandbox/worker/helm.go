@@ -49,7 +49,7 @@ func (s *server) renderHelm(p *renderParams, t *tree) (*rendering, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := chartutil.ProcessDependencies(loaded, values); err != nil {
+	if err := p.withDependencies(loaded, values); err != nil {
 		return nil, fail(codeHelm, file, "%s: dependencies: %s", file, err)
 	}
 	manifests, err := templateChart(p, source, loaded, values, dir)

@@ -135,6 +135,8 @@ func (s *server) dispatch(req *request) (result []byte, err error) {
 		return s.render(req.Params)
 	case "locate":
 		return s.locate(req.Params)
+	case "trace-values":
+		return s.traceValues(req.Params)
 	case "jq":
 		return evaluateJQ(req.Params)
 	case "template":

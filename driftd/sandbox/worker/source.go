@@ -31,6 +31,8 @@ type renderParams struct {
 	revisionRead bool
 	// unstable knows whether a template called what differs each time.
 	unstable unstableFunctions
+	// probe sees and changes the values of a chart; nil where it is rendered as it is.
+	probe *valueProbe
 }
 
 type refTree struct {

@@ -1,0 +1,36 @@
+"""Places in Git as text: of an object, of a field, of the value that decides a field."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec import UNSET
+
+from driftd.cli.terminal import printable
+from driftd.model.report import ReportOrigin
+
+_VALUES: Final = 2
+"""Values that are named where several decide a field."""
+
+
+def file_and_line(origin: ReportOrigin | object) -> str:
+    """`FILE:LINE`, the file alone where the line is not known, empty where nothing is."""
+    if not isinstance(origin, ReportOrigin):
+        return ""
+    return printable(origin.file if origin.line is UNSET else f"{origin.file}:{origin.line}")
+
+
+def place_of_field(origin: ReportOrigin | object) -> str:
+    """`in FILE:LINE`, and of values of a chart `from FILE:LINE: KEY`; empty where not known."""
+    if not isinstance(origin, ReportOrigin):
+        return ""
+    if origin.value is UNSET:
+        return f"in {file_and_line(origin)}"
+    told = [_value(one) for one in (origin, *origin.others)]
+    more = f" and {len(told) - _VALUES} more" if len(told) > _VALUES else ""
+    return f"from {' and '.join(told[:_VALUES])}{more}"
+
+
+def _value(origin: ReportOrigin) -> str:
+    where = "" if origin.repo_url is UNSET else f" of {printable(origin.repo_url)}"
+    return f"{file_and_line(origin)}{where}: {printable(str(origin.value))}"

@@ -1,0 +1,434 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"maps"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"helm.sh/helm/v4/pkg/chart/v2/loader"
+	"sigs.k8s.io/kustomize/kyaml/yaml"
+)
+
+// homeDocument is the document that declares the application, where that is known.
+type homeDocument struct {
+	File string `json:"file"`
+	Kind string `json:"kind"`
+	Name string `json:"name"`
+	// Source leads to the source in it.
+	Source []any `json:"source"`
+}
+
+// valueLayer is one place that gives values, or refuses to say: `known` without a place says that
+// nobody knows where the value is written.
+type valueLayer func(l *leaf) (found *valuePlace, known bool)
+
+// placeOf is where Git sets a value last; nil where that is not certain.
+func (t *tracer) placeOf(l *leaf) *valuePlace {
+	if t.places == nil {
+		t.places = map[string]*valuePlace{}
+	}
+	if place, known := t.places[l.key]; known {
+		return place
+	}
+	var place *valuePlace
+	for _, one := range t.layers() {
+		found, known := one(l)
+		if known {
+			place = found
+			break
+		}
+	}
+	if place != nil {
+		place.Key = l.key
+	}
+	t.places[l.key] = place
+	return place
+}
+
+// layers are all places of values, the strongest first.
+func (t *tracer) layers() []valueLayer {
+	dir := t.params.dir()
+	if t.params.Flux != nil {
+		return t.releaseLayers(dir)
+	}
+	source := t.params.Source.Helm
+	if source == nil {
+		source = &helmSource{}
+	}
+	layers := []valueLayer{t.fileParameters(source), t.parameters(source)}
+	field := "values"
+	if present(source.ValuesObject) {
+		field = "valuesObject"
+	}
+	inline := []byte(source.Values)
+	if field == "valuesObject" {
+		inline = source.ValuesObject
+	}
+	layers = append(layers, t.inline(inline, append(slices.Clone(t.params.Home.Source), "helm", field)))
+	environment := newBuildEnvironment(&t.params.renderParams)
+	for _, name := range slices.Backward(source.ValueFiles) {
+		files, err := t.server.resolveFile(&t.params.renderParams, t.tree, name, environment)
+		if err != nil {
+			continue
+		}
+		ref := ""
+		if first, _, _ := strings.Cut(name, "/"); strings.HasPrefix(first, "$") {
+			if _, other := t.params.Refs[first[1:]]; other {
+				ref = first[1:]
+			}
+		}
+		for _, file := range slices.Backward(files) {
+			layers = append(layers, inFile(ref, file.name, file.data))
+		}
+	}
+	return append(layers, t.defaults(dir, true))
+}
+
+func (t *tracer) releaseLayers(dir string) []valueLayer {
+	release := t.params.Flux.HelmRelease
+	var layers []valueLayer
+	for _, one := range slices.Backward(release.Values) {
+		if present(one.Object) {
+			layers = append(layers, t.inline(one.Object, []any{"spec", "values"}))
+		} else {
+			layers = append(layers, elsewhere(one))
+		}
+	}
+	for _, name := range slices.Backward(release.ValuesFiles) {
+		file := strings.TrimPrefix(path.Clean("/"+name), "/")
+		if data, err := t.tree.read(file); err == nil {
+			layers = append(layers, inFile("", file, data))
+		}
+	}
+	return append(layers, t.defaults(dir, len(release.ValuesFiles) == 0))
+}
+
+// elsewhere are values of a ConfigMap or Secret, whose file is not known here.
+func elsewhere(values fluxValues) valueLayer {
+	return func(l *leaf) (*valuePlace, bool) {
+		if values.TargetPath != "" {
+			return nil, leadsTo(parameterPath(values.TargetPath), l.path)
+		}
+		read, err := loader.LoadValues(bytes.NewReader([]byte(values.Document)))
+		return nil, err != nil || defines(read, l.path)
+	}
+}
+
+// defines says whether values decide what stands at a path: a scalar or a list above it does too.
+func defines(values any, at []any) bool {
+	for i, step := range at {
+		below, isMap := values.(map[string]any)
+		if !isMap {
+			return true
+		}
+		name, isText := step.(string)
+		value, there := below[name]
+		if !isText || !there {
+			return false
+		}
+		if _, isMap = value.(map[string]any); !isMap && i < len(at) {
+			return true
+		}
+		values = value
+	}
+	return true
+}
+
+// inline are values in the application's own document, of which the line is looked for.
+func (t *tracer) inline(data []byte, at []any) valueLayer {
+	return func(l *leaf) (*valuePlace, bool) {
+		values, err := loader.LoadValues(bytes.NewReader(data))
+		if err != nil || !defines(values, l.path) {
+			return nil, err != nil
+		}
+		ref, file, document := t.home()
+		if document == nil {
+			return nil, true
+		}
+		key, value := nodeAt(document.root, at)
+		if value == nil {
+			return nil, true
+		}
+		root, line := value, document.line
+		if value.Kind == yaml.ScalarNode {
+			inner := parseNodes([]byte(value.Value))
+			if len(inner) != 1 || inner[0].root == nil {
+				return nil, true
+			}
+			root, line = inner[0].root, inner[0].line+document.line+value.Line
+			if value.Style&yaml.LiteralStyle == 0 {
+				if !says(root, l) {
+					return nil, true
+				}
+				return &valuePlace{Ref: ref, File: file, Line: document.line + key.Line}, true
+			}
+		}
+		return placeIn(ref, file, root, line, l), true
+	}
+}
+
+// home is the document that declares the application, and the file and tree that it lies in.
+func (t *tracer) home() (ref, file string, found *located) {
+	wanted := t.params.Home
+	if wanted.File == "" {
+		return "", "", nil
+	}
+	names := append([]string{""}, slices.Sorted(maps.Keys(t.params.Refs))...)
+	for _, name := range names {
+		from := t.tree
+		if name != "" {
+			var err error
+			if from, err = t.server.trees.get(t.params.Refs[name].Tree); err != nil {
+				continue
+			}
+		}
+		finder := &locator{tree: from, texts: map[string][]located{}}
+		for _, one := range finder.documents(wanted.File) {
+			if one.root == nil || textOf(one.root, "kind") != wanted.Kind || textOf(one.root, "metadata", "name") != wanted.Name {
+				continue
+			}
+			if found != nil {
+				return "", "", nil
+			}
+			ref, file, found = name, wanted.File, &one
+		}
+		if found != nil {
+			break
+		}
+	}
+	return ref, file, found
+}
+
+// parameters are single values in the application's document.
+func (t *tracer) parameters(source *helmSource) valueLayer {
+	return func(l *leaf) (*valuePlace, bool) {
+		for _, one := range slices.Backward(source.Parameters) {
+			if leadsTo(parameterPath(one.Name), l.path) {
+				return t.parameterPlace("parameters", one), true
+			}
+		}
+		return nil, false
+	}
+}
+
+func (t *tracer) parameterPlace(list string, wanted nameValue) *valuePlace {
+	ref, file, document := t.home()
+	if document == nil {
+		return nil
+	}
+	_, items := nodeAt(document.root, append(slices.Clone(t.params.Home.Source), "helm", list))
+	var place *valuePlace
+	for _, item := range itemsOf(items) {
+		key, value := pairOf(item, "value")
+		if textOf(item, "name") == wanted.Name && value != nil && resolveAlias(value).Value == wanted.Value {
+			place = &valuePlace{Ref: ref, File: file, Line: document.line + key.Line}
+		}
+	}
+	return place
+}
+
+// fileParameters are values that are whole files.
+func (t *tracer) fileParameters(source *helmSource) valueLayer {
+	environment := newBuildEnvironment(&t.params.renderParams)
+	return func(l *leaf) (*valuePlace, bool) {
+		for _, one := range slices.Backward(source.FileParameters) {
+			if !leadsTo(parameterPath(one.Name), l.path) {
+				continue
+			}
+			files, err := t.server.resolveFile(&t.params.renderParams, t.tree, one.Path, environment)
+			if err != nil || len(files) != 1 || strings.HasPrefix(one.Path, "$") || string(files[0].data) != l.text {
+				return nil, true
+			}
+			return &valuePlace{File: files[0].name}, true
+		}
+		return nil, false
+	}
+}
+
+// parameterPath reads the name of a parameter as --set does.
+func parameterPath(name string) []any {
+	var found []any
+	for _, part := range strings.Split(strings.ReplaceAll(name, `\.`, "\x00"), ".") {
+		word, rest, indexed := strings.Cut(part, "[")
+		found = append(found, strings.ReplaceAll(word, "\x00", "."))
+		for indexed {
+			var number string
+			number, rest, _ = strings.Cut(rest, "]")
+			index, err := strconv.Atoi(number)
+			if err != nil {
+				break
+			}
+			found = append(found, index)
+			_, rest, indexed = strings.Cut(rest, "[")
+		}
+	}
+	return found
+}
+
+// leadsTo says whether what is set at a path decides a value: the value itself, a part of it, or
+// something around it.
+func leadsTo(set, at []any) bool {
+	shared := min(len(set), len(at))
+	return slices.Equal(set[:shared], at[:shared])
+}
+
+// inFile are the values of a file.
+func inFile(ref, file string, data []byte) valueLayer {
+	return func(l *leaf) (*valuePlace, bool) {
+		values, err := loader.LoadValues(bytes.NewReader(bytes.TrimPrefix(data, byteOrderMark)))
+		if err != nil || !defines(values, l.path) {
+			return nil, err != nil
+		}
+		documents := parseNodes(bytes.TrimPrefix(data, byteOrderMark))
+		if len(documents) != 1 || documents[0].root == nil {
+			return nil, true
+		}
+		return placeIn(ref, file, documents[0].root, documents[0].line, l), true
+	}
+}
+
+// placeIn is the line of a value in a document that has it just so.
+func placeIn(ref, file string, root *yaml.Node, line int, l *leaf) *valuePlace {
+	key, value := nodeAt(root, l.path)
+	if value == nil || !says(root, l) {
+		return nil
+	}
+	return &valuePlace{Ref: ref, File: file, Line: line + key.Line}
+}
+
+func says(root *yaml.Node, l *leaf) bool {
+	_, value := nodeAt(root, l.path)
+	if value == nil {
+		return false
+	}
+	if l.whole != nil {
+		return maps.Equal(scalarsOf(value, false), l.whole)
+	}
+	return saysScalar(value, l)
+}
+
+// saysScalar compares what is written with a value: numbers have many forms.
+func saysScalar(value *yaml.Node, l *leaf) bool {
+	if value.Kind != yaml.ScalarNode {
+		return false
+	}
+	if value.Value == l.text {
+		return true
+	}
+	var decoded any
+	if value.Decode(&decoded) != nil {
+		return false
+	}
+	encoded, err := json.Marshal(decoded)
+	return err == nil && string(encoded) == l.text
+}
+
+// nodeAt is the key and the value at a path of a document; of an item of a list it is its own key.
+func nodeAt(node *yaml.Node, at []any) (key, value *yaml.Node) {
+	for _, step := range at {
+		if node == nil {
+			return nil, nil
+		}
+		switch step := step.(type) {
+		case string:
+			key, node = pairOf(node, step)
+			node = resolveAlias(node)
+		case int:
+			items := itemsOf(node)
+			if step >= len(items) {
+				return nil, nil
+			}
+			key, node = items[step], resolveAlias(items[step])
+		case float64:
+			return nodeAt(node, append([]any{int(step)}, at[1:]...))
+		default:
+			return nil, nil
+		}
+	}
+	return key, node
+}
+
+// defaults are the values of a chart itself, and of its subcharts below their names.
+func (t *tracer) defaults(dir string, own bool) valueLayer {
+	return func(l *leaf) (*valuePlace, bool) {
+		return t.defaultOf(dir, own, l, 0), true
+	}
+}
+
+func (t *tracer) defaultOf(dir string, own bool, l *leaf, nesting int) *valuePlace {
+	if own {
+		file := path.Join(dir, valuesFile)
+		if data, err := t.tree.read(file); err == nil {
+			if found, known := inFile("", file, data)(l); known {
+				return found
+			}
+		}
+	}
+	name, isText := l.path[0].(string)
+	if !isText || len(l.path) < 2 || nesting > maxChartNesting {
+		return nil
+	}
+	below := *l
+	below.path = l.path[1:]
+	folder, archive := t.subchart(dir, name)
+	if folder != "" {
+		return t.defaultOf(folder, true, &below, nesting+1)
+	}
+	data, err := t.tree.read(archive)
+	if archive == "" || err != nil {
+		return nil
+	}
+	loaded, err := loader.LoadArchive(bytes.NewReader(data))
+	if err != nil || l.whole != nil {
+		return nil
+	}
+	if text, _ := otherValue(valueAt(loaded.Values, below.path)); text != l.text {
+		return nil
+	}
+	return &valuePlace{File: archive}
+}
+
+// subchart is the folder of a dependency by its name or alias, or the archive that it is in.
+func (t *tracer) subchart(dir, name string) (folder, archive string) {
+	chartName, repository := name, ""
+	for _, described := range []string{chartFile, "requirements.yaml"} {
+		data, err := t.tree.read(path.Join(dir, described))
+		if err != nil {
+			continue
+		}
+		documents := parseNodes(data)
+		if len(documents) != 1 || documents[0].root == nil {
+			continue
+		}
+		for _, one := range itemsOf(memberOf(documents[0].root, "dependencies")) {
+			if firstOf(textOf(one, "alias"), textOf(one, "name")) == name {
+				chartName, repository = textOf(one, "name"), textOf(one, "repository")
+			}
+		}
+	}
+	folders := []string{path.Join(dir, "charts", chartName)}
+	if local, isLocal := strings.CutPrefix(repository, "file://"); isLocal {
+		folders = append(folders, path.Join(dir, local))
+	}
+	for _, one := range folders {
+		if _, err := t.tree.read(path.Join(one, chartFile)); err == nil {
+			return one, ""
+		}
+	}
+	prefix := path.Join(dir, "charts", chartName) + "-"
+	for file := range t.tree.all() {
+		rest, found := strings.CutPrefix(file, prefix)
+		if !found || !strings.HasSuffix(rest, ".tgz") || rest[0] != 'v' && (rest[0] < '0' || rest[0] > '9') {
+			continue
+		}
+		if archive != "" {
+			return "", "" // which of them Helm takes is its own affair
+		}
+		archive = file
+	}
+	return "", archive
+}

@@ -1,0 +1,48 @@
+"""Places in Git as text, and as the place of an annotation."""
+
+from __future__ import annotations
+
+import msgspec
+
+from driftd.cli.findings import origin_of
+from driftd.cli.git_places import place_of_field
+from driftd.model.report import Change, ChangeClass, ChangeKind, ReportOrigin
+from tests.unit.cli import sample
+
+TAG = ReportOrigin(file="values/prod.yaml", line=3, value="image.tag")
+NAME = ReportOrigin(file="values.yaml", line=9, value="image.name", repo_url="https://b.example")
+PACKED = ReportOrigin(file="charts/web-1.0.0.tgz", value="web.tag")
+
+
+def test_values_are_told_by_line_and_name() -> None:
+    """One value, two of two repositories, and more than two are one short text each."""
+    assert place_of_field(TAG) == "from values/prod.yaml:3: image.tag"
+    two = msgspec.structs.replace(TAG, others=(NAME,))
+    assert place_of_field(two) == (
+        "from values/prod.yaml:3: image.tag and values.yaml:9 of https://b.example: image.name"
+    )
+    three = msgspec.structs.replace(TAG, others=(PACKED, NAME))
+    assert place_of_field(three).endswith("charts/web-1.0.0.tgz: web.tag and 1 more")
+    assert place_of_field(ReportOrigin(file="a.yaml", line=1)) == "in a.yaml:1"
+
+
+def test_annotations_point_to_the_one_line_that_decides() -> None:
+    """The line of a value is an annotation's place if it is the only one, else the object's is."""
+    whole = sample.origin("templates/a.yaml")
+    resource = msgspec.structs.replace(sample.resource("Service", "a"), origin=whole)
+
+    def placed(origin: ReportOrigin) -> tuple[str, object]:
+        change = Change(
+            kind=ChangeKind.MODIFIED, change_class=ChangeClass.DECLARED, path="/a", origin=origin
+        )
+        found = origin_of(resource, change)
+        assert found is not None
+        return found.file, found.repo_url
+
+    assert placed(TAG) == ("values/prod.yaml", whole.repo_url)
+    assert placed(NAME) == ("values.yaml", "https://b.example")
+    assert placed(PACKED) == ("templates/a.yaml", whole.repo_url)
+    assert placed(msgspec.structs.replace(TAG, others=(NAME,))) == (
+        "templates/a.yaml",
+        whole.repo_url,
+    )
