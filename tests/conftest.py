@@ -13,14 +13,21 @@ from pathlib import Path
 from types import FrameType
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.testbed.cluster import ControlPlane, control_planes
 from tests.testbed.gitrepo import GitRepo
 from tests.testbed.kubeconfig import write_kubeconfig
 
 # The machine may be busy: no deadline. No database: a found example becomes a test of its own.
-settings.register_profile("driftd", deadline=None, database=None, max_examples=60, print_blob=True)
+settings.register_profile(
+    "driftd",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    database=None,
+    max_examples=60,
+    print_blob=True,
+)
 settings.register_profile("fast", settings.get_profile("driftd"), max_examples=10)
 settings.load_profile("driftd")
 
