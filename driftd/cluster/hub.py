@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from driftd.cluster.clustersecret import LABEL, HubCluster, parse_cluster_secret
+from driftd.cluster.edited import edited
 from driftd.cluster.fluxobjects import read_flux
 from driftd.cluster.reader import ApiResource, ClusterReader, Listing, ObjectMeta
 from driftd.cluster.reposecret import (
@@ -352,6 +353,7 @@ def parse_application(body: bytes, *, origin: str, tracking: str) -> Application
         synced_revisions=_synced_revisions(parsed.status),
         tracking=tracking,
         raw=raw,
+        conditions=edited(raw),
     )
 
 
