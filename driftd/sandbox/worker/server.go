@@ -12,7 +12,6 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strings"
-	"time"
 )
 
 // request is one frame from the daemon.
@@ -29,9 +28,6 @@ type server struct {
 	isolation isolationReport
 }
 
-// idleAfter is how long no request comes before memory is given back to the system.
-const idleAfter = 3 * time.Second
-
 // run answers requests until the daemon closes the pipe. Input is read beside the work, so
 // that the worker ends with the daemon even in the middle of an endless template.
 func (s *server) run() error {
@@ -47,8 +43,7 @@ func (s *server) run() error {
 		frames <- frame
 	}
 	go read()
-	idle := time.NewTimer(idleAfter)
-	defer idle.Stop()
+	collector := newCollector()
 	for {
 		// A reader ends with its frame and so leaves its thread to the work, which would wait for
 		// another one to wake.
@@ -58,10 +53,11 @@ func (s *server) run() error {
 			if err := writeFrame(s.out, s.answer(frame)); err != nil {
 				return err
 			}
-			idle.Reset(idleAfter)
-		case <-idle.C:
-			// A worker waits most of its life: what its last requests left is given back.
-			debug.FreeOSMemory()
+			collector.answered()
+		case <-collector.pause.C:
+			collector.paused()
+		case <-collector.idle.C:
+			collector.idled()
 		}
 	}
 }
