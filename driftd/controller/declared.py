@@ -22,11 +22,12 @@ from driftd.controller.bearings import none_declared
 from driftd.controller.customizations import read_customizations
 from driftd.controller.flux import declare_flux
 from driftd.controller.homes import trusted_homes
+from driftd.controller.live_applications import beside_git
 from driftd.controller.nested import read_catalogs
 from driftd.controller.options import CheckOptions
 from driftd.controller.tracking import marks_of
 from driftd.controller.workspace import Progress, Workspace
-from driftd.errors import ConfigError, SourceError
+from driftd.errors import ConfigError, DriftdError, SourceError
 from driftd.model.application import Application, Destination
 from driftd.model.choices import listed, nearest
 from driftd.model.condition import Condition, Severity
@@ -106,6 +107,7 @@ async def declare(
             )
             for app in workspace.hub.applications
         )
+        applications = beside_git(workspace, applications, await _declared_here(workspace))
         projects = {project.name: project for project in workspace.hub.projects}
         projects.setdefault("default", PERMISSIVE)
         conditions += workspace.hub.conditions
@@ -174,6 +176,20 @@ async def _catalog(
                 )
                 conditions.append(Condition("RepeatedResourceWarning", text, Severity.WARNING))
     return tuple(applications.values()), projects, conditions
+
+
+async def _declared_here(workspace: Workspace) -> tuple[Application, ...]:
+    """What the checkout of a look through a hub declares; nothing where there is none to read.
+
+    A daemon's looks at a hub go without: they have no checkout, and its sweeps no time for one.
+    """
+    if workspace.repositories.primary is None or workspace.rendered is not None:
+        return ()
+    try:
+        applications, _, _ = await _catalog(workspace)
+    except DriftdError:
+        return ()  # the live Applications are judged without it
+    return applications
 
 
 def _stated(application: Application) -> list[Condition]:

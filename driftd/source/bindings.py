@@ -33,6 +33,8 @@ class RepositoryMap(msgspec.Struct, frozen=True, kw_only=True):
     """`--repo PATH`; the first is the one that holds the Applications."""
     pairs: dict[str, str] = {}
     """`--repo URL=PATH`, by the URL as written."""
+    own: tuple[str, ...] = ()
+    """URLs that the checkout's own Applications name, where all sources are also a hub's."""
     remote: bool = False
     """Whether URLs without a checkout are fetched."""
 
@@ -54,14 +56,17 @@ class RepositoryMap(msgspec.Struct, frozen=True, kw_only=True):
             parse(repo_url)
             return Binding("", repo_url)
         names = {identity(url) for url in all_urls} | {wanted}
-        if len(names) == 1 and len(self.checkouts) == 1:
+        own = {identity(url) for url in self.own}
+        alone = own == {wanted} or (len(names) == 1 and (not own or wanted in own))
+        if alone and len(self.checkouts) == 1:
             path = self.checkouts[0].path
-            note = f"all sources name {printable(repo_url)}, which is taken to be {path}"
+            whose = "of the checkout's own Applications " if own else ""
+            note = f"all sources {whose}name {printable(repo_url)}, which is taken to be {path}"
             return Binding(path, repo_url, note)
         raise SourceError(
             f"no checkout is known for the repository {printable(repo_url)}{self._remotes()}",
             hint=f"give it with --repo {printable(repo_url)}=PATH, let --fetch fetch it, or name "
-            "the applications to look at",
+            "the applications to look at, by names or patterns such as 'production/*'",
             reason="UnknownRepository",
         )
 
@@ -70,7 +75,9 @@ class RepositoryMap(msgspec.Struct, frozen=True, kw_only=True):
         if not self.checkouts:
             return ""
         names = sorted(printable(url) for url in self.checkouts[0].remotes)
-        return f" (remotes of the checkout: {', '.join(names[:3]) or 'none'})"
+        own = sorted(printable(url) for url in self.own)
+        named = f"; its own Applications name {', '.join(own[:3])}" if own and own != names else ""
+        return f" (remotes of the checkout: {', '.join(names[:3]) or 'none'}{named})"
 
 
 def parse_repo_flags(flags: Sequence[str]) -> tuple[list[str], dict[str, str]]:

@@ -155,7 +155,7 @@ def _note_unsynced(report: Any, narrator: Any) -> None:
         narrator.note(
             f"{counted(writers.total(), 'finding')} {are} as {', '.join(sorted(writers))} wrote"
             f" {it}: a commit that is not synced yet looks like that; --hub CONTEXT tells it"
-            " (Pending) from drift"
+            " (Pending) from drift where Argo CD of that cluster deploys this repository"
         )
 
 

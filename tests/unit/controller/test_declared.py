@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from driftd.cluster.hub import Hub, Tracking
@@ -167,6 +168,41 @@ async def test_a_hub_takes_the_place_of_the_repository(world: World) -> None:
     declared = await declare(workspace, CheckOptions(), world.progress)
     assert [one.application.name for one in declared.entries] == ["live"]
     assert declared.entries[0].project is PERMISSIVE
+
+
+async def test_an_edited_live_application_is_told(world: World) -> None:
+    """Fields of a live Application that Git declares otherwise are told, with who wrote them."""
+    git = (await declare(world.workspace, CheckOptions(), world.progress)).applications
+    parameters = [{"name": "replicaCount", "value": "9"}, {"name": "dbPassword", "value": "xyzzy"}]
+    source = {"repoURL": URL, "path": "apps/shop", "helm": {"parameters": parameters}}
+    edited = application(source=source)
+    owned = {"f:spec": {"f:source": {"f:helm": {"f:parameters": {}}}}}
+    writer = {"manager": "argocd-server", "operation": "Update", "fieldsV1": owned}
+    other = {"manager": "argocd-controller", "fieldsV1": {"f:spec": {"f:project": {}}}}
+    raw = {"metadata": {"managedFields": [other, writer]}}
+    edited = msgspec.structs.replace(edited, raw=raw)
+    kept = next(one for one in git if one.name == "kept")
+    workspace = replace(world.workspace, hub=Hub("one", applications=(edited, kept)))
+    declared = await declare(workspace, CheckOptions(), world.progress)
+    (told,) = declared.entries[0].conditions
+    assert (told.type, declared.entries[1].conditions) == ("LiveApplicationDiffers", ())
+    assert "argocd/shop.json declares it" in told.message
+    assert (
+        'spec.source.helm.parameters[replicaCount] is "9" (Git: not set), written by argocd-server;'
+        in told.message
+    )
+    assert told.message.count("(Git: ") == 2
+    assert "xyzzy" not in told.message
+
+
+async def test_a_foreign_application_of_the_hub_is_not_read_here(world: World) -> None:
+    """A repository that only the hub's Applications name is not taken to be this checkout."""
+    foreign = application(source={"repoURL": "https://git.example.org/foreign.git", "path": "."})
+    workspace = replace(world.workspace, hub=Hub("one", applications=(foreign,)))
+    declared = await declare(workspace, CheckOptions(), world.progress)
+    found = await workspace.repositories.resolve(foreign, declared.urls)
+    assert found.sources == ()
+    assert "no checkout is known for the repository" in found.conditions[0].message
 
 
 async def test_a_hub_says_how_kustomize_builds(world: World) -> None:

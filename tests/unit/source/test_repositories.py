@@ -71,6 +71,15 @@ def test_two_urls_need_a_flag() -> None:
     assert error.value.hint.startswith(hint)
 
 
+def test_a_checkout_is_not_taken_for_what_only_others_name() -> None:
+    """Where its own Applications name a repository, a hub's others do not make it theirs."""
+    table = RepositoryMap(checkouts=(Checkout("/c"),), own=(URL,))
+    with pytest.raises(SourceError, match=f"its own Applications name {URL}") as error:
+        table.bind(OTHER, {OTHER})
+    assert "'production/*'" in error.value.hint
+    assert table.bind(URL, {URL, OTHER}).path == "/c"
+
+
 def test_a_path_as_url_binds_to_its_checkout(tmp_path: Path) -> None:
     """A repoURL that is the checkout's path, also as file://, is that checkout."""
     table = RepositoryMap(checkouts=(Checkout(str(tmp_path)),))

@@ -1,0 +1,157 @@
+"""A hub's live Applications beside those that the checkout at hand declares or generates.
+
+A look through a hub renders the live Application. Where somebody has edited it, a finding may
+rest on the edit and not on Git: the application's conditions say which fields those are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+import msgspec
+
+from driftd.controller.workspace import Workspace
+from driftd.diff import mask
+from driftd.model.application import Application
+from driftd.model.condition import Condition, Severity
+from driftd.model.resource import Json, ResourceKey
+from driftd.source.repositories import git_urls
+
+EDITED: Final = "LiveApplicationDiffers"
+"""The condition's type."""
+_TOLD = 5
+"""Fields that a condition names."""
+_LENGTH = 80
+"""Characters of a value that it shows."""
+
+_Place = tuple[str, ...]
+
+
+def beside_git(
+    workspace: Workspace, live: Iterable[Application], declared: Iterable[Application]
+) -> tuple[Application, ...]:
+    """The live Applications, each with a condition where its spec is not as the checkout has it.
+
+    Also tells the repositories which URLs the checkout's own Applications name, so that it is
+    not taken for a repository that only others on the hub name.
+    """
+    known = {app.qualified_name: app for app in declared}
+    _own(workspace, known.values())
+    return tuple(_beside(app, known.get(app.qualified_name)) for app in live)
+
+
+def _own(workspace: Workspace, declared: Iterable[Application]) -> None:
+    repositories = workspace.repositories
+    table = repositories.table
+    remotes = [url for checkout in table.checkouts for url in checkout.remotes]
+    own = git_urls(declared) or frozenset(remotes)
+    repositories.table = msgspec.structs.replace(table, own=tuple(sorted(own)))
+
+
+def _beside(live: Application, declared: Application | None) -> Application:
+    if declared is None:
+        return live
+    found = list(_differences((), _spec(declared), _spec(live)))
+    if not found:
+        return live
+    key = ResourceKey("argoproj.io", "Application", live.namespace, live.name)
+    told = [
+        f"{_named(place)} is {_shown(key, place, now)} (Git: {_shown(key, place, git)})"
+        f"{_writers(live, place)}"
+        for place, git, now in found[:_TOLD]
+    ]
+    more = f"; and {len(found) - _TOLD} more" if len(found) > _TOLD else ""
+    text = (
+        f"the live Application is not as {declared.origin or 'Git'} declares it, and the findings "
+        "here compare with what the live Application says, not with Git alone: "
+        f"{'; '.join(told)}{more}"
+    )
+    condition = Condition(EDITED, text, Severity.WARNING)
+    return msgspec.structs.replace(live, conditions=(*live.conditions, condition))
+
+
+def _named(place: _Place) -> str:
+    return ".".join(("spec", *place)).replace(".[", "[")
+
+
+def _spec(application: Application) -> dict[str, Json]:
+    """The spec with every default, so that writing one out is no difference."""
+    spec: dict[str, Json] = msgspec.json.decode(msgspec.json.encode(application.spec))
+    return spec
+
+
+def _differences(place: _Place, git: Json, live: Json) -> Iterator[tuple[_Place, Json, Json]]:
+    """Places that differ, with Git's value and the live one; None where a side has none."""
+    if git == live and type(git) is type(live):
+        return
+    if _is_empty(place, git) and _is_empty(place, live):
+        return
+    one, other = _members(place, git), _members(place, live)
+    if one is None or other is None:
+        yield place, git, live
+        return
+    for name in dict.fromkeys((*one, *other)):
+        yield from _differences((*place, name), one.get(name), other.get(name))
+
+
+_TOOLS: Final = ("helm", "kustomize", "directory")
+"""Options of a source that may be absent as a whole: each of them is then at its default."""
+
+
+def _is_empty(place: _Place, value: Json) -> bool:
+    """Whether a value says nothing: what a source's tool is told by false is its default."""
+    if value is False:
+        return any(name in _TOOLS for name in place)
+    return value is None or value in ("", [], {})
+
+
+def _members(place: _Place, value: Json) -> dict[str, Any] | None:
+    """What a value consists of: fields, or the parameters of Helm by name; None: it is whole."""
+    if isinstance(value, dict):
+        return value
+    if place[-1:] == ("parameters",):
+        return {f"[{item['name']}]": item["value"] for item in value or ()}
+    if place[-1:] == ("sources",) and isinstance(value, list):
+        return {f"[{index}]": item for index, item in enumerate(value)}
+    if value is None and place and place[-1] in _TOOLS:
+        return {}
+    return None
+
+
+def _shown(key: ResourceKey, place: _Place, value: Json) -> str:
+    if value is None or value in ("", [], {}):
+        return "not set"
+    names = tuple(name.strip("[]") for name in place)
+    masked = mask.shown(key, ("spec", *names), value)
+    # Passwords are given as parameters and in values; of these the name says enough.
+    if masked == mask.MASKED or _is_secret(names[-1]) or names[-1].startswith("values"):
+        return "«masked»"
+    text = msgspec.json.encode(masked).decode()
+    return text if len(text) <= _LENGTH else f"{text[:_LENGTH]}…"
+
+
+def _is_secret(name: str) -> bool:
+    return any(word in name.lower() for word in ("pass", "secret", "token", "key", "credential"))
+
+
+def _writers(live: Application, place: _Place) -> str:
+    """Who owns a field of the live Application; empty where nobody is on record."""
+    entries = (live.raw.get("metadata") or {}).get("managedFields") or ()
+    names = dict.fromkeys(
+        str(entry.get("manager"))
+        for entry in entries
+        if entry.get("subresource") != "status" and _owns(entry.get("fieldsV1"), place)
+    )
+    return f", written by {' and '.join(names)}" if names else ""
+
+
+def _owns(fields: Any, place: _Place) -> bool:
+    """Whether a set of fields has a place, or a list above it that is owned as a whole."""
+    for name in ("spec", *place):
+        if name.startswith("["):
+            return True  # Argo CD's lists are owned as a whole
+        if not isinstance(fields, dict) or f"f:{name}" not in fields:
+            return False
+        fields = fields[f"f:{name}"]
+    return True
