@@ -7,7 +7,8 @@ ApplicationSets of all kinds. Each part that cannot be read is a condition; the 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+import re
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -24,7 +25,7 @@ from driftd.cluster.reposecret import (
     parse_repository_secret,
 )
 from driftd.errors import ClusterError, ConfigError, Forbidden
-from driftd.model.application import Application, ApplicationSpec, without_nulls
+from driftd.model.application import Application, ApplicationSource, ApplicationSpec, without_nulls
 from driftd.model.condition import Condition, Severity
 from driftd.model.flux import FluxObject
 from driftd.model.project import AppProject, AppProjectSpec
@@ -45,6 +46,8 @@ CONFIG_MAPS = ApiResource("", "v1", "ConfigMap", "configmaps", True, ("get", "li
 GPG_KEYS = "argocd-gpg-keys-cm"
 """The ConfigMap that holds the public keys that Argo CD trusts."""
 
+_COMMIT = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
+_VERSION = re.compile(r"v?\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?")
 _SECRETS = ("cluster", REPOSITORY, TEMPLATE)
 
 Parsed = TypeVar("Parsed")
@@ -350,7 +353,7 @@ def parse_application(body: bytes, *, origin: str, tracking: str) -> Application
         annotations=parsed.metadata.annotations,
         labels=parsed.metadata.labels,
         origin=origin,
-        synced_revisions=_synced_revisions(parsed.status),
+        synced_revisions=_synced_revisions(parsed.status, parsed.spec.all_sources),
         tracking=tracking,
         raw=raw,
         conditions=edited(raw),
@@ -370,14 +373,44 @@ def parse_project(body: bytes, origin: str) -> AppProject:
     )
 
 
-def _synced_revisions(status: _Status) -> tuple[str, ...]:
-    """What the cluster was last brought to.
+def _synced_revisions(status: _Status, sources: Sequence[ApplicationSource]) -> tuple[str, ...]:
+    """What the cluster was last brought to, one revision for each source as far as is known.
 
     `status.sync.revision` alone is what Argo CD last *compared* with, so it counts only
     while the application is Synced.
     """
+    last = status.history[-1].all if status.history else ()
     if status.sync.status == "Synced" and status.sync.all:
-        return status.sync.all
-    if status.operation_state.revisions:
-        return status.operation_state.revisions
-    return status.history[-1].all if status.history else ()
+        named = status.sync.all
+    else:
+        named = status.operation_state.revisions or last
+    if len(named) == 1 < len(sources):
+        if len(last) == len(sources) and named[0] in last:
+            return last
+        return _of_each(named[0], sources) or named
+    return named
+
+
+def _of_each(revision: str, sources: Sequence[ApplicationSource]) -> tuple[str, ...]:
+    """The revision of each source where one commit was named for all; empty if it may be either's.
+
+    It is that of every Git source if these follow one revision of one repository; a chart's is
+    its version, if that is pinned.
+    """
+    charts = [bool(one.chart) or one.repo_url.startswith("oci://") for one in sources]
+    followed = {
+        (one.repo_url.rstrip("/").removesuffix(".git"), one.target_revision or "HEAD")
+        for one, chart in zip(sources, charts, strict=True)
+        if not chart
+    }
+    pinned = all(
+        _VERSION.fullmatch(one.target_revision)
+        for one, chart in zip(sources, charts, strict=True)
+        if chart
+    )
+    if len(followed) != 1 or not pinned or not _COMMIT.fullmatch(revision):
+        return ()
+    return tuple(
+        one.target_revision if chart else revision
+        for one, chart in zip(sources, charts, strict=True)
+    )

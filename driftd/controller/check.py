@@ -42,7 +42,7 @@ from driftd.controller.summary import drift_report
 from driftd.controller.traced import with_values
 from driftd.controller.tracking import marks_of
 from driftd.controller.verdict import Look, Verdict, application_report
-from driftd.controller.waiting import Awaited, explained
+from driftd.controller.waiting import Awaited, explained, unjudged
 from driftd.controller.workspace import Progress, Workspace
 from driftd.diff import tables
 from driftd.diff.mask import Sealer
@@ -457,6 +457,8 @@ class ClusterLook:
         # Other applications' verdicts must not wait for a long one.
         await asyncio.sleep(0)
         facts = unexplained(shared.observation.fact_problems, resources)
+        blind = since is not None and since.synced is None
+        facts += unjudged(application, resources, verdict.deployers, unrendered=blind)
         conditions = (
             *desired.conditions, *self.claims.conditions(application.qualified_name),
             *asked, *told, *facts, *(past.conditions if past else ()), *shared.view.conditions,

@@ -18,11 +18,15 @@ from msgspec import UNSET
 from driftd.clock import rfc3339
 from driftd.diff.history import History
 from driftd.model.application import Application
+from driftd.model.condition import Condition, Severity
 from driftd.model.report import Change, ChangeClass, ResourceReport, ResourceStatus, Waiting
 from driftd.model.resource import ResourceKey
 
 DEADLINE: Final = 3600.0
 """Seconds that an application which syncs by itself may wait."""
+
+UNJUDGED: Final = "PendingUnknown"
+"""The type of the condition that Pending cannot be told from drift."""
 
 
 def syncs_by_itself(application: Application) -> bool:
@@ -79,6 +83,36 @@ class Awaited:
 def explained(resources: Iterable[ResourceReport]) -> list[ResourceReport]:
     """The objects that are Pending after all with that in words."""
     return [_worded(one) if one.status is ResourceStatus.PENDING else one for one in resources]
+
+
+def unjudged(
+    application: Application,
+    resources: Iterable[ResourceReport],
+    deployers: Container[str],
+    *,
+    unrendered: bool,
+) -> tuple[Condition, ...]:
+    """That drift of a hub's application may be a commit nobody has synced, which cannot be told.
+
+    Only where a deployer wrote the drift. `unrendered`: what was synced last cannot be rendered.
+    """
+    revisions = application.synced_revisions
+    if not application.origin.startswith("hub ") or (revisions and not unrendered):
+        return ()
+    writers = (one.manager for resource in resources for one in resource.changes if one.is_drift)
+    if not any(one is not UNSET and one in deployers for one in writers):
+        return ()
+    sources = len(application.spec.all_sources)
+    if not revisions:
+        why = "the live Application's status names no revision that was synced"
+    elif len(revisions) != sources:
+        why = (
+            f"the live Application's status names {len(revisions)} revision(s) of {sources} sources"
+        )
+    else:
+        why = f"what was synced last ({', '.join(one[:8] for one in revisions)}) cannot be rendered"
+    text = f"drift that a deployer wrote may be a commit that nobody has synced yet: {why}"
+    return (Condition(UNJUDGED, text, Severity.WARNING),)
 
 
 def _waits(resource: ResourceReport) -> bool:

@@ -101,6 +101,37 @@ def test_revisions_of_several_sources() -> None:
     assert revisions({"sync": {"status": "Synced", "revisions": ["a", "b"]}}) == ("a", "b")
 
 
+COMMIT = "c" * 40
+GIT, VALUES = {"repoURL": "https://git/x.git"}, {"repoURL": "https://git/x", "ref": "values"}
+CHART = {"repoURL": "https://charts", "chart": "redis", "targetRevision": "1.2.3"}
+
+
+@pytest.mark.parametrize(
+    ("sources", "status", "expected"),
+    [
+        ([VALUES, GIT], {}, (COMMIT, COMMIT)),
+        ([VALUES, CHART], {}, (COMMIT, "1.2.3")),
+        ([VALUES, {**CHART, "targetRevision": "1.*"}], {}, (COMMIT,)),
+        ([GIT, {**GIT, "targetRevision": "next"}], {}, (COMMIT,)),
+        ([GIT, {"repoURL": "https://git/y"}], {}, (COMMIT,)),
+        (
+            [GIT, {"repoURL": "https://git/y"}],
+            {"history": [{"revisions": [COMMIT, "d"]}]},
+            (COMMIT, "d"),
+        ),
+        ([GIT, {"repoURL": "https://git/y"}], {"history": [{"revisions": ["o", "d"]}]}, (COMMIT,)),
+    ],
+)
+def test_one_revision_of_several_sources(
+    sources: list[dict[str, Any]], status: dict[str, Any], expected: tuple[str, ...]
+) -> None:
+    """One commit counts for each source that follows it for certain, or as the history has it."""
+    sync = {"status": "Synced", "revision": COMMIT}
+    body = json.dumps(application({"sync": sync, **status}, sources=sources)).encode()
+    parsed = parse_application(body, origin="hub h", tracking="label")
+    assert parsed.synced_revisions == expected
+
+
 def test_invalid_application_names_the_field() -> None:
     """A field of the wrong type is named."""
     body = json.dumps(application(destination="prod")).encode()

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from msgspec import UNSET
 
-from driftd.controller.waiting import Awaited, explained, syncs_by_itself
+from driftd.controller.waiting import Awaited, explained, syncs_by_itself, unjudged
 from driftd.diff.history import History, decode, encode
 from driftd.model.application import (
     Application,
@@ -133,3 +133,24 @@ def test_who_syncs_by_itself(policy: AutomatedSync | None, expected: bool) -> No
     assert syncs_by_itself(application(policy)) is expected
     flux = FluxSpec(kind="Kustomization", object_name="shop", render={})
     assert syncs_by_itself(msgspec.structs.replace(application(policy), flux=flux))
+
+
+@pytest.mark.parametrize(
+    ("origin", "synced", "unrendered", "told"),
+    [
+        ("hub one", (), False, "names no revision that was synced"),
+        ("hub one", ("a", "b"), True, "names 2 revision(s) of 0 sources"),
+        ("hub one", ("a",), False, ""),
+        ("argocd/shop.yaml", (), False, ""),
+    ],
+)
+def test_where_pending_cannot_be_judged_it_is_told(
+    origin: str, synced: tuple[str, ...], unrendered: bool, told: str
+) -> None:
+    """Drift by a deployer may be an unsynced commit where live status has no usable revision."""
+    app = msgspec.structs.replace(application(None), origin=origin, synced_revisions=synced)
+    drift = resource("web", msgspec.structs.replace(DRIFT, manager="argocd-controller"))
+    deployers = frozenset({"argocd-controller"})
+    found = unjudged(app, [drift], deployers, unrendered=unrendered)
+    assert [told in one.message for one in found] == ([True] if told else [])
+    assert unjudged(app, [resource("web", DRIFT)], frozenset(), unrendered=unrendered) == ()
