@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from msgspec import UNSET, UnsetType
 
+from driftd.controller.live_applications import EDITED
 from driftd.diff.facts import Bounds
 from driftd.model.application import Application
 from driftd.model.counts import counted
@@ -90,6 +91,7 @@ def next_steps(
     scaled = scaled_change(resource, scaler)
     rest = [change for change in drift if change is not scaled]
     return (
+        *_edited(application),
         *_perhaps_ahead(application, report, drift),
         *_unhealed(application, report, drift, now),
         *_autoscaled(scaler, resource),
@@ -107,6 +109,13 @@ def next_steps(
         *(_keep(resource, changing, keeping) if rest or scaled is None else ()),
         *_accept(application, resource, drift or every, asked),
     )
+
+
+def _edited(application: Application) -> Iterator[str]:
+    """That "Git" is here what the live Application makes of it, where somebody edited that."""
+    for condition in application.conditions:
+        if condition.type == EDITED:
+            yield f"first settle what counts, for a sync brings it too: {condition.message}"
 
 
 def _perhaps_ahead(

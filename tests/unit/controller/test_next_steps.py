@@ -394,6 +394,11 @@ def test_a_difference_that_may_be_a_newer_commit(
     )  # fmt: skip
     text = "\n".join(next_steps(app, report, resource, NOW))
     assert ("a commit that nobody has synced yet" in text) is told
+    assert "first settle what counts" not in text
+    edited = Condition("LiveApplicationDiffers", "spec.project is x", Severity.WARNING)
+    app = msgspec.structs.replace(app, conditions=(edited,))
+    first = next_steps(app, report, resource, NOW)[0]
+    assert first == "first settle what counts, for a sync brings it too: spec.project is x"
 
 
 def test_suggested_commands_carry_on_the_flags() -> None:
