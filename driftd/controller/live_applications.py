@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from driftd.cluster.edited import EDITED as OVERRIDDEN
 from driftd.controller.workspace import Workspace
 from driftd.diff import mask
 from driftd.model.application import Application
@@ -52,6 +53,9 @@ def _own(workspace: Workspace, declared: Iterable[Application]) -> None:
 def _beside(live: Application, declared: Application | None) -> Application:
     if declared is None:
         return live
+    # Both sides are known here, which says more than who owns which field.
+    others = tuple(one for one in live.conditions if one.type != OVERRIDDEN)
+    live = msgspec.structs.replace(live, conditions=others)
     found = list(_differences((), _spec(declared), _spec(live)))
     if not found:
         return live

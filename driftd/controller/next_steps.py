@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from msgspec import UNSET, UnsetType
 
+from driftd.cluster.edited import EDITED as OVERRIDDEN
 from driftd.controller.live_applications import EDITED
 from driftd.diff.facts import Bounds
 from driftd.model.application import Application
@@ -114,7 +115,7 @@ def next_steps(
 def _edited(application: Application) -> Iterator[str]:
     """That "Git" is here what the live Application makes of it, where somebody edited that."""
     for condition in application.conditions:
-        if condition.type == EDITED:
+        if condition.type in (EDITED, OVERRIDDEN):
             yield f"first settle what counts, for a sync brings it too: {condition.message}"
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from driftd.cluster.edited import edited as edits_of
 from driftd.cluster.hub import Hub, Tracking
 from driftd.cluster.kubeconfig import KubeContext
 from driftd.controller.bearings import other_kubeconfig
@@ -180,7 +181,9 @@ async def test_an_edited_live_application_is_told(world: World) -> None:
     writer = {"manager": "argocd-server", "operation": "Update", "fieldsV1": owned}
     other = {"manager": "argocd-controller", "fieldsV1": {"f:spec": {"f:project": {}}}}
     raw = {"metadata": {"managedFields": [other, writer]}}
-    edited = msgspec.structs.replace(edited, raw=raw)
+    # As the hub was read: what owners alone say gives way to what both sides say.
+    edited = msgspec.structs.replace(edited, raw=raw, conditions=edits_of(raw))
+    assert edited.conditions
     kept = next(one for one in git if one.name == "kept")
     workspace = replace(world.workspace, hub=Hub("one", applications=(edited, kept)))
     declared = await declare(workspace, CheckOptions(), world.progress)
