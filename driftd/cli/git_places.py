@@ -14,9 +14,14 @@ _VALUES: Final = 2
 
 
 def file_and_line(origin: ReportOrigin | object) -> str:
-    """`FILE:LINE`, the file alone where the line is not known, empty where nothing is."""
+    """`FILE:LINE`, the file alone where the line is not known, empty where nothing is.
+
+    Of a chart in an archive the template in it stands behind the file.
+    """
     if not isinstance(origin, ReportOrigin):
         return ""
+    if origin.template is not UNSET:
+        return printable(f"{origin.file} ({origin.template})")
     return printable(origin.file if origin.line is UNSET else f"{origin.file}:{origin.line}")
 
 

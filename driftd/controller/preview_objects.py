@@ -48,6 +48,7 @@ from driftd.model.report import (
     ReportOrigin,
     ResourceReport,
     ResourceStatus,
+    origin_of,
 )
 from driftd.model.resource import Manifest, ResourceKey
 from driftd.model.severities import SeverityRules
@@ -324,19 +325,11 @@ class _Object:
         return "it is gone from the cluster already" if absent else ""
 
     def _origin(self, manifest: Manifest) -> ReportOrigin | UnsetType:
-        origin = manifest.origin
-        if not origin.file:
-            return UNSET
         entry = self.item.owner.entry
         if manifest is self.item.old and self.item.owner.before is not None:
             entry = self.item.owner.before
         sources = entry.application.spec.all_sources
-        known = origin.source < len(sources)
-        return ReportOrigin(
-            repo_url=public(sources[origin.source].repo_url) if known else UNSET,
-            file=origin.file,
-            line=origin.line or UNSET,
-        )
+        return origin_of(manifest.origin, [public(source.repo_url) for source in sources])
 
 
 def _move_reason(source: Pair) -> str:

@@ -36,10 +36,10 @@ from driftd.model.report import (
     Evidence,
     Invalid,
     ReportDestination,
-    ReportOrigin,
     ResourceReport,
     ResourceStatus,
     has_drift,
+    origin_of,
     published,
 )
 from driftd.model.resource import GVK, LiveObject, Manifest, ResourceKey, Unchecked
@@ -399,7 +399,7 @@ class Verdict:
             status=ResourceStatus.UNKNOWN,
             reason=f"{MISNAMED}{manifest.gvk.api_version} {manifest.key.kind}, "
             "which the cluster does not serve",
-            origin=self._origin(manifest),
+            origin=origin_of(manifest.origin, self._repositories),
             evidence=self._evidence(one.gvk, one.live, manifest.origin.source),
         )
 
@@ -422,21 +422,10 @@ class Verdict:
             name=key.name,
             status=status,
             reason=reason or UNSET,
-            origin=self._origin(manifest),
+            origin=origin_of(manifest.origin, self._repositories),
             evidence=self._evidence(manifest.gvk, live, manifest.origin.source),
             invalid=invalid,
             changes=changes,
-        )
-
-    def _origin(self, manifest: Manifest) -> ReportOrigin | UnsetType:
-        origin = manifest.origin
-        if not origin.file:
-            return UNSET
-        known = origin.source < len(self._repositories)
-        return ReportOrigin(
-            repo_url=self._repositories[origin.source] if known else UNSET,
-            file=origin.file,
-            line=origin.line or UNSET,
         )
 
     def _evidence(self, gvk: GVK, live: LiveObject | None, source: int = 0) -> Evidence:

@@ -6,7 +6,7 @@ An absent value is an absent key (`UNSET`), a masked one is `{"masked": true}`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import Any, Final, Literal, TypedDict
 
@@ -14,7 +14,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from driftd.model.condition import Condition, Severity
-from driftd.model.resource import ResourceKey
+from driftd.model.resource import Origin, ResourceKey
 
 API_VERSION = "driftd.io/v1"
 
@@ -99,12 +99,27 @@ class ReportOrigin(WireStruct, frozen=True, kw_only=True, omit_defaults=True):
 
     Of an object the one on which its document begins, in plain manifests.
     """
+    template: str | UnsetType = UNSET
+    """What Helm calls the template in `file`, where that is the archive of a chart."""
     value: str | UnsetType = UNSET
     """Of a change in what a chart renders the value there that decides the field, as the values
     of the whole chart write it: `metrics.image.tag`.
     """
     others: tuple[ReportOrigin, ...] = ()
     """Further values that decide the same field: changing either one changes it."""
+
+
+def origin_of(origin: Origin, repositories: Sequence[str]) -> ReportOrigin | UnsetType:
+    """Where an object comes from, as reports say it; `repositories` by the source's index."""
+    if not origin.file:
+        return UNSET
+    known = origin.source < len(repositories)
+    return ReportOrigin(
+        repo_url=repositories[origin.source] if known else UNSET,
+        file=origin.file,
+        line=origin.line or UNSET,
+        template=origin.packed or UNSET,
+    )
 
 
 class AuditedAuthor(TypedDict, total=False):

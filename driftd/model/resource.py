@@ -58,6 +58,11 @@ class Origin(msgspec.Struct, frozen=True, gc=False):
     template: str = ""
     """What Helm calls the template, by the aliases of subcharts; empty where that is the file."""
 
+    @property
+    def packed(self) -> str:
+        """What Helm calls the template in an archive; empty where the file is the template."""
+        return self.template if self.file.endswith((".tgz", ".tar.gz")) else ""
+
 
 class Unchecked(msgspec.Struct, frozen=True):
     """Why the content of a declared object is not compared."""

@@ -14,6 +14,7 @@ _CHART: Final = "Chart.yaml"
 _DEPENDENCIES: Final = (_CHART, "requirements.yaml")
 _GLOBAL: Final = "global"
 _TEMPLATES: Final = "/templates/"
+_DEFINITIONS: Final = "/crds/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,8 @@ def template_of(file: str, folder: str | None, files: Mapping[str, bytes]) -> Te
 class Written:
     """Where the templates that Helm names lie in the repository, for one rendering of a chart.
 
-    A subchart with an alias, or of elsewhere (`file://`), has no folder of the name it goes by.
+    A subchart with an alias, or of elsewhere (`file://`), has no folder of the name it goes by; one
+    in an archive has none at all.
     """
 
     def __init__(self, path: str, files: Mapping[str, bytes]) -> None:
@@ -79,15 +81,28 @@ class Written:
         self._known: dict[str, str] = {}
 
     def file(self, template: str) -> str:
-        """The file of a template, as far as it is one; else the name that Helm gives it."""
+        """The file of a template or definition, or the archive that holds it.
+
+        The name that Helm gives it where neither is known.
+        """
         if not template or template in self._files:
             return template
-        folder, found, rest = template.partition(_TEMPLATES)
+        mark = _TEMPLATES if _TEMPLATES in template else _DEFINITIONS
+        folder, found, rest = template.partition(mark)
         if folder not in self._known:
-            at = template_of(template, self._folder, self._files)
-            self._known[folder] = at.charts[-1] if at is not None and at.charts else ""
-        file = f"{self._known[folder]}{found}{rest}"
-        return file if file in self._files else template
+            at = template_of(f"{folder}{_TEMPLATES}{rest}", self._folder, self._files)
+            self._known[folder] = _nearest(at.charts) if at is not None else ""
+        place = self._known[folder]
+        file = f"{place}{found}{rest}"
+        if file in self._files:
+            return file
+        return place if place in self._files else template
+
+
+def _nearest(charts: Sequence[str]) -> str:
+    """Where the innermost chart lies; of one inside an archive that archive, else nothing."""
+    inner = charts[-1] if charts else ""
+    return inner or next((one for one in reversed(charts) if one.endswith(".tgz")), "")
 
 
 def _has_chart(folder: Sequence[str], files: Mapping[str, bytes]) -> bool:

@@ -239,6 +239,7 @@ def _origin(resource: ResourceReport) -> str:
     if origin is UNSET:
         return f"Git{at}" if resource.status != "Extra" else "nothing"
     line = "" if origin.line is UNSET else f":{origin.line}"
+    line += "" if origin.template is UNSET else f" ({origin.template})"
     where = "" if origin.repo_url is UNSET else f" of {origin.repo_url}"
     return f"{origin.file}{line}{where}{at}"
 

@@ -15,6 +15,7 @@ from driftd.model.condition import Severity
 from driftd.model.tree import ResolvedSource, Tree
 from driftd.render.renderer import Rendered, checked_source_path, render_application
 from driftd.sandbox.pool import SandboxPool
+from tests.unit.sandbox.test_helm import packed
 
 pytestmark = pytest.mark.slow
 
@@ -370,6 +371,31 @@ def test_ordinary_source_paths_are_accepted(path: str) -> None:
     """The root, folders in any spelling and links to folders are accepted."""
     tree = _tree("paths", {"apps/shop/a.yaml": "x"}, {"linked": "apps"})
     assert not checked_source_path(ApplicationSource(path=path), tree).startswith((".", "/"))
+
+
+async def test_templates_of_subcharts_in_archives(sandbox: SandboxPool) -> None:
+    """The archive is the file in Git, with Helm's name of the template or definition beside it."""
+    chart = "apiVersion: v2\nname: NAME\nversion: 1.0.0\n"
+    crd = (
+        "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\n"
+        "metadata: {name: things.example.com}\n"
+    )
+    inner = {
+        "api/Chart.yaml": chart.replace("NAME", "api"),
+        "api/templates/a.yaml": CONFIG.replace("NAME", "{{ .Chart.Name }}"),
+        "api/crds/things.yaml": crd,
+    }
+    parent = chart.replace("NAME", "front")
+    parent += "dependencies: [{name: api, alias: admin, version: 1.0.0}]\n"
+    files = {"front/Chart.yaml": parent.encode(), "front/charts/api-1.0.0.tgz": packed(inner)}
+    tree = Tree("packed", files, {})
+    rendered = await _render(sandbox, _app({"path": "front"}), tree)
+    assert rendered.conditions == ()
+    archive = "front/charts/api-1.0.0.tgz"
+    assert {m.key.kind: (m.origin.file, m.origin.packed) for m in rendered.manifests} == {
+        "ConfigMap": (archive, "front/charts/admin/templates/a.yaml"),
+        "CustomResourceDefinition": (archive, "front/charts/admin/crds/things.yaml"),
+    }
 
 
 async def test_templates_of_subcharts_that_go_by_another_name(sandbox: SandboxPool) -> None:
