@@ -318,18 +318,9 @@ class SandboxPool:
         The application's project decides which worker is used.
         """
         refs = refs or {}
-        params = {
-            "tree": tree.id,
-            "source": source,
-            "refs": {name: {"tree": other.id} for name, other in refs.items()},
-            "application": application,
-            "revision": revision,
-            "repoURL": repo_url,
-            "kubeVersion": kube_version,
-            "apiVersions": list(api_versions),
-            "buildOptions": build_options or {},
-            "flux": flux,
-        }
+        target = (application, revision, repo_url, kube_version, api_versions)
+        params = _params(tree, source, refs, flux, *target)
+        params["buildOptions"] = build_options or {}
 
         async def make() -> msgspec.Raw:
             return await self.call(
@@ -393,19 +384,9 @@ class SandboxPool:
         25 times. Nothing is rendered of a source that is no chart.
         """
         refs = refs or {}
-        params = {
-            "tree": tree.id,
-            "source": source,
-            "refs": {name: {"tree": other.id} for name, other in refs.items()},
-            "application": application,
-            "revision": revision,
-            "repoURL": repo_url,
-            "kubeVersion": kube_version,
-            "apiVersions": list(api_versions),
-            "flux": flux,
-            "home": home,
-            "objects": list(objects),
-        }
+        target = (application, revision, repo_url, kube_version, api_versions)
+        params = _params(tree, source, refs, flux, *target)
+        params |= {"home": home, "objects": list(objects)}
         raw = await self.call(
             "trace-values",
             params,
@@ -454,3 +435,28 @@ def _by_size(tree: Tree, paths: Sequence[str]) -> Iterator[list[str]]:
             part, size = [], 0
     if part:
         yield part
+
+
+def _params(
+    tree: Tree,
+    source: ApplicationSource | Mapping[str, Any],
+    refs: Mapping[str, Tree],
+    flux: Mapping[str, Any] | None,
+    application: RenderApplication,
+    revision: str,
+    repo_url: str,
+    kube_version: str,
+    api_versions: Sequence[str],
+) -> dict[str, Any]:
+    """What the worker is told of a source that it renders."""
+    return {
+        "tree": tree.id,
+        "source": source,
+        "refs": {name: {"tree": other.id} for name, other in refs.items()},
+        "application": application,
+        "revision": revision,
+        "repoURL": repo_url,
+        "kubeVersion": kube_version,
+        "apiVersions": list(api_versions),
+        "flux": flux,
+    }

@@ -298,6 +298,16 @@ def test_a_mistake_beside_drift() -> None:
     assert len(lines) == 3
 
 
+def looked_at(resource: ResourceReport, *deployers: str) -> ApplicationReport:
+    """The look at the application `shop` that has this object alone."""
+    return ApplicationReport(
+        name="shop", namespace="argocd", project="default", cluster="one",
+        destination=ReportDestination(server="https://one.example.com", namespace="web"),
+        revisions=(), deployers=deployers, status=ApplicationStatus.OUT_OF_SYNC,
+        conditions=(), resources=(resource,),
+    )  # fmt: skip
+
+
 def of_missing(*, origin: str = "", flux: FluxSpec | None = None, asked: Asked | None = None,
                deployers: tuple[str, ...] = ()) -> str:  # fmt: skip
     """The steps for an object that an application declares which the cluster has nothing of."""
@@ -307,12 +317,7 @@ def of_missing(*, origin: str = "", flux: FluxSpec | None = None, asked: Asked |
         group="", version="v1", kind="Service", namespace="web", name="web",
         status=ResourceStatus.MISSING,
     )  # fmt: skip
-    report = ApplicationReport(
-        name="shop", namespace="argocd", project="default", cluster="one",
-        destination=ReportDestination(server="https://one.example.com", namespace="web"),
-        revisions=(), deployers=deployers, status=ApplicationStatus.OUT_OF_SYNC,
-        conditions=(), resources=(resource,),
-    )  # fmt: skip
+    report = looked_at(resource, *deployers)
     return "\n".join(next_steps(app, report, resource, NOW, asked=asked))
 
 
@@ -357,13 +362,7 @@ def test_no_command_that_would_write_masked_values() -> None:
         group="", version="v1", kind="Secret", namespace="web", name="login",
         status=ResourceStatus.MISSING,
     )  # fmt: skip
-    report = ApplicationReport(
-        name="shop", namespace="argocd", project="default", cluster="one",
-        destination=ReportDestination(server="https://one.example.com", namespace="web"),
-        revisions=(), deployers=("kubectl",), status=ApplicationStatus.OUT_OF_SYNC,
-        conditions=(), resources=(resource,),
-    )  # fmt: skip
-    told = "\n".join(next_steps(app, report, resource, NOW, masked=True))
+    told = "\n".join(next_steps(app, looked_at(resource, "kubectl"), resource, NOW, masked=True))
     assert "put it back: apply it as it was deployed" in told
     assert "driftd render" not in told
 
@@ -386,12 +385,7 @@ def test_a_difference_that_may_be_a_newer_commit(
         group="apps", version="v1", kind="Deployment", namespace="web", name="web",
         status=ResourceStatus.OUT_OF_SYNC, changes=(change,),
     )  # fmt: skip
-    report = ApplicationReport(
-        name="shop", namespace="argocd", project="default", cluster="one",
-        destination=ReportDestination(server="https://one.example.com", namespace="web"),
-        revisions=(), deployers=("argocd",), status=ApplicationStatus.OUT_OF_SYNC,
-        conditions=(), resources=(resource,),
-    )  # fmt: skip
+    report = looked_at(resource, "argocd")
     text = "\n".join(next_steps(app, report, resource, NOW))
     assert ("a commit that nobody has synced yet" in text) is told
     assert "first settle what counts" not in text
