@@ -385,7 +385,11 @@ def with_own(own: SeverityFile | None) -> SeverityRules:
 def _as_printed(rule: SeverityRule) -> SeverityRule:
     """A rule whose paths may lack what leads to a Pod's spec, as tables print them."""
     short = [path for path in rule.paths if not _WHOLE_PATH.match(path)]
-    longer = tuple(f"{prefix}.{path}" for path in short for prefix in _POD_SPECS)
+    longer = tuple(
+        f"{prefix}{path}" if path.startswith("[") else f"{prefix}.{path}"
+        for path in short
+        for prefix in _POD_SPECS
+    )
     return msgspec.structs.replace(rule, paths=(*rule.paths, *longer))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -196,6 +197,19 @@ def test_an_own_path_may_be_written_as_tables_print_it(kind: str, prefix: str) -
     assert (
         rules.rate(difference({"kind": kind, "path": "/spec/x/nodeSelector/pool"})).rule != "ours"
     )
+
+
+@pytest.mark.parametrize("path", ['["example.com/pool"].size', "[*].size"])
+def test_an_own_path_may_begin_with_a_bracket(path: str) -> None:
+    """A path that begins with a quoted name or an item is read, with no dot in front."""
+    text = json.dumps({"id": "ours", "level": "low", "reason": "set by us", "paths": [path]})
+    rules = own(f"rules: [{text}]")
+    whole, *longer = rules.rules[0].patterns
+    assert whole.text == path
+    assert [one.text for one in longer] == [
+        f"spec.template.spec{path}",
+        f"spec.jobTemplate.spec.template.spec{path}",
+    ]
 
 
 def test_an_own_rule_replaces_the_shipped_one_of_its_id() -> None:
