@@ -25,17 +25,18 @@ def edited(raw: Mapping[str, Any]) -> tuple[Condition, ...]:
     """
     metadata = raw.get("metadata") or {}
     entries = metadata.get("managedFields") or ()
-    owners = [entry for entry in entries if not entry.get("subresource")]
-    owned = {
-        id(entry): list(_paths("spec", (entry.get("fieldsV1") or {}).get("f:spec")))
-        for entry in owners
-    }
-    hands = [one for one in owners if one.get("manager") in _HANDS and owned[id(one)]]
-    others = [one for one in owners if one.get("manager") not in _HANDS and owned[id(one)]]
+    owned = [
+        (entry, paths)
+        for entry in entries
+        if not entry.get("subresource")
+        and (paths := list(_paths("spec", (entry.get("fieldsV1") or {}).get("f:spec"))))
+    ]
+    hands = [one for one in owned if one[0].get("manager") in _HANDS]
+    others = [one for one in owned if one[0].get("manager") not in _HANDS]
     if not hands or not others:
         return ()
-    told = "; ".join(_told(one, owned[id(one)]) for one in hands)
-    rest = ", ".join(sorted({str(one["manager"]) for one in others}))
+    told = "; ".join(_told(entry, paths) for entry, paths in hands)
+    rest = ", ".join(sorted({str(entry["manager"]) for entry, _ in others}))
     text = (
         f"the live Application was edited: {told}; {rest} wrote the rest. What is deployed, and "
         "called Git's value here, follows the live Application"

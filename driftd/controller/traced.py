@@ -78,8 +78,7 @@ def _is_asked(change: Change) -> bool:
 
 def _live(change: Change) -> object:
     """The cluster's value, which says what of the field is different."""
-    hidden = change.live is UNSET or is_masked(change.live)
-    return None if hidden or _holds_masked(change.live) else change.live
+    return None if change.live is UNSET or _holds_masked(change.live) else change.live
 
 
 def _holds_masked(value: object) -> bool:

@@ -48,12 +48,7 @@ async def field_places(
                 source.tree,
                 source_document(app, source),
                 [one for _, one in wanted],
-                application=RenderApplication(
-                    name=app.name,
-                    instance_name=app.instance_name,
-                    project=app.spec.project,
-                    destination_namespace=app.spec.destination.namespace,
-                ),
+                application=RenderApplication.of(app),
                 flux=app.flux.render if app.flux else None,
                 timeout=_TIMEOUT,
             )

@@ -164,12 +164,7 @@ class _Renderer:
             source.tree,
             source_document(self._app, source),
             refs={name: ref.tree for name, ref in self._refs.items()},
-            application=RenderApplication(
-                name=self._app.name,
-                instance_name=self._app.instance_name,
-                project=self._app.spec.project,
-                destination_namespace=self._app.spec.destination.namespace,
-            ),
+            application=RenderApplication.of(self._app),
             revision=source.revision,
             repo_url=source.repo_url,
             kube_version=self._kube_version,

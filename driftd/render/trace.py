@@ -56,12 +56,7 @@ async def field_values(
                 source_document(app, source),
                 [one for _, one in wanted],
                 home=_home(app, source),
-                application=RenderApplication(
-                    name=app.name,
-                    instance_name=app.instance_name,
-                    project=app.spec.project,
-                    destination_namespace=app.spec.destination.namespace,
-                ),
+                application=RenderApplication.of(app),
                 revision=source.revision,
                 repo_url=source.repo_url,
                 kube_version=kube_version,

@@ -11,7 +11,7 @@ from typing import Any, Protocol, Self
 import msgspec
 
 from driftd.errors import SandboxError
-from driftd.model.application import ApplicationSource
+from driftd.model.application import Application, ApplicationSource
 from driftd.model.tree import Tree
 from driftd.sandbox.binary import find_worker
 from driftd.sandbox.results import (
@@ -55,6 +55,16 @@ class RenderApplication(msgspec.Struct, frozen=True, rename="camel", kw_only=Tru
     """Its name among all of Argo CD; empty for `name`."""
     project: str = "default"
     destination_namespace: str = ""
+
+    @classmethod
+    def of(cls, application: Application) -> RenderApplication:
+        """That of a declared application."""
+        return cls(
+            name=application.name,
+            instance_name=application.instance_name,
+            project=application.spec.project,
+            destination_namespace=application.spec.destination.namespace,
+        )
 
 
 class Wanted(msgspec.Struct, frozen=True):
