@@ -44,7 +44,7 @@ _APPLICATION_WORDS = {
     ApplicationAction.UNKNOWN: "unknown",
     ApplicationAction.UNCHANGED: "unchanged",
 }
-_ACTION_COLUMN = 9
+_ACTION_COLUMN = 11
 _SEVERITY_COLUMN = 10
 _LISTED = 12
 _LINES = 14

@@ -25,6 +25,7 @@ from driftd.controller.preview_pairs import Pair, Touched, touched
 from driftd.controller.preview_places import with_lines
 from driftd.controller.preview_shared import shared_objects, told, with_owners
 from driftd.controller.preview_sides import Side, choose_sides
+from driftd.controller.preview_values import UnreadValues
 from driftd.controller.verdict import Look
 from driftd.controller.workspace import Progress, Workspace
 from driftd.errors import ConfigError, DriftdError, described
@@ -104,6 +105,7 @@ class _Preview:
         """Clusters that could not be read: the comparison goes without them."""
         self.old: Declared
         self.new: Declared
+        self.unread_values: UnreadValues
 
     async def declare(self) -> None:
         """Find the applications of both sides. Raises DriftdError if neither has one."""
@@ -116,6 +118,7 @@ class _Preview:
         if all(is_none(one.applications, one.conditions) for one in found):
             raise await none_declared(self.after.workspace, found[1].conditions)
         self.old, self.new = found
+        self.unread_values = UnreadValues(self.before, self.old, self.after, self.new)
         refuse_unmatched(self.options, self.progress, *found)
         here = set(self.new.conditions)
         self.conditions += [
@@ -313,6 +316,7 @@ class _Preview:
                 pair.old = state
             else:
                 pair.new = state
+        pair.notes += await self.unread_values.of(pair, view)
 
     async def _look(self, where: Where, view: ClusterView, objects: Sequence[Touched]) -> Look:
         assert isinstance(where, ClusterTarget)  # noqa: S101 - only clusters have a view

@@ -28,6 +28,8 @@ class Pair:
     old: Desired | None = None
     new: Desired | None = None
     failures: list[Condition] = field(default_factory=list)
+    notes: list[Condition] = field(default_factory=list)
+    """What to know of the change beside what it changes."""
     unseen: bool = False
     """Whether it is not known that the change no longer declares it; `failures` says why."""
     standing: frozenset[ResourceKey] = frozenset()
@@ -71,6 +73,7 @@ class Pair:
     def conditions(self) -> Iterator[Condition]:
         """What to know: errors of both sides, and the warnings that the change brings."""
         yield from self.failures
+        yield from self.notes
         old = self.old.conditions if self.old else ()
         new = self.new.conditions if self.new else ()
         for condition in new:

@@ -1,4 +1,4 @@
-"""Which values of a chart decide fields of a rendered object, as far as it can be known."""
+"""Which values of a chart decide fields of a rendered object, and which decide nothing."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from driftd.model.application import Application
 from driftd.model.resource import Manifest, ResourceKey
 from driftd.model.tree import ResolvedSource
 from driftd.render.renderer import source_document
-from driftd.sandbox.pool import Home, RenderApplication, SandboxPool, Traced
-from driftd.sandbox.results import ValuePlace
+from driftd.sandbox.pool import ChartQuestion, Home, RenderApplication, SandboxPool, Traced
+from driftd.sandbox.results import UnreadValue, ValuePlace
 
 FIELDS = 100
 """How many fields of one application are looked for."""
@@ -51,20 +51,8 @@ async def field_values(
         if not wanted:
             continue
         try:
-            answer = await sandbox.trace_values(
-                source.tree,
-                source_document(app, source),
-                [one for _, one in wanted],
-                home=_home(app, source),
-                application=RenderApplication.of(app),
-                revision=source.revision,
-                repo_url=source.repo_url,
-                kube_version=kube_version,
-                api_versions=api_versions,
-                refs={name: ref.tree for name, ref in refs.items()},
-                flux=app.flux.render if app.flux else None,
-                timeout=_TIMEOUT,
-            )
+            asked = _question(app, source, refs, kube_version, api_versions)
+            answer = await sandbox.trace_values(asked, [one for _, one in wanted], timeout=_TIMEOUT)
         except DriftdError:
             continue
         for (key, one), values in zip(wanted, answer.values, strict=True):
@@ -75,6 +63,53 @@ async def field_values(
                         for place in places
                     )
     return found
+
+
+async def unread_values(
+    app: Application,
+    sources: Sequence[ResolvedSource],
+    sandbox: SandboxPool,
+    *,
+    kube_version: str = "",
+    api_versions: Sequence[str] = (),
+) -> list[tuple[str, UnreadValue]]:
+    """The values that charts are given in vain, each with the repository of its file.
+
+    A failure leaves out its source and is no error: what is rendered is the same without them.
+    """
+    found: list[tuple[str, UnreadValue]] = []
+    refs = {one.source.ref: one for one in sources if one.source.ref}
+    for source in sources:
+        asked = _question(app, source, refs, kube_version, api_versions)
+        try:
+            answer = await sandbox.unread_values(asked, timeout=_TIMEOUT)
+        except DriftdError:
+            continue
+        found += [
+            (refs[one.ref].repo_url if one.ref else source.repo_url, one) for one in answer.values
+        ]
+    return found
+
+
+def _question(
+    app: Application,
+    source: ResolvedSource,
+    refs: Mapping[str, ResolvedSource],
+    kube_version: str,
+    api_versions: Sequence[str],
+) -> ChartQuestion:
+    return ChartQuestion(
+        tree=source.tree,
+        source=source_document(app, source),
+        home=_home(app, source),
+        application=RenderApplication.of(app),
+        revision=source.revision,
+        repo_url=source.repo_url,
+        kube_version=kube_version,
+        api_versions=api_versions,
+        refs={name: ref.tree for name, ref in refs.items()},
+        flux=app.flux.render if app.flux else None,
+    )
 
 
 def _bounded(

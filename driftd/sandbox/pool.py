@@ -22,6 +22,7 @@ from driftd.sandbox.results import (
     RenderResult,
     TemplateResult,
     TraceResult,
+    UnreadResult,
 )
 from driftd.sandbox.turns import Turns
 from driftd.sandbox.worker import Worker
@@ -43,6 +44,7 @@ _PARSED = msgspec.json.Decoder(ParseResult)
 _RENDERED = msgspec.json.Decoder(RenderResult)
 _LOCATED = msgspec.json.Decoder(LocateResult)
 _TRACED = msgspec.json.Decoder(TraceResult)
+_UNREAD = msgspec.json.Decoder(UnreadResult)
 _SELECTED = msgspec.json.Decoder(JqResult)
 _WRITTEN = msgspec.json.Decoder(TemplateResult)
 
@@ -100,6 +102,21 @@ class Home(msgspec.Struct, frozen=True):
     name: str = ""
     source: tuple[str | int, ...] = ()
     """The steps in it to the source."""
+
+
+class ChartQuestion(msgspec.Struct, frozen=True, kw_only=True):
+    """A source whose values are asked for: what `render` is told of it, and who declares it."""
+
+    tree: Tree
+    source: ApplicationSource | Mapping[str, Any]
+    home: Home
+    application: RenderApplication
+    revision: str
+    repo_url: str = ""
+    kube_version: str = ""
+    api_versions: Sequence[str] = ()
+    refs: Mapping[str, Tree] = {}
+    flux: Mapping[str, Any] | None = None
 
 
 class RenderQuestion(msgspec.Struct, frozen=True):
@@ -374,18 +391,9 @@ class SandboxPool:
 
     async def trace_values(
         self,
-        tree: Tree,
-        source: ApplicationSource | Mapping[str, Any],
+        asked: ChartQuestion,
         objects: Sequence[Traced],
         *,
-        home: Home,
-        application: RenderApplication,
-        revision: str,
-        repo_url: str = "",
-        kube_version: str = "",
-        api_versions: Sequence[str] = (),
-        refs: Mapping[str, Tree] | None = None,
-        flux: Mapping[str, Any] | None = None,
         timeout: float | None = None,  # noqa: ASYNC109
     ) -> TraceResult:
         """Which values of a chart decide some fields of what `render` made of the same source.
@@ -393,18 +401,40 @@ class SandboxPool:
         The source is rendered once, and once more for each value that may decide a field, at most
         25 times. Nothing is rendered of a source that is no chart.
         """
-        refs = refs or {}
-        target = (application, revision, repo_url, kube_version, api_versions)
-        params = _params(tree, source, refs, flux, *target)
-        params |= {"home": home, "objects": list(objects)}
-        raw = await self.call(
-            "trace-values",
-            params,
-            project=application.project,
-            trees=(tree, *refs.values()),
+        raw = await self._of_chart("trace-values", asked, {"objects": list(objects)}, timeout)
+        return _TRACED.decode(raw)
+
+    async def unread_values(
+        self,
+        asked: ChartQuestion,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109
+    ) -> UnreadResult:
+        """Which values are given to a chart that it does not know, and renders the same without.
+
+        The source is rendered once, and where there are such values once or twice more, at most
+        22 times. Nothing is rendered of a source that is no chart.
+        """
+        return _UNREAD.decode(await self._of_chart("unread-values", asked, {}, timeout))
+
+    async def _of_chart(
+        self,
+        operation: str,
+        asked: ChartQuestion,
+        more: dict[str, Any],
+        timeout: float | None,  # noqa: ASYNC109
+    ) -> msgspec.Raw:
+        target = (asked.revision, asked.repo_url, asked.kube_version, asked.api_versions)
+        params = _params(
+            asked.tree, asked.source, asked.refs, asked.flux, asked.application, *target
+        )
+        return await self.call(
+            operation,
+            params | {"home": asked.home} | more,
+            project=asked.application.project,
+            trees=(asked.tree, *asked.refs.values()),
             timeout=timeout,
         )
-        return _TRACED.decode(raw)
 
     async def jq(
         self,

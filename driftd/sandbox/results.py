@@ -139,6 +139,28 @@ class TraceResult(SandboxResult, frozen=True):
     """How many times the source was rendered."""
 
 
+class UnreadValue(SandboxResult, frozen=True):
+    """A value that a chart is given in vain."""
+
+    key: str
+    """How the values of the whole chart write the outermost name that the chart does not know."""
+    beside: tuple[str, ...]
+    """The names that the chart's own values have in the same place."""
+    digest: str
+    """Tells two values apart, without giving them away."""
+    file: str = ""
+    """Where Git gives it; empty where that is not known."""
+    line: int = 0
+    ref: str = ""
+    """The `ref` of the source that has the file; empty for the source that is rendered."""
+
+
+class UnreadResult(SandboxResult, frozen=True):
+    """The values of one source that no template reads."""
+
+    values: tuple[UnreadValue, ...]
+
+
 class TemplateResult(SandboxResult, frozen=True):
     """What a template of a message gives."""
 

@@ -239,3 +239,51 @@ def test_an_unknown_base_is_asked_for(site: Site) -> None:
     seen = site.run("check", "--preview")
     assert (seen.exit_code, seen.stdout) == (2, "")
     assert "--against" in seen.stderr
+
+
+def chart(site: Site) -> None:
+    """A chart `web` with values of its own on main, and a branch that is checked out."""
+    site.repo.git("checkout", "--quiet", "main")
+    site.repo.write("web/Chart.yaml", "apiVersion: v2\nname: web\nversion: 1.0.0\n")
+    site.repo.write("web/values.yaml", "replicaCount: 1\nimage: {tag: '1'}\n")
+    site.repo.write("web/prod.yaml", "replicaCount: 2\nolder: 1\n")
+    site.repo.write(
+        "web/templates/web.yaml",
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: web}\n"
+        "data: {count: '{{ .Values.replicaCount }}', tag: '{{ .Values.image.tag }}'}\n",
+    )
+    source = {"repoURL": URL, "path": "web", "helm": {"valueFiles": ["prod.yaml"]}}
+    site.repo.write("argocd/web.yaml", application("web", "shop", source=source))
+    site.repo.commit("Chart")
+    site.repo.git("checkout", "--quiet", "-B", "change")
+
+
+def test_a_value_that_the_chart_does_not_know(site: Site) -> None:
+    """A misspelt value is told with its line, also where nothing at all changes by it."""
+    chart(site)
+    site.repo.write("web/prod.yaml", "replicaCount: 2\nolder: 1\nreplicaCont: 4\n")
+    site.repo.commit("Scale")
+    seen = preview(site)
+    assert seen.exit_code == 0, seen.stderr
+    (told,) = seen.conditions("web")
+    assert "web/prod.yaml:3: the chart does not know the value replicaCont" in told
+    assert told.endswith("did you mean replicaCount?")
+    table = preview(site, output="table").stdout
+    assert "unchanged  web" in table
+    assert "value replicaCont" in table
+    github = preview(site, output="github").stdout
+    assert "::warning file=web/prod.yaml,line=3" in github
+
+
+def test_values_that_were_unknown_before_are_no_news(site: Site) -> None:
+    """What the base gives in vain is not told again, unless the change is at it."""
+    chart(site)
+    site.repo.write("web/prod.yaml", "replicaCount: 3\nolder: 1\n")
+    site.repo.commit("Scale")
+    seen = preview(site)
+    assert [one["ssaPath"] for one in objects(seen, "web")["web"]["changes"]] == ["f:data/f:count"]
+    assert seen.conditions("web") == []
+    site.repo.write("web/prod.yaml", "replicaCount: 2\nolder: 2\n")
+    site.repo.commit("Other")
+    (told,) = preview(site).conditions("web")
+    assert "the value older" in told

@@ -133,6 +133,8 @@ func (s *server) dispatch(req *request) (result []byte, err error) {
 		return s.locate(req.Params)
 	case "trace-values":
 		return s.traceValues(req.Params)
+	case "unread-values":
+		return s.unreadValues(req.Params)
 	case "jq":
 		return evaluateJQ(req.Params)
 	case "template":

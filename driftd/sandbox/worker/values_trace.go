@@ -68,28 +68,16 @@ type traceObject struct {
 // decide it. A value decides a field if rendering once more with another value puts that one in
 // the field, where it stood before.
 func (s *server) traceValues(params json.RawMessage) ([]byte, error) {
-	var p traceParams
-	if err := json.Unmarshal(params, &p); err != nil {
-		return nil, fail(codeBadRequest, "", "invalid parameters: %s", err)
-	}
-	t, err := s.trees.get(p.Tree)
+	tracing, isHelm, err := s.tracing(params)
 	if err != nil {
 		return nil, err
 	}
-	if err := p.loadSource(t); err != nil {
-		return nil, err
-	}
-	tracing := &tracer{server: s, params: &p, tree: t, until: time.Now().Add(maxTraceTime)}
-	answer := make([][][]valuePlace, len(p.Objects))
-	for i, object := range p.Objects {
+	answer := make([][][]valuePlace, len(tracing.params.Objects))
+	for i, object := range tracing.params.Objects {
 		answer[i] = make([][]valuePlace, len(object.Paths))
 		for j := range object.Paths {
 			answer[i][j] = []valuePlace{}
 		}
-	}
-	isHelm, err := p.isHelm(t)
-	if err != nil {
-		return nil, err
 	}
 	if isHelm {
 		if err := tracing.run(answer); err != nil {
@@ -97,6 +85,23 @@ func (s *server) traceValues(params json.RawMessage) ([]byte, error) {
 		}
 	}
 	return json.Marshal(map[string]any{"values": answer, "renderings": tracing.renderings})
+}
+
+// tracing reads the parameters of a question about values, and says whether a chart is asked.
+func (s *server) tracing(params json.RawMessage) (*tracer, bool, error) {
+	var p traceParams
+	if err := json.Unmarshal(params, &p); err != nil {
+		return nil, false, fail(codeBadRequest, "", "invalid parameters: %s", err)
+	}
+	t, err := s.trees.get(p.Tree)
+	if err != nil {
+		return nil, false, err
+	}
+	if err := p.loadSource(t); err != nil {
+		return nil, false, err
+	}
+	isHelm, err := p.isHelm(t)
+	return &tracer{server: s, params: &p, tree: t, until: time.Now().Add(maxTraceTime)}, isHelm, err
 }
 
 func (p *renderParams) isHelm(t *tree) (bool, error) {

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from driftd.sandbox.pool import Home, SandboxPool, Traced
+from driftd.sandbox.pool import ChartQuestion, Home, SandboxPool, Traced
 from driftd.sandbox.results import TraceResult
 from tests.unit.sandbox.conftest import APPLICATION, REVISION, make_tree
 
@@ -75,15 +75,15 @@ async def traced(
     one = Traced(
         made.documents[0].object, tuple(path for path, _ in asked), tuple(live for _, live in asked)
     )
-    return await pool.trace_values(
-        tree,
-        source,
-        [one],
+    asked = ChartQuestion(
+        tree=tree,
+        source=source,
         home=home or Home(),
         application=APPLICATION,
         revision=REVISION,
         flux=flux,
     )
+    return await pool.trace_values(asked, [one])
 
 
 async def told(pool: SandboxPool, *asked: tuple[str, Any], **options: Any) -> list[list[str]]:

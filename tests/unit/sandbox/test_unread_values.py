@@ -1,0 +1,140 @@
+"""Values that a chart is given in vain: unknown to it, unread, and proven by rendering without."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from driftd.sandbox.pool import ChartQuestion, Home, SandboxPool
+from driftd.sandbox.results import UnreadValue
+from tests.unit.sandbox.conftest import APPLICATION, REVISION, make_tree
+
+pytestmark = pytest.mark.slow
+
+TEMPLATE = """\
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: {{ .Release.Name }}
+data:
+  replicas: "{{ .Values.replicaCount }}"
+  image: "{{ .Values.image.repository }}:{{ .Values.image.tag }}"
+  {{- with .Values.probe }}
+  path: {{ .path }}
+  {{- end }}
+  {{- if .Values.ingress.enabled }}
+  host: {{ .Values.ingress.host }}
+  labels: {{ toJson .Values.ingress.labels }}
+  {{- end }}
+  env: {{ toJson .Values.env | quote }}
+  chosen: {{ index .Values "chosen-one" | quote }}
+"""
+VALUES = """\
+replicaCount: 1
+image: {repository: registry.example/app, tag: "1.0"}
+ingress: {enabled: false, labels: {team: web}}
+probe: {path: /, port: 80}
+env: {}
+"""
+CHART = "apiVersion: v2\nname: NAME\nversion: 1.0.0\n"
+BASE = {
+    "chart/Chart.yaml": CHART.replace("NAME", "chart"),
+    "chart/values.yaml": VALUES,
+    "chart/templates/app.yaml": TEMPLATE,
+}
+
+
+async def unread(
+    pool: SandboxPool, values: str, more: dict[str, str] | None = None, **helm: Any
+) -> list[UnreadValue]:
+    """What of a values file (and of what else `helm` gives) the chart does not read."""
+    files = {**BASE, "prod.yaml": values, **(more or {})}
+    asked = ChartQuestion(
+        tree=make_tree(files),
+        source={"path": "chart", "helm": {"valueFiles": ["/prod.yaml"], **helm}},
+        home=Home(),
+        application=APPLICATION,
+        revision=REVISION,
+    )
+    return list((await pool.unread_values(asked)).values)
+
+
+async def test_a_misspelt_name_is_told_by_line(pool: SandboxPool) -> None:
+    """A name that neither the chart's values nor a template has is told with what is beside it."""
+    found = await unread(pool, "# ours\nreplicaCont: 4\nimage:\n  tga: '2.0'\n")
+    assert [(one.key, one.file, one.line) for one in found] == [
+        ("image.tga", "prod.yaml", 4),
+        ("replicaCont", "prod.yaml", 2),
+    ]
+    assert set(found[0].beside) == {"repository", "tag"}
+    assert "replicaCount" in found[1].beside
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        "replicaCount: 4",
+        "ingress: {host: shop.example}",  # read where it is enabled
+        "ingress: {labels: {tier: front}}",  # read as a whole
+        "env: {ANY: thing}",  # a map without names is anybody's
+        "chosen-one: yes",
+        "probe: {path: /healthz}",
+        "global: {anything: 1}",
+    ],
+)
+async def test_what_a_template_may_read_is_not_told(pool: SandboxPool, values: str) -> None:
+    """A value that has an effect, or would have it in a part that is not rendered, is none."""
+    assert await unread(pool, values) == []
+
+
+async def test_a_wrong_indent_is_told_at_its_place(pool: SandboxPool) -> None:
+    """A name that the chart knows elsewhere is unknown where it stands now."""
+    (found,) = await unread(pool, "image:\n  tag: '2.0'\ntag: '3.0'\n")
+    assert (found.key, found.line) == ("tag", 3)
+
+
+async def test_a_value_that_has_an_effect_is_never_told(pool: SandboxPool) -> None:
+    """Where a template walks through all values, each of them counts."""
+    template = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: all}\ndata: {all: NAMES}\n"
+    names = "{{ range $k, $v := .Values }}{{ $k }}{{ end }}"
+    more = {"chart/templates/all.yaml": template.replace("NAMES", names)}
+    assert await unread(pool, "replicaCont: 4\n", more) == []
+
+
+async def test_values_of_subcharts(pool: SandboxPool) -> None:
+    """Below a subchart's name its own values count; one that is switched off is asked nothing."""
+    more = {
+        "chart/Chart.yaml": CHART.replace("NAME", "chart")
+        + "dependencies:\n- {name: db, version: 1.0.0}\n"
+        "- {name: db, version: 1.0.0, alias: spare, condition: spare.enabled}\n",
+        "chart/charts/db/Chart.yaml": CHART.replace("NAME", "db"),
+        "chart/charts/db/values.yaml": "size: 1\nlimits: {cpu: 1}\n",
+        "chart/charts/db/templates/db.yaml": "apiVersion: v1\nkind: ConfigMap\n"
+        "metadata: {name: '{{ .Chart.Name }}'}\n"
+        "data: {size: '{{ .Values.size }}{{ .Values.limits.cpu }}'}\n",
+    }
+    values = "db: {sise: 2, limits: {cpus: 2}}\nspare: {enabled: false, other: 1}\n"
+    found = await unread(pool, values, more)
+    assert [one.key for one in found] == ["db.limits.cpus", "db.sise"]
+
+
+async def test_parameters_count_and_their_values_are_told_apart(pool: SandboxPool) -> None:
+    """A parameter is a value like others; its digest says whether it is the same one as before."""
+    first = await unread(pool, "", parameters=[{"name": "imag.tag", "value": "2.0"}])
+    other = await unread(pool, "", parameters=[{"name": "imag.tag", "value": "3.0"}])
+    assert [one.key for one in (*first, *other)] == ["imag", "imag"]
+    assert first[0].digest != other[0].digest
+    assert "2.0" not in first[0].digest
+
+
+async def test_a_folder_that_is_no_chart_has_no_values(pool: SandboxPool) -> None:
+    """Nothing is asked of plain manifests."""
+    asked = ChartQuestion(
+        tree=make_tree({"one.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"}),
+        source={"path": "."},
+        home=Home(),
+        application=APPLICATION,
+        revision=REVISION,
+    )
+    assert (await pool.unread_values(asked)).values == ()
