@@ -20,7 +20,7 @@ from driftd.sandbox.results import UnreadValue
 from driftd.source.url import public
 
 UNREAD: Final = "UnreadValueWarning"
-_SHOWN: Final = 5
+_SHOWN: Final = 10
 
 
 class UnreadValues:
@@ -138,5 +138,7 @@ def _message(one: UnreadValue, url: str) -> str:
     if where and url:
         where += f" of {url}"
     near = nearest(one.beside, one.key.rpartition(".")[2]).rstrip()
-    told = f"the chart does not know the value {one.key}: it changes nothing that is rendered"
+    told = f"the chart does not know the value {one.key}"
+    if one.proven:
+        told += ": it changes nothing that is rendered"
     return f"{f'{where}: ' if where else ''}{told}{f'; {near}' if near else ''}"

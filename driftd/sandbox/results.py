@@ -148,6 +148,8 @@ class UnreadValue(SandboxResult, frozen=True):
     """The names that the chart's own values have in the same place."""
     digest: str
     """Tells two values apart, without giving them away."""
+    proven: bool
+    """Whether the same is rendered without it; where nothing can be rendered that is not known."""
     file: str = ""
     """Where Git gives it; empty where that is not known."""
     line: int = 0

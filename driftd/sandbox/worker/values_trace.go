@@ -32,7 +32,7 @@ type valuePlace struct {
 // valueProbe sees the values of a rendering before its dependencies are worked out, where it may
 // change them, and all values together after that.
 type valueProbe struct {
-	change func(values map[string]any)
+	change func(loaded *chart.Chart, values map[string]any)
 	seen   func(loaded *chart.Chart, values map[string]any) error
 }
 
@@ -42,7 +42,7 @@ func (p *renderParams) withDependencies(loaded *chart.Chart, values map[string]a
 		return chartutil.ProcessDependencies(loaded, values)
 	}
 	if p.probe.change != nil {
-		p.probe.change(values)
+		p.probe.change(loaded, values)
 	}
 	if err := chartutil.ProcessDependencies(loaded, values); err != nil || p.probe.seen == nil {
 		return err
@@ -259,7 +259,7 @@ func (t *tracer) try(all map[string]any) {
 				if t.renderings > maxTrials || time.Now().After(t.until) {
 					continue
 				}
-				documents, _ = t.render(&valueProbe{change: func(values map[string]any) { one.put(values, all) }})
+				documents, _ = t.render(&valueProbe{change: func(_ *chart.Chart, values map[string]any) { one.put(values, all) }})
 				changed[one.key] = documents
 			}
 			doc, there := documents[field.identity]

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strings"
 
 	"helm.sh/helm/v4/pkg/chart/common/util"
 	chart "helm.sh/helm/v4/pkg/chart/v2"
@@ -24,10 +25,13 @@ type unreadValue struct {
 	Beside []string `json:"beside"`
 	// Digest tells two values apart without giving them away.
 	Digest string `json:"digest"`
+	// Proven says that the same is rendered without it; what cannot be rendered proves nothing.
+	Proven bool `json:"proven"`
 }
 
 // unreadValues answers with the values that a chart is given in vain: the chart's own values have
-// no such name, no template speaks of it, and without it the same objects are rendered.
+// no such name, no template speaks of it, and without it the same objects are rendered. Where
+// nothing can be rendered, the last is not known.
 func (s *server) unreadValues(params json.RawMessage) ([]byte, error) {
 	tracing, isHelm, err := s.tracing(params)
 	if err != nil {
@@ -43,39 +47,60 @@ func (s *server) unreadValues(params json.RawMessage) ([]byte, error) {
 }
 
 func (t *tracer) unread() ([]unreadValue, error) {
-	var given map[string]any
+	var given, known map[string]any
 	finder := &unreadFinder{}
 	documents, err := t.render(&valueProbe{
-		change: func(values map[string]any) { given = cloneMaps(values) },
+		change: func(loaded *chart.Chart, values map[string]any) {
+			given = cloneMaps(values)
+			finder.addChart(loaded)
+			known = knownOf(loaded)
+		},
 		seen: func(loaded *chart.Chart, _ map[string]any) error {
-			known, err := util.CoalesceValues(loaded, map[string]any{})
+			// What subcharts export to their parent is there only now.
+			merged, err := util.CoalesceValues(loaded, map[string]any{})
 			if err == nil {
-				finder.addChart(loaded)
-				finder.walk(nil, given, known)
+				finder.walk(nil, given, united(known, merged))
 			}
 			return err
 		},
 	})
-	if err != nil {
+	unread := finder.found
+	if err != nil && len(unread) == 0 {
 		return nil, err
 	}
+	if err == nil {
+		unread = t.inVain(unread, documents)
+	}
 	found := []unreadValue{}
-	for _, one := range t.inVain(finder.found, documents) {
+	for _, one := range unread {
+		one.Proven = err == nil
 		value := valueAt(given, one.path)
 		one.Digest = digestOf(value)
 		one.Key = keyOf(one.path)
-		// The first scalar in it tells whose file has given it.
-		if leaves := leavesOf(map[string]any{"": value}); len(leaves) > 0 {
-			first := *leaves[0]
-			first.path = slices.Concat(one.path, first.path[1:])
-			first.key = keyOf(first.path)
-			if place := t.placeOf(&first); place != nil {
-				one.File, one.Line, one.Ref = place.File, place.Line, place.Ref
-			}
+		if place := t.placeOfAll(one.path, value); place != nil {
+			one.File, one.Line, one.Ref = place.File, place.Line, place.Ref
 		}
 		found = append(found, one.unreadValue)
 	}
 	return found, nil
+}
+
+// placeOfAll is where a value is given: its own line where one place gives all of it, else that of
+// the first scalar in it.
+func (t *tracer) placeOfAll(path []any, value any) *valuePlace {
+	leaves := leavesOf(map[string]any{"": value})
+	if len(leaves) == 0 {
+		return nil
+	}
+	for _, one := range []*leaf{leaves[len(leaves)-1], leaves[0]} {
+		located := *one
+		located.path = slices.Concat(path, one.path[1:])
+		located.key = keyOf(located.path)
+		if place := t.placeOf(&located); place != nil {
+			return place
+		}
+	}
+	return nil
 }
 
 // inVain are those without which the same is rendered; where that is not so of all together, of
@@ -93,9 +118,14 @@ func (t *tracer) inVain(candidates []*unreadCandidate, documents map[string]docu
 }
 
 func (t *tracer) sameWithout(candidates []*unreadCandidate, documents map[string]document) bool {
-	again, err := t.render(&valueProbe{change: func(values map[string]any) {
+	again, err := t.render(&valueProbe{change: func(_ *chart.Chart, values map[string]any) {
 		for _, one := range candidates {
-			removeAt(values, one.path)
+			name := one.path[0].(string)
+			if len(one.path) == 1 {
+				delete(values, name)
+			} else {
+				values[name] = without(values[name], one.path[1:])
+			}
 		}
 	}})
 	return err == nil && maps.EqualFunc(documents, again, func(one, other document) bool {
@@ -134,28 +164,113 @@ func (f *unreadFinder) addChart(loaded *chart.Chart) {
 	}
 }
 
+// knownOf are the values of a chart and, below their names, of its subcharts, also of those that
+// are switched off; and what switches subcharts on and off.
+func knownOf(loaded *chart.Chart) map[string]any {
+	known := cloneMaps(loaded.Values)
+	if known == nil {
+		known = map[string]any{}
+	}
+	for _, one := range loaded.Dependencies() {
+		names := []string{}
+		for _, declared := range loaded.Metadata.Dependencies {
+			if declared.Name == one.Name() {
+				names = append(names, firstOf(declared.Alias, declared.Name))
+			}
+		}
+		if len(names) == 0 {
+			names = append(names, one.Name())
+		}
+		for _, name := range names {
+			known = united(known, map[string]any{name: knownOf(one)})
+		}
+	}
+	for _, one := range loaded.Metadata.Dependencies {
+		for _, tag := range one.Tags {
+			known = united(known, map[string]any{"tags": map[string]any{tag: true}})
+		}
+		for _, condition := range strings.Split(one.Condition, ",") {
+			if path := strings.TrimSpace(condition); path != "" {
+				known = united(known, nested(strings.Split(path, "."), true))
+			}
+		}
+	}
+	return known
+}
+
+func nested(path []string, value any) map[string]any {
+	if len(path) > 1 {
+		value = nested(path[1:], value)
+	}
+	return map[string]any{path[0]: value}
+}
+
+// united has the names of both; what the first one says counts.
+func united(one, other map[string]any) map[string]any {
+	both := maps.Clone(other)
+	for name, value := range one {
+		inside, isMap := value.(map[string]any)
+		if below, too := both[name].(map[string]any); isMap && too {
+			value = united(inside, below)
+		} else if too {
+			value = below
+		}
+		both[name] = value
+	}
+	return both
+}
+
 // walk compares what is given with the chart's own values. What stands in a place where those have
 // a map without names is anybody's.
 func (f *unreadFinder) walk(at []any, given, known map[string]any) {
 	for _, name := range slices.Sorted(maps.Keys(given)) {
 		path := append(slices.Clone(at), name)
 		value, isKnown := known[name]
-		if isKnown {
-			inside, isMap := given[name].(map[string]any)
-			if below, both := value.(map[string]any); isMap && both && len(below) > 0 {
+		if !isKnown && (name == "global" || f.subcharts[name]) {
+			continue
+		}
+		if !isKnown && !f.mentions(at, name) {
+			f.add(path, slices.Sorted(maps.Keys(known)))
+			continue
+		}
+		switch inside := given[name].(type) {
+		case map[string]any:
+			if below, both := value.(map[string]any); both && len(below) > 0 {
 				f.walk(path, inside, below)
 			}
-			continue
+		case []any:
+			f.walkItems(path, inside, value)
 		}
-		if name == "global" || name == "tags" || f.subcharts[name] || f.mentions(at, name) {
-			continue
+	}
+}
+
+// walkItems compares the items of a list with one another and with those of the chart's own list.
+func (f *unreadFinder) walkItems(at []any, given []any, known any) {
+	names := map[string]int{}
+	listed, _ := known.([]any)
+	for _, item := range slices.Concat(given, listed) {
+		inside, _ := item.(map[string]any)
+		for name := range inside {
+			names[name]++
 		}
-		if len(f.found) < maxUnread {
-			beside := slices.Sorted(maps.Keys(known))
-			f.found = append(f.found, &unreadCandidate{
-				unreadValue{Beside: beside[:min(len(beside), maxBeside)]}, path,
-			})
+	}
+	for i, item := range given {
+		inside, _ := item.(map[string]any)
+		for _, name := range slices.Sorted(maps.Keys(inside)) {
+			if !f.mentionsOfItem(at, name) {
+				beside := slices.DeleteFunc(slices.Sorted(maps.Keys(names)), func(other string) bool {
+					return other == name
+				})
+				f.add(append(slices.Clone(at), i, name), beside)
+			}
 		}
+	}
+}
+
+func (f *unreadFinder) add(path []any, beside []string) {
+	if len(f.found) < maxUnread {
+		beside = beside[:min(len(beside), maxBeside)]
+		f.found = append(f.found, &unreadCandidate{unreadValue{Beside: beside}, path})
 	}
 }
 
@@ -196,6 +311,29 @@ func (f *unreadFinder) mentions(at []any, name string) bool {
 	return taken && named
 }
 
+// printed are functions that print a map as a whole, of whatever is at hand in a loop.
+var printed = regexp.MustCompile(`\b(to(Yaml|Json|PrettyJson|RawJson|Toml)|range\s.*:=)\s+(\.|\$\w+)(\W|$)`)
+
+// mentionsOfItem says whether a template may read a name that items of a list have.
+func (f *unreadFinder) mentionsOfItem(at []any, name string) bool {
+	last, _ := at[len(at)-1].(string)
+	quoted := regexp.QuoteMeta(name)
+	field := regexp.MustCompile(`[."\x60]` + quoted + `(?:[^\w-]|$)`)
+	whole := regexp.MustCompile(`\b` + regexp.QuoteMeta(last) + `(?:[^\w.-]|$)`)
+	for _, action := range f.actions {
+		if field.MatchString(action) || printed.MatchString(action) {
+			return true
+		}
+		if whole.MatchString(action) && opened.MatchString(looped.ReplaceAllString(action, "")) {
+			return true
+		}
+	}
+	return false
+}
+
+// looped is how a template goes through a list, whose items it takes apart then.
+var looped = regexp.MustCompile(`\brange\b`)
+
 // cloneMaps copies the maps of values, and nothing else of them.
 func cloneMaps(values map[string]any) map[string]any {
 	copied := maps.Clone(values)
@@ -207,16 +345,29 @@ func cloneMaps(values map[string]any) map[string]any {
 	return copied
 }
 
-// removeAt takes a name out of values, on copies of the maps that lead to it.
-func removeAt(values map[string]any, path []any) {
-	for _, step := range path[:len(path)-1] {
-		inside, isMap := values[step.(string)].(map[string]any)
+// without is a value without what stands at a path in it; what leads there is copied.
+func without(value any, path []any) any {
+	switch step := path[0].(type) {
+	case string:
+		inside, isMap := value.(map[string]any)
 		if !isMap {
-			return
+			return value
 		}
-		inside = maps.Clone(inside)
-		values[step.(string)] = inside
-		values = inside
+		copied := maps.Clone(inside)
+		if len(path) == 1 {
+			delete(copied, step)
+		} else if below, there := copied[step]; there {
+			copied[step] = without(below, path[1:])
+		}
+		return copied
+	case int:
+		list, isList := value.([]any)
+		if !isList || step >= len(list) || len(path) == 1 {
+			return value
+		}
+		copied := slices.Clone(list)
+		copied[step] = without(list[step], path[1:])
+		return copied
 	}
-	delete(values, path[len(path)-1].(string))
+	return value
 }

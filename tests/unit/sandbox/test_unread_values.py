@@ -103,20 +103,38 @@ async def test_a_value_that_has_an_effect_is_never_told(pool: SandboxPool) -> No
 
 
 async def test_values_of_subcharts(pool: SandboxPool) -> None:
-    """Below a subchart's name its own values count; one that is switched off is asked nothing."""
+    """Below a subchart's name its own values count, also where it is switched off."""
     more = {
         "chart/Chart.yaml": CHART.replace("NAME", "chart")
         + "dependencies:\n- {name: db, version: 1.0.0}\n"
-        "- {name: db, version: 1.0.0, alias: spare, condition: spare.enabled}\n",
+        "- {name: db, version: 1.0.0, alias: spare, condition: spare.enabled, tags: [cache]}\n",
         "chart/charts/db/Chart.yaml": CHART.replace("NAME", "db"),
         "chart/charts/db/values.yaml": "size: 1\nlimits: {cpu: 1}\n",
         "chart/charts/db/templates/db.yaml": "apiVersion: v1\nkind: ConfigMap\n"
         "metadata: {name: '{{ .Chart.Name }}'}\n"
         "data: {size: '{{ .Values.size }}{{ .Values.limits.cpu }}'}\n",
     }
-    values = "db: {sise: 2, limits: {cpus: 2}}\nspare: {enabled: false, other: 1}\n"
-    found = await unread(pool, values, more)
-    assert [one.key for one in found] == ["db.limits.cpus", "db.sise"]
+    values = "db: {sise: 2, limits: {cpus: 2}}\nspare: {enabled: false, size: 3, enable: true}\n"
+    found = await unread(pool, values + "tags: {cache: true, cahce: true}\n", more)
+    assert [one.key for one in found] == [
+        "db.limits.cpus",
+        "db.sise",
+        "spare.enable",
+        "tags.cahce",
+    ]
+
+
+async def test_names_in_items_of_a_list(pool: SandboxPool) -> None:
+    """A name that no template reads of a list's items is told; what it prints whole is not."""
+    more = {
+        "chart/templates/apps.yaml": "{{ range .Values.apps }}\n---\napiVersion: v1\n"
+        "kind: ConfigMap\nmetadata: {name: '{{ .name }}'}\n"
+        "data: {file: '{{ .valueFile }}', env: {{ toJson .env | quote }}}\n{{ end }}\n"
+    }
+    values = "apps:\n- {name: a, valueFile: x, env: {any: 1}}\n- name: b\n  valuesFile: extra\n"
+    (found,) = await unread(pool, values, more)
+    assert (found.key, found.line) == ("apps[1].valuesFile", 4)
+    assert "valueFile" in found.beside
 
 
 async def test_parameters_count_and_their_values_are_told_apart(pool: SandboxPool) -> None:
@@ -138,3 +156,11 @@ async def test_a_folder_that_is_no_chart_has_no_values(pool: SandboxPool) -> Non
         revision=REVISION,
     )
     assert (await pool.unread_values(asked)).values == ()
+
+
+async def test_what_cannot_be_rendered_proves_nothing(pool: SandboxPool) -> None:
+    """Where a template fails for want of a value, the name that the chart does not know is told."""
+    (found,) = await unread(pool, "image:\ntag: '3.0'\n")
+    assert (found.key, found.line, found.proven) == ("tag", 2, False)
+    (found,) = await unread(pool, "tag: '3.0'\n")
+    assert found.proven
