@@ -17,12 +17,21 @@ from driftd.controller.healing import Healed, Healing
 from driftd.controller.memory import open_state
 from driftd.controller.options import CheckOptions
 from driftd.controller.shared import Claims
+from driftd.controller.summary import summarise
 from driftd.controller.workspace import Progress, Workspace
 from driftd.errors import ConfigError
-from driftd.model.report import API_VERSION, Change, ReportCondition, ResourceReport, WireStruct
+from driftd.model.report import (
+    API_VERSION,
+    DRIFT_STATUSES,
+    Change,
+    ReportCondition,
+    ResourceReport,
+    ResourceStatus,
+    WireStruct,
+)
 from driftd.sync.impact import impact_of
 from driftd.sync.outcome import Outcome, TaskResult
-from driftd.sync.plan import SyncTask
+from driftd.sync.plan import Skipped, SyncTask
 
 _TRIES = 3
 """Looks that conflicts are worth."""
@@ -49,6 +58,8 @@ class HealedObject(WireStruct, frozen=True, kw_only=True, omit_defaults=True):
     """The guard that holds it back."""
     remains: tuple[str, ...] = ()
     """Paths of drift that stay."""
+    drifted: bool = True
+    """False of what is left alone and is no drift: Git is ahead of it, or it is accepted."""
     outcome: str | UnsetType = UNSET
     """How it ended; absent if nothing was sent."""
     message: str | UnsetType = UNSET
@@ -69,6 +80,10 @@ class HealReport(WireStruct, frozen=True, kw_only=True):
     complete: bool
     """Whether everything could be judged."""
     objects: tuple[HealedObject, ...]
+    resources: dict[str, int] = msgspec.field(default_factory=dict)
+    """All objects that the last look judged, by status; accepted ones under `ignored`."""
+    not_checked: tuple[ResourceReport, ...] = ()
+    """Objects that could not be compared, and are therefore not put back."""
     conditions: tuple[ReportCondition, ...] = ()
     record: str | UnsetType = UNSET
     """DSN of the store with the record of what was written, and with what was written over."""
@@ -79,10 +94,19 @@ class HealReport(WireStruct, frozen=True, kw_only=True):
         return not self.complete or any(one.outcome in _BROKEN for one in self.objects)
 
     @property
+    def drifted(self) -> bool:
+        """Whether there was anything to put back."""
+        return any(self.resources.get(status) for status in DRIFT_STATUSES) or any(
+            one.drifted for one in self.objects
+        )
+
+    @property
     def left(self) -> bool:
         """Whether there is drift that was not put back."""
-        return self.refusal is not UNSET or any(
-            one.outcome not in _DONE or bool(one.remains) for one in self.objects
+        if self.refusal is not UNSET:
+            return self.drifted
+        return any(
+            one.drifted and (one.outcome not in _DONE or bool(one.remains)) for one in self.objects
         )
 
 
@@ -151,20 +175,8 @@ async def heal_once(
 def _report(name: str, healed: Healed, *, opened: bool) -> HealReport:
     plan, looked = healed.plan, healed.looked
     results = {one.key: one for one in healed.result.results} if healed.result else {}
-    held = [
-        HealedObject(
-            group=one.key.group,
-            kind=one.key.kind,
-            namespace=one.key.namespace,
-            name=one.key.name,
-            action="none",
-            changes=_drift(looked, one.key),
-            reason=one.reason,
-            guard=one.guard or UNSET,
-            remains=one.remains,
-        )
-        for one in plan.skipped
-    ]
+    found = {one.key: one for one in looked.report.resources}
+    held = [_held(one, found.get(one.key)) for one in plan.skipped]
     return HealReport(
         application=name,
         cluster=looked.report.cluster,
@@ -172,7 +184,30 @@ def _report(name: str, healed: Healed, *, opened: bool) -> HealReport:
         refusal=plan.refusal or UNSET,
         complete=looked.report.complete,
         objects=(*(_object(one, looked, results.get(one.key)) for one in plan.tasks), *held),
+        resources=summarise((looked.report,)).resources,
+        not_checked=tuple(
+            one for one in found.values() if one.status is ResourceStatus.NOT_CHECKED
+        ),
         conditions=looked.report.conditions,
+    )
+
+
+def _held(one: Skipped, found: ResourceReport | None) -> HealedObject:
+    """An object that is left alone; `found` is the verdict on it."""
+    reason = one.reason
+    if found and found.status is ResourceStatus.UNKNOWN and isinstance(found.reason, str):
+        reason = f"{reason}: {found.reason}"
+    return HealedObject(
+        group=one.key.group,
+        kind=one.key.kind,
+        namespace=one.key.namespace,
+        name=one.key.name,
+        action="none",
+        changes=_drift(found),
+        reason=reason,
+        guard=one.guard or UNSET,
+        remains=one.remains,
+        drifted=found is None or found.is_drift,
     )
 
 
@@ -194,8 +229,5 @@ def _object(task: SyncTask, looked: Looked, result: TaskResult | None) -> Healed
     )
 
 
-def _drift(looked: Looked, key: object) -> tuple[Change, ...]:
-    found: ResourceReport | None = next(
-        (one for one in looked.report.resources if one.key == key), None
-    )
+def _drift(found: ResourceReport | None) -> tuple[Change, ...]:
     return tuple(one for one in found.changes if one.is_drift) if found else ()

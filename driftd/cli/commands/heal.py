@@ -60,8 +60,8 @@ def heal_command(
     has to say syncPolicy.automated.selfHeal; where Argo CD or Flux is active nothing is written.
     No object is deleted.
 
-    Exit codes: 0 nothing is left to put back; 1 something is; 2 something could not be judged or
-    written, or an error happened.
+    Exit codes: 0 nothing is left to put back, whoever may write; 1 something is; 2 something could
+    not be judged or written, or an error happened.
     """
     from driftd.cli import formats
     from driftd.cli.progress import Narrator
@@ -89,21 +89,67 @@ def heal_command(
 
 def sentences(report: HealReport) -> Iterator[str]:
     """A heal, or its preview, as lines of plain text."""
+    yield from _wrong(report)
     where = f"{report.application} on cluster {report.cluster or '(none)'}"
-    if report.refusal is not UNSET:
+    if not report.drifted:
+        yield f"{where}: {_nothing(report)}"
+    elif report.refusal is not UNSET:
         yield from _refused(report, where)
-        return
-    planned = [one for one in report.objects if one.action != "none"]
-    alone = len(report.objects) - len(planned)
-    if not report.objects:
-        yield f"{where}: nothing to put back"
-        return
-    rest = f", {alone} left alone" if alone else ""
-    yield f"{where}: {counted(len(planned), 'object')} to write{rest}"
+    else:
+        yield from _planned(report, where)
     for one in report.objects:
         yield ""
         yield from _object(one)
-    if report.rung == "observe" and planned:
+    yield from _not_checked(report)
+    if report.drifted and report.refusal is UNSET:
+        yield from _written(report)
+
+
+def _wrong(report: HealReport) -> Iterator[str]:
+    """What is wrong with the application as a whole: it may be why nothing could be judged."""
+    from driftd.cli import findings
+    from driftd.model.condition import Severity
+
+    for one in report.conditions:
+        if one.severity is Severity.ERROR:
+            level = findings.level_of(one, complete=report.complete)
+            yield f"{'!' if level is Severity.ERROR else '*'} {findings.condition_text(one)}"
+
+
+def _nothing(report: HealReport) -> str:
+    """That there is nothing to put back, as far as could be judged: `7 objects, all Synced`."""
+    if not report.complete and not report.resources:
+        return "nothing could be judged"
+    counts = [f"{count} {status}" for status, count in report.resources.items()]
+    total = counted(sum(report.resources.values()), "object")
+    if len(counts) > 1:
+        told = f"{total}: {', '.join(counts)}"
+    else:
+        told = total + "".join(f", all {status}" for status in report.resources)
+    found = "nothing to put back" if report.complete else "no drift in what could be judged"
+    return f"{found}: {told}"
+
+
+def _not_checked(report: HealReport) -> Iterator[str]:
+    """What could not be compared: a line for each reason."""
+    from driftd.cli import unchecked
+
+    for reason, placed in unchecked.of_group(report.not_checked).items():
+        yield ""
+        names = unchecked.names_of(placed, whole=True)
+        yield f"NotChecked, so not put back: {unchecked.count_of(placed)}: {names}: {reason}"
+
+
+def _planned(report: HealReport, where: str) -> Iterator[str]:
+    planned = sum(one.action != "none" for one in report.objects)
+    alone = len(report.objects) - planned
+    rest = f", {alone} left alone" if alone else ""
+    yield f"{where}: {counted(planned, 'object')} to write{rest}"
+
+
+def _written(report: HealReport) -> Iterator[str]:
+    """What was not written, or where it is on record."""
+    if report.rung == "observe" and any(one.action != "none" for one in report.objects):
         yield ""
         yield "Nothing was written: this is a preview. --yes writes, --dry-run asks the API server."
     if report.record is not UNSET:
@@ -117,9 +163,6 @@ def _refused(report: HealReport, where: str) -> Iterator[str]:
     yield f"{where}: nothing is written: {report.refusal}"
     if any(one.action != "none" for one in report.objects):
         yield "What putting it back would take:"
-    for one in report.objects:
-        yield ""
-        yield from _object(one)
 
 
 def _object(one: HealedObject) -> Iterator[str]:

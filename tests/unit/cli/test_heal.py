@@ -6,8 +6,9 @@ import pytest
 from driftd.cli import calls
 from driftd.cli.commands.heal import sentences
 from driftd.controller.heal_once import HealedObject, HealReport
-from driftd.model.report import ChangeClass, ChangeKind
-from tests.unit.reports import change
+from driftd.model.condition import Severity
+from driftd.model.report import ChangeClass, ChangeKind, ReportCondition, ResourceStatus
+from tests.unit.reports import change, resource
 
 WEB = HealedObject(
     group="apps",
@@ -34,6 +35,8 @@ HELD = HealedObject(
     action="none",
     reason="it could not be judged",
 )
+
+AHEAD = msgspec.structs.replace(HELD, reason="Git is ahead", drifted=False)
 
 
 def report(*objects, **fields):
@@ -76,6 +79,49 @@ def test_a_refused_heal_shows_what_it_would_take():
 
 
 @pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"resources": {"Synced": 7}}, "nothing to put back: 7 objects, all Synced"),
+        (
+            {"resources": {"Pending": 1, "Synced": 7}},
+            "nothing to put back: 8 objects: 1 Pending, 7 Synced",
+        ),
+        ({}, "nothing to put back: 0 objects"),
+        (
+            {"resources": {"Synced": 1, "Unknown": 1}, "complete": False},
+            "no drift in what could be judged: 2 objects: 1 Synced, 1 Unknown",
+        ),
+        ({"complete": False}, "nothing could be judged"),
+    ],
+)
+def test_nothing_to_put_back_is_one_line(fields, told):
+    """Whoever may write: without drift no refusal is told, but what the look came to."""
+    made = report(refusal="Argo CD is active", **fields)
+    assert list(sentences(made)) == [f"argocd/shop on cluster prod: {told}"]
+
+
+def test_errors_of_the_application_come_first():
+    """Why nothing could be judged stands above the verdict; a warning does not."""
+    wrong = ReportCondition(type="ComparisonError", message="revision 'x' does not exist")
+    usual = ReportCondition(type="Hint", message="0 objects", severity=Severity.WARNING)
+    lines = list(sentences(report(complete=False, conditions=(usual, wrong))))
+    assert lines == [
+        "! ComparisonError: revision 'x' does not exist",
+        "argocd/shop on cluster prod: nothing could be judged",
+    ]
+
+
+def test_what_could_not_be_compared_is_not_put_back():
+    """Objects without a verdict in one line for each reason, beside drift and without any."""
+    secret = resource("db", group="", kind="Secret", status=ResourceStatus.NOT_CHECKED)
+    secret = msgspec.structs.replace(secret, reason="no permission")
+    told = "NotChecked, so not put back: 1 Secret: shop/db: no permission"
+    for objects in ((), (WEB,)):
+        lines = list(sentences(report(*objects, not_checked=(secret,))))
+        assert lines.count(told) == 1
+
+
+@pytest.mark.parametrize(
     ("made", "code"),
     [
         (report(), 0),
@@ -85,7 +131,11 @@ def test_a_refused_heal_shows_what_it_would_take():
         (report(with_outcome("not-healable", "immutable"), rung="fields"), 1),
         (report(with_outcome("failed", "refused"), rung="fields"), 2),
         (report(complete=False), 2),
-        (report(refusal="Argo CD is active"), 1),
+        (report(refusal="Argo CD is active", resources={"Missing": 1}), 1),
+        (report(refusal="Argo CD is active", resources={"Synced": 7, "NotChecked": 1}), 0),
+        (report(AHEAD, refusal="Argo CD is active", resources={"Pending": 1}), 0),
+        (report(AHEAD, with_outcome("applied"), rung="fields"), 0),
+        (report(refusal="Argo CD is active", complete=False), 2),
     ],
 )
 def test_exit_codes(driftd, monkeypatch, made, code):

@@ -78,7 +78,16 @@ async def test_nothing_to_put_back_is_an_empty_report(bench: Bench) -> None:
     report = await bench.heal()
     assert (report.application, report.cluster, report.rung) == ("argocd/shop", "one", "fields")
     assert (report.objects, report.left, report.broken) == ((), False, False)
-    assert bench.opened == []
+    assert (report.resources, bench.opened) == ({"Synced": 1}, [])
+
+
+async def test_an_application_without_drift_needs_no_consent(bench: Bench) -> None:
+    """Nobody may write to it, and nothing is to be written: nothing is left."""
+    bench.world.declare("shop")
+    bench.world.repo.commit()
+    report = await bench.heal()
+    assert "selfHeal" in str(report.refusal)
+    assert (report.objects, report.left, report.broken) == ((), False, False)
 
 
 async def test_a_preview_sends_nothing(bench: Bench) -> None:
