@@ -75,6 +75,8 @@ class HealReport(WireStruct, frozen=True, kw_only=True):
     cluster: str
     rung: str
     """`observe` if nothing was opened: then this is a preview alone."""
+    deployers: tuple[str, ...] = ()
+    """Field managers that count as Git's hand."""
     refusal: str | UnsetType = UNSET
     """Why nothing may be written to the application at all."""
     complete: bool
@@ -181,6 +183,7 @@ def _report(name: str, healed: Healed, *, opened: bool) -> HealReport:
         application=name,
         cluster=looked.report.cluster,
         rung=str(plan.rung) if opened else "observe",
+        deployers=looked.report.deployers,
         refusal=plan.refusal or UNSET,
         complete=looked.report.complete,
         objects=(*(_object(one, looked, results.get(one.key)) for one in plan.tasks), *held),

@@ -9,7 +9,6 @@ from typing import Any
 import click
 
 from driftd.cli import calls, completing, options
-from driftd.model.counts import counted
 
 _NAMED = 5
 """Applications that a note lists by name."""
@@ -140,23 +139,13 @@ def _preview(names: tuple[str, ...], flags: dict[str, Any]) -> int:
 
 
 def _note_unsynced(report: Any, narrator: Any) -> None:
-    """Say which drift may be nothing but commits that nobody has synced yet: without the live
-    Applications, and without a look before, it cannot be told from an edit by the same manager.
-    """
-    writers = Counter(
-        str(one.manager)
-        for application in report.applications
-        for resource in application.resources
-        for one in (resource, *resource.changes)
-        if one.is_drift and one.manager in application.deployers
-    )
-    if writers:
-        are, it = ("is", "it") if writers.total() == 1 else ("are", "them")
-        narrator.note(
-            f"{counted(writers.total(), 'finding')} {are} as {', '.join(sorted(writers))} wrote"
-            f" {it}: a commit that is not synced yet looks like that; --hub CONTEXT tells it"
-            " (Pending) from drift where Argo CD of that cluster deploys this repository"
-        )
+    from driftd.cli.unsynced import note_unsynced, writers_of
+
+    writers: Counter[str] = Counter()
+    for application in report.applications:
+        for resource in application.resources:
+            writers += writers_of((resource, *resource.changes), application.deployers)
+    note_unsynced(writers, narrator)
 
 
 def _note_deployers(report: Any, narrator: Any) -> None:

@@ -13,6 +13,7 @@ from driftd.cli import calls, completing, options
 from driftd.model.counts import counted
 
 if TYPE_CHECKING:
+    from driftd.cli.progress import Narrator
     from driftd.controller.heal_once import HealedObject, HealReport
     from driftd.model.report import Change
 
@@ -77,6 +78,8 @@ def heal_command(
         )
     finally:
         narrator.close()
+    if not flags["hub"] and not flags["state"]:
+        _note_unsynced(report, narrator)
     if output == "json":
         formats.write_json(report)
     elif output == "yaml":
@@ -85,6 +88,14 @@ def heal_command(
         for line in sentences(report):
             click.echo(printable(line))
     return 2 if report.broken else int(report.left)
+
+
+def _note_unsynced(report: HealReport, narrator: Narrator) -> None:
+    """Of what would be put back: it may be that live is merely older than Git."""
+    from driftd.cli.unsynced import note_unsynced, writers_of
+
+    put_back = [c for one in report.objects if one.action != "none" for c in one.changes]
+    note_unsynced(writers_of(put_back, report.deployers), narrator)
 
 
 def sentences(report: HealReport) -> Iterator[str]:

@@ -38,6 +38,8 @@ HELD = HealedObject(
 
 AHEAD = msgspec.structs.replace(HELD, reason="Git is ahead", drifted=False)
 
+MANAGER = "argocd-controller"
+
 
 def report(*objects, **fields):
     """A heal of one application."""
@@ -142,6 +144,22 @@ def test_exit_codes(driftd, monkeypatch, made, code):
     """0: nothing is left; 1: something is; 2: something could not be judged or written."""
     monkeypatch.setattr(calls, "heal", lambda *_args, **_flags: made)
     assert driftd("heal", "shop").exit_code == code
+
+
+@pytest.mark.parametrize(
+    ("flags", "noted"), [((), 1), (("--hub", "prod"), 0), (("--state", "looks.db"), 0)]
+)
+def test_what_may_be_a_commit_that_nobody_synced_is_noted(driftd, monkeypatch, flags, noted):
+    """Fields as a deployer wrote them, where nothing tells them from drift; not those that stay."""
+    theirs = change("/spec/replicas", desired=3, live=5, manager=MANAGER)
+    web = msgspec.structs.replace(WEB, changes=(theirs, change("/spec/paused", manager="alice")))
+    made = report(web, msgspec.structs.replace(HELD, changes=(theirs,)), deployers=(MANAGER,))
+    monkeypatch.setattr(calls, "heal", lambda *_args, **_flags: made)
+    note = (
+        "note: 1 finding is as argocd-controller wrote it: a commit that is not synced yet looks "
+        "like that; --hub CONTEXT tells it (Pending) from drift"
+    )
+    assert driftd("heal", "shop", *flags).stderr.count(note) == noted
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,38 @@
+"""The note on drift that may be nothing but commits that nobody has synced yet."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from driftd.model.counts import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from driftd.cli.progress import Narrator
+    from driftd.model.report import Change, ResourceReport
+
+
+def writers_of(
+    findings: Iterable[ResourceReport | Change], deployers: Collection[str]
+) -> Counter[str]:
+    """By deployer, the findings of drift that are as it wrote them."""
+    return Counter(
+        str(one.manager) for one in findings if one.is_drift and one.manager in deployers
+    )
+
+
+def note_unsynced(writers: Counter[str], narrator: Narrator) -> None:
+    """Say how many findings are as a deployer wrote them, if any are.
+
+    Without the live Applications, and without a look before, a commit that is not synced yet
+    cannot be told from an edit by the same manager.
+    """
+    if writers:
+        are, it = ("is", "it") if writers.total() == 1 else ("are", "them")
+        narrator.note(
+            f"{counted(writers.total(), 'finding')} {are} as {', '.join(sorted(writers))} wrote"
+            f" {it}: a commit that is not synced yet looks like that; --hub CONTEXT tells it"
+            " (Pending) from drift where Argo CD of that cluster deploys this repository"
+        )
