@@ -198,7 +198,13 @@ async def heal(
             ),
         )
         report = await heal_once(
-            workspace, options, healing, opened=opened, progress=progress, clock=clock
+            workspace,
+            options,
+            healing,
+            opened=opened,
+            progress=progress,
+            clock=clock,
+            by_rule=store is not None and not alone,
         )
     if store is None or not alone:
         return report

@@ -11,7 +11,7 @@ from msgspec import UNSET, UnsetType
 
 from driftd.clock import Clock
 from driftd.controller.baselines import Used, load_acceptance
-from driftd.controller.check import Looked, look
+from driftd.controller.check import look
 from driftd.controller.declared import declare, none_chosen, refuse_unmatched
 from driftd.controller.healing import Healed, Healing
 from driftd.controller.memory import open_state
@@ -24,6 +24,7 @@ from driftd.model.report import (
     API_VERSION,
     DRIFT_STATUSES,
     Change,
+    ChangeClass,
     ReportCondition,
     ResourceReport,
     ResourceStatus,
@@ -31,11 +32,12 @@ from driftd.model.report import (
 )
 from driftd.sync.impact import impact_of
 from driftd.sync.outcome import Outcome, TaskResult
-from driftd.sync.plan import Skipped, SyncTask
+from driftd.sync.plan import ADDITIONS_STAY, Skipped, SyncTask
 
 _TRIES = 3
 """Looks that conflicts are worth."""
 _DONE = (Outcome.APPLIED, Outcome.UNCHANGED)
+_STAY_UNASKED = "Git is silent about what was added: --undeclared removes that, too"
 _BROKEN = (Outcome.FAILED, Outcome.NOT_TRIED)
 
 
@@ -53,11 +55,13 @@ class HealedObject(WireStruct, frozen=True, kw_only=True, omit_defaults=True):
     impact: tuple[str, ...] = ()
     """What the write sets off."""
     reason: str | UnsetType = UNSET
-    """Why nothing is written to it."""
+    """Why nothing is written to it, or not everything is put back."""
     guard: str | UnsetType = UNSET
     """The guard that holds it back."""
     remains: tuple[str, ...] = ()
     """Paths of drift that stay."""
+    staying: tuple[Change, ...] = ()
+    """The fields of these paths, where others are put back."""
     drifted: bool = True
     """False of what is left alone and is no drift: Git is ahead of it, or it is accepted."""
     outcome: str | UnsetType = UNSET
@@ -120,11 +124,13 @@ async def heal_once(
     opened: bool,
     progress: Progress,
     clock: Clock,
+    by_rule: bool = False,
 ) -> HealReport:
     """Look at the one application that `options` name, and put it back as far as `healing` may.
 
-    Unless `opened`, nothing is sent: the report is a preview. Raises ConfigError if there is no
-    such application, or several.
+    Unless `opened`, nothing is sent: the report is a preview. `by_rule` says whether the rules of
+    `healing` are those of a settings file, and no person's flags. Raises ConfigError if there is
+    no such application, or several.
     """
     acceptance = load_acceptance(options.baselines, options.suppressions, options.hash_key_file)
     state = open_state(options.state, progress)
@@ -143,6 +149,7 @@ async def heal_once(
         raise ConfigError(f"several applications have that name: {names}", hint="name one of them")
     entry = entries[0]
     name = entry.application.qualified_name
+    stay = ADDITIONS_STAY if by_rule else _STAY_UNASKED
     objects: dict[tuple[str, ...], HealedObject] = {}
     for left in range(_TRIES if opened else 1, 0, -1):
         looks = await look(
@@ -166,7 +173,7 @@ async def heal_once(
             send=opened,
             foreseen=True,
         )
-        report = _report(name, healed, opened=opened)
+        report = _report(name, healed, opened=opened, stay=stay)
         objects |= {(one.group, one.kind, one.namespace, one.name): one for one in report.objects}
         # What somebody changed between look and write is looked at anew.
         if left == 1 or not any(one.outcome == Outcome.CONFLICT for one in report.objects):
@@ -174,11 +181,12 @@ async def heal_once(
     raise AssertionError("a heal has at least one look")
 
 
-def _report(name: str, healed: Healed, *, opened: bool) -> HealReport:
+def _report(name: str, healed: Healed, *, opened: bool, stay: str) -> HealReport:
+    """What became of a look's plan; `stay` says why additions do."""
     plan, looked = healed.plan, healed.looked
     results = {one.key: one for one in healed.result.results} if healed.result else {}
     found = {one.key: one for one in looked.report.resources}
-    held = [_held(one, found.get(one.key)) for one in plan.skipped]
+    held = [_held(one, found.get(one.key), stay) for one in plan.skipped]
     return HealReport(
         application=name,
         cluster=looked.report.cluster,
@@ -186,7 +194,7 @@ def _report(name: str, healed: Healed, *, opened: bool) -> HealReport:
         deployers=looked.report.deployers,
         refusal=plan.refusal or UNSET,
         complete=looked.report.complete,
-        objects=(*(_object(one, looked, results.get(one.key)) for one in plan.tasks), *held),
+        objects=(*(_object(one, healed, results.get(one.key), stay) for one in plan.tasks), *held),
         resources=summarise((looked.report,)).resources,
         not_checked=tuple(
             one for one in found.values() if one.status is ResourceStatus.NOT_CHECKED
@@ -195,9 +203,9 @@ def _report(name: str, healed: Healed, *, opened: bool) -> HealReport:
     )
 
 
-def _held(one: Skipped, found: ResourceReport | None) -> HealedObject:
+def _held(one: Skipped, found: ResourceReport | None, stay: str) -> HealedObject:
     """An object that is left alone; `found` is the verdict on it."""
-    reason = one.reason
+    reason = stay if one.reason == ADDITIONS_STAY else one.reason
     if found and found.status is ResourceStatus.UNKNOWN and isinstance(found.reason, str):
         reason = f"{reason}: {found.reason}"
     return HealedObject(
@@ -214,10 +222,14 @@ def _held(one: Skipped, found: ResourceReport | None) -> HealedObject:
     )
 
 
-def _object(task: SyncTask, looked: Looked, result: TaskResult | None) -> HealedObject:
-    live = looked.live.get(task.key)
+def _object(task: SyncTask, healed: Healed, result: TaskResult | None, stay: str) -> HealedObject:
+    live = healed.looked.live.get(task.key)
     body = orjson.loads(live.body) if live is not None else None
     action: Literal["create", "apply", "patch"] = "patch" if task.removals else "apply"
+    resources = healed.looked.report.resources
+    found = next((one for one in resources if one.key == task.key), None)
+    staying = tuple(one for one in _drift(found) if one.path in task.remains)
+    added = any(one.change_class is ChangeClass.UNDECLARED for one in staying)
     return HealedObject(
         group=task.key.group,
         kind=task.key.kind,
@@ -227,6 +239,8 @@ def _object(task: SyncTask, looked: Looked, result: TaskResult | None) -> Healed
         changes=task.heals,
         impact=impact_of(task, body),
         remains=task.remains,
+        staying=staying,
+        reason=stay if added and not healed.plan.undeclared else UNSET,
         outcome=str(result.outcome) if result else UNSET,
         message=(result.message or UNSET) if result else UNSET,
     )

@@ -27,8 +27,6 @@ def impact_of(task: SyncTask, live: Mapping[str, Any] | None) -> tuple[str, ...]
             told[f"the API server will refuse it: {effect[1]}"] = None
         elif change.path == "/spec/replicas" and change.kind is ChangeKind.MODIFIED:
             told[f"scaled from {change.live} to {change.desired} replicas"] = None
-    if task.remains:
-        told[f"these stay: {', '.join(task.remains)}"] = None
     return tuple(told)
 
 

@@ -49,10 +49,10 @@ _REPLICAS_LOST = (
     "or let what scales the object apply them first"
 )
 
-
-_ADDITIONS_STAY = (
+ADDITIONS_STAY = (
     "Git is silent about what was added; the healing rule does not say undeclared: true"
 )
+"""Why additions stay where a rule opens the application."""
 _COMPUTED = (
     "its rules are computed from other ClusterRoles, as its aggregationRule says: the controller "
     "that does so puts them back"
@@ -105,6 +105,8 @@ class SyncPlan(msgspec.Struct, frozen=True, kw_only=True):
     refusal: str = ""
     """Why nothing may be written to this application at all; empty if writes are allowed. Tasks
     beside it are what it would take, to be shown: `run` sends none of them."""
+    undeclared: bool = False
+    """Whether what others added and Git is silent about is removed, too."""
     tasks: tuple[SyncTask, ...] = ()
     skipped: tuple[Skipped, ...] = ()
 
@@ -184,6 +186,7 @@ def plan(
         application=name,
         rung=rung,
         refusal=refusal,
+        undeclared=undeclared,
         tasks=_ordered(tasks),
         skipped=tuple(skipped),
     )
@@ -296,7 +299,7 @@ def _hold(changes: Iterable[Change], scope: _Scope) -> tuple[str, tuple[str, ...
     if any(_loses_replicas(change, scope) for change in drift):
         return _REPLICAS_LOST, remains
     if drift and len(remains) == len(drift):
-        return _COMPUTED if set(remains) & set(scope.computed) else _ADDITIONS_STAY, remains
+        return _COMPUTED if set(remains) & set(scope.computed) else ADDITIONS_STAY, remains
     return "", remains
 
 

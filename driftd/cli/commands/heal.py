@@ -179,10 +179,18 @@ def _refused(report: HealReport, where: str) -> Iterator[str]:
 def _object(one: HealedObject) -> Iterator[str]:
     place = f"{one.namespace}/" if one.namespace else ""
     yield f"{one.kind} {place}{one.name}: {_ACTIONS[one.action]}"
+    staying = [*one.staying]
     for change in one.changes:
-        yield f"  {_field(change, one)}"
+        if one.action != "none":
+            yield f"  {_field(change, one)}"
+        elif change.desired is UNSET:
+            staying.append(change)
+        else:
+            yield f"  {_field(change, one)}{_severity(change)}"
     for text in one.impact:
         yield f"  impact: {text}"
+    for change in staying:
+        yield f"  stays: {_value(change, one)}{_severity(change)}"
     if one.reason is not UNSET:
         guard = f" ({one.guard})" if one.guard is not UNSET else ""
         yield f"  because {one.reason}{guard}"
@@ -192,10 +200,20 @@ def _object(one: HealedObject) -> Iterator[str]:
 
 
 def _field(change: Change, one: HealedObject) -> str:
+    from driftd.cli.values import flow
+
+    wanted = "(removed)" if change.desired is UNSET else flow(change.desired)
+    return f"{_value(change, one)} -> {wanted}"
+
+
+def _value(change: Change, one: HealedObject) -> str:
+    """A field, as tables name it, and what live has."""
     from driftd.cli.field_path import readable
     from driftd.cli.values import flow
 
-    name = readable(change, group=one.group, kind=one.kind)
     live = "(absent)" if change.live is UNSET else flow(change.live)
-    wanted = "(removed)" if change.desired is UNSET else flow(change.desired)
-    return f"{name}: {live} -> {wanted}"
+    return f"{readable(change, group=one.group, kind=one.kind)}: {live}"
+
+
+def _severity(change: Change) -> str:
+    return "" if change.severity is UNSET else f" ({change.severity})"

@@ -69,6 +69,28 @@ def test_a_preview_names_fields_and_impact():
     ]
 
 
+def test_what_stays_is_told_as_tables_do():
+    """Path, value and severity of what a write leaves, and of an object that is left alone."""
+    added = {"kind": ChangeKind.ADDED, "change_class": ChangeClass.UNDECLARED}
+    container = change(
+        "/spec/template/spec/containers/1",
+        ssa_path='f:spec/f:template/f:spec/f:containers/k:{"name":"tcpdump"}',
+        live={"name": "tcpdump"},
+        severity="critical",
+        **added,
+    )
+    why = "Git is silent"
+    web = msgspec.structs.replace(WEB, changes=(), impact=(), staying=(container,), reason=why)
+    key = change("/data/x", live="red", severity="high", **added)
+    other = change("/data/y", live="red", desired="blue", severity="medium")
+    lines = list(sentences(report(web, msgspec.structs.replace(HELD, changes=(key, other)))))
+    assert lines[3:5] == [
+        "  stays: containers[name=tcpdump]: {name: tcpdump} (critical)",
+        f"  because {why}",
+    ]
+    assert lines[7:9] == ["  data.y: red -> blue (medium)", "  stays: data.x: red (high)"]
+
+
 def test_a_refused_heal_shows_what_it_would_take():
     """Why nothing is written, then the fields all the same, and no word of `--yes`."""
     lines = list(sentences(report(WEB, refusal="Argo CD is active")))

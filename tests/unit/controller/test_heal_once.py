@@ -35,10 +35,16 @@ class Bench:
         self.opened: list[str] = []
 
     async def heal(
-        self, *names: str, opened: bool = True, rung: Rung = Rung.FIELDS, **settings: Any
+        self,
+        *names: str,
+        opened: bool = True,
+        rung: Rung = Rung.FIELDS,
+        by_rule: bool = False,
+        undeclared: bool = False,
+        **settings: Any,
     ) -> HealReport:
         """One heal of the application that is named, by default `shop`."""
-        rule = HealingRule(applications=("*",), rung=rung)
+        rule = HealingRule(applications=("*",), rung=rung, undeclared=undeclared)
         chosen = HealingSettings(rules=(rule,), **settings)
         healing = Healing(
             settings=chosen,
@@ -53,6 +59,7 @@ class Bench:
             opened=opened,
             progress=self.world.progress,
             clock=VirtualClock(),
+            by_rule=by_rule,
         )
 
     def colour(self, name: str = "shop") -> str:
@@ -195,6 +202,22 @@ async def test_without_the_applications_consent_the_refusal_is_told(bench: Bench
     assert ([change.path for change in one.changes], one.outcome) == (["/data/colour"], UNSET)
     assert (report.left, report.broken) == (True, False)
     assert (bench.opened, bench.colour()) == ([], "red")
+
+
+async def test_what_was_added_stays_until_somebody_asks(bench: Bench) -> None:
+    """Beside a field that is put back, and alone: each with the way to have it removed."""
+    for name, colour in (("shop", "red"), ("kept", "blue")):
+        body = {"apiVersion": "v1", "kind": "ConfigMap"}
+        body["metadata"] = {"name": name, "namespace": "shop"}
+        bench.cluster.put({**body, "data": {"colour": colour, "extra": "1"}}, manager="alice")
+    for name, action in (("shop", "apply"), ("kept", "none")):
+        for by_rule, way in ((False, "--undeclared"), (True, "undeclared: true")):
+            (one,) = (await bench.heal(name, opened=False, by_rule=by_rule)).objects
+            assert (one.action, one.remains) == (action, ("/data/extra",))
+            assert [c.path for c in one.staying] == ["/data/extra"] * (action == "apply")
+            assert way in str(one.reason)
+    (one,) = (await bench.heal(opened=False, undeclared=True)).objects
+    assert (one.action, one.staying, one.reason) == ("patch", (), UNSET)
 
 
 async def test_a_dry_run_is_told_as_one(bench: Bench) -> None:

@@ -12,12 +12,10 @@ LIVE = {"spec": {"replicas": 4}}
 IMAGE = change("/spec/template/spec/containers/0/image", desired="a", live="b")
 
 
-def task(*heals, kind="Deployment", api_version="apps/v1", create=False, remains=()):
+def task(*heals, kind="Deployment", api_version="apps/v1", create=False):
     """A task that puts these changes back."""
     made = manifest("web", kind=kind, api_version=api_version)
-    return SyncTask(
-        key=made.key, gvk=made.gvk, body=b"{}", wave=0, create=create, heals=heals, remains=remains
-    )
+    return SyncTask(key=made.key, gvk=made.gvk, body=b"{}", wave=0, create=create, heals=heals)
 
 
 def test_a_pod_template_replaces_pods_once():
@@ -47,8 +45,3 @@ def test_fields_that_cannot_be_changed_in_place_are_foretold():
     )
     assert "will refuse" in impact_of(task(selector), LIVE)[0]
     assert fixed_fields(task(IMAGE), LIVE) == ()
-
-
-def test_what_stays_is_named():
-    """Drift that the write leaves is part of what it does."""
-    assert impact_of(task(remains=("/spec/paused",)), LIVE) == ("these stay: /spec/paused",)
