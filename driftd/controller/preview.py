@@ -21,7 +21,7 @@ from driftd.controller.observed import ClusterView, observe, view_cluster
 from driftd.controller.options import CheckOptions
 from driftd.controller.preview_fate import unseen
 from driftd.controller.preview_objects import application_preview
-from driftd.controller.preview_pairs import Pair, Touched, touched
+from driftd.controller.preview_pairs import Pair, Touched, elsewhere_of, touched
 from driftd.controller.preview_places import with_lines
 from driftd.controller.preview_shared import shared_objects, told, with_owners
 from driftd.controller.preview_sides import Side, choose_sides
@@ -42,6 +42,8 @@ from driftd.policy.project import check_application
 
 _RENDERS = 4
 _NAMED = 5
+_STANDING = 50
+"""How many unchanged applications are rendered to know what a reference may name."""
 _PERHAPS_NEW = (
     "declared by the change; it may have been declared at the base, not all of which could be read"
 )
@@ -217,7 +219,8 @@ class _Preview:
         look = await self._look(where, view, objects) if view is not None else None
         unchanged = [pair for pair in pairs if pair not in moving]
         if view is None and any(one.old is None for one in objects):
-            await gather_isolated(self._standing, unchanged, limit=_RENDERS)
+            await self._standing(unchanged, view)
+        await self._beside(done, unchanged, view)
         applications = [await self._application(pair, pairs, objects, look) for pair in done]
         return applications + [_untouched(pair) for pair in unchanged]
 
@@ -279,19 +282,41 @@ class _Preview:
         )
         self.unread.append(Condition("ClusterNotReadWarning", text, Severity.WARNING))
 
-    async def _standing(self, pair: Pair) -> None:
-        """Note what an application that stays as it is declares; nothing if it cannot be known."""
-        if pair.after is None:
+    async def _beside(
+        self, done: Sequence[Pair], unchanged: Sequence[Pair], view: ClusterView | None
+    ) -> None:
+        """Note for each application what the others declare, where references look broken.
+
+        Those that stay as they are, and go to the same namespaces, are rendered only for that.
+        """
+        for pair in done:
+            pair.elsewhere = elsewhere_of(pair, done)
+        places = {one.manifest.key.namespace for pair in done for one in pair.broken()}
+        if not places:
             return
-        state = await desired_state(
-            self.after.workspace,
-            _judgeable(pair.after),
-            None,
-            urls=self.new.urls,
-            kube_version="",
-            customizations=self.new.customizations,
-        )
-        pair.standing = state.keys
+        places.add("")
+        near = [p for p in unchanged if p.entry.application.spec.destination.namespace in places]
+        await self._standing([p for p in near if not p.standing][:_STANDING], view)
+        for pair in done:
+            pair.elsewhere = elsewhere_of(pair, [*done, *unchanged])
+
+    async def _standing(self, pairs: Sequence[Pair], view: ClusterView | None) -> None:
+        """Note what applications that stay as they are declare; nothing if it cannot be known."""
+
+        async def one(pair: Pair) -> None:
+            if pair.after is None:
+                return
+            state = await desired_state(
+                self.after.workspace,
+                _judgeable(pair.after),
+                view.discovery if view else None,
+                urls=self.new.urls,
+                kube_version=view.version if view else "",
+                customizations=self.new.customizations,
+            )
+            pair.standing = state.keys
+
+        await gather_isolated(one, pairs, limit=_RENDERS)
 
     async def _rendered(self, pair: Pair, view: ClusterView | None) -> None:
         name = (pair.after or pair.entry).application.name

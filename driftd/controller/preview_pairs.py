@@ -10,7 +10,7 @@ from msgspec import UNSET
 from driftd.controller.declared import Entry
 from driftd.controller.desired import Desired
 from driftd.controller.preview_fate import is_automated, spec_of
-from driftd.controller.preview_references import broken_references
+from driftd.controller.preview_references import Broken, Elsewhere, broken_references
 from driftd.controller.preview_slips import keep_misspelt
 from driftd.model.condition import Condition, Severity
 from driftd.model.preview import ApplicationAction, ApplicationPreview, ObjectPreview
@@ -34,6 +34,8 @@ class Pair:
     """Whether it is not known that the change no longer declares it; `failures` says why."""
     standing: frozenset[ResourceKey] = frozenset()
     """What an application that stays as it is declares, where Git alone tells it."""
+    elsewhere: Elsewhere = field(default_factory=Elsewhere)
+    """What the other applications of its cluster declare."""
     unserved: dict[ResourceKey, str] = field(default_factory=dict)
     """The `ssaPath` that is probably wrong of each new object whose kind is not served."""
 
@@ -85,13 +87,15 @@ class Pair:
             if condition.severity is Severity.ERROR and condition not in new:
                 text = f"at the base: {condition.message}"
                 yield Condition(condition.type, text, condition.severity)
-        if (
-            self.old is not None
-            and self.new is not None
-            and self.old.complete
-            and self.new.complete
-        ):
-            yield from broken_references(_every(self.old), _every(self.new))
+        for reference in self.broken():
+            yield reference.condition()
+
+    def broken(self) -> list[Broken]:
+        """The references that the change breaks, where everything is known that is declared."""
+        old, new = self.old, self.new
+        if old is None or new is None or not (old.complete and new.complete):
+            return []
+        return list(broken_references(_every(old), _every(new), self.elsewhere))
 
     def report(
         self, action: ApplicationAction, resources: Sequence[ObjectPreview] = (), reason: str = ""
@@ -122,6 +126,20 @@ class Pair:
 def _every(desired: Desired) -> list[Manifest]:
     """All that a side declares, hooks too: a reference may name one."""
     return [*desired.manifests, *desired.not_compared]
+
+
+def elsewhere_of(pair: Pair, pairs: Iterable[Pair]) -> Elsewhere:
+    """What other applications of a cluster declare; what cannot be seen any more is not gone."""
+    before: set[ResourceKey] = set()
+    after: set[ResourceKey] = set()
+    for other in pairs:
+        if other is pair:
+            continue
+        old = (other.old.keys if other.old else frozenset()) | other.standing
+        new = (other.new.keys if other.new else frozenset()) | other.standing
+        before |= old
+        after |= new if other.new_complete and not other.unseen else old | new
+    return Elsewhere(frozenset(before), frozenset(after))
 
 
 @dataclass(slots=True, eq=False)

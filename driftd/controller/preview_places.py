@@ -8,6 +8,7 @@ from msgspec import UNSET, UnsetType
 from driftd.controller.places import WHOLE, invalid_path, located, place_of, with_line
 from driftd.controller.preview_fate import KIND_NOT_SERVED
 from driftd.controller.preview_pairs import Pair
+from driftd.controller.preview_references import DANGLING, Broken
 from driftd.controller.workspace import Workspace
 from driftd.model.preview import ApplicationPreview, FieldChange, FieldKind, ObjectPreview
 from driftd.model.report import Invalid, ReportCondition, ReportOrigin
@@ -29,11 +30,17 @@ async def with_lines(
     wanted = {key_of(one): paths for one in report.resources if (paths := _paths(one))}
     for key, path in pair.unserved.items():
         wanted.setdefault(key, []).append(path)
+    dangling = any(one.type == DANGLING for one in report.conditions)
+    broken = pair.broken() if dangling else []
+    for one in broken:
+        wanted.setdefault(one.manifest.key, []).extend(filter(None, (one.ssa_path,)))
+        wanted[one.manifest.key].append(WHOLE)
     found = dict(await located(workspace, pair.new, wanted, urls=urls))
     if not (found or pair.unserved):
         return report
     resources = tuple(_placed(one, found) for one in report.resources)
     conditions = _placed_conditions(report, pair, found)
+    conditions = tuple(_placed_reference(one, broken, found) for one in conditions)
     return msgspec.structs.replace(report, resources=resources, conditions=conditions)
 
 
@@ -54,6 +61,21 @@ def _placed_conditions(
             one = msgspec.structs.replace(one, message=f"{places[lead]}: {one.message}")
         told.append(one)
     return tuple(told)
+
+
+def _placed_reference(
+    condition: ReportCondition, broken: list[Broken], found: Found
+) -> ReportCondition:
+    """A broken reference with the line of its field, else of its object, before it."""
+    if condition.type != DANGLING:
+        return condition
+    one = next((one for one in broken if one.condition().message == condition.message), None)
+    if one is None:
+        return condition
+    key = one.manifest.key
+    at = found.get((key, one.ssa_path)) or found.get((key, WHOLE))
+    place = f"{at.file}:{at.line}" if at is not None else ""
+    return msgspec.structs.replace(condition, message=one.condition(place).message)
 
 
 def key_of(one: ObjectPreview) -> ResourceKey:

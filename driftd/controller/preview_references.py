@@ -1,19 +1,29 @@
-"""References between objects of one application that a change breaks. Pure.
+"""References between the objects of a cluster that a change breaks. Pure.
 
-Only what was whole at the base and names nothing afterwards is told, and of the fields that only
-objects of the same namespace can satisfy: what another application declares is not known here.
+Only what was whole at the base and names nothing afterwards is told, and names that are slips of
+declared ones.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 import orjson
 
+from driftd.controller.preview_names import (
+    Reference,
+    backends,
+    keys_of,
+    may_make,
+    pod_steps,
+    references,
+    slip_of,
+)
 from driftd.model.condition import Condition, Severity
-from driftd.model.resource import GVK, Manifest, ResourceKey
+from driftd.model.resource import Manifest, ResourceKey
 
 DANGLING: Final = "DanglingReference"
 _PROBES: Final = ("livenessProbe", "readinessProbe", "startupProbe")
@@ -22,6 +32,32 @@ _SHAPES: Final = (KeyError, TypeError, AttributeError, ValueError)
 
 Found = Iterator[tuple[str, str]]
 """The place of each reference of an object, and why it names nothing; empty where it does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """What the other applications of the cluster declare on both sides, as far as it is known."""
+
+    before: frozenset[ResourceKey] = frozenset()
+    after: frozenset[ResourceKey] = frozenset()
+
+
+class Broken(NamedTuple):
+    """A reference that a change breaks."""
+
+    manifest: Manifest
+    """The object with the reference, as the change has it."""
+    told: str
+    """The object, the place and why, without file and line."""
+    ssa_path: str = ""
+    """The field, where one alone holds it."""
+
+    def condition(self, at: str = "") -> Condition:
+        """The warning; `at` is `FILE:LINE`, if it is known better than the object's own."""
+        origin = self.manifest.origin
+        line = f":{origin.line}" if origin.line else ""
+        at = at or (f"{origin.file}{line}" if origin.file else "")
+        return Condition(DANGLING, f"{at}: {self.told}" if at else self.told, Severity.WARNING)
 
 
 class _Template(NamedTuple):
@@ -36,7 +72,8 @@ class _Declared:
     """The objects of one side, as references look for them."""
 
     def __init__(self, manifests: Iterable[Manifest]) -> None:
-        self.bodies = {one.key: orjson.loads(one.body) for one in manifests}
+        self.manifests = {one.key: one for one in manifests}
+        self.bodies = {key: orjson.loads(one.body) for key, one in self.manifests.items()}
         self.templates: dict[str, list[_Template]] = defaultdict(list)
         for key, body in self.bodies.items():
             try:
@@ -57,37 +94,144 @@ class _Declared:
                     continue
         return found
 
+    def names(self) -> dict[ResourceKey, list[Reference]]:
+        """What each object names."""
+        found: dict[ResourceKey, list[Reference]] = {}
+        for key, body in self.bodies.items():
+            try:
+                found[key] = list(references(key, body))
+            except _SHAPES:
+                continue
+        return found
+
     def selected(self, namespace: str, selector: Mapping[str, Any]) -> list[_Template]:
         """The Pod templates that a selector of labels takes."""
         return [one for one in self.templates[namespace] if selector.items() <= one.labels.items()]
 
 
-def broken_references(before: Sequence[Manifest], after: Sequence[Manifest]) -> Iterator[Condition]:
-    """A warning for each reference that named something at the base and names nothing now.
+def broken_references(
+    before: Sequence[Manifest], after: Sequence[Manifest], elsewhere: Elsewhere | None = None
+) -> Iterator[Broken]:
+    """Each reference that named something at the base and names nothing now, and slips in names.
 
     `before` and `after` are everything that one application declares on both sides.
     """
-    old, new = _Declared(before).references(), _Declared(after).references()
-    origins = {one.key: one.origin for one in after}
-    for (key, place), why in sorted(new.items()):
-        if why and old.get((key, place)) == "":
-            origin = origins[key]
-            line = f":{origin.line}" if origin.line else ""
-            at = f"{origin.file}{line}: " if origin.file else ""
-            text = f"{at}{key}: {place} {why}; at the base it was whole"
-            yield Condition(DANGLING, text, Severity.WARNING)
+    old, new = _Declared(before), _Declared(after)
+    known = old.references()
+    for (key, place), why in sorted(new.references().items()):
+        if why and known.get((key, place)) == "":
+            yield Broken(new.manifests[key], f"{key}: {place} {why}; at the base it was whole")
+    yield from _Names(old, new, elsewhere or Elsewhere()).broken()
+
+
+class _Names:
+    """The names of both sides that objects call one another by."""
+
+    def __init__(self, old: _Declared, new: _Declared, elsewhere: Elsewhere) -> None:
+        self.old, self.new = old, new
+        self.before = old.bodies.keys() | elsewhere.before
+        self.after = new.bodies.keys() | elsewhere.after
+
+    def broken(self) -> Iterator[Broken]:
+        """A warning for each name that the change takes away or gets wrong."""
+        named = self.old.names()
+        for key, found in sorted(self.new.names().items()):
+            known = named.get(key, [])
+            for one in found:
+                why = self._why(one, known, found)
+                if why:
+                    told = f"{key}: {one.place} names {why}"
+                    yield Broken(self.new.manifests[key], told, one.ssa_path)
+
+    def _why(self, one: Reference, known: list[Reference], now: list[Reference]) -> str:
+        target = one.target
+        if target in self.after:
+            return self._entry(one, known) if one.entry else ""
+        if one.entry:
+            return ""  # of the whole object it is said already
+        if target in self.before:
+            return "" if self._is_made(target, changed=True) else self._gone(one, known)
+        if any(each.target == target for each in known) or self._is_made(target):
+            return ""
+        return self._slip(one, known, now)
+
+    def _gone(self, one: Reference, known: list[Reference]) -> str:
+        target = one.target
+        whole = any(each.target == target for each in known)
+        near = self._near(target, self.after - self.before, only=True)
+        end = "; at the base it was whole" if whole else ""
+        return f"{_name(target)}, which the change takes away{end}{_meant(near)}"
+
+    def _slip(self, one: Reference, known: list[Reference], now: list[Reference]) -> str:
+        """Of a name that neither side declares: what is probably meant by it."""
+        target, named = one.target, {each.target for each in now}
+        here = {each.target for each in now if each.slot == one.slot}
+        lost = [each.target for each in known if each.slot == one.slot and each.target not in here]
+        was = next((each for each in lost if each in self.before), None)
+        lead = f"{_name(target)}, which no application declares"
+        if was is not None:
+            near = self._near(target, self.after)
+            return f"{lead}; at the base it was {_name(was)}{_meant(near)}"
+        near = self._near(target, self.after - named, sure=True)
+        return f"{lead}{_meant(near)}" if near else ""
+
+    def _entry(self, one: Reference, known: list[Reference]) -> str:
+        """Why a key of a ConfigMap or Secret is not there, where there was one at the base."""
+        old, new = self.old.bodies.get(one.target), self.new.bodies.get(one.target)
+        if old is None or new is None or one.entry in keys_of(new):
+            return ""
+        if one.entry in keys_of(old):
+            return f"key {one.entry}, which {_name(one.target)} no longer has"
+        was = {each.entry for each in known if (each.slot, each.target) == (one.slot, one.target)}
+        if one.entry in was or not was & keys_of(old):
+            return ""
+        near = _meant(slip_of(one.entry, keys_of(new)))
+        return f"key {one.entry}, which {_name(one.target)} does not have{near}"
+
+    def _near(
+        self,
+        target: ResourceKey,
+        known: Iterable[ResourceKey],
+        *,
+        sure: bool = False,
+        only: bool = False,
+    ) -> str:
+        """The name that was probably meant; if `only`, any where there is but one."""
+        alike = [
+            each.name
+            for each in known
+            if (each.group, each.kind, each.namespace)
+            == (target.group, target.kind, target.namespace)
+        ]
+        return alike[0] if only and len(alike) == 1 else slip_of(target.name, alike, sure=sure)
+
+    def _is_made(self, target: ResourceKey, *, changed: bool = False) -> bool:
+        """Whether a custom object may make the target; if `changed`, one that the change brings."""
+        return any(
+            may_make(target, key, one.body)
+            for key, one in self.new.manifests.items()
+            if not (changed and key in self.old.manifests)
+            or self.old.manifests[key].body != one.body
+        )
+
+
+def _name(key: ResourceKey) -> str:
+    return f"{key.kind} {key.name}"
+
+
+def _meant(near: str) -> str:
+    return f"; did you mean {near}?" if near else ""
 
 
 def _pod(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """The Pod, or template of Pods, that an object is or has."""
-    if body["kind"] == "Pod":
-        return body
-    spec = body.get("spec")
-    if not isinstance(spec, dict):
+    steps = pod_steps(body)
+    if steps is None:
         return None
-    job = spec.get("jobTemplate")
-    template = (job["spec"] if isinstance(job, dict) else spec).get("template")
-    return template if isinstance(template, dict) and "spec" in template else None
+    pod = body
+    for step in steps[:-1]:
+        pod = pod[step]
+    return pod
 
 
 def _containers(pod: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -99,14 +243,6 @@ def _template(pod: Mapping[str, Any]) -> _Template:
     ports = [port for one in _containers(pod) for port in one.get("ports") or ()]
     labels = (pod.get("metadata") or {}).get("labels") or {}
     return _Template(labels, frozenset(str(port["name"]) for port in ports if "name" in port))
-
-
-def _autoscaler(declared: _Declared, key: ResourceKey, body: Mapping[str, Any]) -> Found:
-    target = body["spec"]["scaleTargetRef"]
-    group = GVK.parse(target["apiVersion"], target["kind"]).group
-    there = ResourceKey(group, target["kind"], key.namespace, target["name"]) in declared.bodies
-    why = f"names {target['kind']} {target['name']}, which the application does not declare"
-    yield "spec.scaleTargetRef", "" if there else why
 
 
 def _service(declared: _Declared, key: ResourceKey, body: Mapping[str, Any]) -> Found:
@@ -125,28 +261,24 @@ def _service(declared: _Declared, key: ResourceKey, body: Mapping[str, Any]) -> 
             yield f"spec.ports[port={port['port']}].targetPort", why
 
 
+def _budget(declared: _Declared, key: ResourceKey, body: Mapping[str, Any]) -> Found:
+    labels = (body["spec"].get("selector") or {}).get("matchLabels")
+    if labels and not body["spec"]["selector"].get("matchExpressions"):
+        told = ", ".join(f"{name}={value}" for name, value in sorted(labels.items()))
+        why = f"{told} selects no Pods of the application"
+        yield "spec.selector", "" if declared.selected(key.namespace, labels) else why
+
+
 def _ingress(declared: _Declared, key: ResourceKey, body: Mapping[str, Any]) -> Found:
-    spec = body["spec"]
-    backends = {"spec.defaultBackend": spec.get("defaultBackend") or {}}
-    for rule in spec.get("rules") or ():
-        for path in (rule.get("http") or {}).get("paths") or ():
-            place = f"spec.rules[host={rule.get('host', '*')}].paths[{path.get('path', '/')}]"
-            backends[place] = path["backend"]
-    for place, backend in backends.items():
-        if service := backend.get("service"):
-            yield f"{place}.service", _backend(declared, key.namespace, service)
-
-
-def _backend(declared: _Declared, namespace: str, service: Mapping[str, Any]) -> str:
-    name, port = service["name"], service.get("port") or {}
-    body = declared.bodies.get(ResourceKey("", "Service", namespace, name))
-    if body is None:
-        return f"names Service {name}, which the application does not declare"
-    wanted = port.get("name") or port.get("number")
-    ports = body["spec"].get("ports") or ()
-    if wanted is None or any(wanted in (one.get("name"), one["port"]) for one in ports):
-        return ""
-    return f"names port {wanted}, which Service {name} does not have"
+    for _, place, service in backends(body["spec"]):
+        name, port = service["name"], service.get("port") or {}
+        behind = declared.bodies.get(ResourceKey("", "Service", key.namespace, name))
+        wanted = port.get("name") or port.get("number")
+        if behind is not None and wanted is not None:
+            ports = behind["spec"].get("ports") or ()
+            there = any(wanted in (one.get("name"), one["port"]) for one in ports)
+            why = f"names port {wanted}, which Service {name} does not have"
+            yield f"spec.{place}", "" if there else why
 
 
 def _mounts(_: _Declared, __: ResourceKey, body: Mapping[str, Any]) -> Found:
@@ -176,8 +308,8 @@ def _inside(_: _Declared, __: ResourceKey, body: Mapping[str, Any]) -> Found:
 
 
 _READERS: Final = {
-    ("autoscaling", "HorizontalPodAutoscaler"): (_autoscaler,),
     ("", "Service"): (_service,),
     ("networking.k8s.io", "Ingress"): (_ingress,),
+    ("policy", "PodDisruptionBudget"): (_budget,),
     ("apps", "StatefulSet"): (_mounts,),
 }

@@ -160,3 +160,29 @@ async def test_a_failing_template_has_its_values(world: World) -> None:
             "in charts/web/prod.yaml, charts/web/values.yaml (the defaults, shared by all that use "
             "the chart)"
         )
+
+
+async def test_a_broken_reference_has_the_line_of_its_field(world: World) -> None:
+    """Also of an object that Kustomize renders, whose own line is not known."""
+    pod = "spec: {template: {spec: {\n  serviceAccountName: ACCOUNT,\n  containers: []}}}\n"
+    web = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\n" + pod
+    account = MAP.replace("ConfigMap", "ServiceAccount").replace("NAME", "runner")
+    world.repo.write("apps/shop/kustomization.yaml", "resources: [web.yaml, account.yaml]\n")
+    world.repo.write("apps/shop/account.yaml", account)
+    world.repo.write("apps/shop/web.yaml", web.replace("ACCOUNT", "runner"))
+    world.repo.commit()
+    world.repo.git("checkout", "--quiet", "-b", "change")
+    world.repo.write("apps/shop/web.yaml", web.replace("ACCOUNT", "runer"))
+    world.repo.commit()
+    told = [
+        condition.message
+        for condition in one(await previewed(world), "shop").conditions
+        if condition.type == "DanglingReference"
+    ]
+    assert told == [
+        (
+            "apps/shop/web.yaml:5: Deployment.apps shop/web: serviceAccountName names "
+            "ServiceAccount runer, which no application declares; at the base it was "
+            "ServiceAccount runner; did you mean runner?"
+        )
+    ]

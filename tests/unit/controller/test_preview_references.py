@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from driftd.controller.preview_references import broken_references
+from driftd.controller.preview_references import Elsewhere, broken_references
 from driftd.model.condition import Severity
 from driftd.model.resource import GVK, Manifest, Origin, ResourceKey
 
@@ -69,10 +69,9 @@ def broken(change: Callable[[Bodies], object], before: Bodies = SHOP) -> list[st
     """What is told of a change, without its end."""
     after = copy.deepcopy(before)
     change(after)
-    found = list(broken_references(manifests(before), manifests(after)))
+    found = [one.condition() for one in broken_references(manifests(before), manifests(after))]
     assert {(one.type, one.severity) for one in found} <= {("DanglingReference", Severity.WARNING)}
-    assert all(one.message.endswith("; at the base it was whole") for one in found)
-    return [one.message.rpartition(";")[0] for one in found]
+    return [one.message.removesuffix("; at the base it was whole") for one in found]
 
 
 def container(bodies: Bodies) -> Any:
@@ -80,7 +79,9 @@ def container(bodies: Bodies) -> Any:
     return bodies["workload"]["spec"]["template"]["spec"]["containers"][0]
 
 
-SCALER = "scaler.yaml:3: HorizontalPodAutoscaler.autoscaling shop/web: spec.scaleTargetRef names"
+SCALER = (
+    "scaler.yaml:3: HorizontalPodAutoscaler.autoscaling shop/web: spec.scaleTargetRef.name names"
+)
 PLACE = "ingress.yaml:3: Ingress.networking.k8s.io shop/web: spec.rules[host=a.b].paths[/].service"
 SERVICE = "service.yaml:3: Service shop/web: spec"
 MOUNT = "names data, which is neither a volume nor a claim template"
@@ -91,20 +92,22 @@ INSIDE = "workload.yaml:3: StatefulSet.apps shop/web: containers[name=web]"
     ("change", "told"),
     [
         (lambda b: b["scaler"]["spec"]["scaleTargetRef"].update(name="wbe"),
-         [f"{SCALER} StatefulSet wbe, which the application does not declare"]),
+         [(f"{SCALER} StatefulSet wbe, which no application declares; "
+          "at the base it was StatefulSet web; did you mean web?")]),
         (lambda b: b["service"]["spec"]["selector"].update(app="wbe"),
          [f"{SERVICE}.selector app=wbe selects no Pods of the application"]),
         (lambda b: container(b)["ports"][0].update(name="web"),
          [f"{SERVICE}.ports[port=80].targetPort http is no port of the Pods that it selects",
           f"{INSIDE}.readinessProbe.httpGet.port http is no port of the container"]),
         (lambda b: b.pop("service"),
-         [f"{PLACE} names Service web, which the application does not declare"]),
+         [f"{PLACE} names Service web, which the change takes away"]),
         (lambda b: b["service"]["spec"]["ports"][0].update(name="web"),
          [f"{PLACE} names port http, which Service web does not have"]),
         (lambda b: b["workload"]["spec"].pop("volumeClaimTemplates"),
          [f"{INSIDE}.volumeMounts[/data] {MOUNT}"]),
         (lambda b: b["workload"].update(metadata={"name": "front"}),
-         [f"{SCALER} StatefulSet web, which the application does not declare"]),
+         [(f"{SCALER} StatefulSet web, which the change takes away; at the base it was whole; "
+          "did you mean front?")]),
     ],
 )  # fmt: skip
 def test_what_a_change_breaks(change: Callable[[Bodies], object], told: list[str]) -> None:
@@ -144,3 +147,147 @@ def test_pods_of_a_cron_job_are_selected() -> None:
     told = broken(lambda b: b["service"]["spec"]["selector"].update(app="x"), with_job)
     assert len(told) == 1
     assert "app=x selects no Pods" in told[0]
+
+
+MAP = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "web-config"},
+       "data": {"level": "info"}}  # fmt: skip
+SECRET = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "db"}}
+ACCOUNT = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "web-runner"}}
+CLAIM = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "data"}}
+LEVEL = {"name": "LEVEL", "valueFrom": {"configMapKeyRef": {"name": "web-config", "key": "level"}}}
+SPEC: dict[str, Any] = {
+    "serviceAccountName": "web-runner",
+    "imagePullSecrets": [{"name": "db"}],
+    "initContainers": [{"name": "init", "envFrom": [{"secretRef": {"name": "db"}}]}],
+    "containers": [
+        {"name": "web", "envFrom": [{"configMapRef": {"name": "web-config"}}], "env": [LEVEL]}
+    ],
+    "volumes": [
+        {"name": "conf", "configMap": {"name": "web-config"}},
+        {"name": "keys", "secret": {"secretName": "db"}},
+        {"name": "data", "persistentVolumeClaim": {"claimName": "data"}},
+        {"name": "all", "projected": {"sources": [{"secret": {"name": "db"}}]}},
+    ],
+}
+NAMED: Bodies = {
+    "map": MAP, "secret": SECRET, "account": ACCOUNT, "claim": CLAIM,
+    "workload": {"apiVersion": "apps/v1", "kind": "Deployment",
+                 "spec": {"template": {"spec": SPEC}}},
+}  # fmt: skip
+WEB = "workload.yaml:3: Deployment.apps shop/web:"
+
+
+def pod(bodies: Bodies) -> Any:
+    """The spec of the Pods of the workload."""
+    return bodies["workload"]["spec"]["template"]["spec"]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda b: b["map"].update(metadata={"name": "web-settings"}),
+         [f"{WEB} {place} names ConfigMap web-config, which the change takes away{end}"
+          for end in ("; at the base it was whole; did you mean web-settings?",)
+          for place in ("containers[name=web].envFrom[0].configMapRef.name",
+                        "containers[name=web].env[name=LEVEL].valueFrom.configMapKeyRef.name",
+                        "volumes[name=conf].configMap.name")]),
+        (lambda b: b.pop("secret"),
+         [f"{WEB} {place} names Secret db, which the change takes away"
+          for place in ("imagePullSecrets[0]",
+                        "initContainers[name=init].envFrom[0].secretRef.name",
+                        "volumes[name=keys].secret.secretName",
+                        "volumes[name=all].projected.sources[0].secret.name")]),
+        (lambda b: pod(b).update(serviceAccountName="web-runer"),
+         [(f"{WEB} serviceAccountName names ServiceAccount web-runer, which no application "
+          "declares; at the base it was ServiceAccount web-runner; did you mean web-runner?")]),
+        (lambda b: pod(b)["volumes"][2]["persistentVolumeClaim"].update(claimName="date"),
+         [(f"{WEB} volumes[name=data].persistentVolumeClaim.claimName names PersistentVolumeClaim "
+          "date, which no application declares; at the base it was PersistentVolumeClaim data; "
+          "did you mean data?")]),
+        (lambda b: pod(b)["volumes"][0]["configMap"].update(name="web-confg"),
+         [(f"{WEB} volumes[name=conf].configMap.name names ConfigMap web-confg, which no "
+          "application declares; at the base it was ConfigMap web-config; "
+          "did you mean web-config?")]),
+        (lambda b: pod(b)["containers"].append(
+            {"name": "more", "envFrom": [{"configMapRef": {"name": "web-confg"}}]}),
+         []),
+        (lambda b: b["map"].update(data={"levels": "info"}),
+         [(f"{WEB} containers[name=web].env[name=LEVEL].valueFrom.configMapKeyRef.key names key "
+          "level, which ConfigMap web-config no longer has")]),
+        (lambda b: pod(b)["containers"][0]["env"].__setitem__(0, {"name": "LEVEL", "valueFrom": {
+            "configMapKeyRef": {"name": "web-config", "key": "levl"}}}),
+         [(f"{WEB} containers[name=web].env[name=LEVEL].valueFrom.configMapKeyRef.key names key "
+          "levl, which ConfigMap web-config does not have; did you mean level?")]),
+    ],
+)  # fmt: skip
+def test_names_that_a_change_breaks(change: Callable[[Bodies], object], told: list[str]) -> None:
+    """What Pods name is told where it goes, and where its name becomes one that nobody declares."""
+    assert broken(change, NAMED) == told
+
+
+def test_a_slip_in_a_new_name() -> None:
+    """A new object whose name for another is nearly a declared one is told; digits count."""
+    other = {**NAMED["workload"], "metadata": {"name": "other"}}
+
+    def told(name: str) -> list[str]:
+        container = {"name": "x", "envFrom": [{"configMapRef": {"name": name}}]}
+        spec = {"template": {"spec": {"containers": [container]}}}
+        return broken(lambda b: b.update(other={**other, "spec": spec}), NAMED)
+
+    slip = "names ConfigMap web-confg, which no application declares; did you mean web-config?"
+    assert [one.partition("configMapRef.name ")[2] for one in told("web-confg")] == [slip]
+    assert told("web-config2") == told("by-hand") == told("web-config") == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda b: (b.pop("map"), [pod(b).pop("containers"), pod(b)["volumes"].pop(0)]),
+        lambda b: pod(b)["imagePullSecrets"].append({"name": "by-hand"}),
+        lambda b: pod(b).update(serviceAccountName="default"),
+        lambda b: b.update(secret={"apiVersion": "external-secrets.io/v1", "kind": "ExternalSecret",
+                                   "spec": {"target": {"name": "db"}}}),
+        lambda b: (b["map"]["metadata"].update(name="web-config-7m2k95t6hb"),
+                   pod(b)["containers"][0].update(
+                       envFrom=[{"configMapRef": {"name": "web-config-7m2k95t6hb"}}], env=[]),
+                   pod(b)["volumes"].pop(0)),
+        lambda b: pod(b)["containers"][0].update(
+            envFrom=[{"configMapRef": {"name": "web-confg", "optional": True}}]),
+        lambda b: b.pop("workload"),
+    ],
+)  # fmt: skip
+def test_names_that_stay_right(change: Callable[[Bodies], object]) -> None:
+    """Names that others make, that are optional, or that change on both sides are no mistake."""
+    assert broken(change, NAMED) == []
+
+
+def test_a_slip_beside_a_generated_name() -> None:
+    """What Kustomize adds to a name is no part of what is suggested."""
+    generated = copy.deepcopy(NAMED)
+    generated["map"]["metadata"]["name"] = "web-config-7m2k95t6hb"
+    pod(generated)["volumes"][0]["configMap"]["name"] = "web-config-7m2k95t6hb"
+    told = broken(lambda b: pod(b)["volumes"][0]["configMap"].update(name="web-confg"), generated)
+    assert [one.rpartition("; ")[2] for one in told] == ["did you mean web-config?"]
+
+
+def test_names_of_other_applications() -> None:
+    """A target that another application takes over is there; one that it drops is gone."""
+    before = manifests(NAMED)
+    key = ResourceKey("", "Secret", "shop", "db")
+    after = [one for one in before if one.key != key]
+    moved = Elsewhere(after=frozenset({key}))
+    assert list(broken_references(before, after, moved)) == []
+    dropped = list(broken_references(after, after, Elsewhere(before=frozenset({key}))))
+    assert len(dropped) == 4
+    assert all("Secret db, which the change takes away" in one.told for one in dropped)
+
+
+def test_a_budget_that_protects_nothing() -> None:
+    """The selector of a PodDisruptionBudget is held against the Pods, as that of a Service."""
+    budget = {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget",
+              "spec": {"selector": {"matchLabels": {"app": "web"}}}}  # fmt: skip
+    with_budget = {"workload": SHOP["workload"], "budget": budget}
+    told = broken(lambda b: b["budget"]["spec"]["selector"]["matchLabels"].update(app="wb"),
+                  with_budget)  # fmt: skip
+    place = "budget.yaml:3: PodDisruptionBudget.policy shop/web: spec.selector"
+    assert told == [f"{place} app=wb selects no Pods of the application"]
