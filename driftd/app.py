@@ -44,7 +44,8 @@ if TYPE_CHECKING:
 
     from driftd.cluster.hubclusters import HubClusters
     from driftd.controller.doctor import DoctorReport
-    from driftd.controller.explain import Explanation, Question
+    from driftd.controller.explain import Explanation
+    from driftd.controller.explain_question import Question
     from driftd.controller.manifests import Shown
     from driftd.controller.reconciler import ReadHub
     from driftd.model.preview import PreviewReport

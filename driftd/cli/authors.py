@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from msgspec import UNSET
 
 from driftd.cli.terminal import age, printable
@@ -19,22 +17,7 @@ from driftd.model.report import (
     ResourceStatus,
 )
 
-_PERSONS_TOOLS = ("helm", "kubectl", "kubectl-client-side-apply")
-"""Deployers by default whose name a person's command has too."""
 _AUTHORLESS = frozenset({ChangeClass.INJECTED, ChangeClass.REWRITTEN})
-
-
-def perhaps_persons(deployers: Iterable[str]) -> tuple[str, ...]:
-    """Which deployers a person may be, since an engine (Argo CD, Flux) is at work beside them.
-
-    They count as Git's hand by their names alone.
-    """
-    from driftd.sync.plan import ENGINES
-
-    named = frozenset(deployers)
-    if named.isdisjoint(ENGINES):
-        return ()
-    return tuple(name for name in _PERSONS_TOOLS if name in named)
 
 
 def person(author: AuditedAuthor) -> str:

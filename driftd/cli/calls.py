@@ -98,7 +98,7 @@ def explain(
     """
     from driftd import app
     from driftd.clock import SystemClock
-    from driftd.controller.explain import Question
+    from driftd.controller.explain_question import Question
     from driftd.controller.options import CheckOptions
 
     question = Question(application=application, resource=resource, path=path, flags=flags)

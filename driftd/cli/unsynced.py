@@ -17,10 +17,14 @@ if TYPE_CHECKING:
 def writers_of(
     findings: Iterable[ResourceReport | Change], deployers: Collection[str]
 ) -> Counter[str]:
-    """By deployer, the findings of drift that are as it wrote them."""
-    return Counter(
-        str(one.manager) for one in findings if one.is_drift and one.manager in deployers
-    )
+    """By deployer, the findings of drift that are as it wrote them.
+
+    Nothing that a person may have written under a deployer's name counts.
+    """
+    from driftd.controller.unsynced import hands
+
+    those = hands(deployers)
+    return Counter(str(one.manager) for one in findings if one.is_drift and one.manager in those)
 
 
 def note_unsynced(writers: Counter[str], narrator: Narrator) -> None:
@@ -29,10 +33,14 @@ def note_unsynced(writers: Counter[str], narrator: Narrator) -> None:
     Without the live Applications, and without a look before, a commit that is not synced yet
     cannot be told from an edit by the same manager.
     """
+    from driftd.sync.plan import ENGINES
+
     if writers:
+        known = sorted({ENGINES[name] for name in writers if name in ENGINES})
+        engines = " or ".join(known or ("Argo CD", "Flux"))
         are, it = ("is", "it") if writers.total() == 1 else ("are", "them")
         narrator.note(
             f"{counted(writers.total(), 'finding')} {are} as {', '.join(sorted(writers))} wrote"
             f" {it}: a commit that is not synced yet looks like that; --hub CONTEXT tells it"
-            " (Pending) from drift where Argo CD of that cluster deploys this repository"
+            f" (Pending) from drift where {engines} of that cluster deploys this repository"
         )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from functools import partial
 from typing import Any, Literal
@@ -16,16 +16,23 @@ from driftd.cluster.operations import is_suspended
 from driftd.controller.audit import attributed
 from driftd.controller.baselines import Used, load_acceptance
 from driftd.controller.check import Looked, look
-from driftd.controller.declared import Declared, Entry, declare, refuse_unmatched
+from driftd.controller.declared import Declared, declare, refuse_unmatched
 from driftd.controller.explain_entries import EntryExplanation, explained
+from driftd.controller.explain_question import (
+    SUGGESTIONS,
+    Question,
+    find_resource,
+    refuse_several,
+    split,
+)
 from driftd.controller.foreseen import node_of
 from driftd.controller.keeping import keeping
-from driftd.controller.kind_names import names_kind
 from driftd.controller.memory import open_state
 from driftd.controller.next_steps import Asked, next_steps, scaled_change
 from driftd.controller.of_daemon import SilenceOf, of_daemon, silences_of
 from driftd.controller.options import CheckOptions
 from driftd.controller.outlook import Outlook, outlook_of
+from driftd.controller.used_by import used_by
 from driftd.controller.value_places import value_place
 from driftd.controller.verdict import Verdict
 from driftd.controller.workspace import Progress, Workspace
@@ -35,13 +42,12 @@ from driftd.diff.finding import ABSENT
 from driftd.diff.owners import Entry as OwnerEntry
 from driftd.errors import ClusterError, ConfigError
 from driftd.model import sensitive
-from driftd.model.choices import listed
-from driftd.model.counts import counted
 from driftd.model.report import (
     API_VERSION,
     Change,
     ReportCondition,
     ResourceReport,
+    ResourceStatus,
     WireStruct,
     published,
 )
@@ -50,24 +56,6 @@ from driftd.policy.baseline import Hashes
 from driftd.policy.ignore import SEPARATOR, Rule, rules_of
 from driftd.settings.healing import Rung
 from driftd.sync.plan import plan
-
-_SUGGESTIONS = 5
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """What is to be explained."""
-
-    application: str
-    resource: str
-    """`KIND[.GROUP]/[NAMESPACE/]NAME`; the kind in any case, also a plural or a short name.
-
-    Without `application` it begins with `APPLICATION/`, as a line of `-o name` does.
-    """
-    path: str = ""
-    """A JSON pointer or the readable form of tables; empty for the whole object."""
-    flags: Mapping[str, str] = field(default_factory=dict)
-    """What suggested commands carry on of the flags of the present one, by command."""
 
 
 class Owner(WireStruct, frozen=True, kw_only=True, omit_defaults=True):
@@ -153,8 +141,8 @@ async def explain(
     declared = await declare(workspace, options, progress)
     refuse_unmatched(options, progress, declared)
     if not question.application:
-        declared, question = _split(declared, question)
-    _refuse_several(declared, question)
+        declared, question = split(declared, question)
+    refuse_several(declared, question)
     looks = await look(
         workspace,
         declared,
@@ -229,8 +217,18 @@ async def _steps(
         suspended=held,
         scaler=scaler,
         masked=any(m.key == resource.key and sensitive.holds(m) for m in looked.desired.manifests),
+        users=_users(looked, resource),
         asked=asked,
     )
+
+
+def _users(looked: Looked, resource: ResourceReport) -> tuple[str, ...]:
+    """Who still names an object that Git has no more."""
+    if looked.shared is None or resource.status is not ResourceStatus.EXTRA:
+        return ()
+    declared = {manifest.key for manifest in looked.desired.manifests}
+    live = looked.shared.observation.live.values()
+    return used_by(resource.key, (one for one in live if one.key in declared))
 
 
 def _scaler(looked: Looked, key: ResourceKey) -> Bounds | None:
@@ -274,15 +272,6 @@ def _of_place(
     return structs.replace(resource, changes=kept)
 
 
-def _refuse_several(declared: Declared, question: Question) -> None:
-    if len(declared.entries) > 1:
-        names = ", ".join(entry.application.qualified_name for entry in declared.entries)
-        raise ConfigError(
-            f"{question.application} names {len(declared.entries)} applications",
-            hint=f"choose one of: {names}",
-        )
-
-
 async def _with_author(
     looks: Sequence[Looked], options: CheckOptions, clock: Clock, progress: Progress
 ) -> tuple[Looked, tuple[ReportCondition, ...]]:
@@ -290,85 +279,6 @@ async def _with_author(
     now = clock.now().timestamp()
     (judged,), told = await attributed(looks, options, now=now, progress=progress)
     return judged, published(told)
-
-
-def _split(declared: Declared, question: Question) -> tuple[Declared, Question]:
-    """The application and the object of `APPLICATION/KIND[.GROUP]/[NAMESPACE/]NAME`.
-
-    Names of applications may have slashes too: the longest one that there is counts.
-    """
-    found: dict[str, list[Entry]] = {}
-    for entry in declared.entries:
-        for name in {entry.application.name, entry.application.qualified_name}:
-            rest = question.resource.removeprefix(f"{name}/")
-            if rest != question.resource and rest.count("/") in (1, 2):
-                found.setdefault(name, []).append(entry)
-    if not found:
-        names = listed(sorted(one.application.name for one in declared.entries), question.resource)
-        raise ConfigError(
-            f"{question.resource} begins with no application's name", hint=f"declared are: {names}"
-        )
-    name = max(found, key=len)
-    resource = question.resource.removeprefix(f"{name}/")
-    return (
-        replace(declared, entries=tuple(found[name])),
-        replace(question, application=name, resource=resource),
-    )
-
-
-def find_resource(text: str, looked: Looked) -> ResourceReport:
-    """The object of an application's report that `KIND[.GROUP]/[NAMESPACE/]NAME` names."""
-    resources = looked.report.resources
-    kind, slash, place = text.partition("/")
-    if not slash or not place:
-        raise ConfigError(f"{text!r} is not KIND/NAME", hint="write for example deployment/web")
-    namespace, _, name = place.rpartition("/")
-    discovery = looked.view.discovery if looked.view else None
-    found = [
-        one
-        for one in resources
-        if one.name == name
-        and (not namespace or one.namespace == namespace)
-        and names_kind(kind, one.group, one.kind, discovery)
-    ]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise ConfigError(
-            f"{text} names {len(found)} objects of {looked.report.name}",
-            hint="choose one of: " + ", ".join(_label(one, full=True) for one in found),
-        )
-    hook = next((m for m in looked.desired.not_compared if m.key.name == name), None)
-    if hook is not None and names_kind(kind, hook.key.group, hook.key.kind, discovery):
-        raise ConfigError(
-            f"{hook.key} is a hook, or a Job that the cluster collects: rendered, never compared"
-        )
-    raise _unknown_resource(text, looked)
-
-
-def _unknown_resource(text: str, looked: Looked) -> ConfigError:
-    """Nothing of that name; the nearest ones, or what is wrong with the whole application."""
-    names = {_label(one, full=False): one for one in looked.report.resources}
-    if not names:
-        told = "; ".join(condition.message for condition in looked.report.conditions)
-        return ConfigError(
-            f"{looked.report.name} has no objects that could be looked at", hint=told
-        )
-    near = get_close_matches(text.lower(), names, n=_SUGGESTIONS, cutoff=0.5)
-    name = text.rpartition("/")[2]
-    near += [label for label, one in names.items() if one.name == name and label not in near]
-    if near:
-        hint = "nearest are: " + ", ".join(near[:_SUGGESTIONS])
-    else:
-        objects = counted(len(names), "object")
-        hint = f"driftd check {looked.report.name} --show all lists its {objects}"
-    return ConfigError(f"{looked.report.name} has no object {text}", hint=hint)
-
-
-def _label(resource: ResourceReport, *, full: bool) -> str:
-    group = f".{resource.group}" if full and resource.group else ""
-    place = f"{resource.namespace}/" if full and resource.namespace else ""
-    return f"{resource.kind.lower()}{group}/{place}{resource.name}"
 
 
 def _inspection(looked: Looked, key: ResourceKey) -> Inspection | None:
@@ -419,8 +329,8 @@ def _unknown_path(
     wanted = "/" + question.path.strip("/").replace(".", "/").replace("[", "/").replace("]", "")
     last = wanted.rpartition("/")[2]
     near = [path for path in pointers if path.rpartition("/")[2] == last]
-    near += get_close_matches(wanted, pointers, n=_SUGGESTIONS, cutoff=0.6)
-    named = ", ".join(list(dict.fromkeys(near))[:_SUGGESTIONS])
+    near += get_close_matches(wanted, pointers, n=SUGGESTIONS, cutoff=0.6)
+    named = ", ".join(list(dict.fromkeys(near))[:SUGGESTIONS])
     return ConfigError(
         f"neither Git nor the cluster has {question.path} in {resource.kind} {resource.name}",
         hint=f"nearest are: {named}" if named else "leave the path out to see what differs",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -11,6 +11,7 @@ from msgspec import UNSET, UnsetType
 
 from driftd.cluster.edited import EDITED as OVERRIDDEN
 from driftd.controller.live_applications import EDITED
+from driftd.controller.unsynced import perhaps_ahead, still_used
 from driftd.diff.facts import Bounds
 from driftd.model.application import Application
 from driftd.model.counts import counted
@@ -65,6 +66,7 @@ def next_steps(
     suspended: bool = False,
     scaler: Bounds | None = None,
     masked: bool = False,
+    users: Collection[str] = (),
     asked: Asked | None = None,
 ) -> tuple[str, ...]:
     """The steps for an object, first what is to be known of self-healing; none without drift.
@@ -74,7 +76,7 @@ def next_steps(
     the live object says that it is immutable; `suspended` if the live Kustomization or HelmRelease
     says that Flux is to leave the application alone, whatever Git says; `scaler` what an
     autoscaler that targets the object allows; `masked` if Git's object holds values that no command
-    of driftd prints.
+    of driftd prints; `users` the live objects that name the object, as `KIND NAME`.
     """
     asked = asked or Asked()
     if resource.status == "Unknown":
@@ -93,10 +95,10 @@ def next_steps(
     rest = [change for change in drift if change is not scaled]
     return (
         *_edited(application),
-        *_perhaps_ahead(application, report, drift),
         *_unhealed(application, report, drift, now),
         *_autoscaled(scaler, resource),
         *halted,
+        *_perhaps_ahead(application, report, resource, drift, asked),
         *_put_back(
             application,
             report,
@@ -105,6 +107,7 @@ def next_steps(
             fixed=fixed,
             suspended=bool(halted),
             masked=masked,
+            users=users,
             asked=asked,
         ),
         *(_keep(resource, changing, keeping) if rest or scaled is None else ()),
@@ -120,15 +123,14 @@ def _edited(application: Application) -> Iterator[str]:
 
 
 def _perhaps_ahead(
-    application: Application, report: ApplicationReport, drift: list[Change]
+    application: Application,
+    report: ApplicationReport,
+    resource: ResourceReport,
+    drift: list[Change],
+    asked: Asked,
 ) -> Iterator[str]:
-    """That the difference may be a newer commit, where nobody says what was synced last."""
-    writers = {str(one.manager) for one in drift if one.manager in report.deployers}
-    if writers and not application.synced_revisions and not application.origin.startswith("hub "):
-        yield (
-            f"live is as {', '.join(sorted(writers))} wrote it, so this may be a commit that "
-            "nobody has synced yet (--hub CONTEXT tells): if it is, sync, and keep nothing"
-        )
+    if not (asked.unmerged and resource.status == "Missing"):  # is told to be merged
+        yield from perhaps_ahead(application, report, resource, drift)
 
 
 def _judgeable(resource: ResourceReport, asked: Asked) -> str:
@@ -238,9 +240,12 @@ def _unhealed(
         and change.manager not in report.deployers
     ]
     if ages and max(ages) >= SELF_HEAL_SECONDS:
+        live = application.origin.startswith("hub ")
+        where, off = ("", "") if live else (" in Git", " the live Application has it off, or")
         yield (
-            f"selfHeal is on, and the change is {max(ages) / 60:.0f} min old: Argo CD does not run "
-            f"for it, does not see it, or fails to sync: argocd app get {_named(application)}"
+            f"selfHeal is on{where}, and the change is {max(ages) / 60:.0f} min old:{off} Argo CD "
+            "does not run for it, does not see it, or fails to sync: "
+            f"argocd app get {_named(application)}"
         )
 
 
@@ -304,14 +309,19 @@ def _put_back(
     fixed: bool,
     suspended: bool,
     masked: bool,
+    users: Collection[str],
     asked: Asked,
 ) -> Iterator[str]:
     engines = {ENGINES[name] for name in report.deployers if name in ENGINES}
     flux, at = application.flux, _context(report)
     if resource.status == "Extra":
-        yield f"remove it: {asked.command('kubectl', f'delete {_object(resource)}')}{at}"
         once = ", once it is resumed" if suspended else ""
-        yield f"or leave that to prune: {_pruning(application)}{once}"
+        used = still_used(users)
+        yield used or f"remove it: {asked.command('kubectl', f'delete {_object(resource)}')}{at}"
+        leave = (
+            "leave it to prune, after a sync of what names it" if used else "or leave that to prune"
+        )
+        yield f"{leave}: {_pruning(application)}{once}"
         return
     if flux is not None:
         verb = "resume" if suspended else "reconcile"
@@ -364,10 +374,25 @@ def _pruning(application: Application) -> str:
     if application.flux is not None:
         return "spec.prune is on, Flux deletes it when it reconciles"
     automated = application.spec.sync_policy.automated
-    if automated is not None and automated.enabled is not False and automated.prune:
-        return "syncPolicy.automated.prune is on, Argo CD deletes it when it syncs by itself"
-    how = f"argocd app sync {_named(application)} --prune"
-    return f"syncPolicy.automated.prune is off, only {how} deletes it, and all else that is Extra"
+    on = automated is not None and automated.enabled is not False and automated.prune
+    setting, how = "syncPolicy.automated.prune", f"argocd app sync {_named(application)} --prune"
+    by_itself = "Argo CD deletes it when it syncs by itself"
+    by_hand = f"only {how} deletes it, and all else that is Extra"
+    if application.origin.startswith("hub "):
+        live = f"{setting} of the live Application is"
+        return f"{live} on, {by_itself}" if on else f"{live} off, {by_hand}"
+    # Argo CD goes by the live Application, which somebody may have edited.
+    if on:
+        lead, unless = (
+            f"Git says {setting}: true, so {by_itself}",
+            "if the live Application has it too",
+        )
+    else:
+        lead, unless = (
+            f"{setting} is off in Git, so {by_hand}",
+            "unless the live Application has it on",
+        )
+    return f"{lead}, {unless} (--hub CONTEXT tells)"
 
 
 def _keep(resource: ResourceReport, changing: str, keeping: str) -> Iterator[str]:

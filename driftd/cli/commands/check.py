@@ -150,7 +150,7 @@ def _note_unsynced(report: Any, narrator: Any) -> None:
 
 def _note_deployers(report: Any, narrator: Any) -> None:
     """Say which field managers counted as Git's hand: every verdict depends on them."""
-    from driftd.cli.authors import perhaps_persons
+    from driftd.controller.unsynced import perhaps_persons
 
     users: dict[tuple[str, ...], list[str]] = {}
     for application in report.applications:

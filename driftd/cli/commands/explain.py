@@ -155,7 +155,7 @@ def folded(line: str, width: int) -> str:
 
 def sentences(found: Explanation, *, asked: bool) -> Iterator[str]:
     """An explanation as lines of plain text; `asked` if one place was asked for."""
-    from driftd.cli.authors import perhaps_persons
+    from driftd.controller.unsynced import perhaps_persons
 
     resource = found.resource
     place = f"{resource.namespace}/" if resource.namespace else ""

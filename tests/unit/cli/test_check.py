@@ -223,8 +223,32 @@ def test_what_a_deployer_wrote_may_be_a_commit_that_waits(driftd, look, sample):
     )
     look.report = sample.report_of(app)
     note = "1 finding is as argocd-controller wrote it"
-    assert note in driftd("check").stderr
+    stderr = driftd("check").stderr
+    assert note in stderr
+    assert "where Argo CD of that cluster deploys this repository" in stderr
     assert note not in driftd("check", "--hub", "hub").stderr
+    change = msgspec.structs.replace(change, manager="helm-controller")
+    app = msgspec.structs.replace(
+        app,
+        deployers=("helm-controller",),
+        resources=(sample.resource("ConfigMap", "a", change),),
+    )
+    look.report = sample.report_of(app)
+    assert "where Flux of that cluster deploys this repository" in driftd("check").stderr
+
+
+def test_what_kubectl_wrote_beside_argo_cd_is_no_commit(driftd, look, sample):
+    """A person's apply is not taken for a commit that waits where an engine deploys."""
+    change = sample.change("/data/a", desired="x", live="y", manager="kubectl")
+    app = msgspec.structs.replace(
+        sample.production(),
+        deployers=("argocd-controller", "kubectl"),
+        resources=(sample.resource("ConfigMap", "a", change),),
+    )
+    look.report = sample.report_of(app)
+    assert "not synced yet" not in driftd("check").stderr
+    look.report = sample.report_of(msgspec.structs.replace(app, deployers=("kubectl",)))
+    assert "1 finding is as kubectl wrote it" in driftd("check").stderr
 
 
 def test_show_takes_lists(driftd, look):

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 import pytest
 
 from driftd.cluster.operations import FLUX
-from driftd.controller.explain import Explanation, Question, explain
+from driftd.controller.explain import Explanation, explain
+from driftd.controller.explain_question import Question
 from driftd.controller.options import CheckOptions
 from driftd.errors import ConfigError, Unreachable
 from driftd.model.report import ResourceStatus

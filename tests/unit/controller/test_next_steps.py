@@ -65,7 +65,7 @@ def steps(
 def test_self_healing_that_did_not_happen(minutes: int, heal: bool, told: bool) -> None:
     """Only an old change below selfHeal is remarked, with the command that says why."""
     text = steps(minutes, heal=heal)
-    assert ("selfHeal is on, and the change is 13 min old" in text) is told
+    assert ("selfHeal is on in Git, and the change is 13 min old" in text) is told
     assert ("argocd app get shop" in text) is told
 
 
@@ -126,10 +126,16 @@ def whole(
 @pytest.mark.parametrize(
     ("automated", "told"),
     [
-        (AutomatedSync(prune=True), "prune is on, Argo CD deletes it when it syncs by itself"),
-        (AutomatedSync(), "prune is off, only argocd app sync shop --prune deletes it"),
+        (
+            AutomatedSync(prune=True),
+            "so Argo CD deletes it when it syncs by itself, if the live Application has it too",
+        ),
+        (
+            AutomatedSync(),
+            "and all else that is Extra, unless the live Application has it on (--hub CONTEXT",
+        ),
         (AutomatedSync(enabled=False, prune=True), "only argocd app sync shop --prune deletes it"),
-        (None, "prune is off, only argocd app sync shop --prune deletes it"),
+        (None, "prune is off in Git, so only argocd app sync shop --prune deletes it"),
     ],
 )
 def test_what_git_dropped_may_be_declared_again(automated: AutomatedSync | None, told: str) -> None:
@@ -138,6 +144,59 @@ def test_what_git_dropped_may_be_declared_again(automated: AutomatedSync | None,
     assert "remove it: kubectl delete service/web -n web --context one" in text
     assert "or declare it again in Git, if it was dropped by mistake" in text
     assert told in text
+
+
+@pytest.mark.parametrize(
+    ("prune", "told"),
+    [(True, "is on, Argo CD deletes it"), (False, "is off, only argocd app sync shop --prune")],
+)
+def test_prune_of_the_live_application(prune: bool, told: str) -> None:
+    """Through a hub it is the live Application that says whether prune is on, without a doubt."""
+    policy = SyncPolicy(automated=AutomatedSync(prune=prune))
+    text = whole(ResourceStatus.EXTRA, policy, origin="hub one")
+    assert f"syncPolicy.automated.prune of the live Application {told}" in text
+    assert "--hub" not in text
+
+
+@pytest.mark.parametrize(
+    ("manager", "synced", "told"),
+    [("argocd", (), True), ("argocd", ("a" * 40,), False), ("kubectl-create", (), False)],
+)
+def test_an_extra_object_may_be_dropped_by_a_newer_commit(
+    manager: str, synced: tuple[str, ...], told: bool
+) -> None:
+    """What the deployer created may be what a waiting commit drops; what a person created not."""
+    app = msgspec.structs.replace(
+        application(), name="shop", namespace="argocd", synced_revisions=synced
+    )
+    resource = ResourceReport(
+        group="", version="v1", kind="ConfigMap", namespace="web", name="web",
+        status=ResourceStatus.EXTRA, manager=manager,
+    )  # fmt: skip
+    text = "\n".join(next_steps(app, looked_at(resource, "argocd"), resource, NOW))
+    caution = (
+        "argocd created it, so Git may have dropped it in a commit that nobody has synced yet "
+        "(--hub CONTEXT tells): if so, sync, and delete nothing by hand"
+    )
+    assert (caution in text) is told
+    assert "remove it: kubectl delete configmap/web" in text
+
+
+def test_what_is_used_is_not_to_be_deleted() -> None:
+    """Of an Extra object that others name, these are told in place of the command to delete it."""
+    app = msgspec.structs.replace(application(), name="shop", namespace="argocd")
+    resource = ResourceReport(
+        group="", version="v1", kind="ConfigMap", namespace="web", name="web",
+        status=ResourceStatus.EXTRA,
+    )  # fmt: skip
+    users = ("Deployment a", "Deployment b", "Deployment c", "Job d")
+    text = "\n".join(next_steps(app, looked_at(resource, "argocd"), resource, NOW, users=users))
+    assert (
+        "do not delete it while Deployment a, Deployment b, Deployment c and 1 more name it: "
+        "their Pods may not start without it"
+    ) in text
+    assert "leave it to prune, after a sync of what names it: " in text
+    assert "kubectl delete" not in text
 
 
 def test_flux_prunes_what_git_dropped() -> None:
@@ -175,15 +234,21 @@ def test_what_is_not_suspended_is_reconciled() -> None:
     """Else nothing is said of it, and flux reconcile puts an object back."""
     flux = FluxSpec(kind="HelmRelease", object_name="shop", render={})
     text = whole(ResourceStatus.MISSING, SyncPolicy(), flux=flux)
-    assert text.startswith("put it back: flux reconcile helmrelease shop -n argocd")
+    first, second = text.splitlines()[:2]
+    assert "a commit that Flux has not applied yet" in first
+    assert second.startswith("put it back: flux reconcile helmrelease shop -n argocd")
     assert "suspended" not in text
 
 
 def test_what_is_missing_may_be_removed_from_git() -> None:
     """A Missing object is put back, or removed from the file of Git that declares it."""
     lines = whole(ResourceStatus.MISSING, SyncPolicy()).splitlines()
-    assert lines[0].startswith("put it back: argocd app sync shop --resource :Service:web/web")
-    assert lines[1] == "or remove it from Git at apps/web.yaml:6, if it is to stay away"
+    assert lines[0] == (
+        "somebody deleted it, or what declares it is a commit that nobody has synced yet "
+        "(--hub CONTEXT tells)"
+    )
+    assert lines[1].startswith("put it back: argocd app sync shop --resource :Service:web/web")
+    assert lines[2] == "or remove it from Git at apps/web.yaml:6, if it is to stay away"
     assert "declare it again" not in "".join(lines)
 
 
@@ -369,7 +434,12 @@ def test_no_command_that_would_write_masked_values() -> None:
 
 @pytest.mark.parametrize(
     ("manager", "synced", "told"),
-    [("argocd", (), True), ("argocd", ("a" * 40,), False), ("kubectl-edit", (), False)],
+    [
+        ("argocd", (), True),
+        ("argocd", ("a" * 40,), False),
+        ("kubectl-edit", (), False),
+        ("kubectl", (), False),  # a deployer by its name, but Argo CD is at work here
+    ],
 )
 def test_a_difference_that_may_be_a_newer_commit(
     manager: str, synced: tuple[str, ...], told: bool
@@ -385,7 +455,7 @@ def test_a_difference_that_may_be_a_newer_commit(
         group="apps", version="v1", kind="Deployment", namespace="web", name="web",
         status=ResourceStatus.OUT_OF_SYNC, changes=(change,),
     )  # fmt: skip
-    report = looked_at(resource, "argocd")
+    report = looked_at(resource, "argocd", "argocd-controller", "kubectl")
     text = "\n".join(next_steps(app, report, resource, NOW))
     assert ("a commit that nobody has synced yet" in text) is told
     assert "first settle what counts" not in text

@@ -13,7 +13,8 @@ import pytest
 from driftd.cli.commands.explain import sentences
 from driftd.clock import rfc3339
 from driftd.controller.check import check
-from driftd.controller.explain import Explanation, Question, explain
+from driftd.controller.explain import Explanation, explain
+from driftd.controller.explain_question import Question
 from driftd.controller.guarding import Guarding
 from driftd.controller.healing import Healing
 from driftd.controller.options import CheckOptions
