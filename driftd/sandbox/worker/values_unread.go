@@ -269,7 +269,7 @@ func (f *unreadFinder) walkItems(at []any, given []any, known any) {
 
 func (f *unreadFinder) add(path []any, beside []string) {
 	if len(f.found) < maxUnread {
-		beside = beside[:min(len(beside), maxBeside)]
+		beside = append([]string{}, beside[:min(len(beside), maxBeside)]...) // never null in JSON
 		f.found = append(f.found, &unreadCandidate{unreadValue{Beside: beside}, path})
 	}
 }
