@@ -9,7 +9,7 @@ from msgspec import UNSET
 
 from driftd.cli import field_path, values
 from driftd.cli.findings import one_line
-from driftd.cli.git_places import file_and_line
+from driftd.cli.git_places import file_and_line, place_of_field
 from driftd.cli.terminal import printable
 from driftd.model.counts import counted
 from driftd.model.preview import (
@@ -163,13 +163,18 @@ def origin_of(one: ObjectPreview) -> str:
 
 
 def place_of(change: FieldChange, one: ObjectPreview) -> str:
-    """`in FILE:LINE` where Git sets the field, `at line N` in the object's own file, or empty."""
+    """`in FILE:LINE` where Git sets the field, `at line N` in the object's own file, or empty.
+
+    Of what a chart renders the value that decides it: `from FILE:LINE: KEY`.
+    """
     at = change.origin
     if not isinstance(at, ReportOrigin):
         return ""
+    if at.value is not UNSET:
+        return place_of_field(at)
     if isinstance(one.origin, ReportOrigin) and one.origin.file == at.file and at.line is not UNSET:
         return f"at line {at.line}"
-    return f"in {file_and_line(at)}"
+    return place_of_field(at)
 
 
 def origin_to_note(one: ObjectPreview) -> ReportOrigin | None:
@@ -177,11 +182,18 @@ def origin_to_note(one: ObjectPreview) -> ReportOrigin | None:
     whole = one.origin if isinstance(one.origin, ReportOrigin) else None
     wrong = [one.invalid.origin] if one.invalid else []
     lines = [*wrong, *(change.origin for change in fields(one))]
-    exact = next((at for at in lines if isinstance(at, ReportOrigin)), None)
+    exact = next((at for at in lines if isinstance(at, ReportOrigin) and _is_line(at)), None)
     if exact is None:
         return whole
-    url = whole.repo_url if whole else UNSET
+    url = exact.repo_url
+    if url is UNSET and whole:
+        url = whole.repo_url
     return ReportOrigin(repo_url=url, file=exact.file, line=exact.line)
+
+
+def _is_line(at: ReportOrigin) -> bool:
+    """Not one of several values, nor a value in an archive: those are no line to point to."""
+    return at.value is UNSET or (at.line is not UNSET and not at.others)
 
 
 def path_of(change: FieldChange, one: ObjectPreview) -> str:

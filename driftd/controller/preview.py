@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+import msgspec
+
 from driftd.aio import gather_isolated
 from driftd.clock import Clock, rfc3339
 from driftd.cluster.destinations import ClusterTarget
@@ -26,6 +28,7 @@ from driftd.controller.preview_places import with_lines
 from driftd.controller.preview_shared import shared_objects, told, with_owners
 from driftd.controller.preview_sides import Side, choose_sides
 from driftd.controller.preview_values import UnreadValues
+from driftd.controller.traced import with_new_values
 from driftd.controller.verdict import Look
 from driftd.controller.workspace import Progress, Workspace
 from driftd.errors import ConfigError, DriftdError, described
@@ -241,7 +244,14 @@ class _Preview:
             workspace.severities,
         )
         report = with_owners(report, owners)
-        return await with_lines(workspace, pair, report, urls=self.new.urls)
+        report = await with_lines(workspace, pair, report, urls=self.new.urls)
+        if pair.new is None:
+            return report
+        view = look.view if look else None
+        traced = await with_new_values(
+            workspace, pair.new, view, report.resources, urls=self.new.urls
+        )
+        return msgspec.structs.replace(report, resources=tuple(traced))
 
     async def _same_inputs(self, pair: Pair) -> bool:
         """Whether an application is declared and built from the same on both sides.

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from msgspec import UNSET
 
+from driftd.cli import preview_findings as findings
 from driftd.cluster.destinations import ClusterTarget
 from driftd.controller.options import CheckOptions
 from driftd.controller.preview import preview
@@ -154,7 +155,7 @@ async def test_a_failing_template_has_its_values(world: World) -> None:
     world.repo.commit()
     report = await previewed(world)
     for name in ("web", "two"):
-        (told,) = one(report, name).conditions
+        (told,) = [c for c in one(report, name).conditions if c.type == "ComparisonError"]
         assert "nil pointer evaluating interface {}.name; its values are in" in told.message
         assert told.message.endswith(
             "in charts/web/prod.yaml, charts/web/values.yaml (the defaults, shared by all that use "
@@ -186,3 +187,32 @@ async def test_a_broken_reference_has_the_line_of_its_field(world: World) -> Non
             "ServiceAccount runner; did you mean runner?"
         )
     ]
+
+
+async def test_a_changed_field_of_a_chart_has_its_value(world: World) -> None:
+    """The line of the values file that the change is in; what no value decides has none."""
+    template = "".join(
+        (MAP.replace("NAME", "web"), "  size: {{ .Values.size | quote }}\n",
+         "  colour: {{ .Values.colour }}\n", "  sum: {{ .Values.size | toString | sha256sum }}\n")
+    ).replace("data: {colour: red}", "data:")  # fmt: skip
+    world.repo.write("charts/web/Chart.yaml", "apiVersion: v2\nname: web\nversion: 1.0.0\n")
+    world.repo.write("charts/web/templates/map.yaml", template)
+    world.repo.write("charts/web/values.yaml", "size: 1\ncolour: red\n")
+    world.repo.write("charts/web/prod.yaml", "# prod\nsize: 2\n")
+    helm = {"valueFiles": ["prod.yaml"]}
+    world.declare("web", source={"repoURL": URL, "path": "charts/web", "helm": helm})
+    world.repo.commit()
+    world.repo.git("checkout", "--quiet", "-b", "change")
+    world.repo.write("charts/web/prod.yaml", "# prod\nsize: 3\n")
+    world.repo.write("charts/web/values.yaml", "size: 1\ncolour: blue\n")
+    world.repo.commit()
+    (changed,) = one(await previewed(world), "web").resources
+    told = {findings.path_of(f, changed): findings.place_of(f, changed) for f in changed.changes}
+    assert told == {
+        "data.colour": "from charts/web/values.yaml:2: colour",
+        "data.size": "from charts/web/prod.yaml:2: size",
+        "data.sum": "",
+    }
+    note = findings.origin_to_note(changed)
+    assert note is not None
+    assert note.line == 2
