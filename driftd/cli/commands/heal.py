@@ -23,11 +23,12 @@ _ACTIONS = {
     "patch": "remove what Git does not have, then apply what it declares",
     "none": "left alone",
 }
+_OUTCOMES = {"dry-run": "dry run: the API server accepts it"}
 
 
 @click.command("heal", short_help="Put an application back to what Git declares, once.")
 @click.argument("application", metavar="APP", shell_complete=completing.application_names)
-@options.flag("--dry-run", is_flag=True, help="Ask the API server by dry runs; write nothing.")
+@options.flag("--dry-run", is_flag=True, help="Try by dry runs what may be written; write nothing.")
 @options.flag("--yes", is_flag=True, help="Write. Without it and --config it is a preview.")
 @options.flag(
     "--undeclared", is_flag=True, help="Remove also what others added and Git is silent about."
@@ -59,7 +60,8 @@ def heal_command(
     What is to be written is printed first, field by field, with what it sets off. Nothing is
     written without --yes or a rule of --config that opens the application. The Application itself
     has to say syncPolicy.automated.selfHeal; where Argo CD or Flux is active nothing is written.
-    No object is deleted.
+    No object is deleted. With --dry-run each object says what the API server answered; where
+    nothing may be written it is not asked, and the last line says why.
 
     Exit codes: 0 nothing is left to put back, whoever may write; 1 something is; 2 something could
     not be judged or written, or an error happened.
@@ -85,7 +87,7 @@ def heal_command(
     elif output == "yaml":
         formats.write_yaml(report)
     else:
-        for line in sentences(report):
+        for line in sentences(report, dry_run=dry_run):
             click.echo(printable(line))
     return 2 if report.broken else int(report.left)
 
@@ -98,8 +100,8 @@ def _note_unsynced(report: HealReport, narrator: Narrator) -> None:
     note_unsynced(writers_of(put_back, report.deployers), narrator)
 
 
-def sentences(report: HealReport) -> Iterator[str]:
-    """A heal, or its preview, as lines of plain text."""
+def sentences(report: HealReport, *, dry_run: bool = False) -> Iterator[str]:
+    """A heal, or its preview, as lines of plain text; `dry_run` if no more than that was wanted."""
     yield from _wrong(report)
     where = f"{report.application} on cluster {report.cluster or '(none)'}"
     if not report.drifted:
@@ -112,7 +114,10 @@ def sentences(report: HealReport) -> Iterator[str]:
         yield ""
         yield from _object(one)
     yield from _not_checked(report)
-    if report.drifted and report.refusal is UNSET:
+    if dry_run or report.rung == "dry-run":
+        yield ""
+        yield _tried(report)
+    elif report.drifted and report.refusal is UNSET:
         yield from _written(report)
 
 
@@ -158,6 +163,26 @@ def _planned(report: HealReport, where: str) -> Iterator[str]:
     yield f"{where}: {counted(planned, 'object')} to write{rest}"
 
 
+def _tried(report: HealReport) -> str:
+    """What dry runs came to, or why the API server was asked for none."""
+    sent = [one for one in report.objects if one.outcome is not UNSET]
+    if sent:
+        accepted = sum(one.outcome == "dry-run" for one in sent)
+        return (
+            "Nothing was written: of "
+            f"{counted(len(sent), 'dry run')} the API server accepts {accepted}."
+        )
+    if report.refusal is not UNSET and report.drifted:
+        why = "nothing may be written to this application"
+    elif not report.drifted:
+        why = "there is nothing to write" if report.complete else "nothing could be planned"
+    elif any(one.action != "none" for one in report.objects):
+        why = "the cluster could not be read"
+    else:
+        why = "every object is left alone"
+    return f"The API server was asked for no dry run: {why}."
+
+
 def _written(report: HealReport) -> Iterator[str]:
     """What was not written, or where it is on record."""
     if report.rung == "observe" and any(one.action != "none" for one in report.objects):
@@ -196,7 +221,7 @@ def _object(one: HealedObject) -> Iterator[str]:
         yield f"  because {one.reason}{guard}"
     if one.outcome is not UNSET:
         message = "" if one.message is UNSET else f": {one.message}"
-        yield f"  result: {one.outcome}{message}"
+        yield f"  result: {_OUTCOMES.get(one.outcome, one.outcome)}{message}"
 
 
 def _field(change: Change, one: HealedObject) -> str:

@@ -2,6 +2,7 @@
 
 import msgspec
 import pytest
+from msgspec import UNSET
 
 from driftd.cli import calls
 from driftd.cli.commands.heal import sentences
@@ -39,6 +40,8 @@ HELD = HealedObject(
 AHEAD = msgspec.structs.replace(HELD, reason="Git is ahead", drifted=False)
 
 MANAGER = "argocd-controller"
+TRIED = "dry-run"
+NOT_ASKED = "The API server was asked for no dry run: "
 
 
 def report(*objects, **fields):
@@ -49,7 +52,7 @@ def report(*objects, **fields):
 
 def with_outcome(outcome, message=""):
     """The Deployment with how its write ended."""
-    return msgspec.structs.replace(WEB, outcome=outcome, message=message)
+    return msgspec.structs.replace(WEB, outcome=outcome, message=message or UNSET)
 
 
 def test_a_preview_names_fields_and_impact():
@@ -122,6 +125,33 @@ def test_nothing_to_put_back_is_one_line(fields, told):
     """Whoever may write: without drift no refusal is told, but what the look came to."""
     made = report(refusal="Argo CD is active", **fields)
     assert list(sentences(made)) == [f"argocd/shop on cluster prod: {told}"]
+
+
+@pytest.mark.parametrize(
+    ("made", "told"),
+    [
+        (
+            report(with_outcome("dry-run"), with_outcome("not-healable", "immutable"), rung=TRIED),
+            "Nothing was written: of 2 dry runs the API server accepts 1.",
+        ),
+        (report(WEB, rung=TRIED, refusal="Flux"), NOT_ASKED + "nothing may be written to this"),
+        (report(resources={"Synced": 7}, rung=TRIED), NOT_ASKED + "there is nothing to write."),
+        (report(complete=False, rung=TRIED), NOT_ASKED + "nothing could be planned."),
+        (report(WEB, rung=TRIED, complete=False), NOT_ASKED + "the cluster could not be read."),
+        (report(HELD, rung=TRIED), NOT_ASKED + "every object is left alone."),
+    ],
+)
+def test_a_dry_run_says_whether_the_api_server_was_asked(driftd, monkeypatch, made, told):
+    """What it accepts, and else why nothing was asked; each object has its own answer."""
+    monkeypatch.setattr(calls, "heal", lambda *_args, **_flags: made)
+    lines = driftd("heal", "shop", "--dry-run").stdout.splitlines()
+    assert (lines[-2], lines[-1][: len(told)]) == ("", told)
+    answers = [line for line in lines if line.startswith("  result: ")]
+    if told.startswith("Nothing was"):
+        assert answers == [
+            "  result: dry run: the API server accepts it",
+            "  result: not-healable: immutable",
+        ]
 
 
 def test_errors_of_the_application_come_first():
