@@ -229,7 +229,7 @@ async def _tracking(
         return Tracking(), (Condition("HubReadError", text, severity),)
     if live is None:
         text = f"there is no ConfigMap {namespace}/argocd-cm on the hub, defaults are assumed"
-        return Tracking(), (Condition("HubReadError", text, Severity.WARNING),)
+        return Tracking(), (Condition("HubDefaultsAssumed", text, Severity.WARNING),)
     try:
         data = msgspec.convert(without_nulls(msgspec.json.decode(live.body)), _ConfigMap).data
     except msgspec.MsgspecError as error:

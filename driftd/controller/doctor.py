@@ -363,10 +363,10 @@ class Doctor:
             hint = remedy(target, entries, workspace.contexts, self._options.cluster_map)
             self._say(area, "warn", f"{presence.words} from {place}", hint, LOOKS_EMPTY)
         elif presence.looked_for:
-            there = presence.looked_for - presence.missing
-            self._say(
-                area, "ok", f"declared objects that are there: {there} of {presence.declared}"
-            )
+            there, unseen = presence.looked_for - presence.missing, presence.unseen
+            text = f"declared objects that are there: {there} of {presence.looked_for}"
+            rest = f"; {unseen} more could not be looked for" if unseen else ""
+            self._say(area, "ok", text + rest)
 
     def _refused(self, area: str, kind: ApiResource, namespaces: list[str]) -> None:
         where = f" in {_listing(namespaces)}" if any(namespaces) else ""

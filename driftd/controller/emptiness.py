@@ -55,10 +55,14 @@ class Presence:
         )
 
     @property
+    def unseen(self) -> int:
+        """Those of which it could not be seen whether they are there."""
+        return self.declared - self.looked_for
+
+    @property
     def words(self) -> str:
         """`11 of 12 objects that Git declares are missing`, and how many were not looked for."""
-        unseen = self.declared - self.looked_for
-        rest = f" ({unseen} could not be looked for)" if unseen else ""
+        rest = f" ({self.unseen} could not be looked for)" if self.unseen else ""
         return f"{self.missing} of {self.declared} objects that Git declares{rest} are missing"
 
 

@@ -22,6 +22,7 @@ from driftd.controller.explain_question import (
     SUGGESTIONS,
     Question,
     find_resource,
+    readable_of,
     refuse_several,
     split,
 )
@@ -330,7 +331,8 @@ def _unknown_path(
     last = wanted.rpartition("/")[2]
     near = [path for path in pointers if path.rpartition("/")[2] == last]
     near += get_close_matches(wanted, pointers, n=SUGGESTIONS, cutoff=0.6)
-    named = ", ".join(list(dict.fromkeys(near))[:SUGGESTIONS])
+    shown = str if question.path.startswith("/") else readable_of
+    named = ", ".join(map(shown, list(dict.fromkeys(near))[:SUGGESTIONS]))
     return ConfigError(
         f"neither Git nor the cluster has {question.path} in {resource.kind} {resource.name}",
         hint=f"nearest are: {named}" if named else "leave the path out to see what differs",

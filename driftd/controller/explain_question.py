@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
@@ -14,6 +16,7 @@ from driftd.model.choices import listed
 from driftd.model.counts import counted
 from driftd.model.report import ResourceReport
 
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 SUGGESTIONS = 5
 """Names that an error suggests at most."""
 
@@ -121,3 +124,15 @@ def _label(resource: ResourceReport, *, full: bool) -> str:
     group = f".{resource.group}" if full and resource.group else ""
     place = f"{resource.namespace}/" if full and resource.namespace else ""
     return f"{resource.kind.lower()}{group}/{place}{resource.name}"
+
+
+def readable_of(pointer: str) -> str:
+    """A JSON pointer in the form of tables: `spec.ports[0].name`, `data["a.b"]`."""
+    names = (part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:])
+    return "".join(map(_step, names)).removeprefix(".")
+
+
+def _step(name: str) -> str:
+    if name.isdecimal():
+        return f"[{name}]"
+    return f".{name}" if _PLAIN.fullmatch(name) else f"[{json.dumps(name)}]"

@@ -412,10 +412,13 @@ def _accept(
     application: Application, resource: ResourceReport, drift: list[Change], asked: Asked
 ) -> Iterator[str]:
     critical = [one.severity == "critical" for one in drift] or [resource.severity == "critical"]
+    command = asked.command("driftd baseline", f"{application.name} --file FILE")
     if all(critical):
         yield "no baseline can accept it: it is critical"
+    elif any(critical):
+        part = f"{critical.count(False)} of {counted(len(critical), 'finding')}"
+        yield f"or accept for a while what is not critical ({part}): {command}"
     else:
-        command = asked.command("driftd baseline", f"{application.name} --file FILE")
         yield f"or accept it for a while: {command}"
     yield "or ignore the place: driftd help suppressions"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from driftd.model.counts import counted
 from driftd.model.preview import Effect
 from driftd.model.report import ChangeKind
 from driftd.policy.merging import effect_of
@@ -26,7 +27,8 @@ def impact_of(task: SyncTask, live: Mapping[str, Any] | None) -> tuple[str, ...]
         elif effect is not None:
             told[f"the API server will refuse it: {effect[1]}"] = None
         elif change.path == "/spec/replicas" and change.kind is ChangeKind.MODIFIED:
-            told[f"scaled from {change.live} to {change.desired} replicas"] = None
+            noun = "replica" if change.desired == 1 else "replicas"
+            told[f"scaled from {change.live} to {change.desired} {noun}"] = None
     return tuple(told)
 
 
@@ -38,4 +40,4 @@ def fixed_fields(task: SyncTask, live: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _how_many(live: Mapping[str, Any]) -> str:
     count = (live.get("spec") or {}).get("replicas")
-    return f" ({count} replicas)" if isinstance(count, int) else ""
+    return f" ({counted(count, 'replica')})" if isinstance(count, int) else ""

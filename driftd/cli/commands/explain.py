@@ -6,7 +6,7 @@ import os
 import re
 import sys
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -111,11 +111,18 @@ def asked(application: str, resource: str, path: str) -> tuple[str, str, str]:
     """
     from driftd.model.report import ResourceStatus
 
+    if not resource:
+        application, resource, path = _apart(application.split(), set(ResourceStatus))
     status, _, rest = application.strip().partition(" ")
     if rest and status in set(ResourceStatus):
         application = rest.strip()
     elif status in set(ResourceStatus):
         application, resource, path = resource, path, ""
+    if application[:1].isupper() and resource:  # which no application's name is
+        raise click.UsageError(
+            f"{application} {resource} names no application: write driftd explain APP "
+            f"{application.lower()}/{resource}, with the application above that line of the report."
+        )
     if resource and "/" not in resource and resource[0].isalpha() and not _is_place(path or "-"):
         resource, path = f"{resource}/{path}", ""  # as tables have it: Service shop/web
     kind, _, name = resource.partition(" ")
@@ -129,6 +136,16 @@ def asked(application: str, resource: str, path: str) -> tuple[str, str, str]:
             "driftd check -o name."
         )
     return "", application, resource or path
+
+
+def _apart(words: list[str], statuses: Collection[str]) -> tuple[str, str, str]:
+    """The arguments that stand in one, with or without a status before them."""
+    if len(words) > 1 and words[0] in statuses:
+        words = words[1:]
+    # What a report's line says behind an object is no place.
+    kept = words[:2] if words and words[0][:1].isupper() else words[:3]
+    application, resource, path, *_ = [*kept, "", "", ""]
+    return application, resource, path
 
 
 def _is_place(text: str) -> bool:

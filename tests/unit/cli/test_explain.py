@@ -55,6 +55,9 @@ LINE = "shop/deployment.apps/shop/web"
         (("shop", "Service shop/web"), ("shop", "Service/shop/web", "")),
         (("shop", "Service shop/web", "spec.type"), ("shop", "Service/shop/web", "spec.type")),
         (("argocd/prod/shop", "deploy/web"), ("argocd/prod/shop", "deploy/web", "")),
+        (("shop deploy/web",), ("shop", "deploy/web", "")),
+        (("shop deploy/web spec.replicas",), ("shop", "deploy/web", "spec.replicas")),
+        (("OutOfSync  shop deploy/web",), ("shop", "deploy/web", "")),
     ],
 )
 def test_a_line_of_names_can_be_pasted(words, meant):
@@ -67,6 +70,21 @@ def test_an_object_is_missing():
     for words in (("shop", "", ""), ("Unknown", "shop", ""), ("Unknown shop", "", "")):
         with pytest.raises(click.UsageError, match="Missing argument 'KIND/NAME'"):
             asked(*words)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("OutOfSync  Service shop/web", "", ""),
+        ("  Missing    Service shop/web  in Git, not in the cluster", "", ""),
+        ("OutOfSync", "Service", "shop/web"),
+        ("Service", "shop/web", ""),
+    ],
+)
+def test_a_line_of_a_table_lacks_its_application(words):
+    """An object as tables have it stands below its application, and the error asks for that."""
+    with pytest.raises(click.UsageError, match="write driftd explain APP service/shop/web, with"):
+        asked(*words)
 
 
 def explanation(deployers, manager, kind=ChangeClass.DECLARED):

@@ -257,7 +257,7 @@ async def test_one_part_that_fails_stops_no_other(server, reader, replies) -> No
     hub = await read_hub(reader, "h")
     assert [app.qualified_name for app in hub.applications] == ["argocd/shop"]
     config, secrets = hub.conditions
-    assert config.severity is Severity.WARNING
+    assert (config.type, config.severity) == ("HubDefaultsAssumed", Severity.WARNING)
     assert "argocd/argocd-cm" in config.message
     assert "cluster Secrets are not known" in secrets.message
     assert "no secrets" in secrets.message

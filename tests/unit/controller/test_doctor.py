@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -208,6 +209,16 @@ async def test_present_objects_are_counted(world: World) -> None:
     checks = await examine(world, Probe())
     assert told(checks, "warn") == []
     assert not any("that are there" in message for _, message, _ in told(checks, "ok"))
+
+
+async def test_what_cannot_be_listed_is_counted_apart(world: World) -> None:
+    """An object that could not be looked for is not counted among those that are not there."""
+    deployment = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}}
+    world.repo.write("apps/shop/web.json", json.dumps(deployment))
+    world.repo.commit()
+    world.clusters.one.refused["Deployment", ""] = Forbidden("may not")
+    counted = "declared objects that are there: 2 of 2; 1 more could not be looked for"
+    assert ("cluster one", counted, "") in told(await examine(world, Probe()), "ok")
 
 
 async def test_a_misspelt_kind_that_is_rendered_names_file_and_kind(world: World) -> None:

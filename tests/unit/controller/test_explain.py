@@ -92,7 +92,8 @@ async def test_unreachable_cluster_is_unknown(world: World) -> None:
     ("resource", "path", "app", "hint"),
     [
         ("configmap/shp", "", "shop", "configmap/shop"),
-        ("configmap/shop", "data.color", "shop", "/data/colour"),
+        ("configmap/shop", "data.color", "shop", "are: data.colour"),
+        ("configmap/shop", "/data/color", "shop", "are: /data/colour"),
         ("secret/shop", "", "shop", "configmap/shop"),
         ("shop", "", "shop", "deployment/web"),
         ("configmap/shop", "", "*", "argocd/kept"),

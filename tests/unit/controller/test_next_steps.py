@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import msgspec
 import pytest
@@ -502,3 +503,26 @@ def test_what_could_not_be_judged(reason: str, told: str) -> None:
         conditions=(), resources=(resource,),
     )  # fmt: skip
     assert next_steps(application(), report, resource, NOW) == (told,)
+
+
+@pytest.mark.parametrize(
+    ("levels", "told"),
+    [
+        (
+            ("critical", "high"),
+            "or accept for a while what is not critical (1 of 2 findings): driftd",
+        ),
+        (("high", "high"), "or accept it for a while: driftd baseline shop"),
+        (("critical", "critical"), "no baseline can accept it: it is critical"),
+    ],
+)
+def test_a_baseline_accepts_nothing_critical(levels: tuple[Any, ...], told: str) -> None:
+    """Of several findings it is said how many a baseline can accept."""
+    changes = tuple(
+        Change(
+            kind=ChangeKind.MODIFIED, change_class=ChangeClass.DECLARED, path=f"/spec/{number}",
+            severity=level,
+        )
+        for number, level in enumerate(levels)
+    )  # fmt: skip
+    assert told in steps(1, changes=changes)

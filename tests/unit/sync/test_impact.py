@@ -28,6 +28,8 @@ def test_scaling_is_told_in_numbers():
     """From the live count to Git's."""
     scaled = change("/spec/replicas", desired=2, live=4)
     assert impact_of(task(scaled), LIVE) == ("scaled from 4 to 2 replicas",)
+    alone = change("/spec/replicas", desired=1, live=4)
+    assert impact_of(task(alone), LIVE) == ("scaled from 4 to 1 replica",)
 
 
 def test_a_missing_workload_starts_pods_and_a_config_map_does_not():
