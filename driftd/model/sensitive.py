@@ -18,7 +18,7 @@ from urllib.parse import quote, quote_plus
 import orjson
 
 from driftd.errors import ConfigError
-from driftd.model import patterns
+from driftd.model import helm_values, patterns
 from driftd.model.patterns import Item, Pattern, Step
 from driftd.model.resource import Manifest
 
@@ -154,6 +154,9 @@ class Sensitive:
             return True
         if group == "" and kind == "Secret" and place[:1] in (("data",), ("stringData",)):
             return True
+        return self._listed(group, kind, place) or helm_values.is_secret(group, kind, place)
+
+    def _listed(self, group: str, kind: str, place: Sequence[Step]) -> bool:
         rules = self._of_kind(group, kind)
         return any(rules.fits(place[:end]) for end in range(len(place), 0, -1))
 
@@ -177,7 +180,9 @@ class Sensitive:
 
     def touches(self, group: str, kind: str) -> bool:
         """Whether objects of a kind may have a sensitive place."""
-        return (group == "" and kind == "Secret") or bool(self._of_kind(group, kind))
+        if (group == "" and kind == "Secret") or helm_values.gives_values(group, kind):
+            return True
+        return bool(self._of_kind(group, kind))
 
     def may_be_in(self, group: str, kind: str, text: bytes) -> bool:
         """Whether an object may have a sensitive place; `text` is it as orjson encodes it.
@@ -185,7 +190,7 @@ class Sensitive:
         Most have not even a name that such a place ends with, or no item that is called so. Of a
         part of an object, `text` has the item that its sensitive places lie in, or none.
         """
-        if group == "" and kind == "Secret":
+        if (group == "" and kind == "Secret") or helm_values.gives_values(group, kind):
             return True
         rules = self._of_kind(group, kind)
         if rules.needs is None:
@@ -214,10 +219,39 @@ class Sensitive:
         """
         if not self.touches(group, kind) and LAST_APPLIED not in place:
             return value
-        if place and self.covers(group, kind, place):
+        if place and self._hides(group, kind, place, value):
             return instead(place, value)
+        if helm_values.gives_values(group, kind):
+            value = self._without_values(group, kind, place, value, instead)
         secret = group == "" and kind == "Secret"
         return self._inside(self._of_kind(group, kind), secret, place, value, instead)
+
+    def _hides(self, group: str, kind: str, place: Place, value: Any) -> bool:
+        if helm_values.holds_secret(group, kind, place, value):
+            return True
+        named = helm_values.is_secret(group, kind, place)  # a map that is called so hides nothing
+        return self._listed(group, kind, place) if named else self.covers(group, kind, place)
+
+    def _without_values(
+        self, group: str, kind: str, place: Place, value: Any, instead: Callable[[Place, Any], Any]
+    ) -> Any:
+        """As `replaced`, of the values that an object gives to a chart."""
+        if isinstance(value, dict):
+            steps: list[Step] = list(value)
+            inside = list(value.values())
+        elif isinstance(value, list):
+            steps, inside = [item(one) for one in value], value
+        else:
+            return value
+        changed = [
+            instead(below, one)
+            if helm_values.holds_secret(group, kind, below, one)
+            else self._without_values(group, kind, below, one, instead)
+            for below, one in zip(((*place, step) for step in steps), inside, strict=True)
+        ]
+        if all(one is before for one, before in zip(changed, inside, strict=True)):
+            return value
+        return dict(zip(value, changed, strict=True)) if isinstance(value, dict) else changed
 
     def _inside(
         self,
