@@ -12,7 +12,6 @@ import orjson
 from msgspec import UNSET, UnsetType, structs
 
 from driftd.clock import Clock
-from driftd.cluster.operations import is_suspended
 from driftd.controller.audit import attributed
 from driftd.controller.baselines import Used, load_acceptance
 from driftd.controller.check import Looked, look
@@ -33,6 +32,7 @@ from driftd.controller.next_steps import Asked, next_steps, scaled_change
 from driftd.controller.of_daemon import SilenceOf, of_daemon, silences_of
 from driftd.controller.options import CheckOptions
 from driftd.controller.outlook import Outlook, outlook_of
+from driftd.controller.suspension import halted, suspended_live
 from driftd.controller.used_by import used_by
 from driftd.controller.value_places import value_place
 from driftd.controller.verdict import Verdict
@@ -41,7 +41,7 @@ from driftd.diff.explain import Inspection, Place
 from driftd.diff.facts import Bounds
 from driftd.diff.finding import ABSENT
 from driftd.diff.owners import Entry as OwnerEntry
-from driftd.errors import ClusterError, ConfigError
+from driftd.errors import ConfigError
 from driftd.model import sensitive
 from driftd.model.report import (
     API_VERSION,
@@ -162,9 +162,11 @@ async def explain(
     hashes = Hashes(acceptance.key, judged.seals)
     inspection = _inspection(looked, key)
     application = looked.desired.entry.application
+    ignoring = rules_of(application, declared.customizations.ignore)
     places = _places(question, resource, inspection, looked.desired.manifests)
     subject = _of_place(question, resource, places)
     asked = _asked(question, options)
+    paused = await halted(looked) if resource.is_drift else ""
     return Explanation(
         application=application.name,
         cluster=looked.report.cluster,
@@ -172,13 +174,11 @@ async def explain(
         resource=resource,
         places=places,
         excused=inspection.excused if inspection and not question.path else {},
-        rules=tuple(
-            _rules(rules_of(application, declared.customizations.ignore), key, resource.changes)
-        ),
+        rules=tuple(_rules(ignoring, key, resource.changes)),
         entries=tuple(explained(acceptance, judged.report, before, hashes, now.date())),
-        healing=_healing(looked, key),
+        healing=_healing(looked, key, paused),
         outlook=(
-            await outlook_of(daemon, looked, key, now, progress)
+            await outlook_of(daemon, looked, key, now, progress, halted=paused)
             if daemon is not None and resource.is_drift
             else UNSET
         ),
@@ -206,7 +206,7 @@ async def _steps(
     application = looked.desired.entry.application
     kept = "" if changing else await keeping(workspace, declared, looked, rest)
     live = looked.live.get(resource.key)
-    held = resource.is_drift and await _is_suspended(looked)
+    held = resource.is_drift and await suspended_live(looked)
     return next_steps(
         application,
         looked.report,
@@ -239,20 +239,6 @@ def _scaler(looked: Looked, key: ResourceKey) -> Bounds | None:
     facts = looked.shared.observation.facts
     # KEDA makes an autoscaler of its own, which knows less of what is allowed.
     return facts.event_scaled.get(key) or facts.autoscaled.get(key)
-
-
-async def _is_suspended(looked: Looked) -> bool:
-    """Whether Flux's own object is suspended live; False where that cannot be read."""
-    application = looked.desired.entry.application
-    flux, view = application.flux, looked.view
-    # Another cluster than the one that Flux itself runs on is known by its kubeconfig's name alone.
-    at_home = flux is not None and (flux.context or application.spec.destination.server)
-    if not at_home or view is None or view.problem is not None:
-        return False
-    try:
-        return await is_suspended(view.reader, application)
-    except ClusterError:
-        return False
 
 
 def _asked(question: Question, options: CheckOptions) -> Asked:
@@ -393,7 +379,7 @@ def _hides(rule: Rule, change: Change) -> bool:
     return rule.name in by.split(SEPARATOR)
 
 
-def _healing(looked: Looked, key: ResourceKey) -> str:
+def _healing(looked: Looked, key: ResourceKey, paused: str) -> str:
     """What the rung `fields` would do to the object, as the plan decides it."""
     desired = looked.desired
     wanted = plan(
@@ -404,6 +390,7 @@ def _healing(looked: Looked, key: ResourceKey) -> str:
         held=desired.repeated,
         live=looked.live,
         node=partial(node_of, looked),
+        halted=paused,
     )
     if wanted.refusal:
         return f"nothing: {wanted.refusal}"

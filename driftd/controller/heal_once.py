@@ -18,6 +18,7 @@ from driftd.controller.memory import open_state
 from driftd.controller.options import CheckOptions
 from driftd.controller.shared import Claims
 from driftd.controller.summary import summarise
+from driftd.controller.suspension import halted
 from driftd.controller.workspace import Progress, Workspace
 from driftd.errors import ConfigError
 from driftd.model.report import (
@@ -29,6 +30,7 @@ from driftd.model.report import (
     ResourceReport,
     ResourceStatus,
     WireStruct,
+    has_drift,
 )
 from driftd.sync.impact import impact_of
 from driftd.sync.outcome import Outcome, TaskResult
@@ -172,6 +174,7 @@ async def heal_once(
             claims=claims,
             send=opened,
             foreseen=True,
+            halted=await halted(looked) if has_drift(accepted.resources) else "",
         )
         report = _report(name, healed, opened=opened, stay=stay)
         objects |= {(one.group, one.kind, one.namespace, one.name): one for one in report.objects}

@@ -73,16 +73,18 @@ class Healing:
         claims: Claims,
         send: bool = True,
         foreseen: bool = False,
+        halted: str = "",
     ) -> Healed:
         """Plan from the look, ask the guards, and write what is left. Never raises StoreError.
 
         Without `send` nothing is asked of the cluster: the plan is all. `foreseen` has it tell
-        what it would take where nothing may be written, too.
+        what it would take where nothing may be written, too; `halted` says why the engine that
+        manages the application does nothing, if it does not.
         """
-        planned = self._plan(entry, looked, foreseen=foreseen)
+        planned = self._plan(entry, looked, foreseen=foreseen, halted=halted)
         if planned.tasks:
             looked, shared = await declared_elsewhere(workspace, declared, claims, entry, looked)
-            planned = self._plan(entry, looked, shared, foreseen=foreseen)
+            planned = self._plan(entry, looked, shared, foreseen=foreseen, halted=halted)
         if planned.refusal:
             await self._left_alone(planned, entry, looked)
         if planned.refusal or not self.can_record():
@@ -131,11 +133,12 @@ class Healing:
         shared: Mapping[ResourceKey, str] | None = None,
         *,
         foreseen: bool = False,
+        halted: str = "",
     ) -> SyncPlan:
         """The writes that would put the application back, as data."""
         application = entry.application
         rule = rule_of(self.settings, application.namespace, application.name)
-        return plan_of(application, looked, rule, shared, foreseen=foreseen)
+        return plan_of(application, looked, rule, shared, foreseen=foreseen, halted=halted)
 
     async def _act(self, planned: SyncPlan, looked: Looked) -> SyncResult | None:
         """Carry the plan out; without tasks no writer is ever made."""

@@ -11,6 +11,7 @@ from msgspec import UNSET, UnsetType
 
 from driftd.cluster.edited import EDITED as OVERRIDDEN
 from driftd.controller.live_applications import EDITED
+from driftd.controller.suspension import asking_flux, suspension
 from driftd.controller.unsynced import perhaps_ahead, still_used
 from driftd.diff.facts import Bounds
 from driftd.model.application import Application
@@ -90,14 +91,14 @@ def next_steps(
         return (*_correct(resource, wrong, changing), *_afterwards(drift))
     if resource.status == "Missing" and not _is_deployed(application, report):
         return (*_deploy(application, asked), *_keep(resource, changing, keeping))
-    halted = tuple(_suspension(application, suspended=suspended))
+    halted = suspension(application, suspended=suspended)
     scaled = scaled_change(resource, scaler)
     rest = [change for change in drift if change is not scaled]
     return (
         *_edited(application),
         *_unhealed(application, report, drift, now),
         *_autoscaled(scaler, resource),
-        *halted,
+        *filter(None, (halted,)),
         *_perhaps_ahead(application, report, resource, drift, asked),
         *_put_back(
             application,
@@ -282,24 +283,6 @@ def _autoscaled(scaler: Bounds | None, resource: ResourceReport) -> Iterator[str
         yield f"the live {scaled.live} is outside these bounds: it does not last"
 
 
-def _suspension(application: Application, *, suspended: bool) -> Iterator[str]:
-    """That Flux reconciles nothing of the application before somebody resumes it."""
-    flux = application.flux
-    if flux is None:
-        return
-    named = f"{flux.kind} {application.namespace}/{flux.object_name}"
-    if _is_suspended_in_git(application):
-        yield f"{named} is suspended in Git: Flux puts nothing back while Git says spec.suspend"
-    elif suspended or any(one.type == "Suspended" for one in flux.conditions):
-        yield f"{named} is suspended live: Flux puts nothing back before it is resumed"
-
-
-def _is_suspended_in_git(application: Application) -> bool:
-    flux = application.flux
-    told = flux is not None and any(one.type == "Suspended" for one in flux.conditions)
-    return told and not application.origin.startswith("hub ")
-
-
 def _put_back(
     application: Application,
     report: ApplicationReport,
@@ -324,8 +307,7 @@ def _put_back(
         yield f"{leave}: {_pruning(application)}{once}"
         return
     if flux is not None:
-        verb = "resume" if suspended else "reconcile"
-        how = f"flux {verb} {flux.kind.lower()} {flux.object_name} -n {application.namespace}"
+        how = asking_flux(application, suspended=suspended)
     elif "Argo CD" in engines:
         place = f"{resource.namespace}/" if resource.namespace else ""
         target = f"{resource.group}:{resource.kind}:{place}{resource.name}"

@@ -45,14 +45,23 @@ class Outlook(WireStruct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 async def outlook_of(
-    daemon: OfDaemon, looked: Looked, key: ResourceKey, now: datetime, progress: Progress
+    daemon: OfDaemon,
+    looked: Looked,
+    key: ResourceKey,
+    now: datetime,
+    progress: Progress,
+    *,
+    halted: str = "",
 ) -> Outlook:
-    """What the daemon's next look would make of a drifted object, and when."""
+    """What the daemon's next look would make of a drifted object, and when.
+
+    `halted` says why the engine of the application does nothing, if it does not.
+    """
     application = looked.desired.entry.application
     rule = rule_of(daemon.settings.healing, application.namespace, application.name)
     if rule.rung is Rung.OBSERVE:
         return Outlook(rung=rule.rung, reason=NOT_OPEN)
-    planned = plan_of(looked.desired.entry.application, looked, rule)
+    planned = plan_of(application, looked, rule, halted=halted)
     if not planned.refusal and any(task.key == key for task in planned.tasks):
         try:
             planned = await _decided(daemon, planned, looked, now)

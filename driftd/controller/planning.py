@@ -21,6 +21,7 @@ def plan_of(
     shared: Mapping[ResourceKey, str] | None = None,
     *,
     foreseen: bool = False,
+    halted: str = "",
 ) -> SyncPlan:
     """The plan for an application from a look at it, as a rule opens it; see `sync.plan.plan`."""
     return plan(
@@ -36,4 +37,5 @@ def plan_of(
         node=partial(node_of, looked),
         undeclared=rule.undeclared,
         foreseen=foreseen,
+        halted=halted,
     )

@@ -152,6 +152,7 @@ def plan(
     node: Callable[[GVK], Node | None] = _no_schema,
     undeclared: bool = False,
     foreseen: bool = False,
+    halted: str = "",
 ) -> SyncPlan:
     """The writes that would put `application` back to what Git declares.
 
@@ -162,9 +163,12 @@ def plan(
     that the report was made from and `node` gives the schema of a kind: without them nothing is
     patched. `undeclared` says whether additions that Git is silent about are removed, too.
     `foreseen` lists the tasks of an application that is refused as a whole, too, to be shown.
+    `halted` says why Flux does nothing about an application that it manages, if that is so.
     """
     name = application.qualified_name
-    refusal = _refusal(application, {*report.deployers, *managers}, rung, complete=complete)
+    refusal = _refusal(
+        application, {*report.deployers, *managers}, rung, complete=complete, halted=halted
+    )
     if refusal and not (foreseen and complete):
         return SyncPlan(application=name, rung=rung, refusal=refusal)
     declared: dict[ResourceKey, Manifest] = {}
@@ -193,13 +197,20 @@ def plan(
 
 
 def _refusal(
-    application: Application, managers: Collection[str], rung: Rung, *, complete: bool
+    application: Application,
+    managers: Collection[str],
+    rung: Rung,
+    *,
+    complete: bool,
+    halted: str,
 ) -> str:
     """Why driftd keeps its hands off the whole application."""
     if rung is Rung.OBSERVE:
         return "the operator has not opened healing for this application"
     if application.flux is not None:
         kind = application.flux.kind
+        if halted:
+            return f"Flux manages this application, and {halted}"
         return f"Flux manages this application as a {kind}; let it reconcile"
     automated = application.spec.sync_policy.automated
     if automated is None or automated.enabled is False or not automated.self_heal:

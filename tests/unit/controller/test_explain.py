@@ -143,7 +143,7 @@ async def test_next_steps_of_drift(world: World) -> None:
 
 
 async def test_a_kustomization_that_is_suspended_live(world: World) -> None:
-    """Flux does not reconcile what somebody suspended, so the steps resume it."""
+    """Flux does not reconcile what somebody suspended, so steps and healing resume it."""
     roots(world, "east")
     kind = FLUX["Kustomization"][0]
     world.clusters.one.resources.append(kind)
@@ -166,6 +166,8 @@ async def test_a_kustomization_that_is_suspended_live(world: World) -> None:
         )
         assert f"put it back: flux {verb} kustomization sync -n flux-system" in found.next_steps
         assert ("is suspended live" in "".join(found.next_steps)) is told
+        resume = "is suspended live; flux resume kustomization sync -n flux-system comes first"
+        assert found.healing.endswith(resume if told else "let it reconcile")
 
 
 async def test_replicas_that_an_autoscaler_sets(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from msgspec import UNSET
 
 from driftd.cluster.destinations import ClusterTarget
+from driftd.cluster.operations import FLUX
 from driftd.controller.guarding import ByHand
 from driftd.controller.heal_once import HealedObject, HealReport, heal_once
 from driftd.controller.healing import Healing
@@ -17,7 +19,8 @@ from driftd.errors import ConfigError, Unreachable
 from driftd.settings.healing import Healing as HealingSettings
 from driftd.settings.healing import HealingRule, Rung
 from tests.unit.controller.cluster import MemoryWriter
-from tests.unit.controller.conftest import World
+from tests.unit.controller.conftest import CONTEXTS, World
+from tests.unit.controller.test_flux import LIVE, roots
 from tests.unit.reports import VirtualClock
 
 pytestmark = pytest.mark.slow
@@ -218,6 +221,22 @@ async def test_what_was_added_stays_until_somebody_asks(bench: Bench) -> None:
             assert way in str(one.reason)
     (one,) = (await bench.heal(opened=False, undeclared=True)).objects
     assert (one.action, one.staying, one.reason) == ("patch", (), UNSET)
+
+
+async def test_flux_that_is_suspended_is_resumed_first(bench: Bench) -> None:
+    """A refusal names the command; an application without drift needs none."""
+    roots(bench.world, "east")
+    kind = FLUX["Kustomization"][0]
+    bench.cluster.resources.append(kind)
+    bench.cluster.put({**LIVE, "apiVersion": f"{kind.group}/v1", "spec": {"suspend": True}})
+    body: dict[str, Any] = {"apiVersion": "v1", "kind": "ConfigMap"}
+    body["metadata"] = {"name": "map", "namespace": "shop"}
+    bench.world.workspace = replace(bench.world.workspace, contexts=CONTEXTS[:1])
+    for colour, left in (("red", True), ("blue", False)):
+        bench.cluster.put({**body, "data": {"colour": colour}}, manager="alice")
+        report = await bench.heal("sync")
+        told = "is suspended live; flux resume kustomization sync -n flux-system comes first"
+        assert (report.left, str(report.refusal).endswith(told)) == (left, left)
 
 
 async def test_a_dry_run_is_told_as_one(bench: Bench) -> None:

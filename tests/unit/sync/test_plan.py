@@ -27,10 +27,10 @@ WEB = manifest("web", spec={"replicas": 3})
 REPLICAS = change("/spec/replicas", desired=3, live=5)
 
 
-def planned(*resources, manifests=(WEB,), app=None, rung=Rung.FIELDS, deployers=(), held=()):
+def planned(*resources, manifests=(WEB,), app=None, rung=Rung.FIELDS, deployers=(), **fields):
     """The plan for a look at these objects."""
     look = report(*resources, deployers=deployers)
-    return plan(app or application(), look, manifests, rung=rung, held=held)
+    return plan(app or application(), look, manifests, rung=rung, **fields)
 
 
 def reasons(found):
@@ -413,6 +413,8 @@ def test_nothing_is_written_to_an_application_of_flux(kind):
         (),
         f"Flux manages this application as a {kind}; let it reconcile",
     )
+    held = planned(resource("web", REPLICAS), app=app, halted="it is suspended")
+    assert held.refusal == "Flux manages this application, and it is suspended"
 
 
 def test_what_is_rendered_otherwise_each_time_is_not_healed():
