@@ -12,7 +12,7 @@ from msgspec import UNSET, UnsetType
 from driftd.clock import Clock
 from driftd.controller.baselines import Used, load_acceptance
 from driftd.controller.check import look
-from driftd.controller.declared import declare, none_chosen, refuse_unmatched
+from driftd.controller.declared import Declared, Entry, declare, none_chosen, refuse_unmatched
 from driftd.controller.healing import Healed, Healing
 from driftd.controller.memory import open_state
 from driftd.controller.options import CheckOptions
@@ -21,6 +21,7 @@ from driftd.controller.summary import summarise
 from driftd.controller.suspension import halted
 from driftd.controller.workspace import Progress, Workspace
 from driftd.errors import ConfigError
+from driftd.model.choices import listed
 from driftd.model.report import (
     API_VERSION,
     DRIFT_STATUSES,
@@ -142,14 +143,8 @@ async def heal_once(
     workspace = replace(workspace, claims=claims)
     # All applications, for others may declare the same objects.
     declared = await declare(workspace, replace(options, applications=()), progress)
-    entries = tuple(one for one in declared.entries if options.chooses(one.application))
     refuse_unmatched(options, progress, declared)
-    if not entries:
-        raise none_chosen(options, declared.applications, declared.conditions)
-    if len(entries) > 1:
-        names = ", ".join(one.application.qualified_name for one in entries[:5])
-        raise ConfigError(f"several applications have that name: {names}", hint="name one of them")
-    entry = entries[0]
+    entry = _the_one(declared, options)
     name = entry.application.qualified_name
     stay = ADDITIONS_STAY if by_rule else _STAY_UNASKED
     objects: dict[tuple[str, ...], HealedObject] = {}
@@ -182,6 +177,21 @@ async def heal_once(
         if left == 1 or not any(one.outcome == Outcome.CONFLICT for one in report.objects):
             return msgspec.structs.replace(report, objects=tuple(objects.values()))
     raise AssertionError("a heal has at least one look")
+
+
+def _the_one(declared: Declared, options: CheckOptions) -> Entry:
+    """The application that `options` name. Raises ConfigError if none or several are."""
+    entries = [one for one in declared.entries if options.chooses(one.application)]
+    if not entries:
+        raise none_chosen(options, declared.applications, declared.conditions)
+    if len(entries) > 1:
+        wanted = ", ".join(options.applications)
+        names = listed(sorted(one.application.qualified_name for one in entries))
+        raise ConfigError(
+            f"heal takes one application, and {wanted} names {len(entries)}",
+            hint=f"choose one of: {names}",
+        )
+    return entries[0]
 
 
 def _report(name: str, healed: Healed, *, opened: bool, stay: str) -> HealReport:
