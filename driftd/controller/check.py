@@ -31,6 +31,7 @@ from driftd.controller.facts import unexplained
 from driftd.controller.judge import judge
 from driftd.controller.leftovers import Claimants, Marked
 from driftd.controller.memory import Since, left, open_state, recalled, save_state
+from driftd.controller.newly_declared import note_newly_declared
 from driftd.controller.observed import ClusterView, Observation, observe, view_cluster
 from driftd.controller.of_daemon import of_daemon
 from driftd.controller.options import CheckOptions
@@ -107,6 +108,7 @@ async def checked(
             daemon.silenced(report, entry, now)
             for entry, report in zip(declared.entries, reports, strict=True)
         ]
+    await note_newly_declared(workspace, declared, reports, progress)
     unused = shared_conditions(
         declared.customizations.ignore,
         reports,

@@ -22,3 +22,14 @@ class AnnotatedTag(msgspec.Struct, frozen=True):
     """Without `refs/tags/`."""
     id: str
     """The id of the tag object, not of the commit that it points to."""
+
+
+class Addition(msgspec.Struct, frozen=True):
+    """The files that a commit brought into a repository, renamed ones apart."""
+
+    commit: str
+    """The full id."""
+    date: str
+    """The committer's, YYYY-MM-DD."""
+    files: frozenset[str]
+    """Paths in the repository."""

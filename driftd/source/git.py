@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from driftd.errors import SourceError
-from driftd.model.gitobject import AnnotatedTag, GitObject
+from driftd.model.gitobject import Addition, AnnotatedTag, GitObject
 from driftd.model.tree import Tree
 from driftd.source.objects import (
     CommitInfo,
@@ -25,7 +25,7 @@ from driftd.source.objects import (
 )
 from driftd.source.paths import checked_path
 from driftd.source.process import MIB, Git, GitFailed, OutputLimit
-from driftd.source.raw import list_ancestors, read_objects
+from driftd.source.raw import list_additions, list_ancestors, read_objects
 from driftd.source.revision import (
     TAGS,
     checked_revision,
@@ -225,6 +225,10 @@ class GitRepository:
     async def ancestors(self, sha: str, limit: int) -> Sequence[str]:
         """Commits from `sha` back, each before all of its parents, at most `limit`."""
         return await list_ancestors(self._git, sha, limit)
+
+    async def additions(self, sha: str, limit: int) -> Sequence[Addition]:
+        """The files that each of the newest commits added, from `sha` back."""
+        return await list_additions(self._git, sha, limit)
 
     async def is_cut(self) -> bool:
         """Whether the checkout is shallow: its oldest commits have parents that it lacks."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from driftd.errors import SourceError
-from driftd.model.gitobject import GitObject
+from driftd.model.gitobject import Addition, GitObject
 from driftd.source.objects import is_object_id
 from driftd.source.process import MIB, Git
 from driftd.source.url import printable
@@ -51,3 +51,44 @@ async def list_ancestors(git: Git, sha: str, limit: int) -> list[str]:
         "rev-list", "--topo-order", f"--max-count={limit}", "--end-of-options", sha
     )
     return output.decode("ascii", "replace").split()
+
+
+async def list_additions(git: Git, sha: str, limit: int) -> list[Addition]:
+    """The files that each of the newest commits added, the newest first; at most `limit` commits.
+
+    Of a merge they are those that it brought to its first parent.
+    """
+    if not is_object_id(sha):
+        raise SourceError(f"{git.name}: {printable(sha)!r} is not a full commit id")
+    output = await git.run(
+        "log",
+        "--first-parent",
+        "--diff-merges=first-parent",
+        f"--max-count={limit}",
+        "--no-ext-diff",
+        "--no-textconv",
+        "--find-renames",
+        "--name-status",
+        "-z",
+        "--format=%x00%H %cs",
+        "--end-of-options",
+        sha,
+        "--",
+    )
+    words = iter(output.decode("utf-8", "surrogateescape").split("\0"))
+    found: list[Addition] = []
+    # A commit begins with an empty word; the first of its statuses has a line break before it.
+    for word in words:
+        status = word.removeprefix("\n")
+        if not status:
+            commit, _, date = next(words, "").partition(" ")
+            if date:
+                found.append(Addition(commit, date, frozenset()))
+            continue
+        name = next(words, "")
+        if status[0] in "RC":
+            next(words, "")  # the new name of a file that was renamed or copied
+        elif status == "A" and found:
+            last = found[-1]
+            found[-1] = Addition(last.commit, last.date, last.files | {name})
+    return found

@@ -72,3 +72,37 @@ async def test_a_tag_beats_a_branch_of_its_name(repo: GitRepo) -> None:
     found = await opened.annotated_tag("same")
     assert found is not None
     assert await opened.resolve("same") == repo.git("rev-parse", "HEAD~1").strip()
+
+
+async def test_additions_of_commits(repo: GitRepo) -> None:
+    """Each commit has the files that it added, neither renamed nor changed ones, newest first."""
+    repo.write("a.yaml", "a: 1\n" * 9)
+    repo.write("b 1.yaml", "b: 1\n")
+    both = repo.commit("Two files")
+    repo.git("mv", "a.yaml", "renamed.yaml")
+    repo.write("b 1.yaml", "b: 2\n")
+    changed = repo.commit("A new name and a new value")
+    repo.write("A", "")
+    repo.write("R100", "")
+    odd = repo.commit("Names that look like a status")
+    found = await GitRepository.open(repo.path).additions(repo.head, 3)
+    assert [one.commit for one in found] == [odd, changed, both]
+    assert [set(one.files) for one in found] == [{"A", "R100"}, set(), {"a.yaml", "b 1.yaml"}]
+    assert found[0].date == repo.git("log", "-1", "--format=%cs").strip()
+    with pytest.raises(SourceError, match="not a full commit id"):
+        await GitRepository.open(repo.path).additions("main", 3)
+
+
+async def test_a_merge_adds_what_its_branch_added(repo: GitRepo) -> None:
+    """Commits of a merged branch are told as the merge, which is what is synced."""
+    repo.git("checkout", "-q", "-b", "side")
+    repo.write("side.yaml", "a: 1\n")
+    repo.commit("On the side")
+    repo.git("checkout", "-q", "-")
+    repo.write("main.yaml", "a: 1\n")
+    repo.commit("On the main branch")
+    repo.git("merge", "-q", "--no-ff", "-m", "Merge it", "side")
+    merge = repo.git("rev-parse", "HEAD").strip()
+    first, second = await GitRepository.open(repo.path).additions(merge, 2)
+    assert (first.commit, set(first.files)) == (merge, {"side.yaml"})
+    assert set(second.files) == {"main.yaml"}
