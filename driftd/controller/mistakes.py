@@ -2,28 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import orjson
 from msgspec import UNSET, UnsetType
 
 from driftd.controller.observed import Observation
 from driftd.diff import refused
 from driftd.diff.invalid import first
+from driftd.diff.paths import escape
+from driftd.flux.fields import misspelt
 from driftd.model.report import Invalid
 from driftd.model.resource import Manifest
 
 
-def mistake_of(manifest: Manifest, observation: Observation) -> Invalid | UnsetType:
+def mistake_of(manifest: Manifest, observation: Observation | None) -> Invalid | UnsetType:
     """The first mistake that the cluster's schema of the kind shows, else what it refuses all the
-    same; UNSET without either, and where the cluster publishes no schema.
+    same, else a slip in a field of Flux's; UNSET without any.
+
+    Without the cluster, or its schema of the kind, only the last is known.
     """
-    node = observation.schemas.node(manifest.gvk)
-    if node is None:
-        return UNSET
+    node = observation.schemas.node(manifest.gvk) if observation is not None else None
     try:
         body = orjson.loads(manifest.body)
-        return first(body, node) or refused.first(body, manifest.key) or UNSET
+        found = None
+        if node is not None:
+            found = first(body, node) or refused.first(body, manifest.key)
+        return found or _of_flux(body) or UNSET
     except RecursionError:
         return UNSET
+
+
+def _of_flux(body: Mapping[str, Any]) -> Invalid | None:
+    """A field that Flux does not know, and whose name is nearly one that it does."""
+    found = misspelt(body)
+    if found is None:
+        return None
+    place = ".".join(found.path[:-1])
+    above = "".join(f"/{escape(step)}" for step in found.path[:-1])
+    text = (
+        f"{body['kind']} of Flux has no field {found.path[-1]} in {place}: Flux never reads it; "
+        f"did you mean {found.meant}?"
+    )
+    return Invalid(
+        cause="UnknownField",
+        path=f"{above}/{escape(found.path[-1])}",
+        message=text,
+        meant=f"{above}/{found.meant}",
+    )
 
 
 def is_valid(manifest: Manifest) -> bool:

@@ -205,9 +205,9 @@ class _Object:
 
     def _mistake(self) -> Invalid | UnsetType:
         """What is wrong with the new manifest, as far as the cluster's schemas were read."""
-        if self.look is None or self.item.new is None:
+        if self.item.new is None:
             return UNSET
-        return mistake_of(self.item.new, self.look.observation)
+        return mistake_of(self.item.new, self.look.observation if self.look else None)
 
     def _whole(self, old: dict[str, Any], new: dict[str, Any]) -> ObjectPreview:
         """An object that only one side declares."""
