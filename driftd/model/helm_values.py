@@ -45,9 +45,10 @@ def is_secret(group: str, kind: str, place: Sequence[Step]) -> bool:
         return False
     last = place[-1]
     if (group, kind) == _RELEASE:
-        return tuple(place[:2]) == ("spec", "values") and len(place) > 2 and is_called_secret(last)
-    if "valuesObject" in place[:-1]:
-        return is_called_secret(last)
+        # Below all of spec: a slip in the name `values` must not publish a password.
+        return place[0] == "spec" and len(place) > 2 and is_called_secret(last)
+    if "helm" in place[:-1] and is_called_secret(last):
+        return True
     if last != "value" or tuple(place[-3:-2]) != ("parameters",):
         return False
     above = place[-2]

@@ -86,6 +86,8 @@ def test_values_of_an_application() -> None:
         (RELEASE, ("spec", "values", "secrets", "TOKEN"), "a", False),
         (RELEASE, ("spec", "values", "secrets"), {"TOKEN": "a"}, False),
         (RELEASE, ("spec", "values", "secret"), {"create": True}, True),
+        (RELEASE, ("spec", "value"), {"TOKEN": "a"}, False),
+        (APPLICATION, ("spec", "source", "helm", "valuesObjekt"), {"token": "a"}, False),
         (RELEASE, ("spec", "interval"), "5m", True),
         (APPLICATION, ("spec", "source", "helm", "values"), "token: a", False),
         (APPLICATION, ("spec", "source", "helm", "values"), "size: 3", True),
