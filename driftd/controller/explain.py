@@ -28,6 +28,7 @@ from driftd.controller.explain_question import (
 from driftd.controller.foreseen import node_of
 from driftd.controller.keeping import keeping
 from driftd.controller.memory import open_state
+from driftd.controller.newly_declared import commit_of
 from driftd.controller.next_steps import Asked, next_steps, scaled_change
 from driftd.controller.of_daemon import SilenceOf, of_daemon, silences_of
 from driftd.controller.options import CheckOptions
@@ -219,6 +220,7 @@ async def _steps(
         scaler=scaler,
         masked=any(m.key == resource.key and sensitive.holds(m) for m in looked.desired.manifests),
         users=_users(looked, resource),
+        commit=await commit_of(workspace, declared, looked.report, resource),
         asked=asked,
     )
 

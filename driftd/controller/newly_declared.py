@@ -52,6 +52,18 @@ async def note_newly_declared(
         progress(f"note: {_told(found)}")
 
 
+async def commit_of(
+    workspace: Workspace, declared: Declared, report: ApplicationReport, resource: ResourceReport
+) -> str:
+    """The commit that brought a Missing object into Git, if it may wait for a sync; else empty."""
+    if resource.status is not ResourceStatus.MISSING:
+        return ""
+    place = _place(resource)
+    history = {place: await _additions(workspace, declared, place)}
+    found = newly_declared(report, history)
+    return next((_named(one.commit) for one in found if one.resource.key == resource.key), "")
+
+
 def newly_declared(
     report: ApplicationReport, history: Mapping[Place, Sequence[Addition]]
 ) -> Iterator[NewlyDeclared]:
@@ -112,7 +124,7 @@ async def _additions(workspace: Workspace, declared: Declared, place: Place) -> 
 def _told(found: Sequence[NewlyDeclared]) -> str:
     objects = [f"{one.resource.kind} {one.resource.name}" for one in found]
     more = f" and {len(objects) - _NAMED} more" if len(objects) > _NAMED else ""
-    commits = dict.fromkeys(f"{one.commit.commit[:_SHORT]} of {one.commit.date}" for one in found)
+    commits = dict.fromkeys(_named(one.commit) for one in found)
     it = "it" if len(objects) == 1 else "they"
     named = f"{', '.join(objects[:_NAMED])}{more}"
     return (
@@ -120,3 +132,7 @@ def _told(found: Sequence[NewlyDeclared]) -> str:
         f"{', '.join([*commits][:_NAMED])}, and nothing of the application that came with it or "
         f"later is there: {it} may not be synced yet; --hub CONTEXT tells that (Pending) from drift"
     )
+
+
+def _named(commit: Addition) -> str:
+    return f"{commit.commit[:_SHORT]} of {commit.date}"

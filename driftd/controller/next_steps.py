@@ -68,6 +68,7 @@ def next_steps(
     scaler: Bounds | None = None,
     masked: bool = False,
     users: Collection[str] = (),
+    commit: str = "",
     asked: Asked | None = None,
 ) -> tuple[str, ...]:
     """The steps for an object, first what is to be known of self-healing; none without drift.
@@ -77,7 +78,8 @@ def next_steps(
     the live object says that it is immutable; `suspended` if the live Kustomization or HelmRelease
     says that Flux is to leave the application alone, whatever Git says; `scaler` what an
     autoscaler that targets the object allows; `masked` if Git's object holds values that no command
-    of driftd prints; `users` the live objects that name the object, as `KIND NAME`.
+    of driftd prints; `users` the live objects that name the object, as `KIND NAME`;
+    `commit` the one that brought a Missing object into Git, if it may wait for a sync.
     """
     asked = asked or Asked()
     if resource.status == "Unknown":
@@ -99,7 +101,7 @@ def next_steps(
         *_unhealed(application, report, drift, now),
         *_autoscaled(scaler, resource),
         *filter(None, (halted,)),
-        *_perhaps_ahead(application, report, resource, drift, asked),
+        *_perhaps_ahead(application, report, resource, drift, commit, asked),
         *_put_back(
             application,
             report,
@@ -128,10 +130,11 @@ def _perhaps_ahead(
     report: ApplicationReport,
     resource: ResourceReport,
     drift: list[Change],
+    commit: str,
     asked: Asked,
 ) -> Iterator[str]:
     if not (asked.unmerged and resource.status == "Missing"):  # is told to be merged
-        yield from perhaps_ahead(application, report, resource, drift)
+        yield from perhaps_ahead(application, report, resource, drift, commit=commit)
 
 
 def _judgeable(resource: ResourceReport, asked: Asked) -> str:

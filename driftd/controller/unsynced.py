@@ -40,8 +40,13 @@ def perhaps_ahead(
     report: ApplicationReport,
     resource: ResourceReport,
     drift: Collection[Change],
+    *,
+    commit: str = "",
 ) -> Iterator[str]:
-    """That a finding may be a newer commit, where nobody says what was deployed last."""
+    """That a finding may be a newer commit, where nobody says what was deployed last.
+
+    `commit` is the one that brought a Missing object into Git, where it may be that one.
+    """
     if application.synced_revisions or application.origin.startswith("hub "):
         return
     who, sync = "nobody has synced", "sync"
@@ -52,7 +57,8 @@ def perhaps_ahead(
     if resource.status is ResourceStatus.MISSING:
         # Of what an audit log says who deleted it, the cause is known.
         if not resource.attribution:
-            yield f"somebody deleted it, or what declares it is {newer}"
+            what = f"{commit}, which brought it into Git," if commit else "what declares it"
+            yield f"somebody deleted it, or {what} is {newer}"
         return
     if resource.status is ResourceStatus.EXTRA:
         if resource.manager in those:

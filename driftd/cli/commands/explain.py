@@ -24,6 +24,8 @@ _LONG = 300
 """Characters of a value that is printed in one line."""
 _TITLE = re.compile(r" {2}\S[^:]*?\s{2,}")
 """What stands before the text of a line with a title, such as `  declared in  `."""
+_GIT = "Git says otherwise"
+"""The reason of a declared difference that needs no other."""
 _EXCUSED = 40
 """Excused places that are listed."""
 _STATUS = {
@@ -187,9 +189,10 @@ def sentences(found: Explanation, *, asked: bool) -> Iterator[str]:
         doubt = f"; {' and '.join(persons)} by name, and may be a person" if persons else ""
         named = ", ".join(found.deployers)
         yield f"  Git's hand   {named} (deployers of this application{doubt})"
+    otherwise = _otherwise(found)
     for one in found.places:
         yield ""
-        yield from _place(one, resource, persons)
+        yield from _place(one, resource, persons, otherwise)
     if not found.places:
         yield ""
         yield from _nothing(found)
@@ -206,6 +209,18 @@ def sentences(found: Explanation, *, asked: bool) -> Iterator[str]:
         yield ""
         yield "What to do next:"
         yield from (f"  {step}" for step in found.next_steps)
+
+
+def _otherwise(found: Explanation) -> str:
+    """Who says otherwise where live is not as declared: what is rendered need not be Git's word."""
+    from driftd.cluster.edited import EDITED as OVERRIDDEN
+    from driftd.controller.live_applications import EDITED
+
+    # Of the rest of a spec, such as its syncPolicy, what is rendered does not depend.
+    edited = [one for one in found.conditions if one.type in (EDITED, OVERRIDDEN)]
+    if any("spec.source" in one.message for one in edited):
+        return "the live Application says otherwise, and it was edited beside Git"
+    return _GIT
 
 
 def _silences(found: Explanation) -> Iterator[str]:
@@ -269,7 +284,7 @@ def _nothing(found: Explanation) -> Iterator[str]:
 
 
 def _place(
-    place: PlaceExplanation, resource: ResourceReport, persons: Sequence[str]
+    place: PlaceExplanation, resource: ResourceReport, persons: Sequence[str], otherwise: str
 ) -> Iterator[str]:
     from driftd.cli.field_path import readable
     from driftd.cli.mistakes import lacks_field
@@ -301,7 +316,7 @@ def _place(
     for reason in place.evidence:
         yield f"  because   {reason}"
     for change in place.changes:
-        yield from _change(change, place)
+        yield from _change(change, place, otherwise)
 
 
 def _verdict(place: PlaceExplanation) -> str:
@@ -333,10 +348,12 @@ def _owners(place: PlaceExplanation, persons: Sequence[str]) -> Iterator[str]:
         yield f"  {title:<9} {owner.manager} ({owner.operation}{through}{time}): {hand}"
 
 
-def _change(change: Change, place: PlaceExplanation) -> Iterator[str]:
+def _change(change: Change, place: PlaceExplanation, otherwise: str) -> Iterator[str]:
     if change.path != place.path:
         yield f"  at        {change.path}"
     reason = "" if change.reason is UNSET else f": {change.reason}"
+    if change.reason == _GIT:
+        reason = f": {otherwise}"
     yield f"  kind      {change.kind}"
     yield f"  class     {change.change_class}{reason}"
     if change.severity is not UNSET:

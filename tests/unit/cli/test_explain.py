@@ -7,7 +7,14 @@ import pytest
 
 from driftd.cli.commands.explain import asked, folded, sentences
 from driftd.controller.explain import Explanation, Owner, PlaceExplanation
-from driftd.model.report import Change, ChangeClass, ChangeKind, ResourceReport, ResourceStatus
+from driftd.model.report import (
+    Change,
+    ChangeClass,
+    ChangeKind,
+    ReportCondition,
+    ResourceReport,
+    ResourceStatus,
+)
 
 ORIGIN = (
     "  declared in  apps/ledger.yaml of https://github.com/example/repo.git at revision 3c4e42ca"
@@ -87,11 +94,11 @@ def test_a_line_of_a_table_lacks_its_application(words):
         asked(*words)
 
 
-def explanation(deployers, manager, kind=ChangeClass.DECLARED):
+def explanation(deployers, manager, kind=ChangeClass.DECLARED, conditions=()):
     """The lines on one field that a manager applied, where these deployers are known."""
     change = Change(
         kind=ChangeKind.MODIFIED, change_class=kind, path="/spec/x", ssa_path="f:spec/f:x",
-        desired=1, live=2,
+        desired=1, live=2, reason="Git says otherwise",
     )  # fmt: skip
     place = PlaceExplanation(
         path=change.path, ssa_path="f:spec/f:x", verdict="drift", desired=1, live=2,
@@ -105,8 +112,22 @@ def explanation(deployers, manager, kind=ChangeClass.DECLARED):
     found = Explanation(
         application="shop", cluster="one", deployers=deployers, resource=resource,
         places=(place,), excused={}, rules=(), healing="nothing: not asked for",
+        conditions=conditions,
     )  # fmt: skip
     return "\n".join(sentences(found, asked=True))
+
+
+@pytest.mark.parametrize("kind", ["LiveApplicationDiffers", "LiveApplicationEdited"])
+def test_what_an_edited_application_says_is_not_called_gits_word(kind):
+    """Where the live Application was edited, the class of a difference says who says otherwise."""
+    assert "declared: Git says otherwise" in explanation(("argocd-controller",), "kubectl-edit")
+    told = ReportCondition(type=kind, message="spec.source.path is x", severity="warning")
+    text = explanation(("argocd-controller",), "kubectl-edit", conditions=(told,))
+    assert "declared: the live Application says otherwise, and it was edited beside Git" in text
+    assert "Git says otherwise" not in text
+    told = ReportCondition(type=kind, message="spec.syncPolicy is x", severity="warning")
+    text = explanation(("argocd-controller",), "kubectl-edit", conditions=(told,))
+    assert "declared: Git says otherwise" in text
 
 
 DOUBT = "a deployer by name, but what it wrote is not what Git says"

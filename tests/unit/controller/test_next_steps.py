@@ -526,3 +526,18 @@ def test_a_baseline_accepts_nothing_critical(levels: tuple[Any, ...], told: str)
         for number, level in enumerate(levels)
     )  # fmt: skip
     assert told in steps(1, changes=changes)
+
+
+def test_the_commit_that_may_wait_is_named() -> None:
+    """Of a Missing object whose commit left no trace, that commit may be what is not synced."""
+    app = msgspec.structs.replace(application(), name="shop", namespace="argocd")
+    resource = ResourceReport(
+        group="", version="v1", kind="ConfigMap", namespace="web", name="web",
+        status=ResourceStatus.MISSING,
+    )  # fmt: skip
+    report = looked_at(resource, "argocd")
+    steps = next_steps(app, report, resource, NOW, commit="12345678 of 2026-01-09")
+    assert steps[0] == (
+        "somebody deleted it, or 12345678 of 2026-01-09, which brought it into Git, is a commit "
+        "that nobody has synced yet (--hub CONTEXT tells)"
+    )
