@@ -146,7 +146,7 @@ def test_whole_object(site: Site) -> None:
     ("arguments", "told"),
     [
         (("deployment/wbe",), "deployment/web"),
-        (("service/web", "spec.port"), "/spec/ports"),
+        (("service/web", "spec.port"), "spec.ports"),
         (("web",), "KIND/NAME"),
     ],
 )
