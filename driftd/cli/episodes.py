@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from msgspec import UNSET, to_builtins
 
 from driftd.cli import values
-from driftd.cli.terminal import columns, printable
+from driftd.cli.field_path import readable
+from driftd.cli.terminal import PIPE_WIDTH, columns, printable
 from driftd.clock import rfc3339
 from driftd.model.counts import counted
 from driftd.model.report import API_VERSION
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 HeldBy: TypeAlias = "Mapping[str, Sequence[Held]]"
 """By application: what guards of healing hold back."""
 _VALUE_WIDTH = 32
+_LEAST_WIDTH = 16
 _ENDINGS = {
     Recovery.HEALED: "healed",
     Recovery.SYNCED: "put back",
@@ -50,26 +52,74 @@ def document(episodes: Sequence[Episode], held: HeldBy | None = None) -> dict[st
 
 
 def lines(
-    episodes: Sequence[Episode], now: datetime, *, wide: bool, held: HeldBy | None = None
+    episodes: Sequence[Episode],
+    now: datetime,
+    *,
+    wide: bool,
+    held: HeldBy | None = None,
+    width: int = PIPE_WIDTH,
 ) -> Iterator[str]:
-    """A table of episodes, what healing makes of the open ones, and what they come to."""
+    """A table of episodes, what healing makes of the open ones, and what they come to.
+
+    With `wide` each stands on one line; else what drifted stands below, in `width` columns.
+    """
     if not episodes:
         yield "no drift is remembered"
         return
-    titles = ["first seen", "for", "application", "object", "field", "git → live", "who"]
-    titles += ["severity", "ended"]
-    rows = [_row(episode, now) for episode in episodes]
-    if wide:
-        titles[1:1] = ["began"]
-        titles[3:3] = ["cluster"]
-        for row, episode in zip(rows, episodes, strict=True):
-            row[1:1] = [_began(episode.drift)]
-            row[3:3] = [episode.cluster or "-"]
-    yield from columns(titles, rows)
+    yield from _wide(episodes, now) if wide else _narrow(episodes, now, width)
     yield ""
     yield from _steps(episodes)
     yield from _not_healed(episodes, held or {})
     yield from _summary(episodes)
+
+
+def _wide(episodes: Sequence[Episode], now: datetime) -> Iterator[str]:
+    titles = ["first seen", "began", "for", "cluster", "application", "object", "field"]
+    titles += ["git → live", "who", "severity", "ended"]
+    rows = []
+    for episode in episodes:
+        drift = episode.drift
+        rows.append(
+            [
+                *(_first_seen(drift), _began(drift), _lasted(episode, now)),
+                *(episode.cluster or "-", episode.application, _object(drift), _field(drift)),
+                *(_values(drift) or "-", drift.author or "-", drift.severity or "-"),
+                f"{_ended(episode)}{_untold(drift, ', ') if episode.closed_at is None else ''}",
+            ]
+        )
+    yield from columns(titles, rows)
+
+
+def _narrow(episodes: Sequence[Episode], now: datetime, width: int) -> Iterator[str]:
+    """A line of times and names for each episode, and below it what drifted."""
+    titles = ("first seen", "for", "severity", "application", "ended")
+    rows = [
+        (
+            *(_first_seen(one.drift), _lasted(one, now), one.drift.severity or "-"),
+            *(one.application, _ended(one)),
+        )
+        for one in episodes
+    ]
+    table = iter(columns(titles, rows))
+    yield next(table)
+    for line, episode in zip(table, episodes, strict=True):
+        yield line
+        yield from _what(episode.drift, width)
+        if episode.closed_at is None and (untold := _untold(episode.drift, "  ")):
+            yield printable(untold)
+
+
+def _what(drift: Drift, width: int) -> Iterator[str]:
+    """The place, its values and who set them: on one line where that fits."""
+    place = printable(f"  {_object(drift)}  {_field(drift)}")
+    by = f"by {drift.author}" if drift.author else ""
+    told = printable("  ".join(filter(None, (_values(drift), by))))
+    if not told or len(place) + len(told) + 2 <= width:
+        yield f"{place}  {told}".rstrip()
+    else:
+        yield place
+        room = max(_LEAST_WIDTH, (width - len(by) - 9) // 2)
+        yield printable(f"    {_values(drift, room)}  {by}".rstrip())
 
 
 def _held_of(episode: Episode, held: HeldBy) -> Held | None:
@@ -184,9 +234,7 @@ def _steps(episodes: Sequence[Episode]) -> Iterator[str]:
         return
     yield "other values while it was open:"
     for drift in stepped:
-        resource = drift.key.resource
-        space = f"{resource.namespace}/" if resource.namespace else ""
-        yield printable(f"  {resource.kind} {space}{resource.name} {_field(drift)}")
+        yield printable(f"  {_object(drift)} {_field(drift)}")
         for step in drift.steps:
             by = f" by {step.manager}" if step.manager else ""
             until = rfc3339(step.until.replace(microsecond=0))
@@ -194,54 +242,64 @@ def _steps(episodes: Sequence[Episode]) -> Iterator[str]:
     yield ""
 
 
-def _row(episode: Episode, now: datetime) -> list[str]:
-    drift = episode.drift
+def _first_seen(drift: Drift) -> str:
+    return rfc3339(drift.first_seen.replace(microsecond=0))
+
+
+def _lasted(episode: Episode, now: datetime) -> str:
+    return span((episode.closed_at or now) - episode.drift.first_seen)
+
+
+def _object(drift: Drift) -> str:
     resource = drift.key.resource
     space = f"{resource.namespace}/" if resource.namespace else ""
-    return [
-        rfc3339(drift.first_seen.replace(microsecond=0)),
-        span((episode.closed_at or now) - drift.first_seen),
-        episode.application,
-        f"{resource.kind} {space}{resource.name}",
-        _field(drift),
-        _values(drift),
-        drift.author or "-",
-        drift.severity or "-",
-        _ended(episode),
-    ]
+    return f"{resource.kind} {space}{resource.name}"
 
 
 def _field(drift: Drift) -> str:
-    return drift.change.path if drift.change is not None else f"({drift.key.kind})"
+    """The field as tables name it; of a whole object what it is."""
+    if drift.change is None:
+        return f"({drift.key.kind})"
+    resource = drift.key.resource
+    return readable(drift.change, group=resource.group, kind=resource.kind)
 
 
-def _values(drift: Drift) -> str:
+def is_at(drift: Drift, path: str) -> bool:
+    """Whether a drift is at a field, as tables name it, or below."""
+    field = _field(drift)
+    return field == path or field.startswith((f"{path}.", f"{path}["))
+
+
+def _values(drift: Drift, width: int = _VALUE_WIDTH) -> str:
+    """Git's value and the live one, each in `width` characters; empty of a whole object."""
     change = drift.change
-    if change is None:
-        return "-"
-    return _pair(change.desired, change.live)
+    return "" if change is None else _pair(change.desired, change.live, width)
 
 
-def _pair(desired: Any, found: Any) -> str:
+def _pair(desired: Any, found: Any, width: int = _VALUE_WIDTH) -> str:
     git = values.NOT_IN_GIT if desired is UNSET else values.flow(desired)
     live = values.NOT_IN_CLUSTER if found is UNSET else values.flow(found)
     if values.is_masked(desired) and values.is_masked(found):
         return values.MASKED_DIFFER
-    return " → ".join(values.shorten_pair(git, live, _VALUE_WIDTH))
+    return " → ".join(values.shorten_pair(git, live, width))
 
 
 def _ended(episode: Episode) -> str:
     fight = " (a fight)" if episode.drift.rate >= FIGHT_RATE else ""
     if episode.closed_at is None:
-        held = episode.drift.held
-        if held is not None:
-            until = rfc3339(held.until.replace(microsecond=0))
-            return printable(f"open{fight}, held: {held.why}; told at {until} at the latest")
         return f"open{fight}"
     if episode.ending is None:
         return f"ended{fight}"
     by = f" by {episode.ending.by}" if episode.ending.by else ""
     return f"{_ENDINGS[episode.ending.how]}{by}{fight}"
+
+
+def _untold(drift: Drift, lead: str) -> str:
+    """Why nobody was told of it yet; empty if somebody was."""
+    if drift.held is None:
+        return ""
+    until = rfc3339(drift.held.until.replace(microsecond=0))
+    return f"{lead}held: {drift.held.why}; told at {until} at the latest"
 
 
 def _began(drift: Drift) -> str:

@@ -183,7 +183,7 @@ async def find(connection: AsyncConnection, query: EpisodeQuery) -> tuple[Episod
     found: list[Episode] = []
     async for row in await connection.stream(statement):
         episode = _as_episode(row)
-        if not query.path or _is_at(episode.drift, query.path):
+        if _is_wanted(episode.drift, query):
             found.append(episode)
             if len(found) == query.limit:
                 break
@@ -225,6 +225,12 @@ def _as_episode(row: Row[Any]) -> Episode:
         closed_at=row.closed_at,
         ending=ending,
     )
+
+
+def _is_wanted(one: Drift, query: EpisodeQuery) -> bool:
+    if query.is_at is not None and not query.is_at(one):
+        return False
+    return not query.path or _is_at(one, query.path)
 
 
 def _is_at(one: Drift, path: str) -> bool:

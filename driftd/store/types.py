@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
@@ -152,6 +152,8 @@ class EpisodeQuery(msgspec.Struct, frozen=True, kw_only=True):
     name: str = ""
     path: str = ""
     """The beginning of a field's path, a pointer or in managedFields notation."""
+    is_at: Callable[[Drift], bool] | None = None
+    """Which drifts, where paths are written otherwise than `path` has them."""
     is_open: bool | None = None
     since: datetime | None = None
     """Open ones, and those that were open at some time since then."""

@@ -60,13 +60,16 @@ def episodes_command(
 ) -> int:
     """List drifts from onset to recovery, as the daemon remembers them: open ones first.
 
-    APP, an object and the beginning of a field's path narrow the list. Below it stand how long
-    drifts took to be noticed, and to end.
+    APP, an object and the beginning of a field's path (a JSON pointer, or the form that tables
+    print) narrow the list. Below it stand how long drifts took to be noticed, and to end. With
+    -o wide each drift is one line, whatever its length.
 
     Exit codes: 0, whatever is open; 2 if the store cannot be read.
     """
     if only_open and only_closed:
         raise click.UsageError("--open and --closed exclude each other")
+    from driftd.cli import episodes as printed
+    from driftd.cli.terminal import width_of
     from driftd.store.types import EpisodeQuery
 
     kind, name = _object(resource)
@@ -74,21 +77,22 @@ def episodes_command(
         application=application or "",
         kind=kind,
         name=name,
-        path=path or "",
+        path=path if path and _is_pointer(path) else "",
+        is_at=lambda drift: not path or _is_pointer(path) or printed.is_at(drift, path),
         is_open=True if only_open else False if only_closed else None,
         since=_since(flags["since"]),
         limit=flags["limit"],
     )
     found = calls.episodes(flags["config"], flags["store"], query)
-    from driftd.cli import episodes as printed
-
     now = datetime.now(UTC)
     is_open = any(episode.closed_at is None for episode in found)
     held = calls.held(flags["config"], flags["store"]) if is_open else {}
     _written(
         output,
         lambda: printed.document(found, held),
-        lambda: printed.lines(found, now, wide=output == "wide", held=held),
+        lambda: printed.lines(
+            found, now, wide=output == "wide", held=held, width=width_of(sys.stdout)
+        ),
     )
     if output in ("table", "wide"):
         _limited(found, flags["limit"])
@@ -130,6 +134,11 @@ def _written(output: str, document: Any, lines: Any) -> None:
 def _limited(found: Sequence[Episode] | Sequence[HistoryEntry], limit: int) -> None:
     if len(found) == limit:
         click.echo(f"note: the first {limit}; --limit shows more, --since less", err=True)
+
+
+def _is_pointer(path: str) -> bool:
+    """Whether a path is written as a pointer or in managedFields notation, not as tables do."""
+    return path.startswith("/") or path[1:2] == ":"
 
 
 def _object(resource: str | None) -> tuple[str, str]:

@@ -184,6 +184,37 @@ def test_durations(seconds, text):
     assert printed.seconds_text(seconds) == text
 
 
+def test_a_long_drift_takes_two_lines_below_its_times():
+    """Place, then values and author, so that the table is as wide as a terminal; items by name."""
+    image = change(
+        "/spec/template/spec/containers/0/image",
+        ssa_path='f:spec/f:template/f:spec/f:containers/k:{"name":"storefront"}/f:image',
+        desired="registry.example/storefront:4.1",
+        live="registry.example/storefront:4.0",
+        manager="kubectl-set",
+    )
+    look = report(resource("storefront-web", image))
+    (drift,) = state_change(Before(), [], look, START, hold=lambda _drift: None).open
+    episode = Episode(application="argocd/shop", cluster="one", drift=drift)
+    made = list(printed.lines([episode], after(60), wide=False, width=100))
+    assert made[2:4] == [
+        "  Deployment shop/storefront-web  containers[name=storefront].image",
+        "    registry.example/storefront:4.1 → registry.example/storefront:4.0  by kubectl-set",
+    ]
+    narrow = list(printed.lines([episode], after(60), wide=False, width=80))
+    assert narrow[3] == "    …efront:4.1 → …efront:4.0  by kubectl-set"
+    assert (max(map(len, made)) <= 100, max(map(len, narrow)) <= 80) == (True, True)
+
+
+def test_a_field_is_chosen_as_tables_write_it(driftd, dsn):
+    """The readable form narrows the list as the pointer does, before the limit counts."""
+    for path in ("spec.replicas", "spec", "/spec/replicas", "f:spec/f:replicas"):
+        found = driftd("episodes", "shop", "deployment/web", path, f"--store={dsn}", "-o", "json")
+        assert len(json.loads(found.stdout)["items"]) == 4, path
+    found = driftd("episodes", "shop", "deployment/web", "spec.rep", f"--store={dsn}")
+    assert found.stdout == "no drift is remembered\n"
+
+
 def test_what_is_held_says_why_and_until_when():
     """A drift that nobody was told of says so in the table and in the document."""
     held = Held("Argo CD syncs", after(600))
@@ -191,7 +222,9 @@ def test_what_is_held_says_why_and_until_when():
     (drift,) = state_change(Before(), [], look, START, hold=lambda _drift: held).open
     episode = Episode(application="argocd/shop", cluster="one", drift=drift)
     table = "\n".join(printed.lines([episode], after(60), wide=False))
-    assert "open, held: Argo CD syncs; told at 2026-03-01T12:10:00Z at the latest" in table
+    untold = "held: Argo CD syncs; told at 2026-03-01T12:10:00Z at the latest"
+    assert f"\n  {untold}\n" in table
+    assert f"open, {untold}" in "\n".join(printed.lines([episode], after(60), wide=True))
     (item,) = printed.document([episode])["items"]
     assert item["held"] == {"why": "Argo CD syncs", "until": "2026-03-01T12:10:00Z"}
 
@@ -216,7 +249,7 @@ def test_values_while_an_episode_was_open(driftd, tmp_path):
     told = driftd("episodes", "shop", "--store", dsn).stdout
     assert (
         """other values while it was open:
-  Deployment shop/web /spec/replicas
+  Deployment shop/web spec.replicas
     3 → 5 by kubectl-edit until 2026-03-01T12:00:01Z
     3 → 7 by helm until 2026-03-01T12:00:02Z
 """
