@@ -21,6 +21,7 @@ from driftd.controller.desired import desired_state
 from driftd.controller.failing_values import with_values
 from driftd.controller.observed import ClusterView, observe, view_cluster
 from driftd.controller.options import CheckOptions
+from driftd.controller.preview_entries import idle_warnings
 from driftd.controller.preview_fate import unseen
 from driftd.controller.preview_objects import application_preview
 from driftd.controller.preview_pairs import Pair, Touched, elsewhere_of, touched
@@ -352,6 +353,7 @@ class _Preview:
             else:
                 pair.new = state
         pair.notes += await self.unread_values.of(pair, view)
+        pair.notes += await idle_warnings(pair, self.before, self.old, self.after, self.new, view)
 
     async def _look(self, where: Where, view: ClusterView, objects: Sequence[Touched]) -> Look:
         assert isinstance(where, ClusterTarget)  # noqa: S101 - only clusters have a view

@@ -1,0 +1,154 @@
+"""Entries of kustomizations that match nothing with a change: a name is mostly misspelt."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final
+
+import orjson
+
+from driftd.controller.declared import Declared, Entry
+from driftd.controller.observed import ClusterView
+from driftd.controller.preview_pairs import Pair
+from driftd.controller.preview_sides import Side
+from driftd.errors import DriftdError
+from driftd.model.choices import nearest
+from driftd.model.condition import Condition, Severity
+from driftd.model.resource import Manifest
+from driftd.model.tree import ResolvedSource
+from driftd.render import idle_entries
+from driftd.render.idle_entries import Probe, entries_of
+
+IDLE: Final = "IdleEntryWarning"
+_TAG: Final = re.compile(r"(@.*|:[^/:]*)$")
+_SHOWN: Final = ("group", "version", "kind", "name", "namespace", "labelSelector",
+                 "annotationSelector")  # fmt: skip
+
+
+async def idle_warnings(
+    pair: Pair, before: Side, old: Declared, after: Side, new: Declared, view: ClusterView | None
+) -> list[Condition]:
+    """The entries that match nothing with the change and did at the base, or are new.
+
+    An application without such entries, or whose kustomizations and objects cannot be rendered,
+    costs nothing.
+    """
+    if pair.after is None or pair.new is None or not pair.new.complete:
+        return []
+    earlier = (
+        {one.source.path: one for one in await _sources(before, pair.before, old.urls)}
+        if pair.before is not None
+        else {}
+    )
+    told = []
+    for source in await _sources(after, pair.after, new.urls):
+        base = earlier.get(source.source.path)
+        if source.source.chart or (base is not None and base.tree.id == source.tree.id):
+            continue
+        found = await _probe(pair.after, source, after, view).idle(
+            entries_of(source.tree, source.source.path)
+        )
+        if found and base is not None and pair.before is not None:
+            probe = _probe(pair.before, base, before, view)
+            found = await _brought(found, entries_of(base.tree, source.source.path), probe)
+        elif pair.before is not None:
+            found = []
+        told += [_condition(one, pair) for one in found]
+    return told
+
+
+async def _brought(
+    found: Sequence[idle_entries.Entry], known: Sequence[idle_entries.Entry], probe: Probe
+) -> list[idle_entries.Entry]:
+    """Those that the change has brought: an entry that was as idle at the base is none."""
+    same = {id(one): _same(one, known) for one in found}
+    wanted = [one for one in same.values() if one is not None]
+    idle = await probe.idle(wanted)
+    brought = []
+    for one in found:
+        twin = same[id(one)]
+        if twin is None:
+            # What a Component does not find, another that uses it may have.
+            if not one.component:
+                brought.append(one)
+        elif not any(twin is other for other in idle):
+            brought.append(one)
+    return brought
+
+
+def _same(
+    one: idle_entries.Entry, known: Sequence[idle_entries.Entry]
+) -> idle_entries.Entry | None:
+    """The entry of the base: the same, of a Component else the one in its place."""
+    here = [each for each in known if (each.file, each.section) == (one.file, one.section)]
+    for each in here:
+        if each.value == one.value:
+            return each
+    wanted = "name" if one.section == "images" else "target"
+    for each in here:
+        if each.value[wanted] == one.value[wanted]:
+            return each
+    at = [each for each in here if each.index == one.index]
+    return at[0] if at and one.component else None
+
+
+def _probe(entry: Entry, source: ResolvedSource, side: Side, view: ClusterView | None) -> Probe:
+    discovery = view.discovery if view else None
+    return Probe(
+        entry.application,
+        source,
+        side.workspace.sandbox,
+        kube_version=view.version if view else "",
+        api_versions=discovery.api_versions() if discovery else (),
+    )
+
+
+async def _sources(side: Side, entry: Entry | None, urls: frozenset[str]) -> list[ResolvedSource]:
+    if entry is None:
+        return []
+    try:
+        return list((await side.workspace.repositories.resolve(entry.application, urls)).sources)
+    except DriftdError:
+        return []
+
+
+def _condition(one: idle_entries.Entry, pair: Pair) -> Condition:
+    objects = pair.new.manifests if pair.new else ()
+    if one.section == "images":
+        name = str(one.value["name"])
+        near = nearest(_images([*objects, *(pair.old.manifests if pair.old else ())]), name)
+        what = f"no image is called {name}"
+    else:
+        target = one.value["target"]
+        told = ", ".join(f"{key}={target[key]}" for key in _SHOWN if target.get(key))
+        near = _near(target, objects)
+        what = f"no object fits the target {told}"
+    text = f"{one.file}:{one.line}: {what}: this entry of {one.section} changes nothing"
+    return Condition(IDLE, f"{text}; {near}".rstrip("; "), Severity.WARNING)
+
+
+def _near(target: dict[str, Any], objects: Sequence[Manifest]) -> str:
+    """The kind, or the name within its kind, that was probably meant."""
+    kind, name = str(target.get("kind", "")), str(target.get("name", ""))
+    kinds = {one.key.kind for one in objects}
+    if kind and kind not in kinds:
+        return nearest(sorted(kinds), kind)
+    names = sorted({one.key.name for one in objects if not kind or one.key.kind == kind})
+    return nearest(names, name) if name and name not in names else ""
+
+
+def _images(objects: Iterable[Manifest]) -> list[str]:
+    return sorted({_TAG.sub("", text) for one in objects for text in _of(orjson.loads(one.body))})
+
+
+def _of(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        for name, one in value.items():
+            if name == "image" and isinstance(one, str):
+                yield one
+            else:
+                yield from _of(one)
+    elif isinstance(value, list):
+        for one in value:
+            yield from _of(one)
