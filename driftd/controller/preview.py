@@ -24,7 +24,7 @@ from driftd.controller.options import CheckOptions
 from driftd.controller.preview_entries import idle_warnings
 from driftd.controller.preview_fate import unseen
 from driftd.controller.preview_objects import application_preview
-from driftd.controller.preview_pairs import Pair, Touched, elsewhere_of, touched
+from driftd.controller.preview_pairs import Pair, Touched, declared_by, touched
 from driftd.controller.preview_places import with_lines
 from driftd.controller.preview_shared import shared_objects, told, with_owners
 from driftd.controller.preview_sides import Side, choose_sides
@@ -300,16 +300,18 @@ class _Preview:
 
         Those that stay as they are, and go to the same namespaces, are rendered only for that.
         """
+        known = declared_by(done)
         for pair in done:
-            pair.elsewhere = elsewhere_of(pair, done)
+            pair.elsewhere = known
         places = {one.manifest.key.namespace for pair in done for one in pair.broken()}
         if not places:
             return
         places.add("")
         near = [p for p in unchanged if p.entry.application.spec.destination.namespace in places]
         await self._standing([p for p in near if not p.standing][:_STANDING], view)
+        known = declared_by([*done, *unchanged])
         for pair in done:
-            pair.elsewhere = elsewhere_of(pair, [*done, *unchanged])
+            pair.elsewhere = known
 
     async def _standing(self, pairs: Sequence[Pair], view: ClusterView | None) -> None:
         """Note what applications that stay as they are declare; nothing if it cannot be known."""

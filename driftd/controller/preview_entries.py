@@ -9,16 +9,17 @@ from typing import Any, Final
 import orjson
 
 from driftd.controller.declared import Declared, Entry
+from driftd.controller.desired import Desired
 from driftd.controller.observed import ClusterView
 from driftd.controller.preview_pairs import Pair
 from driftd.controller.preview_sides import Side
 from driftd.errors import DriftdError
 from driftd.model.choices import nearest
 from driftd.model.condition import Condition, Severity
-from driftd.model.resource import Manifest
+from driftd.model.resource import Manifest, ResourceKey
 from driftd.model.tree import ResolvedSource
 from driftd.render import idle_entries
-from driftd.render.idle_entries import Probe, entries_of
+from driftd.render.idle_entries import Probe, entries_of, kustomizations_of
 
 IDLE: Final = "IdleEntryWarning"
 _TAG: Final = re.compile(r"(@.*|:[^/:]*)$")
@@ -44,7 +45,7 @@ async def idle_warnings(
     told = []
     for source in await _sources(after, pair.after, new.urls):
         base = earlier.get(source.source.path)
-        if source.source.chart or (base is not None and base.tree.id == source.tree.id):
+        if source.source.chart or (base is not None and _is_same(pair, base, source)):
             continue
         found = await _probe(pair.after, source, after, view).idle(
             entries_of(source.tree, source.source.path)
@@ -56,6 +57,24 @@ async def idle_warnings(
             found = []
         told += [_condition(one, pair) for one in found]
     return told
+
+
+def _is_same(pair: Pair, base: ResolvedSource, source: ResolvedSource) -> bool:
+    """Whether a source's kustomizations and what the application renders are as at the base.
+
+    Most changes of a repository are at a few of its applications.
+    """
+    old, new = base.tree, source.tree
+    if old.id == new.id:
+        return True
+    if pair.old is None or pair.new is None or _bodies(pair.old) != _bodies(pair.new):
+        return False
+    files = kustomizations_of(new, source.source.path)
+    return all(old.files.get(file) == new.files[file] for file in files)
+
+
+def _bodies(desired: Desired) -> dict[ResourceKey, bytes]:
+    return {one.key: one.body for one in desired.manifests}
 
 
 async def _brought(

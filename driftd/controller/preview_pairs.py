@@ -35,7 +35,7 @@ class Pair:
     standing: frozenset[ResourceKey] = frozenset()
     """What an application that stays as it is declares, where Git alone tells it."""
     elsewhere: Elsewhere = field(default_factory=Elsewhere)
-    """What the other applications of its cluster declare."""
+    """What the applications of its cluster declare."""
     unserved: dict[ResourceKey, str] = field(default_factory=dict)
     """The `ssaPath` that is probably wrong of each new object whose kind is not served."""
 
@@ -95,6 +95,8 @@ class Pair:
         old, new = self.old, self.new
         if old is None or new is None or not (old.complete and new.complete):
             return []
+        if self.elsewhere.before <= self.elsewhere.after and _is_same(_every(old), _every(new)):
+            return []
         return list(broken_references(_every(old), _every(new), self.elsewhere))
 
     def report(
@@ -123,18 +125,21 @@ class Pair:
         )
 
 
+def _is_same(old: Sequence[Manifest], new: Sequence[Manifest]) -> bool:
+    """Whether two sides declare just the same."""
+    return {one.key: one.body for one in old} == {one.key: one.body for one in new}
+
+
 def _every(desired: Desired) -> list[Manifest]:
     """All that a side declares, hooks too: a reference may name one."""
     return [*desired.manifests, *desired.not_compared]
 
 
-def elsewhere_of(pair: Pair, pairs: Iterable[Pair]) -> Elsewhere:
-    """What other applications of a cluster declare; what cannot be seen any more is not gone."""
+def declared_by(pairs: Iterable[Pair]) -> Elsewhere:
+    """What the applications of a cluster declare; what cannot be seen any more is not gone."""
     before: set[ResourceKey] = set()
     after: set[ResourceKey] = set()
     for other in pairs:
-        if other is pair:
-            continue
         old = (other.old.keys if other.old else frozenset()) | other.standing
         new = (other.new.keys if other.new else frozenset()) | other.standing
         before |= old

@@ -49,13 +49,16 @@ class Entry(msgspec.Struct, frozen=True):
 
 def entries_of(tree: Tree, path: str) -> list[Entry]:
     """The entries that a kustomization in the folder `path` leads to, those below it too."""
+    found = [one for file in kustomizations_of(tree, path) for one in _entries(tree, file)]
+    return found[:_ENTRIES]
+
+
+def kustomizations_of(tree: Tree, path: str) -> list[str]:
+    """The kustomization in the folder `path`, if there is one, and those that it leads to."""
     folder = posixpath.normpath(path or ".")
     names = [name if folder == "." else f"{folder}/{name}" for name in _NAMES]
     top = next((name for name in names if name in tree.files), "")
-    if not top:
-        return []
-    found = [one for file in Reach(tree, top).kustomizations for one in _entries(tree, file)]
-    return found[:_ENTRIES]
+    return Reach(tree, top).kustomizations if top else []
 
 
 def _entries(tree: Tree, file: str) -> Iterable[Entry]:
