@@ -28,6 +28,7 @@ from driftd.app import (
     workspace_of,
 )
 from driftd.clock import Clock, SystemClock
+from driftd.cluster.gathering import new_event_loop
 from driftd.cluster.registry import ClusterRegistry
 from driftd.controller.options import CheckOptions
 from driftd.controller.workspace import OracleMemory, Workspace
@@ -80,7 +81,8 @@ def run_daemon(
 
         return Reloading(settings_path, settings, metrics, completed=completed)
 
-    return asyncio.run(_run(settings, None if once else reloading))
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        return runner.run(_run(settings, None if once else reloading))
 
 
 def _with_files(settings: Settings, files: Mapping[str, Any]) -> Settings:

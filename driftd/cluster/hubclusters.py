@@ -98,12 +98,14 @@ class HubClusters:
         if not known or before != self._found:
             self._news.set()
 
-    async def changed(self, live: LiveObject) -> None:
+    async def changed(self, live: LiveObject) -> bool:
         """A Secret was made or changed."""
         before = self._found.get(live.key)
         self._take(live)
-        if before != self._found.get(live.key):
-            self._news.set()
+        if before == self._found.get(live.key):
+            return False
+        self._news.set()
+        return True
 
     async def gone(self, key: ResourceKey) -> None:
         """A Secret was deleted, or lost its label."""

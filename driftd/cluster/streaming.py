@@ -4,10 +4,72 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Self
+
+from driftd.cluster.gathering import StreamLoop
 
 if TYPE_CHECKING:
     import aiohttp
+
+
+NOISE: Final = 3
+"""Events of no interest within a second after which a stream may wait for others."""
+
+
+class Stream:
+    """The body of an answer, once, in pieces as they arrive.
+
+    One that tells what nobody cares about, several times a second, is read together with others
+    like it (`gathering`), until something matters.
+    """
+
+    def __init__(self, answer: aiohttp.ClientResponse, idle: float) -> None:
+        self._answer = answer
+        self._idle = idle
+        self._loop = asyncio.get_running_loop()
+        self._noise = 0
+        self._since = 0.0
+        self._gathered: int | None = None
+        """The socket, while it is read together with others."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._at_once()  # the connection may be used for something else
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return pieces(self._answer, self._idle)
+
+    def told(self, *, mattered: bool) -> None:
+        """Note whether an event mattered to anybody."""
+        now = self._loop.time()
+        if mattered:
+            self._noise = 0
+        elif now - self._since > 1:
+            self._noise, self._since = 1, now
+        else:
+            self._noise += 1
+        if self._noise >= NOISE:
+            self._gather()
+        elif mattered:
+            self._at_once()
+
+    def _gather(self) -> None:
+        """Read it together with others, where the event loop can do that."""
+        connection = self._answer.connection
+        if self._gathered is not None or connection is None or connection.transport is None:
+            return
+        socket = connection.transport.get_extra_info("socket")
+        if isinstance(self._loop, StreamLoop) and socket is not None and socket.fileno() >= 0:
+            self._gathered = socket.fileno()
+            self._loop.streams.gather(self._gathered)
+
+    def _at_once(self) -> None:
+        """Read it as soon as there is something."""
+        if self._gathered is not None and isinstance(self._loop, StreamLoop):
+            self._loop.streams.at_once(self._gathered)
+            self._gathered = None
 
 
 async def pieces(answer: aiohttp.ClientResponse, idle: float) -> AsyncIterator[bytes]:

@@ -24,7 +24,7 @@ from driftd.cluster.breaker import Breaker
 from driftd.cluster.busy import Busy
 from driftd.cluster.connection import Connection, Redirected, connect
 from driftd.cluster.limits import PIECE, SMALL, Limits, exceeded
-from driftd.cluster.streaming import pieces
+from driftd.cluster.streaming import Stream
 from driftd.errors import (
     ClusterError,
     ConfigError,
@@ -372,7 +372,7 @@ class Transport:
     @asynccontextmanager
     async def stream(
         self, path: str, *, doing: str, query: Mapping[str, str], idle: float
-    ) -> AsyncIterator[AsyncIterator[bytes]]:
+    ) -> AsyncIterator[Stream]:
         """GET `path` and give its body in pieces, as they arrive; `doing` as in `get`.
 
         Nothing limits how long it takes, but after `idle` seconds without a byte it is
@@ -393,7 +393,8 @@ class Transport:
                         answer = await ask(api, "GET", path, query, None, None, timeout)
                         async with answer:
                             if answer.status == 200:
-                                yield pieces(answer, idle)
+                                with Stream(answer, idle) as body:
+                                    yield body
                                 return
                             response, retry_after = await self._read(answer, doing, None)
             except Distrusted:  # only before there is an answer

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Callable
 from typing import Final, Protocol
 
 import msgspec
@@ -57,8 +57,8 @@ class Sink(Protocol):
         """The state at one moment; what is of interest and not in it is not there."""
         ...
 
-    async def changed(self, live: LiveObject) -> None:
-        """An object of interest was made or changed."""
+    async def changed(self, live: LiveObject) -> bool:
+        """An object of interest was made or changed; whether anything comes of it."""
         ...
 
     async def gone(self, key: ResourceKey) -> None:
@@ -266,7 +266,7 @@ class Reflector:
                         self._bound(size, doing)
                         await self._take_initial(line, doing, state)
                     else:
-                        await self._take(line, doing)
+                        body.told(mattered=await self._take(line, doing))
                     heard = True
         except ClusterError as error:
             if error.reason in ("Expired", "Gone", "HTTP410"):
@@ -307,18 +307,20 @@ class Reflector:
                 live = listing.live_object(self._resource, item, bytes(event.object))
                 state[live.key] = live
 
-    async def _take(self, line: bytes, doing: str) -> None:
+    async def _take(self, line: bytes, doing: str) -> bool:
+        """One event; whether it mattered to anybody."""
         event, item = self._decoded(line, doing)
         meta = item.metadata
         if _older(meta.resource_version, self._version):
             raise _Gone  # versions went back: what came between is not known
-        if event.type != "BOOKMARK" and self._sink.wants(meta):
-            if event.type == "DELETED":
-                await self._sink.gone(self._key(meta))
-            else:
-                live = listing.live_object(self._resource, item, bytes(event.object))
-                await self._sink.changed(live)
+        mattered = event.type != "BOOKMARK" and self._sink.wants(meta)
+        if mattered and event.type == "DELETED":
+            await self._sink.gone(self._key(meta))
+        elif mattered:
+            live = listing.live_object(self._resource, item, bytes(event.object))
+            mattered = await self._sink.changed(live)
         self._version = meta.resource_version or self._version
+        return mattered
 
     def _key(self, meta: ObjectMeta) -> ResourceKey:
         return ResourceKey(self._resource.group, self._resource.kind, meta.namespace, meta.name)
@@ -358,7 +360,7 @@ def _older(version: str, than: str) -> bool:
     return int(version) < int(than)
 
 
-async def _lines(body: AsyncIterator[bytes], doing: str) -> AsyncIterator[bytes]:
+async def _lines(body: AsyncIterable[bytes], doing: str) -> AsyncIterator[bytes]:
     """The lines of a stream. The last one is dropped if its end did not arrive."""
     parts: list[bytes] = []
     size = 0

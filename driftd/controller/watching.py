@@ -466,22 +466,23 @@ class _Sink:
             for key in kind.explaining.missing(there, self._place):
                 await self._explained(kind.explaining.gone(key))
 
-    async def changed(self, live: LiveObject) -> None:
+    async def changed(self, live: LiveObject) -> bool:
         """An object that a look saw otherwise wakes; a new one with a mark wakes its owner."""
         kind = self._watching.kind(self._target, self._resource)
         if kind is None:
-            return
+            return False
         state = _told(live.body)
         if kind.explaining is not None:
             await self._explained(kind.explaining.seen(live, state))
         names = kind.names.get(live.key)
         differs = self._heard(kind, live.key, state, live)
         if not differs and not (names and self._watching.attend(live)):
-            return
+            return False
         if names:
             await self._watching.wake(names, (self._resource, live.key))
         else:
             await self._watching.wake(self._marked(live))
+        return True
 
     def _heard(
         self, kind: _Kind, key: ResourceKey, state: Digest, live: LiveObject | None = None

@@ -26,6 +26,7 @@ _RECENT: Final = 1024
 """Objects whose digests are kept for who asks next."""
 _SMALL: Final = 8 << 10
 """Bytes of an object up to which they are."""
+_OF_STATUS: Final = b'"subresource":"status"'
 _SKIPPED = frozenset({"metadata", "status"})
 
 
@@ -98,24 +99,19 @@ def view_digest(body: bytes) -> bytes:
 
 
 def _view(fields: dict[str, msgspec.Raw], meta: _Metadata) -> bytes:
-    # Lengths keep the parts apart: no value can move from one into another unseen.
+    names = [name for name in fields if name not in _SKIPPED]
     parts = [
         meta.labels,
         meta.annotations,
         meta.finalizers,
         meta.owner_references,
         meta.deletion_timestamp,
+        *[fields[name] for name in names],
     ]
-    names = []
-    for name, value in fields.items():
-        if name not in _SKIPPED:
-            names.append(name)
-            parts.append(value)
-    lengths = [*map(len, names), -1, *map(len, parts)]
-    head = "\0".join(names) + repr(lengths)
-    hashed = blake2b(head.encode("utf-8", "surrogatepass"), digest_size=SIZE)
-    hashed.update(b"".join(parts))
-    return hashed.digest()
+    # Lengths keep the parts apart: no value can move from one into another unseen.
+    head = repr((names, [*map(len, parts)]))
+    whole = b"".join((head.encode("ascii", "backslashreplace"), *parts))
+    return blake2b(whole, digest_size=SIZE).digest()
 
 
 def ownership_digest(body: bytes) -> bytes:
@@ -128,11 +124,13 @@ def ownership_digest(body: bytes) -> bytes:
 
 
 def _ownership(entries: Iterable[msgspec.Raw]) -> bytes:
-    hashed = blake2b(digest_size=SIZE)
+    parts: list[bytes] = []
     for entry in entries:
         raw = bytes(entry)
-        if b'"status"' in raw and _entry.decode(raw).subresource == "status":
+        # As the API server writes it, which nothing inside the entry can look like: quotes in the
+        # names of fields are escaped. Others may write it otherwise.
+        if _OF_STATUS in raw or (b'"status"' in raw and _entry.decode(raw).subresource == "status"):
             continue
-        hashed.update(len(raw).to_bytes(4, "big"))
-        hashed.update(raw)
-    return hashed.digest()
+        parts.append(len(raw).to_bytes(4, "big"))
+        parts.append(raw)
+    return blake2b(b"".join(parts), digest_size=SIZE).digest()

@@ -48,11 +48,12 @@ class Known:
         self.values = {one.key.name: value(one) for one in listing.objects}
         self._keep()
 
-    async def changed(self, live: LiveObject) -> None:
+    async def changed(self, live: LiveObject) -> bool:
         """One object more or anew."""
         self.values[live.key.name] = value(live)
         self.told.append((live.key.name, value(live)))
         self._keep()
+        return True
 
     async def gone(self, key: ResourceKey) -> None:
         """One object less."""

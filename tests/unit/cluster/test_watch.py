@@ -61,9 +61,10 @@ class Known:
         self.values = {one.key.name: value(one) for one in listing.objects}
         self._told()
 
-    async def changed(self, live: LiveObject) -> None:
+    async def changed(self, live: LiveObject) -> bool:
         self.values[live.key.name] = value(live)
         self._told()
+        return True
 
     async def gone(self, key: ResourceKey) -> None:
         self.values.pop(key.name)
@@ -418,10 +419,11 @@ async def test_an_event_that_no_parser_takes(cluster, server, config_maps, repli
     seen: list[bytes] = []
 
     class Bodies(Known):
-        async def changed(self, live: LiveObject) -> None:
+        async def changed(self, live: LiveObject) -> bool:
             seen.append(live.body)
             if live.key.name == "b":
                 self.done.set()
+            return True
 
     known = Bodies(lambda _: False)
     task = asyncio.create_task(Reflector(cluster, config_maps, "", known, wait=waits).run())
