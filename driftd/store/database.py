@@ -46,6 +46,8 @@ class Database:
         """What was lost, for a person, since the database was opened first."""
         self.lost: Callable[[], None] = lambda: None
         """Called for each loss after the database was opened."""
+        self.version: int | None = None
+        """Another one after each change, while nobody else can write; None where others may."""
         self._gate = asyncio.Lock()
         self._commits = 0
         """Since the log of commits was moved into the database last."""
@@ -70,6 +72,7 @@ class Database:
             loss = await asyncio.to_thread(file.inspect)
             database = cls(url, *sqlite_engines(file.path, file.connected))
             database._file = file
+            database.version = 0
             await database._migrated()
             if loss:
                 database._tell(loss)
@@ -107,11 +110,14 @@ class Database:
             await self._in_place()
             assert self.writer is not None  # noqa: S101 - a reader has no methods that write
             file, number = self._file, 0
-            async with self.writer.begin() as connection:
-                yield connection
-                if file is not None:
-                    number = file.next_number()
-                    await connection.exec_driver_sql(f"PRAGMA user_version={number}")
+            try:
+                async with self.writer.begin() as connection:
+                    yield connection
+                    if file is not None:
+                        number = file.next_number()
+                        await connection.exec_driver_sql(f"PRAGMA user_version={number}")
+            finally:
+                self._changed()  # of a commit that failed nobody knows how it ended
             if file is not None:
                 file.committed(number)
                 self._commits += 1
@@ -194,7 +200,12 @@ class Database:
         assert self._file is not None  # noqa: S101 - only called with one
         self.reader, self.writer = sqlite_engines(self._file.path, self._file.connected)
         await self._migrated()
+        self._changed()
         self._tell(loss)
+
+    def _changed(self) -> None:
+        if self.version is not None:
+            self.version += 1
 
     def _tell(self, loss: str) -> None:
         self.losses.append(loss)

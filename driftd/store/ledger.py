@@ -79,7 +79,7 @@ class Ledger:
 
     async def halted(self) -> Mapping[str, str]:
         """The applications (`namespace/name`) that wait for a person, and why."""
-        return await self._store.ask("read which applications wait", heals.halted)
+        return await self._store.ask_again("read which applications wait", heals.halted)
 
     async def halt(
         self, application: str, why: str, record: AuditRecord, over: Sequence[str] = ()

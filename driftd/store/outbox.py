@@ -49,11 +49,17 @@ class Deliveries(Outbox):
     @abstractmethod
     async def _read(self, what: str, call: Call[Result]) -> Result: ...
 
+    @abstractmethod
+    async def ask_again(self, what: str, call: Call[Result]) -> Result:
+        """As `_read`; what was read stands for it while nobody has written anything."""
+
     async def targets(self, now: datetime) -> tuple[str, ...]:
         """See `Outbox.targets`."""
-        query = select(deliveries.c.target).where(_UNSETTLED, deliveries.c.due_at <= now)
-        rows = await self._fetch("read the outbox", query.distinct().order_by(deliveries.c.target))
-        return tuple(row.target for row in rows)
+        first = func.min(deliveries.c.due_at).label("first")
+        query = select(deliveries.c.target, first).where(_UNSETTLED)
+        query = query.group_by(deliveries.c.target).order_by(deliveries.c.target)
+        rows = await self.ask_again("read which receivers are due", _fetching(query))
+        return tuple(row.target for row in rows if row.first <= now)
 
     async def due(self, target: str, now: datetime, limit: int) -> tuple[OutboxMessage, ...]:
         """See `Outbox.due`."""
@@ -109,7 +115,7 @@ class Deliveries(Outbox):
             )
         )
         single = select(func.count()).where(_UNSETTLED, deliveries.c.application != "")
-        return await self._count(single) + await self._count(members)
+        return await self._count("messages", single) + await self._count("digests", members)
 
     async def dead(self, limit: int) -> tuple[DeadLetter, ...]:
         """See `Outbox.dead`."""
@@ -132,7 +138,7 @@ class Deliveries(Outbox):
 
     async def count_dead(self) -> int:
         """See `Outbox.count_dead`."""
-        return await self._count(select(func.count()).where(_DEAD))
+        return await self._count("dead letters", select(func.count()).where(_DEAD))
 
     async def revive(self, now: datetime, targets: Collection[str] = ()) -> int:
         """See `Outbox.revive`."""
@@ -252,15 +258,19 @@ class Deliveries(Outbox):
 
         await self._writer.run(f"update message {message.id}", change)
 
-    async def _count(self, query: Select[Any]) -> int:
-        return int((await self._fetch("count the outbox", query))[0][0])
+    async def _count(self, what: str, query: Select[Any]) -> int:
+        return int((await self.ask_again(f"count {what} of the outbox", _fetching(query)))[0][0])
 
     async def _fetch(self, what: str, query: Select[Any]) -> Sequence[Row[Any]]:
-        async def fetch(connection: AsyncConnection) -> Sequence[Row[Any]]:
-            found: Sequence[Row[Any]] = (await connection.execute(query)).all()
-            return found
+        return await self._read(what, _fetching(query))
 
-        return await self._read(what, fetch)
+
+def _fetching(query: Select[Any]) -> Call[Sequence[Row[Any]]]:
+    async def fetch(connection: AsyncConnection) -> Sequence[Row[Any]]:
+        found: Sequence[Row[Any]] = (await connection.execute(query)).all()
+        return found
+
+    return fetch
 
 
 def delivery_row(message: OutboxMessage, now: datetime) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 from sqlalchemy import Executable, Row, delete, exists, func, select
@@ -48,12 +48,17 @@ from driftd.store.writer import PATIENCE, Call, Writer
 
 Result = TypeVar("Result")
 
+KEPT: Final = 10.0
+"""Seconds for which something read stands for reading it again, if nothing was written since."""
+
 
 class SqlStore(Recorder, Store, Pins, Deliveries):
     """`Store`, `Pins` and `Outbox` in one database; one writer for all, readers beside it."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
+        self._kept: dict[str, tuple[int, float, Any]] = {}
+        """What was read, of which version of the database, and when, by what it is."""
         self._writer = Writer(database.writing, database.mend, tidy=database.tidy)
 
     @classmethod
@@ -227,6 +232,22 @@ class SqlStore(Recorder, Store, Pins, Deliveries):
     async def ask(self, what: str, call: Call[Result]) -> Result:
         """Read something in one transaction. Raises StoreError."""
         return await self._read(what, call)
+
+    async def ask_again(self, what: str, call: Call[Result]) -> Result:
+        """As `ask`, for what is asked for all the time.
+
+        While nobody has written anything, what was read up to `KEPT` seconds ago stands for it:
+        `what` says what is read, wherever it is asked for.
+        """
+        version, now = self.database.version, time.monotonic()
+        known = self._kept.get(what)
+        if known is not None and known[0] == version and now - known[1] < KEPT:
+            found: Result = known[2]
+            return found
+        found = await self._read(what, call)
+        if version is not None:
+            self._kept[what] = (version, now, found)
+        return found
 
     async def _rows(self, what: str, query: Executable) -> Sequence[Row[Any]]:
         async def fetch(connection: AsyncConnection) -> Sequence[Row[Any]]:

@@ -13,6 +13,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from driftd.errors import ConfigError, StoreError
 from driftd.model.report import ApplicationStatus, ResourceStatus
@@ -670,3 +671,27 @@ async def test_five_thousand_drifts_at_once_are_one_message(store):
     assert len(message.payload) < 100_000
     again = await store.record(many, after(20), composer(["one"]))
     assert (again.transition, await store.waiting()) == (Transition.NONE, 1)
+
+
+async def test_what_is_asked_for_all_the_time(
+    store: SqlStore, dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is read again after each write and after a time, and always where others may write."""
+    read = 0
+
+    async def count(connection: AsyncConnection) -> int:
+        nonlocal read
+        read += 1
+        return int((await connection.execute(text("SELECT count(*) FROM deliveries"))).scalar_one())
+
+    async def asked(times: int) -> tuple[int, int]:
+        before = read
+        found = {await store.ask_again("count", count) for _ in range(times)}
+        return read - before, found.pop()
+
+    alone = dsn.startswith("sqlite")
+    assert await asked(3) == (1 if alone else 3, 0)
+    await store.record(DRIFTED, after(0), loud("a", "b"))
+    assert await asked(3) == (1 if alone else 3, 2)
+    monkeypatch.setattr("driftd.store.sql.KEPT", 0)
+    assert await asked(3) == (3, 2)
