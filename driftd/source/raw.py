@@ -76,19 +76,18 @@ async def list_additions(git: Git, sha: str, limit: int) -> list[Addition]:
         "--",
     )
     words = iter(output.decode("utf-8", "surrogateescape").split("\0"))
-    found: list[Addition] = []
+    found: list[tuple[str, str, set[str]]] = []
     # A commit begins with an empty word; the first of its statuses has a line break before it.
     for word in words:
         status = word.removeprefix("\n")
         if not status:
             commit, _, date = next(words, "").partition(" ")
             if date:
-                found.append(Addition(commit, date, frozenset()))
+                found.append((commit, date, set()))
             continue
         name = next(words, "")
         if status[0] in "RC":
             next(words, "")  # the new name of a file that was renamed or copied
         elif status == "A" and found:
-            last = found[-1]
-            found[-1] = Addition(last.commit, last.date, last.files | {name})
-    return found
+            found[-1][2].add(name)
+    return [Addition(commit, date, frozenset(files)) for commit, date, files in found]
