@@ -302,7 +302,7 @@ class _Preview:
         """
         known = declared_by(done)
         for pair in done:
-            pair.elsewhere = known
+            pair.know(known)
         places = {one.manifest.key.namespace for pair in done for one in pair.broken()}
         if not places:
             return
@@ -311,7 +311,7 @@ class _Preview:
         await self._standing([p for p in near if not p.standing][:_STANDING], view)
         known = declared_by([*done, *unchanged])
         for pair in done:
-            pair.elsewhere = known
+            pair.know(known)
 
     async def _standing(self, pairs: Sequence[Pair], view: ClusterView | None) -> None:
         """Note what applications that stay as they are declare; nothing if it cannot be known."""

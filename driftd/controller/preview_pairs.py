@@ -36,6 +36,8 @@ class Pair:
     """What an application that stays as it is declares, where Git alone tells it."""
     elsewhere: Elsewhere = field(default_factory=Elsewhere)
     """What the applications of its cluster declare."""
+    _broken: list[Broken] | None = None
+    """The broken references, once both sides were searched with what is known elsewhere."""
     unserved: dict[ResourceKey, str] = field(default_factory=dict)
     """The `ssaPath` that is probably wrong of each new object whose kind is not served."""
 
@@ -95,9 +97,18 @@ class Pair:
         old, new = self.old, self.new
         if old is None or new is None or not (old.complete and new.complete):
             return []
-        if self.elsewhere.before <= self.elsewhere.after and _is_same(_every(old), _every(new)):
+        if self._broken is None:
+            self._broken = self._found(_every(old), _every(new))
+        return self._broken
+
+    def know(self, elsewhere: Elsewhere) -> None:
+        """Take what the applications of its cluster declare, which decides what is broken."""
+        self.elsewhere, self._broken = elsewhere, None
+
+    def _found(self, before: Sequence[Manifest], after: Sequence[Manifest]) -> list[Broken]:
+        if self.elsewhere.before <= self.elsewhere.after and _is_same(before, after):
             return []
-        return list(broken_references(_every(old), _every(new), self.elsewhere))
+        return list(broken_references(before, after, self.elsewhere))
 
     def report(
         self, action: ApplicationAction, resources: Sequence[ObjectPreview] = (), reason: str = ""
