@@ -70,6 +70,11 @@ class ClusterView:
     """Why the version is not known, though discovery has succeeded."""
 
     @property
+    def api_versions(self) -> Sequence[str]:
+        """What charts are told that it serves; empty where discovery failed."""
+        return self.discovery.api_versions() if self.discovery else ()
+
+    @property
     def conditions(self) -> tuple[Condition, ...]:
         """What its applications are to be told of it."""
         if not self.version_problem:

@@ -13,7 +13,6 @@ from driftd.controller.desired import Desired
 from driftd.controller.observed import ClusterView
 from driftd.controller.preview_pairs import Pair
 from driftd.controller.preview_sides import Side
-from driftd.errors import DriftdError
 from driftd.model.choices import nearest
 from driftd.model.condition import Condition, Severity
 from driftd.model.resource import Manifest, ResourceKey
@@ -38,12 +37,12 @@ async def idle_warnings(
     if pair.after is None or pair.new is None or not pair.new.complete:
         return []
     earlier = (
-        {one.source.path: one for one in await _sources(before, pair.before, old.urls)}
+        {one.source.path: one for one in await before.sources(pair.before, old.urls)}
         if pair.before is not None
         else {}
     )
     told = []
-    for source in await _sources(after, pair.after, new.urls):
+    for source in await after.sources(pair.after, new.urls):
         base = earlier.get(source.source.path)
         if source.source.chart or (base is not None and _is_same(pair, base, source)):
             continue
@@ -113,23 +112,13 @@ def _same(
 
 
 def _probe(entry: Entry, source: ResolvedSource, side: Side, view: ClusterView | None) -> Probe:
-    discovery = view.discovery if view else None
     return Probe(
         entry.application,
         source,
         side.workspace.sandbox,
         kube_version=view.version if view else "",
-        api_versions=discovery.api_versions() if discovery else (),
+        api_versions=view.api_versions if view else (),
     )
-
-
-async def _sources(side: Side, entry: Entry | None, urls: frozenset[str]) -> list[ResolvedSource]:
-    if entry is None:
-        return []
-    try:
-        return list((await side.workspace.repositories.resolve(entry.application, urls)).sources)
-    except DriftdError:
-        return []
 
 
 def _condition(one: idle_entries.Entry, pair: Pair) -> Condition:

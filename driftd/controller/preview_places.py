@@ -27,7 +27,7 @@ async def with_lines(
     """
     if pair.new is None:
         return report
-    wanted = {key_of(one): paths for one in report.resources if (paths := _paths(one))}
+    wanted = {one.key: paths for one in report.resources if (paths := _paths(one))}
     for key, path in pair.unserved.items():
         wanted.setdefault(key, []).append(path)
     dangling = any(one.type == DANGLING for one in report.conditions)
@@ -78,11 +78,6 @@ def _placed_reference(
     return msgspec.structs.replace(condition, message=one.condition(place).message)
 
 
-def key_of(one: ObjectPreview) -> ResourceKey:
-    """The object's address."""
-    return ResourceKey(one.group, one.kind, one.namespace, one.name)
-
-
 def _paths(one: ObjectPreview) -> list[str]:
     lacks_line = isinstance(one.origin, ReportOrigin) and one.origin.line is UNSET
     found = [path for change in one.changes for path in _of_field(change)]
@@ -99,7 +94,7 @@ def _of_field(change: FieldChange) -> list[str]:
 
 
 def _placed(one: ObjectPreview, found: Found) -> ObjectPreview:
-    key = key_of(one)
+    key = one.key
     changes = tuple(
         msgspec.structs.replace(change, origin=_origin(found, key, _of_field(change)))
         for change in one.changes

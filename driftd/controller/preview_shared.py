@@ -78,7 +78,7 @@ def with_owners(report: ApplicationPreview, owners: Owners) -> ApplicationPrevie
         return report
     resources = []
     for one in report.resources:
-        other = owners.get(ResourceKey(one.group, one.kind, one.namespace, one.name))
+        other = owners.get(one.key)
         if other is not None and one.action is Action.CREATE:
             reason = f"application {other} declares it too: each sync undoes the other's"
             one = msgspec.structs.replace(one, reason=reason)

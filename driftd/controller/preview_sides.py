@@ -5,13 +5,16 @@ The base is the merge base: what the other branch has got meanwhile is no part o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from driftd.controller.declared import Entry
 from driftd.controller.options import CheckOptions
 from driftd.controller.workspace import Progress, Workspace
-from driftd.errors import ConfigError
+from driftd.errors import ConfigError, DriftdError
 from driftd.model.counts import counted
 from driftd.model.preview import PreviewRevision
+from driftd.model.tree import ResolvedSource
 from driftd.source.git import GitRepository, is_expression
 from driftd.source.revision import short_name
 
@@ -24,6 +27,15 @@ class Side:
 
     revision: PreviewRevision
     workspace: Workspace
+
+    async def sources(self, entry: Entry | None, urls: frozenset[str]) -> Sequence[ResolvedSource]:
+        """The sources of an application of this side; none where there is no such, or it fails."""
+        if entry is None:
+            return ()
+        try:
+            return (await self.workspace.repositories.resolve(entry.application, urls)).sources
+        except DriftdError:
+            return ()
 
 
 async def choose_sides(

@@ -10,7 +10,7 @@ from driftd.controller.declared import Declared, Entry
 from driftd.controller.observed import ClusterView
 from driftd.controller.preview_pairs import Pair
 from driftd.controller.preview_sides import Side
-from driftd.errors import DriftdError
+from driftd.controller.value_places import release_files
 from driftd.model.application import Application
 from driftd.model.choices import nearest
 from driftd.model.condition import Condition, Severity
@@ -35,8 +35,8 @@ class UnreadValues:
         """The warnings of one application; one whose values stay as they are costs nothing."""
         if pair.after is None:
             return []
-        old = await _sources(self._before, pair.before, self._old.urls)
-        new = await _sources(self._after, pair.after, self._new.urls)
+        old = await self._before.sources(pair.before, self._old.urls)
+        new = await self._after.sources(pair.after, self._new.urls)
         if not self._may_differ(pair, old, new):
             return []
         told = await _values(self._after, pair.after, new, view)
@@ -87,27 +87,15 @@ class UnreadValues:
         return self._changed[key]
 
 
-async def _sources(
-    side: Side, entry: Entry | None, urls: frozenset[str]
-) -> Sequence[ResolvedSource]:
-    if entry is None:
-        return ()
-    try:
-        return (await side.workspace.repositories.resolve(entry.application, urls)).sources
-    except DriftdError:
-        return ()
-
-
 async def _values(
     side: Side, entry: Entry, sources: Sequence[ResolvedSource], view: ClusterView | None
 ) -> list[tuple[str, UnreadValue]]:
-    discovery = view.discovery if view else None
     return await unread_values(
         entry.application,
         sources,
         side.workspace.sandbox,
         kube_version=view.version if view else "",
-        api_versions=discovery.api_versions() if discovery else (),
+        api_versions=view.api_versions if view else (),
     )
 
 
@@ -118,9 +106,7 @@ def _values_files(application: Application) -> list[str]:
         if source.helm is not None
         for name in source.helm.value_files
     ]
-    flux = application.flux
-    release = flux.render.get("helmRelease") if flux is not None else None
-    return [*names, *((release or {}).get("valuesFiles") or ())]
+    return [*names, *release_files(application)]
 
 
 def _folder(source: ResolvedSource) -> str:

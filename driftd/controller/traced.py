@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -25,6 +26,8 @@ from driftd.render.trace import Asked, Found, field_values
 from driftd.sandbox.results import ValuePlace
 from driftd.source.url import public
 
+Field = TypeVar("Field", Change, FieldChange)
+
 _NEW = frozenset({FieldKind.MODIFIED, FieldKind.ADDED, FieldKind.REORDERED})
 _KINDS = frozenset({ChangeKind.MODIFIED, ChangeKind.MISSING, ChangeKind.REORDERED})
 
@@ -41,17 +44,18 @@ async def with_values(
 
     An application without such fields costs nothing, and nothing is told that is not certain.
     """
-    wanted: dict[ResourceKey, list[Asked]] = {}
-    for resource in resources:
-        asked = [
-            (str(one.ssa_path), _known(one.live)) for one in resource.changes if _is_asked(one)
-        ]
-        if asked:
-            wanted[resource.key] = asked
+    wanted = _wanted(((one.key, one.changes) for one in resources), _is_asked, lambda one: one.live)
     if not wanted:
         return resources
     found = await _found(workspace, desired, view, wanted, urls)
-    return [_with(resource, found) for resource in resources] if found else resources
+    if not found:
+        return resources
+    return [
+        msgspec.structs.replace(
+            one, changes=_placed(one.key, one.changes, _is_asked, one.origin, found)
+        )
+        for one in resources
+    ]
 
 
 async def with_new_values(
@@ -67,17 +71,47 @@ async def with_new_values(
     `desired` is the side with the change. What the base has of a field says which part of it is
     asked for. Objects without such fields cost nothing.
     """
-    wanted: dict[ResourceKey, list[Asked]] = {}
-    for one in objects:
-        asked = [
-            (str(field.ssa_path), _known(field.old)) for field in one.changes if _is_new(field)
-        ]
-        if asked:
-            wanted[ResourceKey(one.group, one.kind, one.namespace, one.name)] = asked
+    wanted = _wanted(((one.key, one.changes) for one in objects), _is_new, lambda one: one.old)
     if not wanted:
         return objects
     found = await _found(workspace, desired, view, wanted, urls)
-    return [_with_new(one, found) for one in objects] if found else objects
+    if not found:
+        return objects
+    return [
+        msgspec.structs.replace(
+            one, changes=_placed(one.key, one.changes, _is_new, one.origin, found)
+        )
+        for one in objects
+    ]
+
+
+def _wanted(
+    objects: Iterable[tuple[ResourceKey, Sequence[Field]]],
+    is_asked: Callable[[Field], bool],
+    other: Callable[[Field], object],
+) -> dict[ResourceKey, list[Asked]]:
+    """The fields that are asked for of each object, with what the `other` side has of them."""
+    wanted = {
+        key: [(str(one.ssa_path), _known(other(one))) for one in fields if is_asked(one)]
+        for key, fields in objects
+    }
+    return {key: asked for key, asked in wanted.items() if asked}
+
+
+def _placed(
+    key: ResourceKey,
+    fields: Sequence[Field],
+    is_asked: Callable[[Field], bool],
+    whole: ReportOrigin | UnsetType,
+    found: Found,
+) -> tuple[Field, ...]:
+    """The fields of an object with what was found; `whole` is the object's own place."""
+    return tuple(
+        msgspec.structs.replace(one, origin=_origin(whole, places))
+        if (places := found.get((key, str(one.ssa_path)))) and is_asked(one)
+        else one
+        for one in fields
+    )
 
 
 async def _found(
@@ -94,7 +128,6 @@ async def _found(
         return {}
     if tuple(source.revision for source in resolution.sources) != desired.revisions:
         return {}
-    discovery = view.discovery if view else None
     return await field_values(
         application,
         resolution.sources,
@@ -102,7 +135,7 @@ async def _found(
         {manifest.key: manifest for manifest in desired.manifests},
         workspace.sandbox,
         kube_version=view.version if view else "",
-        api_versions=discovery.api_versions() if discovery else (),
+        api_versions=view.api_versions if view else (),
     )
 
 
@@ -132,27 +165,6 @@ def _holds_masked(value: object) -> bool:
     if isinstance(value, dict):
         return is_masked(value) or any(_holds_masked(one) for one in value.values())
     return isinstance(value, list | tuple) and any(_holds_masked(one) for one in value)
-
-
-def _with(resource: ResourceReport, found: Found) -> ResourceReport:
-    changes = tuple(
-        msgspec.structs.replace(change, origin=_origin(resource.origin, places))
-        if (places := found.get((resource.key, str(change.ssa_path)))) and _is_asked(change)
-        else change
-        for change in resource.changes
-    )
-    return msgspec.structs.replace(resource, changes=changes)
-
-
-def _with_new(one: ObjectPreview, found: Found) -> ObjectPreview:
-    key = ResourceKey(one.group, one.kind, one.namespace, one.name)
-    changes = tuple(
-        msgspec.structs.replace(field, origin=_origin(one.origin, places))
-        if (places := found.get((key, str(field.ssa_path)))) and _is_new(field)
-        else field
-        for field in one.changes
-    )
-    return msgspec.structs.replace(one, changes=changes)
 
 
 def _origin(

@@ -180,7 +180,7 @@ def values_behind(
     else:
         places = list(_values(application, source, sources))
     defaults = dict(_chart_defaults(_template(application, origin, files), files))
-    if _values_files(application):
+    if release_files(application):
         defaults.pop(
             posixpath.join(_template(application, origin, files).folder, "values.yaml"), ""
         )
@@ -255,11 +255,11 @@ def _release_values(application: Application, lines: Mapping[str, Sequence[int]]
             yield f"{file}:{','.join(map(str, lines[file]))} (spec.values{what})"
         if home not in lines:
             yield f"{home} (spec.values)"
-    for name in reversed(_values_files(application)):
+    for name in reversed(release_files(application)):
         yield posixpath.normpath(name.lstrip("/"))
 
 
-def _values_files(application: Application) -> Sequence[str]:
+def release_files(application: Application) -> Sequence[str]:
     """Files of the source that take the place of the chart's own values."""
     flux = application.flux
     release = flux.render.get("helmRelease") if flux is not None else None

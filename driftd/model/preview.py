@@ -19,6 +19,7 @@ from driftd.model.report import (
     ReportOrigin,
     WireStruct,
 )
+from driftd.model.resource import ResourceKey
 
 
 class Action(StrEnum):
@@ -134,6 +135,11 @@ class ObjectPreview(WireStruct, frozen=True, kw_only=True, omit_defaults=True):
     def already_so(self) -> bool:
         """Whether the cluster holds all of it already."""
         return bool(self.changes) and all(c.on_cluster is OnCluster.ALREADY for c in self.changes)
+
+    @property
+    def key(self) -> ResourceKey:
+        """The object's address."""
+        return ResourceKey(self.group, self.kind, self.namespace, self.name)
 
 
 class ApplicationPreview(WireStruct, frozen=True, kw_only=True):

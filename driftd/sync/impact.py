@@ -27,8 +27,7 @@ def impact_of(task: SyncTask, live: Mapping[str, Any] | None) -> tuple[str, ...]
         elif effect is not None:
             told[f"the API server will refuse it: {effect[1]}"] = None
         elif change.path == "/spec/replicas" and change.kind is ChangeKind.MODIFIED:
-            noun = "replica" if change.desired == 1 else "replicas"
-            told[f"scaled from {change.live} to {change.desired} {noun}"] = None
+            told[f"scaled from {change.live} to {counted(change.desired, 'replica')}"] = None
     return tuple(told)
 
 

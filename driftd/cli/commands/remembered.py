@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -73,12 +74,14 @@ def episodes_command(
     from driftd.store.types import EpisodeQuery
 
     kind, name = _object(resource)
+    path = path or ""
+    as_tables = path != "" and not _is_pointer(path)
     query = EpisodeQuery(
         application=application or "",
         kind=kind,
         name=name,
-        path=path if path and _is_pointer(path) else "",
-        is_at=lambda drift: not path or _is_pointer(path) or printed.is_at(drift, path),
+        path="" if as_tables else path,
+        is_at=partial(printed.is_at, path=path) if as_tables else None,
         is_open=True if only_open else False if only_closed else None,
         since=_since(flags["since"]),
         limit=flags["limit"],
