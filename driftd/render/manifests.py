@@ -15,6 +15,7 @@ import orjson
 from driftd.model.condition import Condition, Severity
 from driftd.model.resource import Json, Manifest, Origin, ResourceKey, Unchecked
 from driftd.render.hooks import HOOKS, hook_of, is_transient_job
+from driftd.render.scopes import known_scope
 
 Scopes = Callable[[str, str], bool | None]
 """Group and kind to: namespaced, cluster-scoped (False), or not known (None)."""
@@ -96,7 +97,8 @@ def process(
 ) -> Processed:
     """Address every rendered object.
 
-    `namespace` is the destination's, `hooks` are the annotations that make a hook.
+    `namespace` is the destination's, `hooks` are the annotations that make a hook. What `scopes`
+    does not know, definitions among the documents tell, and what is known of common kinds.
     An object that cannot be used is a condition naming file, document and field and is left
     out; all others stay.
     """
@@ -105,8 +107,10 @@ def process(
     declared = _declared_scopes(documents)
 
     def scope_of(group: str, kind: str) -> bool | None:
-        scope = scopes(group, kind)
-        return declared.get((group, kind)) if scope is None else scope
+        for scope in (scopes(group, kind), declared.get((group, kind))):
+            if scope is not None:
+                return scope
+        return known_scope(group, kind)
 
     compared: dict[ResourceKey, Manifest] = {}
     not_compared: list[Manifest] = []

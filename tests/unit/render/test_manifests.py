@@ -75,6 +75,38 @@ def test_a_definition_in_the_same_render_tells_the_scope(scope: str, place: str)
     assert _keys(_process(custom, definition))[0] == f"Widget.example.com {place}"
 
 
+@pytest.mark.parametrize(
+    ("api_version", "kind"),
+    [
+        ("apiextensions.k8s.io/v1", "CustomResourceDefinition"),
+        ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding"),
+        ("admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration"),
+        ("storage.k8s.io/v1", "StorageClass"),
+        ("cert-manager.io/v1", "ClusterIssuer"),
+        ("constraints.gatekeeper.sh/v1beta1", "K8sRequiredLabels"),
+    ],
+)
+def test_common_kinds_without_namespace_need_no_discovery(api_version: str, kind: str) -> None:
+    """A kind that is cluster-scoped on every cluster gets no namespace where none is read."""
+    done = _process({**_object("one", kind), "apiVersion": api_version})
+    assert _keys(done) == [f"{kind}.{api_version.partition('/')[0]} one"]
+    assert "namespace" not in json.loads(done.manifests[0].body)["metadata"]
+
+
+def test_a_definition_outranks_what_is_known_of_its_kind() -> None:
+    """What a definition in the render says of a kind holds, whatever is usual."""
+    issuer = {**_object("one", "ClusterIssuer"), "apiVersion": "cert-manager.io/v1"}
+    definition = {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": "clusterissuers.cert-manager.io"},
+        "spec": {
+            "group": "cert-manager.io", "names": {"kind": "ClusterIssuer"}, "scope": "Namespaced",
+        },
+    }  # fmt: skip
+    assert _keys(_process(issuer, definition))[0] == "ClusterIssuer.cert-manager.io app/one"
+
+
 def test_an_unknown_scope_keeps_what_is_written() -> None:
     """A kind that nobody knows gets the destination namespace, if there is one, and no error."""
     custom = {**_object("one", "Widget"), "apiVersion": "example.com/v1"}
