@@ -18,18 +18,16 @@ from driftd.model.resource import Manifest
 
 
 def mistake_of(manifest: Manifest, observation: Observation | None) -> Invalid | UnsetType:
-    """The first mistake that the cluster's schema of the kind shows, else what it refuses all the
-    same, else a slip in a field of Flux's; UNSET without any.
+    """The first mistake that the cluster's schema of the kind shows, else what every API server
+    refuses, else a slip in a field of Flux's; UNSET without any.
 
-    Without the cluster, or its schema of the kind, only the last is known.
+    Without the cluster, or its schema of the kind, the first is not known.
     """
     node = observation.schemas.node(manifest.gvk) if observation is not None else None
     try:
         body = orjson.loads(manifest.body)
-        found = None
-        if node is not None:
-            found = first(body, node) or refused.first(body, manifest.key)
-        return found or _of_flux(body) or UNSET
+        found = first(body, node) if node is not None else None
+        return found or refused.first(body, manifest.key) or _of_flux(body) or UNSET
     except RecursionError:
         return UNSET
 

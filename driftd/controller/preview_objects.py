@@ -204,7 +204,7 @@ class _Object:
         return self._report(action, reason, fields, old, new, moved, invalid)
 
     def _mistake(self) -> Invalid | UnsetType:
-        """What is wrong with the new manifest, as far as the cluster's schemas were read."""
+        """What is wrong with the new manifest; of its types only the cluster's schemas tell."""
         if self.item.new is None:
             return UNSET
         return mistake_of(self.item.new, self.look.observation if self.look else None)
