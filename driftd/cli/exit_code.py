@@ -31,6 +31,7 @@ _MEANING = {
     DRIFT: "drift found",
     ERROR: "something could not be judged (Unknown, or marked ! above)",
 }
+_NOTHING_JUDGED = "nothing could be judged (Unknown, or marked ! above)"
 
 
 def of_report(*, complete: bool, drift: bool, report_drift: bool = True) -> int:
@@ -47,19 +48,24 @@ def meaning(
     drift: bool,
     report_drift: bool = True,
     unchecked: str = "",
+    judged: bool = True,
     looks_empty: bool = False,
 ) -> str:
     """One line that tells a person what the exit code of a report says.
 
-    `unchecked` is what was left out of the comparison and why, empty if nothing was;
+    `unchecked` is what was left out of the comparison and why, empty if nothing was; `judged`
+    whether any object has a verdict;
     `looks_empty` says that a condition takes a cluster for the wrong one.
     """
     code = of_report(complete=complete, drift=drift, report_drift=report_drift)
     doubt = "; is it the right cluster? (ClusterLooksEmpty above)" if looks_empty else ""
     if code == ERROR:
-        text = _MEANING[ERROR] + (", beside the drift that was found" if drift else "")
+        text = _MEANING[ERROR] if judged else _NOTHING_JUDGED
+        text += ", beside the drift that was found" if drift else ""
     elif drift:
         text = _MEANING[DRIFT] + ("" if code == DRIFT else " (--no-exit-code)")
+    elif not judged:
+        text = "nothing was compared" + (f"; left out: {unchecked}" if unchecked else "")
     elif unchecked:
         text = f"no drift; everything was checked but {unchecked}"
     else:

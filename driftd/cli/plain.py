@@ -9,7 +9,6 @@ from msgspec import UNSET
 
 from driftd.cli import findings, git_places, mistakes, order, unchecked, values
 from driftd.cli.authors import author_of
-from driftd.cli.exit_code import meaning
 from driftd.cli.field_changes import SECTION_TITLES, place_of
 from driftd.cli.next_command import DOCTOR, LEAD, UNKNOWN_LEAD, unknown_step
 from driftd.cli.terminal import printable
@@ -22,7 +21,6 @@ from driftd.model.report import (
     ReportCondition,
     ResourceReport,
     ResourceStatus,
-    has_drift,
 )
 
 _WIDTH = 200
@@ -81,12 +79,11 @@ def plain(
         yield f"{LEAD[:1].upper()}{LEAD[1:]}{' '.join(following)}"
     if doctor and isinstance(report, DriftReport) and (step := unknown_step(report, doctor)):
         yield f"{UNKNOWN_LEAD[:1].upper()}{UNKNOWN_LEAD[1:]}{step}"
-    code = meaning(
+    code = unchecked.ending(
+        resources,
         complete=report.complete,
-        drift=has_drift(tuple(resources)),
         report_drift=report_drift,
-        unchecked=unchecked.sentence(resources),
-        looks_empty=findings.looks_empty(report.conditions),
+        conditions=report.conditions,
     )
     yield code[0].upper() + code[1:].replace("marked ! above", "a condition above")
 

@@ -11,7 +11,6 @@ from msgspec import UNSET, UnsetType
 from rich.text import Text
 
 from driftd.cli import findings, git_places, order, unchecked
-from driftd.cli.exit_code import meaning
 from driftd.cli.field_changes import SECTION_TITLES, change_lines
 from driftd.cli.next_command import DOCTOR, UNKNOWN_LEAD, folded, unknown_step
 from driftd.cli.terminal import printable
@@ -27,7 +26,6 @@ from driftd.model.report import (
     ReportCondition,
     ResourceReport,
     ResourceStatus,
-    has_drift,
 )
 
 if TYPE_CHECKING:
@@ -399,13 +397,11 @@ class _Table:
         conditions: Sequence[ReportCondition] = (),
         unknown: str = "",
     ) -> None:
-        drift = has_drift(tuple(resources))
-        text = meaning(
+        text = unchecked.ending(
+            resources,
             complete=complete,
-            drift=drift,
             report_drift=self.view.report_drift,
-            unchecked=unchecked.sentence(resources),
-            looks_empty=findings.looks_empty(conditions),
+            conditions=conditions,
         )
         self._line()
         if self.view.following:

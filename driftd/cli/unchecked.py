@@ -8,11 +8,13 @@ from typing import Final
 from msgspec import UNSET
 
 from driftd.cli import findings, order
+from driftd.cli.exit_code import meaning
 from driftd.cli.terminal import printable
 from driftd.model.counts import counted
 from driftd.model.report import (
     ApplicationReport,
     DriftReport,
+    ReportCondition,
     ResourceReport,
     ResourceStatus,
     has_drift,
@@ -76,6 +78,12 @@ def names_of(placed: Sequence[Placed], *, whole: bool, more: str = "") -> str:
     return listed + (f" and {rest} more{more}" if rest else "")
 
 
+def any_judged(resources: Iterable[ResourceReport]) -> bool:
+    """Whether any object has a verdict: what nothing is known of is not without drift."""
+    blind = {ResourceStatus.UNKNOWN, ResourceStatus.NOT_CHECKED}
+    return any(resource.status not in blind for resource in resources)
+
+
 def sentence(resources: Iterable[ResourceReport]) -> str:
     """`6 Secrets (WHY)`: what a report that found no drift did not look at; empty if nothing."""
     found = of_group(resources)
@@ -88,11 +96,33 @@ def sentence(resources: Iterable[ResourceReport]) -> str:
 def verdict(resources: Sequence[ResourceReport], *, complete: bool) -> str:
     """What a look came to, in a few words."""
     drift = has_drift(tuple(resources))
-    text = "drift found" if drift else "no drift"
+    judged = any_judged(resources)
     if not complete:
-        return f"{text}, not everything could be judged"
+        if drift:
+            return "drift found, not everything could be judged"
+        return "not everything could be judged" if judged else "nothing could be judged"
     left_out = [one for listed in of_group(resources).values() for one in listed]
-    return f"{text}, {count_of(left_out)} not checked" if left_out and not drift else text
+    text = "no drift" if judged else "nothing was compared"
+    text += f", {count_of(left_out)} not checked" if left_out else ""
+    return "drift found" if drift else text
+
+
+def ending(
+    resources: Sequence[ResourceReport],
+    *,
+    complete: bool,
+    report_drift: bool,
+    conditions: Iterable[ReportCondition],
+) -> str:
+    """The line that says what the exit code of a report means."""
+    return meaning(
+        complete=complete,
+        drift=has_drift(tuple(resources)),
+        report_drift=report_drift,
+        unchecked=sentence(resources),
+        judged=any_judged(resources),
+        looks_empty=findings.looks_empty(conditions),
+    )
 
 
 def _are_secrets(placed: Sequence[Placed]) -> bool:

@@ -261,7 +261,7 @@ def _sentence(text: str) -> str:
     word = text.partition(" ")[0]
     if not set(word) & set("./"):  # the name of a field or an annotation stays as it is
         text = text[:1].upper() + text[1:]
-    return text + ("" if text.endswith(".") else ".")
+    return text + ("" if text.endswith((".", "?", "!")) else ".")
 
 
 def _origin(resource: ResourceReport) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,8 @@ _ACTIONS = {
     "patch": "remove what Git does not have, then apply what it declares",
     "none": "left alone",
 }
+_NAMED = 4
+"""Objects that are named of those without drift that are left alone for one reason."""
 _OUTCOMES = {"dry-run": "dry run: the API server accepts it"}
 
 
@@ -110,9 +112,9 @@ def sentences(report: HealReport, *, dry_run: bool = False) -> Iterator[str]:
         yield from _refused(report, where)
     else:
         yield from _planned(report, where)
-    for one in report.objects:
+    for alike in _alike(report.objects):
         yield ""
-        yield from _object(one)
+        yield from _object(alike[0]) if len(alike) == 1 else _left_alone(alike, report)
     yield from _not_checked(report)
     if dry_run or report.rung == "dry-run":
         yield ""
@@ -134,6 +136,8 @@ def _wrong(report: HealReport) -> Iterator[str]:
 
 def _nothing(report: HealReport) -> str:
     """That there is nothing to put back, as far as could be judged: `7 objects, all Synced`."""
+    from driftd.model.report import ResourceStatus
+
     if not report.complete and not report.resources:
         return "nothing could be judged"
     counts = [f"{count} {status}" for status, count in report.resources.items()]
@@ -142,8 +146,10 @@ def _nothing(report: HealReport) -> str:
         told = f"{total}: {', '.join(counts)}"
     else:
         told = total + "".join(f", all {status}" for status in report.resources)
-    found = "nothing to put back" if report.complete else "no drift in what could be judged"
-    return f"{found}: {told}"
+    if report.complete:
+        return f"nothing to put back: {told}"
+    judged = set(report.resources) - {ResourceStatus.UNKNOWN, ResourceStatus.NOT_CHECKED}
+    return f"{'no drift in what' if judged else 'nothing'} could be judged: {told}"
 
 
 def _not_checked(report: HealReport) -> Iterator[str]:
@@ -201,9 +207,47 @@ def _refused(report: HealReport, where: str) -> Iterator[str]:
         yield "What putting it back would take:"
 
 
-def _object(one: HealedObject) -> Iterator[str]:
+def _alike(objects: Iterable[HealedObject]) -> Iterator[list[HealedObject]]:
+    """The objects, those together that are left alone for one reason and show no field."""
+    groups: dict[object, list[HealedObject]] = {}
+    for number, one in enumerate(objects):
+        shows = one.action != "none" or one.changes or one.staying or one.outcome is not UNSET
+        groups.setdefault(number if shows else (one.reason, one.guard), []).append(one)
+    yield from groups.values()
+
+
+def _left_alone(alike: Sequence[HealedObject], report: HealReport) -> Iterator[str]:
+    """Several objects that are left alone, with their one reason."""
+    from driftd.cli import findings
+
+    first = alike[0]
+    named = len(alike) if any(one.drifted for one in alike) else _NAMED
+    names = ", ".join(map(_name, alike[:named]))
+    rest = f" and {len(alike) - named} more" if len(alike) > named else ""
+    yield f"{counted(len(alike), 'object')} left alone: {names}{rest}"
+    if first.reason is UNSET:
+        return
+    reason = findings.one_line(first.reason)
+    for told in findings.told_by(report.conditions):
+        # The line above says it already.
+        reason = reason.removesuffix(f": {told}")
+    for single, several in (("it is ", "they are "), ("it ", "they ")):
+        if reason.startswith(single):
+            reason = several + reason.removeprefix(single)
+    yield f"  because {reason}{_guard(first)}"
+
+
+def _guard(one: HealedObject) -> str:
+    return f" ({one.guard})" if one.guard is not UNSET else ""
+
+
+def _name(one: HealedObject) -> str:
     place = f"{one.namespace}/" if one.namespace else ""
-    yield f"{one.kind} {place}{one.name}: {_ACTIONS[one.action]}"
+    return f"{one.kind} {place}{one.name}"
+
+
+def _object(one: HealedObject) -> Iterator[str]:
+    yield f"{_name(one)}: {_ACTIONS[one.action]}"
     staying = [*one.staying]
     for change in one.changes:
         if one.action != "none":
@@ -217,8 +261,7 @@ def _object(one: HealedObject) -> Iterator[str]:
     for change in staying:
         yield f"  stays: {_value(change, one)}{_severity(change)}"
     if one.reason is not UNSET:
-        guard = f" ({one.guard})" if one.guard is not UNSET else ""
-        yield f"  because {one.reason}{guard}"
+        yield f"  because {one.reason}{_guard(one)}"
     if one.outcome is not UNSET:
         message = "" if one.message is UNSET else f": {one.message}"
         yield f"  result: {_OUTCOMES.get(one.outcome, one.outcome)}{message}"

@@ -118,6 +118,14 @@ def test_a_refused_heal_shows_what_it_would_take():
             {"resources": {"Synced": 1, "Unknown": 1}, "complete": False},
             "no drift in what could be judged: 2 objects: 1 Synced, 1 Unknown",
         ),
+        (
+            {"resources": {"NotChecked": 1, "Unknown": 1}, "complete": False},
+            "nothing could be judged: 2 objects: 1 NotChecked, 1 Unknown",
+        ),
+        (
+            {"resources": {"Unknown": 9}, "complete": False},
+            "nothing could be judged: 9 objects, all Unknown",
+        ),
         ({"complete": False}, "nothing could be judged"),
     ],
 )
@@ -125,6 +133,30 @@ def test_nothing_to_put_back_is_one_line(fields, told):
     """Whoever may write: without drift no refusal is told, but what the look came to."""
     made = report(refusal="Argo CD is active", **fields)
     assert list(sentences(made)) == [f"argocd/shop on cluster prod: {told}"]
+
+
+def test_one_cause_is_said_once():
+    """Objects that are left alone for one reason stand together; a condition tells it already."""
+    down = ReportCondition(type="ComparisonError", message="cluster prod: connection refused")
+    blind = [
+        msgspec.structs.replace(
+            HELD, name=name, drifted=False, reason=f"it could not be judged: {down.message}"
+        )
+        for name in "abcdef"
+    ]
+    extra = [
+        msgspec.structs.replace(HELD, name=name, reason="it is not in Git") for name in "uvwxyz"
+    ]
+    made = report(*blind, WEB, *extra, complete=False, conditions=(down,))
+    lines = list(sentences(made))
+    assert "".join(lines).count("refused") == 1
+    first = ", ".join(f"ConfigMap shop/{name}" for name in "abcd")
+    assert lines[3:5] == [
+        f"6 objects left alone: {first} and 2 more",
+        "  because they could not be judged",
+    ]
+    names = ", ".join(f"ConfigMap shop/{name}" for name in "uvwxyz")
+    assert lines[-4:-2] == [f"6 objects left alone: {names}", "  because they are not in Git"]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from driftd.cli.order import OPTIONAL_SECTIONS
 from driftd.cli.plain import plain
 from driftd.cli.sarif import sarif
 from driftd.controller.summary import drift_report
-from driftd.model.report import OrphanedResource, ResourceStatus
+from driftd.model.report import ApplicationStatus, OrphanedResource, ResourceStatus
 
 WHY = "no permission to list Secrets; grant get"
 
@@ -31,6 +31,45 @@ def test_markdown(report):
     text = markdown(report)
     assert text.startswith("## driftd: no drift, 1 Secret not checked\n")
     assert f"- Not checked: 1 Secret (`production-app1/database`): `{WHY}`\n" in text
+
+
+@pytest.mark.parametrize(
+    ("statuses", "complete", "title", "ending"),
+    [
+        ("Unknown", False, "nothing could be judged", "nothing could be judged (Unknown, or"),
+        ("Unknown NotChecked", False, "nothing could be judged", "nothing could be judged (Unk"),
+        ("", False, "nothing could be judged", "nothing could be judged (Unknown, or"),
+        ("Synced Unknown", False, "not everything could be judged", "something could not be"),
+        ("", True, "nothing was compared", "nothing was compared\n"),
+        (
+            "NotChecked",
+            True,
+            "nothing was compared, 1 Secret not checked",
+            f"nothing was compared; left out: 1 Secret ({WHY})\n",
+        ),
+    ],
+    ids=["unknown", "unknown and left out", "no objects seen", "some", "no objects", "left out"],
+)
+def test_what_nothing_was_judged_of_is_never_without_drift(
+    driftd, look, sample, statuses, complete, title, ending
+):
+    """No format for people says that there is no drift where not every object was seen."""
+    secrets = [
+        sample.resource("Secret", f"s{number}", status=ResourceStatus(status), reason=WHY)
+        for number, status in enumerate(statuses.split())
+    ]
+    app = msgspec.structs.replace(sample.synced("shop", 1), resources=tuple(secrets))
+    if not complete:
+        app = msgspec.structs.replace(app, status=ApplicationStatus.UNKNOWN)
+    look.report = msgspec.structs.replace(sample.report_of(app), complete=complete)
+    assert markdown(look.report).startswith(f"## driftd: {title}\n")
+    assert github(look.report).startswith(f"::notice title=driftd::{title}")
+    for form in ("table", "wide", "plain", "markdown", "github", "junit", "sarif", "name"):
+        result = driftd("check", "-o", form)
+        assert "no drift" not in result.stdout.lower(), form
+        assert result.exit_code == (0 if complete else 2)
+        if form in ("table", "wide", "plain"):
+            assert f"xit {result.exit_code}: {ending}" in result.stdout
 
 
 def test_github(report):
