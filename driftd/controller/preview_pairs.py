@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -16,6 +17,9 @@ from driftd.model.condition import Condition, Severity
 from driftd.model.preview import ApplicationAction, ApplicationPreview, ObjectPreview
 from driftd.model.report import ReportDestination, published
 from driftd.model.resource import Manifest, ResourceKey
+
+_LINE = re.compile(r":\d+:")
+"""The line of a place in a message: one that a change only moved brings no warning."""
 
 
 @dataclass(slots=True, eq=False)
@@ -80,9 +84,11 @@ class Pair:
         yield from self.notes
         old = self.old.conditions if self.old else ()
         new = self.new.conditions if self.new else ()
+        known = {(one.type, _LINE.sub(":", one.message)) for one in old}
         for condition in new:
             if condition.severity is Severity.ERROR or (
-                condition not in old and condition.severity is Severity.WARNING
+                (condition.type, _LINE.sub(":", condition.message)) not in known
+                and condition.severity is Severity.WARNING
             ):
                 yield condition
         for condition in old:

@@ -145,11 +145,14 @@ def _substitutions(spec: KustomizationSpec, references: References) -> dict[str,
             certain = {k: v for k, v in certain.items() if k not in layer.keys}
             unknown = unknown | set(layer.keys) if unknown is not None else None
     certain |= spec.post_build.substitute
-    names = ", ".join(unread)
+    names, perhaps = ", ".join(unread), ", ".join(references.taken_absent)
     return {
         "vars": {name: value.replace("\n", "") for name, value in certain.items()},
         "unread": f"Secret {names} of spec.postBuild.substituteFrom is not read" if unread else "",
         "unknown": None if unknown is None else sorted(unknown - spec.post_build.substitute.keys()),
+        "perhaps": f"the optional Secret {perhaps} may set it, which is not read"
+        if perhaps
+        else "",
     }
 
 

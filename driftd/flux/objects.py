@@ -63,6 +63,8 @@ class References:
 
     layers: list[Layer] = field(default_factory=list)
     conditions: list[Condition] = field(default_factory=list)
+    taken_absent: list[str] = field(default_factory=list)
+    """Optional Secrets that are not read: what they would overwrite stays, new names may be set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,7 @@ class Reader:
                 "and is taken to be absent"
             )
             result.conditions.append(Condition("FluxValuesWarning", text, Severity.INFO))
+            result.taken_absent.append(reference.name)
             return
         result.layers.append(Layer(reference, None, _keys(declared) if declared else None))
 

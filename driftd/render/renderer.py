@@ -23,6 +23,7 @@ from driftd.render.hooks import HOOKS
 from driftd.render.lines import document_lines
 from driftd.render.manifests import RenderedDocument, Scopes, process
 from driftd.render.subcharts import Written
+from driftd.render.undefined import undefined_variables
 from driftd.render.written import written_at
 from driftd.sandbox.pool import RenderApplication, SandboxPool
 from driftd.sandbox.results import RenderResult
@@ -179,6 +180,7 @@ class _Renderer:
         warnings = [self._scrubbed(source, text) for text in result.warnings]
         conditions = [_error(f"{place}{text}; it is left out") for text in errors]
         conditions += [Condition("RenderWarning", place + w, Severity.WARNING) for w in warnings]
+        conditions += undefined_variables(self._app, source, result)
         return _SourceResult(
             result.type,
             _documents(source, result),

@@ -80,6 +80,8 @@ class RenderResult(SandboxResult, frozen=True):
     """Files and documents that are wrong and left out; the others are there."""
     undecided: dict[int, str] = {}
     """By a document's index, why its content is not known in full (Flux's variables)."""
+    undefined: dict[int, tuple[str, ...]] = {}
+    """By a document's index, Flux's variables that it uses without a default and nothing sets."""
     unstable: dict[int, tuple[str, ...]] = {}
     """By a document's index, JSON pointers of what differs with each rendering; an empty one says
     that the object itself is another one each time."""

@@ -16,6 +16,8 @@ type rendering struct {
 	warnings []string
 	// undecided says, by the index of a document, why its content is not known in full.
 	undecided map[int]string
+	// undefined are, by the index of a document, the variables of Flux that nothing sets.
+	undefined map[int][]string
 	// unstable says, by the index of a document, which places differ with each rendering.
 	unstable map[int][]string
 	// reads and revisionRead are all that decided the rendering beside its parameters.
@@ -107,6 +109,9 @@ func encodeRendering(kind string, result *rendering) []byte {
 	writeField(&buffer, "warnings", result.warnings)
 	if len(result.undecided) > 0 {
 		writeField(&buffer, "undecided", result.undecided)
+	}
+	if len(result.undefined) > 0 {
+		writeField(&buffer, "undefined", result.undefined)
 	}
 	if len(result.unstable) > 0 {
 		writeField(&buffer, "unstable", result.unstable)

@@ -104,7 +104,9 @@ async def test_what_cannot_be_read_is_said(found: FluxObject, text: str) -> None
 
 
 async def test_variables_come_from_git_then_from_the_cluster() -> None:
-    """Inline beats references, later references beat earlier ones, line breaks go."""
+    """Inline beats references, later references beat earlier ones, line breaks go; an
+    optional Secret that is not read may set names that nothing else does.
+    """
     app = await converted(
         kustomization(
             "a", "./",
@@ -123,6 +125,7 @@ async def test_variables_come_from_git_then_from_the_cluster() -> None:
     assert errors(app) == []
     assert substitute(app)["vars"] == {"v": "live", "x": "inline", "w": "ab"}
     assert substitute(app)["unread"] == ""
+    assert "optional Secret absent" in substitute(app)["perhaps"]
     assert substitute(await converted(kustomization("a", "./"))) is None
 
 

@@ -141,6 +141,44 @@ async def test_variables_are_substituted_in_braces_only(render: Any) -> None:
     assert result.undecided == {}
 
 
+async def test_undefined_variables_are_named(render: Any) -> None:
+    """Those without a default, value, doubt or mark that keeps the object as it is."""
+    marked = config("two", "${domian}").replace(
+        "metadata: {", "metadata: {labels: {kustomize.toolkit.fluxcd.io/substitute: disabled}, "
+    )
+    values = "${domian}${a} ${x:=y} ${x:-${inner}} ${a:-${unused}} ${low^^} ${secret} $${no} $no"
+    files = {
+        "app/one.yaml": config("one", values.replace("${secret} ", "")),
+        "app/secret.yaml": config("secret", values),
+        "app/two.yaml": marked,
+        "app/three.yaml": config("three", "${a}"),
+    }
+    substitute = {"vars": {"a": "v"}, "unread": "Secret s is not read", "unknown": ["secret"]}
+    result = await render(files, {"path": "app"}, flux=kustomization(substitute=substitute))
+    (one,) = result.undefined
+    assert [d.file for d in result.documents if d.index == one] == ["app/one.yaml"]
+    assert result.undefined[one] == ("domian", "inner", "low")
+
+
+async def test_an_optional_secret_may_set_what_nothing_else_does(render: Any) -> None:
+    """An object that uses such a variable is undecided; values and defaults count as before."""
+    files = {"app/one.yaml": config("one", "${a}${x:=y}"), "app/two.yaml": config("two", "${b}")}
+    substitute = {"vars": {"a": "v"}, "unread": "", "unknown": [], "perhaps": "Secret s may set it"}
+    result = await render(files, {"path": "app"}, flux=kustomization(substitute=substitute))
+    assert list(result.undecided.values()) == ["it uses ${b}, and Secret s may set it"]
+    assert result.undefined == {}
+    assert [one["data"]["value"] for one in objects(result)] == ["vy", "${b}"]
+
+
+async def test_without_any_variable_nothing_is_substituted(render: Any) -> None:
+    """References that lead to no variable at all leave braces as they are, as Flux does."""
+    files = {"app/one.yaml": config("one", "${a}")}
+    substitute = {"vars": {}, "unread": "", "unknown": []}
+    result = await render(files, {"path": "app"}, flux=kustomization(substitute=substitute))
+    assert objects(result)[0]["data"]["value"] == "${a}"
+    assert result.undefined == {}
+
+
 async def test_without_substitutions_nothing_is_substituted(render: Any) -> None:
     """Braces stay as they are when spec.postBuild names nothing."""
     files = {"app/one.yaml": config("one", "${a:=b}")}
