@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final
-
-import orjson
+from collections.abc import Sequence
+from typing import Final
 
 from driftd.controller.declared import Declared, Entry
 from driftd.controller.desired import Desired
+from driftd.controller.idle_reasons import of_image, of_target
 from driftd.controller.observed import ClusterView
 from driftd.controller.preview_pairs import Pair
 from driftd.controller.preview_sides import Side
-from driftd.model.choices import nearest
 from driftd.model.condition import Condition, Severity
-from driftd.model.resource import Manifest, ResourceKey
+from driftd.model.resource import ResourceKey
 from driftd.model.tree import ResolvedSource
 from driftd.render import idle_entries
 from driftd.render.idle_entries import Probe, entries_of, kustomizations_of
 
 IDLE: Final = "IdleEntryWarning"
-_TAG: Final = re.compile(r"(@.*|:[^/:]*)$")
 _SHOWN: Final = ("group", "version", "kind", "name", "namespace", "labelSelector",
                  "annotationSelector")  # fmt: skip
 
@@ -125,38 +121,12 @@ def _condition(one: idle_entries.Entry, pair: Pair) -> Condition:
     objects = pair.new.manifests if pair.new else ()
     if one.section == "images":
         name = str(one.value["name"])
-        near = nearest(_images([*objects, *(pair.old.manifests if pair.old else ())]), name)
+        why = of_image(name, pair.old.manifests if pair.old else (), objects, one.file)
         what = f"no image is called {name}"
     else:
         target = one.value["target"]
         told = ", ".join(f"{key}={target[key]}" for key in _SHOWN if target.get(key))
-        near = _near(target, objects)
+        why = of_target(target, objects)
         what = f"no object fits the target {told}"
     text = f"{one.file}:{one.line}: {what}: this entry of {one.section} changes nothing"
-    return Condition(IDLE, f"{text}; {near}".rstrip("; "), Severity.WARNING)
-
-
-def _near(target: dict[str, Any], objects: Sequence[Manifest]) -> str:
-    """The kind, or the name within its kind, that was probably meant."""
-    kind, name = str(target.get("kind", "")), str(target.get("name", ""))
-    kinds = {one.key.kind for one in objects}
-    if kind and kind not in kinds:
-        return nearest(sorted(kinds), kind)
-    names = sorted({one.key.name for one in objects if not kind or one.key.kind == kind})
-    return nearest(names, name) if name and name not in names else ""
-
-
-def _images(objects: Iterable[Manifest]) -> list[str]:
-    return sorted({_TAG.sub("", text) for one in objects for text in _of(orjson.loads(one.body))})
-
-
-def _of(value: Any) -> Iterator[str]:
-    if isinstance(value, dict):
-        for name, one in value.items():
-            if name == "image" and isinstance(one, str):
-                yield one
-            else:
-                yield from _of(one)
-    elif isinstance(value, list):
-        for one in value:
-            yield from _of(one)
+    return Condition(IDLE, f"{text}; {why}".rstrip("; "), Severity.WARNING)
