@@ -30,6 +30,7 @@ from driftd.app import (
 from driftd.clock import Clock, SystemClock
 from driftd.cluster.gathering import new_event_loop
 from driftd.cluster.registry import ClusterRegistry
+from driftd.controller.comparisons import Comparisons
 from driftd.controller.options import CheckOptions
 from driftd.controller.workspace import OracleMemory, Workspace
 from driftd.ending import Ending
@@ -405,7 +406,9 @@ async def _daemon_workspace(
         repositories.bases = fetching.bases(settings.remote_bases)
         opened = workspace_of(options, repositories, sandbox, registry, kubeconfig, problem, hub)
         asked = oracle_of(options, registry)
-        yield replace(opened, open_oracle=asked, oracles=OracleMemory()), registry, access
+        comparisons = await stack.enter_async_context(Comparisons())
+        opened = replace(opened, open_oracle=asked, oracles=OracleMemory(), comparisons=comparisons)
+        yield opened, registry, access
 
 
 def _look_options(settings: Settings) -> CheckOptions:

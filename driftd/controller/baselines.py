@@ -12,7 +12,7 @@ from typing import TypeVar
 import msgspec
 from msgspec import UNSET
 
-from driftd.controller.verdict import status_of
+from driftd.controller.statuses import status_of
 from driftd.diff.explain import parse
 from driftd.diff.mask import Sealer
 from driftd.errors import ConfigError

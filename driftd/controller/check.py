@@ -429,7 +429,8 @@ class ClusterLook:
         async with nullcontext() if desired.partial else self.workspace.comparing:
             past = await recalled(memory, target, application, keys) if target else None
             verdict = Verdict(desired, shared, past=past, unchanged=self.workspace.unchanged)
-            resources = await verdict.resources_with_pauses()
+            comparisons = None if desired.partial else self.workspace.comparisons
+            resources = await verdict.resources_with_pauses(comparisons)
         revisions = past.synced_revisions(application) if past else application.synced_revisions
         behind = revisions not in ((), desired.revisions)
         since = None

@@ -23,7 +23,7 @@ from driftd.controller.declared import Declared, Entry
 from driftd.controller.desired import Desired
 from driftd.controller.observed import glimpse, view_cluster
 from driftd.controller.options import CheckOptions
-from driftd.controller.verdict import status_of_application
+from driftd.controller.statuses import status_of_application
 from driftd.controller.workspace import Workspace
 from driftd.diff.mask import Sealer
 from driftd.errors import ClusterError, ConfigError

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET
 
 from driftd.controller.ignoring import Ignoring
-from driftd.controller.verdict import status_of
+from driftd.controller.statuses import status_of
 from driftd.model.application import Application
 from driftd.model.condition import Condition
 from driftd.model.report import Change, ResourceReport, ResourceStatus

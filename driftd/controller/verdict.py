@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Final
+from typing import Final
 
 import msgspec
-import orjson
 from msgspec import UNSET, UnsetType
 
 from driftd.cluster.reader import Listing
+from driftd.controller.comparisons import Comparisons
 from driftd.controller.desired import Desired, definitions
 from driftd.controller.memory import Past
 from driftd.controller.mistakes import mistake_of
 from driftd.controller.observed import ClusterView, Observation
 from driftd.controller.random_names import RandomNames
+from driftd.controller.statuses import accepted, status_of, status_of_application
 from driftd.controller.tracking import Tracked, deployers_of, left_behind, marks_of
 from driftd.controller.unchanged import Clean, Standing, Unchanged
 from driftd.controller.unserved import Unserved, unserved
-from driftd.diff.compare import Comparison, Context, compare
+from driftd.diff.batch import Pair
+from driftd.diff.compare import Comparison, Context
 from driftd.diff.history import History, Moment
 from driftd.diff.mask import Sealer
 from driftd.errors import DriftdError, Forbidden
@@ -30,26 +33,23 @@ from driftd.model.condition import Condition, Severity
 from driftd.model.report import (
     MISNAMED,
     ApplicationReport,
-    ApplicationStatus,
     Change,
-    ChangeClass,
     Evidence,
     Invalid,
     ReportDestination,
     ResourceReport,
     ResourceStatus,
-    has_drift,
     origin_of,
     published,
 )
 from driftd.model.resource import GVK, LiveObject, Manifest, ResourceKey, Unchecked
 from driftd.policy.baseline import Seal
-from driftd.policy.ignore import UNSTABLE
 from driftd.source.url import public
 
+_TOGETHER: Final = 100
+"""Objects that go to the second process at a time."""
 _AT_A_TIME: Final = 10
 """Objects that are compared before others have their turn; one takes a millisecond or less."""
-_COMPARE_OPTIONS = "argocd.argoproj.io/compare-options"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +64,18 @@ class Look:
     """Makes the hashes by which baselines recognise masked values; None without a key."""
     defined_by: Mapping[tuple[str, str], str] = field(default_factory=dict)
     """The application that declares the definition of a kind, by group and kind."""
+
+
+@dataclass(slots=True)
+class _Sides:
+    """The two sides of an object that is there."""
+
+    pair: Pair
+    live: LiveObject
+    mark: bytes
+    """The digest of all that their comparison reads."""
+    result: Comparison | None = None
+    """Their comparison, if the second process has made it."""
 
 
 def application_report(
@@ -99,20 +111,6 @@ def application_report(
         complete=complete,
         not_searched=not_searched or UNSET,
     )
-
-
-def status_of_application(
-    resources: Iterable[ResourceReport], *, failed: bool
-) -> tuple[ApplicationStatus, bool]:
-    """The status that objects give their application, and whether everything was judged.
-
-    `failed` says that a condition is an error.
-    """
-    listed = tuple(resources)
-    blind = failed or any(resource.status is ResourceStatus.UNKNOWN for resource in listed)
-    if has_drift(listed):
-        return ApplicationStatus.OUT_OF_SYNC, not blind
-    return (ApplicationStatus.UNKNOWN if blind else ApplicationStatus.SYNCED), not blind
 
 
 def _instances(application: Application) -> frozenset[str]:
@@ -160,6 +158,8 @@ class Verdict:
         """Hashes of the values of masked changes; for baselines, never in a report."""
         self.histories: dict[ResourceKey, History] = {}
         """What the next look is to know of each object that was compared, if there is a past."""
+        self._sides: dict[ResourceKey, ResourceReport | _Sides] = {}
+        """What was read of objects that are judged next."""
         self.unserved: dict[ResourceKey, Unserved] = {}
         """Why the kinds of some objects are not served."""
 
@@ -167,14 +167,43 @@ class Verdict:
         """The verdict on every declared object, and on extra ones, by kind and name."""
         return self._all([self._judged(manifest) for manifest in self._desired.manifests])
 
-    async def resources_with_pauses(self) -> list[ResourceReport]:
-        """As `resources`; others' looks and watches go on meanwhile."""
+    async def resources_with_pauses(
+        self, comparisons: Comparisons | None = None
+    ) -> list[ResourceReport]:
+        """As `resources`; others' looks and watches go on meanwhile.
+
+        `comparisons` makes comparisons in a second process, if that has time for them.
+        """
         reports = []
-        for number, manifest in enumerate(self._desired.manifests, 1):
+        for number, manifest in enumerate(self._desired.manifests):
+            if comparisons is not None and number % _TOGETHER == 0:
+                await self._compare_elsewhere(number, comparisons)
             reports.append(self._judged(manifest))
-            if number % _AT_A_TIME == 0:
+            if number % _AT_A_TIME == _AT_A_TIME - 1:
                 await asyncio.sleep(0)
         return self._all(reports)
+
+    async def _compare_elsewhere(self, start: int, comparisons: Comparisons) -> None:
+        """Let the second process compare some objects, if it has time for them."""
+        manifests = self._desired.manifests[start : start + _TOGETHER]
+        if not comparisons.take(len(manifests)):
+            return
+        for manifest in manifests:
+            # What goes wrong with an object is told where it is judged.
+            with contextlib.suppress(Exception):
+                self._sides[manifest.key] = self._both(manifest)
+        waiting = [
+            one
+            for one in self._sides.values()
+            if isinstance(one, _Sides)
+            # The key that seals secrets does not leave this process.
+            and (self.context.sealer is None or not one.pair.needs_key())
+        ]
+        context = msgspec.structs.replace(self.context, sealer=None)
+        schemas = self._look.observation.schemas
+        answer = await comparisons.compared(context, schemas, [one.pair for one in waiting])
+        for sides, result in zip(waiting, answer, strict=True):
+            sides.result = result
 
     def _all(self, reports: list[ResourceReport]) -> list[ResourceReport]:
         if self._desired.complete:
@@ -196,6 +225,27 @@ class Verdict:
             return self._report(manifest, ResourceStatus.UNKNOWN, text)
 
     def _declared(self, manifest: Manifest) -> ResourceReport:
+        sides = self._sides.pop(manifest.key, None) or self._both(manifest)
+        if isinstance(sides, ResourceReport):
+            return sides
+        key, pair = manifest.key, sides.pair
+        schemas = self._look.observation.schemas
+        result = sides.result
+        if result is None:
+            result = pair.compared(schemas, self.context)
+        if result.history is not None:
+            self.histories[key] = result.history
+        self.deployers |= result.deployers
+        for (path, kind), seal in result.seals.items():
+            self.seals[key, path, kind] = seal
+        report = self._compared(manifest, sides.live, result)
+        if self._standing is not None:
+            clean = report.status is ResourceStatus.SYNCED and not report.changes
+            self._standing.remember(key, Clean(sides.mark, result.deployers) if clean else None)
+        return report
+
+    def _both(self, manifest: Manifest) -> ResourceReport | _Sides:
+        """The two sides of a declared object, or its verdict where it takes no comparison."""
         observation, gvk, key = self._look.observation, manifest.gvk, manifest.key
         problem = self._unseen(manifest)
         if problem is not None:
@@ -207,36 +257,24 @@ class Verdict:
             return self._absent(manifest, observation.listings[gvk])
         if manifest.unchecked is not None:
             return self._left_alone(manifest, manifest.unchecked, live)
-        node = observation.schemas.node(gvk)
-        if node is None:
+        if observation.schemas.node(gvk) is None:
             failure = observation.schema_problems.get(gvk.api_version)
             text = failure.message if failure else "the cluster publishes no schema for the kind"
             return self._report(manifest, ResourceStatus.UNKNOWN, text, live=live)
         mark = self._standing.mark(manifest, live) if self._standing else b""
         if self._stands_still(key, live, mark):
             return self._report(manifest, ResourceStatus.SYNCED, "", live=live)
-        body = orjson.loads(live.body)
         before = self._synced.get(key)
-        result = compare(
+        pair = Pair(
             key,
-            orjson.loads(manifest.body),
-            body,
-            node,
-            self.context,
-            synced=orjson.loads(before.body) if before else None,
-            history=self._past.histories.get(key) if self._past else None,
-            moment=self._moment(gvk) if self._past else None,
+            gvk,
+            manifest.body,
+            live.body,
+            before.body if before else None,
+            self._past.histories.get(key) if self._past else None,
+            self._moment(gvk) if self._past else None,
         )
-        if result.history is not None:
-            self.histories[key] = result.history
-        self.deployers |= result.deployers
-        for (path, kind), seal in result.seals.items():
-            self.seals[key, path, kind] = seal
-        report = self._compared(manifest, live, body, result)
-        if self._standing is not None:
-            clean = report.status is ResourceStatus.SYNCED and not report.changes
-            self._standing.remember(key, Clean(mark, result.deployers) if clean else None)
-        return report
+        return _Sides(pair, live, mark)
 
     def _stands_still(self, key: ResourceKey, live: LiveObject, mark: bytes) -> bool:
         """Whether the last look found the object clean, and all that it read is the same.
@@ -268,15 +306,12 @@ class Verdict:
         status = ResourceStatus.UNKNOWN if why.unknown else ResourceStatus.NOT_CHECKED
         return self._report(manifest, status, why.reason, live=live)
 
-    def _compared(
-        self, manifest: Manifest, live: LiveObject, body: dict[str, Any], result: Comparison
-    ) -> ResourceReport:
+    def _compared(self, manifest: Manifest, live: LiveObject, result: Comparison) -> ResourceReport:
         changes = result.changes
         if changes:
             self.live[manifest.key] = live
-        deleted = (body.get("metadata") or {}).get("deletionTimestamp")
-        if deleted:
-            text = f"being deleted since {deleted}"
+        if result.deleting:
+            text = f"being deleted since {result.deleting}"
             return self._report(manifest, ResourceStatus.OUT_OF_SYNC, text, live=live)
         status = status_of(changes)
         wrong = (result.invalid if status is ResourceStatus.OUT_OF_SYNC else None) or UNSET
@@ -371,7 +406,7 @@ class Verdict:
                     reason="Git is ahead: the object was removed since the last sync"
                     if ahead
                     else "it carries this application's tracking mark",
-                    ignored_by=UNSET if ahead else _accepted(one, application, drawn),
+                    ignored_by=UNSET if ahead else accepted(one, application, drawn),
                     manager=one.creator or UNSET,
                     evidence=self._evidence(one.gvk, one.live),
                 )
@@ -438,28 +473,3 @@ class Verdict:
             schema_hash=self._look.observation.schema_hashes.get(gvk.api_version, UNSET),
             observed_at=self._look.observed_at,
         )
-
-
-def status_of(changes: Iterable[Change]) -> ResourceStatus:
-    """The status that the changes of an existing object give it."""
-    classes = set()
-    for change in changes:
-        if change.is_drift:
-            return ResourceStatus.OUT_OF_SYNC
-        if change.ignored_by is UNSET:
-            classes.add(change.change_class)
-    return ResourceStatus.PENDING if ChangeClass.PENDING in classes else ResourceStatus.SYNCED
-
-
-def _accepted(one: Tracked, application: Application, drawn: RandomNames) -> str | UnsetType:
-    """What says that an Extra object may stay.
-
-    That is the compare option of Argo CD, where it counts, and a rendering of random names, which
-    may have had this one before.
-    """
-    if drawn.may_be(one.live.key):
-        return UNSTABLE
-    options = [text.strip() for text in str(one.annotations.get(_COMPARE_OPTIONS, "")).split(",")]
-    if application.flux is None and "IgnoreExtraneous" in options:
-        return f"{_COMPARE_OPTIONS}: IgnoreExtraneous"
-    return UNSET

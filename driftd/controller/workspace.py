@@ -14,6 +14,7 @@ from driftd.cluster.hub import Hub
 from driftd.cluster.kubeconfig import KubeContext
 from driftd.cluster.oracle import Oracle
 from driftd.cluster.reader import ClusterReader
+from driftd.controller.comparisons import Comparisons
 from driftd.controller.integrity import Integrity
 from driftd.controller.rendered import RenderMemory
 from driftd.controller.shared import Claims
@@ -157,5 +158,7 @@ class Workspace:
 
     Many at a time would all be late, each with its objects in memory and a read of the store.
     """
+    comparisons: Comparisons | None = None
+    """Compares in a second process while there is much to compare; None never does."""
     integrity: Integrity = field(default_factory=Integrity)
     """Verifies the signatures that projects demand."""

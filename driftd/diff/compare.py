@@ -76,6 +76,8 @@ class Comparison(msgspec.Struct, frozen=True):
     """What the next look at the object should be given; None if no moment was given."""
     invalid: Invalid | None = None
     """Why the API server refuses the whole of what Git declares, beyond what the schema says."""
+    deleting: str = ""
+    """Since when live is being deleted (RFC 3339); empty while it is not."""
 
 
 def compare(
@@ -131,6 +133,7 @@ def compare(
         _seals(findings, key, context.sealer),
         recall.updated(findings) if recall is not None else None,
         refusal,
+        str((live.get("metadata") or {}).get("deletionTimestamp") or ""),
     )
 
 

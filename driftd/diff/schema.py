@@ -8,9 +8,11 @@ int-or-string, the formats that have several spellings, and real defaults.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from enum import IntEnum
 from typing import Any, Final
+
+import msgspec
 
 from driftd.model.application import KnownTypeField
 from driftd.model.resource import GVK, Json
@@ -144,6 +146,15 @@ class Node:
 ANY_NODE: Final = Node(Shape.ANY)
 
 
+class SchemaPart(msgspec.Struct, frozen=True, array_like=True):
+    """What some kinds of a `SchemaSet` are compiled of: it can leave the process."""
+
+    kubernetes: str
+    kinds: tuple[tuple[GVK, str], ...]
+    """Each kind with the name of its component."""
+    components: dict[str, Any]
+
+
 class SchemaSet:
     """The schemas of some group versions of one cluster.
 
@@ -190,6 +201,25 @@ class SchemaSet:
                         components,
                     )
         return self._with(components, self.kubernetes)
+
+    def part(self, kinds: Iterable[GVK]) -> SchemaPart:
+        """What these kinds are compiled of; kinds that no document describes are left out."""
+        named = tuple((gvk, self._by_gvk[gvk]) for gvk in kinds if gvk in self._by_gvk)
+        components: dict[str, Any] = {}
+        waiting = [name for _, name in named]
+        while waiting:
+            name = waiting.pop()
+            if name not in components and name in self._components:
+                components[name] = self._components[name]
+                waiting += _referred(components[name])
+        return SchemaPart(self.kubernetes, named, components)
+
+    @classmethod
+    def of_part(cls, part: SchemaPart) -> SchemaSet:
+        """The set that has these kinds alone."""
+        fresh = cls((), kubernetes=part.kubernetes)
+        fresh._components, fresh._by_gvk = part.components, dict(part.kinds)
+        return fresh
 
     def of(self, kubernetes: str) -> SchemaSet:
         """These schemas as those of a server of another version; itself if it is of that one."""
@@ -352,6 +382,18 @@ def _reference(raw: dict[str, Any]) -> tuple[str | None, dict[str, Any]]:
     if target is None:
         return None, {}
     return target.removeprefix(_REF_PREFIX), {k: v for k, v in raw.items() if k.startswith("x-")}
+
+
+def _referred(raw: Any) -> Iterator[str]:
+    """The names of all components that a schema refers to."""
+    if isinstance(raw, dict):
+        target = raw.get("$ref")
+        if isinstance(target, str):
+            yield target.removeprefix(_REF_PREFIX)
+        raw = list(raw.values())
+    if isinstance(raw, list):
+        for inner in raw:
+            yield from _referred(inner)
 
 
 def _real_defaults(properties: dict[str, Any], *, native: bool) -> dict[str, Json]:

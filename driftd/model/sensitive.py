@@ -383,6 +383,7 @@ def parse(entry: str, number: int = 0) -> Rule:
     return Rule(group, kind, pattern)
 
 
+_entries: tuple[str, ...] = ()
 _in_force = Sensitive.of(())
 
 
@@ -393,8 +394,13 @@ def in_force() -> Sensitive:
 
 def use(entries: Sequence[str]) -> None:
     """Hide the listed places too, in the whole process, from now on. Raises ConfigError."""
-    global _in_force
-    _in_force = Sensitive.of(entries)
+    global _in_force, _entries
+    _in_force, _entries = Sensitive.of(entries), tuple(entries)
+
+
+def listed() -> tuple[str, ...]:
+    """The places that this process hides beside the shipped ones, as `use` was given them."""
+    return _entries
 
 
 def holds(manifest: Manifest) -> bool:

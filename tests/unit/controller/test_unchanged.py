@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import driftd.controller.verdict as verdicts
+import driftd.diff.batch as batches
 from driftd.controller.memory import Past
 from driftd.controller.unchanged import Unchanged
 from driftd.controller.verdict import Verdict
@@ -35,8 +36,8 @@ class Counter:
 @pytest.fixture
 def counter(monkeypatch: pytest.MonkeyPatch) -> Counter:
     """Counts the comparisons that verdicts make."""
-    made = Counter(verdicts.compare)
-    monkeypatch.setattr(verdicts, "compare", made)
+    made = Counter(batches.compare)
+    monkeypatch.setattr(batches, "compare", made)
     return made
 
 

@@ -13,12 +13,12 @@ from msgspec import UNSET
 
 from driftd.cluster.reader import ApiResource
 from driftd.controller.judge import judge
+from driftd.controller.statuses import status_of
 from driftd.controller.tracking import DEPLOYERS_ANNOTATION
 from driftd.controller.verdict import (
     Verdict,
     application_report,
     deployers_of,
-    status_of,
 )
 from driftd.diff.compare import DEPLOYERS
 from driftd.errors import Forbidden, Unreachable
