@@ -282,7 +282,9 @@ class _Builder:
     async def expand(self, document: Document, inputs: Inputs) -> None:
         """Generate the Applications of a set; a name that exists stays with its Application."""
         try:
-            generated = await expand(document.value, inputs)
+            generated = await expand(
+                document.value, inputs, lambda tag: _written(document, InvalidDocument("", tag))
+            )
         except InvalidDocument as error:
             self.problem(f"{_written(document, error)}: {_named(document.value)}: {error}")
             return

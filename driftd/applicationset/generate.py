@@ -6,19 +6,31 @@ hub cluster, and `--hub` reads the result.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
+
+import msgspec
 
 from driftd.applicationset.documents import InvalidDocument, application, identity
 from driftd.applicationset.generators import HUB_HINT, Unsupported, parameters
 from driftd.applicationset.inputs import Inputs
-from driftd.applicationset.template import filled, open_tags
+from driftd.applicationset.template import filled, open_fields, open_tags, unused
 from driftd.model.application import Application
+from driftd.model.condition import Condition
 from driftd.model.resource import Json
 
+_FILE = re.compile(r"\((.+)\)\Z")
+"""The file, or folder, that a generator has the parameters from."""
 
-async def expand(document: dict[str, Json], inputs: Inputs) -> list[Application]:
+
+async def expand(
+    document: dict[str, Json], inputs: Inputs, placed: Callable[[str], str] = lambda _: ""
+) -> list[Application]:
     """The Applications that a set generates, in order.
+
+    One whose parameters leave a field of the template open has an error that says so; `placed`
+    tells where the set has a text, as `FILE:LINE`.
 
     Raises `InvalidDocument`, or `Unsupported` for what driftd does not expand.
     """
@@ -38,8 +50,17 @@ async def expand(document: dict[str, Json], inputs: Inputs) -> list[Application]
     ]
     made = [(where, filled(template, given)) for where, given in yielded]
     _refuse_open(template, made, yielded)
-    for where, document in made:
+    for (where, given), (_, document) in zip(yielded, made, strict=True):
+        lacking = [
+            _lacking(one, where, unused(template, given), name, placed)
+            for one in dict.fromkeys(open_fields(document))
+        ]
+        if lacking and next(open_fields(document))[0] == "metadata.name":
+            raise InvalidDocument(lacking[0])
         app = _generated(document, name, namespace, where)
+        if lacking:
+            errors = tuple(Condition("InvalidSpecError", text) for text in lacking)
+            app = msgspec.structs.replace(app, conditions=errors, incomplete=True)
         if app.name in generated:
             raise InvalidDocument(
                 f"{where} generates the name {app.name} a second time; "
@@ -76,6 +97,30 @@ def _refuse_open(
                 f"spec.template has {tag}, a parameter that its generators do not give; {remedy}",
                 written=tag,
             )
+
+
+def _lacking(
+    field: tuple[str, str],
+    where: str,
+    spare: Sequence[str],
+    name: str,
+    placed: Callable[[str], str],
+) -> str:
+    """What one element of a generator does not give, and what to do.
+
+    `spare` is what it gives and the template does not take.
+    """
+    path, tag = field
+    key = tag[2:-2].strip()
+    file = _FILE.search(where)
+    whose = file[1] if file else where
+    at = placed(tag)
+    near = get_close_matches(key, spare, n=1, cutoff=0.6)
+    remedy = f"did you mean {near[0]} there?" if near else f"add {key} to {whose}"
+    return (
+        f"{whose} does not give {key}, which spec.template.{path} of ApplicationSet {name}"
+        f"{f' ({at})' if at else ''} takes; {remedy}"
+    )
 
 
 def _generated(template: Json, name: str, namespace: str, where: str) -> Application:

@@ -19,6 +19,7 @@ from driftd.applicationset.inputs import Inputs
 from driftd.applicationset.template import filled
 from driftd.model.resource import Json
 from driftd.model.tree import Tree
+from driftd.render.file_says import in_words
 
 HUB_HINT = "read what Argo CD has generated with --hub CONTEXT"
 _MAX_DEPTH = 2
@@ -238,7 +239,7 @@ async def _files(
         paths, await inputs.values([tree.files[path] for path in paths]), strict=True
     ):
         if isinstance(value, InvalidDocument):
-            raise InvalidDocument(f"{where}: {path}: {value}")
+            raise InvalidDocument(f"{where}: {in_words(f'{path}: {value}', tree)}")
         for item in value if isinstance(value, list) else [value]:
             if not isinstance(item, dict):
                 raise InvalidDocument(f"{where}: {path} holds neither a map nor a list of maps")

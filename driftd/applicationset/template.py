@@ -19,15 +19,32 @@ def open_tags(template: Json) -> Iterator[str]:
 
     Values of Helm, say, may hold templates of their own.
     """
+    for _, tag in open_fields(template):
+        yield tag
+
+
+def open_fields(template: Json) -> Iterator[tuple[str, str]]:
+    """The same, each with its field: `spec.destination.namespace` and `{{app.namespace}}`."""
     spec = template.get("spec")
-    held = [(template.get("metadata") or {}).get("name")]
+    held = [("metadata.name", (template.get("metadata") or {}).get("name"))]
     for field in _NEVER_LITERAL if isinstance(spec, dict) else ():
         value = spec.get(field)
-        for one in value if isinstance(value, list) else [value]:
-            held += [one.get(name) for name in _NAMES] if isinstance(one, dict) else [one]
-    for text in held:
+        several = isinstance(value, list)
+        for number, one in enumerate(value if several else [value]):
+            place = f"spec.{field}[{number}]" if several else f"spec.{field}"
+            if isinstance(one, dict):
+                held += [(f"{place}.{name}", one.get(name)) for name in _NAMES]
+            else:
+                held.append((place, one))
+    for place, text in held:
         if isinstance(text, str):
-            yield from (tag[0] for tag in _TAG.finditer(text))
+            yield from ((place, tag[0]) for tag in _TAG.finditer(text))
+
+
+def unused(template: Json, parameters: Mapping[str, str]) -> list[str]:
+    """The parameters that a template does not take, sorted."""
+    taken = {tag.strip() for tag in _TAG.findall(str(template))}
+    return sorted(parameters.keys() - taken)
 
 
 def filled(template: Json, parameters: Mapping[str, str]) -> Json:

@@ -54,6 +54,25 @@ def ordered(applications: Iterable[ApplicationPreview]) -> list[ApplicationPrevi
     return sorted(applications, key=lambda app: (cluster_of(app), rank_of(app), app.name))
 
 
+def alike(
+    applications: Iterable[ApplicationPreview],
+) -> list[tuple[ApplicationPreview, ...]]:
+    """The applications, those of a cluster that could not be compared for one cause together."""
+    found: dict[object, list[ApplicationPreview]] = {}
+    for number, app in enumerate(applications):
+        cause = (cluster_of(app), app.reason, app.automated, app.conditions)
+        alone = app.resources or not app.conditions or app.action is not ApplicationAction.UNKNOWN
+        found.setdefault(number if alone else cause, []).append(app)
+    return [tuple(apps) for apps in found.values()]
+
+
+def names_of(applications: Sequence[ApplicationPreview], most: int | None = 12) -> str:
+    """The names of applications; a number in place of those beyond `most`, if there is one."""
+    names = [one_line(app.name) for app in applications]
+    more = len(names) - len(names[:most])
+    return ", ".join(names[:most]) + (f" and {more} more (-o wide)" if more else "")
+
+
 def rank_of(app: ApplicationPreview) -> int:
     """0 for an application with something critical; those without changes come last."""
     return min((LEVELS.index(one.severity) for one in app.resources), default=len(LEVELS))

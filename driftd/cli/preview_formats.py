@@ -66,7 +66,11 @@ def _write_names(report: PreviewReport) -> None:
         sys.stdout.write(printable(line) + "\n")
     sys.stdout.flush()
     told = [("", condition) for condition in report.conditions]
-    told += [(f"{app.name}: ", c) for app in report.applications for c in app.conditions]
+    told += [
+        (f"{findings.names_of(apps)}: ", c)
+        for apps in findings.alike(report.applications)
+        for c in apps[0].conditions
+    ]
     for where, condition in told:
         sys.stderr.write(f"{one_line(where)}{' ' if where else ''}{condition_text(condition)}\n")
 
@@ -104,10 +108,10 @@ def _github(report: PreviewReport, repository: str) -> Iterator[str]:
     found.sort(key=lambda pair: findings.LEVELS.index(pair[1].severity))
     for app, one in found:
         yield _annotation(app, one, repository)
-    for app in report.applications:
-        own = _is_here(app.resources, repository) if app.resources else here
-        for condition in app.conditions:
-            yield _condition(one_line(app.name), condition, located=own)
+    for apps in findings.alike(report.applications):
+        own = _is_here(apps[0].resources, repository) if apps[0].resources else here
+        for condition in apps[0].conditions:
+            yield _condition(findings.names_of(apps), condition, located=own)
 
 
 def _is_here(objects: Sequence[ObjectPreview], repository: str) -> bool:

@@ -43,13 +43,14 @@ def markdown(report: PreviewReport) -> str:
         page.add(f"{text}.\n\n")
     _conditions(page, report.conditions)
     # A reader of a comment sees its head: the worst application first, whatever its cluster.
-    for app in sorted(findings.ordered(report.applications), key=findings.rank_of):
-        _application(page, app)
+    worst = sorted(findings.ordered(report.applications), key=findings.rank_of)
+    for app, *others in findings.alike(worst):
+        _application(page, app, others)
     page.end(f"Rendered and compared at {report.generated_at}", command="check --preview -o json")
     return page.text
 
 
-def _application(page: Page, app: ApplicationPreview) -> None:
+def _application(page: Page, app: ApplicationPreview, others: Sequence[ApplicationPreview]) -> None:
     rows = [line for one in findings.objects(app) for line in _object(one)]
     count = len(app.resources)
     number = f"{count} object" + ("" if count == 1 else "s")
@@ -59,9 +60,14 @@ def _application(page: Page, app: ApplicationPreview) -> None:
     levels = findings.levels_text(app)
     title = f"<b>{_escaped(name)}</b> on {_escaped(where)}: {app.action}, {number}"
     title += f" ({levels})" if levels else ""
+    if others:
+        title = f"<b>{len(others) + 1} applications</b> on {_escaped(where)}: {app.action}"
     if not page.add(f"<details><summary>{title}</summary>\n\n", what="applications", reserve=400):
         return
-    facts = "" if app.automated else "Nobody syncs it automatically: the changes wait for a sync.\n"
+    facts = f"{code(findings.names_of((app, *others), None), _TEXT)}\n" if others else ""
+    facts += (
+        "" if app.automated else "Nobody syncs it automatically: the changes wait for a sync.\n"
+    )
     if app.reason is not UNSET:
         facts += f"{code(app.reason, _TEXT)}\n"
     page.add(f"{facts}\n" if facts else "")

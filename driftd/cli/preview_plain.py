@@ -27,9 +27,11 @@ def plain(report: PreviewReport, *, ending: str) -> Iterator[str]:
             yield text
     for condition in report.conditions:
         yield f"Note: {condition_text(condition)}"
-    for app in findings.ordered(report.applications):
+    for app, *others in findings.alike(findings.ordered(report.applications)):
         where = one_line(findings.cluster_of(app))
-        yield f"Application {one_line(app.name)} on cluster {where}: {app.action}"
+        names = findings.names_of((app, *others), None)
+        whose = f"{len(others) + 1} applications, {names}," if others else f"Application {names}"
+        yield f"{whose} on cluster {where}: {app.action}"
         if app.reason is not UNSET:
             yield f"Reason: {one_line(app.reason)}"
         for condition in app.conditions:

@@ -77,16 +77,21 @@ class _Table:
         if untouched:
             self._line(Text(untouched, "dim"))
         self._conditions(report.conditions, indent=0)
-        for app in findings.ordered(report.applications):
-            self._application(app)
+        for apps in findings.alike(findings.ordered(report.applications)):
+            self._application(apps[0], apps[1:])
         self._line()
         self._line(Text(ending(report, report_changes=report_changes), "bold"))
 
-    def _application(self, app: ApplicationPreview) -> None:
+    def _application(
+        self, app: ApplicationPreview, others: Sequence[ApplicationPreview] = ()
+    ) -> None:
+        """One application, or several of which the same is to be said and no more."""
         self._line()
         word = _APPLICATION_WORDS[app.action]
-        self._line(Text(f"{word:<{_ACTION_COLUMN}}"), Text(printable(app.name), "bold"))
-        self._line(Text(" · ".join(findings.facts_of(app)), "dim"), indent=_ACTION_COLUMN)
+        names = findings.names_of((app, *others), None if self.wide else _LISTED)
+        self._line(Text(f"{word:<{_ACTION_COLUMN}}"), Text(names, "bold"))
+        if not others:
+            self._line(Text(" · ".join(findings.facts_of(app)), "dim"), indent=_ACTION_COLUMN)
         if app.reason is not UNSET:
             self._line(Text(one_line(app.reason)), indent=_ACTION_COLUMN)
         self._conditions(app.conditions, indent=2)

@@ -236,7 +236,8 @@ def _entry(
             invalid = error.reason == "InvalidDestination"
             kind = "InvalidSpecError" if invalid else "ClusterConfigurationError"
             conditions.append(Condition(kind, text))
-    if not flux or application.spec.source:
+    # Of a field that is not filled in, what the project permits says nothing.
+    if (not flux or application.spec.source) and not application.incomplete:
         conditions += check_application(
             project,
             application,

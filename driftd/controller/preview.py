@@ -407,6 +407,8 @@ def _judgeable(entry: Entry) -> Entry:
     """An entry that nothing but the missing cluster keeps from being rendered."""
     if entry.target is not None:
         return entry
+    if entry.application.incomplete:
+        return replace(entry, conditions=entry.application.conditions)
     conditions = check_application(entry.project, entry.application, entry.destination)
     return replace(entry, conditions=tuple(conditions))
 

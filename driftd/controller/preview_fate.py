@@ -80,6 +80,8 @@ def unseen(entry: Entry, base: Declared, change: Declared) -> Condition | None:
     if any(message.startswith(f"{root} ") for message in errors):
         # Why, the report says once, and not again at each child.
         why = f"{root}, which declares it at the base, cannot be rendered in full with the change"
+    elif any(f": {root}: " in message for message in errors):
+        why = f"{root}, which declares it at the base, cannot be read with the change"
     return Condition("ComparisonError", f"whether the change still declares it is not known: {why}")
 
 

@@ -217,6 +217,8 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
     """The lines in the file of `origin` of some fields of the spec, where they are certain."""
     conditions: tuple[Condition, ...] = ()
     """What is odd about the document itself."""
+    incomplete: bool = False
+    """Whether its ApplicationSet left fields of the spec open; `conditions` say which."""
 
     @property
     def qualified_name(self) -> str:

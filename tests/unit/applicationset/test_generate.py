@@ -91,7 +91,7 @@ async def test_a_parameter_that_nothing_gives_is_a_slip(
 
 
 async def test_a_parameter_that_some_elements_give_is_no_slip() -> None:
-    """One element without it takes nothing from the others; values of Helm keep their braces."""
+    """One element without it is told in its Application alone; values of Helm keep their braces."""
     document = _set(
         [
             {
@@ -106,7 +106,26 @@ async def test_a_parameter_that_some_elements_give_is_no_slip() -> None:
     )
     document["spec"]["template"]["spec"]["source"]["path"] = "{{x}}"
     document["spec"]["template"]["spec"]["source"]["helm"] = {"values": "a: {{ .Values.b }}"}
-    assert len(await expand(document, INPUTS)) == 2
+    first, second = await expand(document, INPUTS, lambda tag: f"sets.yaml:7 {tag}")
+    assert not first.incomplete
+    assert second.incomplete
+    (told,) = second.conditions
+    assert told.message == (
+        "spec.generators[0].list.elements[1] does not give x, which "
+        "spec.template.spec.source.path of ApplicationSet fleet (sets.yaml:7 {{x}}) takes; "
+        "add x to spec.generators[0].list.elements[1]"
+    )
+
+
+async def test_a_name_that_one_element_leaves_open() -> None:
+    """No Application can be called so: the set is refused with what was meant, if it is spare."""
+    elements = [{"cluster": "a", "url": "u"}, {"clster": "b", "url": "u"}]
+    with pytest.raises(InvalidDocument) as error:
+        await expand(_set([{"list": {"elements": elements}}]), INPUTS)
+    assert "elements[1] does not give cluster, which spec.template.metadata.name" in str(
+        error.value
+    )
+    assert str(error.value).endswith("did you mean clster there?")
 
 
 async def test_elements_become_applications() -> None:
@@ -175,7 +194,7 @@ async def test_an_empty_template_of_a_generator_is_ignored() -> None:
         ),
         (
             {"generators": [{"list": {"elements": [{"url": "x"}, {"cluster": "a"}]}}]},
-            "metadata.name '{{cluster}}-app'",
+            "does not give cluster, which spec.template.metadata.name",
         ),
         (
             {"generators": [{"list": {"elements": [{"cluster": "a", "url": "x"}] * 2}}]},

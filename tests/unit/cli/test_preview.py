@@ -203,6 +203,24 @@ def test_nothing_and_what_could_not_be_compared():
     assert not broken.changes
 
 
+def test_one_cause_is_told_once():
+    """Applications that could not be compared for one cause stand together, others alone."""
+    why = (ReportCondition(type="ComparisonError", message="the set cannot be read"),)
+    alike = [
+        msgspec.structs.replace(app, name=f"app-{n:02}")
+        for n in range(14)
+        for app in report(action=ApplicationAction.UNKNOWN, conditions=why).applications
+    ]
+    other = msgspec.structs.replace(alike[0], name="other", conditions=(*why, *why))
+    found = msgspec.structs.replace(report(), applications=(*alike, other))
+    for text in (table(found), "\n".join(plain(found, ending="end")), markdown(found),
+                 github(found)):  # fmt: skip
+        assert text.count("the set cannot be read") == 3
+        assert "app-00, app-01" in text or "app-00%2C app-01" in text
+    assert "app-11 and 2 more (-o wide)" in table(found)
+    assert "app-13" in table(found, wide=True)
+
+
 def test_json_holds_to_its_schema():
     """The published schema accepts a report, and refuses another action."""
     validator = jsonschema_rs.validator_for(schema_of(PreviewReport))
