@@ -50,12 +50,11 @@ class Desired:
     def keys(self) -> frozenset[ResourceKey]:
         """Everything that Git declares, compared or not.
 
-        The sync option CreateNamespace declares the namespace of the destination.
+        The namespace that a sync creates (`CreateNamespace=true`) counts as declared.
         """
         keys = {manifest.key for manifest in (*self.manifests, *self.not_compared)}
-        spec = self.entry.application.spec
-        if "CreateNamespace=true" in spec.sync_policy.sync_options:
-            keys.add(ResourceKey("", "Namespace", "", spec.destination.namespace))
+        if namespace := self.entry.application.created_namespace:
+            keys.add(ResourceKey("", "Namespace", "", namespace))
         return frozenset(keys)
 
 

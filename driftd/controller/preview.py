@@ -6,7 +6,6 @@ are read only for objects that change, and only read.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -23,9 +22,16 @@ from driftd.controller.observed import ClusterView, observe, view_cluster
 from driftd.controller.options import CheckOptions
 from driftd.controller.preview_entries import idle_warnings
 from driftd.controller.preview_fate import unseen
+from driftd.controller.preview_namespaces import (
+    Absent,
+    absent_conditions,
+    absent_namespaces,
+    with_absent,
+)
 from driftd.controller.preview_objects import application_preview
 from driftd.controller.preview_pairs import Pair, Touched, declared_by, touched
 from driftd.controller.preview_places import with_lines
+from driftd.controller.preview_report import preview_report, untouched
 from driftd.controller.preview_shared import shared_objects, told, with_owners
 from driftd.controller.preview_sides import Side, choose_sides
 from driftd.controller.preview_values import UnreadValues
@@ -35,13 +41,7 @@ from driftd.controller.workspace import Progress, Workspace
 from driftd.errors import ConfigError, DriftdError, described
 from driftd.model.choices import listed
 from driftd.model.condition import Condition, Severity
-from driftd.model.preview import (
-    ApplicationAction,
-    ApplicationPreview,
-    PreviewReport,
-    PreviewSummary,
-)
-from driftd.model.report import published
+from driftd.model.preview import ApplicationPreview, PreviewReport
 from driftd.policy.project import check_application
 
 _RENDERS = 4
@@ -92,7 +92,7 @@ async def preview(
     conditions += work.unread
     for note in after.workspace.repositories.notes:
         progress(f"note: {note}")
-    return _report(before, after, applications, conditions, rfc3339(clock.now()))
+    return preview_report(before, after, applications, conditions, rfc3339(clock.now()))
 
 
 class _Preview:
@@ -208,7 +208,7 @@ class _Preview:
         """The applications of one cluster that change."""
         moving = [p for p in pairs if not p.unseen and not await self._same_inputs(p)]
         if not moving:
-            return [_untouched(pair) for pair in pairs]
+            return [untouched(pair) for pair in pairs]
         view = await self._view(where, pairs)
         rendered = await gather_isolated(
             lambda pair: self._rendered(pair, view), moving, limit=_RENDERS
@@ -225,16 +225,39 @@ class _Preview:
         if view is None and any(one.old is None for one in objects):
             await self._standing(unchanged, view)
         await self._beside(done, unchanged, view)
-        applications = [await self._application(pair, pairs, objects, look) for pair in done]
-        return applications + [_untouched(pair) for pair in unchanged]
+        absent = await self._absent(where, pairs, objects, view)
+        applications = [
+            await self._application(pair, pairs, objects, look, absent) for pair in done
+        ]
+        return applications + [untouched(pair) for pair in unchanged]
+
+    async def _absent(
+        self, where: Where, pairs: Sequence[Pair], objects: Sequence[Touched],
+        view: ClusterView | None,
+    ) -> Absent:  # fmt: skip
+        """The namespaces of new objects that are not there; who was not asked for counts too."""
+        known = {pair.after.application.qualified_name for pair in pairs if pair.after}
+        others = [
+            Pair(entry, entry)
+            for entry in self.new.entries
+            if entry.application.qualified_name not in known and _where(entry) == where
+        ]
+
+        async def stand(some: Sequence[Pair]) -> None:
+            await self._standing(some[:_STANDING], view)
+
+        every = self.new.names is not None
+        return await absent_namespaces(objects, [*pairs, *others], view, stand, every=every)
 
     async def _application(
-        self, pair: Pair, pairs: Sequence[Pair], objects: Sequence[Touched], look: Look | None
-    ) -> ApplicationPreview:
+        self, pair: Pair, pairs: Sequence[Pair], objects: Sequence[Touched], look: Look | None,
+        absent: Absent,
+    ) -> ApplicationPreview:  # fmt: skip
         """One application that was rendered; `pairs` are all of its cluster."""
         owners = shared_objects(pair, pairs, objects, look)
         if (shared := told(pair, owners)) is not None:
             pair.failed(shared)
+        pair.notes += absent_conditions(pair, objects, absent)
         workspace = self.after.workspace
         report = await application_preview(
             pair,
@@ -244,7 +267,7 @@ class _Preview:
             self.new.customizations.ignore,
             workspace.severities,
         )
-        report = with_owners(report, owners)
+        report = with_absent(with_owners(report, owners), pair, absent)
         report = await with_lines(workspace, pair, report, urls=self.new.urls)
         if pair.new is None:
             return report
@@ -327,7 +350,7 @@ class _Preview:
                 kube_version=view.version if view else "",
                 customizations=self.new.customizations,
             )
-            pair.standing = state.keys
+            pair.standing, pair.stands = state.keys, state.complete
 
         await gather_isolated(one, pairs, limit=_RENDERS)
 
@@ -411,38 +434,3 @@ def _judgeable(entry: Entry) -> Entry:
         return replace(entry, conditions=entry.application.conditions)
     conditions = check_application(entry.project, entry.application, entry.destination)
     return replace(entry, conditions=tuple(conditions))
-
-
-def _untouched(pair: Pair) -> ApplicationPreview:
-    """An application that was not rendered: it stays as it is, or that cannot be seen."""
-    return pair.report(ApplicationAction.UNKNOWN if pair.unseen else ApplicationAction.UNCHANGED)
-
-
-def _report(
-    before: Side,
-    after: Side,
-    applications: Sequence[ApplicationPreview],
-    conditions: Sequence[Condition],
-    generated_at: str,
-) -> PreviewReport:
-    resources = [one for app in applications for one in app.resources]
-    errors = any(c.severity is Severity.ERROR for c in conditions)
-    counts = Counter(str(app.action) for app in applications)
-    return PreviewReport(
-        generated_at=generated_at,
-        complete=not errors and all(app.complete for app in applications),
-        base=before.revision,
-        revision=after.revision,
-        conditions=published(conditions),
-        applications=tuple(
-            app
-            for app in applications
-            if app.action is not ApplicationAction.UNCHANGED or app.conditions
-        ),
-        summary=PreviewSummary(
-            applications=dict(sorted(counts.items())),
-            resources=dict(sorted(Counter(str(one.action) for one in resources).items())),
-            fields=sum(len(one.changes) for one in resources),
-            untouched_drift=sum(one.untouched_drift for one in resources),
-        ),
-    )

@@ -159,13 +159,18 @@ def without_pruning(
     refused = next((one for one in after.values() if is_no_kind(one)), None)
     if refused is None:
         return list(found)
-    reason = (
-        f"nothing is deleted as long as the sync fails: {refused.kind} {refused.name} is refused"
+    return kept(
+        found,
+        f"nothing is deleted as long as the sync fails: {refused.kind} {refused.name} is refused",
     )
-    kept = {"action": Action.LEAVE, "reason": reason}
-    kept |= {"severity": "medium", "severity_reason": "nothing deletes it"}
+
+
+def kept(found: Iterable[ObjectPreview], reason: str) -> list[ObjectPreview]:
+    """The objects of an application of which, for this reason, none is deleted."""
+    stays = {"action": Action.LEAVE, "reason": reason}
+    stays |= {"severity": "medium", "severity_reason": "nothing deletes it"}
     return [
-        msgspec.structs.replace(one, **kept) if one.action is Action.DELETE else one
+        msgspec.structs.replace(one, **stays) if one.action is Action.DELETE else one
         for one in found
     ]
 

@@ -36,8 +36,10 @@ class Pair:
     """What to know of the change beside what it changes."""
     unseen: bool = False
     """Whether it is not known that the change no longer declares it; `failures` says why."""
-    standing: frozenset[ResourceKey] = frozenset()
-    """What an application that stays as it is declares, where Git alone tells it."""
+    standing: frozenset[ResourceKey] | None = None
+    """What an application that stays as it is declares, where that was asked for; else None."""
+    stands: bool = False
+    """Whether `standing` is everything that it declares."""
     elsewhere: Elsewhere = field(default_factory=Elsewhere)
     """What the applications of its cluster declare."""
     _broken: list[Broken] | None = None
@@ -157,8 +159,9 @@ def declared_by(pairs: Iterable[Pair]) -> Elsewhere:
     before: set[ResourceKey] = set()
     after: set[ResourceKey] = set()
     for other in pairs:
-        old = (other.old.keys if other.old else frozenset()) | other.standing
-        new = (other.new.keys if other.new else frozenset()) | other.standing
+        standing = other.standing or frozenset()
+        old = (other.old.keys if other.old else frozenset()) | standing
+        new = (other.new.keys if other.new else frozenset()) | standing
         before |= old
         after |= new if other.new_complete and not other.unseen else old | new
     return Elsewhere(frozenset(before), frozenset(after))

@@ -45,7 +45,7 @@ def _declares(pair: Pair, manifest: Manifest, look: Look | None) -> bool:
     if pair.new is not None:
         return any(one.key == manifest.key for one in pair.new.manifests)
     key = manifest.key
-    if key in pair.standing:
+    if key in (pair.standing or ()):
         return True
     if pair.failures or look is None:
         return False

@@ -185,6 +185,7 @@ async def _release(
         ignore=rules,
         values=_value_places(spec, references, found.namespace),
         crds_once=spec.upgrade.crds not in ("Create", "CreateReplace"),
+        creates_namespace=spec.install.create_namespace,
     )
 
 
@@ -396,6 +397,7 @@ def _application(
     prune: bool = True,
     values: tuple[str, ...] = (),
     crds_once: bool = False,
+    creates_namespace: bool = False,
     synced: tuple[str, ...] = (),
 ) -> Application:
     destination = place.destination
@@ -421,6 +423,7 @@ def _application(
             values=values,
             applied_by=found.applied_by,
             crds_once=crds_once,
+            creates_namespace=creates_namespace,
             conditions=tuple(conditions),
         ),
     )

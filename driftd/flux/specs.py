@@ -170,6 +170,7 @@ class HelmAction(FluxStruct, frozen=True, kw_only=True):
     """`spec.install` and `spec.upgrade`, as far as they decide what a release holds."""
 
     crds: str = ""
+    create_namespace: bool = False
     disable_schema_validation: bool = False
 
 

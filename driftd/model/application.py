@@ -221,6 +221,13 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
     """Whether its ApplicationSet left fields of the spec open; `conditions` say which."""
 
     @property
+    def created_namespace(self) -> str:
+        """The namespace that a sync creates where it is not there; empty if it creates none."""
+        options = self.spec.sync_policy.sync_options
+        creates = self.flux.creates_namespace if self.flux else "CreateNamespace=true" in options
+        return self.spec.destination.namespace if creates else ""
+
+    @property
     def qualified_name(self) -> str:
         """`namespace/name`."""
         return f"{self.namespace}/{self.name}"

@@ -57,6 +57,8 @@ class FluxSpec(msgspec.Struct, frozen=True, kw_only=True):
     """`NAMESPACE/NAME` of the Kustomization that the object comes from, if that is known."""
     crds_once: bool = False
     """Whether a chart's `crds/` are created at the first install and never changed again."""
+    creates_namespace: bool = False
+    """Whether a HelmRelease has Helm create its namespace (`spec.install.createNamespace`)."""
     unread: str = ""
     """Why not all that a Kustomization declares is known; empty where it is."""
     conditions: tuple[Condition, ...] = ()

@@ -40,6 +40,8 @@ def one(report: PreviewReport, name: str) -> ApplicationPreview:
 
 async def test_a_kind_that_is_not_served_has_its_place(world: World) -> None:
     """The condition of an object whose kind is unknown begins with the line that names the kind."""
+    cluster = world.clusters.open(ClusterTarget("context", "one"))
+    cluster.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}})
     world.repo.git("checkout", "--quiet", "-b", "change")
     wrong = MAP.replace("ConfigMap", "Configmap").replace("NAME", "odd")
     world.repo.write("apps/shop/odd.yaml", f"# odd\n{wrong}")

@@ -199,6 +199,13 @@ async def test_release_is_read() -> None:
     assert not updated.flux.crds_once
 
 
+async def test_a_release_may_create_its_namespace() -> None:
+    """install.createNamespace makes the namespace that the release goes to; without it none is."""
+    creating = release(targetNamespace="prod", install={"createNamespace": True})
+    assert (await converted(creating)).created_namespace == "prod"
+    assert (await converted(release(targetNamespace="prod"))).created_namespace == ""
+
+
 async def test_unread_values_make_a_release_unknown() -> None:
     """Values of a Secret are not read, and a key that is not there is an error."""
     values = [{"kind": "Secret", "name": "s"}, {"kind": "ConfigMap", "name": "live"}]
