@@ -66,6 +66,9 @@ async def choose_sides(
                  "names another")  # fmt: skip
     name = options.revision or "HEAD"
     tip = await repository.ancestor(name)
+    for flag, given in (("--revision", name), ("--against", target)):
+        if told := await _shadowed(repository, flag, given):
+            progress(f"note: {told}")
     base = await _base(repository, tip, target, progress)
     branch = short_name(target).removeprefix("origin/")
     if not await repository.is_branch(branch):
@@ -88,6 +91,22 @@ async def choose_sides(
             revision=PreviewRevision(name=short_name(shown), commit=commit),
             workspace=replace(workspace, repositories=after),
         ),
+    )
+
+
+async def _shadowed(repository: GitRepository, flag: str, name: str) -> str:
+    """What a local branch has that is not taken, since origin's branch of its name counts.
+
+    Applications that name a branch are read as Argo CD and Flux read them: from the remote.
+    """
+    found = None if is_expression(name) else await repository.shadowed(name)
+    more = await repository.ahead(*found) if found else 0
+    if not found or not more:
+        return ""
+    return (
+        f"{name} is origin/{name} ({found[0][:8]}); the local branch {name} ({found[1][:8]}) has "
+        f"{counted(more, 'commit')} more, not counted here: push, or take it with "
+        f"{flag} refs/heads/{name}"
     )
 
 

@@ -173,6 +173,19 @@ class GitRepository:
         """Whether there is a branch of this short name, here or at origin."""
         return bool(await self._refs(f"refs/heads/{name}", f"refs/remotes/origin/{name}"))
 
+    async def shadowed(self, name: str) -> tuple[str, str] | None:
+        """The commits of origin's branch `name`, which counts, and of the local one.
+
+        None unless both are there and no tag of that name is.
+        """
+        tag, remote, local = (
+            f"{TAGS}{name}", f"refs/remotes/origin/{name}", f"refs/heads/{name}",
+        )  # fmt: skip
+        found = await self._refs(tag, remote, local)
+        if tag in found or remote not in found or local not in found:
+            return None
+        return found[remote], found[local]
+
     async def merge_base(self, one: str, other: str) -> str:
         """The best common ancestor of two commits; empty if there is none (or it is cut off)."""
         try:
