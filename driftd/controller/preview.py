@@ -326,7 +326,7 @@ class _Preview:
         known = declared_by(done)
         for pair in done:
             pair.know(known)
-        places = {one.manifest.key.namespace for pair in done for one in pair.broken()}
+        places = {place for pair in done for one in pair.broken() for place in one.looked_in}
         if not places:
             return
         places.add("")

@@ -7,7 +7,7 @@ declared ones.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -26,6 +26,8 @@ from driftd.model.condition import Condition, Severity
 from driftd.model.resource import Manifest, ResourceKey
 
 DANGLING: Final = "DanglingReference"
+_EVERYWHERE: Final = frozenset({"default", "kube-root-ca.crt"})
+"""Names that Kubernetes gives to an object in each namespace."""
 _PROBES: Final = ("livenessProbe", "readinessProbe", "startupProbe")
 _SHAPES: Final = (KeyError, TypeError, AttributeError, ValueError)
 """What reading an object raises that has not the shape of its kind."""
@@ -51,6 +53,8 @@ class Broken(NamedTuple):
     """The object, the place and why, without file and line."""
     ssa_path: str = ""
     """The field, where one alone holds it."""
+    looked_in: frozenset[str] = frozenset()
+    """The namespaces in which what is named may be declared."""
 
     def condition(self, at: str = "") -> Condition:
         """The warning; `at` is `FILE:LINE`, if it is known better than the object's own."""
@@ -117,18 +121,59 @@ def broken_references(
     `before` and `after` are everything that one application declares on both sides.
     """
     old, new = _Declared(before), _Declared(after)
+    moved = moves(old.manifests, new.manifests)
     known = old.references()
     for (key, place), why in sorted(new.references().items()):
-        if why and known.get((key, place)) == "":
-            yield Broken(new.manifests[key], f"{key}: {place} {why}; at the base it was whole")
-    yield from _Names(old, new, elsewhere or Elsewhere()).broken()
+        if why and known.get((moved.get(key, key), place)) == "":
+            told = f"{key}: {place} {why}; at the base it was whole"
+            yield Broken(new.manifests[key], told, looked_in=frozenset({key.namespace}))
+    yield from _Names(old, new, moved, elsewhere or Elsewhere()).broken()
+
+
+def moves(
+    before: Collection[ResourceKey], after: Collection[ResourceKey]
+) -> dict[ResourceKey, ResourceKey]:
+    """The key at the base of each object that a change puts into another namespace."""
+    left: dict[tuple[str, str, str], list[ResourceKey]] = defaultdict(list)
+    for key in before:
+        if key.namespace and key not in after:
+            left[key.group, key.kind, key.name].append(key)
+    found = {}
+    for key in after:
+        same = left.get((key.group, key.kind, key.name), ())
+        if key.namespace and key not in before and len(same) == 1:
+            found[key] = same[0]
+    return found
+
+
+class _Object(NamedTuple):
+    """An object that names others."""
+
+    namespace: str
+    was_in: str
+    """Its namespace at the base."""
+    known: list[Reference]
+    """What it named at the base; of what has moved with it, where that is now."""
+    now: list[Reference]
+
+    def name(self, key: ResourceKey) -> str:
+        """Another object, with its namespace where that is another one."""
+        place = f"{key.namespace}/" if key.namespace not in ("", self.namespace) else ""
+        return f"{key.kind} {place}{key.name}"
 
 
 class _Names:
     """The names of both sides that objects call one another by."""
 
-    def __init__(self, old: _Declared, new: _Declared, elsewhere: Elsewhere) -> None:
-        self.old, self.new = old, new
+    def __init__(
+        self,
+        old: _Declared,
+        new: _Declared,
+        moved: Mapping[ResourceKey, ResourceKey],
+        elsewhere: Elsewhere,
+    ) -> None:
+        self.old, self.new, self.moved = old, new, moved
+        self.goes = {was: key for key, was in moved.items()}
         self.before = old.bodies.keys() | elsewhere.before
         self.after = new.bodies.keys() | elsewhere.after
 
@@ -136,54 +181,86 @@ class _Names:
         """A warning for each name that the change takes away or gets wrong."""
         named = self.old.names()
         for key, found in sorted(self.new.names().items()):
-            known = named.get(key, [])
+            was = self.moved.get(key, key)
+            known = [self._carried(one) for one in named.get(was, [])]
+            of = _Object(key.namespace, was.namespace, known, found)
             for one in found:
-                why = self._why(one, known, found)
+                why = self._why(one, of)
                 if why:
                     told = f"{key}: {one.place} names {why}"
-                    yield Broken(self.new.manifests[key], told, one.ssa_path)
+                    spaces = frozenset({of.namespace, of.was_in, one.target.namespace})
+                    yield Broken(self.new.manifests[key], told, one.ssa_path, spaces)
 
-    def _why(self, one: Reference, known: list[Reference], now: list[Reference]) -> str:
+    def _carried(self, one: Reference) -> Reference:
+        """A reference of the base, as it is where its target has moved too."""
+        return one._replace(target=self.goes.get(one.target, one.target))
+
+    def _why(self, one: Reference, of: _Object) -> str:
+        """Why a reference of an object names nothing; empty where it does, or may."""
         target = one.target
         if target in self.after:
-            return self._entry(one, known) if one.entry else ""
+            return self._entry(one, of) if one.entry else ""
         if one.entry:
             return ""  # of the whole object it is said already
         if target in self.before:
-            return "" if self._is_made(target, changed=True) else self._gone(one, known)
-        if any(each.target == target for each in known) or self._is_made(target):
+            return "" if self._is_made(target, changed=True) else self._gone(one, of)
+        left = ResourceKey(target.group, target.kind, of.was_in, target.name)
+        if left != target and any(each.target == left for each in of.known):
+            return "" if self._is_made(target) else self._left(one, left)
+        if any(each.target == target for each in of.known) or self._is_made(target):
             return ""
-        return self._slip(one, known, now)
+        return self._slip(one, of)
 
-    def _gone(self, one: Reference, known: list[Reference]) -> str:
+    def _left(self, one: Reference, left: ResourceKey) -> str:
+        """Of a name that an object has taken along to a namespace without such an object."""
+        name = _name(left)
+        if left in self.after:
+            return f"{name}, which stays in namespace {left.namespace}"
+        if left in self.before:
+            return f"{name} of namespace {left.namespace}, which the change takes away"
+        if not one.root or one.target.name in _EVERYWHERE:
+            return ""  # such as the Secret that cert-manager makes for each Ingress
+        return (
+            f"{name}, which no application declares in namespace {one.target.namespace}: what the "
+            f"Pods used in namespace {left.namespace} does not move with them"
+        )
+
+    def _gone(self, one: Reference, of: _Object) -> str:
         target = one.target
-        whole = any(each.target == target for each in known)
+        if (goes := self.goes.get(target)) is not None:
+            return f"{of.name(target)}, which the change moves to namespace {goes.namespace}"
+        whole = any(each.target == target for each in of.known)
         near = self._near(target, self.after - self.before, only=True)
         end = "; at the base it was whole" if whole else ""
-        return f"{_name(target)}, which the change takes away{end}{_meant(near)}"
+        return f"{of.name(target)}, which the change takes away{end}{_meant(near)}"
 
-    def _slip(self, one: Reference, known: list[Reference], now: list[Reference]) -> str:
+    def _slip(self, one: Reference, of: _Object) -> str:
         """Of a name that neither side declares: what is probably meant by it."""
-        target, named = one.target, {each.target for each in now}
-        here = {each.target for each in now if each.slot == one.slot}
-        lost = [each.target for each in known if each.slot == one.slot and each.target not in here]
+        target, named = one.target, {each.target for each in of.now}
+        here = {each.target for each in of.now if each.slot == one.slot}
+        lost = [
+            each.target for each in of.known if each.slot == one.slot and each.target not in here
+        ]
         was = next((each for each in lost if each in self.before), None)
-        lead = f"{_name(target)}, which no application declares"
+        lead = f"{of.name(target)}, which no application declares"
         if was is not None:
             near = self._near(target, self.after)
-            return f"{lead}; at the base it was {_name(was)}{_meant(near)}"
+            return f"{lead}; at the base it was {of.name(was)}{_meant(near)}"
         near = self._near(target, self.after - named, sure=True)
         return f"{lead}{_meant(near)}" if near else ""
 
-    def _entry(self, one: Reference, known: list[Reference]) -> str:
+    def _entry(self, one: Reference, of: _Object) -> str:
         """Why a key of a ConfigMap or Secret is not there, where there was one at the base."""
-        old, new = self.old.bodies.get(one.target), self.new.bodies.get(one.target)
+        was = self.moved.get(one.target, one.target)
+        old, new = self.old.bodies.get(was), self.new.bodies.get(one.target)
         if old is None or new is None or one.entry in keys_of(new):
             return ""
         if one.entry in keys_of(old):
             return f"key {one.entry}, which {_name(one.target)} no longer has"
-        was = {each.entry for each in known if (each.slot, each.target) == (one.slot, one.target)}
-        if one.entry in was or not was & keys_of(old):
+        asked = {
+            each.entry for each in of.known if (each.slot, each.target) == (one.slot, one.target)
+        }
+        if one.entry in asked or not asked & keys_of(old):
             return ""
         near = _meant(slip_of(one.entry, keys_of(new)))
         return f"key {one.entry}, which {_name(one.target)} does not have{near}"

@@ -58,8 +58,9 @@ def manifests(bodies: Bodies) -> list[Manifest]:
     found = []
     for file, body in bodies.items():
         gvk = GVK.parse(body["apiVersion"], body["kind"])
-        name = body.get("metadata", {}).get("name", "web")
-        key = ResourceKey(gvk.group, gvk.kind, "shop", name)
+        metadata = body.get("metadata", {})
+        name, namespace = metadata.get("name", "web"), metadata.get("namespace", "shop")
+        key = ResourceKey(gvk.group, gvk.kind, namespace, name)
         origin = Origin(source=0, file=f"{file}.yaml", line=3)
         found.append(Manifest(key, gvk.version, json.dumps(body).encode(), origin))
     return found
@@ -291,3 +292,127 @@ def test_a_budget_that_protects_nothing() -> None:
                   with_budget)  # fmt: skip
     place = "budget.yaml:3: PodDisruptionBudget.policy shop/web: spec.selector"
     assert told == [f"{place} app=wb selects no Pods of the application"]
+
+
+MOVED = "workload.yaml:3: Deployment.apps new/web:"
+PLACES = {
+    "ServiceAccount web-runner": ["serviceAccountName"],
+    "Secret db": [
+        "imagePullSecrets[0]",
+        "initContainers[name=init].envFrom[0].secretRef.name",
+        "volumes[name=keys].secret.secretName",
+        "volumes[name=all].projected.sources[0].secret.name",
+    ],
+    "ConfigMap web-config": [
+        "containers[name=web].envFrom[0].configMapRef.name",
+        "containers[name=web].env[name=LEVEL].valueFrom.configMapKeyRef.name",
+        "volumes[name=conf].configMap.name",
+    ],
+    "PersistentVolumeClaim data": ["volumes[name=data].persistentVolumeClaim.claimName"],
+}
+"""Where the Pods name each object."""
+
+
+def move(bodies: Bodies, *files: str) -> None:
+    """Put objects into another namespace."""
+    for file in files:
+        metadata = bodies[file].get("metadata", {"name": "web"})
+        bodies[file]["metadata"] = {**metadata, "namespace": "new"}
+
+
+def left(end: str, *but: str) -> list[str]:
+    """What is told of each place of the Pods that names another object than these."""
+    found = [f"{MOVED} {place} names {name}{end}"
+             for name, places in PLACES.items() if name not in but for place in places]  # fmt: skip
+    return sorted(found)
+
+
+def test_all_that_a_moved_workload_leaves_behind_is_told() -> None:
+    """Each Secret, ConfigMap, claim and account of its Pods is told with the namespace it is in."""
+    end = ", which stays in namespace shop"
+    assert sorted(broken(lambda b: move(b, "workload"), NAMED)) == left(end)
+    some = broken(lambda b: move(b, "workload", "map", "secret"), NAMED)
+    assert sorted(some) == left(end, "Secret db", "ConfigMap web-config")
+    assert broken(lambda b: move(b, *NAMED), NAMED) == []
+
+
+def test_what_a_move_takes_away_and_what_nobody_declares_is_told() -> None:
+    """What the change deletes in the old namespace, and what was never in Git, is told as that."""
+    gone = broken(lambda b: (move(b, *NAMED), b.pop("claim")), NAMED)
+    assert gone == [
+        (
+            f"{MOVED} volumes[name=data].persistentVolumeClaim.claimName names "
+            "PersistentVolumeClaim data of namespace shop, which the change takes away"
+        )
+    ]
+    bare = {"workload": NAMED["workload"]}
+    end = (
+        ", which no application declares in namespace new: what the Pods used in namespace shop "
+        "does not move with them"
+    )
+    assert sorted(broken(lambda b: move(b, "workload"), bare)) == left(end)
+
+
+@pytest.mark.parametrize("how", ["another application", "custom object", "everywhere"])
+def test_what_is_in_the_new_namespace_is_not_left_behind(how: str) -> None:
+    """What others declare there, what an operator makes there and what each namespace has."""
+    bodies = copy.deepcopy({"workload": NAMED["workload"], "secret": NAMED["secret"]})
+    name = "kube-root-ca.crt" if how == "everywhere" else "db"
+    field = "configMap" if how == "everywhere" else "secret"
+    reference = {"name" if how == "everywhere" else "secretName": name}
+    bodies["workload"]["spec"]["template"]["spec"] = {"volumes": [{"name": "x", field: reference}]}
+    after = copy.deepcopy(bodies)
+    move(after, "workload")
+    if how == "custom object":
+        after["external"] = {
+            "apiVersion": "external-secrets.io/v1", "kind": "ExternalSecret",
+            "metadata": {"name": "db", "namespace": "new"}, "spec": {"target": {"name": "db"}},
+        }  # fmt: skip
+    there = ResourceKey("", "Secret", "new", "db") if how == "another application" else None
+    known = Elsewhere(after=frozenset({there} if there else ()))
+    assert list(broken_references(manifests(bodies), manifests(after), known)) == []
+
+
+def test_what_stays_and_names_what_moves_is_told() -> None:
+    """A scaler that stays without its workload, and a binding of an account that has moved."""
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "bot"}}
+    binding = {
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+        "roleRef": {"kind": "ClusterRole", "name": "view"},
+        "subjects": [{"kind": "ServiceAccount", "name": "bot", "namespace": "shop"}],
+    }  # fmt: skip
+    before: Bodies = {**SHOP, "account": account, "binding": binding}
+    told = broken(lambda b: move(b, "workload", "account", "binding"), before)
+    assert f"{SCALER} StatefulSet web, which the change moves to namespace new" in told
+    assert (
+        "binding.yaml:3: RoleBinding.rbac.authorization.k8s.io new/web: subjects[0].name names "
+        "ServiceAccount shop/bot, which the change moves to namespace new"
+    ) in told
+
+
+def test_a_moved_service_that_selects_nothing_is_told() -> None:
+    """References that hold inside of a namespace break where only one of their ends moves."""
+    (told,) = [one for one in broken(lambda b: move(b, "service"), SHOP) if "selector" in one]
+    assert (
+        told == "service.yaml:3: Service new/web: spec.selector app=web selects no Pods of the "
+        "application"
+    )
+
+
+def test_a_key_that_a_moved_object_loses_is_told() -> None:
+    """A ConfigMap that moves with its Pods and loses a key that they ask for."""
+    told = broken(lambda b: (move(b, *NAMED), b["map"].update(data={"levels": "info"})), NAMED)
+    assert told == [
+        (
+            f"{MOVED} containers[name=web].env[name=LEVEL].valueFrom.configMapKeyRef.key names key "
+            "level, which ConfigMap web-config no longer has"
+        )
+    ]
+
+
+def test_broken_references_say_where_others_may_declare_what_is_named() -> None:
+    """The old namespace counts too: an application that stays there may declare what is left."""
+    after = copy.deepcopy(NAMED)
+    move(after, "workload")
+    found = list(broken_references(manifests(NAMED), manifests(after)))
+    assert {one.looked_in for one in found} == {frozenset({"shop", "new"})}
