@@ -33,7 +33,7 @@ def note_unsynced(writers: Counter[str], narrator: Narrator) -> None:
     Without the live Applications, and without a look before, a commit that is not synced yet
     cannot be told from an edit by the same manager.
     """
-    from driftd.sync.plan import ENGINES
+    from driftd.sync.engine import ENGINES
 
     if writers:
         known = sorted({ENGINES[name] for name in writers if name in ENGINES})

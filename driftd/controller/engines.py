@@ -7,8 +7,8 @@ from datetime import datetime
 from driftd.cluster.poison import metadata_of
 from driftd.controller.check import Looked
 from driftd.store.types import HistoryEntry
+from driftd.sync.engine import ENGINES
 from driftd.sync.outcome import SyncResult
-from driftd.sync.plan import ENGINES
 
 
 def engines_at(looked: Looked) -> set[str]:

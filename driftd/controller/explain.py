@@ -16,6 +16,7 @@ from driftd.controller.audit import attributed
 from driftd.controller.baselines import Used, load_acceptance
 from driftd.controller.check import Looked, look
 from driftd.controller.declared import Declared, declare, refuse_unmatched
+from driftd.controller.engines import engines_at
 from driftd.controller.explain_entries import EntryExplanation, explained
 from driftd.controller.explain_question import (
     SUGGESTIONS,
@@ -384,6 +385,7 @@ def _hides(rule: Rule, change: Change) -> bool:
 def _healing(looked: Looked, key: ResourceKey, paused: str) -> str:
     """What the rung `fields` would do to the object, as the plan decides it."""
     desired = looked.desired
+    drifted = any(one.key == key and one.is_drift for one in looked.report.resources)
     wanted = plan(
         desired.entry.application,
         looked.report,
@@ -392,9 +394,11 @@ def _healing(looked: Looked, key: ResourceKey, paused: str) -> str:
         held=desired.repeated,
         live=looked.live,
         node=partial(node_of, looked),
+        managers=engines_at(looked),
+        foreseen=True,
         halted=paused,
     )
-    if wanted.refusal:
+    if wanted.refusal and drifted:
         return f"nothing: {wanted.refusal}"
     for task in wanted.tasks:
         if task.key == key:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Literal
 
@@ -13,6 +14,7 @@ from driftd.clock import Clock
 from driftd.controller.baselines import Used, load_acceptance
 from driftd.controller.check import look
 from driftd.controller.declared import Declared, Entry, declare, none_chosen, refuse_unmatched
+from driftd.controller.engines import engines_at
 from driftd.controller.healing import Healed, Healing
 from driftd.controller.memory import open_state
 from driftd.controller.options import CheckOptions
@@ -33,6 +35,7 @@ from driftd.model.report import (
     WireStruct,
     has_drift,
 )
+from driftd.sync.engine import engine_of, stays
 from driftd.sync.impact import impact_of
 from driftd.sync.outcome import Outcome, TaskResult
 from driftd.sync.plan import ADDITIONS_STAY, Skipped, SyncTask
@@ -41,6 +44,8 @@ _TRIES = 3
 """Looks that conflicts are worth."""
 _DONE = (Outcome.APPLIED, Outcome.UNCHANGED)
 _STAY_UNASKED = "Git is silent about what was added: --undeclared removes that, too"
+_Stay = Callable[[Iterable[Change]], str]
+"""Why such changes stay, of which some are additions."""
 _BROKEN = (Outcome.FAILED, Outcome.NOT_TRIED)
 
 
@@ -146,7 +151,7 @@ async def heal_once(
     refuse_unmatched(options, progress, declared)
     entry = _the_one(declared, options)
     name = entry.application.qualified_name
-    stay = ADDITIONS_STAY if by_rule else _STAY_UNASKED
+    unasked = ADDITIONS_STAY if by_rule else _STAY_UNASKED
     objects: dict[tuple[str, ...], HealedObject] = {}
     for left in range(_TRIES if opened else 1, 0, -1):
         looks = await look(
@@ -171,7 +176,7 @@ async def heal_once(
             foreseen=True,
             halted=await halted(looked) if has_drift(accepted.resources) else "",
         )
-        report = _report(name, healed, opened=opened, stay=stay)
+        report = _report(name, healed, opened=opened, unasked=unasked)
         objects |= {(one.group, one.kind, one.namespace, one.name): one for one in report.objects}
         # What somebody changed between look and write is looked at anew.
         if left == 1 or not any(one.outcome == Outcome.CONFLICT for one in report.objects):
@@ -194,9 +199,17 @@ def _the_one(declared: Declared, options: CheckOptions) -> Entry:
     return entries[0]
 
 
-def _report(name: str, healed: Healed, *, opened: bool, stay: str) -> HealReport:
-    """What became of a look's plan; `stay` says why additions do."""
+def _report(name: str, healed: Healed, *, opened: bool, unasked: str) -> HealReport:
+    """What became of a look's plan; `unasked` says why additions stay where driftd may write."""
     plan, looked = healed.plan, healed.looked
+
+    def stay(changes: Iterable[Change]) -> str:
+        if not plan.refusal:
+            return unasked
+        application = looked.desired.entry.application
+        managers = {*looked.report.deployers, *engines_at(looked)}
+        return stays(application, engine_of(application, managers), changes)
+
     results = {one.key: one for one in healed.result.results} if healed.result else {}
     found = {one.key: one for one in looked.report.resources}
     held = [_held(one, found.get(one.key), stay) for one in plan.skipped]
@@ -216,9 +229,9 @@ def _report(name: str, healed: Healed, *, opened: bool, stay: str) -> HealReport
     )
 
 
-def _held(one: Skipped, found: ResourceReport | None, stay: str) -> HealedObject:
+def _held(one: Skipped, found: ResourceReport | None, stay: _Stay) -> HealedObject:
     """An object that is left alone; `found` is the verdict on it."""
-    reason = stay if one.reason == ADDITIONS_STAY else one.reason
+    reason = stay(_drift(found)) if one.reason == ADDITIONS_STAY else one.reason
     if found and found.status is ResourceStatus.UNKNOWN and isinstance(found.reason, str):
         reason = f"{reason}: {found.reason}"
     return HealedObject(
@@ -235,7 +248,7 @@ def _held(one: Skipped, found: ResourceReport | None, stay: str) -> HealedObject
     )
 
 
-def _object(task: SyncTask, healed: Healed, result: TaskResult | None, stay: str) -> HealedObject:
+def _object(task: SyncTask, healed: Healed, result: TaskResult | None, stay: _Stay) -> HealedObject:
     live = healed.looked.live.get(task.key)
     body = orjson.loads(live.body) if live is not None else None
     action: Literal["create", "apply", "patch"] = "patch" if task.removals else "apply"
@@ -253,7 +266,7 @@ def _object(task: SyncTask, healed: Healed, result: TaskResult | None, stay: str
         impact=impact_of(task, body),
         remains=task.remains,
         staying=staying,
-        reason=stay if added and not healed.plan.undeclared else UNSET,
+        reason=stay(staying) if added and not healed.plan.undeclared else UNSET,
         outcome=str(result.outcome) if result else UNSET,
         message=(result.message or UNSET) if result else UNSET,
     )

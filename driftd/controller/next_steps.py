@@ -11,7 +11,7 @@ from msgspec import UNSET, UnsetType
 
 from driftd.cluster.edited import EDITED as OVERRIDDEN
 from driftd.controller.live_applications import EDITED
-from driftd.controller.suspension import asking_flux, suspension
+from driftd.controller.suspension import suspension
 from driftd.controller.unsynced import perhaps_ahead, still_used
 from driftd.diff.facts import Bounds
 from driftd.model.application import Application
@@ -28,11 +28,10 @@ from driftd.model.report import (
     ResourceReport,
 )
 from driftd.policy.merging import effect_of
-from driftd.sync.plan import ENGINES
+from driftd.sync.engine import argo_name, asking_flux, engine_of, removes, who_leaves
 
 SELF_HEAL_SECONDS = 300.0
 """Seconds after which Argo CD's self-healing, were it to work, would have put a change back."""
-_ARGO_NAMESPACE = "argocd"
 _NO_FIELD = "UnknownField"
 _REPLICAS = "/spec/replicas"
 _PLACE = re.compile(r"^(\S+:\d+): ")
@@ -167,7 +166,7 @@ def _deploy(application: Application, asked: Asked) -> Iterator[str]:
         above = f"Kustomization {flux.applied_by}" if flux.applied_by else "what applies its file"
         yield f"{lead}; {above} then creates the {flux.kind}, and Flux what it declares"
     elif origin.startswith("hub "):
-        yield f"{lead}; then argocd app sync {_named(application)} creates what it declares"
+        yield f"{lead}; then argocd app sync {argo_name(application)} creates what it declares"
     elif parent is not None and parent[0].startswith("ApplicationSet"):
         yield f"{lead}; {parent[0]} then creates the Application, and a sync what it declares"
     elif parent is not None:
@@ -249,7 +248,7 @@ def _unhealed(
         yield (
             f"selfHeal is on{where}, and the change is {max(ages) / 60:.0f} min old:{off} Argo CD "
             "does not run for it, does not see it, or fails to sync: "
-            f"argocd app get {_named(application)}"
+            f"argocd app get {argo_name(application)}"
         )
 
 
@@ -298,7 +297,7 @@ def _put_back(
     users: Collection[str],
     asked: Asked,
 ) -> Iterator[str]:
-    engines = {ENGINES[name] for name in report.deployers if name in ENGINES}
+    engine = engine_of(application, report.deployers)
     flux, at = application.flux, _context(report)
     if resource.status == "Extra":
         once = ", once it is resumed" if suspended else ""
@@ -311,10 +310,10 @@ def _put_back(
         return
     if flux is not None:
         how = asking_flux(application, suspended=suspended)
-    elif "Argo CD" in engines:
+    elif engine == "Argo CD":
         place = f"{resource.namespace}/" if resource.namespace else ""
         target = f"{resource.group}:{resource.kind}:{place}{resource.name}"
-        how = f"argocd app sync {_named(application)} --resource {target}"
+        how = f"argocd app sync {argo_name(application)} --resource {target}"
     else:
         # The object alone: whoever asks about one means to change no other.
         place = f"{resource.namespace}/" if resource.namespace else ""
@@ -323,6 +322,9 @@ def _put_back(
         how = f"{rendered} | {asked.command('kubectl', f'apply{at} -f -')}"
         if masked:
             how = "apply it as it was deployed: it holds values that driftd does not print"
+    added = [one for one in drift if one.change_class is ChangeClass.UNDECLARED]
+    stay = [one for one in added if not removes(application, engine, one)]
+    declared = any(one.change_class is ChangeClass.DECLARED for one in drift)
     refused = _refused(resource, drift, fixed=fixed)
     if refused:
         yield f"{refused}; a sync fails before that, unless it replaces the object by force"
@@ -330,14 +332,14 @@ def _put_back(
             f"put it back: {asked.command('kubectl', f'delete {_object(resource)}')}{at}"
             f"{'' if fixed else ', which ends what it runs or holds'}, then {how}"
         )
-    elif resource.status == "Missing" or any(c.change_class is ChangeClass.DECLARED for c in drift):
+    elif resource.status == "Missing" or declared or len(stay) < len(added):
         first = ""
-        if asked.unmerged and (engines or flux is not None):
+        if asked.unmerged and engine:
             first = f"if only {asked.unmerged} says it: merge it; "
         yield f"{first}put it back: {how}"
-    if any(change.change_class is ChangeClass.UNDECLARED for change in drift):
+    if stay:
         yield (
-            "an apply leaves what Git is silent about: remove that by "
+            f"{who_leaves(engine)} leaves what Git is silent about: remove that by "
             f"{asked.command('kubectl', f'edit {_object(resource)}')}{at}"
         )
 
@@ -360,7 +362,7 @@ def _pruning(application: Application) -> str:
         return "spec.prune is on, Flux deletes it when it reconciles"
     automated = application.spec.sync_policy.automated
     on = automated is not None and automated.enabled is not False and automated.prune
-    setting, how = "syncPolicy.automated.prune", f"argocd app sync {_named(application)} --prune"
+    setting, how = "syncPolicy.automated.prune", f"argocd app sync {argo_name(application)} --prune"
     by_itself = "Argo CD deletes it when it syncs by itself"
     by_hand = f"only {how} deletes it, and all else that is Extra"
     if application.origin.startswith("hub "):
@@ -406,12 +408,6 @@ def _accept(
     else:
         yield f"or accept it for a while: {command}"
     yield "or ignore the place: driftd help suppressions"
-
-
-def _named(application: Application) -> str:
-    if application.namespace == _ARGO_NAMESPACE:
-        return application.name
-    return application.qualified_name
 
 
 def _object(resource: ResourceReport) -> str:

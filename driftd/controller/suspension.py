@@ -8,6 +8,7 @@ from driftd.cluster.operations import is_suspended
 from driftd.controller.check import Looked
 from driftd.errors import ClusterError
 from driftd.model.application import Application
+from driftd.sync.engine import asking_flux
 
 _IN_GIT: Final = "suspended in Git"
 _LIVE: Final = "suspended live"
@@ -50,14 +51,6 @@ def _where(application: Application, *, suspended: bool) -> str:
 def _named(application: Application) -> str:
     flux = application.flux
     return f"{flux.kind} {application.namespace}/{flux.object_name}" if flux else ""
-
-
-def asking_flux(application: Application, *, suspended: bool) -> str:
-    """The command that has Flux put an application back; `suspended` if it is to be resumed."""
-    flux = application.flux
-    assert flux is not None  # noqa: S101 - asked of applications of Flux alone
-    verb = "resume" if suspended else "reconcile"
-    return f"flux {verb} {flux.kind.lower()} {flux.object_name} -n {application.namespace}"
 
 
 def what_comes_first(application: Application, *, suspended: bool) -> str:

@@ -11,7 +11,7 @@ from typing import Final
 
 from driftd.model.application import Application
 from driftd.model.report import ApplicationReport, Change, ResourceReport, ResourceStatus
-from driftd.sync.plan import ENGINES
+from driftd.sync.engine import ENGINES
 
 _PERSONS_TOOLS: Final = ("helm", "kubectl", "kubectl-client-side-apply")
 """Deployers by default whose name a person's command has too."""

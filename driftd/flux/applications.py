@@ -186,6 +186,7 @@ async def _release(
         values=_value_places(spec, references, found.namespace),
         crds_once=spec.upgrade.crds not in ("Create", "CreateReplace"),
         creates_namespace=spec.install.create_namespace,
+        corrects_drift=spec.drift_detection.mode == "enabled",
     )
 
 
@@ -398,6 +399,7 @@ def _application(
     values: tuple[str, ...] = (),
     crds_once: bool = False,
     creates_namespace: bool = False,
+    corrects_drift: bool = True,
     synced: tuple[str, ...] = (),
 ) -> Application:
     destination = place.destination
@@ -424,6 +426,7 @@ def _application(
             applied_by=found.applied_by,
             crds_once=crds_once,
             creates_namespace=creates_namespace,
+            corrects_drift=corrects_drift,
             conditions=tuple(conditions),
         ),
     )

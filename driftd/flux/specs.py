@@ -177,6 +177,7 @@ class HelmAction(FluxStruct, frozen=True, kw_only=True):
 class DriftDetection(FluxStruct, frozen=True, kw_only=True):
     """`spec.driftDetection`."""
 
+    mode: str = ""
     ignore: tuple[IgnoreRule, ...] = ()
 
 

@@ -59,6 +59,9 @@ class FluxSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Whether a chart's `crds/` are created at the first install and never changed again."""
     creates_namespace: bool = False
     """Whether a HelmRelease has Helm create its namespace (`spec.install.createNamespace`)."""
+    corrects_drift: bool = True
+    """Whether the controller puts drift back by itself: of a HelmRelease only if
+    `spec.driftDetection.mode` says so, else only an upgrade that is forced does."""
     unread: str = ""
     """Why not all that a Kustomization declares is known; empty where it is."""
     conditions: tuple[Condition, ...] = ()

@@ -29,20 +29,13 @@ from driftd.model.report import (
 from driftd.model.resource import GVK, LiveObject, Manifest, ResourceKey
 from driftd.settings.healing import Rung
 from driftd.sync import declared_body
+from driftd.sync.engine import ENGINES, engine_of, puts_back
 from driftd.sync.order import order_key, wave_of
 from driftd.sync.removal import Removal, Unaddressable, removals
 
 FIELD_MANAGER = "driftd"
 HEAL_ANNOTATION = "driftd.io/heal"
 SKIP_RECONCILE_ANNOTATION = "argocd.argoproj.io/skip-reconcile"
-
-ENGINES = {
-    "argocd-controller": "Argo CD",
-    "argocd-application-controller": "Argo CD",
-    "kustomize-controller": "Flux",
-    "helm-controller": "Flux",
-}
-"""Field managers of engines that put things back themselves."""
 
 _REPLICAS_LOST = (
     "Git declares no replicas any more, and a write would set them to 1: declare them, "
@@ -208,24 +201,30 @@ def _refusal(
     if rung is Rung.OBSERVE:
         return "the operator has not opened healing for this application"
     if application.flux is not None:
-        kind = application.flux.kind
         if halted:
             return f"Flux manages this application, and {halted}"
-        return f"Flux manages this application as a {kind}; let it reconcile"
+        kind = application.flux.kind
+        return f"Flux manages this application as a {kind}: {puts_back(application, 'Flux')}"
+    if application.annotations.get(SKIP_RECONCILE_ANNOTATION) == "true":
+        return f"the Application is paused by {SKIP_RECONCILE_ANNOTATION}"
+    engine = engine_of(application, managers)
+    if engine:
+        how = f"is active on this application (as {_writer(managers)})"
+        if application.origin.startswith("hub "):
+            how = f"manages this application ({application.origin})"
+        return f"{engine} {how}: {puts_back(application, engine)}"
     automated = application.spec.sync_policy.automated
     if automated is None or automated.enabled is False or not automated.self_heal:
         return "the Application does not ask for syncPolicy.automated.selfHeal"
-    if application.annotations.get(SKIP_RECONCILE_ANNOTATION) == "true":
-        return f"the Application is paused by {SKIP_RECONCILE_ANNOTATION}"
-    if application.origin.startswith("hub "):
-        return f"Argo CD manages this application ({application.origin}); let it sync"
-    for manager in sorted(managers):
-        if manager in ENGINES:
-            return f"{ENGINES[manager]} is active on this application (as {manager}); let it sync"
     if not complete:
         # What is missing may declare the same objects otherwise: the last source wins.
         return "not everything that Git declares could be read"
     return ""
+
+
+def _writer(managers: Collection[str]) -> str:
+    """The field manager by which an engine is known."""
+    return next((name for name in sorted(managers) if name in ENGINES), "")
 
 
 def _decide(resource: ResourceReport, known: _Known) -> SyncTask | Skipped | None:

@@ -167,7 +167,7 @@ async def test_a_kustomization_that_is_suspended_live(world: World) -> None:
         assert f"put it back: flux {verb} kustomization sync -n flux-system" in found.next_steps
         assert ("is suspended live" in "".join(found.next_steps)) is told
         resume = "is suspended live; flux resume kustomization sync -n flux-system comes first"
-        assert found.healing.endswith(resume if told else "let it reconcile")
+        assert found.healing.endswith(resume if told else "what kubectl wrote")
 
 
 async def test_replicas_that_an_autoscaler_sets(

@@ -223,6 +223,17 @@ async def test_what_was_added_stays_until_somebody_asks(bench: Bench) -> None:
     assert (one.action, one.staying, one.reason) == ("patch", (), UNSET)
 
 
+async def test_what_was_added_where_no_flag_helps(bench: Bench) -> None:
+    """Nothing may be written to it: then `--undeclared` removes nothing, and is not told."""
+    bench.world.declare("shop")
+    bench.world.repo.commit()
+    body = {"apiVersion": "v1", "kind": "ConfigMap"}
+    body["metadata"] = {"name": "shop", "namespace": "shop"}
+    bench.cluster.put({**body, "data": {"colour": "blue", "extra": "1"}}, manager="alice")
+    (one,) = (await bench.heal(opened=False)).objects
+    assert "an apply leaves that: edit the live object" in str(one.reason)
+
+
 async def test_flux_that_is_suspended_is_resumed_first(bench: Bench) -> None:
     """A refusal names the command; an application without drift needs none."""
     roots(bench.world, "east")

@@ -206,6 +206,14 @@ async def test_a_release_may_create_its_namespace() -> None:
     assert (await converted(release(targetNamespace="prod"))).created_namespace == ""
 
 
+async def test_whether_a_release_corrects_drift() -> None:
+    """Helm's controller puts drift back by itself only in the mode enabled; warn tells of it."""
+    for mode, corrects in (("enabled", True), ("warn", False), ("disabled", False), ("", False)):
+        app = await converted(release(driftDetection={"mode": mode} if mode else {}))
+        assert app.flux is not None
+        assert app.flux.corrects_drift is corrects, mode
+
+
 async def test_unread_values_make_a_release_unknown() -> None:
     """Values of a Secret are not read, and a key that is not there is an error."""
     values = [{"kind": "Secret", "name": "s"}, {"kind": "ConfigMap", "name": "live"}]

@@ -1,0 +1,112 @@
+"""What the engine that deploys an application puts back, and what it leaves, in words. Pure.
+
+Argo CD's sync and Helm's upgrade apply what Git declares and leave fields that other managers
+added; kustomize-controller takes over what `kubectl` wrote, so that its apply removes that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Final
+
+from driftd.model.application import Application
+from driftd.model.report import Change, ChangeClass
+
+ENGINES: Final = {
+    "argocd-controller": "Argo CD",
+    "argocd-application-controller": "Argo CD",
+    "kustomize-controller": "Flux",
+    "helm-controller": "Flux",
+}
+"""Field managers of engines that put things back themselves."""
+_ARGO_NAMESPACE: Final = "argocd"
+_TAKEN_OVER: Final = ("kubectl", "before-first-apply")
+"""What the names begin with of managers whose fields kustomize-controller makes its own."""
+_BY_HAND: Final = "edit the live object, or declare it in Git"
+_LEAVES: Final = "puts back only what Git declares"
+
+
+def engine_of(application: Application, managers: Collection[str]) -> str:
+    """`Argo CD` or `Flux` where one deploys the application; `managers` wrote its live objects."""
+    if application.flux is not None:
+        return "Flux"
+    if application.origin.startswith("hub "):
+        return "Argo CD"
+    return next((ENGINES[name] for name in sorted(managers) if name in ENGINES), "")
+
+
+def argo_name(application: Application) -> str:
+    """The name that `argocd app` takes."""
+    at_home = application.namespace == _ARGO_NAMESPACE
+    return application.name if at_home else application.qualified_name
+
+
+def asking_flux(application: Application, *, suspended: bool) -> str:
+    """The command that has Flux put an application back; `suspended` if it is to be resumed."""
+    flux = application.flux
+    assert flux is not None  # noqa: S101 - asked of applications of Flux alone
+    what = f"{flux.kind.lower()} {flux.object_name} -n {application.namespace}"
+    if flux.corrects_drift:
+        return f"flux {'resume' if suspended else 'reconcile'} {what}"
+    first = f"flux resume {what}, then " if suspended else ""
+    return f"{first}flux reconcile {what} --force"
+
+
+def puts_back(application: Application, engine: str) -> str:
+    """What `engine` does about drift, and how it is asked."""
+    flux = application.flux
+    if engine == "Argo CD":
+        automated = application.spec.sync_policy.automated
+        heals = automated is not None and automated.enabled is not False and automated.self_heal
+        sync = f"a sync (argocd app sync {argo_name(application)})"
+        if replaces(application):
+            return f"{sync} replaces what differs, additions too"
+        return "it heals only what Git declares" if heals else f"{sync} {_LEAVES}"
+    if flux is None:
+        return f"a reconciliation {_LEAVES}"
+    if flux.kind == "Kustomization":
+        return (
+            "a reconciliation puts back what Git declares, and of what others added only what "
+            "kubectl wrote"
+        )
+    if flux.corrects_drift:
+        return f"a reconciliation {_LEAVES}"
+    return (
+        f"spec.driftDetection.mode is not enabled, so only "
+        f"{asking_flux(application, suspended=False)} {_LEAVES}"
+    )
+
+
+def replaces(application: Application) -> bool:
+    """Whether a sync of Argo CD replaces objects, rather than applying what Git declares."""
+    return "Replace=true" in application.spec.sync_policy.sync_options
+
+
+def removes(application: Application, engine: str, change: Change) -> bool:
+    """Whether `engine` removes an addition that Git is silent about."""
+    if engine == "Argo CD":
+        return replaces(application)
+    flux = application.flux
+    return (
+        flux is not None
+        and flux.kind == "Kustomization"
+        and isinstance(change.manager, str)
+        and change.manager.startswith(_TAKEN_OVER)
+    )
+
+
+def stays(application: Application, engine: str, changes: Iterable[Change]) -> str:
+    """Why driftd leaves additions of an application that it may not write to, and what ends them.
+
+    `engine` is empty where none deploys it.
+    """
+    silent = "Git is silent about what was added"
+    added = [one for one in changes if one.change_class is ChangeClass.UNDECLARED]
+    if added and all(removes(application, engine, one) for one in added):
+        return f"{silent}, but {'a sync' if engine == 'Argo CD' else engine} removes that"
+    return f"{silent}, and {who_leaves(engine)} leaves that: {_BY_HAND}"
+
+
+def who_leaves(engine: str) -> str:
+    """What leaves additions that Git is silent about."""
+    return {"Argo CD": "a sync", "Flux": "Flux"}.get(engine, "an apply")

@@ -1,0 +1,103 @@
+"""What is said of the engine that deploys an application: what it puts back, what it leaves."""
+
+import msgspec
+import pytest
+
+from driftd.model.application import Application, AutomatedSync
+from driftd.model.flux import FluxSpec
+from driftd.model.report import ChangeClass, ChangeKind
+from driftd.sync.engine import asking_flux, engine_of, puts_back, removes, stays
+from tests.unit.reports import change
+from tests.unit.sync.builders import application
+
+ADDED = {"kind": ChangeKind.ADDED, "change_class": ChangeClass.UNDECLARED}
+BY_KUBECTL = change("/data/x", live="1", manager="kubectl-edit", **ADDED)
+BY_OTHERS = change("/data/x", live="1", manager="Mozilla", **ADDED)
+ARGO, FLUX = "Argo CD", "Flux"
+FORCED = "flux reconcile helmrelease apps -n argocd --force"
+
+
+def of_flux(kind: str, **fields: object) -> Application:
+    """An application that Flux deploys."""
+    spec = FluxSpec(kind=kind, object_name="apps", render={}, **fields)
+    return msgspec.structs.replace(application(), flux=spec)
+
+
+def of_argo(automated: AutomatedSync | None, *options: str) -> Application:
+    """An application that Argo CD deploys."""
+    app = application(automated=automated)
+    policy = msgspec.structs.replace(app.spec.sync_policy, sync_options=options)
+    spec = msgspec.structs.replace(app.spec, sync_policy=policy)
+    return msgspec.structs.replace(app, spec=spec)
+
+
+@pytest.mark.parametrize(
+    ("app", "managers", "expected"),
+    [
+        (application(), (), ""),
+        (application(), ("kubectl", "Mozilla"), ""),
+        (application(), ("argocd-controller", "kubectl"), ARGO),
+        (application(origin="hub prod"), (), ARGO),
+        (application(), ("helm-controller",), FLUX),
+        (of_flux("Kustomization"), ("argocd-controller",), FLUX),
+    ],
+)
+def test_which_engine_deploys(app, managers, expected):
+    """Flux's own object or a live Application says it, else a field manager of an engine."""
+    assert engine_of(app, managers) == expected
+
+
+@pytest.mark.parametrize(
+    ("app", "engine", "begins", "ends"),
+    [
+        (of_argo(None), ARGO, "a sync (argocd app sync shop)", "puts back only what Git declares"),
+        (of_argo(AutomatedSync()), ARGO, "a sync (argocd app", "puts back only what Git declares"),
+        (of_argo(AutomatedSync(self_heal=True)), ARGO, "it heals only", "what Git declares"),
+        (
+            of_argo(AutomatedSync(self_heal=True, enabled=False)),
+            ARGO,
+            "a sync",
+            "only what Git declares",
+        ),
+        (of_argo(None, "Replace=true"), ARGO, "a sync (argocd app", "differs, additions too"),
+        (of_flux("Kustomization"), FLUX, "a reconciliation", "only what kubectl wrote"),
+        (of_flux("HelmRelease"), FLUX, "a reconciliation", "puts back only what Git declares"),
+        (
+            of_flux("HelmRelease", corrects_drift=False),
+            FLUX,
+            "spec.driftDetection.mode",
+            "declares",
+        ),
+    ],
+)
+def test_what_it_puts_back(app, engine, begins, ends):
+    """What Git declares, by a sync alone where nothing heals by itself; additions rarely."""
+    told = puts_back(app, engine)
+    assert told.startswith(begins)
+    assert told.endswith(ends)
+
+
+@pytest.mark.parametrize(
+    ("app", "engine", "one", "gone", "told"),
+    [
+        (of_argo(None), ARGO, BY_KUBECTL, False, "a sync leaves that: edit the live object"),
+        (of_argo(None, "Replace=true"), ARGO, BY_OTHERS, True, "but a sync removes that"),
+        (of_flux("Kustomization"), FLUX, BY_KUBECTL, True, "but Flux removes that"),
+        (of_flux("Kustomization"), FLUX, BY_OTHERS, False, "and Flux leaves that: edit"),
+        (of_flux("HelmRelease"), FLUX, BY_KUBECTL, False, "and Flux leaves that: edit"),
+        (application(), "", BY_KUBECTL, False, "and an apply leaves that: edit"),
+    ],
+)
+def test_what_becomes_of_additions(app, engine, one, gone, told):
+    """An apply leaves other managers' fields; kustomize-controller takes over those of kubectl."""
+    assert removes(app, engine, one) is gone
+    assert told in stays(app, engine, (one,))
+
+
+def test_a_helm_release_without_drift_detection_has_to_be_forced():
+    """Without a new revision helm-controller upgrades nothing, also when it is resumed."""
+    app = of_flux("HelmRelease", corrects_drift=False)
+    assert asking_flux(app, suspended=False) == FORCED
+    resumed = asking_flux(app, suspended=True)
+    assert resumed == f"flux resume helmrelease apps -n argocd, then {FORCED}"
+    assert FORCED in puts_back(app, FLUX)
