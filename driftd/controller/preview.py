@@ -32,6 +32,7 @@ from driftd.controller.preview_objects import application_preview
 from driftd.controller.preview_pairs import Pair, Touched, declared_by, touched
 from driftd.controller.preview_places import with_lines
 from driftd.controller.preview_report import preview_report, untouched
+from driftd.controller.preview_scopes import settle_scopes
 from driftd.controller.preview_shared import shared_objects, told, with_owners
 from driftd.controller.preview_sides import Side, choose_sides
 from driftd.controller.preview_values import UnreadValues
@@ -219,6 +220,7 @@ class _Preview:
                 told = Condition("ComparisonError", described(result))
                 pair.failed(told)
             done.append(pair)
+        settle_scopes(done, view.discovery if view else None)
         objects = touched(done)
         look = await self._look(where, view, objects) if view is not None else None
         unchanged = [pair for pair in pairs if pair not in moving]
