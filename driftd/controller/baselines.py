@@ -17,6 +17,7 @@ from driftd.diff.explain import parse
 from driftd.diff.mask import Sealer
 from driftd.errors import ConfigError
 from driftd.model.condition import Condition
+from driftd.model.mistyped import fault, headless
 from driftd.model.report import (
     ApplicationReport,
     ApplicationStatus,
@@ -40,8 +41,7 @@ File = TypeVar("File", Baseline, Suppressions)
 
 MINIMUM_KEY = 16
 """Bytes of a hash key below which it could be guessed."""
-_AT_ENTRY = re.compile(r" - at `\$\.entries\[(\d+)\]\.?(.*?)`$")
-_AT = re.compile(r" - at `\$\.?(.*?)`$")
+_AT_ENTRY = re.compile(r"entries\[(\d+)\]\.?(.*)")
 
 
 @dataclass(slots=True)
@@ -233,18 +233,22 @@ def _load(file: Path, kind: type[File]) -> File:
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f" at line {mark.line + 1}" if mark else ""
-        raise ConfigError(f"{file}: not valid YAML{where}", hint=hint) from error
+        why = getattr(error, "problem", None) or ""
+        told = f"not valid YAML{where}{f': {why}' if why else ''}"
+        raise ConfigError(f"{file}: {told}", hint=hint) from error
+    if wrong := headless(document, kind.__name__, optional=kind is Baseline):
+        raise ConfigError(f"{file}: {wrong}", hint=hint)
     try:
         return msgspec.convert(document, kind)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{file}: {_described(str(error))}", hint=hint) from error
+        raise ConfigError(f"{file}: {_described(str(error), kind)}", hint=hint) from error
 
 
-def _described(text: str) -> str:
+def _described(text: str, kind: type[Baseline | Suppressions]) -> str:
     """An error of msgspec with entry number (from 1) and field in front."""
-    entry = _AT_ENTRY.search(text)
+    at, message = fault(text, kind)
+    entry = _AT_ENTRY.fullmatch(at)
     if entry:
         where = f"entry {int(entry[1]) + 1}" + (f", {entry[2]}" if entry[2] else "")
-        return f"{where}: {text[: entry.start()]}"
-    at = _AT.search(text)
-    return f"{at[1]}: {text[: at.start()]}" if at and at[1] else text
+        return f"{where}: {message}"
+    return f"{at}: {message}" if at else message

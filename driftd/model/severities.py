@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import date, datetime
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from importlib import resources
@@ -18,6 +19,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from driftd.errors import ConfigError
+from driftd.model.mistyped import fault, headless
 from driftd.model.patterns import ANY_ITEM, Hot, Index, Item, Pattern, Step, names_of, parse
 from driftd.model.report import ChangeClass, ChangeKind
 
@@ -32,7 +34,7 @@ _POD_SPECS: Final = ("spec.template.spec", "spec.jobTemplate.spec.template.spec"
 """What tables leave out in front of a workload's path."""
 _WHOLE_PATH: Final = re.compile(r"\*\*|(spec|metadata|status|data)\b")
 """How paths begin that need nothing in front."""
-_RULE = re.compile(r"^\$\.(rules|objects)\[(\d+)\]\.?(.*)$")
+_RULE = re.compile(r"^(rules|objects)\[(\d+)\]\.?(.*)$")
 
 Text = Annotated[str, msgspec.Meta(min_length=1)]
 Identity = Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9-]*$")]
@@ -408,13 +410,18 @@ def read(text: str, file: str, *, own: bool) -> SeverityFile:
     """
     hint = "docs/reference/severity.md describes the file"
     try:
-        found = msgspec.yaml.decode(text, type=SeverityFile)
+        document = msgspec.yaml.decode(text)
+        if wrong := headless(document, "Severity"):
+            raise ConfigError(f"{file}: {wrong}", hint=hint)
+        found = msgspec.convert(document, SeverityFile, builtin_types=(date, datetime))
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{file}: {_described(str(error), text)}", hint=hint) from error
+        raise ConfigError(f"{file}: {_described(str(error), document)}", hint=hint) from error
     except (msgspec.DecodeError, RecursionError) as error:
         line = re.search(r"line \d+", str(error))
         where = f" at {line[0]}" if line else ""
-        raise ConfigError(f"{file}: not valid YAML{where}", hint=hint) from error
+        why = getattr(error.__context__, "problem", "")
+        told = f"not valid YAML{where}{f': {why}' if why else ''}"
+        raise ConfigError(f"{file}: {told}", hint=hint) from error
     for place, problem in _problems(found, own=own):
         raise ConfigError(f"{file}: {place}: {problem}", hint=hint)
     return found
@@ -440,16 +447,14 @@ def _problems(found: SeverityFile, *, own: bool) -> Iterator[tuple[str, str]]:
                 yield f"{where}, paths", str(error)
 
 
-def _described(error: str, text: str) -> str:
+def _described(error: str, document: Any) -> str:
     """An error of msgspec with rule (number from 1, id) and field in front."""
-    message, _, at = error.rpartition(" - at `")
-    at = at.removesuffix("`")
+    at, message = fault(error, SeverityFile)
     found = _RULE.match(at)
     if found is None:
-        return f"{at[2:]}: {message}" if at.startswith("$.") else error
+        return f"{at}: {message}" if at else message
     section, number, name = found[1], int(found[2]), found[3]
-    document = msgspec.yaml.decode(text)
     entry = document[section][number]
     identity = entry.get("id") if isinstance(entry, dict) else None
     label = f"{section.removesuffix('s')} {number + 1}" + (f" ({identity})" if identity else "")
-    return f"{label}{', ' if name else ''}{name}: {message or error}"
+    return f"{label}{', ' if name else ''}{name}: {message}"

@@ -73,8 +73,14 @@ def _repositories(settings: Settings) -> Iterator[Finding]:
     seen: dict[tuple[str, str, str], int] = {}
     for index, one in enumerate(settings.repositories):
         at = f"repositories[{index}]"
-        if bool(one.url) == bool(one.path):
-            yield Finding(at, "needs either url or path")
+        if one.url and one.path:
+            text = (
+                "stands beside url, and only one counts: url for what driftd fetches, path for a "
+                "checkout on this machine"
+            )
+            yield Finding(f"{at}.path", text)
+        elif not one.url and not one.path:
+            yield Finding(at, "needs url (an address) or path (a checkout on this machine)")
         if has_password(one.url):
             yield Finding(
                 f"{at}.url",

@@ -199,7 +199,24 @@ def test_environment_names_are_unique():
             "log:\n  level: info\n  level: debug",
             ["line 3: log.level: is set a second time, after line 2"],
         ),
-        ("repositories: [{revision: HEAD}]", ["line 1: repositories[0]: needs either url or path"]),
+        (
+            "repositories: [{revision: HEAD}]",
+            [
+                (
+                    "line 1: repositories[0]: needs url (an address) or path (a checkout on this "
+                    "machine)"
+                )
+            ],
+        ),
+        (
+            "repositories:\n- url: https://git.example/a\n  path: /srv/a",
+            [
+                (
+                    "line 3: repositories[0].path: stands beside url, and only one counts: url "
+                    "for what driftd fetches, path for a checkout on this machine"
+                )
+            ],
+        ),
         (
             "repositories: [{path: a, signatures: {mode: strict}}]",
             ["repositories[0].signatures: needs keys"],
