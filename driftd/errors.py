@@ -124,6 +124,21 @@ class NotServed(ClusterError):
     disposition = Disposition.TERMINAL
 
 
+class ServerFailed(ClusterError):
+    """5xx: the server, or what it asks, has a problem of its own; it says nothing of the object."""
+
+    reason = "ServerFailed"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str = "the API server has a problem of its own",
+        reason: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint, reason=reason)
+
+
 class ClusterReplaced(ClusterError):
     """Another cluster than before answers at this address."""
 

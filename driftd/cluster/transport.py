@@ -31,6 +31,7 @@ from driftd.errors import (
     Distrusted,
     Forbidden,
     NotServed,
+    ServerFailed,
     Unauthorized,
     Unreachable,
 )
@@ -296,8 +297,8 @@ class Transport:
                     reason="TooManyRequests",
                     hint=_LOOK_LESS,
                 )
-        hint = "the API server has a problem of its own" if response.status >= 500 else ""
-        return ClusterError(message, reason=status.reason or f"HTTP{response.status}", hint=hint)
+        kind = ServerFailed if response.status >= 500 else ClusterError
+        return kind(message, reason=status.reason or f"HTTP{response.status}")
 
     async def _open(self) -> Connection:
         connection = self._connection

@@ -12,7 +12,7 @@ from driftd.cluster import listing
 from driftd.cluster.discovery import display_name, resource_path
 from driftd.cluster.reader import ApiResource
 from driftd.cluster.transport import APPLY_TYPE, PATCH_TYPE, ApiStatus, Response, Transport
-from driftd.errors import ClusterError
+from driftd.errors import ClusterError, ServerFailed
 from driftd.model.resource import LiveObject
 
 _REFUSALS = (400, 403, 500)
@@ -155,9 +155,9 @@ class KubeWriter:
             reason = status.reason or (
                 "Invalid" if response.status == 422 else f"HTTP status {response.status}"
             )
-            return ClusterError(
-                f"{self._transport.access.label}: cannot {doing}: {reason}", reason=reason
-            )
+            refused = ServerFailed if response.status >= 500 else ClusterError
+            label = self._transport.access.label
+            return refused(f"{label}: cannot {doing}: {reason}", reason=reason)
         return self._transport.refusal(response, doing, sent=sent)
 
 

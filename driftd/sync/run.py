@@ -14,6 +14,7 @@ from driftd.errors import (
     DriftdError,
     Forbidden,
     NotServed,
+    ServerFailed,
     StoreError,
     Unauthorized,
     Unreachable,
@@ -176,7 +177,7 @@ class _Run:
 
     def _refusal(self, task: SyncTask, error: ClusterError) -> DriftdError:
         """What a refused dry run says: of the object, or of the cluster just now."""
-        passing = isinstance(error, Unreachable | Unauthorized | NotServed)
+        passing = isinstance(error, Unreachable | Unauthorized | NotServed | ServerFailed)
         if passing or error.reason in (*_CONFLICTS, *_PASSING, "InvalidResponse"):
             return error
         seen = self.live.get(task.key)

@@ -10,7 +10,7 @@ import pytest
 from driftd.cluster.reader import ApiResource
 from driftd.cluster.transport import Transport
 from driftd.cluster.writer import KubeWriter
-from driftd.errors import ClusterError
+from driftd.errors import ClusterError, ServerFailed
 
 PATH = "/api/v1/namespaces/n/configmaps/a"
 
@@ -80,6 +80,7 @@ async def test_refused_secret_quotes_nothing(server, writer, replies, status, re
     )
     with pytest.raises(ClusterError) as caught:
         await writer.apply(secrets, "n", "a", b"{}", field_manager="m", force=True, dry_run=False)
+    assert isinstance(caught.value, ServerFailed) is (status >= 500)
     assert "s3cret" not in caught.value.message
     assert str(caught.value).endswith(f"apply secrets n/a: {said}")
 

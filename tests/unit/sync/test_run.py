@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from driftd.cluster.reader import ApiResource
-from driftd.errors import ClusterError, Forbidden, StoreError, Unreachable
+from driftd.errors import ClusterError, Forbidden, ServerFailed, StoreError, Unreachable
 from driftd.model.report import ResourceStatus
 from driftd.model.resource import LiveObject
 from driftd.settings.healing import Rung
@@ -106,6 +106,23 @@ async def test_one_failing_object_does_not_stop_the_others():
         "user a may not; grant patch",
     )
     assert ("a", "apply", True) not in writer.calls
+
+
+async def test_a_server_that_fails_says_nothing_of_the_object():
+    """5xx in a dry run is `failed`, whatever reason it gives; what the server refuses is not."""
+    writer = RecordingWriter(
+        {
+            ("a", True): ServerFailed("HTTP status 501", reason="HTTP501"),
+            ("b", True): ServerFailed("a webhook timed out", reason="InternalError"),
+            ("c", True): ClusterError("spec.x: Invalid value", reason="Invalid"),
+        }
+    )
+    result = await run(planned("a", "b", "c"), writer, resolve)
+    assert [one.outcome for one in result.results] == [
+        Outcome.FAILED,
+        Outcome.FAILED,
+        Outcome.NOT_HEALABLE,
+    ]
 
 
 async def test_a_lost_cluster_ends_the_run():
