@@ -12,7 +12,8 @@ from driftd.controller.observed import Observation
 from driftd.diff import refused
 from driftd.diff.invalid import first
 from driftd.diff.paths import escape
-from driftd.flux.fields import misspelt
+from driftd.diff.schema import Node
+from driftd.flux.fields import misspelt, unknown
 from driftd.model.report import Invalid
 from driftd.model.resource import Manifest
 
@@ -27,27 +28,37 @@ def mistake_of(manifest: Manifest, observation: Observation | None) -> Invalid |
     try:
         body = orjson.loads(manifest.body)
         found = first(body, node) if node is not None else None
-        return found or refused.first(body, manifest.key) or _of_flux(body) or UNSET
+        return found or refused.first(body, manifest.key) or _of_flux(body, node) or UNSET
     except RecursionError:
         return UNSET
 
 
-def _of_flux(body: Mapping[str, Any]) -> Invalid | None:
-    """A field that Flux does not know, and whose name is nearly one that it does."""
-    found = misspelt(body)
+def _of_flux(body: Mapping[str, Any], node: Node | None) -> Invalid | None:
+    """A field that Flux does not know; `node` is what the cluster says of the kind."""
+
+    def served(path: tuple[str, ...]) -> tuple[str, ...]:
+        if node is None:
+            return ()
+        inner = node
+        for step in path:
+            inner = inner.item if step.isdigit() else inner.child(step)
+        return inner.fields
+
+    found = misspelt(body) or unknown(body, served)
     if found is None:
         return None
     place = ".".join(found.path[:-1])
     above = "".join(f"/{escape(step)}" for step in found.path[:-1])
-    text = (
-        f"{body['kind']} of Flux has no field {found.path[-1]} in {place}: Flux never reads it; "
-        f"did you mean {found.meant}?"
-    )
+    what = f"{body['kind']} of Flux has no field {found.path[-1]} in {place}"
+    if found.meant:
+        what += f": Flux never reads it; did you mean {found.meant}?"
+    else:
+        what += " in any version known here: it is dropped or refused; correct or remove it"
     return Invalid(
         cause="UnknownField",
         path=f"{above}/{escape(found.path[-1])}",
-        message=text,
-        meant=f"{above}/{found.meant}",
+        message=what,
+        meant=f"{above}/{found.meant}" if found.meant else UNSET,
     )
 
 

@@ -1,13 +1,13 @@
-"""Fields of Flux's kinds whose names are slips, told without a schema. Pure.
+"""Fields that Flux's kinds do not have, told without a schema. Pure.
 
 A cluster's definitions may keep unknown fields, and a preview may go without a cluster. The names
-are those of Flux's API reference, of all versions that are served; a later Flux may have more, so
-only a name that is nearly one of them counts.
+are those of Flux's API reference, of all versions that are served; a later Flux may have more,
+which the cluster's definitions tell.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any, Final
 
@@ -91,23 +91,44 @@ class Misspelt(msgspec.Struct, frozen=True):
     path: tuple[str, ...]
     """Names, and positions of list items, from the object's root."""
     meant: str
+    """Empty where it resembles none."""
 
 
 def misspelt(body: Mapping[str, Any]) -> Misspelt | None:
     """The first field of one of Flux's objects whose name is a slip; None for other kinds."""
+    for path, known in _strange(body):
+        near = get_close_matches(path[-1], sorted(known), n=1, cutoff=_LIKENESS)
+        if near:
+            return Misspelt(path, near[0])
+    return None
+
+
+def unknown(
+    body: Mapping[str, Any], served: Callable[[tuple[str, ...]], Collection[str]]
+) -> Misspelt | None:
+    """The first field of one of Flux's objects that no version of Flux known here has.
+
+    `served` are the fields that the cluster's definition has at a place: a later Flux's.
+    """
+    for path, _ in _strange(body):
+        if path[-1] not in served(path[:-1]):
+            return Misspelt(path, "")
+    return None
+
+
+def _strange(body: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], frozenset[str]]]:
+    """The fields that are not known, each with those that its place has."""
     kind = str(body.get("kind", ""))
     group = str(body.get("apiVersion", "")).rpartition("/")[0]
     if KINDS.get(kind) != group:
-        return None
+        return
     for place, known in _KNOWN[kind].items():
         for path, one in _at(body, tuple(place.split("."))):
-            for name in one:
-                if name in known or not isinstance(name, str):
-                    continue
-                near = get_close_matches(name, sorted(known), n=1, cutoff=_LIKENESS)
-                if near:
-                    return Misspelt((*path, name), near[0])
-    return None
+            yield from (
+                ((*path, name), known)
+                for name in one
+                if isinstance(name, str) and name not in known
+            )
 
 
 def _at(body: Any, place: tuple[str, ...]) -> list[tuple[tuple[str, ...], Mapping[str, Any]]]:

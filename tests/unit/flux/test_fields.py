@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from driftd.flux.fields import misspelt
+from driftd.flux.fields import misspelt, unknown
 
 RELEASE = {"apiVersion": "helm.toolkit.fluxcd.io/v2", "kind": "HelmRelease"}
 APPLIED = {"apiVersion": "kustomize.toolkit.fluxcd.io/v1", "kind": "Kustomization"}
@@ -36,7 +36,6 @@ def test_slips(of: dict[str, Any], spec: dict[str, Any], path: str, meant: str) 
     "body",
     [
         {**RELEASE, "spec": {"values": {"value": 1}, "valuesFrom": [{"name": "a"}], "chart": {}}},
-        {**RELEASE, "spec": {"aLaterField": 1}},
         {**RELEASE, "spec": None},
         {**APPLIED, "spec": {"postBuild": {"substitute": {"prun": "x"}}, "prune": True}},
         {**APPLIED, "apiVersion": "kustomize.config.k8s.io/v1beta1", "spec": {"prun": True}},
@@ -46,3 +45,15 @@ def test_slips(of: dict[str, Any], spec: dict[str, Any], path: str, meant: str) 
 def test_what_is_right(body: dict[str, Any]) -> None:
     """Free maps, later fields, other kinds and objects without a shape have no slip."""
     assert misspelt(body) is None
+
+
+def test_a_name_that_resembles_none() -> None:
+    """It is no slip, and unknown unless the cluster's definition has it: a later Flux may."""
+    body = {**APPLIED, "spec": {"prune": True, "postBuild": {"colour": 1}}}
+    assert misspelt(body) is None
+    assert unknown({**APPLIED, "spec": {"prune": True}}, lambda _: ()) is None
+    assert unknown({"apiVersion": "v1", "kind": "X", "spec": {"y": 1}}, lambda _: ()) is None
+    found = unknown(body, lambda _: ("prune",))
+    assert found is not None
+    assert (".".join(found.path), found.meant) == ("spec.postBuild.colour", "")
+    assert unknown(body, lambda path: ("colour",) if path[-1] == "postBuild" else ()) is None
