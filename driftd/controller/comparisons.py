@@ -31,7 +31,8 @@ from driftd.model.resource import GVK
 from driftd.telemetry.logs import get_logger
 
 BURST: Final = 1500
-"""Objects to compare within `WINDOW` from which on a second process is worth its start."""
+"""Objects that were compared here within `WINDOW` from which on a second
+process is worth its start."""
 WINDOW: Final = 10.0
 """Seconds."""
 AHEAD: Final = 250
@@ -187,20 +188,21 @@ class Comparisons:
         """Whether there is a second process now."""
         return self._process is not None
 
-    def take(self, objects: int) -> bool:
-        """Whether the second process has time for so many more; begins one where it is worth it."""
+    def has_time(self, objects: int) -> bool:
+        """Whether there is a second process with time for so many objects more."""
+        if self._process is not None and self._process.hidden != sensitive.listed():
+            self._drop()  # other settings have come into force
+        return self._process is not None and self._waiting + objects <= AHEAD
+
+    def made(self, objects: int) -> None:
+        """So many were compared here; begins a second process where it is worth it."""
         now = asyncio.get_running_loop().time()
         if now - self._since > WINDOW:
             self._since, self._seen = now, 0
         self._seen += objects
-        if self._process is not None and self._process.hidden != sensitive.listed():
-            self._drop()  # other settings have come into force
-        if self._process is not None:
-            return self._waiting + objects <= AHEAD
         worth = self._seen >= self._burst and not self._alone and now >= self._not_before
-        if worth and self._starting is None:
+        if worth and self._process is None and self._starting is None:
             self._starting = asyncio.create_task(self._begin())
-        return False
 
     async def compared(self, context: Context, schemas: SchemaSet, pairs: Sequence[Pair]) -> Answer:
         """The comparisons of pairs, in their order; None for those that are to be made here.

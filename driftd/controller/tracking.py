@@ -139,3 +139,10 @@ def deployers_of(application: Application) -> frozenset[str]:
     text = application.annotations.get(DEPLOYERS_ANNOTATION, "")
     named = frozenset(name.strip() for name in text.split(",") if name.strip())
     return named or DEPLOYERS
+
+
+def instances_of(application: Application) -> frozenset[str]:
+    """What Argo CD writes into its tracking label; `NAMESPACE_NAME` outside its own namespace."""
+    if application.flux is not None:
+        return frozenset()
+    return frozenset({application.name, f"{application.namespace}_{application.name}"})

@@ -20,7 +20,7 @@ from driftd.controller.mistakes import mistake_of
 from driftd.controller.observed import ClusterView, Observation
 from driftd.controller.random_names import RandomNames
 from driftd.controller.statuses import accepted, status_of, status_of_application
-from driftd.controller.tracking import Tracked, deployers_of, left_behind, marks_of
+from driftd.controller.tracking import Tracked, deployers_of, instances_of, left_behind, marks_of
 from driftd.controller.unchanged import Clean, Standing, Unchanged
 from driftd.controller.unserved import Unserved, unserved
 from driftd.diff.batch import Pair
@@ -28,7 +28,6 @@ from driftd.diff.compare import Comparison, Context
 from driftd.diff.history import History, Moment
 from driftd.diff.mask import Sealer
 from driftd.errors import DriftdError, Forbidden
-from driftd.model.application import Application
 from driftd.model.condition import Condition, Severity
 from driftd.model.report import (
     MISNAMED,
@@ -113,13 +112,6 @@ def application_report(
     )
 
 
-def _instances(application: Application) -> frozenset[str]:
-    """What Argo CD writes into its tracking label; `NAMESPACE_NAME` outside its own namespace."""
-    if application.flux is not None:
-        return frozenset()
-    return frozenset({application.name, f"{application.namespace}_{application.name}"})
-
-
 class Verdict:
     """Judges the objects of one application against one observation."""
 
@@ -140,7 +132,7 @@ class Verdict:
             deployers=deployers_of(application),
             facts=look.observation.facts,
             instance_label=look.instance_label if "label" in application.tracking else None,
-            instances=_instances(application),
+            instances=instances_of(application),
             synced_here=bool(application.synced_revisions)
             and application.synced_revisions == desired.revisions,
             sealer=look.sealer,
@@ -160,6 +152,8 @@ class Verdict:
         """What the next look is to know of each object that was compared, if there is a past."""
         self._sides: dict[ResourceKey, ResourceReport | _Sides] = {}
         """What was read of objects that are judged next."""
+        self._made = 0
+        """Comparisons that were made here since the second process was last thought of."""
         self.unserved: dict[ResourceKey, Unserved] = {}
         """Why the kinds of some objects are not served."""
 
@@ -181,12 +175,16 @@ class Verdict:
             reports.append(self._judged(manifest))
             if number % _AT_A_TIME == _AT_A_TIME - 1:
                 await asyncio.sleep(0)
+        if comparisons is not None:
+            comparisons.made(self._made)
         return self._all(reports)
 
     async def _compare_elsewhere(self, start: int, comparisons: Comparisons) -> None:
         """Let the second process compare some objects, if it has time for them."""
         manifests = self._desired.manifests[start : start + _TOGETHER]
-        if not comparisons.take(len(manifests)):
+        comparisons.made(self._made)
+        self._made = 0
+        if not comparisons.has_time(len(manifests)):
             return
         for manifest in manifests:
             # What goes wrong with an object is told where it is judged.
@@ -232,6 +230,7 @@ class Verdict:
         schemas = self._look.observation.schemas
         result = sides.result
         if result is None:
+            self._made += 1
             result = pair.compared(schemas, self.context)
         if result.history is not None:
             self.histories[key] = result.history

@@ -13,6 +13,7 @@ import pytest
 
 from driftd.controller.comparisons import Comparisons, processors
 from driftd.controller.memory import Past
+from driftd.controller.unchanged import Unchanged
 from driftd.controller.verdict import Verdict
 from driftd.diff.batch import Answer
 from driftd.diff.mask import Sealer
@@ -32,8 +33,8 @@ async def until(condition: Callable[[], bool]) -> None:
 class Counted(Comparisons):
     """Counts what was compared elsewhere; starts with the first object."""
 
-    def __init__(self, *, rest: float = 60.0, limit: float = 60.0) -> None:
-        super().__init__(burst=1, rest=rest, limit=limit)
+    def __init__(self, *, burst: int = 1, rest: float = 60.0, limit: float = 60.0) -> None:
+        super().__init__(burst=burst, rest=rest, limit=limit)
         self._alone = False
         self.elsewhere: list[str] = []
 
@@ -46,7 +47,8 @@ class Counted(Comparisons):
 
     async def started(self) -> None:
         """Begin, and wait until it runs."""
-        assert not self.take(1)
+        assert not self.has_time(1)
+        self.made(1)
         await until(lambda: self.running)
 
 
@@ -94,7 +96,7 @@ async def test_a_killed_process_loses_no_verdict(capsys: pytest.CaptureFixture[s
         assert await asked == Verdict(wanted, look).resources()
         assert comparisons.elsewhere == []
         assert not comparisons.running
-        comparisons.take(1000)
+        comparisons.made(1000)
         assert comparisons._starting is None
     assert capsys.readouterr().err.count("comparing in one process") <= 1
 
@@ -162,7 +164,8 @@ async def test_other_hidden_places_need_another_process() -> None:
     async with Counted() as comparisons:
         await comparisons.started()
         sensitive.use(("ConfigMap:data.color",))
-        assert not comparisons.take(1)
+        assert not comparisons.has_time(1)
+        comparisons.made(1)
         await until(lambda: comparisons.running)
         found = await Verdict(wanted, look).resources_with_pauses(comparisons)
         assert len(comparisons.elsewhere) == 129
@@ -181,8 +184,29 @@ async def test_few_objects_start_nothing() -> None:
     """What one processor does in a second or two is done by one."""
     async with Comparisons() as comparisons:
         for _ in range(7):
-            assert not comparisons.take(200)
+            comparisons.made(200)
         assert comparisons._starting is None
+
+
+async def test_many_objects_start_one() -> None:
+    """130 comparisons of an application count as such."""
+    wanted, look = await shop()
+    async with Counted(burst=129) as comparisons:
+        await Verdict(wanted, look).resources_with_pauses(comparisons)
+        await until(lambda: comparisons.running)
+
+
+async def test_objects_that_stand_still_start_nothing() -> None:
+    """A sweep that finds everything as it was compares nothing, and needs no second process."""
+    wanted, look = await shop()
+    unchanged, past = Unchanged(), Past(cluster="one")
+    async with Counted(burst=50) as comparisons:
+        first = Verdict(wanted, look, past=past, unchanged=unchanged)
+        await first.resources_with_pauses()
+        later = Past(cluster="one", histories=first.histories)
+        again = Verdict(wanted, look, past=later, unchanged=unchanged)
+        await again.resources_with_pauses(comparisons)
+        assert (comparisons.running, comparisons._starting) == (False, None)
 
 
 @pytest.mark.parametrize(
