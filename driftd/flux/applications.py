@@ -242,7 +242,7 @@ def _value_places(spec: HelmReleaseSpec, references: References, namespace: str)
         what = f"{reference.kind} {namespace}/{reference.name}"
         key = f"key {reference.values_key}"
         live = not layer.origin or layer.origin.startswith("hub ")
-        told = f"the live {what} ({key})" if live else f"{layer.origin} ({what}, {key})"
+        told = f"the live {what} ({key})" if live else f"{layer.place} ({what}, {key})"
         if reference.target_path:
             placed.append(f"{told} for {reference.target_path}")
         else:

@@ -55,6 +55,8 @@ class Layer:
     """The keys of a Secret that is declared in Git, whose values are encrypted or not read."""
     origin: str = ""
     """The file that declares it; empty for a live object."""
+    place: str = ""
+    """The same with the line of the key that a HelmRelease takes, where that is found."""
 
 
 @dataclass(slots=True)
@@ -123,7 +125,8 @@ class Reader:
                 problem = f"it is not in Git, and the live one cannot be read: {error.message}"
         if data is not None:
             origin = declared.origin if declared is not None else ""
-            result.layers.append(Layer(reference, data, origin=origin))
+            place = place_of(declared, self.home, reference.values_key) if declared else ""
+            result.layers.append(Layer(reference, data, origin=origin, place=place))
         elif problem or not reference.optional:
             problem = problem or "it is neither in Git nor in the cluster"
             at = place_of(by, self.home, "name", reference.name)

@@ -160,7 +160,7 @@ def test_values_of_a_release_are_traced(site: FluxSite) -> None:
     assert told == [
         f"# Values: apps/production/kustomization.yaml:13 {patched}",
         "# Values: apps/base/cache/release.yaml:27 (spec.values)",
-        "# Values: apps/base/cache/release.yaml (ConfigMap cache/cache-values, key values.yaml)",
+        "# Values: apps/base/cache/release.yaml:6 (ConfigMap cache/cache-values, key values.yaml)",
         "# Values: charts/cache/values.yaml (the defaults, shared by all that use the chart)",
     ]
 

@@ -13,6 +13,7 @@ from driftd.flux.specs import HelmReleaseSpec
 from driftd.model.application import Application, Destination
 from driftd.model.condition import Severity
 from driftd.model.flux import FluxObject
+from driftd.model.tree import Tree
 from tests.unit.flux.builders import SOURCE, flux, kustomization, repository
 
 PLACE = Place(destination=Destination(name="prod"), prefix="prod/", context="kind")
@@ -197,6 +198,19 @@ async def test_release_is_read() -> None:
     updated = await converted(release(upgrade={"crds": "CreateReplace"}))
     assert updated.flux is not None
     assert not updated.flux.crds_once
+
+
+async def test_the_line_of_values_in_a_config_map() -> None:
+    """Values of a ConfigMap in Git are told with the line of their key, where it is found."""
+    text = "---\nkind: ConfigMap\nmetadata: {name: v, namespace: shop}\ndata:\n  values.yaml: |\n"
+    values = flux("ConfigMap", "v", "apps/v.yaml", namespace="shop", data={"values.yaml": "b: 0"})
+    reader = Reader(
+        FluxObjects([repository(), values]), read_live, Tree("t", {"apps/v.yaml": text.encode()})
+    )
+    found = release(valuesFrom=[{"kind": "ConfigMap", "name": "v"}])
+    app = await to_application(found, reader, PLACE)
+    assert app.flux is not None
+    assert app.flux.values == ("apps/v.yaml:5 (ConfigMap shop/v, key values.yaml)",)
 
 
 async def test_a_release_may_create_its_namespace() -> None:
