@@ -229,7 +229,7 @@ def _entry(
     except ConfigError as error:
         # What is wrong with the destination as such, the check of the spec says too.
         if error.reason != "InvalidDestination" or (destination.name and not destination.server):
-            text = error.message
+            text = (flux.unplaced if flux else "") or error.message
             if workspace.kubeconfig_problem and error.reason != "InvalidDestination":
                 # The same words for every destination, so that one cause is told once.
                 text = f"no destination has a context: {workspace.kubeconfig_problem}"
@@ -324,6 +324,8 @@ def unfit_contexts(workspace: Workspace, declared: Declared) -> tuple[str, ...]:
     for entry in declared.entries:
         if entry.target is not None or is_own_cluster(entry.application.spec.destination):
             return ()
+        if _is_unasked(entry.application):
+            return ()  # the one that could not be asked may well be the right one
     return tuple(context.name for context in workspace.contexts)
 
 
@@ -333,9 +335,14 @@ def looks_foreign(workspace: Workspace, declared: Declared) -> bool:
     Then they may be another project's. One that only fails to render says nothing of the kind.
     """
     return all(
-        entry.target is None or _is_elsewhere(entry.application, workspace, declared.urls)
+        (entry.target is None and not _is_unasked(entry.application))
+        or _is_elsewhere(entry.application, workspace, declared.urls)
         for entry in declared.entries
     )
+
+
+def _is_unasked(application: Application) -> bool:
+    return application.flux is not None and bool(application.flux.unplaced)
 
 
 def _is_elsewhere(application: Application, workspace: Workspace, urls: frozenset[str]) -> bool:

@@ -188,28 +188,31 @@ class _RepositoryLook:
             why = "--context" if self.options.context else "the only context"
             note = f"Flux root {roots[0].name} is taken to be {own.name}, {why}"
             return {roots[0].name: RootCluster(context=own.name, note=note)}
-        return found | by_live(open_roots, own, await self._synced(open_roots, own))
+        try:
+            return found | by_live(open_roots, own, await self._synced(open_roots, own))
+        except (ClusterError, ConfigError) as error:
+            # The cause of all that follows: of these roots nothing can be looked at.
+            problem = f"which of the Flux roots is {own.name} is not known: {error.message}"
+            return found | {root.name: RootCluster(problem=problem) for root in open_roots}
 
     async def _synced(self, roots: Sequence[Root], own: KubeContext) -> list[FluxObject]:
-        """The roots' entries as the own cluster has them; nothing if it cannot be asked."""
+        """The roots' entries as the own cluster has them.
+
+        Raises ClusterError or ConfigError if it cannot be asked.
+        """
         names = {(entry.namespace, entry.name) for root in roots for entry in root.entries}
         found: list[FluxObject] = []
-        try:
-            reader = self.workspace.clusters.open(_target(own))
-            for namespace, name in sorted(names):
-                for resource in _KUSTOMIZATIONS:
-                    try:
-                        live = await reader.get(resource, namespace, name)
-                    except NotServed:
-                        continue
-                    one = flux_object(msgspec.json.decode(live.body), own.name) if live else None
-                    if one is not None:
-                        found.append(one)
-                        break
-        except (ClusterError, ConfigError) as error:
-            self.progress(
-                f"note: which of the Flux roots is {own.name} is not known: {error.message}"
-            )
+        reader = self.workspace.clusters.open(_target(own))
+        for namespace, name in sorted(names):
+            for resource in _KUSTOMIZATIONS:
+                try:
+                    live = await reader.get(resource, namespace, name)
+                except NotServed:
+                    continue
+                one = flux_object(msgspec.json.decode(live.body), own.name) if live else None
+                if one is not None:
+                    found.append(one)
+                    break
         return found
 
     def _place(self, root: Root, cluster: RootCluster, *, several: bool) -> Place:
@@ -217,7 +220,9 @@ class _RepositoryLook:
         if self.workspace.in_cluster and not several and not cluster.context:
             destination = Destination(server=IN_CLUSTER_SERVER)
         prefix = f"{root.name}/" if several else ""
-        return Place(destination=destination, prefix=prefix, context=cluster.context)
+        return Place(
+            destination=destination, prefix=prefix, context=cluster.context, problem=cluster.problem
+        )
 
     def _live(self, cluster: RootCluster) -> LiveConfigMap:
         if not cluster.context:

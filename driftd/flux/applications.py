@@ -63,6 +63,8 @@ class Place:
     """Begins the names of its applications, where several clusters have a Flux of their own."""
     context: str = ""
     """The context of the cluster, if it has been found."""
+    problem: str = ""
+    """Why it is not known which cluster this is, where one could not be asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -421,6 +423,7 @@ def _application(
             object_name=found.name,
             render=render or {},
             context="" if kube_config is not None else place.context,
+            unplaced="" if kube_config is not None else place.problem,
             prune=prune,
             values=values,
             applied_by=found.applied_by,

@@ -20,6 +20,8 @@ class RootCluster(msgspec.Struct, frozen=True, kw_only=True):
     """How it was found, for people."""
     elsewhere: bool = False
     """Whether it is known to be none of the clusters at hand."""
+    problem: str = ""
+    """Why the cluster at hand could not be asked which root's it is; empty if it was."""
 
 
 def by_name(

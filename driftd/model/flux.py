@@ -62,6 +62,8 @@ class FluxSpec(msgspec.Struct, frozen=True, kw_only=True):
     corrects_drift: bool = True
     """Whether the controller puts drift back by itself: of a HelmRelease only if
     `spec.driftDetection.mode` says so, else only an upgrade that is forced does."""
+    unplaced: str = ""
+    """Why it is not known which cluster the root is of, where one could not be asked."""
     unread: str = ""
     """Why not all that a Kustomization declares is known; empty where it is."""
     conditions: tuple[Condition, ...] = ()

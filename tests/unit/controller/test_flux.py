@@ -12,8 +12,9 @@ from driftd.clock import SystemClock
 from driftd.cluster.hub import Hub
 from driftd.cluster.reader import ApiResource
 from driftd.controller.check import check
-from driftd.controller.declared import Declared, declare
+from driftd.controller.declared import Declared, declare, looks_foreign, unfit_contexts
 from driftd.controller.options import CheckOptions
+from driftd.errors import Unreachable
 from driftd.model.condition import Severity
 from driftd.model.flux import FluxObject
 from tests.unit.controller.builders import URL
@@ -97,6 +98,20 @@ async def test_the_only_cluster_is_asked_which_root_it_is(fleet: World) -> None:
     found = await declared(fleet, ["one"], applications=("east/*",))
     assert clusters(found) == {"east/sync": ""}
     assert found.entries[0].blocked
+
+
+async def test_a_cluster_that_cannot_be_asked_is_the_cause(fleet: World) -> None:
+    """Which root it is stays unknown: that says every application, and no kubeconfig is doubted."""
+    fleet.clusters.one.ungettable = Unreachable("cluster one: connection refused", hint="a VPN?")
+    found = await declared(fleet, ["one"])
+    assert not [text for text in fleet.told if text.startswith("note: ")]
+    cause = "which of the Flux roots is one is not known: cluster one: connection refused; a VPN?"
+    for entry in found.entries:
+        assert [one.message for one in entry.conditions] == [cause]
+    assert len(found.entries) == 2
+    workspace = replace(fleet.workspace, contexts=CONTEXTS[:1])
+    assert unfit_contexts(workspace, found) == ()
+    assert not looks_foreign(workspace, found)
 
 
 async def test_roots_that_nothing_settles_say_which_flag_does(fleet: World) -> None:
