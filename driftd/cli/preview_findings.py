@@ -267,8 +267,10 @@ def effect_text(one: ObjectPreview) -> str:
 
 def facts_of(app: ApplicationPreview) -> list[str]:
     """Cluster, namespace and project, and that nobody syncs it by itself."""
+    server = app.destination.server
+    known = f"cluster {app.cluster}" if app.cluster else f"destination {server}" if server else ""
     facts = [
-        f"cluster {app.cluster}" if app.cluster else f"destination {app.destination.server}",
+        known or "no cluster",
         f"namespace {app.destination.namespace}" if app.destination.namespace else "",
         f"project {app.project}" if app.kind is UNSET else str(app.kind),
         "" if app.automated else "synced by hand",

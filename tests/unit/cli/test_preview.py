@@ -12,6 +12,7 @@ from markdown_it import MarkdownIt
 from msgspec import UNSET
 from rich.console import Console
 
+from driftd.cli.preview_findings import facts_of
 from driftd.cli.preview_formats import github, names
 from driftd.cli.preview_markdown import markdown
 from driftd.cli.preview_plain import plain
@@ -201,6 +202,22 @@ def test_nothing_and_what_could_not_be_compared():
     assert "! ComparisonError: does not render" in text
     assert "exit 2: something could not be rendered or compared" in text
     assert not broken.changes
+
+
+@pytest.mark.parametrize(
+    ("cluster", "server", "told"),
+    [
+        ("prod", "https://prod", "cluster prod"),
+        ("", "https://prod", "destination https://prod"),
+        ("", "", "no cluster"),
+    ],
+)
+def test_where_an_application_goes(cluster, server, told):
+    """Its cluster, else the destination's server; never a title without a value."""
+    (app,) = report(action=ApplicationAction.CREATE).applications
+    goes = ReportDestination(server=server, namespace="")
+    app = msgspec.structs.replace(app, cluster=cluster, destination=goes)
+    assert facts_of(app)[0] == told
 
 
 def test_one_cause_is_told_once():
