@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 if TYPE_CHECKING:
     from _typeshed import FileDescriptorLike
 
-GATHER: Final = 0.05
+GATHER: Final = 0.08
 """Seconds in which events wait for others, at most."""
 
 Ready: TypeAlias = "list[tuple[selectors.SelectorKey, int]]"
