@@ -96,19 +96,22 @@ class _Process:
     def ask(
         self, context: Context, digest: bytes, part: Callable[[], SchemaPart], pairs: Sequence[Pair]
     ) -> asyncio.Future[Answer]:
-        """Send a batch; its answer comes later. `part` gives the schemas of `digest`."""
-        anew = len(self._given) >= _PARTS and digest not in self._given
-        if anew:
-            self._given.clear()
+        """Send a batch; its answer comes later. `part` gives the schemas of `digest`.
+
+        Raises what no wire can carry; then nothing was sent.
+        """
         known = digest in self._given
-        self._given.add(digest)
-        batch = Batch(context, digest, None if known else part(), pairs, anew)
+        anew = not known and len(self._given) >= _PARTS
+        frame = framed(encode(Batch(context, digest, None if known else part(), pairs, anew)))
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._asked.append(answer)
         if self._reading.done():
             self._fail()
-        else:
-            self._input.write(framed(encode(batch)))
+            return answer
+        self._input.write(frame)
+        if anew:
+            self._given.clear()
+        self._given.add(digest)
         return answer
 
     async def _read(self) -> None:
@@ -221,7 +224,7 @@ class Comparisons:
             async with asyncio.timeout(self._limit):
                 answer = await asked
             return answer if len(answer) == len(pairs) else nothing
-        except (OSError, TimeoutError) as error:
+        except Exception as error:  # noqa: BLE001 - nothing there may cost a verdict here
             self._failed(process, error)
             return nothing
         finally:
@@ -252,7 +255,7 @@ class Comparisons:
         self._drop()
         self._log.warning(
             "comparing in one process",
-            reason=f"the second one failed: {error or type(error).__name__}",
+            reason=f"the second one failed: {str(error) or type(error).__name__}",
             again_in_seconds=AGAIN,
         )
 

@@ -190,13 +190,8 @@ class Verdict:
             # What goes wrong with an object is told where it is judged.
             with contextlib.suppress(Exception):
                 self._sides[manifest.key] = self._both(manifest)
-        waiting = [
-            one
-            for one in self._sides.values()
-            if isinstance(one, _Sides)
-            # The key that seals secrets does not leave this process.
-            and (self.context.sealer is None or not one.pair.needs_key())
-        ]
+        found = (one for one in self._sides.values() if isinstance(one, _Sides))
+        waiting = [one for one in found if one.pair.may_travel(self.context)]
         context = msgspec.structs.replace(self.context, sealer=None)
         schemas = self._look.observation.schemas
         answer = await comparisons.compared(context, schemas, [one.pair for one in waiting])

@@ -17,6 +17,9 @@ from driftd.diff.history import HIDDEN, History, Moment
 from driftd.diff.schema import SchemaPart, SchemaSet
 from driftd.model.resource import GVK, ResourceKey
 
+LARGE: Final = 128 << 10
+"""Bytes of both sides above which an object is not worth the copies."""
+
 
 class Pair(msgspec.Struct, frozen=True, array_like=True):
     """The two sides of one object, as JSON, and what is known of it from earlier looks."""
@@ -30,16 +33,19 @@ class Pair(msgspec.Struct, frozen=True, array_like=True):
     history: History | None = None
     moment: Moment | None = None
 
-    def needs_key(self) -> bool:
-        """Whether a sealer makes a difference: a side may hold what is published masked.
+    def may_travel(self, context: Context) -> bool:
+        """Whether it is to be compared elsewhere: if it is not large, and needs no key.
 
         Where it is taken to need none, and does (a server that spells JSON in its own way), its
         values are masked all the same; a baseline cannot tell them then.
         """
-        if self.history is not None and self.history.key_mark != HIDDEN:
-            return True
         sides = (self.desired, self.live, self.synced or b"")
-        return any(mask.may_be_in(self.key, side) for side in sides)
+        if sum(map(len, sides)) > LARGE:
+            return False
+        if context.sealer is None:
+            return True
+        known = self.history is not None and self.history.key_mark != HIDDEN
+        return not known and not any(mask.may_be_in(self.key, side) for side in sides)
 
     def compared(self, schemas: SchemaSet, context: Context) -> Comparison:
         """The comparison of the two. Raises CompareError, and what a strange shape makes it."""

@@ -16,8 +16,10 @@ from driftd.controller.memory import Past
 from driftd.controller.unchanged import Unchanged
 from driftd.controller.verdict import Verdict
 from driftd.diff.batch import Answer
+from driftd.diff.facts import Bounds, Facts
 from driftd.diff.mask import Sealer
 from driftd.model import sensitive
+from driftd.model.resource import ResourceKey
 from tests.unit.controller.builders import Desired, Look, config_map, desired, looked
 from tests.unit.controller.cluster import MemoryCluster
 
@@ -115,6 +117,36 @@ async def test_a_process_that_hangs_is_given_up() -> None:
             os.kill(process._process.pid, signal.SIGCONT)
         assert found == Verdict(wanted, look).resources()
         assert not comparisons.running
+
+
+async def test_what_no_wire_carries_is_compared_here() -> None:
+    """Facts with a number beyond 64 bits cannot be sent: that costs no verdict, and is told."""
+    wanted, look = await shop()
+    key = ResourceKey("apps", "Deployment", "shop", "web")
+    facts = Facts(autoscaled={key: Bounds(1, 1 << 70, "web")})
+    look = replace(look, observation=replace(look.observation, facts=facts))
+    async with Counted() as comparisons:
+        await comparisons.started()
+        found = await Verdict(wanted, look).resources_with_pauses(comparisons)
+        assert comparisons.elsewhere == []
+        assert not comparisons.running
+    assert found == Verdict(wanted, look).resources()
+
+
+async def test_large_objects_stay() -> None:
+    """An object of more than 128 KiB is compared here; its neighbour is not."""
+    cluster = MemoryCluster()
+    bodies = config_map("large", color="x" * (130 << 10)), config_map("small", color="blue")
+    for body in bodies:
+        cluster.put(body)
+    wanted = desired(*bodies)
+    async with Counted() as comparisons:
+        await comparisons.started()
+        found = await Verdict(wanted, await looked(cluster, wanted)).resources_with_pauses(
+            comparisons
+        )
+        assert comparisons.elsewhere == ["small"]
+    assert [one.status for one in found] == ["Synced", "Synced"]
 
 
 async def test_a_look_that_is_ended_disturbs_no_other() -> None:
