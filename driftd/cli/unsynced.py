@@ -10,21 +10,21 @@ from driftd.model.counts import counted
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
+    from msgspec import UnsetType
+
     from driftd.cli.progress import Narrator
-    from driftd.model.report import Change, ResourceReport
 
 
-def writers_of(
-    findings: Iterable[ResourceReport | Change], deployers: Collection[str]
-) -> Counter[str]:
-    """By deployer, the findings of drift that are as it wrote them.
+def writers_of(managers: Iterable[str | UnsetType], deployers: Collection[str]) -> Counter[str]:
+    """By deployer, the findings of drift that are as it wrote them; `managers` has one of each:
+    of a field who wrote it, of an Extra object who created it.
 
     Nothing that a person may have written under a deployer's name counts.
     """
     from driftd.controller.unsynced import hands
 
     those = hands(deployers)
-    return Counter(str(one.manager) for one in findings if one.is_drift and one.manager in those)
+    return Counter(str(one) for one in managers if one in those)
 
 
 def note_unsynced(writers: Counter[str], narrator: Narrator) -> None:

@@ -72,6 +72,8 @@ class HealedObject(WireStruct, frozen=True, kw_only=True, omit_defaults=True):
     """The fields of these paths, where others are put back."""
     drifted: bool = True
     """False of what is left alone and is no drift: Git is ahead of it, or it is accepted."""
+    manager: str | UnsetType = UNSET
+    """Of an object that Git does not have the field manager that created it."""
     outcome: str | UnsetType = UNSET
     """How it ended; absent if nothing was sent."""
     message: str | UnsetType = UNSET
@@ -245,6 +247,7 @@ def _held(one: Skipped, found: ResourceReport | None, stay: _Stay) -> HealedObje
         guard=one.guard or UNSET,
         remains=one.remains,
         drifted=found is None or found.is_drift,
+        manager=found.manager if found else UNSET,
     )
 
 

@@ -144,7 +144,9 @@ def _note_unsynced(report: Any, narrator: Any) -> None:
     writers: Counter[str] = Counter()
     for application in report.applications:
         for resource in application.resources:
-            writers += writers_of((resource, *resource.changes), application.deployers)
+            found = (resource, *resource.changes)
+            managers = [one.manager for one in found if one.is_drift]
+            writers += writers_of(managers, application.deployers)
     note_unsynced(writers, narrator)
 
 

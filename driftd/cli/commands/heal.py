@@ -95,11 +95,12 @@ def heal_command(
 
 
 def _note_unsynced(report: HealReport, narrator: Narrator) -> None:
-    """Of what would be put back: it may be that live is merely older than Git."""
+    """It may be that live is merely older than Git. What stays counts too, as with `check`."""
     from driftd.cli.unsynced import note_unsynced, writers_of
 
-    put_back = [c for one in report.objects if one.action != "none" for c in one.changes]
-    note_unsynced(writers_of(put_back, report.deployers), narrator)
+    managers = [one.manager for one in report.objects if one.drifted]
+    managers += [c.manager for one in report.objects for c in (*one.changes, *one.staying)]
+    note_unsynced(writers_of(managers, report.deployers), narrator)
 
 
 def sentences(report: HealReport, *, dry_run: bool = False) -> Iterator[str]:

@@ -234,14 +234,22 @@ def test_exit_codes(driftd, monkeypatch, made, code):
     ("flags", "noted"), [((), 1), (("--hub", "prod"), 0), (("--state", "looks.db"), 0)]
 )
 def test_what_may_be_a_commit_that_nobody_synced_is_noted(driftd, monkeypatch, flags, noted):
-    """Fields as a deployer wrote them, where nothing tells them from drift; not those that stay."""
+    """What a deployer wrote, where nothing tells it from drift: all that `check` counts, fields
+    and objects that are left alone too, and not what is accepted.
+    """
     theirs = change("/spec/replicas", desired=3, live=5, manager=MANAGER)
-    web = msgspec.structs.replace(WEB, changes=(theirs, change("/spec/paused", manager="alice")))
-    made = report(web, msgspec.structs.replace(HELD, changes=(theirs,)), deployers=(MANAGER,))
+    mine = change("/spec/paused", manager="alice")
+    made = report(
+        msgspec.structs.replace(WEB, changes=(theirs, mine), staying=(theirs,)),
+        msgspec.structs.replace(HELD, changes=(theirs,)),
+        msgspec.structs.replace(HELD, manager=MANAGER),
+        msgspec.structs.replace(HELD, manager=MANAGER, drifted=False),
+        deployers=(MANAGER,),
+    )
     monkeypatch.setattr(calls, "heal", lambda *_args, **_flags: made)
     note = (
-        "note: 1 finding is as argocd-controller wrote it: a commit that is not synced yet looks "
-        "like that; --hub CONTEXT tells it (Pending) from drift"
+        "note: 4 findings are as argocd-controller wrote them: a commit that is not synced yet "
+        "looks like that; --hub CONTEXT tells it (Pending) from drift"
     )
     assert driftd("heal", "shop", *flags).stderr.count(note) == noted
 
