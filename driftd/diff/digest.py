@@ -13,7 +13,6 @@ the values do not cost a comparison, never a verdict.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import lru_cache
 from hashlib import blake2b
 from typing import Final
 
@@ -22,10 +21,8 @@ import msgspec
 SIZE = 16
 """Bytes of a digest."""
 
-_RECENT: Final = 1024
-"""Objects whose digests are kept for who asks next."""
-_SMALL: Final = 8 << 10
-"""Bytes of an object up to which they are."""
+KEPT: Final = 16_384
+"""Objects whose digests are kept for who asks next, at least; at most twice as many."""
 _OF_STATUS: Final = b'"subresource":"status"'
 _SKIPPED = frozenset({"metadata", "status"})
 
@@ -68,12 +65,13 @@ _entry = msgspec.json.Decoder(_Entry)
 def digests(body: bytes) -> tuple[bytes, bytes]:
     """`view_digest` and `ownership_digest` of an object, which is read once for both.
 
-    A look asks for those of an object twice, shortly one after the other.
+    A look asks for those of an object twice, and the next sweep finds nearly every object as
+    this one did, byte by byte.
 
     Raises:
         ValueError: as these do.
     """
-    return _recent(body) if len(body) <= _SMALL else digests_once(body)
+    return _kept.of(body)
 
 
 def digests_once(body: bytes) -> tuple[bytes, bytes]:
@@ -85,7 +83,35 @@ def digests_once(body: bytes) -> tuple[bytes, bytes]:
     return _view(fields, meta), _ownership(meta.managed_fields or ())
 
 
-_recent = lru_cache(maxsize=_RECENT)(digests_once)
+class Kept:
+    """Digests of bodies that were asked for, by the bodies' own digests: no body is kept.
+
+    Two generations: when the younger one is full it becomes the older one, whose members that
+    nobody has asked for meanwhile are forgotten.
+    """
+
+    def __init__(self, size: int = KEPT) -> None:
+        self._size = size
+        self._young: dict[bytes, tuple[bytes, bytes]] = {}
+        self._old: dict[bytes, tuple[bytes, bytes]] = {}
+
+    def __len__(self) -> int:
+        return len(self._young.keys() | self._old.keys())
+
+    def of(self, body: bytes) -> tuple[bytes, bytes]:
+        """As `digests_once`; read once while it is kept."""
+        name = blake2b(body, digest_size=SIZE).digest()
+        found = self._young.get(name)
+        if found is not None:
+            return found
+        found = self._old.get(name) or digests_once(body)
+        if len(self._young) >= self._size:
+            self._young, self._old = {}, self._young
+        self._young[name] = found
+        return found
+
+
+_kept = Kept()
 
 
 def view_digest(body: bytes) -> bytes:

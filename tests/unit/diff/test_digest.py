@@ -8,7 +8,8 @@ from typing import Any
 import orjson
 import pytest
 
-from driftd.diff.digest import SIZE, digests, ownership_digest, view_digest
+import driftd.diff.digest as module
+from driftd.diff.digest import SIZE, Kept, digests, digests_once, ownership_digest, view_digest
 
 OBJECT: dict[str, Any] = {
     "apiVersion": "apps/v1",
@@ -130,3 +131,26 @@ def test_who_wrote_is_a_digest_of_its_own() -> None:
         assert owned({**argo, **other}) != owned(argo)
     assert owned({**argo, "subresource": "scale"}) != owned()
     assert ownership_digest(orjson.dumps({"metadata": {}})) == owned()
+
+
+def test_digests_are_kept_while_they_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What each sweep asks for is read once; what nobody asks for any more is forgotten."""
+    read: list[bytes] = []
+
+    def counted(body: bytes) -> tuple[bytes, bytes]:
+        read.append(body)
+        return digests_once(body)
+
+    monkeypatch.setattr(module, "digests_once", counted)
+    bodies = [orjson.dumps({"metadata": {"name": str(number)}, "a": number}) for number in range(9)]
+    kept = Kept(size=4)
+    for _sweep in range(5):
+        assert [kept.of(body) for body in bodies[:3]] == [*map(digests_once, bodies[:3])]
+    assert read == bodies[:3]
+    for body in bodies[3:]:
+        kept.of(body)
+        kept.of(bodies[0])
+    assert read == bodies
+    assert len(kept) <= 8
+    kept.of(bodies[1])
+    assert read == [*bodies, bodies[1]]
