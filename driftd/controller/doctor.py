@@ -25,7 +25,7 @@ from driftd.controller.bearings import NEXT_STEPS, found_in, other_kubeconfig
 from driftd.controller.declared import Declared, Entry, declare, looks_foreign, unfit_contexts
 from driftd.controller.desired import Desired, desired_state
 from driftd.controller.doctor_kinds import kind_problems
-from driftd.controller.doctor_leftovers import searched_kinds
+from driftd.controller.doctor_leftovers import causes, searched_kinds
 from driftd.controller.doctor_signatures import signing_problems
 from driftd.controller.doctor_store import store_findings
 from driftd.controller.emptiness import LOOKS_EMPTY, place_of, presence_of, remedy
@@ -33,7 +33,7 @@ from driftd.controller.observed import ClusterView, view_cluster
 from driftd.controller.options import CheckOptions
 from driftd.controller.workspace import Progress, Workspace
 from driftd.diff import tables
-from driftd.errors import ClusterError, DriftdError, Forbidden, described
+from driftd.errors import ClusterError, DriftdError, Forbidden
 from driftd.model.condition import Condition, Severity
 from driftd.model.counts import counted
 from driftd.model.remedies import is_of_git, own_words, remedy_of
@@ -331,15 +331,19 @@ class Doctor:
 
         answers = await gather_isolated(ask, places, limit=_PROBES, isolate=ClusterError)
         refused: dict[ApiResource, list[str]] = defaultdict(list)
+        failed: list[tuple[str, ClusterError]] = []
         allowed: set[ApiResource] = set()
         for (kind, name), answer in zip(places, answers, strict=True):
             if isinstance(answer, Forbidden):
                 refused[kind].append(name)
-            elif isinstance(answer, Exception):
-                self._say(area, "fail", described(answer))
+            elif isinstance(answer, ClusterError):
+                where = f" in namespace {name}" if name else ""
+                failed.append((display_name(kind) + where, answer))
             else:
                 allowed.add(kind)
         self._say(area, "ok", f"declared kinds that may be listed: {len(allowed)} of {len(needed)}")
+        for why in causes(failed):
+            self._say(area, "fail", why)
         for kind, names in refused.items():
             self._refused(area, kind, names)
 

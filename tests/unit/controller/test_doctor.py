@@ -10,6 +10,7 @@ import pytest
 
 from driftd.cluster.reader import ApiResource
 from driftd.controller.doctor import Doctor, DoctorCheck, _with_step
+from driftd.controller.doctor_leftovers import causes
 from driftd.controller.options import CheckOptions
 from driftd.errors import ClusterError, Forbidden, Unreachable
 from tests.unit.controller.conftest import World
@@ -96,15 +97,41 @@ async def test_kinds_that_cannot_be_searched(world: World) -> None:
 
     Objects that Git dropped are not found there; no verdict depends on it.
     """
-    silent = ClusterError("cannot list deployments: no answer")
+    silent = ClusterError("cannot list deployments.apps: no answer")
     checks = await examine(world, Probe({"secrets": Forbidden("no"), "deployments": silent}))
     assert told(checks, "fail") == told(checks, "warn") == []
     kinds = len(world.clusters.one.resources)
     text = (
         f"kinds that are searched for objects that Git dropped: {kinds - 2} of {kinds}; may not "
-        "list secrets in the whole cluster; cannot list deployments: no answer"
+        "list secrets in the whole cluster; cannot list deployments.apps: no answer"
     )
     assert ("cluster one", text, "") in told(checks, "ok")
+
+
+def test_many_kinds_that_fail_alike_are_one_cause() -> None:
+    """A cluster of hundreds of kinds gives a line that a person reads, whatever each error says."""
+
+    def fail(place: str, why: str) -> tuple[str, ClusterError]:
+        return place, ClusterError(f"cluster one: cannot list {place}: {why}")
+
+    failed = [fail(f"kind{number}.example.com", "no answer") for number in range(80)]
+    failed += [fail(f"pods in namespace {name}", "HTTP status 503") for name in ("a", "b")]
+    failed += [("pods", ClusterError("cluster one: closed"))] * 2
+    failed += [fail(f"other{number}", f"defect {number}") for number in range(90)]
+    kinds = ", ".join(f"kind{number}.example.com" for number in range(5))
+    assert list(causes(failed)) == [
+        f"cluster one: cannot list {kinds} and 75 more: no answer",
+        "cluster one: cannot list pods in namespace a, pods in namespace b: HTTP status 503",
+        "cluster one: closed (pods and 1 more)",
+        "90 more cannot be listed for other reasons",
+    ]
+
+
+async def test_declared_kinds_that_fail_are_told(world: World) -> None:
+    """What does not answer of what is declared fails, with kind and namespace."""
+    silent = Unreachable("cluster one: cannot list configmaps in namespace shop: no answer")
+    checks = await examine(world, Probe({"configmaps": silent}))
+    assert told(checks, "fail") == [("cluster one", silent.message, "")]
 
 
 @pytest.mark.parametrize(("skew", "words"), [(90, "90 s ahead"), (-90, "90 s behind")])
