@@ -13,13 +13,16 @@ from typing import Any, Final, TypeAlias
 
 from driftd.controller.declared import Entry
 from driftd.errors import DriftdError
-from driftd.model.report import ApplicationReport, ResourceStatus
+from driftd.model.application import Application
+from driftd.model.counts import counted
+from driftd.model.report import ApplicationReport, Change, ChangeClass, ResourceStatus
 from driftd.model.resource import ResourceKey
 from driftd.settings.healing import Healing
 from driftd.settings.rules import rule_of
 from driftd.store.protocol import Store
 from driftd.store.types import HistoryEntry, Notice, Notices, Transition
 from driftd.sync.asking import STUCK, Asked, settled, wish
+from driftd.sync.engine import engine_of, puts_back, removes, stays
 from driftd.sync.windows import Place, permission
 from driftd.telemetry.logs import get_logger
 from driftd.telemetry.metrics import Metrics
@@ -27,6 +30,7 @@ from driftd.telemetry.metrics import Metrics
 ASKED: Final = "asked"
 HELPED: Final = "ask-helped"
 IN_VAIN: Final = "ask-did-not-help"
+_LEFT: Final = "left by the engine"
 _LOOK_BACK: Final = 200
 _HOUR: Final = timedelta(hours=1)
 
@@ -52,6 +56,8 @@ class Asking:
     _again: dict[str, datetime] = field(default_factory=dict)
     _vain: dict[str, str] = field(default_factory=dict)
     """What is told of an application of which it did not help."""
+    _left: dict[str, str] = field(default_factory=dict)
+    """What is told of an application with drift that its engine leaves."""
     _spent: dict[str, deque[datetime]] = field(default_factory=dict)
     """When engines were asked for applications of each cluster."""
 
@@ -67,7 +73,8 @@ class Asking:
         rule = rule_of(self.settings, application.namespace, application.name)
         if not rule.ask or self.ask is None or not report.complete:
             return [], self._with(others, name)
-        found = _askable(report)
+        found, left = _askable(entry, report)
+        self._left[name] = _not_asked(entry, report, left)
         if name not in self._asked:
             self._asked[name] = _remembered(await self.store.history(name, _LOOK_BACK))
         asked = self._asked[name]
@@ -98,7 +105,8 @@ class Asking:
     def only(self, names: Iterable[str]) -> None:
         """Forget applications other than these."""
         kept = set(names)
-        tables: tuple[dict[str, Any], ...] = (self._asked, self._seen, self._again, self._vain)
+        times = (self._asked, self._seen, self._again)
+        tables: tuple[dict[str, Any], ...] = (*times, self._vain, self._left)
         for known in tables:
             for name in set(known) - kept:
                 del known[name]
@@ -174,24 +182,64 @@ class Asking:
         return permission(entry.project, place, now).reason
 
     def _with(self, others: Notices, name: str) -> Notices:
-        text = self._vain.get(name)
-        if not text:
+        vain, left = self._vain.get(name, ""), self._left.get(name, "")
+        # Another object that is left is no other news: the drift itself is told.
+        told = [
+            Notice(type=Transition.HEAL_REFUSED, key=key, text=text)
+            for key, text in ((vain, vain), (_LEFT, left))
+            if text
+        ]
+        if not told:
             return others
-        told = Notice(type=Transition.HEAL_REFUSED, key=text, text=text)
-        return Notices(others.judged | {told.type}, (*others.standing, told))
+        return Notices(others.judged | {Transition.HEAL_REFUSED}, (*others.standing, *told))
 
 
-def _askable(report: ApplicationReport) -> dict[str, tuple[ResourceKey, str]]:
-    """Drifts that a sync without prune may put back, with object and severity."""
+def _askable(
+    entry: Entry, report: ApplicationReport
+) -> tuple[dict[str, tuple[ResourceKey, str]], list[tuple[ResourceKey, Change | None]]]:
+    """Drifts that a sync without prune may put back, with object and severity; and those that it
+    leaves, with their objects: fields, or None for a Missing object.
+    """
+    application, engine = entry.application, _engine(entry)
+    leaves_all = _leaves_all(application)
     found: dict[str, tuple[ResourceKey, str]] = {}
+    left: list[tuple[ResourceKey, Change | None]] = []
     for resource in report.resources:
         if resource.status is ResourceStatus.MISSING and resource.is_drift:
-            found[f"{resource.key} Missing"] = (resource.key, resource.severity or "")
-        for change in resource.changes:
-            if change.is_drift:
+            if leaves_all:
+                left.append((resource.key, None))
+            else:
+                found[f"{resource.key} Missing"] = (resource.key, resource.severity or "")
+        for change in (one for one in resource.changes if one.is_drift):
+            added = change.change_class is ChangeClass.UNDECLARED
+            if leaves_all or (added and not removes(application, engine, change)):
+                left.append((resource.key, change))
+            else:
                 key = f"{resource.key} {change.place} {change.kind.value}"
                 found[key] = (resource.key, change.severity or "")
-    return found
+    return found, left
+
+
+def _leaves_all(application: Application) -> bool:
+    """Whether a mere request has the engine put nothing back."""
+    return application.flux is not None and not application.flux.corrects_drift
+
+
+def _not_asked(
+    entry: Entry, report: ApplicationReport, left: Sequence[tuple[ResourceKey, Change | None]]
+) -> str:
+    """Why the engine is not asked about what it leaves; empty where none is known to be there."""
+    application = entry.application
+    engine = engine_of(application, report.deployers)
+    if not left or not engine:
+        return ""
+    objects = list(dict.fromkeys(key for key, _ in left))
+    more = f" and {counted(len(objects) - 1, 'more object')}" if len(objects) > 1 else ""
+    if _leaves_all(application):
+        why = puts_back(application, engine)
+    else:
+        why = stays(application, engine, [change for _, change in left if change is not None])
+    return f"{objects[0]}{more}: {engine} is not asked: {why}"
 
 
 def _engine(entry: Entry) -> str:
