@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 LARGEST = 1 << 20
 """Bytes of the largest file whose indentation is looked at."""
 _LARGEST_PARSED = 128 << 10
+_SHOWN = 60
+"""Characters of the longest value that is written out in a remedy."""
 _DEEPEST = 100
 """Deeper nesting is no slip, and costs the parser more with each level."""
 _MARKER = re.compile(r"(?<=\n)---.*\Z", re.DOTALL)
@@ -45,6 +47,8 @@ def broken_at(text: str, document: int = 0, *, surely: bool = False) -> Broken |
     """
     parts = list(_parts(text, document))
     for part, above in parts:
+        if not surely and (found := _placeholder(part, above)) is not None:
+            return found
         if (found := _parsed(part, above)) is not None:
             return _indented(part, above) or found
     if surely:
@@ -75,6 +79,43 @@ def _indented(text: str, above: int) -> Broken | None:
     if "deeper" in reason:  # which of the two is wrong nothing tells
         remedy += " or that of the line above"
     return Broken(above + line, reason, remedy)
+
+
+def _placeholder(text: str, above: int) -> Broken | None:
+    """The first `{{` outside of quotes: YAML reads a mapping whose key is a mapping."""
+    if "{{" not in text or len(text) > _LARGEST_PARSED:
+        return None
+    import yaml  # lazily: only broken files need it
+
+    depth, end = 0, -1
+    try:
+        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            if depth > _DEEPEST:
+                return None
+            opens = isinstance(event, yaml.MappingStartEvent) and event.flow_style
+            mark: Any = event.start_mark
+            if opens and mark.index == end:
+                return _unquoted(text.splitlines(), mark, above)
+            end = mark.index + 1 if opens else -1
+    except yaml.YAMLError:
+        return None
+    return None
+
+
+def _unquoted(lines: list[str], inner: yaml.Mark, above: int) -> Broken:
+    """What to do about a `{{` whose second bracket is at `inner`."""
+    written = lines[inner.line]
+    start = inner.column - 1
+    if not written[:start].strip():
+        remedy = "quote it, or leave files out that something else fills in"
+        return Broken(above + inner.line + 1, "a line may not begin with {{", remedy)
+    value = written[start:].partition(" #")[0].strip()
+    alone = re.search(r"[\[{]", written[:start]) is None and value.count("{{") == value.count("}}")
+    shown = alone and "'" not in value and len(value) <= _SHOWN
+    remedy = f"quote the value: '{value}'" if shown else "quote the value"
+    return Broken(above + inner.line + 1, "a value that begins with {{ has no quotes", remedy)
 
 
 def _parsed(text: str, above: int) -> Broken | None:

@@ -31,6 +31,30 @@ def test_line(text: str, line: int, why: str) -> None:
     assert broken.why.startswith(why)
 
 
+@pytest.mark.parametrize(
+    ("value", "remedy"),
+    [
+        ("path: {{path}}", "quote the value: '{{path}}'"),
+        (
+            "path: {{ .path.basename }}  # of the generator",
+            "quote the value: '{{ .path.basename }}'",
+        ),
+        ("name: {{app}}-{{env}}", "quote the value: '{{app}}-{{env}}'"),
+        ("- {{env}}.yaml", "quote the value: '{{env}}.yaml'"),
+        ('name: {{ index .a "b" }}', "quote the value: '{{ index .a \"b\" }}'"),
+        ("name: {{ default 'a' .b }}", "quote the value"),
+        ("files: [{{a}}, b]", "quote the value"),
+        ("{{- if .Values.a }}", "quote it, or leave files out that something else fills in"),
+    ],
+)
+def test_placeholders_without_quotes(value: str, remedy: str) -> None:
+    """A set's `{{…}}` is a mapping to YAML: the line is named, with the value in quotes."""
+    broken = broken_at(f"a: '{{{{b}}}}'\nc: |\n  {{{{d}}}}\nspec:\n  {value}\n")
+    assert broken is not None
+    assert (broken.line, broken.remedy) == (5, remedy)
+    assert "{{" in broken.why
+
+
 def test_right() -> None:
     """What parses is not doubted."""
     assert broken_at("a: &x [b]\nc: *x\n---\nd: 'e\n  f'\n") is None

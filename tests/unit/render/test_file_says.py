@@ -66,10 +66,19 @@ def test_values_that_are_not_there(written: str, remedy: str) -> None:
 
 def test_without_indentation() -> None:
     """A parser's own place and words stand where no slip is recognised."""
-    assert yaml_said("a.yaml", "a: {{b}}", "1", "bad") == (
+    assert yaml_said("a.yaml", "a: b", "1", "bad") == (
         "a.yaml:1 is no YAML: bad", "correct that line, or those just above and below it"
     )  # fmt: skip
-    assert yaml_said("a.yaml", "a: {{b}}", None, "bad")[0] == "a.yaml is no YAML: bad"
+    assert yaml_said("a.yaml", "a: b", None, "bad")[0] == "a.yaml is no YAML: bad"
+
+
+def test_placeholders_without_quotes() -> None:
+    """What a set's generators fill in is told with line and remedy, not as a map key of Go."""
+    tree = Tree("s", {"apps.yaml": b"kind: ApplicationSet\nspec:\n  path: {{path}}\n"})
+    told = in_words("apps.yaml, document 1: yaml: invalid map key: map[interface {}]", tree)
+    why = "apps.yaml:3 is no YAML: a value that begins with {{ has no quotes"
+    assert told.startswith(f"{why}; quote the value: '{{{{path}}}}'. The parser says: ")
+    assert remedy_of(told)[1] == "quote the value: '{{path}}'"
 
 
 @pytest.mark.parametrize(
