@@ -22,6 +22,8 @@ NOT_IN_CLUSTER = "(not in the cluster)"
 GONE = "(gone from the cluster)"
 """Git never had it, and the cluster no longer has it."""
 ELLIPSIS = "…"
+_FIRST = ("name", "image")
+"""Keys that stand first in a map, for they say what it is; a value is cut in its middle."""
 _DIFF_BUDGET = 250_000
 """Product of line counts up to which lines are matched up (difflib is quadratic)."""
 
@@ -71,9 +73,6 @@ def difference(
         git_text, live_text = f'"{_mark(str(desired))}"', f'"{_mark(str(live))}"'
         note = "only whitespace differs"
     else:
-        if isinstance(desired, dict | list) and isinstance(live, dict | list):
-            # Git and cluster keep keys in different orders; side by side only values may differ.
-            desired, live = _sorted(desired), _sorted(live)
         git_text = NOT_IN_GIT if desired is UNSET else flow(desired)
         absent = GONE if desired is UNSET else NOT_IN_CLUSTER
         live_text = absent if live is UNSET else flow(live)
@@ -81,16 +80,22 @@ def difference(
         if git_text == live_text and _holds_mask(desired):
             note = MASKED_DIFFER
         elif git_text == live_text:
-            git_text, live_text = ascii(desired), ascii(live)
+            git_text, live_text = ascii(_sorted(desired)), ascii(_sorted(live))
     return Pair(*shorten_pair(git_text, live_text, width), note=note)
 
 
 def flow(value: Any) -> str:
-    """`value` in one line, in YAML's flow style; strings are quoted where YAML would need it."""
+    """`value` in one line, in YAML's flow style; strings are quoted where YAML would need it.
+
+    Keys are sorted, those first that say what it is: Git and clusters keep them in different
+    orders, and only values may differ.
+    """
     if is_masked(value):
         return MASKED
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{_scalar(str(k))}: {flow(v)}" for k, v in value.items()) + "}"
+        keys = [key for key in _FIRST if key in value]
+        keys += sorted(value.keys() - keys, key=str)
+        return "{" + ", ".join(f"{_scalar(str(k))}: {flow(value[k])}" for k in keys) + "}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(flow(item) for item in value) + "]"
     return _scalar(value)

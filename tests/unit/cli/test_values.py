@@ -48,6 +48,14 @@ def test_flow(value, shown):
     assert flow(value) == shown
 
 
+def test_keys_have_one_order():
+    """Git's and the cluster's own order are no difference; what a map is stands first."""
+    git = {"args": ["a"], "name": "web", "image": "web:1", "env": {"b": 1, "a": 2}}
+    live = {"name": "web", "env": {"a": 2, "b": 1}, "image": "web:1", "args": ["a"]}
+    assert flow(git) == flow(live)
+    assert flow(live) == "{name: web, image: web:1, args: [a], env: {a: 2, b: 1}}"
+
+
 def test_masked_values_are_told_to_differ():
     """Masked on both sides, whole or in part, the reader is told that the values differ."""
     masked = {"masked": True}
