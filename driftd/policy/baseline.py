@@ -31,7 +31,7 @@ from driftd.model.report import (
 from driftd.model.resource import ResourceKey
 
 BASELINED: Final = frozenset({ChangeClass.DECLARED, ChangeClass.UNDECLARED, ChangeClass.INJECTED})
-"""Classes that a baseline may hold."""
+"""Classes that a baseline may hold. Injected changes are no drift, so none is written anew."""
 WHOLE: Final = frozenset({ResourceStatus.MISSING, ResourceStatus.EXTRA})
 """Statuses that are findings of a whole object."""
 KEYED: Final = "hmac-sha256"
@@ -407,14 +407,14 @@ def captured(
 def _findings(
     resource: ResourceReport, hashes: Hashes
 ) -> Iterator[tuple[dict[str, Any], str, str]]:
-    """Of each finding that nothing ignores: its fields of an entry, its path, and why not."""
+    """Of each drift that nothing ignores: its fields of an entry, its path, and why not."""
     if resource.status in WHOLE:
         if resource.ignored_by is UNSET:
             fields = {"status": str(resource.status), "manager": resource.manager}
             yield fields, "", whole_refusal(resource)
         return
     for change in resource.changes:
-        if change.change_class not in BASELINED or change.ignored_by is not UNSET:
+        if not change.is_drift:
             continue
         value = hashes.of(resource, change, keyed=hashes.key is not None)
         fields = {
