@@ -32,6 +32,11 @@ _SAFE_VALUES: Final[Mapping[str, Json]] = {
 }
 """Values that take power away: writing one down is no risk, taking one out is."""
 _SAFE_BELOW: Final = frozenset({"drop", "seccompProfile", "appArmorProfile"})
+_USUAL: Final[Mapping[tuple[str, tuple[str, ...]], Json]] = {
+    ("Service", ("spec", "type")): "ClusterIP",
+}
+"""What stands there where nobody says anything: written down it gives nothing away."""
+_IDENTITY: Final = ("serviceAccountName", "serviceAccount")
 _LOSSES: Final = {
     "Namespace": "everything in the namespace is deleted with it",
     "CustomResourceDefinition": "every object of the kind is deleted with it",
@@ -107,8 +112,12 @@ def object_severity(action: Action, group: str, kind: str, old: Json, new: Json)
     Missing, where that is critical.
     """
     if action in (Action.CREATE, Action.REFUSE):
-        gained = _power(kind, (), new)
-        return ("critical", gained) if gained else ("medium", "a new object")
+        # Whatever is new runs as somebody; that something known runs as somebody else is graver.
+        gained = _power(kind, (), new, but=_IDENTITY)
+        if gained:
+            return "critical", gained
+        named = _power(kind, (), new)
+        return ("high", named) if named else ("medium", "a new object")
     if action is Action.LEAVE:
         return "medium", "nothing deletes it"
     if action is Action.DELETE:
@@ -146,10 +155,15 @@ def is_immutable(key: ResourceKey, place: Sequence[str], old: Mapping[str, Any])
     return any(path[: len(one)] == one for one in _IMMUTABLE.get((key.group, key.kind), ()))
 
 
-def _power(kind: str, place: tuple[str, ...], value: Json) -> str:
-    """What a new value gives away, in short words; empty if it is nothing."""
+def _power(kind: str, place: tuple[str, ...], value: Json, *, but: tuple[str, ...] = ()) -> str:
+    """What a new value gives away, in short words; empty if it is nothing.
+
+    Fields called as in `but` are passed over.
+    """
     for inner, leaf in _leaves(place, value):
         if _is_program(inner) or _is_safe(inner, leaf):
+            continue
+        if _USUAL.get((kind, inner)) == leaf or (inner and inner[-1] in but):
             continue
         reason = places.critical_reason(kind, inner)
         if reason:

@@ -158,7 +158,7 @@ func (r *rendering) postRender(edits *fluxEdits, crds string) error {
 	kustomization := map[string]any{"buildMetadata": []any{types.OriginAnnotations}}
 	var resources []any
 	var kept []document
-	sources := map[string]document{}
+	sources, named := map[string]document{}, map[string]document{}
 	for i, doc := range r.documents {
 		if strings.HasPrefix(doc.file, crds) || isHook(doc) {
 			kept = append(kept, doc)
@@ -169,6 +169,7 @@ func (r *rendering) postRender(edits *fluxEdits, crds string) error {
 			return err
 		}
 		sources[name] = doc
+		named[nameOf(doc.raw)] = doc
 		resources = append(resources, name)
 	}
 	if len(resources) == 0 {
@@ -191,7 +192,14 @@ func (r *rendering) postRender(edits *fluxEdits, crds string) error {
 	}
 	documents := make([]document, 0, len(r.documents))
 	for _, object := range objects.Resources() {
-		from := sources[originFile(object, "")]
+		from, known := sources[originFile(object, "")]
+		if !known {
+			// A patch of all annotations takes the note of the origin along.
+			bare, err := objectJSON(object)
+			if err == nil {
+				from = named[nameOf(bare)]
+			}
+		}
 		if err := object.SetOrigin(nil); err != nil {
 			return err
 		}
@@ -206,6 +214,22 @@ func (r *rendering) postRender(edits *fluxEdits, crds string) error {
 	}
 	r.documents = append(documents, kept...)
 	return nil
+}
+
+// nameOf tells the objects of a release apart; empty for what is none.
+func nameOf(raw []byte) string {
+	var object struct {
+		APIVersion string `json:"apiVersion"`
+		Kind       string `json:"kind"`
+		Metadata   struct {
+			Name      string `json:"name"`
+			Namespace string `json:"namespace"`
+		} `json:"metadata"`
+	}
+	if json.Unmarshal(raw, &object) != nil {
+		return ""
+	}
+	return strings.Join([]string{object.APIVersion, object.Kind, object.Metadata.Namespace, object.Metadata.Name}, "\x00")
 }
 
 func isHook(doc document) bool {

@@ -51,6 +51,12 @@ def test_severity_of_fields(path: str, old: Any, new: Any, level: str) -> None:
     assert field_severity("Deployment", change(path, old, new))[0] == level
 
 
+def test_another_identity_is_critical() -> None:
+    """A new workload may run as its own account; that a known one changes its is critical."""
+    place = change(f"{POD}/serviceAccountName", "own", "other")
+    assert field_severity("Deployment", place)[0] == "critical"
+
+
 @pytest.mark.parametrize(
     ("action", "kind", "new", "level"),
     [
@@ -59,6 +65,10 @@ def test_severity_of_fields(path: str, old: Any, new: Any, level: str) -> None:
         (Action.CREATE, "ConfigMap", {"data": {"a": "b"}}, "medium"),
         (Action.CREATE, "Pod", {"spec": {"hostPID": True}}, "critical"),
         (Action.CREATE, "ClusterRole", {"rules": [{"verbs": ["*"]}]}, "critical"),
+        (Action.CREATE, "Pod", {"spec": {"serviceAccountName": "own"}}, "high"),
+        (Action.CREATE, "Pod", {"spec": {"serviceAccountName": "a", "hostPID": True}}, "critical"),
+        (Action.CREATE, "Service", {"spec": {"type": "ClusterIP"}}, "medium"),
+        (Action.CREATE, "Service", {"spec": {"type": "LoadBalancer"}}, "critical"),
         (Action.DELETE, "ConfigMap", {}, "high"),
         (Action.DELETE, "PersistentVolumeClaim", {}, "critical"),
         (Action.LEAVE, "PersistentVolumeClaim", {}, "medium"),

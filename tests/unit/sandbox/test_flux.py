@@ -272,6 +272,16 @@ async def test_post_renderers_change_neither_hooks_nor_crds(render: Any) -> None
     }
 
 
+async def test_a_post_renderer_of_all_annotations(render: Any) -> None:
+    """A patch that replaces all annotations leaves nothing behind, and the file known."""
+    edits = {"patches": [{"patch": "- {op: add, path: /metadata/annotations, value: {by: flux}}",
+                          "target": {"version": "v1"}}]}  # fmt: skip
+    result = await render(CHART, {"path": "charts/c"}, flux=release(postRenderers=[edits]))
+    noted = {o["metadata"]["name"]: o["metadata"].get("annotations") for o in objects(result)}
+    assert noted["r"] == {"by": "flux"}
+    assert "charts/c/templates/config.yaml" in {d.file for d in result.documents}
+
+
 async def test_remote_components_are_refused(render: Any) -> None:
     """Nothing is fetched for a component."""
     files = {"app/one.yaml": config("one")}
