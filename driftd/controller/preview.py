@@ -35,6 +35,7 @@ from driftd.controller.preview_report import preview_report, untouched
 from driftd.controller.preview_scopes import settle_scopes
 from driftd.controller.preview_shared import shared_objects, told, with_owners
 from driftd.controller.preview_sides import Side, choose_sides
+from driftd.controller.preview_unread import unread_clusters
 from driftd.controller.preview_values import UnreadValues
 from driftd.controller.traced import with_new_values
 from driftd.controller.verdict import Look
@@ -90,7 +91,7 @@ async def preview(
             conditions.append(Condition("ComparisonError", f"{name}: {described(result)}"))
         else:
             applications += result
-    conditions += work.unread
+    conditions += unread_clusters(work.unread)
     for note in after.workspace.repositories.notes:
         progress(f"note: {note}")
     return preview_report(before, after, applications, conditions, rfc3339(clock.now()))
@@ -108,8 +109,8 @@ class _Preview:
         self.progress = progress
         self.clock = clock
         self.conditions: list[Condition] = []
-        self.unread: list[Condition] = []
-        """Clusters that could not be read: the comparison goes without them."""
+        self.unread: dict[str, list[str]] = {}
+        """Clusters that could not be read, by the reason: the comparison goes without them."""
         self.old: Declared
         self.new: Declared
         self.unread_values: UnreadValues
@@ -310,13 +311,8 @@ class _Preview:
         return view
 
     def _unread(self, name: str, why: str) -> None:
-        """Tell that a cluster is not read, with the remedy that `why` ends with, if any, last."""
-        reason, _, remedy = why.partition("; ")
-        text = (
-            f"cluster {name} is not read ({reason}): rendered without its APIs, compared without "
-            f"its schemas and its live objects{'; ' if remedy else ''}{remedy}"
-        )
-        self.unread.append(Condition("ClusterNotReadWarning", text, Severity.WARNING))
+        """Note that a cluster is not read; `why` may end with a remedy."""
+        self.unread.setdefault(why, []).append(name)
 
     async def _beside(
         self, done: Sequence[Pair], unchanged: Sequence[Pair], view: ClusterView | None
