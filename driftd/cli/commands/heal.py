@@ -247,8 +247,17 @@ def _name(one: HealedObject) -> str:
     return f"{one.kind} {place}{one.name}"
 
 
+def _action(one: HealedObject) -> str:
+    from driftd.model.report import ChangeKind
+
+    ordered = any(change.kind is ChangeKind.REORDERED for change in one.changes)
+    if one.action == "patch" and ordered and all(c.desired is not UNSET for c in one.changes):
+        return "put the items in Git's order, then apply what it declares"
+    return _ACTIONS[one.action]
+
+
 def _object(one: HealedObject) -> Iterator[str]:
-    yield f"{_name(one)}: {_ACTIONS[one.action]}"
+    yield f"{_name(one)}: {_action(one)}"
     staying = [*one.staying]
     for change in one.changes:
         if one.action != "none":

@@ -293,3 +293,11 @@ def test_where_a_heal_is_on_record():
         "On record, with what was written over:",
         "  driftd restore --store sqlite:////var/lib/by-hand.db",
     ]
+
+
+def test_another_order_is_no_removal():
+    """Where only the order of items is put back, nothing is said to be removed."""
+    moved = change("/spec/rules", kind=ChangeKind.REORDERED, desired=["a", "b"], live=["b", "a"])
+    lines = list(sentences(report(msgspec.structs.replace(WEB, changes=(moved,)))))
+    told = next(line for line in lines if line.startswith("Deployment shop/web"))
+    assert told == "Deployment shop/web: put the items in Git's order, then apply what it declares"
