@@ -113,6 +113,9 @@ def asked(application: str, resource: str, path: str) -> tuple[str, str, str]:
     """
     from driftd.model.report import ResourceStatus
 
+    words = resource.split()
+    if len(words) > 2 and words[0] in set(ResourceStatus):
+        resource = " ".join(words[1:3])  # a line of a table, whole
     if not resource:
         application, resource, path = _apart(application.split(), set(ResourceStatus))
     status, _, rest = application.strip().partition(" ")

@@ -60,6 +60,8 @@ LINE = "shop/deployment.apps/shop/web"
         (("shop", "deploy/web", "spec"), ("shop", "deploy/web", "spec")),
         (("shop", "Service", "shop/web"), ("shop", "Service/shop/web", "")),
         (("shop", "Service shop/web"), ("shop", "Service/shop/web", "")),
+        (("shop", "  OutOfSync  Service shop/web"), ("shop", "Service/shop/web", "")),
+        (("shop", "Missing Service shop/web  critical"), ("shop", "Service/shop/web", "")),
         (("shop", "Service shop/web", "spec.type"), ("shop", "Service/shop/web", "spec.type")),
         (("argocd/prod/shop", "deploy/web"), ("argocd/prod/shop", "deploy/web", "")),
         (("shop deploy/web",), ("shop", "deploy/web", "")),
