@@ -44,6 +44,7 @@ class UnreadValues:
             values = await _values(self._before, pair.before, old, view)
             known = {(one.key, one.digest) for _, one in values}
             told = [(url, one) for url, one in told if (one.key, one.digest) not in known]
+        told.sort(key=lambda item: (item[1].file, item[1].line))
         conditions = [
             Condition(UNREAD, _message(one, _elsewhere(url, new)), Severity.WARNING)
             for url, one in told[:_SHOWN]
@@ -123,7 +124,10 @@ def _message(one: UnreadValue, url: str) -> str:
     where = f"{one.file}:{one.line}" if one.line else one.file
     if where and url:
         where += f" of {url}"
-    near = nearest(one.beside, one.key.rpartition(".")[2]).rstrip()
+    if one.elsewhere:
+        near = f"the chart has it as {one.elsewhere}: look at the indentation"
+    else:
+        near = nearest(one.beside, one.key.rpartition(".")[2]).rstrip()
     told = f"the chart does not know the value {one.key}"
     if one.proven:
         told += ": it changes nothing that is rendered"

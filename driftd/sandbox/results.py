@@ -148,6 +148,8 @@ class UnreadValue(SandboxResult, frozen=True):
     """How the values of the whole chart write the outermost name that the chart does not know."""
     beside: tuple[str, ...]
     """The names that the chart's own values have in the same place."""
+    elsewhere: str
+    """Where the chart's own values have the name, if that is one place near by."""
     digest: str
     """Tells two values apart, without giving them away."""
     proven: bool

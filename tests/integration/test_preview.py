@@ -261,11 +261,14 @@ def chart(site: Site) -> None:
 def test_a_value_that_the_chart_does_not_know(site: Site) -> None:
     """A misspelt value is told with its line, also where nothing at all changes by it."""
     chart(site)
-    site.repo.write("web/prod.yaml", "replicaCount: 2\nolder: 1\nreplicaCont: 4\n")
+    values = "replicaCount: 2\nolder: 1\nreplicaCont: 4\nimage:\n  replicaCount: 3\n"
+    site.repo.write("web/prod.yaml", values)
     site.repo.commit("Scale")
     seen = preview(site)
     assert seen.exit_code == 0, seen.stderr
-    (told,) = seen.conditions("web")
+    told, indented = seen.conditions("web")
+    assert "web/prod.yaml:5: the chart does not know the value image.replicaCount" in indented
+    assert indented.endswith("the chart has it as replicaCount: look at the indentation")
     assert "web/prod.yaml:3: the chart does not know the value replicaCont" in told
     assert told.endswith("did you mean replicaCount?")
     table = preview(site, output="table").stdout

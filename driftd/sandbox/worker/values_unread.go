@@ -23,6 +23,9 @@ type unreadValue struct {
 	valuePlace
 	// Beside are the names that the chart's own values have in the same place.
 	Beside []string `json:"beside"`
+	// Elsewhere is where the chart's own values have the name, if that is one place near by: mostly
+	// that is where a block belongs which is indented too deep, or too little.
+	Elsewhere string `json:"elsewhere"`
 	// Digest tells two values apart without giving them away.
 	Digest string `json:"digest"`
 	// Proven says that the same is rendered without it; what cannot be rendered proves nothing.
@@ -59,7 +62,8 @@ func (t *tracer) unread() ([]unreadValue, error) {
 			// What subcharts export to their parent is there only now.
 			merged, err := util.CoalesceValues(loaded, map[string]any{})
 			if err == nil {
-				finder.walk(nil, given, united(known, merged))
+				finder.known = united(known, merged)
+				finder.walk(nil, given, finder.known)
 			}
 			return err
 		},
@@ -143,10 +147,16 @@ type unreadFinder struct {
 	// subcharts are the names that values of subcharts stand below.
 	subcharts map[string]bool
 	actions   []string
+	known     map[string]any
 	found     []*unreadCandidate
 }
 
-var actionPattern = regexp.MustCompile(`(?s)\{\{.*?\}\}`)
+var (
+	actionPattern  = regexp.MustCompile(`(?s)\{\{.*?\}\}`)
+	commentPattern = regexp.MustCompile(`^\{\{-?\s*/\*`)
+	// calledPattern is a template's name, which may well be that of a value ("app.image").
+	calledPattern = regexp.MustCompile(`\b(include|template|define|block)\s+"[^"]*"`)
+)
 
 func (f *unreadFinder) addChart(loaded *chart.Chart) {
 	if f.subcharts == nil {
@@ -156,7 +166,11 @@ func (f *unreadFinder) addChart(loaded *chart.Chart) {
 		f.subcharts[firstOf(one.Alias, one.Name)] = true
 	}
 	for _, one := range slices.Concat(loaded.Templates, loaded.Files) {
-		f.actions = append(f.actions, actionPattern.FindAllString(string(one.Data), -1)...)
+		for _, action := range actionPattern.FindAllString(string(one.Data), -1) {
+			if !commentPattern.MatchString(action) {
+				f.actions = append(f.actions, calledPattern.ReplaceAllString(action, "$1"))
+			}
+		}
 	}
 	for _, one := range loaded.Dependencies() {
 		f.subcharts[one.Name()] = true
@@ -270,8 +284,34 @@ func (f *unreadFinder) walkItems(at []any, given []any, known any) {
 func (f *unreadFinder) add(path []any, beside []string) {
 	if len(f.found) < maxUnread {
 		beside = append([]string{}, beside[:min(len(beside), maxBeside)]...) // never null in JSON
-		f.found = append(f.found, &unreadCandidate{unreadValue{Beside: beside}, path})
+		one := unreadValue{Beside: beside, Elsewhere: f.elsewhere(path)}
+		f.found = append(f.found, &unreadCandidate{one, path})
 	}
+}
+
+// elsewhere looks for a name further out, the nearest first, then in what stands beside it.
+func (f *unreadFinder) elsewhere(path []any) string {
+	name, at := path[len(path)-1].(string), path[:len(path)-1]
+	for out := len(at) - 1; out >= 0; out-- {
+		if around, isMap := valueAt(f.known, at[:out]).(map[string]any); isMap {
+			if _, there := around[name]; there {
+				return keyOf(append(slices.Clone(at[:out]), name))
+			}
+		}
+	}
+	around, _ := valueAt(f.known, at).(map[string]any)
+	inside := []string{}
+	for beside, value := range around {
+		if below, isMap := value.(map[string]any); isMap && !f.subcharts[beside] {
+			if _, there := below[name]; there {
+				inside = append(inside, keyOf(append(slices.Clone(at), beside, name)))
+			}
+		}
+	}
+	if len(inside) != 1 {
+		return ""
+	}
+	return inside[0]
 }
 
 // opened are functions that take a map as a whole, with whatever is in it.
@@ -280,35 +320,57 @@ var opened = regexp.MustCompile(`\b(toYaml|toJson|toPrettyJson|toRawJson|toToml|
 // picked is how a template takes one name from all values, which it then has in quotes.
 var picked = regexp.MustCompile(`\b(index|get|hasKey)\s+\$?\.Values\b`)
 
+// absolute is a place that a template reads from the root of the values: it says all of where it is.
+var absolute = regexp.MustCompile(`\bValues(?:\.\w+)+`)
+
 // mentions says whether a template may read a name that stands in a place of the values, also in a
-// part that is not rendered now.
+// part that is not rendered now. A name that a template reads elsewhere from the root of the values
+// is none: a block that stands in a wrong place has the names of its right one.
 func (f *unreadFinder) mentions(at []any, name string) bool {
-	parent := "Values"
-	if len(at) > 0 {
-		if last, _ := at[len(at)-1].(string); !f.subcharts[last] {
-			parent = last
-		}
-	}
 	const end = `(?:[^\w-]|$)`
+	parents, above := parentsOf(at, f.subcharts)
 	quoted := regexp.QuoteMeta(name)
-	own := regexp.MustCompile(`\b` + regexp.QuoteMeta(parent) + `\.` + quoted + end)
+	own := regexp.MustCompile(`\b(?:` + parents + `)\.` + quoted + end)
 	field := regexp.MustCompile(`\.` + quoted + end)
-	text := regexp.MustCompile("[\"`.]" + quoted + "[\"`.]")
-	whole := regexp.MustCompile(`\b` + regexp.QuoteMeta(parent) + `(?:[^\w.-]|$)`)
+	text := regexp.MustCompile("[\"`](?:[\\w-]+\\.)*" + quoted + "(?:\\.[\\w-]+)*[\"`]")
+	whole := regexp.MustCompile(`\b(?:` + parents + `)(?:[^\w.-]|$)`)
+	outer := regexp.MustCompile(`\b(?:` + above + `)(?:[^\w.-]|$)`)
 	taken, named := false, false
 	for _, action := range f.actions {
 		if own.MatchString(action) || text.MatchString(action) {
 			return true
 		}
-		named = named || field.MatchString(action)
-		if whole.MatchString(picked.ReplaceAllString(action, "")) {
-			if parent != "Values" && opened.MatchString(action) {
+		named = named || field.MatchString(absolute.ReplaceAllString(action, ""))
+		action = picked.ReplaceAllString(action, "")
+		if whole.MatchString(action) {
+			if !strings.HasPrefix(parents, "Values") && opened.MatchString(action) {
 				return true
 			}
 			taken = true
 		}
+		taken = taken || outer.MatchString(action)
 	}
 	return taken && named
+}
+
+// parentsOf are patterns of how a template may call what a name stands in, and what that stands in.
+// Templates of a subchart have the values below its name as all of theirs.
+func parentsOf(at []any, subcharts map[string]bool) (parents, above string) {
+	names := []string{"Values"}
+	for _, step := range at {
+		if name, isName := step.(string); isName {
+			names = append(names, regexp.QuoteMeta(name))
+		}
+	}
+	last := len(names) - 1
+	if last == 0 {
+		return "Values", "Values"
+	}
+	parents = names[last]
+	if name, _ := at[len(at)-1].(string); subcharts[name] {
+		parents = "Values|" + parents
+	}
+	return parents, strings.Join(names[:last], "|")
 }
 
 // printed are functions that print a map as a whole, of whatever is at hand in a loop.

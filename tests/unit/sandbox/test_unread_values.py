@@ -91,7 +91,45 @@ async def test_what_a_template_may_read_is_not_told(pool: SandboxPool, values: s
 async def test_a_wrong_indent_is_told_at_its_place(pool: SandboxPool) -> None:
     """A name that the chart knows elsewhere is unknown where it stands now."""
     (found,) = await unread(pool, "image:\n  tag: '2.0'\ntag: '3.0'\n")
-    assert (found.key, found.line) == ("tag", 3)
+    assert (found.key, found.line, found.elsewhere) == ("tag", 3, "image.tag")
+
+
+@pytest.mark.parametrize("name", ["image", "probe", "ingress"])
+@pytest.mark.parametrize("block", ["ingress", "env", "replicaCount"])
+async def test_a_block_below_a_wrong_name_is_told(pool: SandboxPool, name: str, block: str) -> None:
+    """A block that the chart reads at its top decides nothing one level deeper, and is told."""
+    value = {"env": "{A: b}", "replicaCount": "2", "ingress": "{enabled: true}"}[block]
+    called = {  # a template whose name ends like a block's reads nothing of that
+        "chart/templates/_helpers.tpl": '{{ define "chart.image" }}x{{ end }}',
+        "chart/templates/called.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata:\n"
+        '  name: {{ include "chart.image" . }}\ndata:\n'
+        "  enabled: {{ .Values.ingress.enabled | quote }}\n",
+    }
+    (found,) = await unread(pool, f"{name}:\n  {block}: {value}\n", called)
+    assert (found.key, found.line, found.proven) == (f"{name}.{block}", 2, True)
+    assert found.elsewhere == block
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ if .Values.off }}{{ with .Values.image }}{{ .pdb.size }}{{ end }}{{ end }}",
+        "{{ if .Values.off }}{{ $i := .Values.image }}{{ $i.pdb.size }}{{ end }}",
+        "{{ $all := .Values }}{{ if $all.off }}{{ range $all }}{{ .pdb }}{{ end }}{{ end }}",
+        "{{ if .Values.off }}{{ .Values.image.pdb.size }}{{ .Values.pdb.size }}{{ end }}",
+        '{{ if .Values.off }}{{ include "some.image" .Values.image }}{{ end }}',
+        '{{ if .Values.off }}{{ dig "image" "pdb" "" .Values.AsMap }}{{ end }}',
+    ],
+)
+async def test_a_name_that_is_read_where_nothing_is_rendered(
+    pool: SandboxPool, template: str
+) -> None:
+    """What a template reads of the map that a value stands in is none, however it takes it."""
+    more = {
+        "chart/values.yaml": VALUES + "pdb: {size: 1}\noff: false\n",
+        "chart/templates/off.yaml": template,
+    }
+    assert await unread(pool, "image: {pdb: {size: 2}}\n", more) == []
 
 
 async def test_a_value_that_has_an_effect_is_never_told(pool: SandboxPool) -> None:
@@ -122,6 +160,24 @@ async def test_values_of_subcharts(pool: SandboxPool) -> None:
         "spare.enable",
         "tags.cahce",
     ]
+
+
+async def test_a_block_of_a_subchart_in_a_wrong_place(pool: SandboxPool) -> None:
+    """What the parent's templates read of a subchart's values excuses no other place of it."""
+    more = {
+        "chart/Chart.yaml": CHART.replace("NAME", "chart")
+        + "dependencies:\n- {name: db, version: 1.0.0}\n",
+        "chart/charts/db/Chart.yaml": CHART.replace("NAME", "db"),
+        "chart/charts/db/values.yaml": "image: {tag: '1'}\nconfig: {A: x}\nown: 1\n",
+        "chart/charts/db/templates/db.yaml": "apiVersion: v1\nkind: ConfigMap\n"
+        "metadata: {name: db}\ndata: {a: '{{ .Values.image.tag }}{{ .Values.config.A }}'}\n",
+        "chart/templates/db.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: of-db}\n"
+        "data: {a: '{{ .Values.db.config.A }}'}\n"
+        "# {{ if .Values.off }}{{ .Values.db.more }}{{ end }}\n",
+    }
+    values = "db:\n  image:\n    config: {A: b}\n  more: 1\n"
+    (found,) = await unread(pool, values, more)
+    assert (found.key, found.elsewhere) == ("db.image.config", "db.config")
 
 
 async def test_names_in_items_of_a_list(pool: SandboxPool) -> None:
