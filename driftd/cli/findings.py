@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import msgspec
 from msgspec import UNSET
 
-from driftd.cli import field_path, mistakes, order, values
+from driftd.cli import field_path, git_places, mistakes, order, values
 from driftd.cli.authors import author_of, whole_author
 from driftd.cli.field_changes import place_of
 from driftd.cli.terminal import printable
@@ -102,15 +102,18 @@ def kind_and_group(resource: ResourceReport) -> str:
 
 
 def origin_of(resource: ResourceReport, change: Change | None) -> ReportOrigin | None:
-    """Where Git sets the field of a change, else where it declares the object; None if unknown."""
+    """Where Git sets the field of a change, or what is refused of the whole object, else where it
+    declares the object; None if unknown.
+    """
     whole = resource.origin if isinstance(resource.origin, ReportOrigin) else None
-    if change is None or not isinstance(change.origin, ReportOrigin):
+    wrong = change or resource.invalid
+    if not wrong or not isinstance(wrong.origin, ReportOrigin):
         return whole
-    at = change.origin
+    at = wrong.origin
     if at.value is not UNSET and (at.line is UNSET or at.others):
         return whole  # one of several values, or one in an archive, is no line to point to
     url = at.repo_url if at.repo_url is not UNSET else whole.repo_url if whole else UNSET
-    return ReportOrigin(repo_url=url, file=change.origin.file, line=change.origin.line)
+    return ReportOrigin(repo_url=url, file=at.file, line=at.line)
 
 
 def changes_of(resource: ResourceReport, show: frozenset[str]) -> list[Change]:
@@ -135,8 +138,8 @@ def is_accepted(resource: ResourceReport) -> bool:
 def whole_text(resource: ResourceReport) -> str:
     """What is wrong with an object that is Missing, Extra or being deleted, and what accepts it."""
     text = WHOLE_OBJECT[resource.status]
-    if resource.reason is not UNSET and resource.reason:
-        text += f": {one_line(resource.reason)}"
+    if reason := one_line(git_places.reason_of(resource)):
+        text += f": {reason}"
     critical = critical_text(resource)
     if critical:
         text += f"; {critical}"

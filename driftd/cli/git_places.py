@@ -7,7 +7,8 @@ from typing import Final
 from msgspec import UNSET
 
 from driftd.cli.terminal import printable
-from driftd.model.report import ReportOrigin
+from driftd.model.preview import ObjectPreview
+from driftd.model.report import ReportOrigin, ResourceReport
 
 _VALUES: Final = 2
 """Values that are named where several decide a field."""
@@ -34,6 +35,19 @@ def place_of_field(origin: ReportOrigin | object) -> str:
     told = [_value(one) for one in (origin, *origin.others)]
     more = f" and {len(told) - _VALUES} more" if len(told) > _VALUES else ""
     return f"from {' and '.join(told[:_VALUES])}{more}"
+
+
+def reason_of(one: ResourceReport | ObjectPreview) -> str:
+    """Why an object is as it is, with the line of what is refused in it; empty without a reason."""
+    if one.reason is UNSET:
+        return ""
+    at = one.invalid.origin if one.invalid else UNSET
+    if not one.invalid or not isinstance(at, ReportOrigin) or at.line is UNSET:
+        return one.reason
+    here = isinstance(one.origin, ReportOrigin) and one.origin.file == at.file
+    place = f"at line {at.line}" if here else place_of_field(at)
+    message = one.invalid.message
+    return one.reason.replace(message, f"{message} ({place})", 1)
 
 
 def _value(origin: ReportOrigin) -> str:

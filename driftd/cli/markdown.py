@@ -216,7 +216,7 @@ def _changes(resources: Iterable[ResourceReport], now: str) -> tuple[list[str], 
         changes.sort(key=lambda change: (not change.is_drift, order.severity_rank(change)))
         if findings.has_whole_finding(resource) or findings.is_accepted(resource):
             what = f"{place}{resource.status}: {findings.WHOLE_OBJECT[resource.status]}"
-            reason = "" if resource.reason is UNSET else resource.reason
+            reason = git_places.reason_of(resource)
             creator = findings.creator_text(resource)
             if findings.is_accepted(resource):
                 by = code(str(resource.ignored_by))

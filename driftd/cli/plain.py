@@ -115,7 +115,8 @@ def _is_shown(resource: ResourceReport, show: frozenset[str]) -> bool:
 def _resource(resource: ResourceReport, show: frozenset[str], now: str) -> Iterator[str]:
     is_whole = findings.has_whole_finding(resource) or findings.is_accepted(resource)
     whole = f", {findings.whole_text(resource)}" if is_whole else ""
-    reason = "" if whole or resource.reason is UNSET else f", {findings.one_line(resource.reason)}"
+    known = "" if whole else findings.one_line(git_places.reason_of(resource))
+    reason = f", {known}" if known else ""
     yield f"Object {findings.object_name(resource)}: {resource.status}{whole}{reason}"
     place = git_places.file_and_line(resource.origin)
     if place:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from msgspec import UNSET
 
+from driftd.cli import git_places, values
 from driftd.cli import preview_findings as findings
-from driftd.cli import values
 from driftd.cli.findings import condition_text, one_line
 from driftd.cli.markdown import LIMIT, Page, code, head_row, row, word
 from driftd.model.preview import ApplicationPreview, FieldChange, ObjectPreview, PreviewReport
@@ -85,7 +85,8 @@ def _object(one: ObjectPreview) -> list[str]:
     name = code(findings.object_name(one))
     origin = findings.origin_of(one)
     place = f"{name}<br>in {code(origin)}" if origin else name
-    notes = [code(one.reason, _TEXT)] if one.reason is not UNSET else []
+    reason = git_places.reason_of(one)
+    notes = [code(reason, _TEXT)] if reason else []
     if not one.changes and one.severity == "critical":
         notes.append(code(one.severity_reason))
     effect = findings.effect_text(one)

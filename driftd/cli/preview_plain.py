@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from msgspec import UNSET
 
+from driftd.cli import git_places, values
 from driftd.cli import preview_findings as findings
-from driftd.cli import values
 from driftd.cli.findings import condition_text, one_line
 from driftd.model.preview import FieldChange, ObjectPreview, PreviewReport
 
@@ -45,8 +45,8 @@ def _object(one: ObjectPreview) -> Iterator[str]:
     origin = findings.origin_of(one)
     place = f" in {origin}" if origin else ""
     yield f"{str(one.action).capitalize()} {findings.object_name(one)}{place}"
-    if one.reason is not UNSET:
-        yield f"Reason: {one_line(one.reason)}"
+    if reason := one_line(git_places.reason_of(one)):
+        yield f"Reason: {reason}"
     if not one.changes and one.severity == "critical":
         yield f"Critical: {one_line(one.severity_reason)}"
     effect = findings.effect_text(one)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from msgspec import UNSET
 from rich.text import Text
 
+from driftd.cli import git_places, values
 from driftd.cli import preview_findings as findings
-from driftd.cli import values
 from driftd.cli.exit_code import DRIFT, ERROR, of_report
 from driftd.cli.findings import one_line, told
 from driftd.cli.terminal import printable
@@ -115,6 +115,8 @@ class _Table:
     def _group(self, members: list[ObjectPreview]) -> None:
         """Objects that come or go as a whole, and for one reason."""
         action, reason, level = _group_of(members[0])
+        if len(members) == 1:
+            reason = one_line(git_places.reason_of(members[0]))
         listed = [findings.object_name(one) for one in members]
         more = len(listed) - _LISTED
         names = ", ".join(listed[:_LISTED]) + (f" and {more} more (-o wide)" if more > 0 else "")
@@ -132,8 +134,8 @@ class _Table:
         origin = findings.origin_of(one)
         if origin:
             self._line(Text(f"in {origin}", "dim"), indent=indent)
-        if one.reason is not UNSET:
-            self._line(Text(one_line(one.reason)), indent=indent)
+        if reason := one_line(git_places.reason_of(one)):
+            self._line(Text(reason), indent=indent)
         if not one.changes and one.severity == "critical":
             style = _SEVERITY_STYLES[one.severity]
             self._line(Text(f"critical: {one_line(one.severity_reason)}", style), indent=indent)

@@ -332,9 +332,8 @@ class _Table:
         if explanation:
             text.append(f"  {explanation}{findings.mild_level(resource)}", "not bold")
         self._line(_status(str(resource.status)), text, indent=indent)
-        if resource.reason is not UNSET and resource.reason:
-            reason = Text(printable(resource.reason), "dim")
-            self._line(reason, indent=indent + _STATUS_COLUMN)
+        if reason := git_places.reason_of(resource):
+            self._line(Text(printable(reason), "dim"), indent=indent + _STATUS_COLUMN)
         critical, creator = findings.critical_text(resource), findings.creator_text(resource)
         for told, style in ((critical, "bold red"), (creator, "dim")):
             if told:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from driftd.cli.findings import origin_of
-from driftd.cli.git_places import place_of_field
-from driftd.model.report import Change, ChangeClass, ChangeKind, ReportOrigin
+from driftd.cli.git_places import place_of_field, reason_of
+from driftd.model.report import Change, ChangeClass, ChangeKind, Invalid, ReportOrigin
 from tests.unit.cli import sample
 
 TAG = ReportOrigin(file="values/prod.yaml", line=3, value="image.tag")
@@ -46,3 +46,25 @@ def test_annotations_point_to_the_one_line_that_decides() -> None:
         "templates/a.yaml",
         whole.repo_url,
     )
+
+
+def test_what_is_refused_of_an_object_has_its_line() -> None:
+    """The reason names the line of the field, and annotations point to it, not to the object."""
+    resource = msgspec.structs.replace(
+        sample.resource("Pod", "a"), origin=ReportOrigin(file="a.yaml", line=2)
+    )
+    assert reason_of(resource) == ""
+    resource = msgspec.structs.replace(resource, reason="refused: no such volume; a hint")
+    for at, place in (
+        (ReportOrigin(file="a.yaml", line=15), " (at line 15)"),
+        (ReportOrigin(file="b.yaml", line=3), " (in b.yaml:3)"),
+        (ReportOrigin(file="b.yaml"), ""),
+        (None, ""),
+    ):
+        wrong = Invalid(cause="ValidationFailed", path="/spec", message="no such volume")
+        if at is not None:
+            wrong = msgspec.structs.replace(wrong, origin=at)
+        one = msgspec.structs.replace(resource, invalid=wrong)
+        assert reason_of(one) == f"refused: no such volume{place}; a hint"
+        found = origin_of(one, None)
+        assert found == (at or resource.origin)
