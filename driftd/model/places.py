@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+from msgspec import UNSET
+
 from driftd.model.severities import shipped
 
 CONTAINER_LISTS: Final = frozenset({"containers", "initContainers", "ephemeralContainers"})
@@ -26,9 +28,11 @@ def is_critical(kind: str, path: Sequence[str]) -> bool:
     return shipped().guards(kind, tuple(path))
 
 
-def critical_reason(kind: str, path: Sequence[str]) -> str:
-    """What a change at `path` can give away, in short words; empty where it is not critical."""
-    return shipped().critical_reason(kind, tuple(path)) if path else ""
+def critical_reason(kind: str, path: Sequence[str], value: Any = UNSET) -> str:
+    """What a change at `path` to `value` can give away, in short words; empty where it is not
+    critical.
+    """
+    return shipped().critical_reason(kind, tuple(path), value) if path else ""
 
 
 def holds_critical(kind: str, path: Sequence[str], value: Any) -> bool:

@@ -221,11 +221,17 @@ class SeverityRules:
             for pattern in (one.patterns or (None,))
         )
 
-    def critical_reason(self, kind: str, names: tuple[str, ...]) -> str:
-        """The reason of the rule that may make some change at a place critical; else empty."""
+    def critical_reason(self, kind: str, names: tuple[str, ...], value: Any = UNSET) -> str:
+        """The reason of the rule that may make some change at a place critical; else empty.
+
+        A critical rule that asks for values counts where `value` is what it asks the live one for.
+        """
         for one in self._candidates(kind, None, names):
             if one.rule.level == "critical":
-                return one.rule.reason
+                when = one.rule.when
+                if when is UNSET or _passes(when, UNSET, value):
+                    return one.rule.reason
+                continue
             if one.unconditional:
                 break
         return ""

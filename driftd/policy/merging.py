@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from msgspec import UNSET
+from msgspec import UNSET, structs
 
 from driftd.model import places
 from driftd.model.preview import Action, Effect, Level
-from driftd.model.report import Change
+from driftd.model.report import Change, ChangeKind
 from driftd.model.resource import Json, ResourceKey
 from driftd.model.severities import SeverityRules
 from driftd.policy.severity import is_image, severity
@@ -31,6 +31,15 @@ _SAFE_VALUES: Final[Mapping[str, Json]] = {
     "runAsNonRoot": True,
 }
 """Values that take power away: writing one down is no risk, taking one out is."""
+_USERS: Final = frozenset({"runAsUser", "runAsGroup"})
+"""Any but 0 is no power to have; that another one gives a Pod nothing, or takes nothing away, only
+the image knows.
+"""
+_TURNED: Final[Mapping[ChangeKind, ChangeKind]] = {
+    ChangeKind.MISSING: ChangeKind.ADDED,
+    ChangeKind.ADDED: ChangeKind.MISSING,
+    ChangeKind.FORMERLY_DECLARED: ChangeKind.MISSING,
+}
 _SAFE_BELOW: Final = frozenset({"drop", "seccompProfile", "appArmorProfile"})
 _USUAL: Final[Mapping[tuple[str, tuple[str, ...]], Json]] = {
     ("Service", ("spec", "type")): "ClusterIP",
@@ -92,7 +101,8 @@ def field_severity(
     """How much a change in Git matters; `change.desired` is the new value, `live` the old one.
 
     `rules` are an operator's above the shipped ones; what newly gives power away is critical
-    whatever they say.
+    whatever they say. Rules speak of drift, from what Git says to what is live: here it is from
+    the old value to the new one.
     """
     place = _place(change.path)
     gained = _power(kind, place, change.desired)
@@ -101,7 +111,13 @@ def field_severity(
     lost = _safeguard(kind, place, change.live, change.desired)
     if lost:
         return "critical", lost
-    level, reason = severity(kind, change, group, rules)
+    turned = structs.replace(
+        change,
+        kind=_TURNED.get(change.kind, change.kind),
+        desired=change.live,
+        live=change.desired,
+    )
+    level, reason = severity(kind, turned, group, rules)
     if level == "critical" and not is_image(place):
         return "high", reason
     return ("low" if level == "info" else level), reason
@@ -165,7 +181,9 @@ def _power(kind: str, place: tuple[str, ...], value: Json, *, but: tuple[str, ..
             continue
         if _USUAL.get((kind, inner)) == leaf or (inner and inner[-1] in but):
             continue
-        reason = places.critical_reason(kind, inner)
+        if inner and inner[-1] in _USERS and type(leaf) is int and leaf != 0:
+            continue
+        reason = places.critical_reason(kind, inner, leaf)
         if reason:
             return reason
     return ""

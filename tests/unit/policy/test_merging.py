@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
-from msgspec import UNSET
+from msgspec import UNSET, structs
 
 from driftd.model.preview import Action, Effect
 from driftd.model.report import Change, ChangeClass, ChangeKind
 from driftd.model.resource import ResourceKey
+from driftd.model.severities import SeverityRule, SeverityRules
 from driftd.policy.merging import effect_of, field_severity, object_severity
 
 POD = "/spec/template/spec"
+NODE = "decides what a container may do to its node"
 CONTAINER = f"{POD}/containers/0"
 
 
@@ -58,12 +61,45 @@ def test_another_identity_is_critical() -> None:
 
 
 @pytest.mark.parametrize(
+    ("path", "old", "new", "told"),
+    [
+        (f"{POD}/securityContext/runAsUser", 999, 0, ("critical", "runs as root")),
+        (f"{POD}/securityContext/runAsUser", UNSET, 0, ("critical", "runs as root")),
+        (f"{POD}/securityContext", UNSET, {"runAsGroup": 0}, ("critical", "runs as root")),
+        (f"{CONTAINER}/securityContext/runAsUser", 0, 999, ("high", NODE)),
+        (f"{CONTAINER}/securityContext/runAsUser", 998, 999, ("high", NODE)),
+        (f"{CONTAINER}/securityContext/runAsUser", 999, UNSET, ("high", NODE)),
+        (f"{CONTAINER}/securityContext", UNSET, {"runAsUser": 999}, ("high", NODE)),
+        (f"{CONTAINER}/securityContext/privileged", True, False, ("high", NODE)),
+        ("/spec/replicas", 3, 0, ("high", "nothing runs")),
+        ("/spec/replicas", 0, 3, ("high", "how many Pods run")),
+    ],
+)
+def test_reasons_of_fields(path: str, old: Any, new: Any, told: tuple[str, str]) -> None:
+    """The reason is that of the new value, never that of the one that goes."""
+    assert field_severity("Deployment", change(path, old, new)) == told
+
+
+def test_a_rule_of_ones_own_speaks_of_what_merging_brings() -> None:
+    """What a rule asks of the live value is asked of the new one, of Git's of the old one."""
+    rule = {"id": "off", "level": "high", "reason": "switched off", "paths": ["spec.on"]}
+    own = {**rule, "changes": ["missing"], "when": {"desired": [True], "live": [None]}}
+    rules = SeverityRules([msgspec.convert(own, SeverityRule)])
+    gone = structs.replace(change("/spec/on", True, UNSET), kind=ChangeKind.ADDED)
+    new = structs.replace(change("/spec/on", UNSET, True), kind=ChangeKind.MISSING)
+    assert field_severity("Lamp", gone, rules=rules) == ("high", "switched off")
+    assert field_severity("Lamp", new, rules=rules)[0] == "medium"
+
+
+@pytest.mark.parametrize(
     ("action", "kind", "new", "level"),
     [
         (Action.DELETE, "NetworkPolicy", {}, "critical"),
         (Action.DELETE, "RoleBinding", {}, "critical"),
         (Action.CREATE, "ConfigMap", {"data": {"a": "b"}}, "medium"),
         (Action.CREATE, "Pod", {"spec": {"hostPID": True}}, "critical"),
+        (Action.CREATE, "Pod", {"spec": {"securityContext": {"runAsUser": 0}}}, "critical"),
+        (Action.CREATE, "Pod", {"spec": {"securityContext": {"runAsUser": 999}}}, "medium"),
         (Action.CREATE, "ClusterRole", {"rules": [{"verbs": ["*"]}]}, "critical"),
         (Action.CREATE, "Pod", {"spec": {"serviceAccountName": "own"}}, "high"),
         (Action.CREATE, "Pod", {"spec": {"serviceAccountName": "a", "hostPID": True}}, "critical"),
