@@ -213,12 +213,12 @@ def test_missing_object(site: Site) -> None:
     assert found == ("Missing", text)
     table = re.sub(r"\s+", " ", site.check(output="table").stdout)
     missing = f"Deployment {site.namespace}/other in Git, not in the cluster · medium"
-    assert f"{missing} {text} in apps/" in table
+    assert f"{missing} {text} (at line 33) in apps/" in table
     seen = site.run("explain", "web", "deployment/other", f"--kubeconfig={site.kubeconfig}")
     assert "correct Git at apps/web/web.yaml:33: an integer is expected at spec." in seen.stdout
     assert "put it back" not in seen.stdout
     seen = site.check("--preview", "--against=HEAD~1", "--revision=HEAD", output="table")
-    assert text in re.sub(r"\s+", " ", seen.stdout)
+    assert f"{text} (at line 33)" in re.sub(r"\s+", " ", seen.stdout)
 
 
 def test_other_shape(site: Site) -> None:
