@@ -22,6 +22,7 @@ from driftd.flux.layout import Root
 from driftd.flux.objects import FluxObjects, LiveConfigMap, Reader
 from driftd.flux.specs import GitRepositorySpec, InvalidSpec, flux_object, spec_of
 from driftd.model.application import Application, Destination
+from driftd.model.choices import listed
 from driftd.model.condition import Condition
 from driftd.model.flux import FluxObject
 from driftd.source.repositories import Reading
@@ -138,7 +139,7 @@ class _RepositoryLook:
         if elsewhere:
             first = elsewhere[0]
             self.progress(
-                f"note: Flux roots of other clusters are left out: {', '.join(elsewhere)}; "
+                f"note: Flux roots of other clusters are left out: {listed(elsewhere)}; "
                 f"--cluster {first}=CONTEXT checks one too"
             )
         return applications
