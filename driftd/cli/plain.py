@@ -9,7 +9,8 @@ from msgspec import UNSET
 
 from driftd.cli import findings, git_places, mistakes, order, unchecked, values
 from driftd.cli.authors import author_of
-from driftd.cli.field_changes import SECTION_TITLES, place_of
+from driftd.cli.edited import section_titles
+from driftd.cli.field_changes import place_of
 from driftd.cli.next_command import DOCTOR, LEAD, UNKNOWN_LEAD, unknown_step
 from driftd.cli.terminal import printable
 from driftd.clock import SystemClock, rfc3339
@@ -66,7 +67,7 @@ def plain(
         yield from map(_condition, group.conditions)
         for resource in shown:
             if resource.status is not ResourceStatus.UNKNOWN:
-                yield from _resource(resource, show, now)
+                yield from _resource(resource, show, now, section_titles(group.conditions))
         for reason, unknown in findings.unknown_reasons(group):
             yield f"Unknown: {findings.names_of(unknown)}: {reason}"
         yield from _unchecked(unchecked.of_group(group.resources), whole=whole)
@@ -112,7 +113,9 @@ def _is_shown(resource: ResourceReport, show: frozenset[str]) -> bool:
     )
 
 
-def _resource(resource: ResourceReport, show: frozenset[str], now: str) -> Iterator[str]:
+def _resource(
+    resource: ResourceReport, show: frozenset[str], now: str, titles: Mapping[str, str]
+) -> Iterator[str]:
     is_whole = findings.has_whole_finding(resource) or findings.is_accepted(resource)
     whole = f", {findings.whole_text(resource)}" if is_whole else ""
     known = "" if whole else findings.one_line(git_places.reason_of(resource))
@@ -122,12 +125,14 @@ def _resource(resource: ResourceReport, show: frozenset[str], now: str) -> Itera
     if place:
         yield f"Declared in {place}"
     for change in findings.changes_of(resource, show):
-        yield from _change(change, resource, now)
+        yield from _change(change, resource, now, titles)
 
 
-def _change(change: Change, resource: ResourceReport, now: str) -> Iterator[str]:
+def _change(
+    change: Change, resource: ResourceReport, now: str, titles: Mapping[str, str]
+) -> Iterator[str]:
     section = order.section_of(change)
-    title = SECTION_TITLES.get(section, section)
+    title = titles.get(section, section)
     severity = f", severity {change.severity}" if change.severity is not UNSET else ""
     yield f"Field {findings.path_of(change, resource)}{severity}, {title}"
     shown = mistakes.difference(change, width=_WIDTH, max_lines=1000)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from msgspec import UNSET, UnsetType
 from rich.text import Text
 
 from driftd.cli import findings, git_places, order, unchecked
+from driftd.cli.edited import section_titles
 from driftd.cli.field_changes import SECTION_TITLES, change_lines
 from driftd.cli.next_command import DOCTOR, UNKNOWN_LEAD, folded, unknown_step
 from driftd.cli.terminal import printable
@@ -88,6 +89,7 @@ class _Table:
         self.console = console
         self.view = view
         self.now = now
+        self._titles: Mapping[str, str] = SECTION_TITLES
 
     def drift_report(self, report: DriftReport) -> None:
         resources = [item for app in report.applications for item in app.resources]
@@ -278,6 +280,7 @@ class _Table:
         shown = " · ".join(printable(fact) for fact in facts if fact)
         self._line(Text(shown, "dim"), indent=_STATUS_COLUMN)
         self._conditions(app.conditions, indent=2)
+        self._titles = section_titles(app.conditions)
         self._resources(app.resources, indent=2, told=findings.told_by(app.conditions))
 
     def _conditions(self, conditions: Iterable[ReportCondition], *, indent: int) -> None:
@@ -362,7 +365,7 @@ class _Table:
         changes = [item for item in resource.changes if order.section_of(item) == section]
         if not changes:
             return
-        self._line(Text(SECTION_TITLES[section], "italic"), indent=indent)
+        self._line(Text(self._titles[section], "italic"), indent=indent)
         changes.sort(key=order.severity_rank)
         for lead, body in change_lines(
             changes,

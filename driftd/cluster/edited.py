@@ -1,21 +1,30 @@
-"""Who changed a live Application beside what declares it. Pure.
+"""Who changed a live Application, or HelmRelease, beside what declares it. Pure.
 
 Argo CD deploys what its live Application says, so an override that somebody set there (in Argo CD's
-own UI, or with kubectl) decides what an application is, and Git does not know of it.
+own UI, or with kubectl) decides what an application is, and Git does not know of it. Flux does the
+same with its Kustomizations and HelmReleases.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from driftd.model.condition import Condition, Severity
 
 EDITED: Final = "LiveApplicationEdited"
-"""The condition of an Application of which somebody set a part beside who declares the rest."""
+"""The condition of an Application, Kustomization or HelmRelease of Flux among them, of which
+somebody set a part beside who declares the rest."""
 _HANDS: Final = ("argocd-server", "kubectl-edit", "kubectl-patch", "kubectl-set", "Mozilla")
 """Field managers of people: Argo CD's UI and CLI, kubectl's commands, dashboards."""
+_FLUX: Final = "kustomize-controller"
+"""The field manager that applies the objects of Flux that Git declares."""
+_SUSPENDED: Final = "spec.suspend"
+"""Decides when Flux works, not what it deploys; a condition of its own tells it."""
 _NAMED = 3
+
+_Owned = tuple[Mapping[str, Any], list[str]]
+"""An entry of managedFields and the places of the spec that it owns."""
 
 
 def edited(raw: Mapping[str, Any]) -> tuple[Condition, ...]:
@@ -23,23 +32,52 @@ def edited(raw: Mapping[str, Any]) -> tuple[Condition, ...]:
 
     None where a person's client owns all of it: who creates it so declares it so.
     """
-    metadata = raw.get("metadata") or {}
-    entries = metadata.get("managedFields") or ()
-    owned = [
+    owned = _owned(raw)
+    hands = [one for one in owned if one[0].get("manager") in _HANDS]
+    others = [one for one in owned if one[0].get("manager") not in _HANDS]
+    return _conditions("Application", hands, others)
+
+
+def edited_beside_flux(kind: str, raw: Mapping[str, Any]) -> tuple[Condition, ...]:
+    """As `edited`, of a live Kustomization or HelmRelease of Flux.
+
+    Of one that kustomize-controller applies, all counts that others own alone (the `flux` CLI too);
+    of any other, what people's clients own.
+    """
+    owned = [(entry, [p for p in paths if p != _SUSPENDED]) for entry, paths in _owned(raw)]
+    git = [one for one in owned if one[0].get("manager") == _FLUX]
+    if not git:
+        hands = [one for one in owned if one[0].get("manager") in _HANDS and one[1]]
+        return _conditions(kind, hands, [one for one in owned if one not in hands])
+    declared = {path for _, paths in git for path in paths}
+    rest = [
+        (entry, [path for path in paths if path not in declared])
+        for entry, paths in owned
+        if entry.get("manager") != _FLUX
+    ]
+    return _conditions(kind, [one for one in rest if one[1]], git)
+
+
+def _owned(raw: Mapping[str, Any]) -> list[_Owned]:
+    entries = (raw.get("metadata") or {}).get("managedFields") or ()
+    return [
         (entry, paths)
         for entry in entries
         if not entry.get("subresource")
         and (paths := list(_paths("spec", (entry.get("fieldsV1") or {}).get("f:spec"))))
     ]
-    hands = [one for one in owned if one[0].get("manager") in _HANDS]
-    others = [one for one in owned if one[0].get("manager") not in _HANDS]
+
+
+def _conditions(
+    kind: str, hands: Sequence[_Owned], others: Sequence[_Owned]
+) -> tuple[Condition, ...]:
     if not hands or not others:
         return ()
     told = "; ".join(_told(entry, paths) for entry, paths in hands)
     rest = ", ".join(sorted({str(entry["manager"]) for entry, _ in others}))
     text = (
-        f"the live Application was edited: {told}; {rest} wrote the rest. What is deployed, and "
-        "called Git's value here, follows the live Application"
+        f"the live {kind} was edited: {told}; {rest} wrote the rest. What is deployed, and "
+        f"called Git's value here, follows the live {kind}"
     )
     return (Condition(EDITED, text, Severity.WARNING),)
 

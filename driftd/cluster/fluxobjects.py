@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import msgspec
 
 from driftd.cluster.reader import ClusterReader
 from driftd.errors import ClusterError
 from driftd.model.condition import Condition
-from driftd.model.flux import FluxObject
+from driftd.model.flux import FluxObject, mark_of
 
 _SOURCES = "source.toolkit.fluxcd.io"
 _KINDS = (
@@ -58,8 +59,9 @@ async def read_flux(reader: ClusterReader, context: str) -> LiveFlux:
                 kind=resource.kind,
                 namespace=live.key.namespace,
                 name=live.key.name,
-                body=msgspec.json.decode(live.body, type=dict),
+                body=(body := msgspec.json.decode(live.body, type=dict)),
                 origin=f"hub {context}",
+                applied_by=_applied_by(body),
             )
             for live in listing.objects
         ]
@@ -69,3 +71,9 @@ async def read_flux(reader: ClusterReader, context: str) -> LiveFlux:
         discovery.preferred("argoproj.io", "Application") is not None
         or bool(discovery.failure("argoproj.io")),
     )
+
+
+def _applied_by(body: dict[str, Any]) -> str:
+    """`NAMESPACE/NAME` of the Kustomization that a live object's labels name; empty without."""
+    kind, _, place = mark_of((body.get("metadata") or {}).get("labels") or {}).partition("/")
+    return place if kind == "Kustomization" else ""

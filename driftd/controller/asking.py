@@ -22,7 +22,7 @@ from driftd.settings.rules import rule_of
 from driftd.store.protocol import Store
 from driftd.store.types import HistoryEntry, Notice, Notices, Transition
 from driftd.sync.asking import STUCK, Asked, settled, wish
-from driftd.sync.engine import engine_of, puts_back, removes, stays
+from driftd.sync.engine import before_asking_flux, engine_of, puts_back, removes, stays
 from driftd.sync.windows import Place, permission
 from driftd.telemetry.logs import get_logger
 from driftd.telemetry.metrics import Metrics
@@ -176,7 +176,7 @@ class Asking:
         if len(spent) >= self.settings.budget.cluster:
             return "the budget of the cluster is used up"
         if application.flux is not None:
-            return ""
+            return before_asking_flux(application)
         clusters = tuple(one for one in (destination.name, destination.server) if one)
         place = Place(application.name, destination.namespace, clusters)
         return permission(entry.project, place, now).reason

@@ -12,12 +12,13 @@ from driftd.cluster.destinations import IN_CLUSTER_SERVER, ClusterTarget, Target
 from driftd.cluster.kubeconfig import KubeContext
 from driftd.cluster.reader import ApiResource
 from driftd.controller.homes import trusted_homes
+from driftd.controller.live_flux import with_edits
 from driftd.controller.options import CheckOptions
 from driftd.controller.workspace import Progress, Workspace
-from driftd.errors import ClusterError, ConfigError, NotServed, SourceError
+from driftd.errors import ClusterError, ConfigError, DriftdError, NotServed, SourceError
 from driftd.flux.applications import Place, to_application, told_apart
 from driftd.flux.clusters import RootCluster, by_live, by_name, own_context
-from driftd.flux.discover import Layout, follow, read_layout, without_nested
+from driftd.flux.discover import Found, Layout, follow, read_layout, without_nested
 from driftd.flux.layout import Root
 from driftd.flux.objects import FluxObjects, LiveConfigMap, Reader
 from driftd.flux.specs import GitRepositorySpec, InvalidSpec, flux_object, spec_of
@@ -60,7 +61,7 @@ async def declare_flux(
     """
     names = [application.qualified_name for application in taken]
     if workspace.hub is not None:
-        found = await _of_hub(workspace, workspace.hub.flux)
+        found = await _of_hub(workspace, options, progress, workspace.hub.flux)
         return FluxDeclared(told_apart(found, names))
     readings, _ = await trusted_homes(workspace)
     applications: list[Application] = []
@@ -76,18 +77,70 @@ async def declare_flux(
     return FluxDeclared(told_apart(applications, names), tuple(conditions), tuple(elsewhere))
 
 
-async def _of_hub(workspace: Workspace, objects: Sequence[FluxObject]) -> list[Application]:
+async def _of_hub(
+    workspace: Workspace,
+    options: CheckOptions,
+    progress: Progress,
+    objects: Sequence[FluxObject],
+) -> list[Application]:
     hub = workspace.hub
     if hub is None or not objects:
         return []
     target = _context_target(workspace, hub.name)
     reader = Reader(FluxObjects(objects), _live(workspace, target))
-    place = Place(destination=Destination(server=IN_CLUSTER_SERVER))
+    here = await _checkout_of(workspace, options, progress, objects)
+    place = Place(destination=Destination(server=IN_CLUSTER_SERVER), prefix=here.prefix)
     return [
-        await to_application(one, reader, place)
+        with_edits(
+            await to_application(one, reader, place),
+            one,
+            here.objects.find(kind, one.namespace, one.name),
+        )
         for kind in ("Kustomization", "HelmRelease")
         for one in reader.objects.of_kind(kind)
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Checkout:
+    """What the checkout of a look through a hub has for that cluster; empty without one."""
+
+    prefix: str = ""
+    """Begins the names of the applications, as in a look at the checkout alone."""
+    objects: FluxObjects = field(default_factory=FluxObjects)
+    """What the root of the cluster declares."""
+
+
+async def _checkout_of(
+    workspace: Workspace,
+    options: CheckOptions,
+    progress: Progress,
+    objects: Sequence[FluxObject],
+) -> _Checkout:
+    """The root of the hub's cluster in the checkout, by what the cluster's Flux syncs.
+
+    A daemon's looks go without, as they do for Applications.
+    """
+    hub = workspace.hub
+    if hub is None or workspace.repositories.primary is None or workspace.rendered is not None:
+        return _Checkout()
+    own = own_context(workspace.contexts, hub.name)
+    synced = [one for one in objects if one.kind == "Kustomization"]
+    try:
+        readings, _ = await trusted_homes(workspace)
+        for reading in readings:
+            layout = await read_layout(reading.tree, workspace.sandbox)
+            found = by_live(layout.roots, own, synced) if own is not None else {}
+            look = _RepositoryLook(workspace, options, progress, layout)
+            for root in layout.roots:
+                cluster = found.get(root.name)
+                if cluster is not None and cluster.context:
+                    several = len(layout.roots) > 1
+                    declared = await look.follow(root, cluster, several=several)
+                    return _Checkout(f"{root.name}/" if several else "", declared.objects)
+    except DriftdError:
+        return _Checkout()  # the live objects are judged without it
+    return _Checkout()
 
 
 @dataclass(slots=True)
@@ -110,16 +163,7 @@ class _RepositoryLook:
         clusters = await self._clusters(roots)
         several = len(roots) > 1
         everything = [
-            await follow(
-                root,
-                self._place(root, clusters.get(root.name, RootCluster()), several=several),
-                self.workspace.repositories,
-                self.workspace.sandbox,
-                urls=self.layout.urls,
-                live=self._live(clusters.get(root.name, RootCluster())),
-                written=self.layout.objects,
-                home=self.layout.tree,
-            )
+            await self.follow(root, clusters.get(root.name, RootCluster()), several=several)
             for root in roots
         ]
         applications: list[Application] = []
@@ -143,6 +187,19 @@ class _RepositoryLook:
                 f"--cluster {first}=CONTEXT checks one too"
             )
         return applications
+
+    async def follow(self, root: Root, cluster: RootCluster, *, several: bool) -> Found:
+        """Everything that a root leads to; `several` if it is not the only one."""
+        return await follow(
+            root,
+            self._place(root, cluster, several=several),
+            self.workspace.repositories,
+            self.workspace.sandbox,
+            urls=self.layout.urls,
+            live=self._live(cluster),
+            written=self.layout.objects,
+            home=self.layout.tree,
+        )
 
     def _is_named(self, application: Application) -> bool:
         return bool(self.options.applications) and self.options.chooses(application)

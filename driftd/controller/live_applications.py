@@ -6,7 +6,7 @@ rest on the edit and not on Git: the application's conditions say which fields t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -61,8 +61,8 @@ def _beside(live: Application, declared: Application | None) -> Application:
         return live
     key = ResourceKey("argoproj.io", "Application", live.namespace, live.name)
     told = [
-        f"{_named(place)} is {_shown(key, place, now)} (Git: {_shown(key, place, git)})"
-        f"{_writers(live, place)}"
+        f"{named(place)} is {shown(key, place, now)} (Git: {shown(key, place, git)})"
+        f"{_written(writers(live.raw, place))}"
         for place, git, now in found[:_TOLD]
     ]
     more = f"; and {len(found) - _TOLD} more" if len(found) > _TOLD else ""
@@ -75,7 +75,8 @@ def _beside(live: Application, declared: Application | None) -> Application:
     return msgspec.structs.replace(live, conditions=(*live.conditions, condition))
 
 
-def _named(place: _Place) -> str:
+def named(place: _Place) -> str:
+    """A place of a spec, for people."""
     return ".".join(("spec", *place)).replace(".[", "[")
 
 
@@ -123,13 +124,14 @@ def _members(place: _Place, value: Json) -> dict[str, Any] | None:
     return None
 
 
-def _shown(key: ResourceKey, place: _Place, value: Json) -> str:
+def shown(key: ResourceKey, place: _Place, value: Json) -> str:
+    """A value of a spec, masked where it may be secret."""
     if value is None or value in ("", [], {}):
         return "not set"
     names = tuple(name.strip("[]") for name in place)
     masked = mask.shown(key, ("spec", *names), value)
     # Passwords are given as parameters and in values; of these the name says enough.
-    if masked == mask.MASKED or _is_secret(names[-1]) or names[-1].startswith("values"):
+    if masked == mask.MASKED or any(map(_is_secret, names)) or names[-1].startswith("values"):
         return "«masked»"
     text = msgspec.json.encode(masked).decode()
     return text if len(text) <= _LENGTH else f"{text[:_LENGTH]}…"
@@ -139,15 +141,20 @@ def _is_secret(name: str) -> bool:
     return any(word in name.lower() for word in ("pass", "secret", "token", "key", "credential"))
 
 
-def _writers(live: Application, place: _Place) -> str:
-    """Who owns a field of the live Application; empty where nobody is on record."""
-    entries = (live.raw.get("metadata") or {}).get("managedFields") or ()
-    names = dict.fromkeys(
-        str(entry.get("manager"))
-        for entry in entries
-        if entry.get("subresource") != "status" and _owns(entry.get("fieldsV1"), place)
-    )
+def _written(names: Sequence[str]) -> str:
     return f", written by {' and '.join(names)}" if names else ""
+
+
+def writers(raw: Mapping[str, Any], place: _Place) -> tuple[str, ...]:
+    """Who owns a field of a live object's spec; empty where nobody is on record."""
+    entries = (raw.get("metadata") or {}).get("managedFields") or ()
+    return tuple(
+        dict.fromkeys(
+            str(entry.get("manager"))
+            for entry in entries
+            if entry.get("subresource") != "status" and _owns(entry.get("fieldsV1"), place)
+        )
+    )
 
 
 def _owns(fields: Any, place: _Place) -> bool:

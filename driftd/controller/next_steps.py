@@ -28,7 +28,14 @@ from driftd.model.report import (
     ResourceReport,
 )
 from driftd.policy.merging import effect_of
-from driftd.sync.engine import argo_name, asking_flux, engine_of, removes, who_leaves
+from driftd.sync.engine import (
+    argo_name,
+    asking_flux,
+    before_asking_flux,
+    engine_of,
+    removes,
+    who_leaves,
+)
 
 SELF_HEAL_SECONDS = 300.0
 """Seconds after which Argo CD's self-healing, were it to work, would have put a change back."""
@@ -119,9 +126,11 @@ def next_steps(
 
 def _edited(application: Application) -> Iterator[str]:
     """That "Git" is here what the live Application makes of it, where somebody edited that."""
+    # Of Flux, the step that puts things back says what comes first.
+    brings = "" if application.flux is not None else ", for a sync brings it too"
     for condition in application.conditions:
         if condition.type in (EDITED, OVERRIDDEN):
-            yield f"first settle what counts, for a sync brings it too: {condition.message}"
+            yield f"first settle what counts{brings}: {condition.message}"
 
 
 def _perhaps_ahead(
@@ -307,6 +316,10 @@ def _put_back(
             "leave it to prune, after a sync of what names it" if used else "or leave that to prune"
         )
         yield f"{leave}: {_pruning(application)}{once}"
+        return
+    edited = before_asking_flux(application)
+    if edited:
+        yield f"{edited}; then explain it again"
         return
     if flux is not None:
         how = asking_flux(application, suspended=suspended)

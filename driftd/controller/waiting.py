@@ -103,7 +103,14 @@ def unjudged(
     if not any(one is not UNSET and one in deployers for one in writers):
         return ()
     sources = len(application.spec.all_sources)
-    if not revisions:
+    flux = application.flux
+    if flux is not None and not revisions:
+        why = (
+            f"the status of the live Kustomization {flux.object_name} has no lastAppliedRevision"
+            if flux.kind == "Kustomization"
+            else "the status of a HelmRelease names no commit"
+        )
+    elif not revisions:
         why = "the live Application's status names no revision that was synced"
     elif len(revisions) != sources:
         why = (

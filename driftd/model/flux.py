@@ -62,6 +62,9 @@ class FluxSpec(msgspec.Struct, frozen=True, kw_only=True):
     corrects_drift: bool = True
     """Whether the controller puts drift back by itself: of a HelmRelease only if
     `spec.driftDetection.mode` says so, else only an upgrade that is forced does."""
+    edited: str = ""
+    """How the live object that is rendered came to say something else than Git, such as `was edited
+    beside Git`; empty where it does not, as far as is known."""
     unplaced: str = ""
     """Why it is not known which cluster the root is of, where one could not be asked."""
     unread: str = ""

@@ -52,6 +52,28 @@ def asking_flux(application: Application, *, suspended: bool) -> str:
     return f"{first}flux reconcile {what} --force"
 
 
+def before_asking_flux(application: Application) -> str:
+    """What comes before a reconciliation of an application whose live object is not Git's word.
+
+    That would roll out what the live object says. Empty where it says what Git does.
+    """
+    flux = application.flux
+    if flux is None or not flux.edited:
+        return ""
+    live = f"{flux.kind.lower()} {flux.object_name} -n {application.namespace}"
+    namespace, _, name = flux.applied_by.partition("/")
+    how = f"kubectl edit {live}"
+    if name and flux.applied_by != f"{application.namespace}/{flux.object_name}":
+        how = (
+            f"flux reconcile kustomization {name} -n {namespace} for what Git declares of it, "
+            f"{how} for what it does not"
+        )
+    return (
+        f"the live {flux.kind} {flux.edited}, and a reconciliation rolls that out: put "
+        f"that {flux.kind} back first ({how}), or commit what it says"
+    )
+
+
 def puts_back(application: Application, engine: str) -> str:
     """What `engine` does about drift, and how it is asked."""
     flux = application.flux
@@ -62,6 +84,8 @@ def puts_back(application: Application, engine: str) -> str:
         if replaces(application):
             return f"{sync} replaces what differs, additions too"
         return "it heals only what Git declares" if heals else f"{sync} {_LEAVES}"
+    if first := before_asking_flux(application):
+        return first
     if flux is None:
         return f"a reconciliation {_LEAVES}"
     if flux.kind == "Kustomization":

@@ -305,7 +305,9 @@ def test_hub_reads_live_flux_objects_and_their_applied_revision(
     flags = ("--hub", "home", "--repo", f"ssh://git@git.example.com/platform/fleet={url}")
     code, report, stderr = check(site, *flags)
     assert (code, report["complete"], changes(report)) == (0, True, []), stderr
-    assert {one["name"] for one in report["applications"]} == APPLICATIONS
+    assert {one["name"] for one in report["applications"]} == {
+        f"production/{name}" for name in APPLICATIONS
+    }
 
     first = repository.head
     status = {"status": {"lastAppliedRevision": f"main@sha1:{first}"}}

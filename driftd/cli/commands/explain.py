@@ -177,12 +177,16 @@ def folded(line: str, width: int) -> str:
 
 def sentences(found: Explanation, *, asked: bool) -> Iterator[str]:
     """An explanation as lines of plain text; `asked` if one place was asked for."""
+    from driftd.cli.edited import edited_kind
     from driftd.controller.unsynced import perhaps_persons
 
-    resource = found.resource
+    resource, edited = found.resource, edited_kind(found.conditions)
     place = f"{resource.namespace}/" if resource.namespace else ""
     yield f"{resource.kind} {place}{resource.name}: {resource.status}"
-    yield f"  {_STATUS[resource.status]}{_reason(resource)}"
+    status = _STATUS[resource.status]
+    if edited:
+        status = status.replace("Git", f"the live {edited}")
+    yield f"  {status}{_reason(resource)}"
     yield f"  application  {found.application}, on cluster {found.cluster or '(none)'}"
     yield f"  declared in  {_origin(resource)}"
     if resource.ignored_by is not UNSET:
@@ -192,10 +196,9 @@ def sentences(found: Explanation, *, asked: bool) -> Iterator[str]:
         doubt = f"; {' and '.join(persons)} by name, and may be a person" if persons else ""
         named = ", ".join(found.deployers)
         yield f"  Git's hand   {named} (deployers of this application{doubt})"
-    otherwise = _otherwise(found)
     for one in found.places:
         yield ""
-        yield from _place(one, resource, persons, otherwise)
+        yield from _place(one, resource, persons, edited)
     if not found.places:
         yield ""
         yield from _nothing(found)
@@ -212,18 +215,6 @@ def sentences(found: Explanation, *, asked: bool) -> Iterator[str]:
         yield ""
         yield "What to do next:"
         yield from (f"  {step}" for step in found.next_steps)
-
-
-def _otherwise(found: Explanation) -> str:
-    """Who says otherwise where live is not as declared: what is rendered need not be Git's word."""
-    from driftd.cluster.edited import EDITED as OVERRIDDEN
-    from driftd.controller.live_applications import EDITED
-
-    # Of the rest of a spec, such as its syncPolicy, what is rendered does not depend.
-    edited = [one for one in found.conditions if one.type in (EDITED, OVERRIDDEN)]
-    if any("spec.source" in one.message for one in edited):
-        return "the live Application says otherwise, and it was edited beside Git"
-    return _GIT
 
 
 def _silences(found: Explanation) -> Iterator[str]:
@@ -287,7 +278,7 @@ def _nothing(found: Explanation) -> Iterator[str]:
 
 
 def _place(
-    place: PlaceExplanation, resource: ResourceReport, persons: Sequence[str], otherwise: str
+    place: PlaceExplanation, resource: ResourceReport, persons: Sequence[str], edited: str
 ) -> Iterator[str]:
     from driftd.cli.field_path import readable
     from driftd.cli.mistakes import lacks_field
@@ -309,7 +300,7 @@ def _place(
     if wrong is not None and lacks_field(wrong):
         nothing = "can hold nothing here: the kind has no such field"
     for title, value, none in (
-        ("Git", place.desired, "declares nothing here"),
+        ("rendered" if edited else "Git", place.desired, "declares nothing here"),
         ("live", place.live, nothing),
     ):
         text = none if value is UNSET else flow(value)
@@ -319,7 +310,7 @@ def _place(
     for reason in place.evidence:
         yield f"  because   {reason}"
     for change in place.changes:
-        yield from _change(change, place, otherwise)
+        yield from _change(change, place, edited)
 
 
 def _verdict(place: PlaceExplanation) -> str:
@@ -351,12 +342,14 @@ def _owners(place: PlaceExplanation, persons: Sequence[str]) -> Iterator[str]:
         yield f"  {title:<9} {owner.manager} ({owner.operation}{through}{time}): {hand}"
 
 
-def _change(change: Change, place: PlaceExplanation, otherwise: str) -> Iterator[str]:
+def _change(change: Change, place: PlaceExplanation, edited: str) -> Iterator[str]:
     if change.path != place.path:
         yield f"  at        {change.path}"
     reason = "" if change.reason is UNSET else f": {change.reason}"
-    if change.reason == _GIT:
-        reason = f": {otherwise}"
+    if edited and change.reason == _GIT:
+        from driftd.cli.edited import says_otherwise
+
+        reason = f": {says_otherwise(edited)}"
     yield f"  kind      {change.kind}"
     yield f"  class     {change.change_class}{reason}"
     if change.severity is not UNSET:

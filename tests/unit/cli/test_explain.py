@@ -125,11 +125,16 @@ def test_what_an_edited_application_says_is_not_called_gits_word(kind):
     assert "declared: Git says otherwise" in explanation(("argocd-controller",), "kubectl-edit")
     told = ReportCondition(type=kind, message="spec.source.path is x", severity="warning")
     text = explanation(("argocd-controller",), "kubectl-edit", conditions=(told,))
-    assert "declared: the live Application says otherwise, and it was edited beside Git" in text
+    assert "declared: the live Application says otherwise, which is not as Git has it" in text
+    assert "  rendered  1" in text
+    assert "It is not what the live Application says." in text
     assert "Git says otherwise" not in text
     told = ReportCondition(type=kind, message="spec.syncPolicy is x", severity="warning")
     text = explanation(("argocd-controller",), "kubectl-edit", conditions=(told,))
     assert "declared: Git says otherwise" in text
+    told = ReportCondition(type=kind, message="the live HelmRelease was edited: spec.values.x")
+    text = explanation(("helm-controller",), "kubectl-edit", conditions=(told,))
+    assert "declared: the live HelmRelease says otherwise" in text
 
 
 DOUBT = "a deployer by name, but what it wrote is not what Git says"

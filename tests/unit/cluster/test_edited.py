@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from driftd.cluster.edited import EDITED, edited
+from driftd.cluster.edited import EDITED, edited, edited_beside_flux
 from driftd.model.condition import Severity
 
 TEMPLATE = {"f:spec": {".": {}, "f:project": {}, "f:source": {"f:path": {}, "f:repoURL": {}}}}
@@ -51,3 +51,38 @@ def test_an_override_is_told_with_its_author() -> None:
 def test_what_is_no_override(entries: list[tuple[str, dict[str, Any], str]]) -> None:
     """Who creates an Application by hand declares it so; labels and status decide nothing."""
     assert edited(application(*entries)) == ()
+
+
+VALUES = {"f:spec": {"f:values": {"f:replicas": {}}, "f:chart": {}}}
+ONE_VALUE = {"f:spec": {"f:values": {"f:replicas": {}}}}
+COUNT = {"f:spec": {"f:values": {"f:count": {}}}}
+SUSPEND = {"f:spec": {"f:suspend": {}}}
+
+
+def test_a_release_that_somebody_edited() -> None:
+    """The flux CLI's write counts too beside kustomize-controller, which owns the rest."""
+    raw = application(("kustomize-controller", VALUES, ""), ("flux", COUNT, ""))
+    [told] = edited_beside_flux("HelmRelease", raw)
+    assert told.type == EDITED
+    assert told.message == (
+        "the live HelmRelease was edited: spec.values.count by flux at 2026-11-27T01:01:54Z; "
+        "kustomize-controller wrote the rest. What is deployed, and called Git's value here, "
+        "follows the live HelmRelease"
+    )
+
+
+@pytest.mark.parametrize(
+    ("entries", "told"),
+    [
+        ([("kustomize-controller", VALUES, ""), ("kubectl-edit", ONE_VALUE, "")], False),
+        ([("kustomize-controller", VALUES, ""), ("flux", SUSPEND, "")], False),
+        ([("kustomize-controller", VALUES, ""), ("helm-controller", COUNT, "status")], False),
+        ([("flux", VALUES, "")], False),
+        ([("flux", VALUES, ""), ("kubectl-edit", COUNT, "")], True),
+        ([("flux", VALUES, ""), ("kubectl-edit", SUSPEND, "")], False),
+    ],
+    ids=["owned by both", "suspended", "status", "made by hand", "edited by hand", "paused"],
+)
+def test_who_edits_flux_objects(entries: list[tuple[str, dict[str, Any], str]], told: bool) -> None:
+    """A value that Git's hand owns too is Git's; suspending changes nothing that is deployed."""
+    assert bool(edited_beside_flux("HelmRelease", application(*entries))) is told

@@ -189,3 +189,23 @@ async def test_hub_has_its_own_flux(world: World) -> None:
     found = await declare(workspace, CheckOptions(hub="one"), world.progress)
     assert clusters(found) == {"live": "one"}
     assert not found.entries[0].blocked
+
+
+async def test_names_are_the_same_through_a_hub(fleet: World) -> None:
+    """Live applications are named as without the hub; an edited one is told with Git's values."""
+    spec = {
+        "path": "./clusters/west",
+        "prune": False,
+        "sourceRef": {"kind": "GitRepository", "name": "fleet"},
+    }
+    live = FluxObject(
+        kind="Kustomization", namespace="flux-system", name="sync", body={**LIVE, "spec": spec},
+        origin="hub one",
+    )  # fmt: skip
+    workspace = replace(fleet.workspace, hub=Hub("one", flux=(live,)))
+    found = await declare(workspace, CheckOptions(hub="one"), fleet.progress)
+    assert clusters(found) == {"west/sync": "one"}
+    (told,) = found.entries[0].application.conditions
+    assert told.type == "LiveApplicationDiffers"
+    assert "spec.prune is false (Git: true)" in told.message
+    assert "clusters/west/flux-system/sync.yaml declares it" in told.message

@@ -464,6 +464,12 @@ def test_a_difference_that_may_be_a_newer_commit(
     app = msgspec.structs.replace(app, conditions=(edited,))
     first = next_steps(app, report, resource, NOW)[0]
     assert first == "first settle what counts, for a sync brings it too: spec.project is x"
+    flux = FluxSpec(kind="HelmRelease", object_name="shop", render={}, edited="was edited")
+    app = msgspec.structs.replace(app, flux=flux)
+    steps = next_steps(app, report, resource, NOW)
+    assert steps[0] == "first settle what counts: spec.project is x"
+    assert "flux reconcile" not in "\n".join(steps)
+    assert any(step.startswith("the live HelmRelease was edited, and a") for step in steps)
 
 
 def test_suggested_commands_carry_on_the_flags() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import pytest
@@ -154,3 +154,19 @@ def test_where_pending_cannot_be_judged_it_is_told(
     found = unjudged(app, [drift], deployers, unrendered=unrendered)
     assert [told in one.message for one in found] == ([True] if told else [])
     assert unjudged(app, [resource("web", DRIFT)], frozenset(), unrendered=unrendered) == ()
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        ("Kustomization", "the status of the live Kustomization shop has no lastAppliedRevision"),
+        ("HelmRelease", "the status of a HelmRelease names no commit"),
+    ],
+)
+def test_of_flux_no_application_is_named(kind: Literal["Kustomization", "HelmRelease"], told: str):
+    """Where it is not known what Flux applied last, that is told in Flux' words."""
+    flux = FluxSpec(kind=kind, object_name="shop", render={})
+    app = msgspec.structs.replace(application(None), origin="hub one", flux=flux)
+    drift = resource("web", msgspec.structs.replace(DRIFT, manager="helm-controller"))
+    [found] = unjudged(app, [drift], frozenset({"helm-controller"}), unrendered=False)
+    assert found.message.endswith(f"synced yet: {told}")

@@ -6,7 +6,14 @@ import pytest
 from driftd.model.application import Application, AutomatedSync
 from driftd.model.flux import FluxSpec
 from driftd.model.report import ChangeClass, ChangeKind
-from driftd.sync.engine import asking_flux, engine_of, puts_back, removes, stays
+from driftd.sync.engine import (
+    asking_flux,
+    before_asking_flux,
+    engine_of,
+    puts_back,
+    removes,
+    stays,
+)
 from tests.unit.reports import change
 from tests.unit.sync.builders import application
 
@@ -101,3 +108,18 @@ def test_a_helm_release_without_drift_detection_has_to_be_forced():
     resumed = asking_flux(app, suspended=True)
     assert resumed == f"flux resume helmrelease apps -n argocd, then {FORCED}"
     assert FORCED in puts_back(app, FLUX)
+
+
+@pytest.mark.parametrize("above", ["flux-system/releases", "argocd/apps", ""])
+def test_an_edited_release_is_put_back_before_it_is_reconciled(above):
+    """What applies the object is named, unless that is itself, and nothing that rolls it out."""
+    assert before_asking_flux(of_flux("HelmRelease")) == ""
+    app = of_flux("HelmRelease", edited="was edited beside Git", applied_by=above)
+    told = puts_back(app, FLUX)
+    assert told == before_asking_flux(app)
+    assert told.startswith("the live HelmRelease was edited beside Git, and a reconciliation")
+    assert FORCED not in told
+    assert "kubectl edit helmrelease apps -n argocd" in told
+    named = "flux reconcile kustomization releases -n flux-system" in told
+    assert named is (above == "flux-system/releases")
+    assert ("flux reconcile" in told) is named

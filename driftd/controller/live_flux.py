@@ -1,0 +1,101 @@
+"""A cluster's live Kustomizations and HelmReleases beside those that the checkout declares.
+
+A look through a hub renders the live object, as Flux does. Where somebody has edited that, a
+finding may rest on the edit and not on Git.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from driftd.cluster.edited import edited_beside_flux
+from driftd.controller.live_applications import EDITED, named, shown, writers
+from driftd.flux.specs import HelmReleaseSpec, InvalidSpec, KustomizationSpec, spec_of
+from driftd.model.application import Application
+from driftd.model.condition import Condition, Severity
+from driftd.model.flux import CONTROLLERS, GROUPS, FluxObject
+from driftd.model.resource import Json, ResourceKey
+
+_TOLD: Final = 5
+"""Fields that a condition names."""
+_SPECS: Final[Mapping[str, type[KustomizationSpec | HelmReleaseSpec]]] = {
+    "Kustomization": KustomizationSpec,
+    "HelmRelease": HelmReleaseSpec,
+}
+_WHEN: Final = ("suspend",)
+"""Fields that decide when Flux works and not what it deploys."""
+_APPLIES: Final = CONTROLLERS["Kustomization"]
+
+_Place = tuple[str, ...]
+
+
+def with_edits(application: Application, live: FluxObject, git: FluxObject | None) -> Application:
+    """The application of a live object, with a condition where that was edited beside Git.
+
+    `git` is the object as the checkout declares it, if one does; without, the owners of the live
+    object's fields have to do.
+    """
+    if application.flux is None:
+        return application
+    told, how = _beside(live, git)
+    if told is None:
+        return application
+    flux = msgspec.structs.replace(application.flux, edited=how)
+    conditions = (*application.conditions, told)
+    return msgspec.structs.replace(application, flux=flux, conditions=conditions)
+
+
+def _beside(live: FluxObject, git: FluxObject | None) -> tuple[Condition | None, str]:
+    """What is to be told of a live object, and how it came about."""
+    edited = "was edited beside Git"
+    declared = _spec(git) if git is not None else None
+    now = _spec(live)
+    if git is None or declared is None or now is None:
+        owned = edited_beside_flux(live.kind, live.body)
+        return (owned[0], edited) if owned else (None, "")
+    found = list(_differences((), declared, now))
+    if not found:
+        return None, ""
+    key = ResourceKey(GROUPS[live.kind], live.kind, live.namespace, live.name)
+    told: list[str] = []
+    hands: set[str] = set()
+    for place, one, other in found:
+        by = writers(live.body, place)
+        hands |= set(by) - {_APPLIES}
+        wrote = f", written by {' and '.join(by)}" if by else ""
+        told.append(
+            f"{named(place)} is {shown(key, place, other)} (Git: {shown(key, place, one)}){wrote}"
+        )
+    more = f"; and {len(told) - _TOLD} more" if len(told) > _TOLD else ""
+    text = (
+        f"the live {live.kind} is not as {git.origin} declares it, and the findings here compare "
+        f"with what the live {live.kind} says, not with Git alone: {'; '.join(told[:_TOLD])}{more}"
+    )
+    # What its own deployer wrote may be an older commit.
+    how = edited if hands else "is not what Git declares"
+    return Condition(EDITED, text, Severity.WARNING), how
+
+
+def _spec(found: FluxObject) -> dict[str, Any] | None:
+    """The fields that decide what is deployed, with every default; None where one is wrong."""
+    try:
+        spec = msgspec.json.decode(msgspec.json.encode(spec_of(found, _SPECS[found.kind])))
+    except InvalidSpec:
+        return None
+    return {name: value for name, value in spec.items() if name not in _WHEN}
+
+
+def _differences(place: _Place, git: Json, live: Json) -> Iterator[tuple[_Place, Json, Json]]:
+    """Places that differ, with Git's value and the live one; None where a side has none."""
+    if git is None and isinstance(live, dict):
+        git = {}
+    if live is None and isinstance(git, dict):
+        live = {}
+    if isinstance(git, dict) and isinstance(live, dict):
+        for name in dict.fromkeys((*git, *live)):
+            yield from _differences((*place, name), git.get(name), live.get(name))
+    elif msgspec.json.encode(git, order="sorted") != msgspec.json.encode(live, order="sorted"):
+        yield place, git, live
