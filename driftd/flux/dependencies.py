@@ -2,29 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from driftd.flux.objects import FluxObjects
+from driftd.flux.written import place_of
 from driftd.model.choices import nearest
 from driftd.model.condition import Condition, Severity
 from driftd.model.flux import FluxObject
+from driftd.model.tree import Tree
 
 _KINDS = ("Kustomization", "HelmRelease")
 
 
-def unmet_dependencies(objects: FluxObjects) -> list[Condition]:
+def unmet_dependencies(
+    objects: FluxObjects, home: Tree | None = None, hidden: Iterable[FluxObject] | None = None
+) -> list[Condition]:
     """A warning for each entry of `spec.dependsOn` that names nothing of `objects`.
 
-    Flux applies such an object never. All that a root leads to has to be known.
+    Flux applies such an object never. `home` are the files, for lines. `hidden` is to be given
+    where not all that a root leads to is known, and is what files declare: then only slips of a
+    known name are told, which no file declares either.
     """
     found = []
+    written = None if hidden is None else {(one.kind, one.name) for one in hidden}
     for kind in _KINDS:
         every = list(objects.of_kind(kind))
         known = {(one.namespace, one.name) for one in every}
         for one in every:
             lacking = [wanted for wanted in _wanted(one) if wanted not in known]
-            names = sorted(name for _, name in known)
-            found += [_told(one, wanted, names) for wanted in lacking]
+            for namespace, name in lacking:
+                others = {other for _, other in known if other != one.name}
+                meant = nearest(sorted(others), name).strip()
+                if written is not None and (not meant or (kind, name) in written):
+                    continue  # what is not seen may declare it
+                at = place_of(one, home, "name", name)
+                place = f"{namespace}/{name}" if namespace != one.namespace else name
+                found.append(_told(one, at, place, meant))
     return found
 
 
@@ -36,14 +49,11 @@ def _wanted(one: FluxObject) -> Iterator[tuple[str, str]]:
             yield str(reference.get("namespace") or one.namespace), reference["name"]
 
 
-def _told(one: FluxObject, wanted: tuple[str, str], names: list[str]) -> Condition:
-    namespace, name = wanted
-    place = f"{namespace}/{name}" if namespace != one.namespace else name
-    meant = nearest((other for other in names if other != one.name), name).strip()
+def _told(one: FluxObject, at: str, place: str, meant: str) -> Condition:
     hint = meant or "declare it, or remove the entry"
     return Condition(
         "DependencyNotFound",
-        f"{one.origin}: {one} depends on {one.kind} {place}, which nothing here declares: Flux "
+        f"{at}: {one} depends on {one.kind} {place}, which nothing here declares: Flux "
         f"waits for it and does not apply this one; {hint}",
         Severity.WARNING,
     )

@@ -152,8 +152,8 @@ async def follow(
             lost = []
         if lost or gap.application is None:
             found.conditions.append(_not_seen(gap, lost))
-    if not walk.unread:
-        found.conditions += unmet_dependencies(found.objects)
+    hidden = written if walk.unread else None
+    found.conditions += unmet_dependencies(found.objects, home, hidden)
     return found
 
 

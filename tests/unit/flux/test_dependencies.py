@@ -9,6 +9,7 @@ import pytest
 from driftd.flux.dependencies import unmet_dependencies
 from driftd.flux.objects import FluxObjects
 from driftd.model.flux import FluxObject
+from driftd.model.tree import Tree
 
 
 def flux(name: str, *wanted: Any, kind: str = "Kustomization") -> FluxObject:
@@ -53,3 +54,18 @@ def test_releases_depend_on_releases() -> None:
     (told,) = unmet_dependencies(objects)
     assert "depends on HelmRelease base" in told.message
     assert told.message.endswith("; declare it, or remove the entry")
+
+
+def test_what_is_not_seen_may_be_waited_for() -> None:
+    """Where a Kustomization cannot be read, only a slip of a known name is told, with its line."""
+    wanted = [{"name": "infrastucture"}, {"name": "hidden"}, {"name": "other-thing"}]
+    objects = FluxObjects([flux("apps", *wanted), flux("infrastructure"), flux("hiden")])
+    text = (
+        b"kind: Kustomization\nmetadata:\n  name: apps\nspec:\n  dependsOn:\n"
+        b"    - name: infrastucture\n"
+    )
+    home = Tree(id="t", files={"clusters/apps.yaml": text})
+    (told,) = unmet_dependencies(objects, home, [flux("hidden")])
+    assert told.message.startswith("clusters/apps.yaml:6: Kustomization flux-system/apps depends ")
+    assert told.message.endswith("did you mean infrastructure?")
+    assert len(unmet_dependencies(objects, home)) == 3
