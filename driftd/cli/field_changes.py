@@ -11,6 +11,7 @@ from driftd.cli import field_path, git_places, mistakes, order, values
 from driftd.cli.authors import author_of, evidence
 from driftd.cli.terminal import printable
 from driftd.model.report import (
+    BY_KUBECTL,
     NOT_APPLIED,
     Change,
     ChangeClass,
@@ -118,6 +119,13 @@ def _reasons(change: Change) -> Iterator[Line]:
         yield _beside(Text(f"audit log: {event}", "dim"))
 
 
+def _kind_note(change: Change) -> str:
+    reason = change.reason
+    if isinstance(reason, str) and reason.startswith(BY_KUBECTL):
+        return "kubectl apply set it"  # perhaps by a person: that Git ever did is not known
+    return _KIND_NOTES.get(change.kind, "")
+
+
 def _what(change: Change, resource: ResourceReport, *, wide: bool, width: int) -> Iterator[Line]:
     severity = "" if change.severity is UNSET else change.severity
     lead = Text(f"{severity:<{_SEVERITY_COLUMN}}", _SEVERITY_STYLES.get(severity, ""))
@@ -129,7 +137,7 @@ def _what(change: Change, resource: ResourceReport, *, wide: bool, width: int) -
         width=0 if wide else max(20, width - 6),
         max_lines=_MAX_LINES_WIDE if wide else _MAX_LINES,
     )
-    said = (_KIND_NOTES.get(change.kind, ""), shown.note, _expected(change))
+    said = (_kind_note(change), shown.note, _expected(change))
     notes = [note for note in said if note]
     limit = 0 if wide else width
     heads = _head(path, "; ".join(notes), limit)

@@ -7,6 +7,7 @@ places are excused by the table alone, since ownership can be forged or wiped.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, TypeAlias
 
 from driftd.diff import defaults, trusted, zeros
@@ -29,7 +30,7 @@ from driftd.diff.prepare import SERVER_FINALIZERS
 from driftd.diff.schema import Node, Shape
 from driftd.diff.subject import Subject
 from driftd.model import places
-from driftd.model.report import ChangeClass, ChangeKind
+from driftd.model.report import BY_KUBECTL, ChangeClass, ChangeKind
 from driftd.model.resource import Json, ResourceKey
 
 _REPLICAS = ("spec", "replicas")
@@ -327,7 +328,7 @@ class Extras:
             path,
             live=live,
             owners=entries,
-            reason="applied by a deployer, absent from Git",
+            reason=_applied_by(entries),
         )
 
     def _is_old(self, path: Path, place: tuple[str, ...], live: Json) -> bool:
@@ -441,6 +442,13 @@ def _is_converted(key: ResourceKey, place: tuple[str, ...]) -> bool:
         and place[1] == "annotations"
         and place[2].startswith(_CONVERTED)
     )
+
+
+def _applied_by(owners: Iterable[Entry]) -> str:
+    """Why what deployers own is held to be declared once."""
+    if all(one.manager.startswith("kubectl") for one in owners):
+        return f"{BY_KUBECTL}: Git declared it before, or a person applied it"
+    return "applied by a deployer, absent from Git"
 
 
 def _once_declared(path: Path, live: Json, owners: list[Entry]) -> Finding:

@@ -33,6 +33,9 @@ def unmet_dependencies(
             for namespace, name in lacking:
                 others = {other for _, other in known if other != one.name}
                 meant = nearest(sorted(others), name).strip()
+                elsewhere = sorted(space for space, other in known if other == name)
+                if elsewhere:
+                    meant = f"did you mean the one of namespace {', '.join(elsewhere)}?"
                 if written is not None and (not meant or (kind, name) in written):
                     continue  # what is not seen may declare it
                 at = place_of(one, home, "name", name)

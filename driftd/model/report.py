@@ -179,6 +179,11 @@ class Invalid(WireStruct, frozen=True, kw_only=True, omit_defaults=True):
     """Where Git says it, of a mistake of the whole object and where that is known."""
 
 
+BY_KUBECTL: Final = "applied with kubectl, absent from Git"
+"""How the reason begins of what `kubectl apply` set and Git does not declare.
+
+Whether Git declared it before, or a person applied it, the cluster does not tell.
+"""
 MISNAMED: Final = "Git probably declares it, as "
 """How the reason of a live object begins that Git declares under a kind that is not served.
 

@@ -366,6 +366,28 @@ def test_an_item_under_its_old_key_is_gits_but_for_what_somebody_wrote_into_it(
     )
 
 
+@pytest.mark.parametrize(
+    ("manager", "told"),
+    [
+        ("argocd-controller", "applied by a deployer, absent from Git"),
+        (
+            "kubectl-client-side-apply",
+            "applied with kubectl, absent from Git: Git declared it before, or a person applied it",
+        ),
+    ],
+)
+def test_a_persons_apply_looks_like_gits(manager: str, told: str) -> None:
+    """What kubectl applied is drift of the class declared, without a claim that Git said it."""
+    live = service(80)
+    live["metadata"]["labels"] = {"extra": "x"}
+    live["metadata"]["managedFields"] = [
+        entry(manager, {"f:metadata": {"f:labels": {".": {}, "f:extra": {}}}})
+    ]
+    (left,) = [one for one in changes(service(80), live) if one.path.endswith("/extra")]
+    assert (left.kind, left.change_class) == (ChangeKind.FORMERLY_DECLARED, "declared")
+    assert left.reason == told
+
+
 def test_an_item_of_somebody_elses_is_his_though_a_deployer_wrote_into_it() -> None:
     """Whoever made the item owns it; a deployer's field in it does not make it Git's."""
     live = applied(deployment())

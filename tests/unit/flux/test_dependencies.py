@@ -46,6 +46,7 @@ def test_namespaces_and_shapes(wanted: Any, told: str) -> None:
     objects = FluxObjects([flux("apps", wanted), flux("infrastructure")])
     found = [one.message for one in unmet_dependencies(objects)]
     assert [told in one for one in found] == ([True] if told else [])
+    assert all(one.endswith("the one of namespace flux-system?") for one in found)
 
 
 def test_releases_depend_on_releases() -> None:
