@@ -10,6 +10,7 @@ import orjson
 from msgspec import UNSET, UnsetType
 
 from driftd.controller.declared import Declared, Entry
+from driftd.controller.preview_apply import is_certain
 from driftd.diff.between import overlap
 from driftd.model.condition import Condition, Severity
 from driftd.model.flux import FluxSpec
@@ -146,7 +147,7 @@ def is_refused(seen: ResourceReport | None, invalid: Invalid | UnsetType) -> boo
 
     A field that its kind lacks need not be refused: it is dropped where nobody asks for more.
     """
-    return is_no_kind(seen) or (invalid is not UNSET and invalid.cause != "UnknownField")
+    return is_no_kind(seen) or is_certain(invalid)
 
 
 def without_pruning(
@@ -179,8 +180,7 @@ def refuses(
     fields: Iterable[FieldChange], seen: ResourceReport | None, invalid: Invalid | UnsetType
 ) -> bool:
     """Whether the API server refuses an object with what changes: its kind or one of its values."""
-    wrong = any(one.invalid and one.invalid.cause != "UnknownField" for one in fields)
-    return wrong or is_refused(seen, invalid)
+    return any(is_certain(one.invalid) for one in fields) or is_refused(seen, invalid)
 
 
 def without_effects(fields: Iterable[FieldChange]) -> tuple[FieldChange, ...]:

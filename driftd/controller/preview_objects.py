@@ -13,6 +13,7 @@ from driftd.controller.desired import Desired
 from driftd.controller.judge import judge
 from driftd.controller.mistakes import is_valid, mistake_of
 from driftd.controller.places import WHOLE, field_path
+from driftd.controller.preview_apply import certain, certain_of, refuses_unknown_fields
 from driftd.controller.preview_fate import (
     FIELD_KINDS,
     KIND_NOT_SERVED,
@@ -195,6 +196,8 @@ class _Object:
             action, moved = Action.MOVE, item.moved_from.entry.application.name
             reason = _move_reason(item.moved_from)
         invalid = self._mistake()
+        if refuses_unknown_fields(item.owner.after, item.new):
+            fields = certain_of(fields)
         # A field at the wrong depth is the mistake; what lacks it is refused all the same.
         if refuses(fields, self.after, invalid) or (invalid and not is_valid(item.new)):
             action, fields = Action.REFUSE, without_effects(fields)
@@ -207,7 +210,9 @@ class _Object:
         """What is wrong with the new manifest; of its types only the cluster's schemas tell."""
         if self.item.new is None:
             return UNSET
-        return mistake_of(self.item.new, self.look.observation if self.look else None)
+        found = mistake_of(self.item.new, self.look.observation if self.look else None)
+        strict = refuses_unknown_fields(self.item.owner.after, self.item.new)
+        return certain(found) if strict else found
 
     def _whole(self, old: dict[str, Any], new: dict[str, Any]) -> ObjectPreview:
         """An object that only one side declares."""

@@ -27,6 +27,8 @@ from driftd.diff.schema import Node, Scalar, Shape
 from driftd.model.report import ChangeClass, ChangeKind, Invalid
 from driftd.model.resource import Json, ResourceKey
 
+DROPPED: Final = "the API server drops it or refuses the object"
+"""What comes of an unknown field: that depends on who applies it, and how."""
 _JUDGED: Final = frozenset({ChangeKind.MISSING, ChangeKind.MODIFIED, ChangeKind.RENAMED})
 _EXTRA: Final = frozenset({ChangeKind.ADDED, ChangeKind.FORMERLY_DECLARED})
 _GIVEN_BY_KIND: Final = frozenset({"apiVersion", "kind", "status"})
@@ -316,8 +318,8 @@ def _published(slip: _Slip, depth: int) -> Invalid:
     if slip.cause == "UnknownField":
         above = words(below[:-1]) or ("it" if below and depth else "")
         place = f" in {above}" if above else " here" if depth else ""
-        text = f"the kind has no field {slip.path[-1]}{place}: the API server drops it or refuses "
-        text += f"the object; {correction(slip.path, slip.meant)}"
+        text = f"the kind has no field {slip.path[-1]}{place}: {DROPPED}; "
+        text += correction(slip.path, slip.meant)
     else:
         place = f" at {words(below)}" if below else " here"
         text = f"the API server refuses the object: {slip.text} is expected{place}{slip.remedy}"
