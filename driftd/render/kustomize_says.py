@@ -14,7 +14,7 @@ from typing import Final
 
 from driftd.model.tree import Tree
 from driftd.render.file_says import yaml_said
-from driftd.render.reach import Reach, Written, near_path
+from driftd.render.reach import Reach, Written, generated_in, near_path, written_in
 
 ERROR: Final = "kustomize-error"
 """The reason of errors that quote Kustomize."""
@@ -33,6 +33,12 @@ _OPERATIONS: Final = ("add", "remove", "replace", "move", "copy", "test")
 _KINDS: Final = ("Kustomization", "Component")
 _KIND = re.compile(r"[\"']?kind[\"']?:\s*[\"']?([^\s\"'#]+)")
 _FOLDER = re.compile(r"recursed accumulation of path '([^']+)'")
+_BEHAVIORS: Final = ("create", "merge", "replace")
+_ADDRESS = re.compile(r" &\{(?:0x[0-9a-f]+|<nil>)(?: (?:0x[0-9a-f]+|<nil>))*\}")
+_STRUCT = re.compile(
+    r"resid\.ResId\{Gvk:resid\.Gvk\{.*?Kind:\\*\"(\w*)\\*\".*?\}, "
+    r"Name:\\*\"([^\"\\]*)\\*\", Namespace:\\*\"[^\"]*\"\}"
+)
 _LIKENESS = 0.75
 _NAMED = 3
 
@@ -54,8 +60,8 @@ def in_words(text: str, tree: Tree) -> str:
             if said is not None:
                 what, remedy = said
                 end = "" if remedy.endswith("?") else "."
-                return f"{what}; {remedy}{end} Kustomize says: {text}"
-    return text
+                return f"{what}; {remedy}{end} Kustomize says: {_readable(text)}"
+    return _readable(text)
 
 
 def _folder(match: re.Match[str]) -> str:
@@ -142,13 +148,18 @@ def _kind(_match: re.Match[str], reach: Reach, _tree: Tree) -> _Said | None:
     return None
 
 
+def _file(match: re.Match[str], written: str, reach: Reach) -> str:
+    """The file that Kustomize means by a path; empty if that is not clear."""
+    file = reach.file_named(written, _folder(match)) or reach.file_named(written)
+    if file:
+        return file
+    # Flux makes a kustomization for a folder that has none: nothing leads to its files.
+    folder = match.string.partition(": ")[0].removesuffix("/kustomization.yaml")
+    return reach.file_named(written, folder)
+
+
 def _malformed(match: re.Match[str], reach: Reach, _tree: Tree) -> _Said | None:
-    file = reach.file_named(match["file"], _folder(match)) or reach.file_named(match["file"])
-    if (
-        not file
-    ):  # Flux makes a kustomization for a folder that has none: nothing leads to its files
-        folder = match.string.partition(": ")[0].removesuffix("/kustomization.yaml")
-        file = reach.file_named(match["file"], folder)
+    file = _file(match, match["file"], reach)
     return yaml_said(file, reach.text(file), match["line"], match["why"]) if file else None
 
 
@@ -217,12 +228,11 @@ def _places(objects: Iterable[Written]) -> str:
 
 
 def _lacking(match: re.Match[str], reach: Reach, _tree: Tree) -> _Said | None:
-    file = reach.file_named(match[1], _folder(match)) or reach.file_named(match[1])
-    field = match[2]
+    file, field = _file(match, match[1], reach), match[2]
     if not file:
         return None
     attribute = {"metadata.name": "name", "kind": "kind", "apiVersion": "api_version"}[field]
-    lacking = [one for one in reach.objects if one.file == file and not getattr(one, attribute)]
+    lacking = [one for one in written_in(file, reach.text(file)) if not getattr(one, attribute)]
     return f"{lacking[0] if lacking else file}: {field} is missing", "add it"
 
 
@@ -241,14 +251,30 @@ def _operation(match: re.Match[str], reach: Reach, _tree: Tree) -> _Said | None:
 
 
 def _generator(match: re.Match[str], reach: Reach, _tree: Tree) -> _Said | None:
-    kind, name = match[1], match[2]
+    kind, name = match["kind"], match["name"]
     field = "secretGenerator" if kind == "Secret" else "configMapGenerator"
-    place = reach.line_of(rf"^\s*(?:- +)*name:\s*[\"']?{re.escape(name)}\b")
-    where = f"{place}: " if place else ""
-    return (
-        f"{where}{field} {name} is merged into {kind} {name}, which no resource declares",
-        "correct its name, or remove behavior",
-    )
+    files = [_kustomization(match, reach), *reach.kustomizations]
+    entries = {file: generated_in(file, reach.text(file), field) for file in files}
+    entry = next((one for file in files for one in entries[file] if one.name == name), None)
+    who = f"{entry}: {field} {name}" if entry else f"{field} {name}"
+    if match["why"] == "exists":
+        behavior = entry.behavior if entry else ""
+        what = f"{who} is generated in what the kustomization builds on, too"
+        if behavior in ("", "create"):
+            return what, "write behavior: merge or replace, or another name"
+        near = get_close_matches(behavior, _BEHAVIORS, n=1, cutoff=0.5)
+        remedy = f"did you mean {near[0]}?" if near else "write merge or replace"
+        return f"{who} has the behavior {behavior}, which there is not", remedy
+    what = f"{who} is merged into {kind} {name}, which no resource declares"
+    others = [one for found in entries.values() for one in found if one.name != name]
+    names = {one.name for one in others}.union(o.name for o in reach.objects if o.kind == kind)
+    near = get_close_matches(name, sorted(names), n=1, cutoff=_LIKENESS)
+    return what, f"did you mean {near[0]}?" if near else "correct its name, or remove behavior"
+
+
+def _readable(text: str) -> str:
+    """Kustomize's words without what only its program knows: addresses in memory, Go's structs."""
+    return _STRUCT.sub(r"\1 \2", _ADDRESS.sub("", text))
 
 
 def _cycle(match: re.Match[str], reach: Reach, _tree: Tree) -> _Said | None:
@@ -311,7 +337,13 @@ _RULES: Final[
         _patched_path,
     ),
     (re.compile(r"Unexpected kind: (\w+)"), _operation),
-    (re.compile(r"merging from generator .*Kind:\"(\w+)\".*Name:\"([^\"]+)\""), _generator),
+    (
+        re.compile(
+            r"merging from generator .*Kind:\\*\"(?P<kind>\w+)\\*\".*Name:\\*\"(?P<name>[^\"\\]+)"
+            r".*? (?P<why>exists|does not exist)"
+        ),
+        _generator,
+    ),
     (re.compile(r"cycle detected: candidate root '([^']+)'"), _cycle),
     (
         re.compile(r": (\S+) is empty$"),

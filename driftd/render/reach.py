@@ -34,6 +34,8 @@ _INLINE = re.compile(
     re.MULTILINE,
 )
 """A patch that is written into the kustomization as a text."""
+_ITEM = re.compile(r"( *- +)")
+_BEHAVIOR = re.compile(r"(?:^|[\s{,])behavior:[ \t]*[\"']?([^\s\"'#,}]+)")
 _NAME = re.compile(r"(?:^|[\s{,])name:[ \t]*[\"']?([^\s\"'#,}]+)")
 
 
@@ -60,6 +62,19 @@ class Written(msgspec.Struct, frozen=True):
     kind: str
     api_version: str
     name: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+class Generated(msgspec.Struct, frozen=True):
+    """An entry of `configMapGenerator` or `secretGenerator`."""
+
+    file: str
+    line: int
+    """The line of its name."""
+    name: str
+    behavior: str = ""
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}"
@@ -214,6 +229,26 @@ def written_in(file: str, text: str) -> Iterator[Written]:
                 name[1] if name else "",
             )
         start = end
+
+
+def generated_in(file: str, text: str, field: str) -> list[Generated]:
+    """The entries of a generator of a kustomization that have a name."""
+    found: list[Generated] = []
+    section, indent = "", ""
+    for number, line in enumerate(_COMMENT.sub("", one) for one in text.splitlines()):
+        begins, item = _SECTION.match(line), _ITEM.match(line)
+        if begins:
+            section, indent = begins[1], ""
+        if section != field or not line.strip():
+            continue
+        if item and (not indent or item[1] == indent):
+            indent = item[1]
+            found.append(Generated(file, number + 1, ""))
+        if found and (name := _NAME.search(line.replace("- ", "  "))) and not found[-1].name:
+            found[-1] = Generated(file, number + 1, name[1], found[-1].behavior)
+        if found and (behavior := _BEHAVIOR.search(line)):
+            found[-1] = msgspec.structs.replace(found[-1], behavior=behavior[1])
+    return [one for one in found if one.name]
 
 
 def near_path(path: str, tree: Tree, *, cutoff: float = 0.6) -> str:

@@ -276,10 +276,15 @@ async def test_words(sandbox: SandboxPool, file: str, old: str, new: str, words:
 
 def test_folder_without_kustomization() -> None:
     """Where the kustomization is made for a folder, the file that does not parse lies in it."""
-    tree = Tree("f", {"clusters/eu/apps.yaml": b"a: 1\nprune: [true\n"})
+    nameless = b"apiVersion: v1\nkind: Secret\nmetadta: {name: a}\n"
+    files = {"clusters/eu/apps.yaml": b"a: 1\nprune: [true\n", "clusters/eu/none.yaml": nameless}
+    tree = Tree("f", files)
     for top in ("clusters/eu", "clusters/eu/kustomization.yaml"):
         text = f"{top}: accumulating: MalformedYAMLError: yaml: line 1: bad in File: apps.yaml"
         words = "clusters/eu/apps.yaml:2 is no YAML: the [ that opens here is not closed; close it"
+        assert in_words(text, tree).startswith(words)
+        text = f"{top}: accumulating resources from 'none.yaml': missing metadata.name in object"
+        words = "clusters/eu/none.yaml:2: metadata.name is missing; add it. "
         assert in_words(text, tree).startswith(words)
 
 
@@ -380,3 +385,51 @@ async def test_folder_without_a_kustomization_of_its_own(sandbox: SandboxPool) -
         "infra/policies/kustomization.yaml:3 names limits-of-team.conf in resources, which does "
         "not exist; correct the path, or add the file to Git. Kustomize says: "
     )
+
+
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        (
+            "name: shop-evn\n  behavior: merge",
+            (
+                "site/kustomization.yaml:4: configMapGenerator shop-evn is merged into ConfigMap "
+                "shop-evn, which no resource declares; did you mean shop-env? Kustomize says: "
+            ),
+        ),
+        (
+            "behavior: merge  # ours\n  name: other",
+            (
+                "site/kustomization.yaml:5: configMapGenerator other is merged into ConfigMap "
+                "other, which no resource declares; correct its name, or remove behavior. "
+            ),
+        ),
+        (
+            "name: shop-env\n  behavior: merg",
+            (
+                "site/kustomization.yaml:4: configMapGenerator shop-env has the behavior merg, "
+                "which there is not; did you mean merge? Kustomize says: "
+            ),
+        ),
+        (
+            "name: shop-env",
+            (
+                "site/kustomization.yaml:4: configMapGenerator shop-env is generated in what the "
+                "kustomization builds on, too; write behavior: merge or replace, or another name. "
+            ),
+        ),
+    ],
+)
+async def test_generator_of_a_component(sandbox: SandboxPool, entry: str, words: str) -> None:
+    """An entry that is merged, or not, tells its line, and no address in Kustomize's memory."""
+    files = {
+        "base/kustomization.yaml": "configMapGenerator:\n- name: shop-env\n  literals: [a=b]\n",
+        "site/kustomization.yaml": "apiVersion: kustomize.config.k8s.io/v1alpha1\n"
+        f"kind: Component\nconfigMapGenerator:\n- {entry}\n  literals: [a=c]\n",
+        PROD: "resources: [../base]\ncomponents: [../site]\n",
+    }
+    told = await said(sandbox, files)
+    assert words in told
+    assert "0x" not in told
+    assert "resid" not in told
+    assert ": id ConfigMap " in told
