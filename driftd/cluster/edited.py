@@ -39,7 +39,18 @@ def edited(raw: Mapping[str, Any]) -> tuple[Condition, ...]:
 
 
 def edited_beside_flux(kind: str, raw: Mapping[str, Any]) -> tuple[Condition, ...]:
-    """As `edited`, of a live Kustomization or HelmRelease of Flux.
+    """As `edited`, of a live Kustomization or HelmRelease of Flux."""
+    return _conditions(kind, *_of_flux(raw))
+
+
+def edits_beside_flux(raw: Mapping[str, Any]) -> str:
+    """The fields that `edited_beside_flux` would name, by whom and when; empty without any."""
+    hands, others = _of_flux(raw)
+    return "; ".join(_told(entry, paths) for entry, paths in hands) if others else ""
+
+
+def _of_flux(raw: Mapping[str, Any]) -> tuple[list[_Owned], list[_Owned]]:
+    """What people own of a live object's spec, and what is Git's.
 
     Of one that kustomize-controller applies, all counts that others own alone (the `flux` CLI too);
     of any other, what people's clients own.
@@ -48,14 +59,14 @@ def edited_beside_flux(kind: str, raw: Mapping[str, Any]) -> tuple[Condition, ..
     git = [one for one in owned if one[0].get("manager") == _FLUX]
     if not git:
         hands = [one for one in owned if one[0].get("manager") in _HANDS and one[1]]
-        return _conditions(kind, hands, [one for one in owned if one not in hands])
+        return hands, [one for one in owned if one not in hands]
     declared = {path for _, paths in git for path in paths}
     rest = [
         (entry, [path for path in paths if path not in declared])
         for entry, paths in owned
         if entry.get("manager") != _FLUX
     ]
-    return _conditions(kind, [one for one in rest if one[1]], git)
+    return [one for one in rest if one[1]], git
 
 
 def _owned(raw: Mapping[str, Any]) -> list[_Owned]:

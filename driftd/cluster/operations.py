@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
+from driftd.cluster.edited import edits_beside_flux
 from driftd.cluster.hub import APPLICATIONS
 from driftd.cluster.reader import ApiResource, ClusterReader
 from driftd.errors import NotServed
@@ -95,6 +96,20 @@ async def is_suspended(reader: ClusterReader, application: Application) -> bool:
     except msgspec.MsgspecError:
         return False
     return found is not None and found.spec is not None and found.spec.suspend is True
+
+
+async def edits(reader: ClusterReader, application: Application) -> str:
+    """What somebody set in the live object of an application of Flux beside Git; may be empty.
+
+    `reader` is as for `operation`. Raises ClusterError.
+    """
+    if application.flux is None:
+        return ""
+    live = await _flux_object(reader, application.flux, application.namespace)
+    try:
+        return "" if live is None else edits_beside_flux(msgspec.json.decode(live.body, type=dict))
+    except (msgspec.MsgspecError, AttributeError, TypeError):
+        return ""  # whoever reads the object itself says what is wrong with it
 
 
 async def _flux_object(reader: ClusterReader, flux: FluxSpec, namespace: str) -> LiveObject | None:

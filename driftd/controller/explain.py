@@ -34,7 +34,7 @@ from driftd.controller.next_steps import Asked, next_steps, scaled_change
 from driftd.controller.of_daemon import SilenceOf, of_daemon, silences_of
 from driftd.controller.options import CheckOptions
 from driftd.controller.outlook import Outlook, outlook_of
-from driftd.controller.suspension import halted, suspended_live
+from driftd.controller.suspension import as_live, halted, suspended_live
 from driftd.controller.used_by import used_by
 from driftd.controller.value_places import value_place
 from driftd.controller.verdict import Verdict
@@ -210,7 +210,7 @@ async def _steps(
     live = looked.live.get(resource.key)
     held = resource.is_drift and await suspended_live(looked)
     return next_steps(
-        application,
+        await as_live(looked) if resource.is_drift else application,
         looked.report,
         resource,
         clock.now(),

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from driftd.cluster.operations import is_suspended
+import msgspec
+
+from driftd.cluster.operations import edits, is_suspended
+from driftd.cluster.reader import ClusterReader
 from driftd.controller.check import Looked
 from driftd.errors import ClusterError
 from driftd.model.application import Application
-from driftd.sync.engine import asking_flux
+from driftd.sync.engine import asking_flux, before_asking_flux
 
 _IN_GIT: Final = "suspended in Git"
 _LIVE: Final = "suspended live"
@@ -16,16 +19,41 @@ _LIVE: Final = "suspended live"
 
 async def suspended_live(looked: Looked) -> bool:
     """Whether Flux's own object is suspended live; False where that cannot be read."""
+    application, reader = looked.desired.entry.application, _home(looked)
+    try:
+        return reader is not None and await is_suspended(reader, application)
+    except ClusterError:
+        return False
+
+
+async def as_live(looked: Looked) -> Application:
+    """The application of a look with what its live object says of edits beside Git.
+
+    As it is where these are known, or cannot be read: a look at a checkout alone renders Git.
+    """
+    application, reader = looked.desired.entry.application, _home(looked)
+    flux = application.flux
+    if flux is None or flux.edited or reader is None or application.origin.startswith("hub "):
+        return application
+    try:
+        told = await edits(reader, application)
+    except ClusterError:
+        return application
+    if not told:
+        return application
+    flux = msgspec.structs.replace(flux, edited=f"was edited beside Git ({told})")
+    return msgspec.structs.replace(application, flux=flux)
+
+
+def _home(looked: Looked) -> ClusterReader | None:
+    """The cluster that Flux's own object of an application is on, if it can be asked."""
     application = looked.desired.entry.application
     flux, view = application.flux, looked.view
     # Another cluster than the one that Flux itself runs on is known by its kubeconfig's name alone.
     at_home = flux is not None and (flux.context or application.spec.destination.server)
     if not at_home or view is None or view.problem is not None:
-        return False
-    try:
-        return await is_suspended(view.reader, application)
-    except ClusterError:
-        return False
+        return None
+    return view.reader
 
 
 def suspension(application: Application, *, suspended: bool) -> str:
@@ -67,8 +95,12 @@ def what_comes_first(application: Application, *, suspended: bool) -> str:
 
 
 async def halted(looked: Looked) -> str:
-    """`what_comes_first` of the application that was looked at, as its live object says."""
+    """What comes first before Flux puts things back, as the live object of a look says.
+
+    It is resumed, or put back itself where it was edited.
+    """
     application = looked.desired.entry.application
     if application.flux is None:
         return ""
-    return what_comes_first(application, suspended=await suspended_live(looked))
+    paused = what_comes_first(application, suspended=await suspended_live(looked))
+    return paused or before_asking_flux(await as_live(looked))

@@ -251,7 +251,9 @@ def _release_values(application: Application, lines: Mapping[str, Sequence[int]]
             continue
         home = _home(application)
         for file in sorted(lines, key=lambda one: one == home):
-            what = "" if file == home else f" of the patched HelmRelease {application.name}"
+            live = application.origin.startswith("hub ")  # what Git has stands in its file
+            name = flux.object_name if flux is not None else application.name
+            what = "" if file == home or live else f" of the patched HelmRelease {name}"
             yield f"{file}:{','.join(map(str, lines[file]))} (spec.values{what})"
         if home not in lines:
             yield f"{home} (spec.values)"
@@ -308,11 +310,14 @@ def _kustomize_options(source: ApplicationSource) -> list[str]:
 
 def _home(application: Application) -> str:
     """Where the Application itself is: its file, or what has made it."""
-    kind = application.flux.kind if application.flux is not None else "Application"
+    flux = application.flux
+    kind, name = (
+        ("Application", application.name) if flux is None else (flux.kind, flux.object_name)
+    )
     if not application.origin:
-        return f"the {kind} {application.name}"
+        return f"the {kind} {name}"
     if application.origin.startswith("hub "):
-        return f"the live {kind} {application.name}"
+        return f"the live {kind} {name}"
     return application.origin
 
 

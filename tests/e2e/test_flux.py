@@ -156,7 +156,7 @@ def test_values_of_a_release_are_traced(site: FluxSite) -> None:
     assert done.returncode == 0, done.stderr
     _, _, config = done.stdout.partition("# Source: charts/cache/templates/config.yaml\n")
     told = [line for line in config.partition("\napiVersion")[0].splitlines() if "Values" in line]
-    patched = "(spec.values of the patched HelmRelease production/cache)"
+    patched = "(spec.values of the patched HelmRelease cache)"
     assert told == [
         f"# Values: apps/production/kustomization.yaml:13 {patched}",
         "# Values: apps/base/cache/release.yaml:27 (spec.values)",
