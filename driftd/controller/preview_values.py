@@ -62,6 +62,8 @@ class UnreadValues:
         assert pair.after is not None  # noqa: S101 - looked at by the caller
         if pair.before is None or pair.spec_changed or len(old) != len(new):
             return True
+        if pair.before.application.flux != pair.after.application.flux:
+            return True  # its `values`, and what `valuesFrom` takes from ConfigMaps
         names = {posixpath.basename(name) for name in _values_files(pair.after.application)}
         patterns = any(set(name) & set("*?[") for name in names)
         folders = [_folder(source) for source in new]

@@ -15,7 +15,7 @@ from driftd.controller.preview_apply import (
     refuses_unknown_fields,
 )
 from driftd.diff.invalid import first
-from driftd.model.application import FluxSpec
+from driftd.model.flux import FluxSpec
 from driftd.model.report import Invalid
 from tests.unit.controller.builders import application, desired, manifest
 from tests.unit.diff.objects import deployment, node_of
