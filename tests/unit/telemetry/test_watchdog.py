@@ -44,7 +44,7 @@ async def test_a_loop_that_stays_blocked_is_told_twice(
     """After the time that liveness allows there is an error too; the block counts once."""
     configure(Log())
     blocks: list[None] = []
-    with Watchdog(lambda: blocks.append(None), limit=0.05, long=0.3):
+    with Watchdog(lambda: blocks.append(None), limit=0.3, long=0.8):
         await asyncio.sleep(0)
         lines: list[str] = []
         deadline = time.monotonic() + 10
