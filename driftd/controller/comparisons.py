@@ -35,7 +35,7 @@ BURST: Final = 1500
 process is worth its start."""
 WINDOW: Final = 10.0
 """Seconds."""
-AHEAD: Final = 250
+AHEAD: Final = 1000
 """Objects that may wait for the second process: enough that it never waits itself."""
 REST: Final = 15.0
 """Seconds without work after which it ends."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeAlias
@@ -97,6 +97,8 @@ class _Kind:
     """As the last look saw each object; a key that no look could see is not in it."""
     names: dict[ResourceKey, frozenset[str]] = field(default_factory=dict)
     """The applications that each object is of interest to; the same set for all of one alone."""
+    spaces: Counter[str] = field(default_factory=Counter)
+    """How many of them lie in each namespace: each plan asks for these, of every kind."""
     narrow: bool = False
     """Whether only single namespaces may be listed."""
     explaining: Explaining | None = None
@@ -109,9 +111,22 @@ class _Kind:
             self.explaining is not None and bool(self.explaining.namespaces)
         )
 
+    def add(self, key: ResourceKey, names: frozenset[str]) -> None:
+        """Let an object be of interest to these applications."""
+        self.spaces[key.namespace] += key not in self.names
+        self.names[key] = names
+
+    def drop(self, key: ResourceKey) -> None:
+        """Let an object be of interest to none."""
+        del self.names[key]
+        self.seen.pop(key, None)
+        self.spaces[key.namespace] -= 1
+        if not self.spaces[key.namespace]:
+            del self.spaces[key.namespace]
+
     def places(self) -> set[str]:
         """Where to watch: single namespaces, or everything (the empty name)."""
-        spaces = {key.namespace for key in self.names}
+        spaces = set(self.spaces)
         spaces |= self.explaining.namespaces if self.explaining is not None else set()
         if not self.resource.namespaced or "" in spaces:
             return {""} if spaces else set()
@@ -175,7 +190,7 @@ class Watching:
             found[target, resource].add(key)
             kind = self._kinds.setdefault((target, resource), _Kind(resource))
             names = kind.names.get(key, alone)
-            kind.names[key] = alone if names == alone else names | alone
+            kind.add(key, alone if names == alone else names | alone)
             if state is not None:
                 kind.seen[key] = state
                 self._settle(target, kind, key)
@@ -281,8 +296,7 @@ class Watching:
                     kind.names[key] = rest
                 else:
                     self.told.forget([(*place, key)])
-                    del kind.names[key]
-                    kind.seen.pop(key, None)
+                    kind.drop(key)
             if not kind.is_wanted:
                 del self._kinds[place]
 
