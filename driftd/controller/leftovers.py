@@ -245,11 +245,14 @@ def marked_by(resource: ApiResource, meta: ObjectMeta) -> tuple[Marked, ...] | N
         return None
     key = ResourceKey(resource.group, resource.kind, meta.namespace, meta.name)
     owners = owners_of(meta.annotations, meta.labels)
+    if not owners:
+        return None
     argo = meta.annotations.get(TRACKING_ID)
     if argo is not None and (not describes(argo, key) or hook_of(meta.annotations) is not None):
         owners.pop(argo.partition(":")[0], None)
-    if any(meta.annotations.get(name) == "disabled" for name in FLUX_KEEPS):
-        owners.pop(flux_mark(meta.labels), None)
+    flux = flux_mark(meta.labels)
+    if flux and any(meta.annotations.get(name) == "disabled" for name in FLUX_KEEPS):
+        owners.pop(flux, None)
     home = meta.annotations.get(INSTALLATION, "")
     found = tuple(
         Marked(resource, one, meta.namespace, meta.name, meta.uid, home) for one in owners

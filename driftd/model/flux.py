@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
@@ -78,6 +78,10 @@ class FluxSpec(msgspec.Struct, frozen=True, kw_only=True):
         return "spec.ignore" if self.kind == "Kustomization" else "spec.driftDetection.ignore"
 
 
+_MARKS: Final = tuple((kind, f"{one}/name", f"{one}/namespace") for kind, one in GROUPS.items())
+"""The labels that name an owner of each kind: asked for of every object of a cluster."""
+
+
 def owner_mark(kind: str, namespace: str, name: str) -> str:
     """How an owned object names its owner, in one text."""
     return f"{kind}/{namespace}/{name}"
@@ -85,8 +89,8 @@ def owner_mark(kind: str, namespace: str, name: str) -> str:
 
 def mark_of(labels: dict[str, str]) -> str:
     """The owner that an object's labels name; empty if they name none."""
-    for kind, group in GROUPS.items():
-        name, namespace = labels.get(f"{group}/name"), labels.get(f"{group}/namespace")
+    for kind, named, spaced in _MARKS if labels else ():
+        name, namespace = labels.get(named), labels.get(spaced)
         if isinstance(name, str) and isinstance(namespace, str):
             return owner_mark(kind, namespace, name)
     return ""

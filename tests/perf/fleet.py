@@ -44,6 +44,8 @@ LIMIT = 1800.0
 """Seconds after which a cold start counts as failed."""
 SETTLING = 30.0
 """Seconds of churn before the settled figures are taken."""
+SAMPLES = 3.0
+"""Seconds between two readings of the memory; each one holds the processes up for a moment."""
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -128,7 +130,7 @@ class Daemon:
         over = threading.Event()
 
         def sample() -> None:
-            while not over.wait(1.0):
+            while not over.wait(SAMPLES):
                 self.peak = max(self.peak, memory(process.pid))
 
         sampler = threading.Thread(target=sample)
@@ -197,7 +199,7 @@ def measure(objects: int, clusters: int, churn: float) -> Figures:
                     raise RuntimeError(daemon.log.read_text()[-3000:])
                 return daemon.metric("driftd_applications") >= applications
 
-            wait_until(judged, what="every verdict", timeout=LIMIT, interval=0.5)
+            wait_until(judged, what="every verdict", timeout=LIMIT, interval=1)
             cold, used = time.monotonic() - started, cpu(process.pid)
             click.echo(f"{objects} objects: cold start {cold:.1f} s, {used:.1f} CPU s", err=True)
             before = cpu(process.pid), time.monotonic()
