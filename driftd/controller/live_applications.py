@@ -27,6 +27,8 @@ _LENGTH = 80
 """Characters of a value that it shows."""
 
 _Place = tuple[str, ...]
+Difference = tuple[_Place, Json, Json]
+"""A place of a spec, Git's value and the live one; None where a side has none."""
 
 
 def beside_git(
@@ -60,22 +62,31 @@ def _beside(live: Application, declared: Application | None) -> Application:
     if not found:
         return live
     key = ResourceKey("argoproj.io", "Application", live.namespace, live.name)
+    condition = edit_condition(key, declared.origin or "Git", live.raw, found)
+    return msgspec.structs.replace(live, conditions=(*live.conditions, condition))
+
+
+def edit_condition(
+    key: ResourceKey, origin: str, raw: Mapping[str, Any], found: Sequence[Difference]
+) -> Condition:
+    """The warning that a live object is not as `origin` declares it: both values, and who wrote.
+
+    `raw` is the live object, `found` has at least one place of its spec.
+    """
     told = [
-        f"{named(place)} is {shown(key, place, now)} (Git: {shown(key, place, git)})"
-        f"{_written(writers(live.raw, place))}"
+        f"{_named(place)} is {_shown(key, place, now)} (Git: {_shown(key, place, git)})"
+        f"{_written(writers(raw, place))}"
         for place, git, now in found[:_TOLD]
     ]
     more = f"; and {len(found) - _TOLD} more" if len(found) > _TOLD else ""
     text = (
-        f"the live Application is not as {declared.origin or 'Git'} declares it, and the findings "
-        "here compare with what the live Application says, not with Git alone: "
-        f"{'; '.join(told)}{more}"
+        f"the live {key.kind} is not as {origin} declares it, and the findings here compare with "
+        f"what the live {key.kind} says, not with Git alone: {'; '.join(told)}{more}"
     )
-    condition = Condition(EDITED, text, Severity.WARNING)
-    return msgspec.structs.replace(live, conditions=(*live.conditions, condition))
+    return Condition(EDITED, text, Severity.WARNING)
 
 
-def named(place: _Place) -> str:
+def _named(place: _Place) -> str:
     """A place of a spec, for people."""
     return ".".join(("spec", *place)).replace(".[", "[")
 
@@ -86,7 +97,7 @@ def _spec(application: Application) -> dict[str, Json]:
     return spec
 
 
-def _differences(place: _Place, git: Json, live: Json) -> Iterator[tuple[_Place, Json, Json]]:
+def _differences(place: _Place, git: Json, live: Json) -> Iterator[Difference]:
     """Places that differ, with Git's value and the live one; None where a side has none."""
     if git == live and type(git) is type(live):
         return
@@ -124,7 +135,7 @@ def _members(place: _Place, value: Json) -> dict[str, Any] | None:
     return None
 
 
-def shown(key: ResourceKey, place: _Place, value: Json) -> str:
+def _shown(key: ResourceKey, place: _Place, value: Json) -> str:
     """A value of a spec, masked where it may be secret."""
     if value is None or value in ("", [], {}):
         return "not set"

@@ -12,15 +12,13 @@ from typing import Any, Final
 import msgspec
 
 from driftd.cluster.edited import edited_beside_flux
-from driftd.controller.live_applications import EDITED, named, shown, writers
+from driftd.controller.live_applications import Difference, edit_condition, writers
 from driftd.flux.specs import HelmReleaseSpec, InvalidSpec, KustomizationSpec, spec_of
 from driftd.model.application import Application
-from driftd.model.condition import Condition, Severity
+from driftd.model.condition import Condition
 from driftd.model.flux import CONTROLLERS, GROUPS, FluxObject
 from driftd.model.resource import Json, ResourceKey
 
-_TOLD: Final = 5
-"""Fields that a condition names."""
 _SPECS: Final[Mapping[str, type[KustomizationSpec | HelmReleaseSpec]]] = {
     "Kustomization": KustomizationSpec,
     "HelmRelease": HelmReleaseSpec,
@@ -60,23 +58,10 @@ def _beside(live: FluxObject, git: FluxObject | None) -> tuple[Condition | None,
     if not found:
         return None, ""
     key = ResourceKey(GROUPS[live.kind], live.kind, live.namespace, live.name)
-    told: list[str] = []
-    hands: set[str] = set()
-    for place, one, other in found:
-        by = writers(live.body, place)
-        hands |= set(by) - {_APPLIES}
-        wrote = f", written by {' and '.join(by)}" if by else ""
-        told.append(
-            f"{named(place)} is {shown(key, place, other)} (Git: {shown(key, place, one)}){wrote}"
-        )
-    more = f"; and {len(told) - _TOLD} more" if len(told) > _TOLD else ""
-    text = (
-        f"the live {live.kind} is not as {git.origin} declares it, and the findings here compare "
-        f"with what the live {live.kind} says, not with Git alone: {'; '.join(told[:_TOLD])}{more}"
-    )
+    hands = {name for place, _, _ in found for name in writers(live.body, place)} - {_APPLIES}
     # What its own deployer wrote may be an older commit.
     how = edited if hands else "is not what Git declares"
-    return Condition(EDITED, text, Severity.WARNING), how
+    return edit_condition(key, git.origin, live.body, found), how
 
 
 def _spec(found: FluxObject) -> dict[str, Any] | None:
@@ -88,7 +73,7 @@ def _spec(found: FluxObject) -> dict[str, Any] | None:
     return {name: value for name, value in spec.items() if name not in _WHEN}
 
 
-def _differences(place: _Place, git: Json, live: Json) -> Iterator[tuple[_Place, Json, Json]]:
+def _differences(place: _Place, git: Json, live: Json) -> Iterator[Difference]:
     """Places that differ, with Git's value and the live one; None where a side has none."""
     if git is None and isinstance(live, dict):
         git = {}
