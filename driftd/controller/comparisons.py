@@ -13,7 +13,7 @@ import contextlib
 import os
 import sys
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from pathlib import Path
 from types import TracebackType
@@ -150,16 +150,9 @@ class _Process:
 class Comparisons:
     """Compares in a second process while there is much to compare; a context manager ends it."""
 
-    def __init__(
-        self,
-        *,
-        burst: int = BURST,
-        rest: float = REST,
-        limit: float = LIMIT,
-        start: Callable[[], Awaitable[_Process]] = _Process.start,
-    ) -> None:
+    def __init__(self, *, burst: int = BURST, rest: float = REST, limit: float = LIMIT) -> None:
         """`rest` and `limit` are in seconds."""
-        self._burst, self._rest, self._limit, self._start = burst, rest, limit, start
+        self._burst, self._rest, self._limit = burst, rest, limit
         self._alone = processors() < 2
         self._since = self._not_before = 0.0
         self._seen = self._waiting = 0
@@ -240,7 +233,7 @@ class Comparisons:
 
     async def _begin(self) -> None:
         try:
-            self._process = await self._start()
+            self._process = await _Process.start()
             self._rested()
         except OSError as error:
             self._failed(None, error)
