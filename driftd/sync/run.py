@@ -114,13 +114,13 @@ class _Run:
                 self.lost = error.message
         return result
 
-    async def _written(self, task: SyncTask) -> TaskResult:
-        resource = self.resolve(task.gvk)
+    async def _written(self, planned: SyncTask) -> TaskResult:
+        resource, task = self.resolve(planned.gvk), planned
         if resource is None:
             raise NotServed(f"{task.key}: the cluster does not serve {task.gvk.api_version}")
         for _ in range(_TRIES - 1):
             try:
-                return await self._sent(task, resource)
+                return await self._sent(task, resource, planned)
             except ClusterError as error:
                 again = None
                 if error.reason in _CONFLICTS and not task.create:
@@ -128,21 +128,24 @@ class _Run:
                 if again is None:
                     raise
                 task = again
-        return await self._sent(task, resource)
+        return await self._sent(task, resource, planned)
 
-    async def _sent(self, task: SyncTask, resource: ApiResource) -> TaskResult:
+    async def _sent(self, task: SyncTask, resource: ApiResource, planned: SyncTask) -> TaskResult:
+        """Send `task`: `planned` itself, or after a conflict a copy with another precondition."""
         if task.removals:
-            return await self._patched(task, resource)
+            return await self._patched(task, resource, planned)
         await self._foreseen(task, await self._tried(task, resource))
         if self.rung is not Rung.FIELDS:
             return TaskResult(task.key, Outcome.DRY_RUN, remains=task.remains)
-        await self._kept(task)
+        await self._kept(planned)
         after = await self._apply(task, resource, task.body, dry_run=False)
         changed = after.resource_version != _precondition(task)
         outcome = Outcome.APPLIED if changed else Outcome.UNCHANGED
         return TaskResult(task.key, outcome, remains=task.remains)
 
-    async def _patched(self, task: SyncTask, resource: ApiResource) -> TaskResult:
+    async def _patched(
+        self, task: SyncTask, resource: ApiResource, planned: SyncTask
+    ) -> TaskResult:
         """Patch, then apply: the patch makes the object what it should be, in one write.
 
         The apply changes no value any more. It makes the declared set this manager's, so that
@@ -155,7 +158,7 @@ class _Run:
         await self._foreseen(task, tried)
         if self.rung is not Rung.FIELDS:
             return TaskResult(task.key, Outcome.DRY_RUN, remains=task.remains)
-        await self._kept(task)
+        await self._kept(planned)
         after = await self._patch(task, resource, dry_run=False)
         body = msgspec.json.decode(task.body)
         body["metadata"]["resourceVersion"] = after.resource_version
@@ -193,9 +196,10 @@ class _Run:
         if why:
             raise _NotHealable(f"{task.key}: {why}")
 
-    async def _kept(self, task: SyncTask) -> None:
-        overwritten = self.live.get(task.key)
-        await self.journal.before(task, overwritten.body if overwritten else None)
+    async def _kept(self, planned: SyncTask) -> None:
+        # The journal knows the tasks of the plan, not their copies.
+        overwritten = self.live.get(planned.key)
+        await self.journal.before(planned, overwritten.body if overwritten else None)
 
     async def _apply(
         self, task: SyncTask, resource: ApiResource, body: bytes, *, dry_run: bool

@@ -74,6 +74,7 @@ class Journal(Protocol):
     async def before(self, task: SyncTask, live: bytes | None) -> None:
         """Called before an object is written, with its live JSON; None if it is to be created.
 
+        `task` is the very one of the plan; called once more when a conflict has it tried again.
         Raises StoreError: then this object is not written.
         """
         ...

@@ -264,6 +264,8 @@ class MemoryWriter:
         """The same of JSON patches."""
         self.fights = False
         """Whether somebody changes each applied ConfigMap at once."""
+        self.reports: list[bool] = []
+        """For each call that is to come, whether a controller writes the status just before it."""
 
     async def apply(
         self,
@@ -279,6 +281,10 @@ class MemoryWriter:
     ) -> LiveObject:
         """See `ClusterWriter`."""
         self.applied.append((name, dry_run))
+        if self.reports and self.reports.pop(0):
+            kept = self.cluster.read(resource.kind, namespace, name)
+            kept["metadata"].pop("resourceVersion")
+            self.cluster.put({**kept, "status": {"seen": len(self.reports)}})
         before = await self.cluster.get(resource, namespace, name)
         document = json.loads(body)
         wanted = document["metadata"].pop("resourceVersion", None)

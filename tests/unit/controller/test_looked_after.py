@@ -170,6 +170,24 @@ async def test_what_is_written_over_is_kept_and_opens_with_the_key_alone(bench: 
         bench.envelope().open(b"another", sealed)
 
 
+@pytest.mark.parametrize("reports", [[True], [False, True]], ids=["dry run", "write"])
+async def test_a_status_written_between_look_and_write_leaves_one_record(
+    bench: Ledgered, reports: list[bool]
+) -> None:
+    """Healed in the same look all the same: one intent, one result, one backup."""
+    bench.world.paint("shop", "red")
+    bench.writer.reports = reports
+    await bench.sweep()
+    assert bench.writer.reports == []
+    assert bench.world.clusters.one.read("ConfigMap", "shop", "shop")["data"]["colour"] == "blue"
+    intent, result = await bench.told("intent", "result")
+    assert (intent["kind"], result["outcome"]) == ("intent", "applied")
+    find = lambda connection: backups.find(connection, application="shop", limit=9)  # noqa: E731
+    assert len(await bench.store.ask("test", find)) == 1
+    await bench.sweep()
+    assert [one["outcome"] for one in await bench.told("health")] == ["Healthy"]
+
+
 async def test_without_a_key_nothing_is_written(bench: Ledgered) -> None:
     """What cannot be kept is not written over, and the record says why."""
     (bench.folder / "key").write_bytes(b"short")

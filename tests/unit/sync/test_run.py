@@ -272,6 +272,27 @@ async def test_the_journal_is_told_before_and_after_each_write():
     assert journal.told == ["before a", "after a", "before b", "after b"]
 
 
+async def test_the_journal_is_told_of_the_task_of_the_plan_when_it_is_tried_again():
+    """A copy with another precondition is sent; the journal wrote down the one that was planned."""
+    plan, told = with_patch(), []
+
+    class Identities(Keeping):
+        async def before(self, task, live):
+            told.append(task)
+
+        async def after(self, task, result):
+            told.append(task)
+
+    writer = Patching({("web", "patch", False): ClusterError("changed", reason="Conflict")})
+
+    async def reread(task, _resource):
+        return msgspec.structs.replace(task)
+
+    [result] = (await run(plan, writer, resolve, journal=Identities(), reread=reread)).results
+    assert result.outcome is Outcome.APPLIED
+    assert [one is plan.tasks[0] for one in told] == [True, True, True]
+
+
 @pytest.mark.parametrize(("failing", "sent"), [("before", 0), ("after", 1)])
 async def test_nothing_more_is_written_that_cannot_be_recorded(failing, sent):
     """A journal that fails before stops the write itself, one that fails after the next."""
