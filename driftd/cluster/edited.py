@@ -1,4 +1,4 @@
-"""Who changed a live Application, or HelmRelease, beside what declares it. Pure.
+"""Who changed a live Application, HelmRelease or what that uses beside Git. Pure.
 
 Argo CD deploys what its live Application says, so an override that somebody set there (in Argo CD's
 own UI, or with kubectl) decides what an application is, and Git does not know of it. Flux does the
@@ -7,7 +7,7 @@ same with its Kustomizations and HelmReleases.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from driftd.model.condition import Condition, Severity
@@ -49,6 +49,44 @@ def edits_beside_flux(raw: Mapping[str, Any]) -> str:
     return "; ".join(_told(entry, paths) for entry, paths in hands) if others else ""
 
 
+def edited_used(
+    name: str, raw: Mapping[str, Any], part: str, counts: Callable[[str], bool]
+) -> tuple[Condition, ...]:
+    """As `edited_beside_flux`, of an object that such an application uses, such as its source.
+
+    `name` is its kind, namespace and name; `counts` says of a place below `part` (`spec` or `data`)
+    whether it decides what is deployed. None where Flux does not apply the object: then nobody
+    can tell what of it is Git's.
+    """
+    return _conditions(name, *_of_used(raw, part, counts))
+
+
+def edits_used(raw: Mapping[str, Any], part: str, counts: Callable[[str], bool]) -> str:
+    """The fields that `edited_used` would name, by whom and when; empty without any."""
+    hands, _ = _of_used(raw, part, counts)
+    return "; ".join(_told(entry, paths) for entry, paths in hands)
+
+
+def _of_used(
+    raw: Mapping[str, Any], part: str, counts: Callable[[str], bool]
+) -> tuple[list[_Owned], list[_Owned]]:
+    owned = _owned(raw, part)
+    git = [one for one in owned if one[0].get("manager") == _FLUX]
+    kept = [(entry, [path for path in paths if counts(path)]) for entry, paths in owned]
+    return (_beside(kept, git), git) if git else ([], [])
+
+
+def _beside(owned: Iterable[_Owned], git: Sequence[_Owned]) -> list[_Owned]:
+    """What others own alone."""
+    declared = {path for _, paths in git for path in paths}
+    rest = [
+        (entry, [path for path in paths if path not in declared])
+        for entry, paths in owned
+        if entry.get("manager") != _FLUX
+    ]
+    return [one for one in rest if one[1]]
+
+
 def _of_flux(raw: Mapping[str, Any]) -> tuple[list[_Owned], list[_Owned]]:
     """What people own of a live object's spec, and what is Git's.
 
@@ -60,22 +98,16 @@ def _of_flux(raw: Mapping[str, Any]) -> tuple[list[_Owned], list[_Owned]]:
     if not git:
         hands = [one for one in owned if one[0].get("manager") in _HANDS and one[1]]
         return hands, [one for one in owned if one not in hands]
-    declared = {path for _, paths in git for path in paths}
-    rest = [
-        (entry, [path for path in paths if path not in declared])
-        for entry, paths in owned
-        if entry.get("manager") != _FLUX
-    ]
-    return [one for one in rest if one[1]], git
+    return _beside(owned, git), git
 
 
-def _owned(raw: Mapping[str, Any]) -> list[_Owned]:
+def _owned(raw: Mapping[str, Any], part: str = "spec") -> list[_Owned]:
     entries = (raw.get("metadata") or {}).get("managedFields") or ()
     return [
         (entry, paths)
         for entry in entries
         if not entry.get("subresource")
-        and (paths := list(_paths("spec", (entry.get("fieldsV1") or {}).get("f:spec"))))
+        and (paths := list(_paths(part, (entry.get("fieldsV1") or {}).get(f"f:{part}"))))
     ]
 
 

@@ -61,7 +61,7 @@ async def read_flux(reader: ClusterReader, context: str) -> LiveFlux:
                 name=live.key.name,
                 body=(body := msgspec.json.decode(live.body, type=dict)),
                 origin=f"hub {context}",
-                applied_by=_applied_by(body),
+                applied_by=applied_by(body),
             )
             for live in listing.objects
         ]
@@ -73,7 +73,7 @@ async def read_flux(reader: ClusterReader, context: str) -> LiveFlux:
     )
 
 
-def _applied_by(body: dict[str, Any]) -> str:
+def applied_by(body: dict[str, Any]) -> str:
     """`NAMESPACE/NAME` of the Kustomization that a live object's labels name; empty without."""
     kind, _, place = mark_of((body.get("metadata") or {}).get("labels") or {}).partition("/")
     return place if kind == "Kustomization" else ""

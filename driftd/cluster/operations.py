@@ -8,7 +8,6 @@ from typing import Any, Final
 
 import msgspec
 
-from driftd.cluster.edited import edits_beside_flux
 from driftd.cluster.hub import APPLICATIONS
 from driftd.cluster.reader import ApiResource, ClusterReader
 from driftd.errors import NotServed
@@ -78,7 +77,7 @@ async def operation(reader: ClusterReader, application: Application, since: date
     if application.flux is None:
         live = await reader.get(APPLICATIONS, application.namespace, application.name)
         return "" if live is None else of_argo_cd(live.body, since)
-    live = await _flux_object(reader, application.flux, application.namespace)
+    live = await flux_object(reader, application.flux, application.namespace)
     return "" if live is None else of_flux(live.body)
 
 
@@ -90,7 +89,7 @@ async def is_suspended(reader: ClusterReader, application: Application) -> bool:
     """
     if application.flux is None:
         return False
-    live = await _flux_object(reader, application.flux, application.namespace)
+    live = await flux_object(reader, application.flux, application.namespace)
     try:
         found = None if live is None else _suspendable.decode(live.body)
     except msgspec.MsgspecError:
@@ -98,21 +97,8 @@ async def is_suspended(reader: ClusterReader, application: Application) -> bool:
     return found is not None and found.spec is not None and found.spec.suspend is True
 
 
-async def edits(reader: ClusterReader, application: Application) -> str:
-    """What somebody set in the live object of an application of Flux beside Git; may be empty.
-
-    `reader` is as for `operation`. Raises ClusterError.
-    """
-    if application.flux is None:
-        return ""
-    live = await _flux_object(reader, application.flux, application.namespace)
-    try:
-        return "" if live is None else edits_beside_flux(msgspec.json.decode(live.body, type=dict))
-    except (msgspec.MsgspecError, AttributeError, TypeError):
-        return ""  # whoever reads the object itself says what is wrong with it
-
-
-async def _flux_object(reader: ClusterReader, flux: FluxSpec, namespace: str) -> LiveObject | None:
+async def flux_object(reader: ClusterReader, flux: FluxSpec, namespace: str) -> LiveObject | None:
+    """Flux's own object of an application; None where it is not there. Raises ClusterError."""
     for resource in FLUX[flux.kind]:
         try:
             return await reader.get(resource, namespace, flux.object_name)

@@ -13,6 +13,7 @@ from driftd.cluster.kubeconfig import KubeContext
 from driftd.cluster.reader import ApiResource
 from driftd.controller.homes import trusted_homes
 from driftd.controller.live_flux import with_edits
+from driftd.controller.live_uses import BesideGit, LiveConfigMaps
 from driftd.controller.options import CheckOptions
 from driftd.controller.workspace import Progress, Workspace
 from driftd.errors import ClusterError, ConfigError, DriftdError, NotServed, SourceError
@@ -29,7 +30,6 @@ from driftd.model.flux import FluxObject
 from driftd.source.repositories import Reading
 from driftd.source.url import printable
 
-_CONFIG_MAPS = ApiResource("", "v1", "ConfigMap", "configmaps", True, ("get",))
 _KUSTOMIZATIONS = tuple(
     ApiResource(
         "kustomize.toolkit.fluxcd.io", version, "Kustomization", "kustomizations", True, ("get",)
@@ -87,18 +87,21 @@ async def _of_hub(
     if hub is None or not objects:
         return []
     target = _context_target(workspace, hub.name)
-    reader = Reader(FluxObjects(objects), _live(workspace, target))
+    maps = LiveConfigMaps(workspace, target)
+    reader = Reader(FluxObjects(objects), maps)
     here = await _checkout_of(workspace, options, progress, objects)
     place = Place(destination=Destination(server=IN_CLUSTER_SERVER), prefix=here.prefix)
-    return [
-        with_edits(
-            await to_application(one, reader, place),
-            one,
-            here.objects.find(kind, one.namespace, one.name),
-        )
-        for kind in ("Kustomization", "HelmRelease")
-        for one in reader.objects.of_kind(kind)
-    ]
+    beside = BesideGit(
+        reader=reader, maps=maps, place=place, sandbox=workspace.sandbox, git=here.objects
+    )
+    found: list[Application] = []
+    for kind in ("Kustomization", "HelmRelease"):
+        for one in reader.objects.of_kind(kind):
+            application = await to_application(one, reader, place)
+            git = here.objects.find(kind, one.namespace, one.name)
+            told = with_edits(application, one, git)
+            found.append(await beside.with_used(told, one))
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,8 +289,9 @@ class _RepositoryLook:
         if not cluster.context:
             in_cluster = ClusterTarget(TargetKind.IN_CLUSTER, IN_CLUSTER_NAME)
             alone = self.workspace.in_cluster and len(self.layout.roots) == 1
-            return _live(self.workspace, in_cluster if alone else None)
-        return _live(self.workspace, _context_target(self.workspace, cluster.context))
+            return LiveConfigMaps(self.workspace, in_cluster if alone else None)
+        target = _context_target(self.workspace, cluster.context)
+        return LiveConfigMaps(self.workspace, target)
 
 
 def _target(context: KubeContext) -> ClusterTarget:
@@ -296,18 +300,3 @@ def _target(context: KubeContext) -> ClusterTarget:
 
 def _context_target(workspace: Workspace, name: str) -> ClusterTarget | None:
     return next((_target(one) for one in workspace.contexts if one.name == name), None)
-
-
-def _live(workspace: Workspace, target: ClusterTarget | None) -> LiveConfigMap:
-    """Reads ConfigMaps of a cluster."""
-
-    async def read(namespace: str, name: str) -> dict[str, str] | None:
-        if target is None:
-            raise ClusterError("which context the cluster is is not known")
-        live = await workspace.clusters.open(target).get(_CONFIG_MAPS, namespace, name)
-        if live is None:
-            return None
-        data = msgspec.json.decode(live.body).get("data") or {}
-        return {key: value for key, value in data.items() if isinstance(value, str)}
-
-    return read

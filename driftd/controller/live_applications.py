@@ -18,6 +18,7 @@ from driftd.model.application import Application
 from driftd.model.condition import Condition, Severity
 from driftd.model.resource import Json, ResourceKey
 from driftd.source.repositories import git_urls
+from driftd.source.url import printable
 
 EDITED: Final = "LiveApplicationDiffers"
 """The condition's type."""
@@ -67,28 +68,35 @@ def _beside(live: Application, declared: Application | None) -> Application:
 
 
 def edit_condition(
-    key: ResourceKey, origin: str, raw: Mapping[str, Any], found: Sequence[Difference]
+    key: ResourceKey,
+    origin: str,
+    raw: Mapping[str, Any],
+    found: Sequence[Difference],
+    *,
+    part: str = "spec",
+    which: str = "",
 ) -> Condition:
     """The warning that a live object is not as `origin` declares it: both values, and who wrote.
 
-    `raw` is the live object, `found` has at least one place of its spec.
+    `raw` is the live object, `found` has at least one place of its `part`; `which` says which
+    object it is, where it is not the application's own.
     """
     told = [
-        f"{_named(place)} is {_shown(key, place, now)} (Git: {_shown(key, place, git)})"
-        f"{_written(writers(raw, place))}"
+        f"{_named(part, place)} is {_shown(key, part, place, now)} "
+        f"(Git: {_shown(key, part, place, git)}){_written(writers(raw, place, part))}"
         for place, git, now in found[:_TOLD]
     ]
     more = f"; and {len(found) - _TOLD} more" if len(found) > _TOLD else ""
     text = (
-        f"the live {key.kind} is not as {origin} declares it, and the findings here compare with "
-        f"what the live {key.kind} says, not with Git alone: {'; '.join(told)}{more}"
+        f"the live {key.kind}{which} is not as {origin} declares it, and the findings here "
+        f"compare with what the live {key.kind} says, not with Git alone: {'; '.join(told)}{more}"
     )
     return Condition(EDITED, text, Severity.WARNING)
 
 
-def _named(place: _Place) -> str:
+def _named(part: str, place: _Place) -> str:
     """A place of a spec, for people."""
-    return ".".join(("spec", *place)).replace(".[", "[")
+    return ".".join((part, *place)).replace(".[", "[")
 
 
 def _spec(application: Application) -> dict[str, Json]:
@@ -135,16 +143,17 @@ def _members(place: _Place, value: Json) -> dict[str, Any] | None:
     return None
 
 
-def _shown(key: ResourceKey, place: _Place, value: Json) -> str:
+def _shown(key: ResourceKey, part: str, place: _Place, value: Json) -> str:
     """A value of a spec, masked where it may be secret."""
     if value is None or value in ("", [], {}):
         return "not set"
     names = tuple(name.strip("[]") for name in place)
-    masked = mask.shown(key, ("spec", *names), value)
+    masked = mask.shown(key, (part, *names), value)
     # Passwords are given as parameters and in values; of these the name says enough.
     if masked == mask.MASKED or any(map(_is_secret, names)) or names[-1].startswith("values"):
         return "«masked»"
-    text = msgspec.json.encode(masked).decode()
+    is_url = isinstance(masked, str) and "://" in masked
+    text = msgspec.json.encode(printable(masked) if is_url else masked).decode()
     return text if len(text) <= _LENGTH else f"{text[:_LENGTH]}…"
 
 
@@ -156,23 +165,23 @@ def _written(names: Sequence[str]) -> str:
     return f", written by {' and '.join(names)}" if names else ""
 
 
-def writers(raw: Mapping[str, Any], place: _Place) -> tuple[str, ...]:
-    """Who owns a field of a live object's spec; empty where nobody is on record."""
+def writers(raw: Mapping[str, Any], place: _Place, part: str = "spec") -> tuple[str, ...]:
+    """Who owns a field of a live object's spec, or other part; empty where nobody is on record."""
     entries = (raw.get("metadata") or {}).get("managedFields") or ()
     return tuple(
         dict.fromkeys(
             str(entry.get("manager"))
             for entry in entries
-            if entry.get("subresource") != "status" and _owns(entry.get("fieldsV1"), place)
+            if entry.get("subresource") != "status" and _owns(entry.get("fieldsV1"), (part, *place))
         )
     )
 
 
 def _owns(fields: Any, place: _Place) -> bool:
-    """Whether a set of fields has a place, or a list above it that is owned as a whole."""
-    for name in ("spec", *place):
-        if name.startswith("["):
-            return True  # Argo CD's lists are owned as a whole
+    """Whether a set of fields has a place, or what is above it and owned as a whole."""
+    for number, name in enumerate(place):
+        if name.startswith("[") or (number > 1 and fields == {}):
+            return True  # such as Argo CD's lists, and the text of a ConfigMap
         if not isinstance(fields, dict) or f"f:{name}" not in fields:
             return False
         fields = fields[f"f:{name}"]

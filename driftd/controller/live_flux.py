@@ -6,7 +6,7 @@ finding may rest on the edit and not on Git.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -16,7 +16,7 @@ from driftd.controller.live_applications import Difference, edit_condition, writ
 from driftd.flux.specs import HelmReleaseSpec, InvalidSpec, KustomizationSpec, spec_of
 from driftd.model.application import Application
 from driftd.model.condition import Condition
-from driftd.model.flux import CONTROLLERS, GROUPS, FluxObject
+from driftd.model.flux import CONTROLLERS, GROUPS, FluxObject, LiveEdit
 from driftd.model.resource import Json, ResourceKey
 
 _SPECS: Final[Mapping[str, type[KustomizationSpec | HelmReleaseSpec]]] = {
@@ -26,6 +26,8 @@ _SPECS: Final[Mapping[str, type[KustomizationSpec | HelmReleaseSpec]]] = {
 _WHEN: Final = ("suspend",)
 """Fields that decide when Flux works and not what it deploys."""
 _APPLIES: Final = CONTROLLERS["Kustomization"]
+
+EDITED: Final = "was edited beside Git"
 
 _Place = tuple[str, ...]
 
@@ -41,27 +43,40 @@ def with_edits(application: Application, live: FluxObject, git: FluxObject | Non
     told, how = _beside(live, git)
     if told is None:
         return application
-    flux = msgspec.structs.replace(application.flux, edited=how)
+    edit = LiveEdit(
+        kind=live.kind,
+        namespace=live.namespace,
+        name=live.name,
+        how=how,
+        applied_by=application.flux.applied_by,
+    )
+    flux = msgspec.structs.replace(application.flux, edited=(*application.flux.edited, edit))
     conditions = (*application.conditions, told)
     return msgspec.structs.replace(application, flux=flux, conditions=conditions)
 
 
 def _beside(live: FluxObject, git: FluxObject | None) -> tuple[Condition | None, str]:
     """What is to be told of a live object, and how it came about."""
-    edited = "was edited beside Git"
     declared = _spec(git) if git is not None else None
     now = _spec(live)
     if git is None or declared is None or now is None:
         owned = edited_beside_flux(live.kind, live.body)
-        return (owned[0], edited) if owned else (None, "")
-    found = list(_differences((), declared, now))
+        return (owned[0], EDITED) if owned else (None, "")
+    found = list(differences((), declared, now))
     if not found:
         return None, ""
     key = ResourceKey(GROUPS[live.kind], live.kind, live.namespace, live.name)
-    hands = {name for place, _, _ in found for name in writers(live.body, place)} - {_APPLIES}
-    # What its own deployer wrote may be an older commit.
-    how = edited if hands else "is not what Git declares"
+    how = how_it_came([writers(live.body, place) for place, _, _ in found])
     return edit_condition(key, git.origin, live.body, found), how
+
+
+def how_it_came(owners: Iterable[Sequence[str]]) -> str:
+    """How a live object came to say something else than Git; `owners` has each field's managers.
+
+    What its own deployer wrote may be an older commit.
+    """
+    by_hand = any(names and _APPLIES not in names for names in owners)
+    return EDITED if by_hand else "is not what Git declares"
 
 
 def _spec(found: FluxObject) -> dict[str, Any] | None:
@@ -73,7 +88,7 @@ def _spec(found: FluxObject) -> dict[str, Any] | None:
     return {name: value for name, value in spec.items() if name not in _WHEN}
 
 
-def _differences(place: _Place, git: Json, live: Json) -> Iterator[Difference]:
+def differences(place: _Place, git: Json, live: Json) -> Iterator[Difference]:
     """Places that differ, with Git's value and the live one; None where a side has none."""
     if git is None and isinstance(live, dict):
         git = {}
@@ -81,6 +96,6 @@ def _differences(place: _Place, git: Json, live: Json) -> Iterator[Difference]:
         live = {}
     if isinstance(git, dict) and isinstance(live, dict):
         for name in dict.fromkeys((*git, *live)):
-            yield from _differences((*place, name), git.get(name), live.get(name))
+            yield from differences((*place, name), git.get(name), live.get(name))
     elif msgspec.json.encode(git, order="sorted") != msgspec.json.encode(live, order="sorted"):
         yield place, git, live

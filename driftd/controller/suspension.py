@@ -6,9 +6,10 @@ from typing import Final
 
 import msgspec
 
-from driftd.cluster.operations import edits, is_suspended
+from driftd.cluster.operations import is_suspended
 from driftd.cluster.reader import ClusterReader
 from driftd.controller.check import Looked
+from driftd.controller.live_uses import live_edits
 from driftd.errors import ClusterError
 from driftd.model.application import Application
 from driftd.sync.engine import asking_flux, before_asking_flux
@@ -27,7 +28,7 @@ async def suspended_live(looked: Looked) -> bool:
 
 
 async def as_live(looked: Looked) -> Application:
-    """The application of a look with what its live object says of edits beside Git.
+    """The application of a look with what was edited beside Git of its live objects.
 
     As it is where these are known, or cannot be read: a look at a checkout alone renders Git.
     """
@@ -36,12 +37,12 @@ async def as_live(looked: Looked) -> Application:
     if flux is None or flux.edited or reader is None or application.origin.startswith("hub "):
         return application
     try:
-        told = await edits(reader, application)
+        edits = await live_edits(reader, application)
     except ClusterError:
         return application
-    if not told:
+    if not edits:
         return application
-    flux = msgspec.structs.replace(flux, edited=f"was edited beside Git ({told})")
+    flux = msgspec.structs.replace(flux, edited=edits)
     return msgspec.structs.replace(application, flux=flux)
 
 

@@ -30,6 +30,10 @@ class FluxObjects:
         """Take an object, in place of an earlier one of its name."""
         self._objects[one.kind, one.namespace, one.name] = one
 
+    def instead(self, one: FluxObject) -> FluxObjects:
+        """These objects, with `one` in place of that of its name."""
+        return FluxObjects([*self._objects.values(), one])
+
     def find(self, kind: str, namespace: str, name: str) -> FluxObject | None:
         """The object of a kind, namespace and name."""
         return self._objects.get((kind, namespace, name))

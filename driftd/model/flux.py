@@ -16,6 +16,11 @@ GROUPS: dict[str, str] = {
 }
 """The API group of each kind; its name also begins the labels that mark owned objects."""
 
+SOURCES: Final = frozenset(
+    {"GitRepository", "HelmRepository", "HelmChart", "OCIRepository", "Bucket"}
+)
+"""The kinds that say where the files of an application come from."""
+
 CONTROLLERS: dict[str, str] = {
     "Kustomization": "kustomize-controller",
     "HelmRelease": "helm-controller",
@@ -37,6 +42,18 @@ class FluxObject(msgspec.Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.namespace}/{self.name}"
+
+
+class LiveEdit(msgspec.Struct, frozen=True, kw_only=True):
+    """A live object that says something else than Git, and decides what an application is."""
+
+    kind: str
+    namespace: str
+    name: str
+    how: str
+    """How it came to be, as far as is known, such as `was edited beside Git`."""
+    applied_by: str = ""
+    """`NAMESPACE/NAME` of the Kustomization that it comes from; empty if none is known."""
 
 
 class FluxSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,9 +79,9 @@ class FluxSpec(msgspec.Struct, frozen=True, kw_only=True):
     corrects_drift: bool = True
     """Whether the controller puts drift back by itself: of a HelmRelease only if
     `spec.driftDetection.mode` says so, else only an upgrade that is forced does."""
-    edited: str = ""
-    """How the live object that is rendered came to say something else than Git, such as `was edited
-    beside Git`; empty where it does not, as far as is known."""
+    edited: tuple[LiveEdit, ...] = ()
+    """The live objects that say something else than Git, as far as is known: its own, the sources
+    and the ConfigMaps that it uses."""
     unplaced: str = ""
     """Why it is not known which cluster the root is of, where one could not be asked."""
     unread: str = ""

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable
 from typing import Final
 
 from driftd.model.application import Application
+from driftd.model.flux import SOURCES, FluxSpec, LiveEdit
 from driftd.model.report import Change, ChangeClass
 
 ENGINES: Final = {
@@ -53,24 +54,32 @@ def asking_flux(application: Application, *, suspended: bool) -> str:
 
 
 def before_asking_flux(application: Application) -> str:
-    """What comes before a reconciliation of an application whose live object is not Git's word.
+    """What comes before a reconciliation of an application whose live objects are not Git's word.
 
-    That would roll out what the live object says. Empty where it says what Git does.
+    That would roll out what they say. Empty where they say what Git does.
     """
     flux = application.flux
-    if flux is None or not flux.edited:
+    if flux is None:
         return ""
-    live = f"{flux.kind.lower()} {flux.object_name} -n {application.namespace}"
-    namespace, _, name = flux.applied_by.partition("/")
-    how = f"kubectl edit {live}"
-    if name and flux.applied_by != f"{application.namespace}/{flux.object_name}":
+    return "; ".join(_put_back_first(application, flux, one) for one in flux.edited)
+
+
+def _put_back_first(application: Application, flux: FluxSpec, edit: LiveEdit) -> str:
+    own = (flux.kind, application.namespace, flux.object_name)
+    is_own = own == (edit.kind, edit.namespace, edit.name)
+    namespace, _, name = edit.applied_by.partition("/")
+    how = f"kubectl edit {edit.kind.lower()} {edit.name} -n {edit.namespace}"
+    # What applies it must not itself roll out what it says; of a source it may well be made.
+    rolls_out = own == ("Kustomization", namespace, name) or edit.kind in SOURCES
+    if name and not rolls_out:
         how = (
             f"flux reconcile kustomization {name} -n {namespace} for what Git declares of it, "
             f"{how} for what it does not"
         )
+    which = edit.kind if is_own else f"{edit.kind} {edit.namespace}/{edit.name}"
     return (
-        f"the live {flux.kind} {flux.edited}, and a reconciliation rolls that out: put "
-        f"that {flux.kind} back first ({how}), or commit what it says"
+        f"the live {which} {edit.how}, and a reconciliation rolls that out: put "
+        f"that {edit.kind} back first ({how}), or commit what it says"
     )
 
 

@@ -13,7 +13,6 @@ from driftd.cluster.operations import (
     ARGO_SYNCS,
     FLUX,
     FLUX_RECONCILES,
-    edits,
     is_suspended,
     of_argo_cd,
     of_flux,
@@ -23,9 +22,6 @@ from tests.unit.controller.builders import application as of_argo
 from tests.unit.controller.cluster import MemoryCluster
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
-
-OWNED = {"manager": "kustomize-controller", "fieldsV1": {"f:spec": {"f:chart": {}}}}
-EDIT = {"manager": "kubectl-edit", "fieldsV1": {"f:spec": {"f:values": {}}}}
 
 
 def application(**parts: Any) -> bytes:
@@ -106,27 +102,3 @@ async def test_suspension(body: dict[str, Any] | None, expected: bool) -> None:
     release = structs.replace(of_argo(), namespace="flux-system", flux=flux)
     assert await is_suspended(cluster, release) is expected
     assert not await is_suspended(cluster, of_argo())
-
-
-@pytest.mark.parametrize(
-    ("metadata", "told"),
-    [
-        ({"managedFields": [OWNED, EDIT]}, "spec.values by kubectl-edit"),
-        ({"managedFields": [OWNED]}, ""),
-        ({}, ""),
-        ({"managedFields": [7]}, ""),
-        (None, ""),
-    ],
-)
-async def test_edits_of_the_live_object(metadata: dict[str, Any] | None, told: str) -> None:
-    """What somebody set beside kustomize-controller in Flux's own object is told."""
-    cluster, kind = MemoryCluster(), FLUX["HelmRelease"][0]
-    cluster.resources.append(kind)
-    if metadata is not None:
-        named = {"name": "shop", "namespace": "flux-system", **metadata}
-        gvk = {"apiVersion": f"{kind.group}/{kind.version}", "kind": kind.kind}
-        cluster.put({**gvk, "metadata": named, "spec": {}})
-    flux = FluxSpec(kind="HelmRelease", object_name="shop", render={})
-    release = structs.replace(of_argo(), namespace="flux-system", flux=flux)
-    assert await edits(cluster, release) == told
-    assert await edits(cluster, of_argo()) == ""

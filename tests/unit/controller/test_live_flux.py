@@ -29,7 +29,8 @@ def told(live: FluxObject, git: FluxObject | None) -> tuple[str, list[str]]:
     app = Application(name="shop", namespace="web", spec=ApplicationSpec(), flux=flux)
     found = with_edits(app, live, git)
     assert found.flux is not None
-    return found.flux.edited, [f"{one.type}: {one.message}" for one in found.conditions]
+    how = "".join(one.how for one in found.flux.edited)
+    return how, [f"{one.type}: {one.message}" for one in found.conditions]
 
 
 def test_a_value_that_git_does_not_set() -> None:

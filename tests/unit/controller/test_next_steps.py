@@ -12,7 +12,7 @@ from driftd.controller.next_steps import Asked, next_steps
 from driftd.diff.facts import Bounds
 from driftd.model.application import AutomatedSync, SyncPolicy
 from driftd.model.condition import Condition, Severity
-from driftd.model.flux import FluxSpec
+from driftd.model.flux import FluxSpec, LiveEdit
 from driftd.model.report import (
     ApplicationReport,
     ApplicationStatus,
@@ -464,7 +464,9 @@ def test_a_difference_that_may_be_a_newer_commit(
     app = msgspec.structs.replace(app, conditions=(edited,))
     first = next_steps(app, report, resource, NOW)[0]
     assert first == "first settle what counts, for a sync brings it too: spec.project is x"
-    flux = FluxSpec(kind="HelmRelease", object_name="shop", render={}, edited="was edited")
+    flux = FluxSpec(kind="HelmRelease", object_name="shop", render={})
+    edit = LiveEdit(kind="HelmRelease", namespace="argocd", name="shop", how="was edited")
+    flux = msgspec.structs.replace(flux, edited=(edit,))
     app = msgspec.structs.replace(app, flux=flux)
     steps = next_steps(app, report, resource, NOW)
     assert steps[0] == "first settle what counts: spec.project is x"

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from driftd.model.application import Application, AutomatedSync
-from driftd.model.flux import FluxSpec
+from driftd.model.flux import FluxSpec, LiveEdit
 from driftd.model.report import ChangeClass, ChangeKind
 from driftd.sync.engine import (
     asking_flux,
@@ -110,11 +110,15 @@ def test_a_helm_release_without_drift_detection_has_to_be_forced():
     assert FORCED in puts_back(app, FLUX)
 
 
-@pytest.mark.parametrize("above", ["flux-system/releases", "argocd/apps", ""])
+@pytest.mark.parametrize("above", ["flux-system/releases", ""])
 def test_an_edited_release_is_put_back_before_it_is_reconciled(above):
     """What applies the object is named, unless that is itself, and nothing that rolls it out."""
     assert before_asking_flux(of_flux("HelmRelease")) == ""
-    app = of_flux("HelmRelease", edited="was edited beside Git", applied_by=above)
+    edit = LiveEdit(
+        kind="HelmRelease", namespace="argocd", name="apps", how="was edited beside Git",
+        applied_by=above,
+    )  # fmt: skip
+    app = of_flux("HelmRelease", edited=(edit,))
     told = puts_back(app, FLUX)
     assert told == before_asking_flux(app)
     assert told.startswith("the live HelmRelease was edited beside Git, and a reconciliation")
@@ -123,3 +127,25 @@ def test_an_edited_release_is_put_back_before_it_is_reconciled(above):
     named = "flux reconcile kustomization releases -n flux-system" in told
     assert named is (above == "flux-system/releases")
     assert ("flux reconcile" in told) is named
+
+
+@pytest.mark.parametrize(
+    ("kind", "edited", "above", "named"),
+    [
+        ("HelmRelease", "ConfigMap", "flux-system/releases", True),
+        ("HelmRelease", "ConfigMap", "argocd/apps", True),
+        ("Kustomization", "ConfigMap", "flux-system/releases", True),
+        # It would itself be applied as edited.
+        ("Kustomization", "ConfigMap", "argocd/apps", False),
+        ("HelmRelease", "GitRepository", "flux-system/releases", False),
+    ],
+)
+def test_what_an_application_uses_is_put_back_first(kind, edited, above, named):
+    """An edited ConfigMap or source is named, and never a reconciliation that rolls it out."""
+    edit = LiveEdit(
+        kind=edited, namespace="web", name="vars", how="was edited", applied_by=above
+    )  # fmt: skip
+    told = before_asking_flux(of_flux(kind, edited=(edit,)))
+    assert told.startswith(f"the live {edited} web/vars was edited, and a reconciliation rolls")
+    assert f"kubectl edit {edited.lower()} vars -n web" in told
+    assert ("flux reconcile kustomization" in told) is named
