@@ -1,4 +1,4 @@
-"""Where "Git" is what an edited live Application or HelmRelease makes of it, in words."""
+"""Where "Git" is what edited live objects, such as a HelmRelease, make of it, in words."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ class _Told(Protocol):
 
 
 def edited_kind(conditions: Iterable[_Told]) -> str:
-    """The kind of the live object whose edit decides what is rendered; empty where none does."""
+    """The kinds of the live objects whose edits decide what is rendered; empty where none does."""
+    kinds: dict[str, None] = {}
     for one in conditions:
         if one.type not in _TYPES:
             continue
@@ -30,13 +31,21 @@ def edited_kind(conditions: Iterable[_Told]) -> str:
         kind = found[1] if found else "Application"
         # Of the rest of an Application's spec, such as its syncPolicy, that does not depend.
         if kind != "Application" or "spec.source" in one.message:
-            return kind
-    return ""
+            kinds[kind] = None
+    return " or ".join(kinds)
+
+
+def git_or_live(kind: str) -> str:
+    """Whose word a declared value is where a live object decides what is rendered.
+
+    Most of it is Git's all the same, and of no single value is it known which.
+    """
+    return f"Git (or the live {kind}, where that differs)"
 
 
 def says_otherwise(kind: str) -> str:
     """Why there is a declared difference where what is rendered need not be Git's word."""
-    return f"the live {kind} says otherwise, which is not as Git has it"
+    return f"{git_or_live(kind)} says otherwise"
 
 
 def section_titles(conditions: Iterable[_Told]) -> Mapping[str, str]:

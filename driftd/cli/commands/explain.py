@@ -177,7 +177,7 @@ def folded(line: str, width: int) -> str:
 
 def sentences(found: Explanation, *, asked: bool) -> Iterator[str]:
     """An explanation as lines of plain text; `asked` if one place was asked for."""
-    from driftd.cli.edited import edited_kind
+    from driftd.cli.edited import edited_kind, git_or_live
     from driftd.controller.unsynced import perhaps_persons
 
     resource, edited = found.resource, edited_kind(found.conditions)
@@ -185,7 +185,7 @@ def sentences(found: Explanation, *, asked: bool) -> Iterator[str]:
     yield f"{resource.kind} {place}{resource.name}: {resource.status}"
     status = _STATUS[resource.status]
     if edited:
-        status = status.replace("Git", f"the live {edited}")
+        status = status.replace("Git", git_or_live(edited))
     yield f"  {status}{_reason(resource)}"
     yield f"  application  {found.application}, on cluster {found.cluster or '(none)'}"
     yield f"  declared in  {_origin(resource)}"

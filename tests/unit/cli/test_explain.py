@@ -125,16 +125,20 @@ def test_what_an_edited_application_says_is_not_called_gits_word(kind):
     assert "declared: Git says otherwise" in explanation(("argocd-controller",), "kubectl-edit")
     told = ReportCondition(type=kind, message="spec.source.path is x", severity="warning")
     text = explanation(("argocd-controller",), "kubectl-edit", conditions=(told,))
-    assert "declared: the live Application says otherwise, which is not as Git has it" in text
+    edited = "Git (or the live Application, where that differs)"
+    assert f"declared: {edited} says otherwise" in text
     assert "  rendered  1" in text
-    assert "It is not what the live Application says." in text
+    assert f"It is not what {edited} says." in text
     assert "Git says otherwise" not in text
     told = ReportCondition(type=kind, message="spec.syncPolicy is x", severity="warning")
     text = explanation(("argocd-controller",), "kubectl-edit", conditions=(told,))
     assert "declared: Git says otherwise" in text
     told = ReportCondition(type=kind, message="the live HelmRelease was edited: spec.values.x")
     text = explanation(("helm-controller",), "kubectl-edit", conditions=(told,))
-    assert "declared: the live HelmRelease says otherwise" in text
+    assert "declared: Git (or the live HelmRelease, where that differs) says otherwise" in text
+    used = ReportCondition(type=kind, message="the live ConfigMap web/values, which decides")
+    text = explanation(("helm-controller",), "kubectl-edit", conditions=(told, used))
+    assert "Git (or the live HelmRelease or ConfigMap, where that differs) says otherwise" in text
 
 
 DOUBT = "a deployer by name, but what it wrote is not what Git says"
