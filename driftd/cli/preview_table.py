@@ -215,11 +215,13 @@ def _group_of(one: ObjectPreview) -> tuple[Action, str, str]:
 
 def ending(report: PreviewReport, *, report_changes: bool) -> str:
     """What the exit code says, in one line."""
-    judged = report.complete and not report.refused
-    code = of_report(complete=judged, drift=report.changes, report_drift=report_changes)
+    code = of_report(complete=report.sound, drift=report.changes, report_drift=report_changes)
     text = "merging changes nothing"
-    if report.complete and report.refused:
-        text = f"the API server would refuse {counted(report.refused, 'object')}"
+    if report.complete and not report.sound:
+        lost, refused = (counted(each, "object") for each in (report.lost, report.refused))
+        told = [f"merging deletes {lost} that Git still declares"] if report.lost else []
+        told += [f"the API server would refuse {refused}"] if report.refused else []
+        text = ", and ".join(told)
     elif code == ERROR:
         text = "something could not be rendered or compared (marked ! above)"
         text += ", beside what changes" if report.changes else ""

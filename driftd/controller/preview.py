@@ -22,6 +22,7 @@ from driftd.controller.observed import ClusterView, observe, view_cluster
 from driftd.controller.options import CheckOptions
 from driftd.controller.preview_entries import idle_warnings
 from driftd.controller.preview_fate import unseen
+from driftd.controller.preview_inside import Ended, ended_namespaces, in_ended, with_ended
 from driftd.controller.preview_namespaces import (
     Absent,
     absent_conditions,
@@ -30,7 +31,7 @@ from driftd.controller.preview_namespaces import (
 )
 from driftd.controller.preview_objects import application_preview
 from driftd.controller.preview_pairs import Pair, Touched, declared_by, touched
-from driftd.controller.preview_places import with_lines
+from driftd.controller.preview_places import with_base_lines, with_lines
 from driftd.controller.preview_report import preview_report, untouched
 from driftd.controller.preview_scopes import settle_scopes
 from driftd.controller.preview_shared import shared_objects, told, with_owners
@@ -228,17 +229,24 @@ class _Preview:
         if view is None and any(one.old is None for one in objects):
             await self._standing(unchanged, view)
         await self._beside(done, unchanged, view)
-        absent = await self._absent(where, pairs, objects, view)
-        applications = [
-            await self._application(pair, pairs, objects, look, absent) for pair in done
-        ]
-        return applications + [untouched(pair) for pair in unchanged]
+        absent, ended = await self._namespaces(where, pairs, objects, view)
+        applications = []
+        for pair in done:
+            report = await self._application(pair, pairs, objects, look, absent)
+            applications.append(await with_base_lines(
+                self.before.workspace, pair, report, in_ended(report.resources, ended),
+                urls=self.old.urls,
+            ))  # fmt: skip
+        return with_ended(applications, ended) + [untouched(pair) for pair in unchanged]
 
-    async def _absent(
+    async def _namespaces(
         self, where: Where, pairs: Sequence[Pair], objects: Sequence[Touched],
         view: ClusterView | None,
-    ) -> Absent:  # fmt: skip
-        """The namespaces of new objects that are not there; who was not asked for counts too."""
+    ) -> tuple[Absent, Ended]:  # fmt: skip
+        """The namespaces of new objects that are not there, and those that Git no longer declares.
+
+        Applications that nobody asked for count too.
+        """
         known = {pair.after.application.qualified_name for pair in pairs if pair.after}
         others = [
             Pair(entry, entry)
@@ -250,7 +258,9 @@ class _Preview:
             await self._standing(some[:_STANDING], view)
 
         every = self.new.names is not None
-        return await absent_namespaces(objects, [*pairs, *others], view, stand, every=every)
+        known_to = [*pairs, *others]
+        absent = await absent_namespaces(objects, known_to, view, stand, every=every)
+        return absent, await ended_namespaces(objects, known_to, stand)
 
     async def _application(
         self, pair: Pair, pairs: Sequence[Pair], objects: Sequence[Touched], look: Look | None,

@@ -11,6 +11,7 @@ from msgspec import UNSET, UnsetType
 
 from driftd.controller.declared import Declared, Entry
 from driftd.controller.preview_apply import is_certain
+from driftd.controller.tracking import FLUX_KEEPS
 from driftd.diff.between import overlap
 from driftd.model.condition import Condition, Severity
 from driftd.model.flux import FluxSpec
@@ -18,10 +19,12 @@ from driftd.model.preview import Action, FieldChange, FieldKind, ObjectPreview, 
 from driftd.model.report import Change, ChangeKind, Invalid, ResourceReport, ResourceStatus
 from driftd.model.resource import Manifest, ResourceKey
 
+GONE_ALREADY: Final = "it is gone from the cluster already"
 KIND_NOT_SERVED: Final = "KindNotServed"
 """The condition of an object that the API server refuses, since it has no such kind."""
 _FINALIZER = "resources-finalizer.argocd.argoproj.io"
 _SYNC_OPTIONS = "argocd.argoproj.io/sync-options"
+_HELM_POLICY: Final = "helm.sh/resource-policy"
 FIELD_KINDS: Final = {
     ChangeKind.MISSING: FieldKind.ADDED,
     ChangeKind.ADDED: FieldKind.REMOVED,
@@ -40,16 +43,11 @@ def survives(
 
     `before` and `after` are its application on both sides.
     """
-    options = ""
-    if manifest is not None:
-        annotations = (orjson.loads(manifest.body).get("metadata") or {}).get("annotations") or {}
-        options = str(annotations.get(_SYNC_OPTIONS, ""))
+    entry = after or before
+    if manifest is not None and entry and (kept_by := _kept_by(entry, manifest, after is None)):
+        return True, kept_by
     if after is None:
-        if "Delete=false" in options:
-            return True, "its sync option Delete=false keeps it"
         return outlives(before) if before else (True, "")
-    if "Prune=false" in options:
-        return True, "its sync option Prune=false keeps it"
     application = after.application
     if application.flux is not None:
         prunes = application.flux.prune
@@ -60,6 +58,33 @@ def survives(
     if automated is None or not automated.prune:
         return True, "it stays until somebody prunes it: syncPolicy.automated.prune is off"
     return False, "syncPolicy.automated.prune deletes it"
+
+
+def keeps_its_own(entry: Entry | None, manifest: Manifest) -> bool:
+    """Whether an object says by itself that its application neither prunes nor deletes it."""
+    return entry is not None and any(_kept_by(entry, manifest, gone) for gone in (False, True))
+
+
+def _kept_by(entry: Entry, manifest: Manifest, gone: bool) -> str:
+    """What keeps an object once Git no longer has it, or its application if `gone`; else empty."""
+    application = entry.application
+    annotations = (orjson.loads(manifest.body).get("metadata") or {}).get("annotations") or {}
+    if application.flux is not None:
+        if application.flux.kind == "HelmRelease":
+            keeps = annotations.get(_HELM_POLICY) == "keep"
+            return f"its annotation {_HELM_POLICY}: keep keeps it" if keeps else ""
+        kept = [name for name in FLUX_KEEPS if annotations.get(name) == "disabled"]
+        return f"its annotation {kept[0]}: disabled keeps it" if kept else ""
+    option = "Delete=false" if gone else "Prune=false"
+    if option in str(annotations.get(_SYNC_OPTIONS, "")):
+        return f"its sync option {option} keeps it"
+    if (manifest.key.group, manifest.key.kind) == ("", "Namespace") and not gone:
+        # Argo CD then takes the destination's namespace for declared.
+        policy = spec_of(entry).get("syncPolicy")
+        managed = isinstance(policy, dict) and policy.get("managedNamespaceMetadata") is not None
+        if managed and manifest.key.name == application.spec.destination.namespace:
+            return "spec.syncPolicy.managedNamespaceMetadata keeps it"
+    return ""
 
 
 def unseen(entry: Entry, base: Declared, change: Declared) -> Condition | None:

@@ -16,6 +16,7 @@ from driftd.controller.places import WHOLE, field_path
 from driftd.controller.preview_apply import certain, certain_of, refuses_unknown_fields
 from driftd.controller.preview_fate import (
     FIELD_KINDS,
+    GONE_ALREADY,
     KIND_NOT_SERVED,
     is_no_kind,
     is_refused,
@@ -327,7 +328,7 @@ class _Object:
             return "" if absent else "it exists on the cluster already and is taken over"
         if absent and action is Action.CHANGE:
             return "it is not on the cluster: merging creates it"
-        return "it is gone from the cluster already" if absent else ""
+        return GONE_ALREADY if absent else ""
 
     def _origin(self, manifest: Manifest) -> ReportOrigin | UnsetType:
         entry = self.item.owner.entry

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 from msgspec import UNSET, UnsetType
 
@@ -44,6 +46,28 @@ async def with_lines(
     return msgspec.structs.replace(report, resources=resources, conditions=conditions)
 
 
+async def with_base_lines(
+    workspace: Workspace,
+    pair: Pair,
+    report: ApplicationPreview,
+    objects: Iterable[ObjectPreview],
+    *,
+    urls: frozenset[str],
+) -> ApplicationPreview:
+    """The same application; some `objects` of it that the change takes away have their line."""
+    wanted = {one.key: [WHOLE] for one in objects if _lacks_line(one)}
+    if pair.old is None or not wanted:
+        return report
+    found = await located(workspace, pair.old, wanted, urls=urls)
+    resources = [
+        msgspec.structs.replace(one, origin=with_line(one.origin, found.get((one.key, WHOLE))))
+        if one.key in wanted
+        else one
+        for one in report.resources
+    ]
+    return msgspec.structs.replace(report, resources=tuple(resources))
+
+
 def _placed_conditions(
     report: ApplicationPreview, pair: Pair, found: Found
 ) -> tuple[ReportCondition, ...]:
@@ -79,10 +103,13 @@ def _placed_reference(
 
 
 def _paths(one: ObjectPreview) -> list[str]:
-    lacks_line = isinstance(one.origin, ReportOrigin) and one.origin.line is UNSET
     found = [path for change in one.changes for path in _of_field(change)]
     found += [invalid_path(one.invalid)] if one.invalid else []
-    return [*found, WHOLE] if lacks_line else found
+    return [*found, WHOLE] if _lacks_line(one) else found
+
+
+def _lacks_line(one: ObjectPreview) -> bool:
+    return isinstance(one.origin, ReportOrigin) and one.origin.line is UNSET
 
 
 def _of_field(change: FieldChange) -> list[str]:

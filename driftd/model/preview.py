@@ -130,6 +130,8 @@ class ObjectPreview(WireStruct, frozen=True, kw_only=True, omit_defaults=True):
     changes: tuple[FieldChange, ...] = ()
     untouched_drift: int = 0
     """Fields of the object that have drifted and that merging does not touch."""
+    declared_inside: int = 0
+    """Of a Namespace that Git no longer declares: the objects that it still declares in it."""
 
     @property
     def already_so(self) -> bool:
@@ -211,6 +213,19 @@ class PreviewReport(WireStruct, frozen=True, kw_only=True):
         """How many objects the API server would refuse: merging breaks the sync (exit code 2)."""
         every = (one for application in self.applications for one in application.resources)
         return sum(one.action is Action.REFUSE for one in every)
+
+    @property
+    def lost(self) -> int:
+        """How many objects that Git still declares merging deletes with their Namespace (exit
+        code 2).
+        """
+        every = (one for application in self.applications for one in application.resources)
+        return sum(one.declared_inside for one in every if one.action is Action.DELETE)
+
+    @property
+    def sound(self) -> bool:
+        """Whether all is compared, and merging neither breaks a sync nor deletes what Git has."""
+        return self.complete and not self.refused and not self.lost
 
 
 def worst(levels: list[Level]) -> Level:

@@ -53,8 +53,8 @@ def check_command(names: tuple[str, ...], app: tuple[str, ...], **flags: Any) ->
     With --preview it says what merging a pull request would change, and nothing of drift.
 
     Exit codes: 0 no drift; 1 drift; 2 something could not be judged or an error happened. With
-    --preview: 0 merging changes nothing; 1 it changes something; 2 as before, or the API server
-    would refuse an object.
+    --preview: 0 merging changes nothing; 1 it changes something; 2 as before, the API server would
+    refuse an object, or merging deletes with a Namespace what Git still declares.
     """
     from driftd.cli import exit_code, formats
     from driftd.cli.next_command import doctor_command_of, next_command
@@ -132,7 +132,7 @@ def _preview(names: tuple[str, ...], flags: dict[str, Any]) -> int:
         narrator.close()
     preview_formats.write_preview(report, flags)
     return exit_code.of_report(
-        complete=report.complete and not report.refused,
+        complete=report.sound,
         drift=report.changes,
         report_drift=not flags["no_exit_code"],
     )

@@ -345,3 +345,17 @@ def test_what_the_server_would_refuse_is_no_success():
     told = "exit 2: the API server would refuse 1 object"
     assert ending(refused, report_changes=False) == told
     assert ending(report(item("web")), report_changes=True).startswith("exit 1: ")
+
+
+def test_what_goes_with_a_namespace_is_no_success():
+    """Exit code 2 also where merging deletes with a Namespace what Git still declares."""
+    gone = report(item("shop", action=Action.DELETE, declared_inside=3))
+    assert not gone.sound
+    told = "exit 2: merging deletes 3 objects that Git still declares"
+    assert ending(gone, report_changes=False) == told
+    kept = report(item("shop", action=Action.LEAVE, declared_inside=3))
+    assert kept.sound
+    assert ending(kept, report_changes=True).startswith("exit 1: ")
+    both = report(*gone.applications[0].resources, item("web", action=Action.REFUSE))
+    last = ending(both, report_changes=True)
+    assert last == f"{told}, and the API server would refuse 1 object"

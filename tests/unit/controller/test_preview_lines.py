@@ -68,6 +68,23 @@ async def test_an_object_of_an_overlay_has_its_line(world: World) -> None:
     }
 
 
+async def test_a_namespace_that_is_taken_out_has_its_line(world: World) -> None:
+    """What goes with a Namespace of an overlay begins with the line that declared it."""
+    cluster = world.clusters.open(ClusterTarget("context", "one"))
+    cluster.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}})
+    space = "# ours\napiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n"
+    world.repo.write("apps/shop/space.yaml", space)
+    world.repo.write("apps/shop/kustomization.yaml", "resources: [space.yaml, map.json]\n")
+    world.repo.commit()
+    world.repo.git("checkout", "--quiet", "-b", "change")
+    world.repo.write("apps/shop/kustomization.yaml", "resources: [map.json]\n")
+    world.repo.commit()
+    (condition,) = one(await previewed(world), "shop").conditions
+    assert condition.type == "NamespaceInUse"
+    lead = "apps/shop/space.yaml:2: Git no longer declares Namespace shop, but 2 objects in it: "
+    assert condition.message.startswith(lead)
+
+
 @pytest.mark.parametrize("how", ["down", "unknown"])
 async def test_a_copy_of_an_application_without_a_cluster(world: World, how: str) -> None:
     """Git alone tells that a new application declares what one does that stays as it is."""
