@@ -27,7 +27,7 @@ from driftd.model.application import Application, Destination
 from driftd.model.choices import listed
 from driftd.model.condition import Condition
 from driftd.model.flux import FluxObject
-from driftd.source.repositories import Reading
+from driftd.source.repositories import Reading, git_urls
 from driftd.source.url import printable
 
 _KUSTOMIZATIONS = tuple(
@@ -61,7 +61,7 @@ async def declare_flux(
     """
     names = [application.qualified_name for application in taken]
     if workspace.hub is not None:
-        found = await _of_hub(workspace, options, progress, workspace.hub.flux)
+        found = await _of_hub(workspace, options, progress, workspace.hub.flux, taken)
         return FluxDeclared(told_apart(found, names))
     readings, _ = await trusted_homes(workspace)
     applications: list[Application] = []
@@ -82,6 +82,7 @@ async def _of_hub(
     options: CheckOptions,
     progress: Progress,
     objects: Sequence[FluxObject],
+    taken: Sequence[Application],
 ) -> list[Application]:
     hub = workspace.hub
     if hub is None or not objects:
@@ -90,7 +91,7 @@ async def _of_hub(
     maps = LiveConfigMaps(workspace, target)
     reader = Reader(FluxObjects(objects), maps)
     here = await _checkout_of(workspace, options, progress, objects)
-    place = Place(destination=Destination(server=IN_CLUSTER_SERVER), prefix=here.prefix)
+    place = Place(destination=Destination(server=IN_CLUSTER_SERVER), prefix=here.prefix or "")
     beside = BesideGit(
         reader=reader, maps=maps, place=place, sandbox=workspace.sandbox, git=here.objects
     )
@@ -101,15 +102,24 @@ async def _of_hub(
             git = here.objects.find(kind, one.namespace, one.name)
             told = with_edits(application, one, git)
             found.append(await beside.with_used(told, one))
-    return found
+    if here.prefix is not None:
+        return found
+    prefix = await workspace.flux_roots.look(
+        list(reader.objects.of_kind("Kustomization")),
+        found,
+        git_urls((*taken, *found)),
+        workspace.repositories,
+        workspace.sandbox,
+    )
+    return [msgspec.structs.replace(one, name=f"{prefix}{one.name}") for one in found]
 
 
 @dataclass(frozen=True, slots=True)
 class _Checkout:
     """What the checkout of a look through a hub has for that cluster; empty without one."""
 
-    prefix: str = ""
-    """Begins the names of the applications, as in a look at the checkout alone."""
+    prefix: str | None = None
+    """Begins the names of the applications, as in a look at the checkout alone; None if unknown."""
     objects: FluxObjects = field(default_factory=FluxObjects)
     """What the root of the cluster declares."""
 

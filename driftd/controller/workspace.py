@@ -15,6 +15,7 @@ from driftd.cluster.kubeconfig import KubeContext
 from driftd.cluster.oracle import Oracle
 from driftd.cluster.reader import ClusterReader
 from driftd.controller.comparisons import Comparisons
+from driftd.controller.flux_roots import FluxRoots
 from driftd.controller.integrity import Integrity
 from driftd.controller.rendered import RenderMemory
 from driftd.controller.shared import Claims
@@ -160,5 +161,7 @@ class Workspace:
     """
     comparisons: Comparisons | None = None
     """Compares in a second process while there is much to compare; None never does."""
+    flux_roots: FluxRoots = field(default_factory=FluxRoots)
+    """Which root of Flux the hub's cluster was found to be."""
     integrity: Integrity = field(default_factory=Integrity)
     """Verifies the signatures that projects demand."""

@@ -55,15 +55,20 @@ def by_live(
 
     Empty if none of them, or more than one, is a root's entry.
     """
+    here = root_of(roots, synced)
+    if here is None:
+        return {}
+    note = f"Flux root {here.name} is context {own.name}: its Flux syncs {here.path or '.'}"
+    others = {root.name: RootCluster(elsewhere=True) for root in roots if root is not here}
+    return {here.name: RootCluster(context=own.name, note=note), **others}
+
+
+def root_of(roots: Sequence[Root], synced: Sequence[FluxObject]) -> Root | None:
+    """The root whose entry is among a cluster's Kustomizations; None without one, or of several."""
     live = {(one.namespace, one.name, path_of(one)) for one in synced}
     matching = [
         root
         for root in roots
         if any((e.namespace, e.name, path_of(e)) in live for e in root.entries)
     ]
-    if len(matching) != 1:
-        return {}
-    here = matching[0]
-    note = f"Flux root {here.name} is context {own.name}: its Flux syncs {here.path or '.'}"
-    others = {root.name: RootCluster(elsewhere=True) for root in roots if root is not here}
-    return {here.name: RootCluster(context=own.name, note=note), **others}
+    return matching[0] if len(matching) == 1 else None

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from driftd.clock import SystemClock
 from driftd.cluster.hub import Hub
 from driftd.cluster.reader import ApiResource
 from driftd.controller.check import check
 from driftd.controller.declared import Declared, declare, looks_foreign, unfit_contexts
+from driftd.controller.flux_roots import FluxRoots
 from driftd.controller.options import CheckOptions
+from driftd.controller.rendered import RenderMemory
+from driftd.controller.workspace import Workspace
 from driftd.errors import Unreachable
 from driftd.model.condition import Severity
 from driftd.model.flux import FluxObject
@@ -189,6 +194,53 @@ async def test_hub_has_its_own_flux(world: World) -> None:
     found = await declare(workspace, CheckOptions(hub="one"), world.progress)
     assert clusters(found) == {"live": "one"}
     assert not found.entries[0].blocked
+
+
+def hub_of(world: World, name: str) -> Workspace:
+    """A daemon's workspace whose hub has the entry of a root, and a Kustomization below it."""
+    spec = {"sourceRef": {"kind": "GitRepository", "name": "fleet"}}
+    objects = tuple(
+        FluxObject(
+            kind=kind, namespace="flux-system", name=called, body={"spec": body}, origin="hub one",
+            applied_by="flux-system/sync",
+        )
+        for kind, called, body in (
+            ("Kustomization", "sync", {**spec, "path": f"./clusters/{name}"}),
+            ("Kustomization", "apps", {**spec, "path": "./apps"}),
+            ("GitRepository", "fleet", {"url": URL, "ref": {"branch": "main"}}),
+        )
+    )  # fmt: skip
+    return replace(world.workspace, hub=Hub("one", flux=objects), rendered=RenderMemory())
+
+
+@pytest.mark.parametrize(
+    ("names", "prefix"), [(("east", "west"), "west/"), (("west",), ""), (("east", "north"), "")]
+)
+async def test_names_of_a_daemon_on_a_hub(
+    world: World, names: tuple[str, ...], prefix: str
+) -> None:
+    """They say the root where the repository that the cluster's Flux syncs has several."""
+    for name in ("shop", "kept"):
+        world.repo.remove(f"argocd/{name}.json")
+    roots(world, *names)
+    workspace = hub_of(world, "west")
+    found = await declare(workspace, CheckOptions(hub="one"), world.progress)
+    assert set(clusters(found)) == {f"{prefix}sync", f"{prefix}apps"}
+
+
+async def test_names_stay_while_the_repository_cannot_be_read(fleet: World, tmp_path: Path) -> None:
+    """What an earlier look has found out counts then; without one nothing comes first."""
+    workspace = hub_of(fleet, "west")
+    options = CheckOptions(hub="one")
+    await declare(workspace, options, fleet.progress)
+    table = fleet.workspace.repositories.table
+    gone = str(tmp_path / "gone")
+    fleet.workspace.repositories.table = structs.replace(table, pairs={URL: gone})
+    found = await declare(workspace, options, fleet.progress)
+    assert set(clusters(found)) == {"west/sync", "west/apps"}
+    fresh = replace(workspace, flux_roots=FluxRoots())
+    found = await declare(fresh, options, fleet.progress)
+    assert set(clusters(found)) == {"sync", "apps"}
 
 
 async def test_names_are_the_same_through_a_hub(fleet: World) -> None:
