@@ -12,7 +12,7 @@ from driftd.controller.preview_pairs import Pair
 from driftd.controller.preview_sides import Side
 from driftd.controller.value_places import release_files
 from driftd.model.application import Application
-from driftd.model.choices import nearest
+from driftd.model.choices import listed, nearest
 from driftd.model.condition import Condition, Severity
 from driftd.model.tree import ResolvedSource, Tree
 from driftd.render.trace import unread_values
@@ -44,9 +44,10 @@ class UnreadValues:
             values = await _values(self._before, pair.before, old, view)
             known = {(one.key, one.digest) for _, one in values}
             told = [(url, one) for url, one in told if (one.key, one.digest) not in known]
+        told = [(url, one) for url, one in told if _is_plain(one, new=pair.before is None)]
         told.sort(key=lambda item: (item[1].file, item[1].line))
         conditions = [
-            Condition(UNREAD, _message(one, _elsewhere(url, new)), Severity.WARNING)
+            Condition(UNREAD, message_of(one, _elsewhere(url, new)), Severity.WARNING)
             for url, one in told[:_SHOWN]
         ]
         if len(told) > _SHOWN:
@@ -122,15 +123,32 @@ def _elsewhere(url: str, sources: Sequence[ResolvedSource]) -> str:
     return "" if {source.repo_url for source in sources} == {url} else public(url)
 
 
-def _message(one: UnreadValue, url: str) -> str:
+def _is_plain(one: UnreadValue, *, new: bool) -> bool:
+    """Whether a value is worth a word: a chart may well keep one of its own that nobody reads.
+
+    What it has below the name of a subchart is given to that one, unless all of it is new.
+    """
+    return not one.own or bool(_meant(one)) or (not new and "." in one.key)
+
+
+def message_of(one: UnreadValue, url: str) -> str:
+    """What is told of a value; `url` is the repository of its file, if that needs a word."""
     where = f"{one.file}:{one.line}" if one.line else one.file
     if where and url:
         where += f" of {url}"
-    if one.elsewhere:
-        near = f"the chart has it as {one.elsewhere}: look at the indentation"
-    else:
-        near = nearest(one.beside, one.key.rpartition(".")[2]).rstrip()
     told = f"the chart does not know the value {one.key}"
+    if one.own:
+        told = f"no template of the chart reads the value {one.key}"
     if one.proven:
         told += ": it changes nothing that is rendered"
-    return f"{f'{where}: ' if where else ''}{told}{f'; {near}' if near else ''}"
+    return f"{f'{where}: ' if where else ''}{told}{f'; {near}' if (near := _meant(one)) else ''}"
+
+
+def _meant(one: UnreadValue) -> str:
+    """What was probably meant, if that can be told."""
+    if one.elsewhere:
+        return f"the chart has it as {one.elsewhere}: look at the indentation"
+    if one.subcharts:
+        several = len(one.subcharts) > 1
+        return f"{'subcharts have' if several else 'a subchart has'} it: {listed(one.subcharts)}"
+    return nearest(one.beside, one.key.rpartition(".")[2]).rstrip()

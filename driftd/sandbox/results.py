@@ -150,6 +150,10 @@ class UnreadValue(SandboxResult, frozen=True):
     """The names that the chart's own values have in the same place."""
     elsewhere: str
     """Where the chart's own values have the name, if that is one place near by."""
+    subcharts: tuple[str, ...]
+    """The places below names of subcharts where it was probably meant."""
+    own: bool
+    """Whether the chart's own values have it, which all share that use the chart."""
     digest: str
     """Tells two values apart, without giving them away."""
     proven: bool

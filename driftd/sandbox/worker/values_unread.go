@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"helm.sh/helm/v4/pkg/chart/common/util"
 	chart "helm.sh/helm/v4/pkg/chart/v2"
 )
 
@@ -26,6 +25,10 @@ type unreadValue struct {
 	// Elsewhere is where the chart's own values have the name, if that is one place near by: mostly
 	// that is where a block belongs which is indented too deep, or too little.
 	Elsewhere string `json:"elsewhere"`
+	// Subcharts are the places below names of subcharts where it was probably meant.
+	Subcharts []string `json:"subcharts"`
+	// Own says that the chart's own values have it, which all share that use the chart.
+	Own bool `json:"own"`
 	// Digest tells two values apart without giving them away.
 	Digest string `json:"digest"`
 	// Proven says that the same is rendered without it; what cannot be rendered proves nothing.
@@ -50,24 +53,18 @@ func (s *server) unreadValues(params json.RawMessage) ([]byte, error) {
 }
 
 func (t *tracer) unread() ([]unreadValue, error) {
-	var given, known map[string]any
-	finder := &unreadFinder{}
-	documents, err := t.render(&valueProbe{
-		change: func(loaded *chart.Chart, values map[string]any) {
-			given = cloneMaps(values)
-			finder.addChart(loaded)
-			known = knownOf(loaded)
-		},
-		seen: func(loaded *chart.Chart, _ map[string]any) error {
-			// What subcharts export to their parent is there only now.
-			merged, err := util.CoalesceValues(loaded, map[string]any{})
-			if err == nil {
-				finder.known = united(known, merged)
-				finder.walk(nil, given, finder.known)
-			}
-			return err
-		},
-	})
+	finder := &unreadFinder{subcharts: map[string]bool{}, imported: map[string]bool{}, aliases: map[string][]string{}}
+	if err := t.learn(finder); err != nil {
+		return nil, err
+	}
+	var given map[string]any
+	documents, err := t.render(&valueProbe{change: func(loaded *chart.Chart, values map[string]any) {
+		given = cloneMaps(values)
+		texts := templateTexts(nil, []any{given, finder.own, finder.known})
+		finder.addActions(strings.Join(texts, "\n"))
+		finder.reads = followTemplates(loaded, texts)
+		finder.walkRoot(given)
+	}})
 	unread := finder.found
 	if err != nil && len(unread) == 0 {
 		return nil, err
@@ -75,13 +72,20 @@ func (t *tracer) unread() ([]unreadValue, error) {
 	if err == nil {
 		unread = t.inVain(unread, documents)
 	}
+	all := united(given, finder.own)
 	found := []unreadValue{}
 	for _, one := range unread {
 		one.Proven = err == nil
-		value := valueAt(given, one.path)
+		value := valueAt(all, one.path)
 		one.Digest = digestOf(value)
 		one.Key = keyOf(one.path)
+		if len(one.path) == 1 && one.Elsewhere == "" {
+			one.Subcharts = finder.meant(one.path[0].(string), all)
+		}
 		if place := t.placeOfAll(one.path, value); place != nil {
+			if t.isAnchored(place, one.path) {
+				continue
+			}
 			one.File, one.Line, one.Ref = place.File, place.Line, place.Ref
 		}
 		found = append(found, one.unreadValue)
@@ -122,19 +126,24 @@ func (t *tracer) inVain(candidates []*unreadCandidate, documents map[string]docu
 }
 
 func (t *tracer) sameWithout(candidates []*unreadCandidate, documents map[string]document) bool {
-	again, err := t.render(&valueProbe{change: func(_ *chart.Chart, values map[string]any) {
+	again, err := t.render(&valueProbe{change: func(loaded *chart.Chart, values map[string]any) {
 		for _, one := range candidates {
-			name := one.path[0].(string)
-			if len(one.path) == 1 {
-				delete(values, name)
-			} else {
-				values[name] = without(values[name], one.path[1:])
-			}
+			remove(values, one.path)
+			remove(loaded.Values, one.path)
 		}
 	}})
 	return err == nil && maps.EqualFunc(documents, again, func(one, other document) bool {
 		return bytes.Equal(one.raw, other.raw)
 	})
+}
+
+func remove(values map[string]any, path []any) {
+	name := path[0].(string)
+	if value, there := values[name]; len(path) == 1 {
+		delete(values, name)
+	} else if there {
+		values[name] = without(value, path[1:])
+	}
 }
 
 type unreadCandidate struct {
@@ -146,9 +155,18 @@ type unreadCandidate struct {
 type unreadFinder struct {
 	// subcharts are the names that values of subcharts stand below.
 	subcharts map[string]bool
-	actions   []string
-	known     map[string]any
-	found     []*unreadCandidate
+	// below are the names of the chart's own subcharts.
+	below []string
+	// imported are the places below them that the chart takes over.
+	imported map[string]bool
+	// aliases are by the name of a subchart what it is called instead.
+	aliases map[string][]string
+	actions []string
+	// own are the chart's own values, known those and what its subcharts have.
+	own, known map[string]any
+	// reads are the places that templates read, nil where they cannot be followed.
+	reads *valueReads
+	found []*unreadCandidate
 }
 
 var (
@@ -158,80 +176,24 @@ var (
 	calledPattern = regexp.MustCompile(`\b(include|template|define|block)\s+"[^"]*"`)
 )
 
-func (f *unreadFinder) addChart(loaded *chart.Chart) {
-	if f.subcharts == nil {
-		f.subcharts = map[string]bool{}
-	}
-	for _, one := range loaded.Metadata.Dependencies {
-		f.subcharts[firstOf(one.Alias, one.Name)] = true
-	}
+func (f *unreadFinder) addChart(loaded *chart.Chart, at ...any) {
+	f.addDependencies(loaded, at)
 	for _, one := range slices.Concat(loaded.Templates, loaded.Files) {
-		for _, action := range actionPattern.FindAllString(string(one.Data), -1) {
-			if !commentPattern.MatchString(action) {
-				f.actions = append(f.actions, calledPattern.ReplaceAllString(action, "$1"))
-			}
-		}
+		f.addActions(string(one.Data))
 	}
 	for _, one := range loaded.Dependencies() {
-		f.subcharts[one.Name()] = true
-		f.addChart(one)
+		for _, name := range namesOf(loaded, one) {
+			f.addChart(one, append(slices.Clone(at), name)...)
+		}
 	}
 }
 
-// knownOf are the values of a chart and, below their names, of its subcharts, also of those that
-// are switched off; and what switches subcharts on and off.
-func knownOf(loaded *chart.Chart) map[string]any {
-	known := cloneMaps(loaded.Values)
-	if known == nil {
-		known = map[string]any{}
-	}
-	for _, one := range loaded.Dependencies() {
-		names := []string{}
-		for _, declared := range loaded.Metadata.Dependencies {
-			if declared.Name == one.Name() {
-				names = append(names, firstOf(declared.Alias, declared.Name))
-			}
-		}
-		if len(names) == 0 {
-			names = append(names, one.Name())
-		}
-		for _, name := range names {
-			known = united(known, map[string]any{name: knownOf(one)})
+func (f *unreadFinder) addActions(text string) {
+	for _, action := range actionPattern.FindAllString(text, -1) {
+		if !commentPattern.MatchString(action) {
+			f.actions = append(f.actions, calledPattern.ReplaceAllString(action, "$1"))
 		}
 	}
-	for _, one := range loaded.Metadata.Dependencies {
-		for _, tag := range one.Tags {
-			known = united(known, map[string]any{"tags": map[string]any{tag: true}})
-		}
-		for _, condition := range strings.Split(one.Condition, ",") {
-			if path := strings.TrimSpace(condition); path != "" {
-				known = united(known, nested(strings.Split(path, "."), true))
-			}
-		}
-	}
-	return known
-}
-
-func nested(path []string, value any) map[string]any {
-	if len(path) > 1 {
-		value = nested(path[1:], value)
-	}
-	return map[string]any{path[0]: value}
-}
-
-// united has the names of both; what the first one says counts.
-func united(one, other map[string]any) map[string]any {
-	both := maps.Clone(other)
-	for name, value := range one {
-		inside, isMap := value.(map[string]any)
-		if below, too := both[name].(map[string]any); isMap && too {
-			value = united(inside, below)
-		} else if too {
-			value = below
-		}
-		both[name] = value
-	}
-	return both
 }
 
 // walk compares what is given with the chart's own values. What stands in a place where those have
@@ -240,10 +202,10 @@ func (f *unreadFinder) walk(at []any, given, known map[string]any) {
 	for _, name := range slices.Sorted(maps.Keys(given)) {
 		path := append(slices.Clone(at), name)
 		value, isKnown := known[name]
-		if !isKnown && (name == "global" || f.subcharts[name]) {
+		if !isKnown && (name == "global" || f.subcharts[name]) || f.imported[keyOf(path)] {
 			continue
 		}
-		if !isKnown && !f.mentions(at, name) {
+		if !isKnown && f.isUnread(at, name) {
 			f.add(path, slices.Sorted(maps.Keys(known)))
 			continue
 		}
@@ -282,11 +244,18 @@ func (f *unreadFinder) walkItems(at []any, given []any, known any) {
 }
 
 func (f *unreadFinder) add(path []any, beside []string) {
-	if len(f.found) < maxUnread {
+	if len(f.found) < maxUnread || len(path) == 1 && len(f.found) < 2*maxUnread {
 		beside = append([]string{}, beside[:min(len(beside), maxBeside)]...) // never null in JSON
-		one := unreadValue{Beside: beside, Elsewhere: f.elsewhere(path)}
+		one := unreadValue{Beside: beside, Elsewhere: f.elsewhere(path), Subcharts: []string{}, Own: f.isOwn(path)}
 		f.found = append(f.found, &unreadCandidate{one, path})
 	}
+}
+
+func (f *unreadFinder) isOwn(path []any) bool {
+	above, _ := valueAt(f.own, path[:len(path)-1]).(map[string]any)
+	name, _ := path[len(path)-1].(string)
+	_, there := above[name]
+	return there
 }
 
 // elsewhere looks for a name further out, the nearest first, then in what stands beside it.
@@ -318,10 +287,21 @@ func (f *unreadFinder) elsewhere(path []any) string {
 var opened = regexp.MustCompile(`\b(toYaml|toJson|toPrettyJson|toRawJson|toToml|range|tpl|include|template|dict|merge\w*|mustMerge\w*|deepCopy|pick|omit|values|keys|list|concat|get|hasKey|index|dig)\b`)
 
 // picked is how a template takes one name from all values, which it then has in quotes.
-var picked = regexp.MustCompile(`\b(index|get|hasKey)\s+\$?\.Values\b`)
+var picked = regexp.MustCompile("\\b(index|get|hasKey)\\s+\\$?\\.Values\\s+[\"`]")
+
+// varied is how a template takes a name that it works out.
+var varied = regexp.MustCompile("\\b(index|get|hasKey)\\s+\\$?\\.Values\\s+[^\"`\\s]")
 
 // absolute is a place that a template reads from the root of the values: it says all of where it is.
 var absolute = regexp.MustCompile(`\bValues(?:\.\w+)+`)
+
+// isUnread says whether no template reads a name: none does that is followed, or none speaks of it.
+func (f *unreadFinder) isUnread(at []any, name string) bool {
+	if f.reads != nil && !f.reads.has(append(slices.Clone(at), name)) {
+		return true
+	}
+	return !f.mentions(at, name)
+}
 
 // mentions says whether a template may read a name that stands in a place of the values, also in a
 // part that is not rendered now. A name that a template reads elsewhere from the root of the values
@@ -338,6 +318,9 @@ func (f *unreadFinder) mentions(at []any, name string) bool {
 	taken, named := false, false
 	for _, action := range f.actions {
 		if own.MatchString(action) || text.MatchString(action) {
+			return true
+		}
+		if strings.HasPrefix(parents, "Values") && varied.MatchString(action) {
 			return true
 		}
 		named = named || field.MatchString(absolute.ReplaceAllString(action, ""))

@@ -8,8 +8,9 @@ import pytest
 from msgspec import structs
 
 from driftd.controller.preview_pairs import Pair
-from driftd.controller.preview_values import UnreadValues
+from driftd.controller.preview_values import UnreadValues, message_of
 from driftd.model.flux import FluxSpec
+from driftd.sandbox.results import UnreadValue
 from tests.unit.controller.builders import application, desired
 
 NOBODY = cast("Any", None)
@@ -49,3 +50,22 @@ async def test_values_of_a_helm_release_count(new: str, asked: int) -> None:
     values = UnreadValues(side, urls, side, urls)
     assert await values.of(Pair(release(name="a"), release(name=new)), NOBODY) == []
     assert side.asked == asked
+
+
+@pytest.mark.parametrize(
+    ("own", "subcharts", "beside", "told"),
+    [
+        (False, ("web.config",), (), "does not know the value config: {0}; a subchart has it: "),
+        (True, ("a.config", "b.config"), (), "reads the value config: {0}; subcharts have it: "),
+        (True, (), ("confg",), "no template of the chart reads the value config: {0}; did you "),
+    ],
+)
+def test_what_was_meant_is_told(
+    own: bool, subcharts: tuple[str, ...], beside: tuple[str, ...], told: str
+) -> None:
+    """The subcharts that have a value are named, else the name that is nearly it."""
+    value = UnreadValue("config", beside, "", subcharts, own, "", proven=True, file="v.yaml")
+    text = message_of(value, "")
+    assert text.startswith("v.yaml: ")
+    assert told.format("it changes nothing that is rendered") in text
+    assert all(place in text for place in subcharts or beside)

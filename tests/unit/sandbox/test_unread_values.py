@@ -140,6 +140,141 @@ async def test_a_value_that_has_an_effect_is_never_told(pool: SandboxPool) -> No
     assert await unread(pool, "replicaCont: 4\n", more) == []
 
 
+HELPERS = """\
+{{ define "image" }}{{ .image.repository }}:{{ .image.tag | default .root.Name }}{{ end }}
+{{ define "of" }}{{ .repository }}:{{ template "tag" . }}{{ end }}
+{{ define "tag" }}{{ index . "tag" }}{{ end }}
+{{ define "whole" }}{{ toYaml .image }}{{ end }}
+{{ define "listed" }}{{ with index . 1 }}{{ $image := . }}{{ get $image "tag" }}{{ end }}{{ end }}
+{{ define "root" }}{{ $v := .context.Values.image }}{{ dig "tag" "x" $v }}{{ end }}
+{{ define "dynamic" }}{{ range list "tag" "tga" }}{{ index $.image . }}{{ end }}{{ end }}
+{{ define "late" }}{{ $all := dict }}{{ $_ := set $all "i" .Values.image }}{{ $all.i.tag }}{{ end }}
+{{ define "loop" }}{{ $x := dict }}
+{{ range list 1 2 }}{{ $x.tga }}{{ $x = $.Values.image }}{{ end }}{{ end }}
+{{ define "set" }}{{ $_ := set . "image" .Values.image }}{{ .image.tga }}{{ end }}
+"""
+
+
+FOLLOWED = [
+    'include "image" (dict "image" .Values.image "root" $)',
+    'include "of" .Values.image | quote',
+    'with .Values.image }}{{ include "of" . }}{{ end',
+    'include "listed" (list . .Values.image)',
+    'include "root" (dict "context" .)',
+    'include "root" (merge (dict "a" 1) (dict "context" $))',
+    'include "image" (dict "image" (.Values.image | default dict) "root" $)',
+]
+OPENED = [
+    'include "whole" (dict "image" .Values.image)',
+    'include "dynamic" (dict "image" .Values.image)',
+    'include "late" .',
+    'include "loop" .',
+    'include "set" .',
+    'include .Values.probe.path (dict "image" .Values.image)',
+    'include "nowhere" .Values.image',
+    "tpl (toYaml .Values.image) .",
+    "merge (dict) .Values.image",
+    "range $name, $value := .Values.image }}{{ $name }}{{ end",
+    "index .Values.image .Values.probe.path",
+    'index .Values.image "tga"',
+    "(.Values.image).tga",
+    "with .Values }}{{ .image.tga }}{{ end",
+    "with $ }}{{ .Values.image.tga }}{{ end",
+    "set .Values.probe `more` .Values.image",
+]
+
+
+async def test_a_map_that_is_handed_to_a_helper(pool: SandboxPool) -> None:
+    """A name below it is told where all that the helper reads of it is known, and only there."""
+    told = []
+    for call in FOLLOWED + OPENED:
+        more = {
+            "chart/values.yaml": VALUES + "off: false\n",
+            "chart/templates/_helpers.tpl": HELPERS,
+            "chart/templates/off.yaml": "{{ if .Values.off }}{{ " + call + " }}{{ end }}",
+        }
+        found = await unread(pool, "image: {tga: '2.0'}\n", more)
+        told += [call for one in found if one.key == "image.tga"]
+    assert told == FOLLOWED
+
+
+async def test_a_text_of_values_that_is_a_template_reads_values(pool: SandboxPool) -> None:
+    """What a value's own text reads, where `tpl` makes it a template, is read."""
+    more = {"chart/templates/off.yaml": "{{ if .Values.off }}{{ tpl .Values.text . }}{{ end }}"}
+    text = "text: 'https://{{ .Values.domain }}/{{ .Values.image.host }}'\n"
+    names = "domain: x\ndomian: y\nimage: {host: a, hots: b}\n"
+    found = await unread(pool, text + names, more)
+    assert [one.key for one in found] == ["domian", "image.hots"]
+
+
+UMBRELLA = {
+    "chart/Chart.yaml": CHART.replace("NAME", "chart")
+    + "dependencies:\n- {name: metrics, version: 1.0.0, condition: withMetrics}\n"
+    "- name: db\n  version: 1.0.0\n  alias: main\n"
+    "  import-values: [names, {child: limits, parent: ceilings}]\n",
+    "chart/templates/own.yaml": "# {{ .Values.read.by }}{{ .Values.ceilings.cpu }}",
+    **{
+        f"chart/charts/{name}/{file}": text
+        for name, own in {
+            "metrics": "config: {LEVEL: info}\nlisten: 1\n",
+            "db": "config: {SIZE: 1}\nlimits: {cpu: 1}\nexports: {names: {shown: a}}\n",
+        }.items()
+        for file, text in {
+            "Chart.yaml": CHART.replace("NAME", name),
+            "values.yaml": own,
+            "templates/map.yaml": "apiVersion: v1\nkind: ConfigMap\n"
+            "metadata: {name: '{{ .Chart.Name }}'}\n"
+            "data: {a: {{ toJson .Values.config | quote }}, b: {{ .Values.listen | quote }}}\n",
+        }.items()
+    },
+}
+
+
+def umbrella(own: str) -> dict[str, str]:
+    """The files of an umbrella chart with some more values of its own."""
+    return {**UMBRELLA, "chart/values.yaml": f"{VALUES}read: {{by: its own}}\n{own}\n"}
+
+
+IN_VAIN = {
+    "config: {LEVEL: debug}": ("config", ("metrics.config",)),
+    "config: {SIZE: 2}": ("config", ("main.config",)),
+    "config: {OTHER: 2}": ("config", ("main.config", "metrics.config")),
+    "listen: 2": ("listen", ("metrics.listen",)),
+    "db: {config: {SIZE: 3}}": ("db", ("main",)),
+    "metrcs: {listen: 2}": ("metrcs", ()),
+    "metrics: {lisen: 2}": ("metrics.lisen", ()),
+    "metrics: {db: {listen: 2}}": ("metrics.db", ()),
+}
+READ = [
+    "global: {config: {LEVEL: debug}}",
+    "metrics: {config: {ANY: thing}, global: {a: 1}}",
+    "withMetrics: false",
+    "shown: b",  # imported from the subchart
+    "ceilings: {cpu: 2}",
+    "main: {exports: {names: {more: c}}, limits: {memory: 1}}",
+    "shared: &shared {LEVEL: debug}\nmetrics: {config: *shared}",
+]
+
+
+@pytest.mark.parametrize("own", [False, True])
+async def test_values_that_lack_the_name_of_a_subchart(pool: SandboxPool, *, own: bool) -> None:
+    """What only a subchart reads is told at the top, with its place there, also in own values."""
+    line, file = (7, "chart/values.yaml") if own else (1, "prod.yaml")
+    for value, (key, subcharts) in IN_VAIN.items():
+        (found,) = await unread(pool, "" if own else value, umbrella(value if own else ""))
+        assert (found.key, found.subcharts, found.own) == (key, subcharts, own)
+        assert (found.file, found.line, found.proven) == (file, line, True)
+
+
+@pytest.mark.parametrize("own", [False, True])
+async def test_what_an_umbrella_or_a_subchart_reads_is_not_told(
+    pool: SandboxPool, *, own: bool
+) -> None:
+    """Globals, imports, conditions, anchors and what its own templates read are none."""
+    for value in READ:
+        assert await unread(pool, "" if own else value, umbrella(value if own else "")) == []
+
+
 async def test_values_of_subcharts(pool: SandboxPool) -> None:
     """Below a subchart's name its own values count, also where it is switched off."""
     more = {
