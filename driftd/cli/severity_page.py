@@ -28,10 +28,12 @@ def _lines() -> Iterator[str]:
     yield ""
     yield "## Whole objects"
     yield ""
-    yield "| Rule | Status | Reason | Kinds |"
-    yield "|---|---|---|---|"
+    yield "| Rule | Status | Level | Reason | Kinds |"
+    yield "|---|---|---|---|---|"
     for one in file.objects:
-        yield f"| `{one.id}` | {one.status} | {one.reason} | {_codes(one.kinds)} |"
+        kinds = _codes(one.kinds)
+        yield f"| `{one.id}` | {one.status} | {one.level} | {one.reason} | {kinds} |"
+    yield "| `other` | Missing, Extra | medium | | everything else |"
 
 
 def _subject(rule: SeverityRule) -> Iterator[str]:

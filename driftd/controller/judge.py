@@ -71,12 +71,8 @@ def _whole(resource: ResourceReport, severities: SeverityRules) -> ResourceRepor
     """An object that is Missing or Extra with its severity."""
     if resource.status not in (ResourceStatus.MISSING, ResourceStatus.EXTRA):
         return resource
-    reason = severities.object_reason(resource.status, resource.group, resource.kind)
-    return msgspec.structs.replace(
-        resource,
-        severity="critical" if reason else "medium",
-        severity_reason=reason or UNSET,
-    )
+    level, reason = severities.rate_object(resource.status, resource.group, resource.kind)
+    return msgspec.structs.replace(resource, severity=level, severity_reason=reason or UNSET)
 
 
 def _rated(resource: ResourceReport, change: Change, severities: SeverityRules | None) -> Change:

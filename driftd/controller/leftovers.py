@@ -206,9 +206,14 @@ def _is_whole(resource: ApiResource, keys: Collection[tuple[str, str]]) -> bool:
     return not resource.namespaced or len({space for space, _ in keys}) > DIRECT_NAMESPACES
 
 
+def owner_kinds(applications: Iterable[Application]) -> set[str]:
+    """The kinds of Flux's owners whose marks are looked for; all marks are where "" is one."""
+    return {one.flux.kind if one.flux is not None else "" for one in applications}
+
+
 def _selectors(applications: Iterable[Application]) -> list[str]:
     """The label selectors of all marks; Argo CD's are annotations, which nothing selects by."""
-    kinds = {one.flux.kind if one.flux is not None else "" for one in applications}
+    kinds = owner_kinds(applications)
     if "" in kinds:
         return [""]
     return [f"{GROUPS[kind]}/name" for kind in sorted(kinds)]

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
-from driftd.controller.leftovers import Claimants, Marked
+from driftd.controller.leftovers import Claimants, Marked, owner_kinds
 from driftd.controller.tracking import Tracked
 from driftd.model.choices import listed
 from driftd.model.condition import Condition, Severity
@@ -38,6 +38,7 @@ def orphans_among(
     if claimants.marks is None:
         return ()
     every = tuple(found)
+    looked_for = owner_kinds(application for application, _ in claimants.declared)
     owned = {one.uid for one in every if one.owner in claimants.marks}
     known = {key for _, keys in claimants.declared for key in keys}.union(declared)
     homes = {
@@ -48,6 +49,8 @@ def orphans_among(
     }
     chosen: dict[str, Marked] = {}
     for one in every:
+        if "" not in looked_for and one.owner.partition("/")[0] not in looked_for:
+            continue  # kinds that are listed anyway show such marks, the others do not
         foreign = homes and one.installation and one.installation not in homes
         if one.uid not in owned and one.key not in known and not foreign:
             # The same object may be served by two groups: the first that has it counts.

@@ -272,7 +272,7 @@ class ResourceReport(WireStruct, frozen=True, kw_only=True):
     severity: Literal["critical", "high", "medium", "low", "info"] | UnsetType = UNSET
     """Of a Missing or Extra object: critical ones cannot be accepted."""
     severity_reason: str | UnsetType = UNSET
-    """Why a Missing or Extra object is critical, in short words."""
+    """Why a Missing or Extra object is more than medium, in short words."""
     manager: str | UnsetType = UNSET
     """Of an Extra object the field manager that created it, where `managedFields` tell."""
     attribution: Attribution | UnsetType = UNSET

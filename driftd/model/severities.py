@@ -82,12 +82,14 @@ class SeverityRule(RuleStruct, frozen=True, kw_only=True):
 
 
 class ObjectRule(RuleStruct, frozen=True, kw_only=True):
-    """Objects whose absence, or presence without a declaration, is critical."""
+    """How much the absence of objects matters, or their presence without a declaration."""
 
     id: Identity
     status: Literal["Missing", "Extra"]
     kinds: tuple[Text, ...]
     reason: Reason
+    level: Level = "critical"
+    """What is critical cannot be accepted."""
 
 
 class SeverityFile(RuleStruct, frozen=True, kw_only=True):
@@ -272,12 +274,17 @@ class SeverityRules:
                 return Rated(found.rule.level, found.rule.reason, found.rule.id)
         return Rated("medium", "a setting of the object", "")
 
-    def object_reason(self, status: str, group: str, kind: str) -> str:
-        """Why an object that is Missing or Extra is critical; empty if it is not."""
+    def rate_object(self, status: str, group: str, kind: str) -> tuple[Level, str]:
+        """How much it matters that an object is Missing or Extra, and why; medium needs no why."""
         for one, kinds in self.objects:
             if one.status == status and _is_one_of(kinds, kind, group):
-                return one.reason
-        return ""
+                return one.level, one.reason
+        return "medium", ""
+
+    def object_reason(self, status: str, group: str, kind: str) -> str:
+        """Why an object that is Missing or Extra is critical; empty if it is not."""
+        level, reason = self.rate_object(status, group, kind)
+        return reason if level == "critical" else ""
 
 
 def _kind(text: str) -> tuple[str, str]:

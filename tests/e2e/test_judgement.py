@@ -126,7 +126,7 @@ def test_suppressed_objects(site: Site) -> None:
     )
     seen = site.check()
     service = next(r for r in seen.applications["web"]["resources"] if r["kind"] == "Service")
-    assert (service["status"], service["severity"], seen.exit_code) == ("Missing", "medium", 1)
+    assert (service["status"], service["severity"], seen.exit_code) == ("Missing", "high", 1)
     seen = site.check(f"--suppressions={file}")
     service = next(r for r in seen.applications["web"]["resources"] if r["kind"] == "Service")
     assert (service["ignoredBy"], seen.exit_code) == (f"suppression {file}#1", 0)

@@ -369,7 +369,10 @@ async def test_changes_and_whole_objects_have_a_severity(compare):
         "high",
         "configuration that programs read",
     )
-    assert found["gone"].severity == "medium"
+    assert (found["gone"].severity, found["gone"].severity_reason) == (
+        "high",
+        "Pods that use it do not start",
+    )
     rules = with_own(
         read(
             "apiVersion: driftd.io/v1\nkind: Severity\nrules:\n"

@@ -18,6 +18,7 @@ from driftd.controller.options import CheckOptions
 from driftd.controller.orphans import orphan_conditions, orphaned_resources, orphans_among
 from driftd.controller.tracking import tracked
 from driftd.model.condition import Severity
+from driftd.model.flux import FluxSpec
 from driftd.model.report import DriftReport
 from driftd.model.resource import ResourceKey
 from tests.unit.controller.builders import application, config_map
@@ -171,6 +172,17 @@ def test_what_somebody_owns_is_no_orphan() -> None:
     both = [of("both", "gone"), of("both", "argocd_shop")]
     assert among([*both, of("renamed", "gone"), of("left", "gone"), of("left", "gone")],
                  ResourceKey("", "Service", "shop", "renamed")) == ["left"]  # fmt: skip
+
+
+def test_where_flux_deploys_all_the_marks_of_argo_cd_are_not_counted() -> None:
+    """Kinds that are listed anyway would show some of them, the scan by Flux's labels none."""
+    mine = FluxSpec(kind="Kustomization", object_name="shop", render={})
+    claimants = Claimants(
+        declared=[(msgspec.structs.replace(application(), flux=mine), frozenset())],
+        marks=frozenset(),
+    )
+    found = [of("a", "gone"), of("b", "Kustomization/shop/gone"), of("c", "HelmRelease/shop/gone")]
+    assert [one.name for one in orphans_among(found, claimants, (), {})] == ["b"]
 
 
 async def test_another_argo_cd_has_its_own() -> None:

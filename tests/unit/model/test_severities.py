@@ -121,11 +121,16 @@ def _witness(pattern: Pattern) -> tuple[str, ...]:
 
 @pytest.mark.parametrize("case", OBJECTS, ids=lambda c: f"{c['status']}-{c['kind']}")
 def test_whole_objects(case: dict[str, Any]) -> None:
-    """An object rule says why nobody may accept that an object is Missing or Extra."""
+    """An object rule says how much it matters that an object is Missing or Extra, and why.
+
+    A reason why nobody may accept it has only what is critical.
+    """
     kind, _, group = case["kind"].partition(".")
-    reasons = {rule.id: rule.reason for rule in shipped_file().objects} | {"": ""}
-    found = shipped().object_reason(case["status"], "" if group == "core" else group, kind)
-    assert found == reasons[case["rule"]]
+    rules = {rule.id: (rule.level, rule.reason) for rule in shipped_file().objects}
+    level, reason = (rules | {"": ("medium", "")})[case["rule"]]
+    asked = (case["status"], "" if group == "core" else group, kind)
+    assert shipped().rate_object(*asked) == (level, reason)
+    assert shipped().object_reason(*asked) == (reason if level == "critical" else "")
 
 
 def test_critical_rules_of_the_design_are_guarded() -> None:
