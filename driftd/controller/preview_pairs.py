@@ -10,7 +10,9 @@ from msgspec import UNSET
 
 from driftd.controller.declared import Entry
 from driftd.controller.desired import Desired
+from driftd.controller.preview_claims import left_claims
 from driftd.controller.preview_fate import is_automated, spec_of
+from driftd.controller.preview_moves import Moves, moves, moves_across
 from driftd.controller.preview_references import Broken, Elsewhere, broken_references
 from driftd.controller.preview_slips import keep_misspelt
 from driftd.model.condition import Condition, Severity
@@ -116,7 +118,8 @@ class Pair:
     def _found(self, before: Sequence[Manifest], after: Sequence[Manifest]) -> list[Broken]:
         if self.elsewhere.before <= self.elsewhere.after and _is_same(before, after):
             return []
-        return list(broken_references(before, after, self.elsewhere))
+        found = list(broken_references(before, after, self.elsewhere))
+        return [*found, *left_claims(before, after, self.elsewhere)]
 
     def report(
         self, action: ApplicationAction, resources: Sequence[ObjectPreview] = (), reason: str = ""
@@ -158,13 +161,27 @@ def declared_by(pairs: Iterable[Pair]) -> Elsewhere:
     """What the applications of a cluster declare; what cannot be seen any more is not gone."""
     before: set[ResourceKey] = set()
     after: set[ResourceKey] = set()
+    olds: dict[ResourceKey, Manifest] = {}
+    news: dict[ResourceKey, Manifest] = {}
+    moved: Moves = {}
     for other in pairs:
         standing = other.standing or frozenset()
         old = (other.old.keys if other.old else frozenset()) | standing
         new = (other.new.keys if other.new else frozenset()) | standing
         before |= old
         after |= new if other.new_complete and not other.unseen else old | new
-    return Elsewhere(frozenset(before), frozenset(after))
+        olds |= {one.key: one for one in other.old.manifests} if other.old else {}
+        news |= {one.key: one for one in other.new.manifests} if other.new else {}
+        moved |= moves(old, new) if other.old_complete and other.new_complete else {}
+    gone = {key: one for key, one in olds.items() if key not in after}
+    come = {key: one for key, one in news.items() if key not in before | moved.keys()}
+    left = {key: one for key, one in gone.items() if key not in moved.values()}
+    return Elsewhere(
+        frozenset(before),
+        frozenset(after),
+        gone=tuple(gone.values()),
+        moved={**moves_across(left, come), **moved},
+    )
 
 
 @dataclass(slots=True, eq=False)

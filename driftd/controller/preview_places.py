@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from driftd.controller.places import WHOLE, invalid_path, located, place_of, with_line
+from driftd.controller.preview_claims import CLAIMS_LEFT
 from driftd.controller.preview_fate import KIND_NOT_SERVED
 from driftd.controller.preview_pairs import Pair
 from driftd.controller.preview_references import DANGLING, Broken
@@ -17,6 +19,7 @@ from driftd.model.report import Invalid, ReportCondition, ReportOrigin
 from driftd.model.resource import ResourceKey
 from driftd.sandbox.results import Place
 
+_LOCATED: Final = frozenset({DANGLING, CLAIMS_LEFT})
 Found = dict[tuple[ResourceKey, str], Place]
 
 
@@ -32,7 +35,7 @@ async def with_lines(
     wanted = {one.key: paths for one in report.resources if (paths := _paths(one))}
     for key, path in pair.unserved.items():
         wanted.setdefault(key, []).append(path)
-    dangling = any(one.type == DANGLING for one in report.conditions)
+    dangling = any(one.type in _LOCATED for one in report.conditions)
     broken = pair.broken() if dangling else []
     for one in broken:
         wanted.setdefault(one.manifest.key, []).extend(filter(None, (one.ssa_path,)))
@@ -91,7 +94,7 @@ def _placed_reference(
     condition: ReportCondition, broken: list[Broken], found: Found
 ) -> ReportCondition:
     """A broken reference with the line of its field, else of its object, before it."""
-    if condition.type != DANGLING:
+    if condition.type not in _LOCATED:
         return condition
     one = next((one for one in broken if one.condition().message == condition.message), None)
     if one is None:

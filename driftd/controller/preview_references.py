@@ -7,12 +7,13 @@ declared ones.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 import orjson
 
+from driftd.controller.preview_moves import moves
 from driftd.controller.preview_names import (
     Reference,
     backends,
@@ -42,6 +43,10 @@ class Elsewhere:
 
     before: frozenset[ResourceKey] = frozenset()
     after: frozenset[ResourceKey] = frozenset()
+    gone: tuple[Manifest, ...] = ()
+    """What one of them declares at the base and none with the change."""
+    moved: Mapping[ResourceKey, ResourceKey] = field(default_factory=dict)
+    """The key at the base of what goes to another namespace, also of another application."""
 
 
 class Broken(NamedTuple):
@@ -55,13 +60,14 @@ class Broken(NamedTuple):
     """The field, where one alone holds it."""
     looked_in: frozenset[str] = frozenset()
     """The namespaces in which what is named may be declared."""
+    type: str = DANGLING
 
     def condition(self, at: str = "") -> Condition:
         """The warning; `at` is `FILE:LINE`, if it is known better than the object's own."""
         origin = self.manifest.origin
         line = f":{origin.line}" if origin.line else ""
         at = at or (f"{origin.file}{line}" if origin.file else "")
-        return Condition(DANGLING, f"{at}: {self.told}" if at else self.told, Severity.WARNING)
+        return Condition(self.type, f"{at}: {self.told}" if at else self.told, Severity.WARNING)
 
 
 class _Template(NamedTuple):
@@ -120,30 +126,16 @@ def broken_references(
 
     `before` and `after` are everything that one application declares on both sides.
     """
-    old, new = _Declared(before), _Declared(after)
-    moved = moves(old.manifests, new.manifests)
+    elsewhere = elsewhere or Elsewhere()
+    old, new = _Declared([*elsewhere.gone, *before]), _Declared(after)
+    own = moves([one.key for one in before], new.manifests)
+    moved = {**elsewhere.moved, **own}
     known = old.references()
     for (key, place), why in sorted(new.references().items()):
         if why and known.get((moved.get(key, key), place)) == "":
             told = f"{key}: {place} {why}; at the base it was whole"
             yield Broken(new.manifests[key], told, looked_in=frozenset({key.namespace}))
-    yield from _Names(old, new, moved, elsewhere or Elsewhere()).broken()
-
-
-def moves(
-    before: Collection[ResourceKey], after: Collection[ResourceKey]
-) -> dict[ResourceKey, ResourceKey]:
-    """The key at the base of each object that a change puts into another namespace."""
-    left: dict[tuple[str, str, str], list[ResourceKey]] = defaultdict(list)
-    for key in before:
-        if key.namespace and key not in after:
-            left[key.group, key.kind, key.name].append(key)
-    found = {}
-    for key in after:
-        same = left.get((key.group, key.kind, key.name), ())
-        if key.namespace and key not in before and len(same) == 1:
-            found[key] = same[0]
-    return found
+    yield from _Names(old, new, moved, elsewhere).broken()
 
 
 class _Object(NamedTuple):
