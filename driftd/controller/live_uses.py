@@ -144,7 +144,8 @@ class BesideGit:
         """
         if application.flux is None or not application.flux.render:
             return True
-        objects = self.reader.objects.instead(git)
+        # Where an object was read is no part of what it says.
+        objects = self.reader.objects.instead(msgspec.structs.replace(git, origin=""))
         would_be = await to_application(live, Reader(objects, self.maps), self.place)
         return would_be.flux is None or (would_be.spec.source, would_be.flux.render) != (
             application.spec.source,

@@ -226,6 +226,9 @@ def _values(
                     "document": text,
                     "targetPath": reference.target_path,
                     "literal": reference.literal,
+                    "file": "" if layer.origin.startswith("hub ") else layer.origin,
+                    "name": reference.name,
+                    "key": reference.values_key,
                 }
             )
     if spec.values:

@@ -40,6 +40,10 @@ type fluxValues struct {
 	TargetPath string          `json:"targetPath"`
 	// Literal takes the text as it is, without Helm's --set syntax.
 	Literal bool `json:"literal"`
+	// File, Name and Key are where Git has the ConfigMap, as far as that is known.
+	File string `json:"file"`
+	Name string `json:"name"`
+	Key  string `json:"key"`
 }
 
 // renderFluxRelease does what helm-controller has Helm do.

@@ -95,7 +95,7 @@ func (t *tracer) releaseLayers(dir string) []valueLayer {
 		if present(one.Object) {
 			layers = append(layers, t.inline(one.Object, []any{"spec", "values"}))
 		} else {
-			layers = append(layers, elsewhere(one))
+			layers = append(layers, t.referred(one))
 		}
 	}
 	for _, name := range slices.Backward(release.ValuesFiles) {
@@ -107,15 +107,83 @@ func (t *tracer) releaseLayers(dir string) []valueLayer {
 	return append(layers, t.defaults(dir, len(release.ValuesFiles) == 0))
 }
 
-// elsewhere are values of a ConfigMap or Secret, whose file is not known here.
-func elsewhere(values fluxValues) valueLayer {
+// referred are values of a ConfigMap or Secret, whose line is known where the tree has the file.
+func (t *tracer) referred(values fluxValues) valueLayer {
 	return func(l *leaf) (*valuePlace, bool) {
 		if values.TargetPath != "" {
-			return nil, leadsTo(parameterPath(values.TargetPath), l.path)
+			if !leadsTo(parameterPath(values.TargetPath), l.path) {
+				return nil, false
+			}
+			if l.text != values.Document {
+				return nil, true
+			}
+			return t.keyPlace(values), true
 		}
 		read, err := loader.LoadValues(bytes.NewReader([]byte(values.Document)))
-		return nil, err != nil || defines(read, l.path)
+		if err != nil || !defines(read, l.path) {
+			return nil, err != nil
+		}
+		if file, key, value := t.configMap(values); value != nil {
+			return placeInText(file, key, value, l), true
+		}
+		file := t.fileOf(values)
+		if file == "" {
+			return nil, true
+		}
+		found, _ := inFile("", file, []byte(values.Document))(l)
+		return found, true
 	}
+}
+
+func (t *tracer) keyPlace(values fluxValues) *valuePlace {
+	if file, key, value := t.configMap(values); value != nil && strings.TrimSpace(value.Value) == strings.TrimSpace(values.Document) {
+		return &valuePlace{File: file, Line: key}
+	}
+	if file := t.fileOf(values); file != "" {
+		return &valuePlace{File: file}
+	}
+	return nil
+}
+
+// configMap is the text of a key in the document of a ConfigMap, with the lines before the document
+// added to those in it; nil where a file does not have just one such document.
+func (t *tracer) configMap(values fluxValues) (file string, key int, value *yaml.Node) {
+	finder := &locator{tree: t.tree, texts: map[string][]located{}}
+	for _, one := range finder.documents(values.File) {
+		if one.root == nil || textOf(one.root, "kind") != "ConfigMap" || textOf(one.root, "metadata", "name") != values.Name {
+			continue
+		}
+		if value != nil {
+			return "", 0, nil
+		}
+		at, text := nodeAt(one.root, []any{"data", values.Key})
+		if text == nil || text.Kind != yaml.ScalarNode {
+			continue
+		}
+		moved := *text
+		moved.Line += one.line
+		file, key, value = values.File, one.line+at.Line, &moved
+	}
+	return file, key, value
+}
+
+// fileOf is the one file that is a whole text of values, as a generator takes it into a ConfigMap.
+func (t *tracer) fileOf(values fluxValues) string {
+	found := ""
+	if values.File == "" || strings.TrimSpace(values.Document) == "" {
+		return ""
+	}
+	for name := range t.tree.all() {
+		data, err := t.tree.read(name)
+		if err != nil || string(data) != values.Document {
+			continue
+		}
+		if found != "" {
+			return ""
+		}
+		found = name
+	}
+	return found
 }
 
 // defines says whether values decide what stands at a path: a scalar or a list above it does too.
@@ -153,21 +221,16 @@ func (t *tracer) inline(data []byte, at []any) valueLayer {
 		if value == nil {
 			return nil, true
 		}
-		root, line := value, document.line
 		if value.Kind == yaml.ScalarNode {
-			inner := parseNodes([]byte(value.Value))
-			if len(inner) != 1 || inner[0].root == nil {
-				return nil, true
+			moved := *value
+			moved.Line += document.line
+			place := placeInText(file, document.line+key.Line, &moved, l)
+			if place != nil {
+				place.Ref = ref
 			}
-			root, line = inner[0].root, inner[0].line+document.line+value.Line
-			if value.Style&yaml.LiteralStyle == 0 {
-				if !says(root, l) {
-					return nil, true
-				}
-				return &valuePlace{Ref: ref, File: file, Line: document.line + key.Line}, true
-			}
+			return place, true
 		}
-		return placeIn(ref, file, root, line, l), true
+		return placeIn(ref, file, value, document.line, l), true
 	}
 }
 
@@ -298,6 +361,22 @@ func placeIn(ref, file string, root *yaml.Node, line int, l *leaf) *valuePlace {
 		return nil
 	}
 	return &valuePlace{Ref: ref, File: file, Line: line + key.Line}
+}
+
+// placeInText is the line of a value in a text of values; that of its key where the text is not
+// written line by line.
+func placeInText(file string, key int, text *yaml.Node, l *leaf) *valuePlace {
+	inner := parseNodes([]byte(text.Value))
+	if len(inner) != 1 || inner[0].root == nil {
+		return nil
+	}
+	if text.Style&yaml.LiteralStyle != 0 {
+		return placeIn("", file, inner[0].root, inner[0].line+text.Line, l)
+	}
+	if !says(inner[0].root, l) {
+		return nil
+	}
+	return &valuePlace{File: file, Line: key}
 }
 
 func says(root *yaml.Node, l *leaf) bool {

@@ -178,7 +178,7 @@ async def test_subcharts(pool: SandboxPool) -> None:
 
 
 async def test_releases_of_flux(pool: SandboxPool) -> None:
-    """A HelmRelease's own values are told in its document, those of a ConfigMap nowhere."""
+    """A HelmRelease's own values are told in its document, those of a live ConfigMap nowhere."""
     release = (
         "kind: HelmRelease\nmetadata: {name: shop}\nspec:\n  values:\n    replicaCount: 6\n"
         "    image: {tag: '9.9'}\n"
@@ -199,6 +199,63 @@ async def test_releases_of_flux(pool: SandboxPool) -> None:
         flux=flux,
     )
     assert found == [["apps/shop.yaml:5 replicaCount"], ["apps/shop.yaml:6 image.tag"], []]
+
+
+CONFIG_MAP = """\
+kind: ConfigMap
+metadata: {name: other}
+data: {values.yaml: 'replicaCount: 8'}
+---
+kind: ConfigMap
+metadata: {name: a}
+data:
+  class: later
+  flow: "replicaCount: 6"
+  values.yaml: |
+    # ours
+
+    replicaCount: 6
+"""
+GENERATED = "replicaCount: 6\nimage:\n  tag: '9.9'\n"
+
+
+@pytest.mark.parametrize(
+    ("layer", "place"),
+    [
+        ({"key": "values.yaml", "document": "# ours\n\nreplicaCount: 6\n"}, "cm.yaml:13"),
+        ({"key": "flow", "document": "replicaCount: 6"}, "cm.yaml:9"),
+        ({"key": "values.yaml", "document": "replicaCount: 7\n"}, ""),  # substituted
+        ({"key": "class", "document": "6", "targetPath": "replicaCount"}, ""),
+        ({"key": "gone", "document": GENERATED, "name": "generated"}, "gen.yaml:1"),
+    ],
+)
+async def test_values_of_a_config_map(pool: SandboxPool, layer: dict[str, str], place: str) -> None:
+    """What `valuesFrom` takes is told in the ConfigMap's document, or in the file of a generator;
+    what this does not say just so is told nowhere.
+    """
+    values = [{"from": "ConfigMap a", "file": "cm.yaml", "name": "a", **layer}]
+    found = await told(
+        pool,
+        (REPLICAS, 1),
+        files={**FILES, "cm.yaml": CONFIG_MAP, "gen.yaml": GENERATED},
+        source={"path": "chart"},
+        flux={"helmRelease": {"releaseName": "shop", "namespace": "shop", "values": values}},
+    )
+    assert found == [[f"{place} replicaCount"] if place else []]
+
+
+async def test_a_key_of_a_config_map_for_one_value(pool: SandboxPool) -> None:
+    """What `targetPath` takes is told by the line of the key."""
+    one = {"from": "ConfigMap a", "file": "cm.yaml", "name": "a", "key": "class"}
+    values = [{**one, "document": "later", "targetPath": "global.class"}]
+    found = await told(
+        pool,
+        (f"{_SPEC}/f:priorityClassName", "x"),
+        files={**FILES, "cm.yaml": CONFIG_MAP},
+        source={"path": "chart"},
+        flux={"helmRelease": {"releaseName": "shop", "namespace": "shop", "values": values}},
+    )
+    assert found == [["cm.yaml:8 global.class"]]
 
 
 async def test_a_secret_is_found_by_its_content(pool: SandboxPool) -> None:
