@@ -22,6 +22,7 @@ from driftd.model.preview import (
     ObjectPreview,
     OnCluster,
     PreviewReport,
+    PreviewSummary,
 )
 from driftd.model.report import ReportOrigin
 
@@ -155,13 +156,25 @@ def _summary(applications: Sequence[ApplicationPreview]) -> str:
     return "; ".join(parts)
 
 
-def untouched_text(number: int) -> str:
-    """The line about drift that merging leaves alone; empty if there is none."""
+def untouched_text(summary: PreviewSummary) -> str:
+    """The line about drift that the change is not at; empty if there is none.
+
+    A sync, a reconciliation and an apply put back all that Git declares of an object.
+    """
+    number, back = summary.untouched_drift, summary.reverted_drift
     if not number:
         return ""
+    one = number == 1
+    it = "it" if one else "them"
+    if not back:
+        fate = f"Git is silent about {it}"
+    elif back == number:
+        fate = f"deploying it puts {it} back, too"
+    else:
+        fate = f"deploying it puts back, too, what Git declares of them ({back})"
     noun = counted(number, "drifted field")
-    verb = "is" if number == 1 else "are"
-    return f"{noun} of these objects {verb} not touched by this change (driftd check shows them)"
+    verb = "is" if one else "are"
+    return f"{noun} of these objects {verb} not in this change: {fate} (driftd check shows {it})"
 
 
 def unchanged_text(report: PreviewReport) -> str:

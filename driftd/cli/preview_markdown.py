@@ -37,8 +37,8 @@ def markdown(report: PreviewReport) -> str:
         for name, text in findings.cluster_lines(report)
     ]
     page.rows(clusters, "clusters", head=head_row(("Cluster", "What changes")))
-    quiet = (findings.unchanged_text(report), findings.untouched_text(
-        report.summary.untouched_drift).replace("driftd check", "`driftd check`"))  # fmt: skip
+    apart = findings.untouched_text(report.summary).replace("driftd check", "`driftd check`")
+    quiet = (findings.unchanged_text(report), apart)
     for text in filter(None, quiet):
         page.add(f"{text}.\n\n")
     _conditions(page, report.conditions)

@@ -73,7 +73,7 @@ class _Table:
         rest = findings.unchanged_text(report)
         if rest:
             self._line(Text(rest, "dim"))
-        untouched = findings.untouched_text(report.summary.untouched_drift)
+        untouched = findings.untouched_text(report.summary)
         if untouched:
             self._line(Text(untouched, "dim"))
         self._conditions(report.conditions, indent=0)

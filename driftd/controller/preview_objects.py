@@ -46,6 +46,7 @@ from driftd.model.preview import (
 )
 from driftd.model.report import (
     Change,
+    ChangeClass,
     Invalid,
     ReportOrigin,
     ResourceReport,
@@ -255,6 +256,7 @@ class _Object:
         # Recreate comes before rollout, as in the alphabet.
         strongest = sorted((f for f in fields if f.effect), key=lambda f: str(f.effect))
         first = strongest[0] if strongest else None
+        apart = self._untouched(fields)
         return ObjectPreview(
             group=item.key.group,
             version=manifest.version,
@@ -271,7 +273,8 @@ class _Object:
             origin=self._origin(manifest),
             invalid=invalid,
             changes=fields,
-            untouched_drift=self._untouched(fields),
+            untouched_drift=len(apart),
+            reverted_drift=sum(one.change_class is ChangeClass.DECLARED for one in apart),
         )
 
     def _field(self, change: Change, old: dict[str, Any]) -> FieldChange:
@@ -301,15 +304,16 @@ class _Object:
             invalid=change.invalid,
         )
 
-    def _untouched(self, fields: Sequence[FieldChange]) -> int:
+    def _untouched(self, fields: Sequence[FieldChange]) -> list[Change]:
         """Drifted fields of the object that no change of Git is at."""
         if not fields or self.before is None:
-            return 0
+            return []
         places = [str(one.ssa_path) for one in fields if one.ssa_path is not UNSET]
-        return sum(
-            change.is_drift and not any(overlap(str(change.ssa_path), place) for place in places)
+        return [
+            change
             for change in self.before.changes
-        )
+            if change.is_drift and not any(overlap(str(change.ssa_path), place) for place in places)
+        ]
 
     def _presence(self, action: Action, reason: str = "") -> str:
         """What the cluster says about the object as a whole, after `reason` where both count."""

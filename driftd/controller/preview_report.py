@@ -49,5 +49,6 @@ def preview_report(
             resources=dict(sorted(Counter(str(one.action) for one in resources).items())),
             fields=sum(len(one.changes) for one in resources),
             untouched_drift=sum(one.untouched_drift for one in resources),
+            reverted_drift=sum(one.reverted_drift for one in resources),
         ),
     )

@@ -129,7 +129,9 @@ class ObjectPreview(WireStruct, frozen=True, kw_only=True, omit_defaults=True):
     """Of an object to create what is wrong with its manifest; `reason` says it too."""
     changes: tuple[FieldChange, ...] = ()
     untouched_drift: int = 0
-    """Fields of the object that have drifted and that merging does not touch."""
+    """Fields of the object that have drifted and that the change is not at."""
+    reverted_drift: int = 0
+    """Of these, the fields that Git declares: whatever deploys the change puts them back, too."""
     declared_inside: int = 0
     """Of a Namespace that Git no longer declares: the objects that it still declares in it."""
 
@@ -183,6 +185,7 @@ class PreviewSummary(WireStruct, frozen=True, kw_only=True):
     """By `Action`."""
     fields: int
     untouched_drift: int
+    reverted_drift: int = 0
 
 
 class PreviewReport(WireStruct, frozen=True, kw_only=True):

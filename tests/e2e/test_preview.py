@@ -111,6 +111,7 @@ def test_a_pull_request_without_the_drift_beside_it(site: Site) -> None:
     )  # fmt: skip
     assert (field["onCluster"], field["severity"]) == ("as-base", "high")
     assert (changed["effect"], changed["untouchedDrift"]) == ("rollout", 1)
+    assert changed["revertedDrift"] == 1
     (service,) = objects(seen, "production-event-exporter").values()
     told = [
         (one["kind"], one.get("old", {}).get("port"), one.get("new", {}).get("port"))
@@ -124,7 +125,7 @@ def test_a_pull_request_without_the_drift_beside_it(site: Site) -> None:
         "NetworkPolicy ledger-database": "leave",
     }
     table = preview(site, output="table", apps=apps)
-    assert "1 drifted field of these objects is not touched" in table.stdout
+    assert "1 drifted field of these objects is not in this change" in table.stdout
     assert "v1.2.3 → ghcr.io/example/app1:v1.3.0" in table.stdout
     assert "replicas" not in table.stdout
     names = preview(site, "--no-exit-code", output="name", apps=apps)

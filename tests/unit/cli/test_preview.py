@@ -12,7 +12,7 @@ from markdown_it import MarkdownIt
 from msgspec import UNSET
 from rich.console import Console
 
-from driftd.cli.preview_findings import facts_of
+from driftd.cli.preview_findings import facts_of, untouched_text
 from driftd.cli.preview_formats import github, names
 from driftd.cli.preview_markdown import markdown
 from driftd.cli.preview_plain import plain
@@ -79,6 +79,7 @@ def report(*items, action=ApplicationAction.CHANGE, conditions=(), complete=True
             resources={},
             fields=sum(len(one.changes) for one in items),
             untouched_drift=sum(one.untouched_drift for one in items),
+            reverted_drift=sum(one.reverted_drift for one in items),
         ),
     )
 
@@ -105,6 +106,7 @@ def full():
             effect=Effect.ROLLOUT,
             effect_reason="its Pods are replaced",
             untouched_drift=2,
+            reverted_drift=1,
         ),
         item(
             "old",
@@ -171,6 +173,23 @@ def test_the_line_of_a_field():
     assert "in patch.yaml:4" in annotation
 
 
+@pytest.mark.parametrize(
+    ("total", "declared", "says"),
+    [
+        (0, 0, ""),
+        (1, 0, "1 drifted field of these objects is not in this change: Git is silent about it ("),
+        (1, 1, "1 drifted field of these objects is not in this change: deploying it puts it back"),
+        (3, 3, "3 drifted fields of these objects are not in this change: deploying it puts them"),
+        (3, 2, "puts back, too, what Git declares of them (2) (driftd check shows them)"),
+    ],
+)
+def test_drift_beside_the_change_is_counted_by_what_deploying_does_to_it(total, declared, says):
+    """What Git declares of a changed object goes back to Git's value, though the diff lacks it."""
+    found = report(item("web", field(), untouched_drift=total, reverted_drift=declared))
+    text = untouched_text(found.summary)
+    assert says in text if says else text == ""
+
+
 def test_table_is_read_from_the_top():
     """Summary, then the worst object first, values with their notes, the exit code last."""
     text = table(full())
@@ -179,7 +198,10 @@ def test_table_is_read_from_the_top():
     assert lines[1].startswith(
         "prod  1 application changes; 3 objects: 1 deleted, 1 changed, 1 left behind, 1 rollout"
     )
-    assert "2 drifted fields of these objects are not touched by this change" in text
+    assert (
+        "2 drifted fields of these objects are not in this change: deploying it puts back, too, "
+        "what Git declares of them (1) (driftd check shows them)"
+    ) in " ".join(text.split())
     assert text.index("old") < text.index("Deployment shop/web") < text.index("shop/kept")
     assert "critical: data may be lost" in text
     assert "image  web:1 → web:2" in text
