@@ -416,7 +416,7 @@ class ClusterLook:
         )
         if not self.options.values:
             return placed
-        return await with_values(self.workspace, desired, shared.view, placed, urls=urls)
+        return await with_values(self.workspace, desired, shared.view, placed, self.declared)
 
     async def _report(
         self, desired: Desired, shared: Look

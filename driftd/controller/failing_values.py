@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
+from driftd.controller.declared import Declared
 from driftd.controller.desired import Desired
+from driftd.controller.release_values import release_lines
 from driftd.controller.value_places import values_behind
 from driftd.controller.workspace import Workspace
 from driftd.errors import DriftdError
@@ -28,7 +30,7 @@ _NAMED: Final = 3
 
 
 async def with_values(
-    workspace: Workspace, desired: Desired, urls: frozenset[str]
+    workspace: Workspace, desired: Desired, declared: Declared
 ) -> tuple[Condition, ...]:
     """The conditions of a rendering, those of failing templates with the files of their values."""
     conditions = desired.conditions
@@ -36,14 +38,18 @@ async def with_values(
         return conditions
     application = desired.entry.application
     try:
-        sources = (await workspace.repositories.resolve(application, urls)).sources
+        sources = (await workspace.repositories.resolve(application, declared.urls)).sources
     except DriftdError:
         return conditions
-    return tuple(_placed(one, application, sources) for one in conditions)
+    lines = await release_lines(workspace, declared, application)
+    return tuple(_placed(one, application, sources, lines) for one in conditions)
 
 
 def _placed(
-    condition: Condition, application: Application, sources: Sequence[ResolvedSource]
+    condition: Condition,
+    application: Application,
+    sources: Sequence[ResolvedSource],
+    lines: Mapping[str, Sequence[int]],
 ) -> Condition:
     failing = _FAILING.search(condition.message)
     numbered = _SOURCE.match(condition.message)
@@ -52,7 +58,7 @@ def _placed(
     if failing is None or source is None:
         return condition
     file = posixpath.normpath(posixpath.join(source.source.path, failing["file"]))
-    places = values_behind(application, Origin(index, file), source.tree.files)
+    places = values_behind(application, Origin(index, file), source.tree.files, lines)
     if not places:
         return condition
     more = f" and {len(places) - _NAMED} more" if len(places) > _NAMED else ""

@@ -285,9 +285,7 @@ class _Preview:
         if pair.new is None:
             return report
         view = look.view if look else None
-        traced = await with_new_values(
-            workspace, pair.new, view, report.resources, urls=self.new.urls
-        )
+        traced = await with_new_values(workspace, pair.new, view, report.resources, self.new)
         return msgspec.structs.replace(report, resources=tuple(traced))
 
     async def _same_inputs(self, pair: Pair) -> bool:
@@ -379,7 +377,7 @@ class _Preview:
                 kube_version=view.version if view else "",
                 customizations=declared.customizations,
             )
-            told = await with_values(side.workspace, state, declared.urls)
+            told = await with_values(side.workspace, state, declared)
             state = replace(state, conditions=told)
             if entry is pair.before:
                 pair.old = state

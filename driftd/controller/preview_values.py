@@ -10,6 +10,7 @@ from driftd.controller.declared import Declared, Entry
 from driftd.controller.observed import ClusterView
 from driftd.controller.preview_pairs import Pair
 from driftd.controller.preview_sides import Side
+from driftd.controller.renders import renders
 from driftd.controller.value_places import release_files
 from driftd.model.application import Application
 from driftd.model.choices import listed, nearest
@@ -39,9 +40,9 @@ class UnreadValues:
         new = await self._after.sources(pair.after, self._new.urls)
         if not self._may_differ(pair, old, new):
             return []
-        told = await _values(self._after, pair.after, new, view)
+        told = await _values(self._after, self._new, pair.after, new, view)
         if told and pair.before is not None:
-            values = await _values(self._before, pair.before, old, view)
+            values = await _values(self._before, self._old, pair.before, old, view)
             known = {(one.key, one.digest) for _, one in values}
             told = [(url, one) for url, one in told if (one.key, one.digest) not in known]
         told = [(url, one) for url, one in told if _is_plain(one, new=pair.before is None)]
@@ -92,12 +93,18 @@ class UnreadValues:
 
 
 async def _values(
-    side: Side, entry: Entry, sources: Sequence[ResolvedSource], view: ClusterView | None
+    side: Side,
+    declared: Declared,
+    entry: Entry,
+    sources: Sequence[ResolvedSource],
+    view: ClusterView | None,
 ) -> list[tuple[str, UnreadValue]]:
+    workspace = side.workspace
     return await unread_values(
         entry.application,
         sources,
-        side.workspace.sandbox,
+        workspace.sandbox,
+        above=await renders(workspace, declared, entry.application),
         kube_version=view.version if view else "",
         api_versions=view.api_versions if view else (),
     )

@@ -9,6 +9,7 @@ import orjson
 from driftd.controller.declared import Declared
 from driftd.controller.field_paths import field_paths
 from driftd.controller.rendered import rendering
+from driftd.controller.renders import application_above
 from driftd.controller.workspace import Workspace
 from driftd.errors import DriftdError
 from driftd.model.application import Application
@@ -28,7 +29,7 @@ async def release_lines(
     flux = application.flux
     if flux is None or flux.kind != "HelmRelease" or "spec.values" not in flux.values:
         return {}
-    above = next((one for one in declared.applications if _applies(one, application)), None)
+    above = application_above(declared.applications, application)
     if above is None:
         return {}
     try:
@@ -56,14 +57,3 @@ async def release_lines(
     for place in places.values():
         found.setdefault(place.file, set()).add(place.line)
     return {file: tuple(sorted(lines)) for file, lines in sorted(found.items())}
-
-
-def _applies(above: Application, application: Application) -> bool:
-    """Whether one is the Kustomization that the other comes from, in the same Flux."""
-    if above.flux is None or application.flux is None or above.flux.kind != "Kustomization":
-        return False
-    name = f"{above.namespace}/{above.flux.object_name}"
-    return (
-        name == application.flux.applied_by
-        and above.name.rpartition("/")[0] == application.name.rpartition("/")[0]
-    )

@@ -8,8 +8,10 @@ from typing import TypeVar
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from driftd.controller.declared import Declared
 from driftd.controller.desired import Desired
 from driftd.controller.observed import ClusterView
+from driftd.controller.renders import renders
 from driftd.controller.workspace import Workspace
 from driftd.errors import DriftdError
 from driftd.model.preview import FieldChange, FieldKind, ObjectPreview
@@ -37,8 +39,7 @@ async def with_values(
     desired: Desired,
     view: ClusterView,
     resources: list[ResourceReport],
-    *,
-    urls: frozenset[str],
+    declared: Declared,
 ) -> list[ResourceReport]:
     """The same objects, drifted fields of charts with the value that decides them.
 
@@ -47,7 +48,7 @@ async def with_values(
     wanted = _wanted(((one.key, one.changes) for one in resources), _is_asked, lambda one: one.live)
     if not wanted:
         return resources
-    found = await _found(workspace, desired, view, wanted, urls)
+    found = await _found(workspace, desired, view, wanted, declared)
     if not found:
         return resources
     return [
@@ -63,8 +64,7 @@ async def with_new_values(
     desired: Desired,
     view: ClusterView | None,
     objects: Sequence[ObjectPreview],
-    *,
-    urls: frozenset[str],
+    declared: Declared,
 ) -> Sequence[ObjectPreview]:
     """The objects of a preview, changed fields of charts with the value that decides the new one.
 
@@ -74,7 +74,7 @@ async def with_new_values(
     wanted = _wanted(((one.key, one.changes) for one in objects), _is_new, lambda one: one.old)
     if not wanted:
         return objects
-    found = await _found(workspace, desired, view, wanted, urls)
+    found = await _found(workspace, desired, view, wanted, declared)
     if not found:
         return objects
     return [
@@ -119,11 +119,11 @@ async def _found(
     desired: Desired,
     view: ClusterView | None,
     wanted: Mapping[ResourceKey, Sequence[Asked]],
-    urls: frozenset[str],
+    declared: Declared,
 ) -> Found:
     application = desired.entry.application
     try:
-        resolution = await workspace.repositories.resolve(application, urls)
+        resolution = await workspace.repositories.resolve(application, declared.urls)
     except DriftdError:
         return {}
     if tuple(source.revision for source in resolution.sources) != desired.revisions:
@@ -134,6 +134,7 @@ async def _found(
         wanted,
         {manifest.key: manifest for manifest in desired.manifests},
         workspace.sandbox,
+        above=await renders(workspace, declared, application),
         kube_version=view.version if view else "",
         api_versions=view.api_versions if view else (),
     )

@@ -425,6 +425,7 @@ def _application(
             kind="Kustomization" if found.kind == "Kustomization" else "HelmRelease",
             object_name=found.name,
             render=render or {},
+            api_version=str(found.body.get("apiVersion") or ""),
             context="" if kube_config is not None else place.context,
             unplaced="" if kube_config is not None else place.problem,
             prune=prune,

@@ -64,6 +64,8 @@ class FluxSpec(msgspec.Struct, frozen=True, kw_only=True):
     """`metadata.name`; an application's own name may also say which cluster it is of."""
     render: dict[str, Any]
     """What the sandbox has to know of the spec, as it takes it."""
+    api_version: str = ""
+    """`apiVersion` of the object."""
     context: str = ""
     """The context that the root of the application was found to be; empty if none was."""
     prune: bool = True

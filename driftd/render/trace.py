@@ -13,20 +13,34 @@ from driftd.model.application import Application
 from driftd.model.resource import Manifest, ResourceKey
 from driftd.model.tree import ResolvedSource
 from driftd.render.renderer import source_document
-from driftd.sandbox.pool import ChartQuestion, Home, RenderApplication, SandboxPool, Traced
+from driftd.sandbox.pool import (
+    Above,
+    ChartQuestion,
+    Home,
+    RenderApplication,
+    SandboxPool,
+    Traced,
+)
 from driftd.sandbox.results import UnreadValue, ValuePlace
 
 FIELDS = 100
 """How many fields of one application are looked for."""
 _BYTES = 8 << 20
 _TIMEOUT = 10.0
-_RENDERED: Final = re.compile(r"^Application \S+ \((.*)\)$")
+_RENDERED: Final = re.compile(r"^Application (\S+) \((.*)\)$")
 """The origin of an Application that another one renders: the file is in parentheses."""
 
 Asked = tuple[str, Any]
 """A field (`ssaPath`), and what the cluster has there; None where that is masked, or nothing."""
 Found = Mapping[tuple[ResourceKey, str], tuple[tuple[str, ValuePlace], ...]]
 """By object and field the values that decide it, each with the repository of its file."""
+
+
+class Renders(msgspec.Struct, frozen=True):
+    """The application that renders the document of another one, and its source that does."""
+
+    application: Application
+    source: ResolvedSource
 
 
 async def field_values(
@@ -36,11 +50,13 @@ async def field_values(
     manifests: Mapping[ResourceKey, Manifest],
     sandbox: SandboxPool,
     *,
+    above: Renders | None = None,
     kube_version: str = "",
     api_versions: Sequence[str] = (),
 ) -> Found:
     """The values behind some fields; what is not certain is not there.
 
+    Inline values are found through overlays where it is known what renders the application.
     Nothing is asked of objects that no template has made. A failure leaves out its source and is
     no error: a verdict never depends on values.
     """
@@ -51,7 +67,7 @@ async def field_values(
         if not wanted:
             continue
         try:
-            asked = _question(app, source, refs, kube_version, api_versions)
+            asked = _question(app, source, refs, above, kube_version, api_versions)
             answer = await sandbox.trace_values(asked, [one for _, one in wanted], timeout=_TIMEOUT)
         except DriftdError:
             continue
@@ -59,8 +75,7 @@ async def field_values(
             for path, places in zip(one.paths, values, strict=True):
                 if places:
                     found[key, path] = tuple(
-                        (refs[place.ref].repo_url if place.ref else source.repo_url, place)
-                        for place in places
+                        (_repository(place, source, refs, above), place) for place in places
                     )
     return found
 
@@ -70,6 +85,7 @@ async def unread_values(
     sources: Sequence[ResolvedSource],
     sandbox: SandboxPool,
     *,
+    above: Renders | None = None,
     kube_version: str = "",
     api_versions: Sequence[str] = (),
 ) -> list[tuple[str, UnreadValue]]:
@@ -80,28 +96,51 @@ async def unread_values(
     found: list[tuple[str, UnreadValue]] = []
     refs = {one.source.ref: one for one in sources if one.source.ref}
     for source in sources:
-        asked = _question(app, source, refs, kube_version, api_versions)
+        asked = _question(app, source, refs, above, kube_version, api_versions)
         try:
             answer = await sandbox.unread_values(asked, timeout=_TIMEOUT)
         except DriftdError:
             continue
-        found += [
-            (refs[one.ref].repo_url if one.ref else source.repo_url, one) for one in answer.values
-        ]
+        found += [(_repository(one, source, refs, above), one) for one in answer.values]
     return found
+
+
+def rendered_by(app: Application) -> tuple[str, str]:
+    """The name of the Application that renders another one, and the file; empty if none does."""
+    match = _RENDERED.match(app.origin)
+    return (match[1], match[2]) if match else ("", "")
+
+
+def declaring_file(app: Application) -> str:
+    """The file that declares an application; empty where that is none, or not known."""
+    file = _RENDERED.sub(r"\2", app.origin)
+    return file if file.endswith((".yaml", ".yml", ".json")) else ""
+
+
+def _repository(
+    place: ValuePlace | UnreadValue,
+    source: ResolvedSource,
+    refs: Mapping[str, ResolvedSource],
+    above: Renders | None,
+) -> str:
+    if place.at_home and above is not None:
+        return above.source.repo_url
+    return refs[place.ref].repo_url if place.ref else source.repo_url
 
 
 def _question(
     app: Application,
     source: ResolvedSource,
     refs: Mapping[str, ResolvedSource],
+    above: Renders | None,
     kube_version: str,
     api_versions: Sequence[str],
 ) -> ChartQuestion:
     return ChartQuestion(
         tree=source.tree,
         source=source_document(app, source),
-        home=_home(app, source),
+        home=_home(app, source, above),
+        home_tree=above.source.tree if above else None,
         application=RenderApplication.of(app),
         revision=source.revision,
         repo_url=source.repo_url,
@@ -136,12 +175,42 @@ def _bounded(
     return wanted
 
 
-def _home(app: Application, source: ResolvedSource) -> Home:
+def _home(app: Application, source: ResolvedSource, above: Renders | None) -> Home:
     """The document of the application, as far as its file is known."""
-    file = _RENDERED.sub(r"\1", app.origin)
-    if not file.endswith((".yaml", ".yml", ".json")):
+    file = declaring_file(app)
+    if not file:
         return Home()
-    if app.flux is not None:
-        return Home(file, app.flux.kind, app.flux.object_name)
-    steps = ("spec", "sources", source.index) if app.spec.sources else ("spec", "source")
-    return Home(file, "Application", app.name, steps)
+    flux = app.flux
+    if flux is not None:
+        home = Home(file, flux.kind, flux.object_name)
+    else:
+        steps = ("spec", "sources", source.index) if app.spec.sources else ("spec", "source")
+        home = Home(file, "Application", app.name, steps)
+    if above is None:
+        return home
+    return msgspec.structs.replace(
+        home,
+        tree=above.source.tree.id,
+        above=Above(
+            tree=above.source.tree.id,
+            source=source_document(above.application, above.source),
+            application=RenderApplication.of(above.application),
+            flux=above.application.flux.render if above.application.flux else None,
+        ),
+        object=_document(app),
+    )
+
+
+def _document(app: Application) -> dict[str, Any]:
+    """What a document says that another application renders; of Flux's what matters of it."""
+    flux = app.flux
+    if flux is None:
+        return {name: value for name, value in app.raw.items() if name != "status"}
+    layers = (flux.render.get("helmRelease") or {}).get("values") or ()
+    values = next((one["object"] for one in layers if "object" in one), None)
+    return {
+        "apiVersion": flux.api_version,
+        "kind": flux.kind,
+        "metadata": {"name": flux.object_name, "namespace": app.namespace},
+        "spec": {"values": values},
+    }

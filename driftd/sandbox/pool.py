@@ -94,6 +94,15 @@ class Traced(msgspec.Struct, frozen=True):
     """What the cluster has at each path; None where that is masked, or nothing."""
 
 
+class Above(msgspec.Struct, frozen=True):
+    """A source that renders documents of other applications: what `render` is told of it."""
+
+    tree: str
+    source: ApplicationSource | Mapping[str, Any]
+    application: RenderApplication
+    flux: Mapping[str, Any] | None = None
+
+
 class Home(msgspec.Struct, frozen=True):
     """The document that declares an application, if `file` is known."""
 
@@ -102,6 +111,12 @@ class Home(msgspec.Struct, frozen=True):
     name: str = ""
     source: tuple[str | int, ...] = ()
     """The steps in it to the source."""
+    tree: str = ""
+    """Id of the tree with the file, if that is known; else those of the question are searched."""
+    above: Above | None = None
+    """What renders the document, if something does: overlays may change what the file says."""
+    object: Any = None
+    """The document as `above` renders it; of a HelmRelease what names it, and its values."""
 
 
 class ChartQuestion(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,6 +132,8 @@ class ChartQuestion(msgspec.Struct, frozen=True, kw_only=True):
     api_versions: Sequence[str] = ()
     refs: Mapping[str, Tree] = {}
     flux: Mapping[str, Any] | None = None
+    home_tree: Tree | None = None
+    """The one that `home` names."""
 
 
 class RenderQuestion(msgspec.Struct, frozen=True):
@@ -428,11 +445,12 @@ class SandboxPool:
         params = _params(
             asked.tree, asked.source, asked.refs, asked.flux, asked.application, *target
         )
+        trees = (asked.tree, *asked.refs.values())
         return await self.call(
             operation,
             params | {"home": asked.home} | more,
             project=asked.application.project,
-            trees=(asked.tree, *asked.refs.values()),
+            trees=trees if asked.home_tree is None else (*trees, asked.home_tree),
             timeout=timeout,
         )
 

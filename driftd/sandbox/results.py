@@ -131,6 +131,8 @@ class ValuePlace(SandboxResult, frozen=True):
     """From 1; 0 where it is the whole file, or a file of an archive."""
     ref: str = ""
     """The `ref` of the source that has the file; empty for the source that is rendered."""
+    at_home: bool = False
+    """Whether the file lies in the tree that the question's home names."""
 
 
 class TraceResult(SandboxResult, frozen=True):
@@ -163,6 +165,8 @@ class UnreadValue(SandboxResult, frozen=True):
     line: int = 0
     ref: str = ""
     """The `ref` of the source that has the file; empty for the source that is rendered."""
+    at_home: bool = False
+    """Whether the file lies in the tree that the question's home names."""
 
 
 class UnreadResult(SandboxResult, frozen=True):

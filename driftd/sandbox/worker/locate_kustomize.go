@@ -47,9 +47,7 @@ func (l *locator) kustomized(p *renderParams, object *locateObject, places []*pl
 	if body == nil || object.File == "" {
 		return
 	}
-	w := &overlay{locator: l, file: object.File, body: body, held: map[string]bool{}}
-	w.names = []string{textOf(body, "metadata", "name")}
-	w.findBase()
+	w := l.overlayOf(object.File, body)
 	for i, text := range object.Paths {
 		if text == "" {
 			places[i] = w.whole()
@@ -63,6 +61,14 @@ func (l *locator) kustomized(p *renderParams, object *locateObject, places []*pl
 		w.wanted, w.visits = reach.value, 0
 		places[i] = w.search(p.dir(), 0).at
 	}
+}
+
+// overlayOf looks for the lines of an object that a file declares.
+func (l *locator) overlayOf(file string, body *yaml.Node) *overlay {
+	w := &overlay{locator: l, file: file, body: body, held: map[string]bool{}}
+	w.names = []string{textOf(body, "metadata", "name")}
+	w.findBase()
+	return w
 }
 
 // whole is where the object itself begins: its document, or the entry of what generates it.

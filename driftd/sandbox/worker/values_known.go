@@ -211,9 +211,13 @@ func shared(value, other any) int {
 // over: it is read there.
 func (t *tracer) isAnchored(place *valuePlace, path []any) bool {
 	from := t.tree
-	if place.Ref != "" {
+	id := t.params.Refs[place.Ref].Tree
+	if place.AtHome {
+		id = t.params.Home.Tree
+	}
+	if id != "" {
 		var err error
-		if from, err = t.server.trees.get(t.params.Refs[place.Ref].Tree); err != nil {
+		if from, err = t.server.trees.get(id); err != nil {
 			return false
 		}
 	}
@@ -222,8 +226,10 @@ func (t *tracer) isAnchored(place *valuePlace, path []any) bool {
 		return false
 	}
 	for _, one := range parseNodes(bytes.TrimPrefix(data, byteOrderMark)) {
-		if _, value := nodeAt(one.root, path); value != nil && hasAnchor(value) {
-			return true
+		for _, above := range [][]any{nil, {"spec", "values"}, append(slices.Clone(t.params.Home.Source), "helm", "valuesObject")} {
+			if _, value := nodeAt(one.root, slices.Concat(above, path)); value != nil && hasAnchor(value) {
+				return true
+			}
 		}
 	}
 	return false

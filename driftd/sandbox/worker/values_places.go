@@ -13,15 +13,6 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 )
 
-// homeDocument is the document that declares the application, where that is known.
-type homeDocument struct {
-	File string `json:"file"`
-	Kind string `json:"kind"`
-	Name string `json:"name"`
-	// Source leads to the source in it.
-	Source []any `json:"source"`
-}
-
 // valueLayer is one place that gives values, or refuses to say: `known` without a place says that
 // nobody knows where the value is written.
 type valueLayer func(l *leaf) (found *valuePlace, known bool)
@@ -160,9 +151,7 @@ func (t *tracer) configMap(values fluxValues) (file string, key int, value *yaml
 		if text == nil || text.Kind != yaml.ScalarNode {
 			continue
 		}
-		moved := *text
-		moved.Line += one.line
-		file, key, value = values.File, one.line+at.Line, &moved
+		file, key, value = values.File, one.line+at.Line, moved(text, one.line)
 	}
 	return file, key, value
 }
@@ -204,94 +193,6 @@ func defines(values any, at []any) bool {
 		values = value
 	}
 	return true
-}
-
-// inline are values in the application's own document, of which the line is looked for.
-func (t *tracer) inline(data []byte, at []any) valueLayer {
-	return func(l *leaf) (*valuePlace, bool) {
-		values, err := loader.LoadValues(bytes.NewReader(data))
-		if err != nil || !defines(values, l.path) {
-			return nil, err != nil
-		}
-		ref, file, document := t.home()
-		if document == nil {
-			return nil, true
-		}
-		key, value := nodeAt(document.root, at)
-		if value == nil {
-			return nil, true
-		}
-		if value.Kind == yaml.ScalarNode {
-			moved := *value
-			moved.Line += document.line
-			place := placeInText(file, document.line+key.Line, &moved, l)
-			if place != nil {
-				place.Ref = ref
-			}
-			return place, true
-		}
-		return placeIn(ref, file, value, document.line, l), true
-	}
-}
-
-// home is the document that declares the application, and the file and tree that it lies in.
-func (t *tracer) home() (ref, file string, found *located) {
-	wanted := t.params.Home
-	if wanted.File == "" {
-		return "", "", nil
-	}
-	names := append([]string{""}, slices.Sorted(maps.Keys(t.params.Refs))...)
-	for _, name := range names {
-		from := t.tree
-		if name != "" {
-			var err error
-			if from, err = t.server.trees.get(t.params.Refs[name].Tree); err != nil {
-				continue
-			}
-		}
-		finder := &locator{tree: from, texts: map[string][]located{}}
-		for _, one := range finder.documents(wanted.File) {
-			if one.root == nil || textOf(one.root, "kind") != wanted.Kind || textOf(one.root, "metadata", "name") != wanted.Name {
-				continue
-			}
-			if found != nil {
-				return "", "", nil
-			}
-			ref, file, found = name, wanted.File, &one
-		}
-		if found != nil {
-			break
-		}
-	}
-	return ref, file, found
-}
-
-// parameters are single values in the application's document.
-func (t *tracer) parameters(source *helmSource) valueLayer {
-	return func(l *leaf) (*valuePlace, bool) {
-		for _, one := range slices.Backward(source.Parameters) {
-			if leadsTo(parameterPath(one.Name), l.path) {
-				return t.parameterPlace("parameters", one), true
-			}
-		}
-		return nil, false
-	}
-}
-
-func (t *tracer) parameterPlace(list string, wanted nameValue) *valuePlace {
-	ref, file, document := t.home()
-	if document == nil {
-		return nil
-	}
-	_, items := nodeAt(document.root, append(slices.Clone(t.params.Home.Source), "helm", list))
-	var place *valuePlace
-	for _, item := range itemsOf(items) {
-		key, value := pairOf(item, "value")
-		if textOf(item, "name") == wanted.Name && value != nil && resolveAlias(value).Value == wanted.Value {
-			place = &valuePlace{Ref: ref, File: file, Line: document.line + key.Line}
-		}
-	}
-	return place
 }
 
 // fileParameters are values that are whole files.

@@ -25,6 +25,8 @@ type valuePlace struct {
 	Ref  string `json:"ref,omitempty"`
 	File string `json:"file"`
 	Line int    `json:"line,omitempty"`
+	// AtHome says that the file lies in the tree of the home document.
+	AtHome bool `json:"atHome,omitempty"`
 	// Key is how the values of the whole chart write it.
 	Key string `json:"key"`
 }
@@ -122,6 +124,8 @@ type tracer struct {
 	fields     []*tracedField
 	// places keeps where each value was found.
 	places map[string]*valuePlace
+	// overlay leads to the lines of a home document that is rendered through kustomizations.
+	overlay *homeOverlay
 }
 
 // tracedField is one field that is asked for.

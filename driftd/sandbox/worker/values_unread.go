@@ -86,7 +86,7 @@ func (t *tracer) unread() ([]unreadValue, error) {
 			if t.isAnchored(place, one.path) {
 				continue
 			}
-			one.File, one.Line, one.Ref = place.File, place.Line, place.Ref
+			one.File, one.Line, one.Ref, one.AtHome = place.File, place.Line, place.Ref, place.AtHome
 		}
 		found = append(found, one.unreadValue)
 	}

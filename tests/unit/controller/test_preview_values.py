@@ -46,7 +46,7 @@ def release(**values: str) -> Any:
 async def test_values_of_a_helm_release_count(new: str, asked: int) -> None:
     """A HelmRelease whose own values change is looked at, though no file of its chart does."""
     side: Any = Sources()
-    urls: Any = type("Urls", (), {"urls": ()})
+    urls: Any = type("Declared", (), {"urls": (), "applications": ()})
     values = UnreadValues(side, urls, side, urls)
     assert await values.of(Pair(release(name="a"), release(name=new)), NOBODY) == []
     assert side.asked == asked

@@ -9,8 +9,10 @@ from msgspec import UNSET
 
 from driftd.model.report import Change, ReportOrigin
 from driftd.sandbox.pool import SandboxPool
+from tests.unit.controller.builders import URL
 from tests.unit.controller.conftest import World
 from tests.unit.controller.test_check import by_name, checked
+from tests.unit.controller.test_flux import SYNC
 
 pytestmark = pytest.mark.slow
 
@@ -66,3 +68,71 @@ async def test_only_drift_of_who_asks_costs(world: World, monkeypatch: pytest.Mo
     assert asked == []
     await change_of(world, values=True)
     assert asked == [2]
+
+
+APP_OF_APPS = """\
+resources: [../../base]
+patches:
+  - target: {kind: Application, name: shop}
+    patch: |
+      - op: add
+        path: /spec/source/helm
+        value:
+          valuesObject:
+            paint: {colour: green}
+"""
+
+
+async def test_line_of_a_patch(world: World) -> None:
+    """A value that a kustomization patches into an Application has the line of the patch."""
+    chart(world)
+    declared = world.repo.path / "argocd/shop.json"
+    world.repo.write("base/shop.yaml", declared.read_text())
+    world.repo.write("base/kustomization.yaml", "resources: [shop.yaml]\n")
+    world.repo.remove("argocd/shop.json")
+    world.repo.write("prod/apps/kustomization.yaml", APP_OF_APPS)
+    world.declare("root", source={"repoURL": URL, "path": "prod/apps"})
+    world.repo.commit()
+    change = await change_of(world, values=True)
+    assert change.origin == ReportOrigin(
+        file="prod/apps/kustomization.yaml", line=9, value="paint.colour"
+    )
+
+
+APPS = """\
+apiVersion: kustomize.toolkit.fluxcd.io/v1
+kind: Kustomization
+metadata: {name: apps, namespace: flux-system}
+spec: {path: ./prod, prune: true, sourceRef: {kind: GitRepository, name: fleet}}
+"""
+RELEASE = """\
+apiVersion: helm.toolkit.fluxcd.io/v2
+kind: HelmRelease
+metadata: {name: paint, namespace: shop}
+spec:
+  chart:
+    spec:
+      chart: apps/shop
+      sourceRef: {kind: GitRepository, name: fleet, namespace: flux-system}
+"""
+
+
+async def test_line_of_a_patched_release(world: World) -> None:
+    """So has one that a patch file gives to a HelmRelease of Flux."""
+    chart(world)
+    for name in ("shop", "kept"):
+        world.repo.remove(f"argocd/{name}.json")
+    world.repo.write("clusters/one/flux-system/sync.yaml", SYNC.format(url=URL, name="one"))
+    world.repo.write("clusters/one/apps.yaml", APPS)
+    world.repo.write("base/paint.yaml", RELEASE)
+    world.repo.write("base/kustomization.yaml", "resources: [paint.yaml]\n")
+    patch = RELEASE.split("  chart:")[0] + "  values:\n    paint:\n      colour: green\n"
+    world.repo.write("prod/patch.yaml", patch)
+    overlay = "resources: [../base]\npatches: [{path: patch.yaml}]\n"
+    world.repo.write("prod/kustomization.yaml", overlay)
+    world.repo.commit()
+    world.paint("shop", "red")
+    found = await checked(world, values=True, cluster_map={"one": "one"})
+    (resource,) = by_name(found)["paint"].resources
+    (change,) = resource.changes
+    assert change.origin == ReportOrigin(file="prod/patch.yaml", line=7, value="paint.colour")
