@@ -7,11 +7,13 @@ from dataclasses import dataclass, field, replace
 
 import orjson
 
+from driftd.controller.checkout_scopes import checkout_kinds
 from driftd.controller.declared import Declared, Entry, declare, refuse_unmatched
 from driftd.controller.desired import Desired, desired_state
 from driftd.controller.field_paths import field_paths
 from driftd.controller.observed import ClusterView, view_cluster
 from driftd.controller.options import CheckOptions
+from driftd.controller.preview_scopes import without_namespaces
 from driftd.controller.release_values import release_lines
 from driftd.controller.value_places import values_behind
 from driftd.controller.workspace import Progress, Workspace
@@ -77,6 +79,9 @@ async def manifests(
             kube_version=kube_version or (view.version if view else ""),
             forced=True,
         )
+        discovery = view.discovery if view else None
+        kinds = await checkout_kinds(workspace, [desired], discovery)
+        desired = without_namespaces(desired, kinds) if kinds else desired
         shown.append(await _shown(workspace, desired, declared, trace=trace))
     return shown
 

@@ -15,6 +15,7 @@ from driftd.aio import gather_isolated
 from driftd.clock import Clock, rfc3339
 from driftd.cluster.destinations import ClusterTarget
 from driftd.controller.bearings import none_declared
+from driftd.controller.checkout_scopes import checkout_kinds
 from driftd.controller.declared import Declared, Entry, declare, is_none, refuse_unmatched
 from driftd.controller.desired import desired_state
 from driftd.controller.failing_values import with_values
@@ -222,7 +223,10 @@ class _Preview:
                 told = Condition("ComparisonError", described(result))
                 pair.failed(told)
             done.append(pair)
-        settle_scopes(done, view.discovery if view else None)
+        discovery = view.discovery if view else None
+        sides = [side for pair in done for side in (pair.old, pair.new) if side is not None]
+        kinds = await checkout_kinds(self.after.workspace, sides, discovery)
+        settle_scopes(done, discovery, kinds)
         objects = touched(done)
         look = await self._look(where, view, objects) if view is not None else None
         unchanged = [pair for pair in pairs if pair not in moving]

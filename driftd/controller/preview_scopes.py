@@ -12,17 +12,20 @@ import orjson
 from driftd.cluster.reader import Discovery
 from driftd.controller.desired import Desired
 from driftd.controller.preview_pairs import Pair
-from driftd.model.resource import Manifest
+from driftd.model.resource import Json, Manifest
 from driftd.render.manifests import fitting
 
 Kind: TypeAlias = tuple[str, str]
 """Group and kind."""
 
 
-def settle_scopes(pairs: Collection[Pair], discovery: Discovery | None) -> None:
+def settle_scopes(
+    pairs: Collection[Pair], discovery: Discovery | None, further: Collection[Kind] = ()
+) -> None:
     """Remove the namespaces that objects without one were given for want of a definition.
 
-    A rendering knows the kinds that the cluster serves and those that it defines itself.
+    A rendering knows the kinds that the cluster serves and those that it defines itself;
+    `further` are cluster-scoped kinds that are known otherwise.
     """
     sides = [side for pair in pairs for side in (pair.old, pair.new) if side is not None]
     kinds = {
@@ -30,12 +33,12 @@ def settle_scopes(pairs: Collection[Pair], discovery: Discovery | None) -> None:
         for side in sides
         for kind in _defined(side.manifests)
         if discovery is None or discovery.scope(*kind) is None
-    }
+    } | set(further)
     if not kinds:
         return
     for pair in pairs:
-        pair.old = _settled(pair.old, kinds)
-        pair.new = _settled(pair.new, kinds)
+        pair.old = without_namespaces(pair.old, kinds) if pair.old is not None else None
+        pair.new = without_namespaces(pair.new, kinds) if pair.new is not None else None
 
 
 def _defined(manifests: Iterable[Manifest]) -> Iterator[Kind]:
@@ -43,15 +46,26 @@ def _defined(manifests: Iterable[Manifest]) -> Iterator[Kind]:
     for one in manifests:
         if one.key.kind != "CustomResourceDefinition":
             continue
-        spec = orjson.loads(one.body).get("spec")
-        names = spec.get("names") if isinstance(spec, dict) else None
-        if isinstance(names, dict) and spec.get("scope") == "Cluster":
-            yield str(spec.get("group")), str(names.get("kind"))
+        kind = cluster_scoped(orjson.loads(one.body))
+        if kind is not None:
+            yield kind
 
 
-def _settled(side: Desired | None, kinds: Collection[Kind]) -> Desired | None:
-    if side is None:
+def cluster_scoped(definition: Json) -> Kind | None:
+    """The kind that a document defines for the whole cluster; None if it defines none such."""
+    if not isinstance(definition, dict) or definition.get("kind") != "CustomResourceDefinition":
         return None
+    spec = definition.get("spec")
+    if not isinstance(spec, dict) or spec.get("scope") != "Cluster":
+        return None
+    names = spec.get("names")
+    if isinstance(names, dict):
+        return str(spec.get("group")), str(names.get("kind"))
+    return None
+
+
+def without_namespaces(side: Desired, kinds: Collection[Kind]) -> Desired:
+    """What is declared, objects of these kinds without the namespace that they were given."""
     return replace(
         side,
         manifests=tuple(_without_namespace(one, kinds) for one in side.manifests),

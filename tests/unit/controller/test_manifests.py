@@ -94,6 +94,43 @@ def repo(tmp_path: Path) -> GitRepo:
     return repo
 
 
+@pytest.mark.parametrize(
+    ("scope", "files", "namespace"),
+    [
+        ("Cluster", "{}", ""),
+        ("Namespaced", "{}", "shop"),
+        ("Cluster", "{{{{ if .Values.crds }}}}\n{}{{{{ end }}}}\n", "shop"),
+        ("", "", "shop"),
+    ],
+)
+async def test_definitions_of_other_folders_tell_the_scope(
+    repo: GitRepo,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    scope: str,
+    files: str,
+    namespace: str,
+) -> None:
+    """Without a cluster an object of a cluster-scoped kind is given no namespace."""
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    version = {"apiVersion": "acme.example/v1", "kind": "Widget"}
+    repo.write("base/deployment.yaml", yaml.safe_dump({**version, "metadata": {"name": "one"}}))
+    repo.write("overlay/kustomization.yaml", "resources: [../base]\n")
+    definition = {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": "widgets.acme.example"},
+        "spec": {"group": "acme.example", "names": {"kind": "Widget"}, "scope": scope},
+    }
+    if scope:
+        repo.write("crds/widgets.yaml", files.format(yaml.safe_dump(definition)))
+    repo.commit()
+    (shown,) = await app.render(CheckOptions(repo=repo.path), progress=lambda _text: None)
+    (manifest,) = shown.desired.manifests
+    assert manifest.key == ResourceKey("acme.example", "Widget", namespace, "one")
+    assert json.loads(manifest.body)["metadata"].get("namespace", "") == namespace
+
+
 async def test_trace_names_base_patch_and_overlay(
     repo: GitRepo, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
