@@ -79,7 +79,9 @@ def _conditions(suite: Element, group: Group) -> None:
 
 
 def _repository(root: Element, report: DriftReport | DiffReport, now: str) -> None:
-    """What concerns no single application."""
+    """What concerns no single application: a case for each condition, which hides something or
+    passes.
+    """
     suite = _new_suite(root, "repository", now)
     for number, condition in enumerate(report.conditions, 1):
         case = SubElement(suite, "testcase", classname="repository")
@@ -96,10 +98,11 @@ def _case(suite: Element, group: Group, resource: ResourceReport) -> None:
     kind, place = findings.kind_and_group(resource), findings.object_name(resource)
     name = findings.one_line(f"{kind} {place.partition(' ')[2]}")
     case = SubElement(suite, "testcase", name=name, classname=suite.attrib["name"])
-    if isinstance(resource.origin, ReportOrigin):
-        case.set("file", findings.one_line(resource.origin.file))
-        if resource.origin.line is not UNSET:
-            case.set("line", str(resource.origin.line))
+    origin = _origin(resource)
+    if origin is not None:
+        case.set("file", findings.one_line(origin.file))
+        if origin.line is not UNSET:
+            case.set("line", str(origin.line))
     reason = "" if resource.reason is UNSET else findings.one_line(resource.reason)
     if resource.is_drift:
         text = "\n".join(_lines(group, resource))
@@ -116,6 +119,13 @@ def _case(suite: Element, group: Group, resource: ResourceReport) -> None:
         SubElement(case, "system-out").text = f"Pending: {told}"
     elif reason:
         SubElement(case, "system-out").text = f"{resource.status}: {reason}"
+
+
+def _origin(resource: ResourceReport) -> ReportOrigin | None:
+    """The line that sets the worst drifted field, else that of the object."""
+    drifted = [change for change in findings.changes_of(resource, frozenset()) if change.is_drift]
+    whole = not drifted or findings.has_whole_finding(resource)
+    return findings.origin_of(resource, None if whole else drifted[0])
 
 
 def _message(resource: ResourceReport) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import msgspec
+import orjson
 from msgspec import UNSET, UnsetType
 
 from driftd.controller.desired import Desired
@@ -167,7 +169,21 @@ def _paths(change: Change) -> Iterator[str]:
     """
     if change.invalid:
         yield invalid_path(change.invalid)
-    yield str(change.ssa_path)
+    if change.kind is ChangeKind.RENAMED:
+        yield renamed_path(str(change.ssa_path), change.desired)
+    else:
+        yield str(change.ssa_path)
+
+
+def renamed_path(ssa_path: str, item: Any) -> str:
+    """The place of a list's item in Git, by the keys that it has there: the path has the others."""
+    above, _, last = ssa_path.rpartition("/")
+    form, _, text = last.replace("~1", "/").replace("~0", "~").partition(":")
+    if form != "k" or not isinstance(item, dict):
+        return ssa_path
+    keys = {name: item.get(name, value) for name, value in orjson.loads(text).items()}
+    step = "k:" + orjson.dumps(keys).decode()
+    return f"{above}/{step.replace('~', '~0').replace('/', '~1')}"
 
 
 def invalid_path(found: Invalid) -> str:

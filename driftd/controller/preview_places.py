@@ -8,7 +8,14 @@ from typing import Final
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from driftd.controller.places import WHOLE, invalid_path, located, place_of, with_line
+from driftd.controller.places import (
+    WHOLE,
+    invalid_path,
+    located,
+    place_of,
+    renamed_path,
+    with_line,
+)
 from driftd.controller.preview_claims import CLAIMS_LEFT
 from driftd.controller.preview_fate import KIND_NOT_SERVED
 from driftd.controller.preview_pairs import Pair
@@ -120,7 +127,10 @@ def _of_field(change: FieldChange) -> list[str]:
     if change.kind is FieldKind.REMOVED:
         return []
     exact = [invalid_path(change.invalid)] if change.invalid else []
-    return exact + ([change.ssa_path] if change.ssa_path is not UNSET else [])
+    if change.ssa_path is UNSET:
+        return exact
+    renamed = change.kind is FieldKind.RENAMED
+    return [*exact, renamed_path(change.ssa_path, change.new) if renamed else change.ssa_path]
 
 
 def _placed(one: ObjectPreview, found: Found) -> ObjectPreview:

@@ -37,6 +37,8 @@ type overlay struct {
 	names    []string
 	steps    []step
 	wanted   *yaml.Node
+	// variables says whether one of the kustomizations asked has `vars`.
+	variables bool
 	// held remembers what holds says of a directory; visits counts the layers asked.
 	held   map[string]bool
 	visits int
@@ -58,7 +60,7 @@ func (l *locator) kustomized(p *renderParams, object *locateObject, places []*pl
 		if reach.depth < len(w.steps) || w.setByApplication(p) {
 			continue
 		}
-		w.wanted, w.visits = reach.value, 0
+		w.wanted, w.visits, w.variables = reach.value, 0, false
 		places[i] = w.search(p.dir(), 0).at
 	}
 }
@@ -165,8 +167,9 @@ func (w *overlay) search(dir string, depth int) outcome {
 	if layer.isOpaque() {
 		return unknown
 	}
+	w.variables = w.variables || len(layer.list("vars")) > 0
 	for _, ask := range []func() outcome{
-		layer.images, layer.replicas, layer.patchesJSON, layer.annotations, layer.labels,
+		layer.replacements, layer.images, layer.replicas, layer.patchesJSON, layer.annotations, layer.labels,
 		layer.patches, layer.patchesMerge, layer.generators,
 	} {
 		if said := ask(); said.decided {
@@ -247,7 +250,7 @@ func (w *overlay) setIn(document *yaml.Node, file string, line int) outcome {
 }
 
 func (w *overlay) ifWanted(value *yaml.Node, file string, line int) outcome {
-	if sameValue(value, w.wanted) {
+	if sameValue(value, w.wanted) || w.variables && fromVariables(value, w.wanted) {
 		return foundAt(file, line)
 	}
 	return unknown

@@ -24,9 +24,7 @@ func (k *layer) list(name string) []*yaml.Node { return itemsOf(memberOf(k.docum
 
 // isOpaque says whether the kustomization changes objects in ways that are not followed.
 func (k *layer) isOpaque() bool {
-	return slices.ContainsFunc([]string{"replacements", "transformers", "vars", "helmCharts"}, func(name string) bool {
-		return len(k.list(name)) > 0
-	})
+	return len(k.list("helmCharts")) > 0 || slices.ContainsFunc(k.list("transformers"), k.mayTransform)
 }
 
 // bases are the files and directories that the kustomization builds on.

@@ -10,8 +10,15 @@ from hypothesis import strategies as st
 from junitparser import Error, Failure, JUnitXml, Skipped
 
 from driftd.cli.junit import junit
-from driftd.model.report import DiffReport, ReportCondition, ResourceStatus
+from driftd.model.report import (
+    ChangeClass,
+    DiffReport,
+    ReportCondition,
+    ReportOrigin,
+    ResourceStatus,
+)
 from tests.unit.cli import sample as samples
+from tests.unit.reports import change, resource
 
 ATTRIBUTES = {
     "testsuites": ({"name", "tests", "failures", "errors", "skipped", "time"}, set()),
@@ -120,6 +127,30 @@ def test_failure_says_which_fields_and_who(sample):
     assert "in apps/app1/base/deployment.yaml\non cluster production" in failure.text
     assert case.attrib["file"] == "apps/app1/base/deployment.yaml"
     assert "istio-proxy" not in failure.text
+
+
+def test_a_case_stands_where_its_worst_field_is_set():
+    """`file` and `line` are those of the worst drifted field; of a missing object, its own."""
+    own = ReportOrigin(file="base.yaml", line=1)
+    at = ReportOrigin(file="patch.yaml", line=7)
+    low = change("/spec/replicas", severity="low", origin=ReportOrigin(file="base.yaml", line=4))
+    high = change("/spec/image", severity="high", origin=at)
+    review = change("/x", severity="critical", change_class=ChangeClass.REVIEW)
+    found = {}
+    for one in (
+        resource("both", low, high, review),
+        resource("plain", change("/x")),
+        resource("gone", status=ResourceStatus.MISSING),
+    ):
+        one = msgspec.structs.replace(one, origin=own)
+        root = checked(junit(DiffReport(complete=True, resources=(one,))))
+        case = root.find(".//testcase")
+        found[one.name] = (case.attrib["file"], case.attrib["line"])
+    assert found == {
+        "both": ("patch.yaml", "7"),
+        "plain": ("base.yaml", "1"),
+        "gone": ("base.yaml", "1"),
+    }
 
 
 def test_pending_is_said(sample):

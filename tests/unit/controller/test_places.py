@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from msgspec import UNSET
 
+from driftd.controller.places import renamed_path
 from driftd.errors import SandboxError
 from driftd.model.report import ApplicationStatus, Change, ResourceReport
 from driftd.sandbox.pool import SandboxPool
@@ -165,3 +166,23 @@ async def test_the_line_of_a_kind_below_an_overlay(world: World) -> None:
     world.repo.commit()
     (resource,) = by_name(await checked(world))["shop"].resources
     assert str(resource.reason).startswith("base/map.yaml:2: the cluster does not serve v1 Config")
+
+
+@pytest.mark.parametrize(
+    ("path", "item", "found"),
+    [
+        ('f:v/k:{"name":"a"}', {"name": "b/~"}, 'f:v/k:{"name":"b~1~0"}'),
+        (
+            'f:p/k:{"containerPort":80,"protocol":"TCP"}',
+            {"containerPort": 81},
+            'f:p/k:{"containerPort":81,"protocol":"TCP"}',
+        ),
+        ("f:v/i:1", {"name": "b"}, "f:v/i:1"),
+        ('f:v/k:{"name":"a"}', {"masked": True}, 'f:v/k:{"name":"a"}'),
+    ],
+)
+def test_a_renamed_item_is_looked_for_by_the_keys_that_git_has(
+    path: str, item: dict[str, Any], found: str
+) -> None:
+    """The path of a rename has live's keys: those of the item in Git take their place."""
+    assert renamed_path(path, item) == found

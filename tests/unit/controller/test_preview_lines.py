@@ -13,7 +13,14 @@ from driftd.cluster.destinations import ClusterTarget
 from driftd.controller.options import CheckOptions
 from driftd.controller.preview import preview
 from driftd.errors import SourceError, Unreachable
-from driftd.model.preview import Action, ApplicationAction, ApplicationPreview, PreviewReport
+from driftd.model.preview import (
+    Action,
+    ApplicationAction,
+    ApplicationPreview,
+    FieldKind,
+    PreviewReport,
+)
+from driftd.model.report import ReportOrigin
 from driftd.source.repositories import Repositories
 from tests.unit.controller.builders import URL
 from tests.unit.controller.conftest import World
@@ -66,6 +73,28 @@ async def test_an_object_of_an_overlay_has_its_line(world: World) -> None:
         "a": ("base/maps.yaml", 1),
         "NAME": ("base/maps.yaml", 6),
     }
+
+
+async def test_a_renamed_volume_has_its_line(world: World) -> None:
+    """An item whose key alone changes has the line that it has under the new key."""
+    cluster = world.clusters.open(ClusterTarget("context", "one"))
+    cluster.down = Unreachable("cluster one: timed out", hint="is it up?")
+    text = (
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec:\n"
+        "  containers: [{name: web, image: web}]\n  volumes:\n"
+        "    - name: other\n      emptyDir: {sizeLimit: 1Gi}\n"
+        "    - name: cache\n      emptyDir: {}\n"
+    )
+    world.repo.write("apps/shop/kustomization.yaml", "resources: [web.yaml, map.json]\n")
+    world.repo.write("apps/shop/web.yaml", text)
+    world.repo.commit()
+    world.repo.git("checkout", "--quiet", "-b", "change")
+    world.repo.write("apps/shop/web.yaml", text.replace("cache", "store"))
+    world.repo.commit()
+    (resource,) = one(await previewed(world), "shop").resources
+    (change,) = resource.changes
+    assert (change.kind, change.new) == (FieldKind.RENAMED, {"name": "store", "emptyDir": {}})
+    assert change.origin == ReportOrigin(file="apps/shop/web.yaml", line=9)
 
 
 async def test_a_namespace_that_is_taken_out_has_its_line(world: World) -> None:

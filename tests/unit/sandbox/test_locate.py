@@ -268,7 +268,7 @@ ENTRIES = {
         """,
         "",
     ),
-    "replacements are not followed": (
+    "a replacement of another object": (
         """\
         replacements:
           - source: {kind: Deployment, name: web, fieldPath: metadata.name}
@@ -277,9 +277,106 @@ ENTRIES = {
                 options: {create: true}
                 fieldPaths: [spec.externalName]
         """,
+        "base/web.yaml: replicas: 2",
+    ),
+    "a replacement of another field": (
+        """\
+        replacements:
+          - source: {kind: Service, name: web, fieldPath: metadata.name}
+            targets:
+              - select: {kind: Deployment}
+                fieldPaths: ["spec.template.spec.containers.[name=app].imagePullPolicy"]
+        """,
+        "base/web.yaml: replicas: 2",
+    ),
+    "a replacement of the field": (
+        """\
+        replacements:
+          - source: {kind: Deployment, name: web, fieldPath: spec.replicas}
+            targets:
+              - select: {kind: Deployment, name: web}
+                fieldPaths:
+                  - metadata.labels.tier
+                  - spec.replicas
+        """,
+        "app/kustomization.yaml: - spec.replicas",
+    ),
+    "a replacement in a file": (
+        """\
+        replacements:
+          - path: copy.yaml
+        """,
+        "app/copy.yaml: - spec.replicas",
+    ),
+    "a replacement that may not fit": (
+        """\
+        replacements:
+          - source: {kind: Deployment, name: web, fieldPath: spec.replicas}
+            targets:
+              - select: {kind: Deployment}
+                reject: [{name: other}]
+                fieldPaths: [spec.replicas]
+        """,
         "",
     ),
+    "a transformer of other fields": (
+        """\
+        transformers:
+          - |-
+            apiVersion: builtin
+            kind: LabelTransformer
+            metadata: {name: labels}
+            labels: {tier: back}
+            fieldSpecs: [{path: metadata/labels, create: true}]
+          - |-
+            apiVersion: builtin
+            kind: PatchTransformer
+            metadata: {name: patch}
+            target: {kind: Service}
+            patch: '[{"op": "add", "path": "/spec", "value": {"type": "ClusterIP"}}]'
+        """,
+        "base/web.yaml: replicas: 2",
+    ),
+    "a transformer of the field": (
+        """\
+        transformers:
+          - |-
+            apiVersion: builtin
+            kind: ReplicaCountTransformer
+            metadata: {name: count}
+            replica: {name: web, count: 2}
+            fieldSpecs: [{path: spec/replicas, kind: Deployment}]
+        """,
+        "",
+    ),
+    "a patch of a transformer": (
+        """\
+        transformers:
+          - |-
+            apiVersion: builtin
+            kind: PatchTransformer
+            metadata: {name: patch}
+            target: {kind: Deployment}
+            patch: '[{"op": "replace", "path": "/spec/replicas", "value": 2}]'
+        """,
+        "",
+    ),
+    "variables of other fields": (
+        """\
+        vars:
+          - name: NAME
+            objref: {kind: Service, name: web, apiVersion: v1}
+        """,
+        "base/web.yaml: replicas: 2",
+    ),
 }
+COPY = """\
+- source: {kind: Deployment, name: web, fieldPath: spec.replicas}
+  targets:
+    - select: {kind: Deployment}
+      fieldPaths:
+        - spec.replicas
+"""
 
 
 @pytest.mark.parametrize("name", ENTRIES)
@@ -288,9 +385,62 @@ async def test_replicas_set_by(pool: SandboxPool, name: str) -> None:
     text, expected = ENTRIES[name]
     files = {
         **OVERLAY,
+        "app/copy.yaml": COPY,
         "app/kustomization.yaml": "resources: [../base]\n" + textwrap.dedent(text),
     }
     assert await located(pool, files, REPLICAS) == [expected]
+
+
+async def test_fields_beside_and_in_replacements(pool: SandboxPool) -> None:
+    """An item of a list by its key, what a replacement sets of it, and what it leaves alone."""
+    files = {
+        **OVERLAY,
+        "app/kustomization.yaml": """\
+            resources: [../base]
+            replacements:
+              - source: {kind: Service, name: web, fieldPath: metadata.name}
+                targets:
+                  - select: {kind: Deployment}
+                    fieldPaths:
+                      - spec.template.spec.containers.[name=app].imagePullPolicy
+                      - spec.template.spec.containers.[name=mesh].image
+                  - select: {kind: Deployment}
+                    options: {delimiter: "/", index: 0}
+                    fieldPaths: ["spec.template.spec.containers.[name=app].image"]
+            """,
+    }
+    mesh = 'f:spec/f:template/f:spec/f:containers/k:{"name":"mesh"}/f:image'
+    assert await located(pool, files, POLICY, mesh, IMAGE, MEMORY) == [
+        "app/kustomization.yaml: - spec.template.spec.containers.[name=app].imagePullPolicy",
+        "app/kustomization.yaml: - spec.template.spec.containers.[name=mesh].image",
+        "",
+        "base/web.yaml: memory: 64Mi",
+    ]
+
+
+async def test_a_text_with_variables(pool: SandboxPool) -> None:
+    """A text of Git in which a variable was put in is the rendered one; any other text is not."""
+    text = DEPLOYMENT.replace("          image: mesh:1\n", """\
+          image: mesh:1
+          args:
+            - --host=$(NAME).example
+          command: ["$(NAME)"]
+""")  # fmt: skip
+    files = {
+        **OVERLAY,
+        "base/web.yaml": text,
+        "app/kustomization.yaml": """\
+            resources: [../base]
+            vars:
+              - name: NAME
+                objref: {kind: Service, name: web, apiVersion: v1}
+            """,
+    }
+    args = 'f:spec/f:template/f:spec/f:containers/k:{"name":"mesh"}/f:args/i:0'
+    assert await located(pool, files, args, REPLICAS) == [
+        "base/web.yaml: - --host=$(NAME).example",
+        "base/web.yaml: replicas: 2",
+    ]
 
 
 async def test_list_index(pool: SandboxPool) -> None:
