@@ -57,7 +57,12 @@ class Reference(NamedTuple):
     @property
     def ssa_path(self) -> str:
         """The place as an `ssaPath`."""
-        return "/".join(_ssa(step) for step in self.steps)
+        return ssa_path(self.steps)
+
+
+def ssa_path(steps: Iterable[Step]) -> str:
+    """A place as an `ssaPath`."""
+    return "/".join(_ssa(step) for step in steps)
 
 
 def _ssa(step: Step) -> str:
@@ -236,12 +241,17 @@ def slip_of(name: str, known: Iterable[str], *, sure: bool = False) -> str:
 
     `sure` asks for more: names that differ in their digits alone are each right.
     """
-    plain = {_HASH.sub("", one): one for one in known}
+    plain = {plain_name(one): one for one in known}
     cutoff = _LIKENESS if sure else 0.6
-    near = difflib.get_close_matches(_HASH.sub("", name), list(plain), n=1, cutoff=cutoff)
+    near = difflib.get_close_matches(plain_name(name), list(plain), n=1, cutoff=cutoff)
     if not near or (sure and _letters(near[0]) == _letters(name)):
         return ""
     return near[0]
+
+
+def plain_name(name: str) -> str:
+    """A name without what Kustomize adds to it for what it holds."""
+    return _HASH.sub("", name)
 
 
 def _letters(name: str) -> str:

@@ -105,10 +105,12 @@ class Pair:
     def broken(self) -> list[Broken]:
         """The references that the change breaks, where everything is known that is declared."""
         old, new = self.old, self.new
-        if old is None or new is None or not (old.complete and new.complete):
+        # What comes from another cluster, or may not be new, dangled before the change as well.
+        is_new = self.before is None and not self.reason
+        if new is None or not new.complete or not (is_new or (old and old.complete)):
             return []
         if self._broken is None:
-            self._broken = self._found(_every(old), _every(new))
+            self._broken = self._found(_every(old) if old else [], _every(new))
         return self._broken
 
     def know(self, elsewhere: Elsewhere) -> None:
@@ -181,6 +183,7 @@ def declared_by(pairs: Iterable[Pair]) -> Elsewhere:
         frozenset(after),
         gone=tuple(gone.values()),
         moved={**moves_across(left, come), **moved},
+        bodies=olds,
     )
 
 

@@ -1,40 +1,25 @@
 """References between the objects of a cluster that a change breaks. Pure.
 
-Only what was whole at the base and names nothing afterwards is told, and names that are slips of
-declared ones.
+What dangled in the same way at the base is not told. A new reference is told where nothing but
+what Git declares can be what it names, and where its name is a slip of a declared one.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-import orjson
-
-from driftd.controller.preview_moves import moves
-from driftd.controller.preview_names import (
-    Reference,
-    backends,
-    keys_of,
-    may_make,
-    pod_steps,
-    references,
-    slip_of,
-)
+from driftd.controller.preview_moves import Moves, moves
+from driftd.controller.preview_names import Reference, Step, keys_of, may_make, slip_of, ssa_path
+from driftd.controller.preview_renames import Renames, positions, renamed
+from driftd.controller.preview_ties import Declaration, Tie
 from driftd.model.condition import Condition, Severity
 from driftd.model.resource import Manifest, ResourceKey
 
 DANGLING: Final = "DanglingReference"
 _EVERYWHERE: Final = frozenset({"default", "kube-root-ca.crt"})
 """Names that Kubernetes gives to an object in each namespace."""
-_PROBES: Final = ("livenessProbe", "readinessProbe", "startupProbe")
-_SHAPES: Final = (KeyError, TypeError, AttributeError, ValueError)
-"""What reading an object raises that has not the shape of its kind."""
-
-Found = Iterator[tuple[str, str]]
-"""The place of each reference of an object, and why it names nothing; empty where it does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +32,8 @@ class Elsewhere:
     """What one of them declares at the base and none with the change."""
     moved: Mapping[ResourceKey, ResourceKey] = field(default_factory=dict)
     """The key at the base of what goes to another namespace, also of another application."""
+    bodies: Mapping[ResourceKey, Manifest] = field(default_factory=dict)
+    """What they declare at the base, of those that were rendered: an object may change hands."""
 
 
 class Broken(NamedTuple):
@@ -70,83 +57,136 @@ class Broken(NamedTuple):
         return Condition(self.type, f"{at}: {self.told}" if at else self.told, Severity.WARNING)
 
 
-class _Template(NamedTuple):
-    """What a Pod of a workload has."""
-
-    labels: Mapping[str, Any]
-    ports: frozenset[str]
-    """The names of its containers' ports."""
-
-
-class _Declared:
-    """The objects of one side, as references look for them."""
-
-    def __init__(self, manifests: Iterable[Manifest]) -> None:
-        self.manifests = {one.key: one for one in manifests}
-        self.bodies = {key: orjson.loads(one.body) for key, one in self.manifests.items()}
-        self.templates: dict[str, list[_Template]] = defaultdict(list)
-        for key, body in self.bodies.items():
-            try:
-                pod = _pod(body)
-                if pod is not None:
-                    self.templates[key.namespace].append(_template(pod))
-            except _SHAPES:
-                continue  # the comparison says what is wrong with it
-
-    def references(self) -> dict[tuple[ResourceKey, str], str]:
-        """By object and place: why it names nothing, or an empty text."""
-        found: dict[tuple[ResourceKey, str], str] = {}
-        for key, body in self.bodies.items():
-            for read in (*_READERS.get((key.group, key.kind), ()), _inside):
-                try:
-                    found |= {(key, place): why for place, why in read(self, key, body)}
-                except _SHAPES:
-                    continue
-        return found
-
-    def names(self) -> dict[ResourceKey, list[Reference]]:
-        """What each object names."""
-        found: dict[ResourceKey, list[Reference]] = {}
-        for key, body in self.bodies.items():
-            try:
-                found[key] = list(references(key, body))
-            except _SHAPES:
-                continue
-        return found
-
-    def selected(self, namespace: str, selector: Mapping[str, Any]) -> list[_Template]:
-        """The Pod templates that a selector of labels takes."""
-        return [one for one in self.templates[namespace] if selector.items() <= one.labels.items()]
-
-
 def broken_references(
     before: Sequence[Manifest], after: Sequence[Manifest], elsewhere: Elsewhere | None = None
 ) -> Iterator[Broken]:
-    """Each reference that named something at the base and names nothing now, and slips in names.
+    """Each reference that names nothing now and did not dangle so at the base; slips in names.
 
-    `before` and `after` are everything that one application declares on both sides.
+    `before` and `after` are everything that one application declares on both sides. What the
+    change calls otherwise, objects and items of their lists, is followed to what it was.
     """
     elsewhere = elsewhere or Elsewhere()
-    old, new = _Declared([*elsewhere.gone, *before]), _Declared(after)
-    own = moves([one.key for one in before], new.manifests)
-    moved = {**elsewhere.moved, **own}
-    known = old.references()
-    for (key, place), why in sorted(new.references().items()):
-        if why and known.get((moved.get(key, key), place)) == "":
-            told = f"{key}: {place} {why}; at the base it was whole"
-            yield Broken(new.manifests[key], told, looked_in=frozenset({key.namespace}))
-    yield from _Names(old, new, moved, elsewhere).broken()
+    here = {one.key for one in before}
+    came = [elsewhere.bodies[one.key] for one in after if one.key in elsewhere.bodies.keys() - here]
+    old, new = Declaration([*elsewhere.gone, *came, *before]), Declaration(after)
+    moved = {**elsewhere.moved, **moves(here, new.manifests)}
+    sides = _Sides.of(old, new, moved, here)
+    yield from sides.loose()
+    yield from _Names(sides, elsewhere).broken()
+
+
+class _Sides:
+    """What an application declares at the base and with the change, and what was what."""
+
+    def __init__(
+        self, old: Declaration, new: Declaration, moved: Moves, origins: Moves,
+    ) -> None:  # fmt: skip
+        self.old, self.new, self.moved, self.origins = old, new, moved, origins
+        self.now = {was: key for key, was in origins.items()}
+        self._renames: dict[ResourceKey, Renames] = {}
+
+    @classmethod
+    def of(
+        cls, old: Declaration, new: Declaration, moved: Moves, own: Collection[ResourceKey]
+    ) -> _Sides:
+        """Both sides, objects that moved followed, those that the application has renamed too."""
+        same = set(moved.values())
+        left = {key: old.manifests[key] for key in own if key not in same}
+        come = {key: one for key, one in new.manifests.items() if key not in moved}
+        return cls(old, new, moved, {**moved, **renamed(left, come)})
+
+    def was(self, key: ResourceKey) -> ResourceKey:
+        """The key at the base of an object of the change, if it was there at all."""
+        return self.origins.get(key, key)
+
+    def renames(self, key: ResourceKey) -> Renames:
+        """An object on both sides; one that is new has nothing at the base."""
+        if key not in self._renames:
+            old = self.old.bodies.get(self.was(key), {})
+            self._renames[key] = Renames(self.new.bodies[key], old)
+        return self._renames[key]
+
+    def loose(self) -> Iterator[Broken]:
+        """Each tie that the change breaks."""
+        known = self.old.ties()
+        for key, ties in sorted(self.new.ties().items()):
+            loose = [one for one in ties if one.why]
+            if loose:
+                yield from self._broken(key, loose, known)
+
+    def _broken(
+        self, key: ResourceKey, loose: list[Tie], known: Mapping[ResourceKey, list[Tie]]
+    ) -> Iterator[Broken]:
+        """Those of the loose ties of an object that were not loose in the same way at the base."""
+        was = self.was(key)
+        before = known.get(was, [])
+        at = {positions(one.steps, self.old.bodies[was]): one for one in before}
+        rest = [one for one in known.get(was, self._lost(key, known)) if one.why]
+        told: list[tuple[Tie, str]] = []
+        new: list[Tie] = []
+        for one in loose:
+            tie = at.get(self.renames(key).before(one.steps) or ())
+            if tie is None:
+                new.append(one)
+            elif not tie.why and self._is_meant(key, one, tie):
+                told.append((one, "; at the base it was whole"))
+            elif tie.why and tie in rest:
+                rest.remove(tie)
+                if one.sure and not self._is_same(one, tie):
+                    told.append((one, ""))
+        for one in new:
+            same = next((t for t in rest if t.slot == one.slot and self._is_same(one, t)), None)
+            if same is not None:
+                rest.remove(same)
+            elif one.sure:
+                told.append((one, ""))
+        for one, end in sorted(told, key=lambda each: each[0].place):
+            yield Broken(
+                self.new.manifests[key],
+                f"{key}: {one.place} {one.why}{end}",
+                ssa_path(one.steps),
+                frozenset({key.namespace}),
+            )
+
+    def _is_same(self, now: Tie, was: Tie) -> bool:
+        """Whether two ties mean the same thing."""
+        return now.named == was.named and tuple(self.was(end) for end in now.ends) == was.ends
+
+    def _is_meant(self, key: ResourceKey, now: Tie, was: Tie) -> bool:
+        """Whether a tie is probably meant to go on; one of an object with another name may not.
+
+        Where the workloads that it held are gone too, it may be meant for those of others.
+        """
+        if now.sure or self.was(key).name == key.name or now.named == was.named:
+            return True
+        return any(self.now.get(end, end) in self.new.bodies for end in was.ends)
+
+    def _lost(self, key: ResourceKey, known: Mapping[ResourceKey, list[Tie]]) -> list[Tie]:
+        """The ties of objects of the same kind that are gone: a new object may be one of them."""
+        return [
+            tie
+            for was, ties in known.items()
+            if (was.group, was.kind) == (key.group, key.kind) and was not in self.new.bodies
+            for tie in ties
+        ]
 
 
 class _Object(NamedTuple):
     """An object that names others."""
 
-    namespace: str
+    key: ResourceKey
     was_in: str
     """Its namespace at the base."""
     known: list[Reference]
     """What it named at the base; of what has moved with it, where that is now."""
     now: list[Reference]
+    slot: Callable[[Sequence[Step]], tuple[Step, ...]]
+    """What a place of it was called at the base, without positions."""
+
+    @property
+    def namespace(self) -> str:
+        """Its namespace."""
+        return self.key.namespace
 
     def name(self, key: ResourceKey) -> str:
         """Another object, with its namespace where that is another one."""
@@ -157,25 +197,19 @@ class _Object(NamedTuple):
 class _Names:
     """The names of both sides that objects call one another by."""
 
-    def __init__(
-        self,
-        old: _Declared,
-        new: _Declared,
-        moved: Mapping[ResourceKey, ResourceKey],
-        elsewhere: Elsewhere,
-    ) -> None:
-        self.old, self.new, self.moved = old, new, moved
-        self.goes = {was: key for key, was in moved.items()}
-        self.before = old.bodies.keys() | elsewhere.before
-        self.after = new.bodies.keys() | elsewhere.after
+    def __init__(self, sides: _Sides, elsewhere: Elsewhere) -> None:
+        self.sides, self.old, self.new = sides, sides.old, sides.new
+        self.goes = {was: key for key, was in sides.moved.items()}
+        self.before = self.old.bodies.keys() | elsewhere.before
+        self.after = self.new.bodies.keys() | elsewhere.after
 
     def broken(self) -> Iterator[Broken]:
         """A warning for each name that the change takes away or gets wrong."""
         named = self.old.names()
         for key, found in sorted(self.new.names().items()):
-            was = self.moved.get(key, key)
+            was = self.sides.was(key)
             known = [self._carried(one) for one in named.get(was, [])]
-            of = _Object(key.namespace, was.namespace, known, found)
+            of = _Object(key, was.namespace, known, found, self.sides.renames(key).slot)
             for one in found:
                 why = self._why(one, of)
                 if why:
@@ -229,11 +263,10 @@ class _Names:
     def _slip(self, one: Reference, of: _Object) -> str:
         """Of a name that neither side declares: what is probably meant by it."""
         target, named = one.target, {each.target for each in of.now}
-        here = {each.target for each in of.now if each.slot == one.slot}
-        lost = [
-            each.target for each in of.known if each.slot == one.slot and each.target not in here
-        ]
-        was = next((each for each in lost if each in self.before), None)
+        slot = of.slot(one.steps)
+        here = {each.target for each in of.now if of.slot(each.steps) == slot}
+        lost = [each.target for each in of.known if each.slot == slot and each.target not in here]
+        was = next((each for each in lost if self.sides.was(each) in self.before), None)
         lead = f"{of.name(target)}, which no application declares"
         if was is not None:
             near = self._near(target, self.after)
@@ -242,20 +275,24 @@ class _Names:
         return f"{lead}{_meant(near)}" if near else ""
 
     def _entry(self, one: Reference, of: _Object) -> str:
-        """Why a key of a ConfigMap or Secret is not there, where there was one at the base."""
-        was = self.moved.get(one.target, one.target)
-        old, new = self.old.bodies.get(was), self.new.bodies.get(one.target)
-        if old is None or new is None or one.entry in keys_of(new):
+        """Why a key of a ConfigMap or Secret is not there, if it did not lack at the base too."""
+        was = self.sides.was(one.target)
+        old, new = self.old.bodies.get(was, {}), self.new.bodies.get(one.target)
+        if new is None or one.entry in keys_of(new):
             return ""
         if one.entry in keys_of(old):
             return f"key {one.entry}, which {_name(one.target)} no longer has"
-        asked = {
-            each.entry for each in of.known if (each.slot, each.target) == (one.slot, one.target)
-        }
-        if one.entry in asked or not asked & keys_of(old):
+        asked = [each for each in of.known if each.entry and each.target in (one.target, was)]
+        if any(each.entry == one.entry for each in asked):
             return ""
-        near = _meant(slip_of(one.entry, keys_of(new)))
-        return f"key {one.entry}, which {_name(one.target)} does not have{near}"
+        slot = of.slot(one.steps)
+        whole = {each.entry for each in asked if each.slot == slot} & keys_of(old)
+        # Others fill Secrets in, and ConfigMaps that Git leaves empty.
+        open_ = one.target.kind != "ConfigMap" or not keys_of(new)
+        near = slip_of(one.entry, keys_of(new), sure=not whole and open_)
+        if open_ and not whole and not near:
+            return ""
+        return f"key {one.entry}, which {_name(one.target)} does not have{_meant(near)}"
 
     def _near(
         self,
@@ -290,95 +327,3 @@ def _name(key: ResourceKey) -> str:
 
 def _meant(near: str) -> str:
     return f"; did you mean {near}?" if near else ""
-
-
-def _pod(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The Pod, or template of Pods, that an object is or has."""
-    steps = pod_steps(body)
-    if steps is None:
-        return None
-    pod = body
-    for step in steps[:-1]:
-        pod = pod[step]
-    return pod
-
-
-def _containers(pod: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    spec = pod["spec"]
-    return [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]
-
-
-def _template(pod: Mapping[str, Any]) -> _Template:
-    ports = [port for one in _containers(pod) for port in one.get("ports") or ()]
-    labels = (pod.get("metadata") or {}).get("labels") or {}
-    return _Template(labels, frozenset(str(port["name"]) for port in ports if "name" in port))
-
-
-def _service(declared: _Declared, key: ResourceKey, body: Mapping[str, Any]) -> Found:
-    spec = body["spec"]
-    selector = spec.get("selector")
-    if not selector or spec.get("type") == "ExternalName":
-        return
-    pods = declared.selected(key.namespace, selector)
-    told = ", ".join(f"{name}={value}" for name, value in sorted(selector.items()))
-    yield "spec.selector", "" if pods else f"{told} selects no Pods of the application"
-    named = frozenset(name for pod in pods for name in pod.ports)
-    for port in spec.get("ports") or ():
-        target = port.get("targetPort")
-        if pods and isinstance(target, str) and not target.isdecimal():
-            why = "" if target in named else f"{target} is no port of the Pods that it selects"
-            yield f"spec.ports[port={port['port']}].targetPort", why
-
-
-def _budget(declared: _Declared, key: ResourceKey, body: Mapping[str, Any]) -> Found:
-    labels = (body["spec"].get("selector") or {}).get("matchLabels")
-    if labels and not body["spec"]["selector"].get("matchExpressions"):
-        told = ", ".join(f"{name}={value}" for name, value in sorted(labels.items()))
-        why = f"{told} selects no Pods of the application"
-        yield "spec.selector", "" if declared.selected(key.namespace, labels) else why
-
-
-def _ingress(declared: _Declared, key: ResourceKey, body: Mapping[str, Any]) -> Found:
-    for _, place, service in backends(body["spec"]):
-        name, port = service["name"], service.get("port") or {}
-        behind = declared.bodies.get(ResourceKey("", "Service", key.namespace, name))
-        wanted = port.get("name") or port.get("number")
-        if behind is not None and wanted is not None:
-            ports = behind["spec"].get("ports") or ()
-            there = any(wanted in (one.get("name"), one["port"]) for one in ports)
-            why = f"names port {wanted}, which Service {name} does not have"
-            yield f"spec.{place}", "" if there else why
-
-
-def _mounts(_: _Declared, __: ResourceKey, body: Mapping[str, Any]) -> Found:
-    """A StatefulSet's: of other kinds the API server refuses a mount without a volume."""
-    pod = body["spec"]["template"]
-    claims = body["spec"].get("volumeClaimTemplates") or ()
-    volumes = {one["name"] for one in pod["spec"].get("volumes") or ()}
-    volumes |= {one["metadata"]["name"] for one in claims}
-    for container in _containers(pod):
-        for mount in container.get("volumeMounts") or ():
-            place = f"containers[name={container['name']}].volumeMounts[{mount['mountPath']}]"
-            why = f"names {mount['name']}, which is neither a volume nor a claim template"
-            yield place, "" if mount["name"] in volumes else why
-
-
-def _inside(_: _Declared, __: ResourceKey, body: Mapping[str, Any]) -> Found:
-    """The ports of their own container that probes name."""
-    pod = _pod(body)
-    for container in _containers(pod) if pod is not None else ():
-        ports = {one.get("name") for one in container.get("ports") or ()}
-        for probe in _PROBES:
-            for how in ("httpGet", "tcpSocket"):
-                port = ((container.get(probe) or {}).get(how) or {}).get("port")
-                if isinstance(port, str) and not port.isdecimal():
-                    why = "" if port in ports else f"{port} is no port of the container"
-                    yield f"containers[name={container['name']}].{probe}.{how}.port", why
-
-
-_READERS: Final = {
-    ("", "Service"): (_service,),
-    ("networking.k8s.io", "Ingress"): (_ingress,),
-    ("policy", "PodDisruptionBudget"): (_budget,),
-    ("apps", "StatefulSet"): (_mounts,),
-}

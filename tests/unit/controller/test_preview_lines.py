@@ -213,15 +213,20 @@ async def test_a_failing_template_has_its_values(world: World) -> None:
 
 async def test_a_broken_reference_has_the_line_of_its_field(world: World) -> None:
     """Also of an object that Kustomize renders, whose own line is not known."""
-    pod = "spec: {template: {spec: {\n  serviceAccountName: ACCOUNT,\n  containers: []}}}\n"
+    pod = (
+        "spec: {template: {spec: {\n  serviceAccountName: ACCOUNT,\n  containers: [{name: web,\n"
+        "    ports: [{name: http, containerPort: 80}],\n    livenessProbe: {httpGet:\n"
+        "      {port: PORT}}}]}}}\n"
+    )
     web = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\n" + pod
     account = MAP.replace("ConfigMap", "ServiceAccount").replace("NAME", "runner")
     world.repo.write("apps/shop/kustomization.yaml", "resources: [web.yaml, account.yaml]\n")
     world.repo.write("apps/shop/account.yaml", account)
-    world.repo.write("apps/shop/web.yaml", web.replace("ACCOUNT", "runner"))
+    world.repo.write("apps/shop/web.yaml", web.replace("ACCOUNT", "runner").replace("PORT", "http"))
     world.repo.commit()
     world.repo.git("checkout", "--quiet", "-b", "change")
-    world.repo.write("apps/shop/web.yaml", web.replace("ACCOUNT", "runer"))
+    web = web.replace("ACCOUNT", "runer").replace("PORT", "http").replace("name: http", "name: www")
+    world.repo.write("apps/shop/web.yaml", web.replace("{name: web,", "{name: front,"))
     world.repo.commit()
     told = [
         condition.message
@@ -230,10 +235,15 @@ async def test_a_broken_reference_has_the_line_of_its_field(world: World) -> Non
     ]
     assert told == [
         (
+            "apps/shop/web.yaml:9: Deployment.apps shop/web: "
+            "containers[name=front].livenessProbe.httpGet.port http is no port of the container; "
+            "at the base it was whole"
+        ),
+        (
             "apps/shop/web.yaml:5: Deployment.apps shop/web: serviceAccountName names "
             "ServiceAccount runer, which no application declares; at the base it was "
             "ServiceAccount runner; did you mean runner?"
-        )
+        ),
     ]
 
 
