@@ -71,7 +71,10 @@ def _of_used(
     raw: Mapping[str, Any], part: str, counts: Callable[[str], bool]
 ) -> tuple[list[_Owned], list[_Owned]]:
     owned = _owned(raw, part)
-    git = [one for one in owned if one[0].get("manager") == _FLUX]
+    entries = (raw.get("metadata") or {}).get("managedFields") or ()
+    applied = [one for one in entries if one.get("manager") == _FLUX and not one.get("subresource")]
+    # Of a ConfigMap with one key, which somebody has edited, labels are all that Flux still owns.
+    git = [one for one in owned if one[0] in applied] or [(one, []) for one in applied]
     kept = [(entry, [path for path in paths if counts(path)]) for entry, paths in owned]
     return (_beside(kept, git), git) if git else ([], [])
 

@@ -167,6 +167,8 @@ def _written(names: Sequence[str]) -> str:
 
 def writers(raw: Mapping[str, Any], place: _Place, part: str = "spec") -> tuple[str, ...]:
     """Who owns a field of a live object's spec, or other part; empty where nobody is on record."""
+    if part == "data":
+        place = place[:1]  # the text of a key is owned as a whole
     entries = (raw.get("metadata") or {}).get("managedFields") or ()
     return tuple(
         dict.fromkeys(
@@ -178,10 +180,10 @@ def writers(raw: Mapping[str, Any], place: _Place, part: str = "spec") -> tuple[
 
 
 def _owns(fields: Any, place: _Place) -> bool:
-    """Whether a set of fields has a place, or what is above it and owned as a whole."""
-    for number, name in enumerate(place):
-        if name.startswith("[") or (number > 1 and fields == {}):
-            return True  # such as Argo CD's lists, and the text of a ConfigMap
+    """Whether a set of fields has a place, or a list above it that is owned as a whole."""
+    for name in place:
+        if name.startswith("["):
+            return True  # Argo CD's lists are owned as a whole
         if not isinstance(fields, dict) or f"f:{name}" not in fields:
             return False
         fields = fields[f"f:{name}"]

@@ -65,11 +65,13 @@ def site(repository: GitRepo) -> Iterator[FluxSite]:
         yield found
 
 
-def driftd(site: FluxSite, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run driftd in the checkout with nothing but a kubeconfig."""
+def driftd(
+    site: FluxSite, *arguments: str, cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run driftd in the checkout, or `cwd`, with nothing but a kubeconfig."""
     return program.driftd(
         *arguments,
-        cwd=site.repository,
+        cwd=cwd or site.repository,
         env={
             "PATH": os.environ["PATH"],
             "PYTHONPATH": str(ROOT),
@@ -328,6 +330,34 @@ def test_hub_reads_live_flux_objects_and_their_applied_revision(
     finally:
         repository.write(file, before)
         repository.commit("Back")
+
+
+def test_edited_values_are_told_without_a_checkout(site: FluxSite, tmp_path: Path) -> None:
+    """The release names who edited the ConfigMap of its values, and its root all the same."""
+    place = "/api/v1/namespaces/cache/configmaps/cache-values"
+    saved = site.cluster.call("GET", place)
+    for field in ("uid", "resourceVersion", "creationTimestamp", "managedFields"):
+        del saved["metadata"][field]
+    edited = {"data": {"values.yaml": "domain: edited.example.com\n"}}
+    merge = "application/merge-patch+json"
+    site.cluster.call("PATCH", f"{place}?fieldManager=kubectl-edit", edited, content_type=merge)
+    url = f"ssh://git@git.example.com/platform/fleet={site.repository}"
+    flags = ("--hub", "home", "--repo", url)
+    try:
+        done = driftd(site, "check", "production/cache", "-o", "json", *flags, cwd=tmp_path)
+    finally:
+        site.cluster.call("DELETE", place)
+        site.apply(saved, "apps")
+    (application,) = json.loads(done.stdout)["applications"]
+    (told,) = [one for one in application["conditions"] if one["type"].startswith("Live")]
+    assert told["type"] == "LiveApplicationEdited"
+    assert (
+        "the live ConfigMap cache/cache-values was edited: data.values.yaml by kubectl-edit"
+        in (told["message"])
+    )
+    assert [change["desired"] for one in application["resources"] for change in one["changes"]] == [
+        "cache.edited.example.com"
+    ]
 
 
 SHOP = "/api/v1/namespaces/shop/configmaps/shop"

@@ -107,7 +107,8 @@ async def test_a_branch_that_git_does_not_name(sandbox: SandboxPool) -> None:
     """The Kustomization of an edited source is told the field, both values and who wrote."""
     git = source("clusters/sync.yaml", ref={"branch": "main"})
     by_hand = ("kubectl-edit", {"f:spec": {"f:ref": {"f:branch": {}}}})
-    live = source("hub one", by_hand, ref={"branch": "hotfix"})
+    by_flux = ("kustomize-controller", fields("spec", "url", "ref"))
+    live = source("hub one", by_flux, by_hand, ref={"branch": "hotfix"})
     edits, conditions = await told(kustomization(), [live, values("hub one")], [git], sandbox)
     assert edits == ["GitRepository web/thing was edited beside Git"]
     [condition] = conditions
@@ -200,6 +201,7 @@ FLUX_WROTE = ("kustomize-controller", fields("data", "values.yaml"))
         ([("kustomize-controller", fields("data", "x")), ("me", fields("data", "x", "y"))], False),
         ([("terraform", fields("data", "x")), ("me", fields("data", "values.yaml"))], False),
         ([("kustomize-controller", fields("data", "x")), ("me", FLUX_WROTE[1])], True),
+        ([("kustomize-controller", fields("metadata", "labels")), ("me", FLUX_WROTE[1])], True),
     ],
 )
 async def test_without_git_the_owners_say_it(
