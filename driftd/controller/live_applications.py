@@ -63,13 +63,14 @@ def _beside(live: Application, declared: Application | None) -> Application:
     if not found:
         return live
     key = ResourceKey("argoproj.io", "Application", live.namespace, live.name)
-    condition = edit_condition(key, declared.origin or "Git", live.raw, found)
+    condition = edit_condition(key, declared.origin or "Git", declared.raw, live.raw, found)
     return msgspec.structs.replace(live, conditions=(*live.conditions, condition))
 
 
 def edit_condition(
     key: ResourceKey,
     origin: str,
+    declared: Mapping[str, Any],
     raw: Mapping[str, Any],
     found: Sequence[Difference],
     *,
@@ -78,13 +79,13 @@ def edit_condition(
 ) -> Condition:
     """The warning that a live object is not as `origin` declares it: both values, and who wrote.
 
-    `raw` is the live object, `found` has at least one place of its `part`; `which` says which
-    object it is, where it is not the application's own.
+    `declared` is Git's object and `raw` the live one, `found` has at least one place of their
+    `part`; `which` says which object it is, where it is not the application's own.
     """
     told = [
         f"{_named(part, place)} is {_shown(key, part, place, now)} "
         f"(Git: {_shown(key, part, place, git)}){_written(writers(raw, place, part))}"
-        for place, git, now in found[:_TOLD]
+        for place, git, now in (_as_written(declared, raw, part, one) for one in found[:_TOLD])
     ]
     more = f"; and {len(found) - _TOLD} more" if len(found) > _TOLD else ""
     text = (
@@ -92,6 +93,34 @@ def edit_condition(
         f"compare with what the live {key.kind} says, not with Git alone: {'; '.join(told)}{more}"
     )
     return Condition(EDITED, text, Severity.WARNING)
+
+
+def _as_written(
+    declared: Mapping[str, Any], raw: Mapping[str, Any], part: str, found: Difference
+) -> Difference:
+    """A difference in what the two objects say themselves, without the defaults of a spec.
+
+    As it was found where they do not say it like that: what is in a text, or in another field.
+    """
+    place = found[0]
+    git, live = (_said(one.get(part), place) for one in (declared, raw))
+    return found if git == live or _ELSEWHERE in (git, live) else (place, git, live)
+
+
+_ELSEWHERE: Final = object()
+
+
+def _said(value: Any, place: _Place) -> Any:
+    """What a part of an object has at a place; None if nothing."""
+    for number, name in enumerate(place):
+        if isinstance(value, list):
+            value = _members(place[:number], value)
+        if value is None:
+            return None
+        if not isinstance(value, dict):
+            return _ELSEWHERE
+        value = value.get(name)
+    return value
 
 
 def _named(part: str, place: _Place) -> str:
@@ -145,7 +174,7 @@ def _members(place: _Place, value: Json) -> dict[str, Any] | None:
 
 def _shown(key: ResourceKey, part: str, place: _Place, value: Json) -> str:
     """A value of a spec, masked where it may be secret."""
-    if value is None or value in ("", [], {}):
+    if value is None or value in ("", []):
         return "not set"
     names = tuple(name.strip("[]") for name in place)
     masked = mask.shown(key, (part, *names), value)

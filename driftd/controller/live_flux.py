@@ -67,7 +67,7 @@ def _beside(live: FluxObject, git: FluxObject | None) -> tuple[Condition | None,
         return None, ""
     key = ResourceKey(GROUPS[live.kind], live.kind, live.namespace, live.name)
     how = how_it_came([writers(live.body, place) for place, _, _ in found])
-    return edit_condition(key, git.origin, live.body, found), how
+    return edit_condition(key, git.origin, git.body, live.body, found), how
 
 
 def how_it_came(owners: Iterable[Sequence[str]]) -> str:

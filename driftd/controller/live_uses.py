@@ -132,7 +132,9 @@ class BesideGit:
         which += ", which decides what is deployed here,"
         return [
             (
-                edit_condition(use.key, git.origin, now.body, found, part=use.part, which=which),
+                edit_condition(
+                    use.key, git.origin, git.body, now.body, found, part=use.part, which=which
+                ),
                 how,
             )
         ]

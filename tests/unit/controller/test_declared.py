@@ -15,6 +15,7 @@ from driftd.controller.bearings import other_kubeconfig
 from driftd.controller.declared import declare, unfit_contexts
 from driftd.controller.options import CheckOptions
 from driftd.errors import ConfigError, SourceError
+from driftd.model.application import ApplicationSpec
 from driftd.model.project import PERMISSIVE
 from driftd.source.repositories import Home, Repositories
 from tests.testbed.gitrepo import GitRepo
@@ -196,6 +197,37 @@ async def test_an_edited_live_application_is_told(world: World) -> None:
     )
     assert told.message.count("(Git: ") == 2
     assert "xyzzy" not in told.message
+
+
+@pytest.mark.parametrize(
+    ("git", "live", "told"),
+    [
+        ({"prune": True}, None, ' is not set (Git: {"prune":true})'),
+        (None, {}, " is {} (Git: not set)"),
+        ({"selfHeal": True}, {"prune": True}, ".selfHeal is not set (Git: true)"),
+    ],
+)
+async def test_both_sides_are_told_as_they_are_written(
+    world: World, git: dict[str, bool] | None, live: dict[str, bool] | None, told: str
+) -> None:
+    """No default of an Application's fields is told that neither Git nor the live object has."""
+    world.declare("shop", syncPolicy={"automated": git} if git is not None else {})
+    world.repo.commit()
+    (declared,) = (
+        one
+        for one in (await declare(world.workspace, CheckOptions(), world.progress)).applications
+        if one.name == "shop"
+    )
+    spec = {**declared.raw["spec"], "syncPolicy": {"automated": live} if live is not None else {}}
+    raw = {"metadata": declared.raw["metadata"], "spec": spec}
+    edited = msgspec.structs.replace(
+        declared, raw=raw, spec=msgspec.convert(spec, ApplicationSpec), origin="hub one"
+    )
+    workspace = replace(world.workspace, hub=Hub("one", applications=(edited,)))
+    found = await declare(workspace, CheckOptions(), world.progress)
+    (condition,) = found.entries[0].conditions
+    assert f"spec.syncPolicy.automated{told}" in condition.message
+    assert "null" not in condition.message
 
 
 async def test_a_foreign_application_of_the_hub_is_not_read_here(world: World) -> None:

@@ -47,6 +47,14 @@ def test_a_value_that_git_does_not_set() -> None:
     )
 
 
+def test_a_default_is_no_value_of_git() -> None:
+    """A field that the file leaves out is not set there, whatever Flux takes it for."""
+    git = release("releases/shop.yaml", interval="5m")
+    live = release("hub one", interval="5m", install={"disableSchemaValidation": True})
+    _, [condition] = told(live, git)
+    assert "spec.install.disableSchemaValidation is true (Git: not set)" in condition
+
+
 def test_what_its_own_deployer_wrote_may_be_an_older_commit() -> None:
     """Git may be ahead: nobody is said to have edited anything."""
     git = release("releases/shop.yaml", values={"count": 2})
