@@ -52,4 +52,7 @@ def reason_of(one: ResourceReport | ObjectPreview) -> str:
 
 def _value(origin: ReportOrigin) -> str:
     where = "" if origin.repo_url is UNSET else f" of {printable(origin.repo_url)}"
-    return f"{file_and_line(origin)}{where}: {printable(str(origin.value))}"
+    told = f"{file_and_line(origin)}{where}: {printable(str(origin.value))}"
+    if origin.written is UNSET:
+        return told
+    return f"{told} (YAML reads {origin.written} as the number {origin.number}: quote it)"

@@ -107,7 +107,7 @@ def _placed(
 ) -> tuple[Field, ...]:
     """The fields of an object with what was found; `whole` is the object's own place."""
     return tuple(
-        msgspec.structs.replace(one, origin=_origin(whole, places))
+        msgspec.structs.replace(one, origin=_origin(whole, places, _text_of(one)))
         if (places := found.get((key, str(one.ssa_path)))) and is_asked(one)
         else one
         for one in fields
@@ -168,19 +168,28 @@ def _holds_masked(value: object) -> bool:
     return isinstance(value, list | tuple) and any(_holds_masked(one) for one in value)
 
 
+def _text_of(field: Change | FieldChange) -> str:
+    """The text that Git gives a field; empty for what is none, is masked, or is an amount."""
+    value = field.desired if isinstance(field, Change) else field.new
+    return value if isinstance(value, str) and "f:resources" not in str(field.ssa_path) else ""
+
+
 def _origin(
-    whole: ReportOrigin | UnsetType, places: Sequence[tuple[str, ValuePlace]]
+    whole: ReportOrigin | UnsetType, places: Sequence[tuple[str, ValuePlace]], text: str
 ) -> ReportOrigin:
-    first, *others = (_place(whole, url, one) for url, one in places)
+    first, *others = (_place(whole, url, one, text) for url, one in places)
     return msgspec.structs.replace(first, others=tuple(others))
 
 
-def _place(whole: ReportOrigin | UnsetType, url: str, place: ValuePlace) -> ReportOrigin:
+def _place(whole: ReportOrigin | UnsetType, url: str, place: ValuePlace, text: str) -> ReportOrigin:
     where = public(url)
     same = whole is UNSET or whole.repo_url in (UNSET, where)
+    rewritten = place.written and place.number in text and place.written not in text
     return ReportOrigin(
         repo_url=UNSET if same else where,
         file=place.file,
         line=place.line or UNSET,
         value=place.key,
+        written=place.written if rewritten else UNSET,
+        number=place.number if rewritten else UNSET,
     )

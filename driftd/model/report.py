@@ -105,6 +105,12 @@ class ReportOrigin(WireStruct, frozen=True, kw_only=True, omit_defaults=True):
     """Of a change in what a chart renders the value there that decides the field, as the values
     of the whole chart write it: `metrics.image.tag`.
     """
+    written: str | UnsetType = UNSET
+    """How the value is written there, where the field has it as a text and YAML reads a number that
+    is another text: `3.20`, of which the field has `3.2`.
+    """
+    number: str | UnsetType = UNSET
+    """The number that YAML reads there: `3.2`."""
     others: tuple[ReportOrigin, ...] = ()
     """Further values that decide the same field: changing either one changes it."""
 

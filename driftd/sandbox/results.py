@@ -133,6 +133,10 @@ class ValuePlace(SandboxResult, frozen=True):
     """The `ref` of the source that has the file; empty for the source that is rendered."""
     at_home: bool = False
     """Whether the file lies in the tree that the question's home names."""
+    written: str = ""
+    """How a number is written that YAML reads as `number`, another text: `3.20`."""
+    number: str = ""
+    """What it is read as: `3.2`."""
 
 
 class TraceResult(SandboxResult, frozen=True):

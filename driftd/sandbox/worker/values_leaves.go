@@ -33,6 +33,8 @@ type leaf struct {
 	first   *leaf
 	value   any
 	changed any
+	// other is the text of what it is changed to.
+	other string
 }
 
 func scalarsOf(node *yaml.Node, secret bool) scalars {
@@ -100,9 +102,18 @@ func addLeaves(found *[]*leaf, at []any, value any) (first *leaf, whole scalars)
 		if changed == nil {
 			return nil, whole
 		}
-		one := &leaf{path: at, key: keyOf(at), text: text, value: value, changed: changed}
+		one := &leaf{path: at, key: keyOf(at), text: text, value: value, changed: changed, other: textOfValue(changed)}
 		one.first = one
 		*found = append(*found, one)
+		if printed, isOther := printedNumber(value); isOther {
+			mantissa, exponent, _ := strings.Cut(printed, "e")
+			other := otherText(mantissa) + "e" + exponent
+			if number, err := strconv.ParseFloat(other, 64); err == nil {
+				again := &leaf{path: at, key: one.key, text: printed, value: value, changed: number, other: other}
+				again.first = again
+				*found = append(*found, again)
+			}
+		}
 		return one, whole
 	}
 	if first != nil && len(at) > 0 {
@@ -136,6 +147,17 @@ func otherValue(value any) (string, any) {
 		return strconv.Itoa(value), value ^ 1
 	}
 	return "", nil
+}
+
+// printedNumber is how a template prints a number as it is, if that is not how others write it:
+// 20261127 becomes 2.0261127e+07.
+func printedNumber(value any) (string, bool) {
+	number, isFloat := value.(float64)
+	if !isFloat {
+		return "", false
+	}
+	text := strconv.FormatFloat(number, 'g', -1, 64)
+	return text, text != strconv.FormatFloat(number, 'f', -1, 64)
 }
 
 // otherText is a text with its last digit, or without digits its last letter, made another one.
@@ -370,7 +392,7 @@ func (f *tracedField) decidedBy(one *leaf, now scalars) bool {
 		return false
 	}
 	drifted, _ := f.drifted()
-	old, changed := one.first.text, textOfValue(one.first.changed)
+	old, changed := one.first.text, one.first.other
 	met := false
 	for at, before := range f.git {
 		after, there := now[at]

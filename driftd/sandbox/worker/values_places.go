@@ -22,7 +22,8 @@ func (t *tracer) placeOf(l *leaf) *valuePlace {
 	if t.places == nil {
 		t.places = map[string]*valuePlace{}
 	}
-	if place, known := t.places[l.key]; known {
+	cached := l.key + "\x00" + l.text
+	if place, known := t.places[cached]; known {
 		return place
 	}
 	var place *valuePlace
@@ -36,7 +37,7 @@ func (t *tracer) placeOf(l *leaf) *valuePlace {
 	if place != nil {
 		place.Key = l.key
 	}
-	t.places[l.key] = place
+	t.places[cached] = place
 	return place
 }
 
@@ -261,7 +262,19 @@ func placeIn(ref, file string, root *yaml.Node, line int, l *leaf) *valuePlace {
 	if value == nil || !says(root, l) {
 		return nil
 	}
-	return &valuePlace{Ref: ref, File: file, Line: line + key.Line}
+	place := &valuePlace{Ref: ref, File: file, Line: line + key.Line}
+	if isRewritten(value, l) {
+		place.Written, place.Number = value.Value, l.text
+	}
+	return place
+}
+
+// isRewritten says whether a number is written in another way than it is read: 3.20 is 3.2, 1e3 is
+// 1000, and 0123 is 83.
+func isRewritten(value *yaml.Node, l *leaf) bool {
+	tag := value.ShortTag()
+	isNumber := tag == yaml.NodeTagFloat || tag == yaml.NodeTagInt
+	return l.whole == nil && value.Kind == yaml.ScalarNode && value.Style == 0 && isNumber && value.Value != l.text
 }
 
 // placeInText is the line of a value in a text of values; that of its key where the text is not
@@ -302,6 +315,10 @@ func saysScalar(value *yaml.Node, l *leaf) bool {
 	var decoded any
 	if value.Decode(&decoded) != nil {
 		return false
+	}
+	if number, isFloat := l.value.(float64); isFloat {
+		var same float64
+		return value.Decode(&same) == nil && same == number
 	}
 	encoded, err := json.Marshal(decoded)
 	return err == nil && string(encoded) == l.text

@@ -29,6 +29,9 @@ type valuePlace struct {
 	AtHome bool `json:"atHome,omitempty"`
 	// Key is how the values of the whole chart write it.
 	Key string `json:"key"`
+	// Written is how a number is written that is read as Number, another text.
+	Written string `json:"written,omitempty"`
+	Number  string `json:"number,omitempty"`
 }
 
 // valueProbe sees the values of a rendering before its dependencies are worked out, where it may
@@ -258,13 +261,14 @@ func (t *tracer) try(all map[string]any) {
 				continue
 			}
 			one := field.candidates[rank]
-			documents, known := changed[one.key]
+			trial := one.key + "\x00" + one.first.text
+			documents, known := changed[trial]
 			if !known {
 				if t.renderings > maxTrials || time.Now().After(t.until) {
 					continue
 				}
 				documents, _ = t.render(&valueProbe{change: func(_ *chart.Chart, values map[string]any) { one.put(values, all) }})
-				changed[one.key] = documents
+				changed[trial] = documents
 			}
 			doc, there := documents[field.identity]
 			if there && field.decidedBy(one.leaf, field.read(parseJSONNode(doc.raw))) {

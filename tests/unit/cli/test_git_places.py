@@ -24,6 +24,10 @@ def test_values_are_told_by_line_and_name() -> None:
     three = msgspec.structs.replace(TAG, others=(PACKED, NAME))
     assert place_of_field(three).endswith("charts/web-1.0.0.tgz: web.tag and 1 more")
     assert place_of_field(ReportOrigin(file="a.yaml", line=1)) == "in a.yaml:1"
+    number = msgspec.structs.replace(TAG, written="3.20", number="3.2")
+    assert place_of_field(number) == (
+        "from values/prod.yaml:3: image.tag (YAML reads 3.20 as the number 3.2: quote it)"
+    )
 
 
 def test_annotations_point_to_the_one_line_that_decides() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec import UNSET
 
@@ -48,6 +49,19 @@ async def test_line_of_a_value(world: World) -> None:
     chart(world)
     change = await change_of(world, values=True)
     assert change.origin == ReportOrigin(file="apps/shop/values.yaml", line=2, value="paint.colour")
+
+
+@pytest.mark.parametrize(("written", "read"), [("1.10", "1.1"), ("'1.10'", "")])
+async def test_a_number_where_a_text_was_meant(world: World, written: str, read: str) -> None:
+    """A text that YAML has made a number is told with how it is written, and with its line."""
+    chart(world)
+    world.repo.write("apps/shop/values.yaml", f"paint:\n  colour: {written}\n")
+    world.repo.write("apps/shop/templates/map.yaml", TEMPLATE.replace("}}", "| quote }}"))
+    world.repo.commit()
+    change = await change_of(world, values=True)
+    place = ReportOrigin(file="apps/shop/values.yaml", line=2, value="paint.colour")
+    told = msgspec.structs.replace(place, written=written, number=read)
+    assert change.origin == (told if read else place)
 
 
 async def test_only_drift_of_who_asks_costs(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

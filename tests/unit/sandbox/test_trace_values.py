@@ -177,6 +177,30 @@ async def test_subcharts(pool: SandboxPool) -> None:
     ]
 
 
+async def test_a_number_that_is_written_in_another_way(pool: SandboxPool) -> None:
+    """A tag that YAML reads as a number is told as it is written, and as a template prints it."""
+    texts = {
+        "3.20": "3.2",
+        "1e3": "1000",
+        "0123": "83",
+        "20261127": "2.0261127e+07",
+        "12e5": "1.2e+06",
+        "2026112700": "2.0261127e+09",
+        "3": "",
+        "'3.20'": "",
+    }
+    found = {}
+    for written in texts:
+        files = {**FILES, "values/production.yaml": f"image:\n  tag: {written}\n"}
+        result = await traced(pool, files, SOURCE, (IMAGE, None))
+        ((places,),) = result.values
+        (one,) = [place for place in places if place.key == "image.tag"]
+        assert one.line == 2
+        assert one.written == (written if texts[written] else "")
+        found[written] = one.number
+    assert found == texts
+
+
 async def test_releases_of_flux(pool: SandboxPool) -> None:
     """A HelmRelease's own values are told in its document, those of a live ConfigMap nowhere."""
     release = (
