@@ -131,12 +131,15 @@ def engine_asker(
 ) -> AskEngine:
     """What asks Argo CD (on the hub) or Flux (there, or where the application is) for a sync.
 
-    Nothing is asked for during a freeze, or of a cluster that is not who it was.
+    Nothing is asked for during a freeze, or of a cluster that is not who it was, and nothing of
+    Flux where that would roll out what somebody edited live.
     """
     from driftd.clock import rfc3339
     from driftd.cluster.engines import Engines
     from driftd.controller.guarding import ordered
+    from driftd.controller.live_uses import with_live_edits
     from driftd.settings.load import store_dsn
+    from driftd.sync.engine import before_asking_flux
     from driftd.sync.orders import FREEZE, in_force
     from driftd.sync.standing_orders import StandingOrders, orders_path
 
@@ -154,7 +157,11 @@ def engine_asker(
         if target is None:
             return "the cluster of the engine is not known"
         await identities.verify(target, strictly=True)
-        engines = Engines(clusters.open(target).transport)
+        reader = clusters.open(target)
+        # What a checkout declares may have been edited live, since the sweep too.
+        if first := before_asking_flux(await with_live_edits(reader, entry.application)):
+            return first
+        engines = Engines(reader.transport)
         return await engines.sync(entry.application, objects, rfc3339(now), stuck=stuck)
 
     return ask

@@ -213,6 +213,15 @@ def _edit(use: Use, how: str, by: str) -> LiveEdit:
     return LiveEdit(kind=use.kind, namespace=use.namespace, name=use.name, how=how, applied_by=by)
 
 
+async def with_live_edits(reader: ClusterReader, application: Application) -> Application:
+    """The application with `live_edits`; as it is without any. Raises ClusterError."""
+    edits = await live_edits(reader, application)
+    if not edits or application.flux is None:
+        return application
+    flux = msgspec.structs.replace(application.flux, edited=edits)
+    return msgspec.structs.replace(application, flux=flux)
+
+
 async def live_edits(reader: ClusterReader, application: Application) -> tuple[LiveEdit, ...]:
     """What somebody edited beside Git of an application's live object and of what that uses.
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-import msgspec
-
 from driftd.cluster.operations import is_suspended
 from driftd.cluster.reader import ClusterReader
 from driftd.controller.check import Looked
-from driftd.controller.live_uses import live_edits
+from driftd.controller.live_uses import with_live_edits
 from driftd.errors import ClusterError
 from driftd.model.application import Application
 from driftd.sync.engine import asking_flux, before_asking_flux
@@ -37,13 +35,9 @@ async def as_live(looked: Looked) -> Application:
     if flux is None or flux.edited or reader is None or application.origin.startswith("hub "):
         return application
     try:
-        edits = await live_edits(reader, application)
+        return await with_live_edits(reader, application)
     except ClusterError:
         return application
-    if not edits:
-        return application
-    flux = msgspec.structs.replace(flux, edited=edits)
-    return msgspec.structs.replace(application, flux=flux)
 
 
 def _home(looked: Looked) -> ClusterReader | None:

@@ -435,6 +435,44 @@ def test_flux_is_asked_and_helps(
     assert site.cluster.call("GET", SHOP)["data"] == shop["data"]
 
 
+def test_flux_is_not_asked_to_roll_an_edit_out(
+    site: FluxSite, repository: GitRepo, tmp_path: Path
+) -> None:
+    """Where the live source was edited, a daemon on a checkout leaves Flux alone and says why."""
+    source = "/apis/source.toolkit.fluxcd.io/v1/namespaces/flux-system/gitrepositories/flux-system"
+    saved = site.cluster.call("GET", source)
+    for field in ("uid", "resourceVersion", "creationTimestamp", "managedFields"):
+        del saved["metadata"][field]
+    options = CheckOptions(
+        repo=repository.path, kubeconfig=site.cluster.kubeconfig("admin"),
+        applications=("production/apps",),
+    )  # fmt: skip
+
+    async def asked() -> str:
+        async with open_workspace(options, lambda _text: None) as workspace:
+            clusters = workspace.clusters
+            assert isinstance(clusters, ClusterRegistry)
+            (entry,) = (await declare(workspace, options, lambda _text: None)).entries
+            store = await SqlStore.open(f"sqlite:///{tmp_path}/driftd.db")
+            ask = engine_asker(
+                Settings(), options, clusters, Identities(clusters, store, SystemClock(), {})
+            )
+            told = await ask(entry, (), datetime(2026, 3, 1, tzinfo=UTC), False)
+            await store.close()
+            return told
+
+    edited = {"spec": {"ref": {"branch": "hotfix"}}}
+    merge = "application/merge-patch+json"
+    site.cluster.call("PATCH", f"{source}?fieldManager=kubectl-edit", edited, content_type=merge)
+    try:
+        told = asyncio.run(asked())
+    finally:
+        site.cluster.call("DELETE", source)
+        site.apply(saved, "flux-system")
+    assert told.startswith("the live GitRepository flux-system/flux-system was edited beside Git")
+    assert "kubectl edit gitrepository flux-system -n flux-system" in told
+
+
 def test_flux_is_asked_in_vain(
     site: FluxSite, repository: GitRepo, shop: dict[str, Any], tmp_path: Path
 ) -> None:
