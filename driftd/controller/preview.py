@@ -33,6 +33,7 @@ from driftd.controller.preview_namespaces import (
 from driftd.controller.preview_objects import application_preview
 from driftd.controller.preview_pairs import Pair, Touched, declared_by, touched
 from driftd.controller.preview_places import with_base_lines, with_lines
+from driftd.controller.preview_pruning import with_pruning
 from driftd.controller.preview_report import preview_report, untouched
 from driftd.controller.preview_scopes import settle_scopes
 from driftd.controller.preview_shared import shared_objects, told, with_owners
@@ -284,7 +285,7 @@ class _Preview:
             self.new.customizations.ignore,
             workspace.severities,
         )
-        report = with_absent(with_owners(report, owners), pair, absent)
+        report = with_pruning(with_absent(with_owners(report, owners), absent), pair)
         report = await with_lines(workspace, pair, report, urls=self.new.urls)
         if pair.new is None:
             return report

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
@@ -15,13 +15,14 @@ from driftd.controller.tracking import FLUX_KEEPS
 from driftd.diff.between import overlap
 from driftd.model.condition import Condition, Severity
 from driftd.model.flux import FluxSpec
-from driftd.model.preview import Action, FieldChange, FieldKind, ObjectPreview, OnCluster
+from driftd.model.preview import FieldChange, FieldKind, OnCluster
 from driftd.model.report import Change, ChangeKind, Invalid, ResourceReport, ResourceStatus
-from driftd.model.resource import Manifest, ResourceKey
+from driftd.model.resource import Manifest
 
 GONE_ALREADY: Final = "it is gone from the cluster already"
 KIND_NOT_SERVED: Final = "KindNotServed"
 """The condition of an object that the API server refuses, since it has no such kind."""
+PRUNES: Final = "syncPolicy.automated.prune deletes it"
 _FINALIZER = "resources-finalizer.argocd.argoproj.io"
 _SYNC_OPTIONS = "argocd.argoproj.io/sync-options"
 _HELM_POLICY: Final = "helm.sh/resource-policy"
@@ -57,7 +58,7 @@ def survives(
     automated = application.spec.sync_policy.automated
     if automated is None or not automated.prune:
         return True, "it stays until somebody prunes it: syncPolicy.automated.prune is off"
-    return False, "syncPolicy.automated.prune deletes it"
+    return False, PRUNES
 
 
 def keeps_its_own(entry: Entry | None, manifest: Manifest) -> bool:
@@ -173,32 +174,6 @@ def is_refused(seen: ResourceReport | None, invalid: Invalid | UnsetType) -> boo
     A field that its kind lacks need not be refused: it is dropped where nobody asks for more.
     """
     return is_no_kind(seen) or is_certain(invalid)
-
-
-def without_pruning(
-    found: Sequence[ObjectPreview], after: Mapping[ResourceKey, ResourceReport]
-) -> list[ObjectPreview]:
-    """The objects of an application; none is deleted where the cluster does not serve a kind.
-
-    A sync with such an object fails as a whole before anything is pruned, whoever syncs.
-    """
-    refused = next((one for one in after.values() if is_no_kind(one)), None)
-    if refused is None:
-        return list(found)
-    return kept(
-        found,
-        f"nothing is deleted as long as the sync fails: {refused.kind} {refused.name} is refused",
-    )
-
-
-def kept(found: Iterable[ObjectPreview], reason: str) -> list[ObjectPreview]:
-    """The objects of an application of which, for this reason, none is deleted."""
-    stays = {"action": Action.LEAVE, "reason": reason}
-    stays |= {"severity": "medium", "severity_reason": "nothing deletes it"}
-    return [
-        msgspec.structs.replace(one, **stays) if one.action is Action.DELETE else one
-        for one in found
-    ]
 
 
 def refuses(

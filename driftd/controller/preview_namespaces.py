@@ -9,7 +9,6 @@ import msgspec
 
 from driftd.aio import gather_isolated
 from driftd.controller.observed import ClusterView
-from driftd.controller.preview_fate import kept
 from driftd.controller.preview_pairs import Pair, Touched, declared_by
 from driftd.errors import ClusterError
 from driftd.model.condition import Condition, Severity
@@ -156,19 +155,12 @@ def _remedy(pair: Pair, name: str) -> str:
     return declare
 
 
-def with_absent(report: ApplicationPreview, pair: Pair, absent: Absent) -> ApplicationPreview:
+def with_absent(report: ApplicationPreview, absent: Absent) -> ApplicationPreview:
     """The same application; new objects of namespaces that are not there are refused."""
-    names: set[str] = set()
     resources = []
     for one in report.resources:
         if one.action is Action.CREATE and one.namespace in absent.names:
-            names.add(one.namespace)
             reason = f"namespace {one.namespace} does not exist"
             one = msgspec.structs.replace(one, action=Action.REFUSE, reason=reason)
         resources.append(one)
-    flux = pair.entry.application.flux
-    if names and flux is not None and flux.kind == "Kustomization":
-        # The controller tries everything before it writes, and prunes last.
-        missing = ", ".join(sorted(names))
-        resources = kept(resources, f"nothing is deleted as long as namespace {missing} is missing")
     return msgspec.structs.replace(report, resources=tuple(resources))

@@ -25,7 +25,6 @@ from driftd.controller.preview_fate import (
     refuses,
     survives,
     without_effects,
-    without_pruning,
 )
 from driftd.controller.preview_pairs import Pair, Touched
 from driftd.controller.unserved import unserved
@@ -105,7 +104,6 @@ async def application_preview(
         if is_no_kind(after.get(one.key)):
             pair.failed(Condition(KIND_NOT_SERVED, f"{one.key}: {after[one.key].reason}"))
             pair.unserved[one.key] = _wrong_field(one.new, look)
-    found = without_pruning(found, after)
     action, reason = _application_action(pair, found)
     return pair.report(action, found, reason)
 

@@ -16,6 +16,7 @@ from driftd.controller.preview_namespaces import (
     with_absent,
 )
 from driftd.controller.preview_pairs import Pair, touched
+from driftd.controller.preview_pruning import with_pruning
 from driftd.errors import Forbidden
 from driftd.model.application import Application
 from driftd.model.flux import FluxSpec
@@ -163,18 +164,18 @@ def resources(*actions: Action) -> tuple[ObjectPreview, ...]:
     ("kind", "remedy", "left"),
     [
         (None, "or set CreateNamespace=true in spec.syncPolicy.syncOptions", Action.DELETE),
-        ("HelmRelease", "or set spec.install.createNamespace to true", Action.DELETE),
+        ("HelmRelease", "or set spec.install.createNamespace to true", Action.LEAVE),
         ("Kustomization", "declare Namespace new in Git", Action.LEAVE),
     ],
 )
 def test_what_is_put_there_is_refused(kind: Any, remedy: str, left: Action) -> None:
-    """New objects are refused; Flux's Kustomization deletes nothing then; each has its remedy."""
+    """New objects are refused; Flux deletes nothing then; each has its remedy."""
     app = application(destination=destination("new"))
     if kind is not None:
         app = structs.replace(app, flux=FluxSpec(kind=kind, object_name="shop", render={}))
     pair, found = moved("new", app=app), Absent(frozenset({"new"}))
     report = pair.report(ApplicationAction.CHANGE, resources(Action.CREATE, Action.DELETE))
-    after = with_absent(report, pair, found).resources
+    after = with_pruning(with_absent(report, found), pair).resources
     assert [one.action for one in after] == [Action.REFUSE, left]
     assert after[0].reason == "namespace new does not exist"
     ((_, message),) = told(pair, found)

@@ -1,0 +1,106 @@
+"""What becomes of deletions where the API server refuses another object of the application.
+
+Flux deletes last: a Kustomization after a dry run of everything, Helm once all is written. A sync
+of Argo CD tries on the client alone, which finds a kind that is not served; then it prunes before
+it applies, wave by wave, or at the end with PruneLast=true (gitops-engine, sync_context.go).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+import msgspec
+import orjson
+
+from driftd.controller.desired import Desired
+from driftd.controller.preview_fate import PRUNES
+from driftd.controller.preview_pairs import Pair
+from driftd.model.preview import Action, ApplicationPreview, ObjectPreview
+from driftd.model.resource import Manifest, ResourceKey
+
+_SYNC_OPTIONS: Final = "argocd.argoproj.io/sync-options"
+_WAVE: Final = "argocd.argoproj.io/sync-wave"
+_LAST: Final = "PruneLast=true"
+_UNTRIED: Final = "SkipDryRunOnMissingResource=true"
+
+
+def with_pruning(report: ApplicationPreview, pair: Pair) -> ApplicationPreview:
+    """The same application, once it is known what is refused.
+
+    What is not deleted as long as that is so stays; of what is deleted all the same, the reason
+    says so.
+    """
+    refused = [one for one in report.resources if one.action is Action.REFUSE]
+    if pair.after is None or not refused:
+        return report
+    old, new = _by_key(pair.old), _by_key(pair.new)
+    if pair.after.application.flux is None:
+        resources = _pruned(report.resources, refused, pair, old, new)
+    else:
+        resources = [_kept(one, refused[0]) for one in report.resources]
+    return msgspec.structs.replace(report, resources=tuple(resources))
+
+
+def _by_key(side: Desired | None) -> Mapping[ResourceKey, Manifest]:
+    return {one.key: one for one in side.manifests} if side else {}
+
+
+def _pruned(
+    resources: Iterable[ObjectPreview], refused: list[ObjectPreview], pair: Pair,
+    old: Mapping[ResourceKey, Manifest], new: Mapping[ResourceKey, Manifest],
+) -> list[ObjectPreview]:  # fmt: skip
+    """The objects of an application that Argo CD syncs."""
+    assert pair.after is not None  # noqa: S101 - the caller has looked
+    options = frozenset(pair.after.application.spec.sync_policy.sync_options)
+    no_kind = [
+        one
+        for one in refused
+        if one.key in pair.unserved and _UNTRIED not in options | _options(new.get(one.key))
+    ]
+    in_waves = any(_annotations(new.get(one.key)).get(_WAVE) for one in refused)
+    found = []
+    for one in resources:
+        manifest = old.get(one.key)
+        if one.action is not Action.DELETE:
+            pass
+        elif no_kind:
+            one = _kept(one, no_kind[0])
+        elif _LAST in options | _options(manifest):
+            one = _kept(one, refused[0])
+        elif one.reason == PRUNES and not in_waves and not _annotations(manifest).get(_WAVE):
+            text = (
+                f"{PRUNES}, also while {refused[0].kind} {refused[0].name} is refused: "
+                "Argo CD prunes before it applies"
+            )
+            one = msgspec.structs.replace(one, reason=text)
+        found.append(one)
+    return found
+
+
+def _kept(one: ObjectPreview, refused: ObjectPreview) -> ObjectPreview:
+    """An object that is not deleted as long as another one is refused."""
+    if one.action is not Action.DELETE:
+        return one
+    reason = (
+        f"nothing is deleted as long as the sync fails: {refused.kind} {refused.name} is refused"
+    )
+    return msgspec.structs.replace(
+        one,
+        action=Action.LEAVE,
+        reason=reason,
+        severity="medium",
+        severity_reason="nothing deletes it",
+    )
+
+
+def _options(manifest: Manifest | None) -> frozenset[str]:
+    text = str(_annotations(manifest).get(_SYNC_OPTIONS, ""))
+    return frozenset(one.strip() for one in text.split(","))
+
+
+def _annotations(manifest: Manifest | None) -> Mapping[str, object]:
+    if manifest is None:
+        return {}
+    found = (orjson.loads(manifest.body).get("metadata") or {}).get("annotations")
+    return found if isinstance(found, dict) else {}
