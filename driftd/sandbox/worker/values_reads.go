@@ -79,11 +79,8 @@ func followTemplates(loaded *chart.Chart, values []string) *valueReads {
 	r.nodes = map[string]*readNode{"": {below: map[string]*readNode{}}}
 	var texts []*parse.Tree
 	for i, text := range values {
-		trees := r.parse(fmt.Sprintf("value %d", i), text)
-		if trees == nil {
-			return nil
-		}
-		texts = append(texts, trees...)
+		// What cannot be read is a template of another program, such as one of alerts.
+		texts = append(texts, r.parseMaybe(fmt.Sprintf("value %d", i), text)...)
 	}
 	var follow []func()
 	r.addChart(loaded, []string{}, texts, &follow)

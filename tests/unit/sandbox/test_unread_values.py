@@ -155,6 +155,7 @@ HELPERS = """\
 """
 
 
+OF_IMAGE = '{{ include "of" .Values.image }}'
 FOLLOWED = [
     'include "image" (dict "image" .Values.image "root" $)',
     'include "of" .Values.image | quote',
@@ -205,6 +206,12 @@ async def test_a_text_of_values_that_is_a_template_reads_values(pool: SandboxPoo
     names = "domain: x\ndomian: y\nimage: {host: a, hots: b}\n"
     found = await unread(pool, text + names, more)
     assert [one.key for one in found] == ["domian", "image.hots"]
+    alert = "text: '{{ $labels.pod }} has {{ $value }}'\nimage: {tga: a}\n"
+    more["chart/templates/_helpers.tpl"] = HELPERS
+    more["chart/templates/off.yaml"] = (
+        "{{ if .Values.off }}" + OF_IMAGE + "{{ .Values.text }}{{ end }}"
+    )
+    assert [one.key for one in await unread(pool, alert, more)] == ["image.tga"]
 
 
 UMBRELLA = {
