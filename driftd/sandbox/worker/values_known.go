@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"errors"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 
 	"helm.sh/helm/v4/pkg/chart/common/util"
 	chart "helm.sh/helm/v4/pkg/chart/v2"
+	"helm.sh/helm/v4/pkg/chart/v2/loader"
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 )
 
@@ -22,7 +24,7 @@ func (t *tracer) learn(f *unreadFinder) error {
 	_, err := t.render(&valueProbe{
 		change: func(loaded *chart.Chart, values map[string]any) {
 			f.addChart(loaded)
-			f.own, f.known = cloneMaps(loaded.Values), belowOf(loaded)
+			f.own, f.known = cloneMaps(t.ownValues(loaded)), belowOf(loaded)
 			loaded.Values = map[string]any{}
 			clear(values)
 		},
@@ -40,6 +42,27 @@ func (t *tracer) learn(f *unreadFinder) error {
 		return nil
 	}
 	return err
+}
+
+// valuesFiles are the files that a HelmRelease has in the place of the chart's own values.
+func (t *tracer) valuesFiles() []string {
+	if t.params.Flux == nil || t.params.Flux.HelmRelease == nil {
+		return nil
+	}
+	return t.params.Flux.HelmRelease.ValuesFiles
+}
+
+// ownValues are those that the chart itself has.
+func (t *tracer) ownValues(loaded *chart.Chart) map[string]any {
+	if len(t.valuesFiles()) == 0 {
+		return loaded.Values
+	}
+	data, err := t.tree.read(path.Join(t.params.dir(), valuesFile))
+	if err != nil {
+		return nil
+	}
+	values, _ := loader.LoadValues(bytes.NewReader(bytes.TrimPrefix(data, byteOrderMark)))
+	return values
 }
 
 // namesOf are the names that the values of a chart's dependency stand below.

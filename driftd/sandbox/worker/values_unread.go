@@ -60,6 +60,9 @@ func (t *tracer) unread() ([]unreadValue, error) {
 	var given map[string]any
 	documents, err := t.render(&valueProbe{change: func(loaded *chart.Chart, values map[string]any) {
 		given = cloneMaps(values)
+		if len(t.valuesFiles()) > 0 {
+			given = united(given, cloneMaps(loaded.Values))
+		}
 		texts := templateTexts(nil, []any{given, finder.own, finder.known})
 		finder.addActions(strings.Join(texts, "\n"))
 		finder.reads = followTemplates(loaded, texts)

@@ -344,6 +344,25 @@ async def test_parameters_count_and_their_values_are_told_apart(pool: SandboxPoo
     assert "2.0" not in first[0].digest
 
 
+@pytest.mark.parametrize("names", [["chart/values.yaml", "prod.yaml"], ["prod.yaml"]])
+async def test_files_of_a_release_of_flux(pool: SandboxPool, names: list[str]) -> None:
+    """What `valuesFiles` give in the place of the chart's own values is given like others."""
+    prod = "replicaCont: 4\nimage: {tga: '2', tag: '1'}\ningress: {host: shop.example}\n"
+    release = {"releaseName": "a", "namespace": "b", "values": [], "valuesFiles": names}
+    asked = ChartQuestion(
+        tree=make_tree({**BASE, "prod.yaml": prod}),
+        source={"path": "chart"},
+        home=Home(),
+        application=APPLICATION,
+        revision=REVISION,
+        flux={"helmRelease": release},
+    )
+    found = [
+        (one.key, one.file, one.line, one.own) for one in (await pool.unread_values(asked)).values
+    ]
+    assert found == [("image.tga", "prod.yaml", 2, False), ("replicaCont", "prod.yaml", 1, False)]
+
+
 async def test_a_folder_that_is_no_chart_has_no_values(pool: SandboxPool) -> None:
     """Nothing is asked of plain manifests."""
     asked = ChartQuestion(
