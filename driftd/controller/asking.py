@@ -238,7 +238,7 @@ def _not_asked(
     if _leaves_all(application):
         why = puts_back(application, engine)
     else:
-        why = stays(application, engine, [change for _, change in left if change is not None])
+        why = stays(application, engine, [(key, change) for key, change in left if change])
     return f"{objects[0]}{more}: {engine} is not asked: {why}"
 
 

@@ -35,6 +35,7 @@ from driftd.model.report import (
     WireStruct,
     has_drift,
 )
+from driftd.model.resource import ResourceKey
 from driftd.sync.engine import engine_of, stays
 from driftd.sync.impact import impact_of
 from driftd.sync.outcome import Outcome, TaskResult
@@ -44,7 +45,7 @@ _TRIES = 3
 """Looks that conflicts are worth."""
 _DONE = (Outcome.APPLIED, Outcome.UNCHANGED)
 _STAY_UNASKED = "Git is silent about what was added: --undeclared removes that, too"
-_Stay = Callable[[Iterable[Change]], str]
+_Stay = Callable[[ResourceKey, Iterable[Change]], str]
 """Why such changes stay, of which some are additions."""
 _BROKEN = (Outcome.FAILED, Outcome.NOT_TRIED)
 
@@ -205,12 +206,12 @@ def _report(name: str, healed: Healed, *, opened: bool, unasked: str) -> HealRep
     """What became of a look's plan; `unasked` says why additions stay where driftd may write."""
     plan, looked = healed.plan, healed.looked
 
-    def stay(changes: Iterable[Change]) -> str:
+    def stay(key: ResourceKey, changes: Iterable[Change]) -> str:
         if not plan.refusal:
             return unasked
         application = looked.desired.entry.application
         managers = {*looked.report.deployers, *engines_at(looked)}
-        return stays(application, engine_of(application, managers), changes)
+        return stays(application, engine_of(application, managers), ((key, one) for one in changes))
 
     results = {one.key: one for one in healed.result.results} if healed.result else {}
     found = {one.key: one for one in looked.report.resources}
@@ -233,7 +234,7 @@ def _report(name: str, healed: Healed, *, opened: bool, unasked: str) -> HealRep
 
 def _held(one: Skipped, found: ResourceReport | None, stay: _Stay) -> HealedObject:
     """An object that is left alone; `found` is the verdict on it."""
-    reason = stay(_drift(found)) if one.reason == ADDITIONS_STAY else one.reason
+    reason = stay(one.key, _drift(found)) if one.reason == ADDITIONS_STAY else one.reason
     if found and found.status is ResourceStatus.UNKNOWN and isinstance(found.reason, str):
         reason = f"{reason}: {found.reason}"
     return HealedObject(
@@ -269,7 +270,7 @@ def _object(task: SyncTask, healed: Healed, result: TaskResult | None, stay: _St
         impact=impact_of(task, body),
         remains=task.remains,
         staying=staying,
-        reason=stay(staying) if added and not healed.plan.undeclared else UNSET,
+        reason=stay(task.key, staying) if added and not healed.plan.undeclared else UNSET,
         outcome=str(result.outcome) if result else UNSET,
         message=(result.message or UNSET) if result else UNSET,
     )

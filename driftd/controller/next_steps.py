@@ -34,6 +34,7 @@ from driftd.sync.engine import (
     before_asking_flux,
     engine_of,
     removes,
+    resuming,
     who_leaves,
 )
 
@@ -327,14 +328,13 @@ def _put_back(
         place = f"{resource.namespace}/" if resource.namespace else ""
         target = f"{resource.group}:{resource.kind}:{place}{resource.name}"
         how = f"argocd app sync {argo_name(application)} --resource {target}"
+    elif masked:
+        how = "apply it as it was deployed: it holds values that driftd does not print"
     else:
-        # The object alone: whoever asks about one means to change no other.
-        place = f"{resource.namespace}/" if resource.namespace else ""
-        target = f"{resource.kind.lower()}/{place}{resource.name}"
-        rendered = asked.command("driftd render", f"{application.name} {target}")
-        how = f"{rendered} | {asked.command('kubectl', f'apply{at} -f -')}"
-        if masked:
-            how = "apply it as it was deployed: it holds values that driftd does not print"
+        how = _applying(application, resource, at, asked)
+    resumed = [one for one in drift if resuming(resource.key, one)]
+    drift = [one for one in drift if one not in resumed]
+    yield from _resume(resource, resumed, f"{_flags(asked)}{at}", alone=not drift)
     added = [one for one in drift if one.change_class is ChangeClass.UNDECLARED]
     stay = [one for one in added if not removes(application, engine, one)]
     declared = any(one.change_class is ChangeClass.DECLARED for one in drift)
@@ -355,6 +355,28 @@ def _put_back(
             f"{who_leaves(engine)} leaves what Git is silent about: remove that by "
             f"{asked.command('kubectl', f'edit {_object(resource)}')}{at}"
         )
+
+
+def _applying(application: Application, resource: ResourceReport, at: str, asked: Asked) -> str:
+    # The object alone: whoever asks about one means to change no other.
+    place = f"{resource.namespace}/" if resource.namespace else ""
+    target = f"{resource.kind.lower()}/{place}{resource.name}"
+    rendered = asked.command("driftd render", f"{application.name} {target}")
+    return f"{rendered} | {asked.command('kubectl', f'apply{at} -f -')}"
+
+
+def _resume(
+    resource: ResourceReport, changes: list[Change], flags: str, *, alone: bool
+) -> Iterator[str]:
+    """How an object of Flux is no longer suspended beside Git, or is again."""
+    for one in changes:
+        what = "it" if alone else "spec.suspend"
+        yield f"put {what} back: {resuming(resource.key, one)}{flags}"
+
+
+def _flags(asked: Asked) -> str:
+    flags = asked.flags.get("kubectl")  # which flux has too
+    return f" {flags}" if flags else ""
 
 
 def _refused(resource: ResourceReport, drift: list[Change], *, fixed: bool) -> str:

@@ -12,6 +12,7 @@ from typing import Final
 from driftd.model.application import Application
 from driftd.model.flux import SOURCES, FluxSpec, LiveEdit
 from driftd.model.report import Change, ChangeClass
+from driftd.model.resource import ResourceKey
 
 ENGINES: Final = {
     "argocd-controller": "Argo CD",
@@ -23,7 +24,24 @@ ENGINES: Final = {
 _ARGO_NAMESPACE: Final = "argocd"
 _TAKEN_OVER: Final = ("kubectl", "before-first-apply")
 """What the names begin with of managers whose fields kustomize-controller makes its own."""
-_BY_HAND: Final = "edit the live object, or declare it in Git"
+_SUSPENDED: Final = "/spec/suspend"
+_FLUX_GROUP: Final = ".toolkit.fluxcd.io"
+_FLUX_KINDS: Final = {
+    "Kustomization": "kustomization",
+    "HelmRelease": "helmrelease",
+    "GitRepository": "source git",
+    "OCIRepository": "source oci",
+    "HelmRepository": "source helm",
+    "HelmChart": "source chart",
+    "Bucket": "source bucket",
+    "ImageRepository": "image repository",
+    "ImageUpdateAutomation": "image update",
+    "Alert": "alert",
+    "Receiver": "receiver",
+}
+"""What `flux suspend` and `flux resume` call the kinds."""
+_EDIT: Final = "edit the live object"
+_OR_DECLARE: Final = "or declare it in Git"
 _LEAVES: Final = "puts back only what Git declares"
 
 
@@ -51,6 +69,15 @@ def asking_flux(application: Application, *, suspended: bool) -> str:
         return f"flux {'resume' if suspended else 'reconcile'} {what}"
     first = f"flux resume {what}, then " if suspended else ""
     return f"{first}flux reconcile {what} --force"
+
+
+def resuming(key: ResourceKey, change: Change) -> str:
+    """The command of Flux that puts `spec.suspend` of one of its objects back; else empty."""
+    kind = _FLUX_KINDS.get(key.kind) if key.group.endswith(_FLUX_GROUP) else None
+    if kind is None or change.path != _SUSPENDED or change.desired == change.live:
+        return ""
+    what = "resume" if change.live is True else "suspend"
+    return f"flux {what} {kind} {key.name} -n {key.namespace}"
 
 
 def before_asking_flux(application: Application) -> str:
@@ -128,16 +155,20 @@ def removes(application: Application, engine: str, change: Change) -> bool:
     )
 
 
-def stays(application: Application, engine: str, changes: Iterable[Change]) -> str:
+def stays(
+    application: Application, engine: str, changes: Iterable[tuple[ResourceKey, Change]]
+) -> str:
     """Why driftd leaves additions of an application that it may not write to, and what ends them.
 
     `engine` is empty where none deploys it.
     """
     silent = "Git is silent about what was added"
-    added = [one for one in changes if one.change_class is ChangeClass.UNDECLARED]
-    if added and all(removes(application, engine, one) for one in added):
+    added = [item for item in changes if item[1].change_class is ChangeClass.UNDECLARED]
+    if added and all(removes(application, engine, one) for _, one in added):
         return f"{silent}, but {'a sync' if engine == 'Argo CD' else engine} removes that"
-    return f"{silent}, and {who_leaves(engine)} leaves that: {_BY_HAND}"
+    resumed = [resuming(key, one) for key, one in added]
+    how = " and ".join(dict.fromkeys(resumed)) if all(resumed) else ""
+    return f"{silent}, and {who_leaves(engine)} leaves that: {how or _EDIT}, {_OR_DECLARE}"
 
 
 def who_leaves(engine: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec import UNSET
 
 from driftd.controller.next_steps import Asked, next_steps
 from driftd.diff.facts import Bounds
@@ -229,6 +230,44 @@ def test_what_is_suspended_is_resumed(
     assert "flux reconcile" not in missing
     extra = whole(ResourceStatus.EXTRA, SyncPolicy(), flux=flux, suspended=live, origin=origin)
     assert "Flux deletes it when it reconciles, once it is resumed" in extra
+
+
+@pytest.mark.parametrize(
+    ("kind", "desired", "live", "told"),
+    [
+        ("Kustomization", UNSET, True, "flux resume kustomization apps -n flux-system"),
+        ("HelmRelease", False, True, "flux resume helmrelease apps -n flux-system"),
+        ("GitRepository", True, UNSET, "flux suspend source git apps -n flux-system"),
+        ("HelmRelease", True, False, "flux suspend helmrelease apps -n flux-system"),
+    ],
+)
+def test_an_object_of_flux_is_suspended_and_resumed_by_flux(
+    kind: str, desired: Any, live: Any, told: str
+) -> None:
+    """Nobody edits the object for that; what else differs of it is put back besides."""
+    group = "source" if kind == "GitRepository" else kind.partition("R")[0].lower()
+    changes = [
+        Change(
+            kind=ChangeKind.ADDED if desired is UNSET else ChangeKind.MODIFIED,
+            change_class=ChangeClass.UNDECLARED if desired is UNSET else ChangeClass.DECLARED,
+            path="/spec/suspend",
+            desired=desired,
+            live=live,
+        ),
+        Change(kind=ChangeKind.ADDED, change_class=ChangeClass.UNDECLARED, path="/spec/a", live=1),
+    ]
+    flux = FluxSpec(kind="Kustomization", object_name="flux-system", render={})
+    app = msgspec.structs.replace(application(), flux=flux, namespace="flux-system")
+    for number in (1, 2):
+        resource = ResourceReport(
+            group=f"{group}.toolkit.fluxcd.io", version="v1", kind=kind, namespace="flux-system",
+            name="apps", status=ResourceStatus.OUT_OF_SYNC, changes=tuple(changes[:number]),
+        )  # fmt: skip
+        asked = Asked(flags={"kubectl": "--kubeconfig kc"})
+        found = next_steps(app, looked_at(resource), resource, NOW, asked=asked)
+        what = "it" if number == 1 else "spec.suspend"
+        assert found[0] == f"put {what} back: {told} --kubeconfig kc --context one"
+        assert any("kubectl --kubeconfig kc edit" in one for one in found) is (number == 2)
 
 
 def test_what_is_not_suspended_is_reconciled() -> None:

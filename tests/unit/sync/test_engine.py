@@ -6,6 +6,7 @@ import pytest
 from driftd.model.application import Application, AutomatedSync
 from driftd.model.flux import FluxSpec, LiveEdit
 from driftd.model.report import ChangeClass, ChangeKind
+from driftd.model.resource import ResourceKey
 from driftd.sync.engine import (
     asking_flux,
     before_asking_flux,
@@ -20,6 +21,8 @@ from tests.unit.sync.builders import application
 ADDED = {"kind": ChangeKind.ADDED, "change_class": ChangeClass.UNDECLARED}
 BY_KUBECTL = change("/data/x", live="1", manager="kubectl-edit", **ADDED)
 BY_OTHERS = change("/data/x", live="1", manager="Mozilla", **ADDED)
+KEY = ResourceKey("kustomize.toolkit.fluxcd.io", "Kustomization", "flux-system", "apps")
+PAUSED = change("/spec/suspend", live=True, manager="flux", **ADDED)
 ARGO, FLUX = "Argo CD", "Flux"
 FORCED = "flux reconcile helmrelease apps -n argocd --force"
 
@@ -92,13 +95,14 @@ def test_what_it_puts_back(app, engine, begins, ends):
         (of_flux("Kustomization"), FLUX, BY_KUBECTL, True, "but Flux removes that"),
         (of_flux("Kustomization"), FLUX, BY_OTHERS, False, "and Flux leaves that: edit"),
         (of_flux("HelmRelease"), FLUX, BY_KUBECTL, False, "and Flux leaves that: edit"),
+        (of_flux("Kustomization"), FLUX, PAUSED, False, "flux resume kustomization apps -n"),
         (application(), "", BY_KUBECTL, False, "and an apply leaves that: edit"),
     ],
 )
 def test_what_becomes_of_additions(app, engine, one, gone, told):
     """An apply leaves other managers' fields; kustomize-controller takes over those of kubectl."""
     assert removes(app, engine, one) is gone
-    assert told in stays(app, engine, (one,))
+    assert told in stays(app, engine, ((KEY, one),))
 
 
 def test_a_helm_release_without_drift_detection_has_to_be_forced():
