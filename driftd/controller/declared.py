@@ -136,7 +136,7 @@ async def declare(
         conditions=tuple(conditions),
         customizations=customizations,
         urls=git_urls(applications),
-        destinations=_destinations(applications),
+        destinations=_destinations(everything),
         applications=applications,
         names=names,
         marks=(

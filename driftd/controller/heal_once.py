@@ -30,6 +30,7 @@ from driftd.model.report import (
     Change,
     ChangeClass,
     ReportCondition,
+    ReportOrigin,
     ResourceReport,
     ResourceStatus,
     WireStruct,
@@ -39,7 +40,7 @@ from driftd.model.resource import ResourceKey
 from driftd.sync.engine import engine_of, stays
 from driftd.sync.impact import impact_of
 from driftd.sync.outcome import Outcome, TaskResult
-from driftd.sync.plan import ADDITIONS_STAY, Skipped, SyncTask
+from driftd.sync.plan import ADDITIONS_STAY, CORRECTION, Skipped, SyncTask
 
 _TRIES = 3
 """Looks that conflicts are worth."""
@@ -67,6 +68,8 @@ class HealedObject(WireStruct, frozen=True, kw_only=True, omit_defaults=True):
     """Why nothing is written to it, or not everything is put back."""
     guard: str | UnsetType = UNSET
     """The guard that holds it back."""
+    origin: ReportOrigin | UnsetType = UNSET
+    """Where Git is to be corrected first, of what is left alone for that."""
     remains: tuple[str, ...] = ()
     """Paths of drift that stay."""
     staying: tuple[Change, ...] = ()
@@ -244,12 +247,20 @@ def _held(one: Skipped, found: ResourceReport | None, stay: _Stay) -> HealedObje
         name=one.key.name,
         action="none",
         changes=_drift(found),
+        origin=_to_correct(found) if found and reason.startswith(CORRECTION) else UNSET,
         reason=reason,
         guard=one.guard or UNSET,
         remains=one.remains,
         drifted=found is None or found.is_drift,
         manager=found.manager if found else UNSET,
     )
+
+
+def _to_correct(found: ResourceReport) -> ReportOrigin | UnsetType:
+    """The line of the mistake that an object has in Git, else where it is declared."""
+    places = [found.invalid.origin] if found.invalid else []
+    places += [change.origin for change in found.changes if change.invalid]
+    return next((one for one in places if isinstance(one, ReportOrigin)), found.origin)
 
 
 def _object(task: SyncTask, healed: Healed, result: TaskResult | None, stay: _Stay) -> HealedObject:

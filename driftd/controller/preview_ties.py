@@ -171,12 +171,17 @@ def _service(declared: Declaration, key: ResourceKey, body: Body) -> Iterator[Ti
             )
 
 
-def _selector(pods: Iterable[Template], labels: Mapping[str, Any], steps: tuple[Step, ...]) -> Tie:
+def _selector(
+    pods: Iterable[Template],
+    labels: Mapping[str, Any],
+    steps: tuple[Step, ...],
+    place: str = "spec.selector",
+) -> Tie:
     ends = tuple(pod.key for pod in pods)
     told = ", ".join(f"{name}={value}" for name, value in sorted(labels.items()))
     why = "" if ends else f"{told} selects no Pods of the application"
     # Another application, or an operator, may make the Pods that are meant.
-    return Tie(steps, "spec.selector", told, why, sure=False, ends=ends)
+    return Tie(steps, place, told, why, sure=False, ends=ends)
 
 
 def _budget(declared: Declaration, key: ResourceKey, body: Body) -> Iterator[Tie]:
@@ -184,6 +189,14 @@ def _budget(declared: Declaration, key: ResourceKey, body: Body) -> Iterator[Tie
     if labels and not body["spec"]["selector"].get("matchExpressions"):
         pods = declared.selected(key.namespace, labels)
         yield _selector(pods, labels, ("spec", "selector", "matchLabels"))
+
+
+def _policy(declared: Declaration, key: ResourceKey, body: Body) -> Iterator[Tie]:
+    selector = body["spec"].get("podSelector") or {}
+    labels = selector.get("matchLabels")
+    if labels and not selector.get("matchExpressions"):
+        pods = declared.selected(key.namespace, labels)
+        yield _selector(pods, labels, ("spec", "podSelector", "matchLabels"), "spec.podSelector")
 
 
 def _ingress(declared: Declaration, key: ResourceKey, body: Body) -> Iterator[Tie]:
@@ -251,6 +264,7 @@ def _probes(_: Declaration, __: ResourceKey, body: Body) -> Iterator[Tie]:
 _READERS: Final = {
     ("", "Service"): (_service,),
     ("networking.k8s.io", "Ingress"): (_ingress,),
+    ("networking.k8s.io", "NetworkPolicy"): (_policy,),
     ("policy", "PodDisruptionBudget"): (_budget,),
     ("apps", "StatefulSet"): (_mounts,),
 }

@@ -75,7 +75,10 @@ def read_text(text: str, source: str, *, lines: bool) -> Read:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark is not None and lines else 0
         problem = getattr(error, "problem", None) or "cannot be parsed"
-        told = Problem(source=source, line=line, message=f"is not valid YAML: {problem}")
+        message = f"is not valid YAML: {problem}"
+        if problem == "but found another document":
+            message = "begins another YAML document here, and settings are one"
+        told = Problem(source=source, line=line, message=message)
         return None, [told, *reading.problems]
     finally:
         loader.dispose()

@@ -22,6 +22,9 @@ from driftd.settings.quantity import Duration, Size
 from driftd.settings.shape import Shape, custom, keys
 from driftd.settings.types import Settings, Store
 
+_NAMED: Final = 3
+_SLIP: Final = 0.8
+"""How alike a key is to a setting (difflib's ratio) that was probably meant."""
 ENV_PREFIX: Final = "DRIFTD_"
 OF_FLAGS: Final = frozenset({"suppressions", "severity"})
 """Settings whose variables belong to flags of `driftd run` that are called so."""
@@ -62,7 +65,10 @@ def inspect(
     if path is not None:
         written, problems = read_file(path)
         shape.problems += problems
-        if written is not None:
+        foreign = _foreign(written, source) if written is not None else None
+        if foreign is not None:
+            shape.problems.append(foreign)
+        elif written is not None:
             shape.layer(written, source)
     for key, name, text, kind in _environment(env or {}):
         value, problems = _variable(text, kind, name)
@@ -75,6 +81,25 @@ def inspect(
     # As the file goes, then the variables.
     ordered = sorted(shape.problems, key=lambda one: (one.source != source, one.line))
     return Inspected(settings, tuple(ordered), shape.places)
+
+
+def _foreign(written: Written, source: str) -> Problem | None:
+    """What is said once of a file that holds something else than settings; None of any other."""
+    known = {field.encode_name for field in msgspec.structs.fields(Settings)}
+    found = list(written.value)
+    if not found or not known.isdisjoint(found):
+        return None
+    kind = written.value["kind"].shallow if "kind" in found else None
+    if "apiVersion" in found and isinstance(kind, str):
+        what = f"is a Kubernetes object ({kind}), not a settings file of driftd"
+    elif len(found) > 1 and not any(get_close_matches(one, known, 1, _SLIP) for one in found):
+        more = ", …" if len(found) > _NAMED else ""
+        named = ", ".join(found[:_NAMED])
+        what = f"is not a settings file of driftd: none of its keys is a setting ({named}{more})"
+    else:
+        return None
+    hint = "name another file with --config; driftd config show prints every setting"
+    return Problem(source=source, line=written.line, message=what, hint=hint)
 
 
 def unknown_variables(env: Mapping[str, str], flags: Iterable[str]) -> Iterator[Problem]:

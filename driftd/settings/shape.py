@@ -109,6 +109,8 @@ class _Walk:
     def __init__(self, shape: Shape, source: str) -> None:
         self._shape = shape
         self._source = source
+        self._listed: set[str] = set()
+        """The tables of which it was said what may stand in them: once is enough."""
 
     def table(self, written: Written, kind: Any, at: str, *, entire: bool = False) -> Any:
         """The settings of a table that are right; `_WRONG` for none, or for any if `entire`."""
@@ -181,7 +183,8 @@ class _Walk:
     def _unknown(self, key: str, name: str, at: str, line: int, known: list[str]) -> None:
         near = nearest(name, known, (one for one, _ in keys()))
         place = f"settings of {at}" if at else "top-level settings"
-        said = "" if near else f"{place}: {', '.join(sorted(known))}"
+        said = "" if near or at in self._listed else f"{place}: {', '.join(sorted(known))}"
+        self._listed |= {at} if said else set()
         self._wrong(key, line, "unknown setting", hint=near or said)
 
     def _wrong(

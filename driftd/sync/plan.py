@@ -42,6 +42,8 @@ _REPLICAS_LOST = (
     "or let what scales the object apply them first"
 )
 
+CORRECTION = "Git is to be corrected at"
+"""How the reason begins why an object is left alone that has a mistake in Git."""
 ADDITIONS_STAY = (
     "Git is silent about what was added; the healing rule does not say undeclared: true"
 )
@@ -293,7 +295,7 @@ def _kept(resource: ResourceReport) -> str:
 
 def _correction(wrong: Invalid) -> str:
     """Why an apply is of no use: the API server drops or refuses what Git declares."""
-    return f"Git is to be corrected at {wrong.path}: {wrong.message}"
+    return f"{CORRECTION} {wrong.path}: {wrong.message}"
 
 
 def _hold(changes: Iterable[Change], scope: _Scope) -> tuple[str, tuple[str, ...]]:

@@ -223,7 +223,7 @@ def _left_alone(alike: Sequence[HealedObject], report: HealReport) -> Iterator[s
 
     first = alike[0]
     named = len(alike) if any(one.drifted for one in alike) else _NAMED
-    names = ", ".join(map(_name, alike[:named]))
+    names = ", ".join(f"{_name(one)}{_place(one, ' (', ')')}" for one in alike[:named])
     rest = f" and {len(alike) - named} more" if len(alike) > named else ""
     yield f"{counted(len(alike), 'object')} left alone: {names}{rest}"
     if first.reason is UNSET:
@@ -240,6 +240,14 @@ def _left_alone(alike: Sequence[HealedObject], report: HealReport) -> Iterator[s
 
 def _guard(one: HealedObject) -> str:
     return f" ({one.guard})" if one.guard is not UNSET else ""
+
+
+def _place(one: HealedObject, lead: str, end: str) -> str:
+    """Where Git is to be corrected, between two texts; empty where nothing is."""
+    from driftd.cli.git_places import file_and_line
+
+    place = file_and_line(one.origin)
+    return f"{lead}{place}{end}" if place else ""
 
 
 def _name(one: HealedObject) -> str:
@@ -271,7 +279,7 @@ def _object(one: HealedObject) -> Iterator[str]:
     for change in staying:
         yield f"  stays: {_value(change, one)}{_severity(change)}"
     if one.reason is not UNSET:
-        yield f"  because {one.reason}{_guard(one)}"
+        yield f"  because {one.reason}{_guard(one)}{_place(one, ' (', ')')}"
     if one.outcome is not UNSET:
         message = "" if one.message is UNSET else f": {one.message}"
         yield f"  result: {_OUTCOMES.get(one.outcome, one.outcome)}{message}"

@@ -8,7 +8,13 @@ from driftd.cli import calls
 from driftd.cli.commands.heal import sentences
 from driftd.controller.heal_once import HealedObject, HealReport
 from driftd.model.condition import Severity
-from driftd.model.report import ChangeClass, ChangeKind, ReportCondition, ResourceStatus
+from driftd.model.report import (
+    ChangeClass,
+    ChangeKind,
+    ReportCondition,
+    ReportOrigin,
+    ResourceStatus,
+)
 from tests.unit.reports import change, resource
 
 WEB = HealedObject(
@@ -133,6 +139,24 @@ def test_nothing_to_put_back_is_one_line(fields, told):
     """Whoever may write: without drift no refusal is told, but what the look came to."""
     made = report(refusal="Argo CD is active", **fields)
     assert list(sentences(made)) == [f"argocd/shop on cluster prod: {told}"]
+
+
+def test_what_is_to_be_corrected_has_its_place():
+    """The line of the mistake in Git, of one object and of each of several with one reason."""
+    wrong = [
+        msgspec.structs.replace(
+            HELD,
+            name=name,
+            reason="Git is to be corrected at /spec/x: no such field",
+            origin=ReportOrigin(file="shop.yaml", line=line),
+        )
+        for name, line in (("a", 3), ("b", 9))
+    ]
+    (because,) = (line for line in sentences(report(wrong[0])) if "because" in line)
+    assert because == "  because Git is to be corrected at /spec/x: no such field (shop.yaml:3)"
+    assert (
+        "2 objects left alone: ConfigMap shop/a (shop.yaml:3), ConfigMap shop/b (shop.yaml:9)"
+    ) in list(sentences(report(*wrong)))
 
 
 def test_one_cause_is_said_once():

@@ -14,12 +14,18 @@ from driftd.clock import SystemClock
 from driftd.cluster.hub import Hub
 from driftd.cluster.reader import ApiResource
 from driftd.controller.check import check
-from driftd.controller.declared import Declared, declare, looks_foreign, unfit_contexts
+from driftd.controller.declared import (
+    Declared,
+    declare,
+    looks_foreign,
+    refuse_unmatched,
+    unfit_contexts,
+)
 from driftd.controller.flux_roots import FluxRoots
 from driftd.controller.options import CheckOptions
 from driftd.controller.rendered import RenderMemory
 from driftd.controller.workspace import Workspace
-from driftd.errors import Unreachable
+from driftd.errors import ConfigError, Unreachable
 from driftd.model.condition import Severity
 from driftd.model.flux import FluxObject
 from tests.unit.controller.builders import URL
@@ -100,6 +106,9 @@ async def test_the_only_cluster_is_asked_which_root_it_is(fleet: World) -> None:
     found = await declared(fleet, ["one"])
     assert clusters(found) == {"west/sync": "one"}
     assert any("left out: east; --cluster east=CONTEXT" in text for text in fleet.told)
+    with pytest.raises(ConfigError, match="--cluster eats=one matches no destination") as caught:
+        refuse_unmatched(CheckOptions(cluster_map={"eats": "one"}), fleet.progress, found)
+    assert caught.value.hint.startswith("did you mean east? ")
     found = await declared(fleet, ["one"], applications=("east/*",))
     assert clusters(found) == {"east/sync": ""}
     assert found.entries[0].blocked

@@ -294,6 +294,25 @@ def test_a_budget_that_protects_nothing() -> None:
     assert told == [f"{place} app=wb selects no Pods of the application"]
 
 
+def test_a_network_policy_that_covers_nothing() -> None:
+    """Pods that a NetworkPolicy no longer selects are unprotected; the selector's field is known.
+
+    A policy of all Pods, or by expressions, says nothing of single ones.
+    """
+    policy = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
+              "spec": {"podSelector": {"matchLabels": {"app": "web"}}}}  # fmt: skip
+    every = {**policy, "metadata": {"name": "all"}, "spec": {"podSelector": {}}}
+    before = {"workload": SHOP["workload"], "policy": policy, "every": every}
+    after = copy.deepcopy(before)
+    after["workload"]["spec"]["template"]["metadata"]["labels"]["app"] = "www"
+    (found,) = broken_references(manifests(before), manifests(after))
+    assert found.told == (
+        "NetworkPolicy.networking.k8s.io shop/web: spec.podSelector app=web selects no Pods of "
+        "the application; at the base it was whole"
+    )
+    assert found.ssa_path == "f:spec/f:podSelector/f:matchLabels"
+
+
 MOVED = "workload.yaml:3: Deployment.apps new/web:"
 PLACES = {
     "ServiceAccount web-runner": ["serviceAccountName"],

@@ -149,7 +149,7 @@ def test_variables_of_flags_set_no_setting():
 def test_aliases_and_merges_are_read_once(tmp_path):
     """Anchors keep their meaning; a document that grows without end or holds itself is refused."""
     bomb = "a0: &a0 [x]\n" + "".join(f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]\n" for i in range(1, 60))
-    assert len(inspected(tmp_path, bomb)) == 60
+    assert len(inspected(tmp_path, f"sweep: {{}}\n{bomb}")) == 60
     assert "not valid YAML" in inspected(tmp_path, "applications: &a {include: [*a]}\n")[0].message
     text = "sweep: &s {interval: 1m}\nlog: {<<: {level: debug}, format: console}\n"
     assert inspected(tmp_path, text) == []

@@ -183,6 +183,27 @@ def test_environment_names_are_unique():
         ),
         ("zzz: 1", ["zzz: unknown setting", "top-level settings: applications"]),
         (
+            "# ours\napiVersion: v1\nkind: ConfigMap\nmetadata: {}",
+            [
+                (
+                    "line 2: is a Kubernetes object (ConfigMap), not a settings file of driftd; "
+                    "name another file with --config"
+                )
+            ],
+        ),
+        (
+            "replicaCount: 1\nimage: {tag: a}\nservice: {}\nenv: []",
+            [
+                (
+                    "is not a settings file of driftd: none of its keys is a setting "
+                    "(replicaCount, image, service, …)"
+                )
+            ],
+        ),
+        ("sweep: {}\n---\nlog: {}", ["line 2: begins another YAML document here, and"]),
+        ("kind: 1\nsweeep: {}", ["kind: unknown setting (1 more: "]),
+        ("apiVersion: v1\nsweep: {}", ["apiVersion: unknown setting; top-level"]),
+        (
             "repositories: [{path: a}, {path: b, pol_interval: 1m}]",
             ["repositories[1].pol_interval: unknown setting", "did you mean pollInterval?"],
         ),
