@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	maxReadSteps   = 400_000
+	maxReadSteps   = 200_000
 	maxReadNesting = 60
 	// otherwise is what a map has besides its members, and subcharts what a root has of them.
 	otherwise = "\x00otherwise"
@@ -27,6 +27,8 @@ type valueReads struct {
 	defined map[string][]*parse.Tree
 	called  map[string]bool
 	nodes   map[string]*readNode
+	// changed counts how often a variable, or a map in one, is made another one.
+	changed int
 	steps   int
 	nesting int
 	failed  bool
@@ -318,8 +320,11 @@ func (r *valueReads) branch(node *parse.BranchNode, dot []origin, scope *readSco
 			scope.values[i] = &items
 		}
 		// What a variable is set to, the next round may read before that.
+		before := r.changed
 		r.list(node.List, items, scope)
-		r.list(node.List, items, scope)
+		if r.changed != before {
+			r.list(node.List, items, scope)
+		}
 	case parse.NodeWith:
 		r.list(node.List, value, scope)
 	default:
@@ -339,6 +344,9 @@ func (r *valueReads) pipe(pipe *parse.PipeNode, dot []origin, scope *readScope) 
 	}
 	for _, one := range pipe.Decl {
 		scope.set(one.Ident[0], value, !pipe.IsAssign)
+		if pipe.IsAssign {
+			r.changed++
+		}
 	}
 	return value
 }
@@ -498,6 +506,7 @@ func (r *valueReads) function(name string, args []argument, node *parse.CommandN
 
 // merge is a map that has what all have, which the first one has from now on as well.
 func (r *valueReads) merge(args []argument, all []origin) []origin {
+	r.changed++
 	isMade := func(one origin) bool { return one.members != nil || one.root != nil }
 	r.touch(slices.DeleteFunc(slices.Clone(all), isMade), true)
 	others := slices.DeleteFunc(slices.Clone(all), func(one origin) bool { return !isMade(one) })
