@@ -16,7 +16,7 @@ from driftd.applicationset.documents import (
     project,
 )
 from driftd.applicationset.generate import expand
-from driftd.applicationset.generators import git_patterns
+from driftd.applicationset.generators import GitChoice, git_choices, meant_pattern
 from driftd.applicationset.inputs import SANDBOX_PROJECT, Inputs
 from driftd.applicationset.known_fields import line_of, slips
 from driftd.model.application import Application
@@ -290,8 +290,10 @@ class _Builder:
             return
         if not generated:
             text = f"{document}: {_named(document.value)} generates no Application"
-            if patterns := git_patterns(document.value):
-                text += f": nothing in the repository matches {', '.join(patterns)}"
+            if choices := git_choices(document.value):
+                text += ": nothing in the repository matches "
+                text += ", ".join(one.pattern for one in choices)
+                text += await _meant(choices, inputs)
             self._conditions.append(Condition(GENERATES_NOTHING, text, Severity.WARNING))
         taken: list[str] = []
         for app in generated:
@@ -362,3 +364,16 @@ def _written(document: Document, error: InvalidDocument) -> str:
     before = document.text.partition(text)[0]
     line = 1 + before.count(b"\n")
     return f"{document.file}:{line}"
+
+
+async def _meant(choices: Iterable[GitChoice], inputs: Inputs) -> str:
+    """What the patterns that match nothing were probably meant to be, as a message ends with it."""
+    near: list[str] = []
+    for one in choices:
+        try:
+            tree = await inputs.tree(one.repo_url, one.revision)
+        except InvalidDocument:
+            continue  # a matrix may fill in which repository it is
+        near.append(meant_pattern(one.pattern, tree.files))
+    found = [one for one in near if one]
+    return f"; did you mean {', '.join(found)}?" if found else ""

@@ -6,12 +6,13 @@ parameter is a text under a flat name. What asks clusters or services is refused
 
 from __future__ import annotations
 
+import difflib
 import json
 import posixpath
 import re
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from driftd.applicationset.documents import InvalidDocument
 from driftd.applicationset.globs import directories, file_pattern, folder_pattern
@@ -161,9 +162,17 @@ async def _git(source: dict[str, Json], where: str, inputs: Inputs) -> list[Plac
     return found
 
 
-def git_patterns(document: Json) -> list[str]:
+class GitChoice(NamedTuple):
+    """A pattern by which a git generator chooses folders or files, and where."""
+
+    repo_url: str
+    revision: str
+    pattern: str
+
+
+def git_choices(document: Json) -> list[GitChoice]:
     """The patterns by which the git generators of a set choose folders and files."""
-    found: list[str] = []
+    found: list[GitChoice] = []
 
     def collect(value: Json) -> None:
         if isinstance(value, list):
@@ -171,10 +180,12 @@ def git_patterns(document: Json) -> list[str]:
                 collect(one)
         elif isinstance(value, dict):
             git = value.get("git")
+            source = git if isinstance(git, dict) else {}
             for field in ("directories", "files"):
-                entries = git.get(field) if isinstance(git, dict) else None
+                entries = source.get(field)
+                url, revision = str(source.get("repoURL")), str(source.get("revision") or "HEAD")
                 found.extend(
-                    str(entry.get("path"))
+                    GitChoice(url, revision, str(entry.get("path")))
                     for entry in (entries if isinstance(entries, list) else ())
                     if isinstance(entry, dict) and not entry.get("exclude")
                 )
@@ -185,6 +196,25 @@ def git_patterns(document: Json) -> list[str]:
     spec = document.get("spec")
     collect(spec.get("generators") if isinstance(spec, dict) else None)
     return found
+
+
+def meant_pattern(pattern: str, files: Iterable[str]) -> str:
+    """A pattern with the folder or file that is nearly what it names, if it names none; or empty.
+
+    Only what stands before its first wildcard is certain to be a name.
+    """
+    parts = pattern.split("/")
+    paths = [path.split("/") for path in files]
+    for at, part in enumerate(parts):
+        if any(one in part for one in "*?[{"):
+            break
+        deep = at + (1 if at + 1 < len(parts) else 0)
+        names = {path[at] for path in paths if len(path) > deep}
+        if part not in names:
+            near = difflib.get_close_matches(part, sorted(names), n=1)
+            return "/".join([*parts[:at], *near, *parts[at + 1 :]]) if near else ""
+        paths = [path for path in paths if path[at] == part]
+    return ""
 
 
 _Patterns: TypeAlias = tuple[list[re.Pattern[str]], list[re.Pattern[str]]]

@@ -14,7 +14,13 @@ from driftd.cli.findings import condition_text, one_line
 from driftd.cli.formats import as_utf8, write_json, write_yaml
 from driftd.cli.terminal import printable
 from driftd.model.condition import Severity
-from driftd.model.preview import ApplicationPreview, FieldChange, ObjectPreview, PreviewReport
+from driftd.model.preview import (
+    Action,
+    ApplicationPreview,
+    FieldChange,
+    ObjectPreview,
+    PreviewReport,
+)
 from driftd.model.report import ReportCondition, ReportOrigin
 
 _COMMANDS = {"critical": "error", "high": "warning", "medium": "notice", "low": "notice"}
@@ -151,7 +157,8 @@ def _annotation(app: ApplicationPreview, one: ObjectPreview, repository: str) ->
         else:
             lines.append(f"in {findings.origin_of(one)}")
     text = "\n".join(line for line in lines if line)
-    kind = _COMMANDS[one.severity]
+    # What is refused makes exit code 2, whatever it changes.
+    kind = "error" if one.action is Action.REFUSE else _COMMANDS[one.severity]
     wrong = [one.invalid, *(change.invalid for change in one.changes)]
     if kind == "notice" and any(wrong):
         kind = "warning"  # a mistake is to be seen before it is merged

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from driftd.applicationset.catalog import Catalog, candidate_files, discover
-from driftd.applicationset.generators import git_patterns
+from driftd.applicationset.generators import git_choices, meant_pattern
 from driftd.model.condition import Severity
 from driftd.model.project import PERMISSIVE
 from driftd.model.tree import Tree
@@ -343,8 +343,9 @@ def test_the_patterns_of_git_generators() -> None:
         {"git": None, "merge": []},
         "odd",
     ]
-    assert git_patterns({"spec": {"generators": generators}}) == ["aps/*", "c/*.json"]
-    assert git_patterns({}) == []
+    found = git_choices({"spec": {"generators": generators}})
+    assert [one.pattern for one in found] == ["aps/*", "c/*.json"]
+    assert git_choices({}) == []
 
 
 async def test_misspelt_fields(sandbox: SandboxPool) -> None:
@@ -375,3 +376,20 @@ async def test_misspelt_fields(sandbox: SandboxPool) -> None:
             "did you mean syncPolicy?"
         ),
     ]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "meant"),
+    [
+        ("service/*/overlays/prod", "services/*/overlays/prod"),
+        ("services/web/overlay/*", "services/web/overlays/*"),
+        ("services/web/overlays/prod/confg.json", "services/web/overlays/prod/config.json"),
+        ("services/*/overlay", ""),
+        ("services/web/overlays/prod", ""),
+        ("README.m/*", ""),
+        ("elsewhere/*", ""),
+    ],
+)
+def test_a_pattern_that_was_probably_meant(pattern: str, meant: str) -> None:
+    """The folder that is nearly named before the first wildcard; a file is no folder."""
+    assert meant_pattern(pattern, ["README.md", "services/web/overlays/prod/config.json"]) == meant

@@ -173,6 +173,13 @@ def test_the_line_of_a_field():
     assert "in patch.yaml:4" in annotation
 
 
+@pytest.mark.parametrize(("action", "kind"), [(Action.REFUSE, "error"), (Action.CREATE, "notice")])
+def test_what_is_refused_is_an_error_on_github(action, kind):
+    """Whatever its severity: the preview exits with 2 for it."""
+    one = msgspec.structs.replace(item("web"), action=action, severity="medium")
+    assert github(report(one)).splitlines()[1].startswith(f"::{kind} ")
+
+
 @pytest.mark.parametrize(
     ("total", "declared", "says"),
     [

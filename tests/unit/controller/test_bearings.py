@@ -106,7 +106,7 @@ async def test_a_set_that_generates_nothing(world: World) -> None:
         await declare(world.workspace, CheckOptions(), world.progress)
     assert str(caught.value) == (
         "no application is declared: argocd/set.json, document 1: ApplicationSet fleet generates "
-        "no Application: nothing in the repository matches app/*"
+        "no Application: nothing in the repository matches app/*; did you mean apps/*?"
     )
     assert caught.value.hint.startswith("correct its generators, or cd to the repository")
 

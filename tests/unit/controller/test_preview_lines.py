@@ -178,7 +178,7 @@ async def test_a_set_that_comes_to_match_nothing(world: World) -> None:
     ]
     (told,) = [each for each in report.conditions if each.type == "ApplicationSetEmpty"]
     assert told.message.endswith(
-        "generates no Application: nothing in the repository matches app/*"
+        "generates no Application: nothing in the repository matches app/*; did you mean apps/*?"
     )
     world.repo.git("checkout", "--quiet", "-B", "main")
     with pytest.raises(SourceError, match="nothing in the repository matches app/"):
