@@ -153,6 +153,9 @@ def _summary(applications: Sequence[ApplicationPreview]) -> str:
             parts.append(f"{total} {told[0].partition(' ')[2]}")
         else:
             parts.append(f"{total}: {', '.join(told)}")
+        lost = sum(item.declared_inside for item in resources if item.action is Action.DELETE)
+        if lost:  # the headline is all that some read
+            parts[-1] += f", and with a namespace {counted(lost, 'object')} that Git still declares"
     return "; ".join(parts)
 
 

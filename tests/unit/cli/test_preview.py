@@ -12,7 +12,7 @@ from markdown_it import MarkdownIt
 from msgspec import UNSET
 from rich.console import Console
 
-from driftd.cli.preview_findings import facts_of, untouched_text
+from driftd.cli.preview_findings import facts_of, summary, untouched_text
 from driftd.cli.preview_formats import github, names
 from driftd.cli.preview_markdown import markdown
 from driftd.cli.preview_plain import plain
@@ -388,3 +388,6 @@ def test_what_goes_with_a_namespace_is_no_success():
     both = report(*gone.applications[0].resources, item("web", action=Action.REFUSE))
     last = ending(both, report_changes=True)
     assert last == f"{told}, and the API server would refuse 1 object"
+    lost = "1 object deleted, and with a namespace 3 objects that Git still declares"
+    assert summary(gone).endswith(lost)
+    assert "still declares" not in summary(kept)
