@@ -27,6 +27,8 @@ _PROGRAMS: Final = (".jsonnet", ".libsonnet")
 _VALUE: Final = re.compile(r"\.Values((?:\.[A-Za-z_][A-Za-z0-9_-]*)+)")
 _TEMPLATE_BYTES: Final = 1 << 20
 _NO_LINES: Final[Mapping[str, Sequence[int]]] = {}
+_DEFAULTS: Final = " (the defaults"
+_SHARED: Final = f"{_DEFAULTS}, shared by all that use the chart)"
 
 
 async def value_place(
@@ -48,8 +50,8 @@ async def value_place(
     named = [change.path.rpartition("/")[2] for change in drift if change.origin is UNSET]
     values = [] if named else list(_deciding(drift))
     files = source.tree.files if source is not None else {}
-    certain = _own_values(values, files) if values else ""
-    if certain:
+    lines = await release_lines(workspace, declared, application)
+    if values and (certain := lines_to_change(application, manifest.origin, values, files, lines)):
         return certain
     return place_of_value(
         application,
@@ -58,7 +60,7 @@ async def value_place(
         dict.fromkeys(named),
         values=tuple(dict.fromkeys(str(one.value) for one in values)),
         traced=bool(drift) and not named,
-        lines=await release_lines(workspace, declared, application),
+        lines=lines,
     )
 
 
@@ -69,17 +71,38 @@ def _deciding(drift: Iterable[Change]) -> Iterator[ReportOrigin]:
             yield from (change.origin, *change.origin.others)
 
 
-def _own_values(values: Sequence[ReportOrigin], files: Mapping[str, bytes]) -> str:
-    """Which lines to change; empty where one is of a chart's defaults, which others use too."""
+def lines_to_change(
+    application: Application,
+    origin: Origin,
+    values: Sequence[ReportOrigin],
+    files: Mapping[str, bytes],
+    lines: Mapping[str, Sequence[int]] = _NO_LINES,
+) -> str:
+    """Which lines to change where the `values` decide all that differs; empty if one is unknown.
+
+    Of a chart's defaults, which others use too, also where the application's own values are;
+    `files` and `lines` are those of `place_of_value`.
+    """
     told: dict[str, None] = {}
+    shared: dict[str, None] = {}
     for one in values:
-        beside = posixpath.join(posixpath.dirname(one.file), "Chart.yaml")
-        shared = beside in files and posixpath.basename(one.file) == "values.yaml"
-        if one.line is UNSET or not files or shared:
+        if one.line is UNSET or not files:
             return ""
         where = "" if one.repo_url is UNSET else f" of {one.repo_url}"
+        beside = posixpath.join(posixpath.dirname(one.file), "Chart.yaml")
+        if beside in files and posixpath.basename(one.file) == "values.yaml":
+            where += _SHARED
+            shared[str(one.value)] = None
         told[f"{one.value} in {one.file}:{one.line}{where}"] = None
-    return f"change {_listed(list(told))}"
+    text = f"change {_listed(list(told))}"
+    if not shared:
+        return text
+    places = values_behind(application, origin, files, lines)
+    own = next((one for one in places if _DEFAULTS not in one), "")
+    return (
+        f"{text}, or set {_listed(list(shared))} for this application alone in "
+        f"{own or f'the values of {_home(application)}'}"
+    )
 
 
 def place_of_value(
@@ -272,15 +295,15 @@ def _chart_defaults(template: Template, files: Mapping[str, bytes]) -> Iterator[
     """The files of values that all share who use the chart, and what they are; strongest first."""
     name = posixpath.normpath(posixpath.join(template.folder, "values.yaml"))
     if name in files:
-        yield name, " (the defaults, shared by all that use the chart)"
+        yield name, _SHARED
     for number, place in enumerate(template.charts, 1):
         inside = f"there without {'.'.join(template.names[:number])}."
         name = posixpath.join(place, "values.yaml")
-        what = f"the defaults of the subchart {template.names[number - 1]}"
+        what = f"{_DEFAULTS} of the subchart {template.names[number - 1]}, {inside})"
         if name in files:
-            yield name, f" ({what}, {inside})"
+            yield name, what
         elif place in files:
-            yield f"values.yaml in {place}", f" ({what}, {inside})"
+            yield f"values.yaml in {place}", what
 
 
 def _program(application: Application, source: ApplicationSource | None, file: str) -> str:

@@ -158,7 +158,8 @@ async def follow(
 
 
 def _not_seen(one: _Unread, lost: Sequence[FluxObject]) -> Condition:
-    names = [f"{other.kind} {other.name}" for other in lost]
+    # A base and the patch of it are two documents of one object.
+    names = list(dict.fromkeys(f"{other.kind} {other.name}" for other in lost))
     rest = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     listed = ", ".join(names[:_NAMED]) + rest
     what = f"{one.kind} {one.name} ({one.origin})"

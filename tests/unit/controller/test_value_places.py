@@ -7,9 +7,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from driftd.controller.value_places import place_of_value, values_behind
+from driftd.controller.value_places import lines_to_change, place_of_value, values_behind
 from driftd.model.application import Application, ApplicationSpec
 from driftd.model.flux import FluxSpec
+from driftd.model.report import ReportOrigin
 from driftd.model.resource import Origin
 from tests.unit.controller.builders import application
 
@@ -100,6 +101,29 @@ def test_a_chart_from_elsewhere() -> None:
         "change the value behind redis/templates/a.yaml, which is a template, in the values of "
         "the live Application web"
     )
+
+
+@pytest.mark.parametrize(
+    ("helm", "alone"),
+    [
+        ({"valueFiles": ["prod.yaml"]}, "charts/web/prod.yaml"),
+        ({}, "the values of argocd/web.yaml"),
+    ],
+)
+def test_the_very_lines_are_named(helm: dict[str, Any], alone: str) -> None:
+    """Those of a chart's defaults too, with where the application may have a value of its own."""
+    found = app({"path": "charts/web", "helm": helm})
+    own = ReportOrigin(file="charts/web/prod.yaml", line=4, value="image.tag")
+    default = ReportOrigin(file="charts/web/values.yaml", line=1, value="replicaCount")
+    origin = Origin(0, TEMPLATE)
+    told = "change image.tag in charts/web/prod.yaml:4"
+    assert lines_to_change(found, origin, [own], FILES) == told
+    assert lines_to_change(found, origin, [own, default], FILES) == (
+        f"{told} and replicaCount in charts/web/values.yaml:1 (the defaults, shared by all that "
+        f"use the chart), or set replicaCount for this application alone in {alone}"
+    )
+    archived = ReportOrigin(file="charts/web/charts/db.tgz", value="db.size")
+    assert lines_to_change(found, origin, [default, archived], FILES) == ""
 
 
 def test_values_of_a_helm_release() -> None:

@@ -174,7 +174,8 @@ async def test_what_a_misspelt_path_hides_is_named(git_repo: GitRepo) -> None:
         "apps/production/more.yaml", NEXT.format(name="more", path="x", source="fleet", more="")
     )
     git_repo.write("apps/base/kustomization.yaml", "resources: [release.yaml]\n")
-    git_repo.write("apps/base/release.yaml", RELEASE.replace("web-${suffix:=none}", "web"))
+    for file in ("apps/base/release.yaml", "apps/production/patch.yaml"):
+        git_repo.write(file, RELEASE.replace("web-${suffix:=none}", "web"))
     git_repo.write("apps/staging/release.yaml", RELEASE.replace("web-${suffix:=none}", "other"))
     (found,) = await found_in(git_repo)
     assert {name for _, _, name in found.applications} == {"sync", "apps"}
