@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from functools import cache
+from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET
@@ -14,6 +16,11 @@ from msgspec import UNSET
 from driftd.clock import SystemClock, rfc3339
 from driftd.model.report import DiffReport, DriftReport, ResourceReport, ResourceStatus
 
+_GO_NUMBER: Final = re.compile(
+    r"[-+]?_*(\.[0-9_]+|[0-9][0-9_]*(\.[0-9_]*)?)([eE]_*[-+]?[0-9_]+)?$"
+    r"|[-+]?_*0_*[xXoObB]_*[-+]?[0-9a-fA-F_]+$"
+)
+_GO_BOOLEAN: Final = re.compile(r"[yYnN]$")
 _QUIET = frozenset({ResourceStatus.SYNCED, ResourceStatus.NOT_CHECKED, ResourceStatus.PENDING})
 
 
@@ -109,9 +116,24 @@ def write_yaml(value: Any) -> None:
     """`value` as one YAML document, keys in the order of the types."""
     import yaml
 
-    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
     plain = msgspec.to_builtins(value)
-    yaml.dump(plain, sys.stdout, Dumper=dumper, sort_keys=False, allow_unicode=True, width=100)
+    yaml.dump(plain, sys.stdout, Dumper=_dumper(), sort_keys=False, allow_unicode=True, width=100)
+
+
+@cache
+def _dumper() -> Any:
+    """Writes texts in quotes that kubectl, Argo CD and Flux would read as something else.
+
+    PyYAML quotes what YAML 1.1 calls a number or boolean. go-yaml, which they use, goes further:
+    `08`, `1e3` (a commit may look so), `0o17` and `y` are no texts to it (its `resolve.go`).
+    """
+    import yaml
+
+    base = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    dumper: Any = type("Dumper", (base,), {})
+    dumper.add_implicit_resolver("tag:yaml.org,2002:float", _GO_NUMBER, list("+-.0123456789"))
+    dumper.add_implicit_resolver("tag:yaml.org,2002:bool", _GO_BOOLEAN, list("yYnN"))
+    return dumper
 
 
 def write_names(report: DriftReport | DiffReport) -> None:
