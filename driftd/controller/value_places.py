@@ -48,20 +48,28 @@ async def value_place(
     source = sources.get(manifest.origin.source)
     drift = [change for change in resource.changes if change.is_drift]
     named = [change.path.rpartition("/")[2] for change in drift if change.origin is UNSET]
-    values = [] if named else list(_deciding(drift))
+    values = list(_deciding(drift))
     files = source.tree.files if source is not None else {}
     lines = await release_lines(workspace, declared, application)
     if values and (certain := lines_to_change(application, manifest.origin, values, files, lines)):
-        return certain
+        return certain + _beside(named, manifest.origin)
     return place_of_value(
         application,
         manifest.origin,
         files,
         dict.fromkeys(named),
-        values=tuple(dict.fromkeys(str(one.value) for one in values)),
+        values=() if named else tuple(dict.fromkeys(str(one.value) for one in values)),
         traced=bool(drift) and not named,
         lines=lines,
     )
+
+
+def _beside(fields: Iterable[str], origin: Origin) -> str:
+    """Where to look for the fields that differ, too, and that no value is known to decide."""
+    names = list(dict.fromkeys(fields))
+    if not names:
+        return ""
+    return f"; for {_listed(names)} look at {origin.file}, which is a template"
 
 
 def _deciding(drift: Iterable[Change]) -> Iterator[ReportOrigin]:

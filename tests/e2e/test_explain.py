@@ -203,3 +203,11 @@ def test_values_behind_a_template(
     assert "# Source: charts/web/templates/web.yaml" in shown.stdout
     assert "# Values: argocd/web.yaml (spec.source.helm.valuesObject)\n" in shown.stdout
     assert "# Values: charts/web/values-prod.yaml\n" in shown.stdout
+
+    # A field that no value decides takes the line from none that one does.
+    patch = '{"spec":{"minReadySeconds":5}}'
+    api_server.kubectl("patch", "deployment/web", "-n", namespace, "-p", patch)
+    assert (
+        "or keep it: change replicaCount in charts/web/values-prod.yaml:1; for minReadySeconds "
+        "look at charts/web/templates/web.yaml, which is a template\n"
+    ) in explain(site, "deployment/web")
