@@ -18,7 +18,7 @@ from driftd.applicationset.documents import (
 from driftd.applicationset.generate import expand
 from driftd.applicationset.generators import GitChoice, git_choices, meant_pattern
 from driftd.applicationset.inputs import SANDBOX_PROJECT, Inputs
-from driftd.applicationset.known_fields import line_of, slips
+from driftd.applicationset.known_fields import index_of, line_of, slips
 from driftd.model.application import Application
 from driftd.model.condition import Condition, Severity
 from driftd.model.project import PERMISSIVE, AppProject
@@ -30,8 +30,8 @@ from driftd.sandbox.pool import SandboxPool
 _SUFFIXES = (".yaml", ".yml", ".json")
 KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 _MAX_LIST_DEPTH = 5
-_PLACED = ("destination", "project")
-"""Fields of an Application that its project is asked about."""
+_PLACED = ("destination", "project", "source", "sources")
+"""Fields of an Application's spec that a message may be about."""
 
 
 class Catalog(msgspec.Struct, frozen=True):
@@ -247,8 +247,7 @@ class _Builder:
         try:
             if kind == "Application":
                 app = application(document.value, document.origin)
-                lines = {name: line for name in _PLACED if (line := _line(name, document))}
-                app = msgspec.structs.replace(app, conditions=told, lines=lines)
+                app = msgspec.structs.replace(app, conditions=told, lines=_lines(document))
                 self._note_duplicate(kind, app.qualified_name, self._applications, document)
                 self._applications[app.qualified_name] = (app, document)
             else:
@@ -340,9 +339,21 @@ def _misspelt_fields(document: Document) -> tuple[Condition, ...]:
     return tuple(told)
 
 
+def _lines(document: Document) -> dict[str, int]:
+    """The lines of an Application's `spec` and of its fields, as far as they are certain."""
+    spec = document.value.get("spec")
+    names = ["spec", *(name for name in _PLACED if isinstance(spec, dict) and name in spec)]
+    return {name: line for name in names if (line := _line(name, document))}
+
+
 def _line(name: str, document: Document) -> int:
     """The line of a field's name in the file of a document; 0 where it is not certain."""
-    return line_of(name, document.text, None if document.root else document.index)
+    index: int | None = document.index
+    if document.root:
+        metadata = document.value.get("metadata")
+        called = metadata.get("name") if isinstance(metadata, dict) else None
+        index = index_of(str(called), document.value["kind"], document.text)
+    return line_of(name, document.text, index)
 
 
 def _place(document: Document) -> str:

@@ -160,6 +160,27 @@ def line_of(name: str, text: bytes, index: int | None) -> int:
     return found[0] if len(found) == 1 else 0
 
 
+def index_of(name: str, kind: str, text: bytes) -> int | None:
+    """The position in a file of the only document of a kind and name; None where it is not certain.
+
+    A file of one document is asked for as a whole anyway.
+    """
+    lines, begins = _split(text)
+    wanted = [
+        re.compile(
+            rb"\s+[\"']?name[\"']?\s*:\s*[\"']?" + re.escape(name).encode() + rb"[\"']?\s*$"
+        ),
+        re.compile(rb"kind\s*:\s*[\"']?" + re.escape(kind).encode() + rb"[\"']?\s*$"),
+    ]
+    ends = [*(line - 1 for line in begins[1:]), len(lines)]
+    found = [
+        index
+        for index, (first, last) in enumerate(zip(begins, ends, strict=True))
+        if all(any(map(one.match, lines[first - 1 : last])) for one in wanted)
+    ]
+    return found[0] if len(found) == 1 else None
+
+
 @lru_cache(maxsize=4)
 def _split(text: bytes) -> tuple[list[bytes], tuple[int, ...]]:
     """The lines of a file and those on which its documents begin; files are asked in a row."""

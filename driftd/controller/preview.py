@@ -34,6 +34,7 @@ from driftd.controller.preview_objects import application_preview
 from driftd.controller.preview_pairs import Pair, Touched, declared_by, touched
 from driftd.controller.preview_places import with_base_lines, with_lines
 from driftd.controller.preview_pruning import with_pruning
+from driftd.controller.preview_refused import NOWHERE, is_refused, judgeable, placed
 from driftd.controller.preview_report import preview_report, untouched
 from driftd.controller.preview_scopes import settle_scopes
 from driftd.controller.preview_shared import shared_objects, told, with_owners
@@ -47,7 +48,6 @@ from driftd.errors import ConfigError, DriftdError, described
 from driftd.model.choices import listed
 from driftd.model.condition import Condition, Severity
 from driftd.model.preview import ApplicationPreview, PreviewReport
-from driftd.policy.project import check_application
 
 _RENDERS = 4
 _NAMED = 5
@@ -160,8 +160,9 @@ class _Preview:
         )  # fmt: skip
         for name in sorted({*old, *new}):
             before, after = old.get(name), new.get(name)
-            if before is None or after is None or _where(before) == _where(after):
-                entry = after or before
+            entry = placed(before, after)
+            if before is None or after is None or entry or _where(before) == _where(after):
+                entry = entry or after or before
                 if entry is not None:
                     yield _where(entry), self._pair(before, after)
                 continue
@@ -185,7 +186,10 @@ class _Preview:
         names = [
             pair.after.application.name
             for pair in pairs
-            if pair.before and pair.after and not await self._reaches(pair.after)
+            if pair.before
+            and pair.after
+            and not is_refused(pair.after)
+            and not await self._reaches(pair.after)
         ]
         if not names:
             return ""
@@ -309,6 +313,8 @@ class _Preview:
         ] == [(source.index, source.tree.id) for source in new.sources]
 
     async def _view(self, where: Where, pairs: Iterable[Pair]) -> ClusterView | None:
+        if where == NOWHERE:
+            return None  # no cluster goes unread, and what is wrong with the destination is told
         if not isinstance(where, ClusterTarget):
             self._unread(where, _unmapped(pairs))
             return None
@@ -355,7 +361,7 @@ class _Preview:
                 return
             state = await desired_state(
                 self.after.workspace,
-                _judgeable(pair.after),
+                judgeable(pair.after),
                 view.discovery if view else None,
                 urls=self.new.urls,
                 kube_version=view.version if view else "",
@@ -376,7 +382,7 @@ class _Preview:
                 continue
             state = await desired_state(
                 side.workspace,
-                _judgeable(entry),
+                judgeable(entry),
                 view.discovery if view else None,
                 urls=declared.urls,
                 kube_version=view.version if view else "",
@@ -434,14 +440,4 @@ def _where(entry: Entry) -> Where:
 
 def _label(entry: Entry) -> str:
     destination = entry.destination
-    return entry.cluster or destination.name or destination.server or "no destination"
-
-
-def _judgeable(entry: Entry) -> Entry:
-    """An entry that nothing but the missing cluster keeps from being rendered."""
-    if entry.target is not None:
-        return entry
-    if entry.application.incomplete:
-        return replace(entry, conditions=entry.application.conditions)
-    conditions = check_application(entry.project, entry.application, entry.destination)
-    return replace(entry, conditions=tuple(conditions))
+    return entry.cluster or destination.name or destination.server or NOWHERE

@@ -27,6 +27,7 @@ from driftd.controller.preview_fate import (
     without_effects,
 )
 from driftd.controller.preview_pairs import Pair, Touched
+from driftd.controller.preview_refused import is_refused as is_refused_spec
 from driftd.controller.unserved import unserved
 from driftd.controller.verdict import Look, Verdict
 from driftd.diff.between import between, overlap, pointer_of, version_change
@@ -119,7 +120,12 @@ def _application_action(
     pair: Pair, found: Sequence[ObjectPreview]
 ) -> tuple[ApplicationAction, str]:
     if pair.before is None:
-        return ApplicationAction.CREATE, pair.reason or "declared by the change"
+        refused = (
+            "; Argo CD refuses this spec, and nothing is deployed"
+            if is_refused_spec(pair.after)
+            else ""
+        )
+        return ApplicationAction.CREATE, (pair.reason or "declared by the change") + refused
     if pair.after is None:
         if pair.reason:
             return ApplicationAction.DELETE, pair.reason
@@ -130,7 +136,10 @@ def _application_action(
         flux = pair.entry.application.flux
         if flux is not None:  # whose fields have other names than those that it is understood by
             return ApplicationAction.CHANGE, f"the {flux.kind} itself changes"
-        return ApplicationAction.CHANGE, f"the Application itself changes: {', '.join(changed)}"
+        told = f"the Application itself changes: {', '.join(changed)}"
+        if is_refused_spec(pair.after):
+            told += "; Argo CD refuses this spec, and what is deployed stays as it is"
+        return ApplicationAction.CHANGE, told
     if found:
         return ApplicationAction.CHANGE, ""
     if not (pair.old_complete and pair.new_complete) or pair.failures:

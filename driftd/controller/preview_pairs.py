@@ -14,6 +14,7 @@ from driftd.controller.preview_claims import left_claims
 from driftd.controller.preview_fate import is_automated, spec_of
 from driftd.controller.preview_moves import Moves, moves, moves_across
 from driftd.controller.preview_references import Broken, Elsewhere, broken_references
+from driftd.controller.preview_refused import placed
 from driftd.controller.preview_slips import keep_misspelt
 from driftd.model.condition import Condition, Severity
 from driftd.model.preview import ApplicationAction, ApplicationPreview, ObjectPreview
@@ -127,7 +128,7 @@ class Pair:
         self, action: ApplicationAction, resources: Sequence[ObjectPreview] = (), reason: str = ""
     ) -> ApplicationPreview:
         """The published form."""
-        entry = self.entry
+        entry = placed(self.before, self.after) or self.entry
         application, destination = entry.application, entry.application.spec.destination
         told = list(self.conditions())
         return ApplicationPreview(

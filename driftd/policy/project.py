@@ -232,9 +232,9 @@ def check_application(
     return tuple(Condition("InvalidSpecError", text) for text in problems)
 
 
-def _lead(app: Application, field: str) -> str:
-    """Where a field of an application's spec stands, as far as it is known, before a message."""
-    origin, line = app.origin, app.lines.get(field, 0)
+def _lead(app: Application, *fields: str) -> str:
+    """Where the first known of some fields of an application stands, before a message."""
+    origin, line = app.origin, next((app.lines[one] for one in fields if one in app.lines), 0)
     if not origin or not line:
         return f"{origin}: " if origin else ""
     inside = origin.endswith(")")  # `Application ROOT (FILE)`
@@ -246,26 +246,28 @@ def _spec_problems(app: Application) -> list[str]:
     destination = app.spec.destination
     if destination.server and destination.name:
         problems.append(
-            f"application {app.name} has both spec.destination.server and .name; "
-            "keep one of the two"
+            f"{_lead(app, 'destination')}application {app.name} "
+            "has both spec.destination.server and .name; keep one of the two"
         )
     if not destination.server and not destination.name:
         problems.append(
-            f"application {app.name} has neither spec.destination.server nor .name; "
+            f"{_lead(app, 'destination', 'spec')}application {app.name} "
+            "has neither spec.destination.server nor .name; "
             "set one of the two"
         )
     if not app.spec.all_sources:
         hint = "set spec.source or spec.sources"
         if "sourceHydrator" in (app.raw.get("spec") or {}):
             hint = "spec.sourceHydrator is not supported yet"
-        problems.append(f"application {app.name} has no source; {hint}")
+        problems.append(f"{_lead(app, 'spec')}application {app.name} has no source; {hint}")
     for number, source in enumerate(app.spec.all_sources):
         where = f"spec.sources[{number}]" if app.spec.sources else "spec.source"
+        lead = f"{_lead(app, 'sources' if app.spec.sources else 'source')}application {app.name}"
         if not source.repo_url:
-            problems.append(f"application {app.name}: {where}.repoURL is missing")
+            problems.append(f"{lead}: {where}.repoURL is missing")
         if not source.path and not source.chart and not source.ref:
             problems.append(
-                f"application {app.name}: {where} has neither path nor chart; "
+                f"{lead}: {where} has neither path nor chart; "
                 f"set {where}.path to a folder, or {where}.chart"
             )
     return problems

@@ -154,6 +154,34 @@ def test_a_changed_spec_is_told(site: Site) -> None:
     assert seen.applications["one"]["automated"] is False
 
 
+def test_an_application_that_argo_cd_refuses_stays_where_it_is(site: Site) -> None:
+    """Without a destination nothing moves or goes: the slip and the invalid spec are told."""
+    spec = application("one", "shop", syncPolicy=PRUNE).replace('"destination"', '"destinaton"')
+    site.repo.write("argocd/one.yaml", spec)
+    site.repo.write("argocd/new.yaml", spec.replace('"one"', '"new"'))
+    site.repo.commit("Misspell")
+    seen = preview(site)
+    assert seen.exit_code == 2, seen.stderr
+    one, new = seen.applications["one"], seen.applications["new"]
+    assert (one["action"], one["resources"], one["destination"]["namespace"]) == (
+        "change", [], "shop",
+    )  # fmt: skip
+    assert one["reason"].endswith(
+        "changes: spec.destination, spec.destinaton; Argo CD refuses this spec, and what is "
+        "deployed stays as it is"
+    )
+    assert (
+        new["reason"]
+        == "declared by the change; Argo CD refuses this spec, and nothing is deployed"
+    )
+    for name in ("one", "new"):
+        slip, invalid = seen.conditions(name)
+        assert f"UnknownFieldWarning: argocd/{name}.yaml:" in slip
+        assert "spec has no field destinaton; did you mean destination?" in slip
+        assert f"InvalidSpecError: argocd/{name}.yaml:" in invalid
+    assert not any("cluster no destination" in text for text in seen.conditions())
+
+
 def test_what_does_not_render_makes_exit_code_2(site: Site) -> None:
     """A change that breaks an application is told; nothing of it counts as deleted."""
     site.repo.write("apps/one/kustomization.yaml", "resources: [missing.yaml]\n")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from driftd.applicationset.known_fields import line_of, slips
+from driftd.applicationset.known_fields import index_of, line_of, slips
 
 
 @pytest.mark.parametrize(
@@ -145,3 +145,26 @@ again: 1
 def test_the_line_of_a_field(name: str, index: int | None, line: int) -> None:
     """It is told where one line alone of the document has the name."""
     assert line_of(name, TEXT, index) == line
+
+
+def test_the_document_of_a_rendered_application_is_found_by_kind_and_name() -> None:
+    """Only where one document of the file alone has both; a container of that name is no object."""
+    text = b"""kind: Application
+metadata: {name: x}
+---
+kind: Application
+metadata:
+  name: web
+---
+kind: "Deployment"
+metadata:
+  name: shop
+---
+kind: Application
+metadata:
+  name: 'shop'
+"""
+    assert index_of("shop", "Application", text) == 3
+    assert line_of("metadata", text, 3) == 13
+    assert index_of("other", "Application", text) is None
+    assert index_of("shop", "Application", text + b"---\n" + text) is None

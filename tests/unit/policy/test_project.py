@@ -285,9 +285,16 @@ def test_forbidden_source_destination_and_missing_project_say_the_remedy() -> No
     lines = msgspec.structs.replace(placed, lines={"destination": 9, "project": 4})
     assert check_application(owner, lines)[1].message.startswith("argocd/shop.yaml:9: project team")
     assert check_application(None, lines)[0].message.startswith("argocd/shop.yaml:4: there is no")
+    empty = msgspec.structs.replace(lines, spec=ApplicationSpec(), lines={"spec": 3})
+    told = [c.message for c in check_application(_project(), empty)]
+    assert [text.startswith("argocd/shop.yaml:3: application shop has ") for text in told] == [
+        True, True,
+    ]  # fmt: skip
     nested = msgspec.structs.replace(lines, origin="Application root (argocd/shop.yaml)")
-    [_, told] = check_application(owner, nested)
-    assert told.message.startswith("Application root (argocd/shop.yaml:9): project team does not")
+    [_, placed_in] = check_application(owner, nested)
+    assert placed_in.message.startswith(
+        "Application root (argocd/shop.yaml:9): project team does not"
+    )
     destination = check_application(owner, placed)[1].message
     assert destination.startswith("argocd/shop.yaml: project team does not permit the destination")
     assert destination.endswith("spec.destinations of the project (argocd/team.yaml)")
