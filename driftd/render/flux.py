@@ -73,3 +73,16 @@ def _holds_sops(secret: dict[str, Any]) -> bool:
         except (binascii.Error, ValueError):
             continue
     return False
+
+
+def lacks_namespace(flux: FluxSpec | None, namespace: str) -> str:
+    """Who gives objects without a namespace none, in the words of the deployer.
+
+    `flux` is None for Argo CD; `namespace` is that of the application's own object.
+    """
+    if flux is None:
+        return "the Application has no spec.destination.namespace"
+    name = f"{namespace}/{flux.object_name}".lstrip("/")
+    if flux.kind == "HelmRelease":  # its own namespace is the release's, where it has one
+        return f"HelmRelease {name} has neither spec.targetNamespace nor metadata.namespace"
+    return f"Kustomization {name} has no spec.targetNamespace"

@@ -22,6 +22,8 @@ Scopes = Callable[[str, str], bool | None]
 
 _MAX_LIST_DEPTH = 5
 _SHOWN_PLACES = 5
+_SHOWN_OBJECTS = 3
+_NO_FILE = "the rendered output"
 _SAME_OBJECTS = {
     ("extensions", "DaemonSet"): "apps",
     ("extensions", "Deployment"): "apps",
@@ -76,6 +78,10 @@ class _Invalid(Exception):
         super().__init__(f"{field} {problem}")
 
 
+class _Unplaced(Exception):
+    """One object that nothing gives a namespace: its kind and name."""
+
+
 class _Placed(msgspec.Struct, frozen=True):
     document: RenderedDocument
     path: str
@@ -83,7 +89,7 @@ class _Placed(msgspec.Struct, frozen=True):
     value: Any
 
     def __str__(self) -> str:
-        file = self.document.file or "the rendered output"
+        file = self.document.file or _NO_FILE
         item = f", {self.path}" if self.path else ""
         return f"{file}, document {self.document.index + 1}{item}"
 
@@ -94,11 +100,13 @@ def process(
     namespace: str,
     scopes: Scopes,
     hooks: frozenset[str] = HOOKS,
+    lacks: str = "the Application has no spec.destination.namespace",
 ) -> Processed:
     """Address every rendered object.
 
-    `namespace` is the destination's, `hooks` are the annotations that make a hook. What `scopes`
-    does not know, definitions among the documents tell, and what is known of common kinds.
+    `namespace` is the destination's, and `lacks` says who has none where it is empty; `hooks` are
+    the annotations that make a hook. What `scopes` does not know, definitions among the documents
+    tell, and what is known of common kinds.
     An object that cannot be used is a condition naming file, document and field and is left
     out; all others stay.
     """
@@ -117,12 +125,16 @@ def process(
     places: dict[ResourceKey, str] = {}
     stored: dict[ResourceKey, ResourceKey] = {}
     repeated: dict[ResourceKey, list[str]] = {}
+    unplaced: list[tuple[str, str, str]] = []
     # One decoded object at a time: keeping thousands would only feed the garbage collector.
     for item in _objects(documents, conditions):
         try:
             manifest = _manifest(item, namespace, scope_of, conditions)
         except _Invalid as error:
             conditions.append(_invalid(item, str(error)))
+            continue
+        except _Unplaced as error:
+            unplaced.append((str(error), str(item), item.document.file or _NO_FILE))
             continue
         if _is_not_compared(item, manifest, hooks, conditions):
             not_compared.append(manifest)
@@ -135,6 +147,7 @@ def process(
         compared[key] = manifest
         stored[one] = key
         places[key] = str(item)
+    conditions.extend(_left_unplaced(unplaced, lacks))
     conditions.extend(_repetitions(repeated))
     return Processed(
         tuple(compared.values()), tuple(not_compared), frozenset(repeated), tuple(conditions)
@@ -145,6 +158,26 @@ def _stored(key: ResourceKey) -> ResourceKey:
     """The object that a key means, whichever group it is named in."""
     group = _SAME_OBJECTS.get((key.group, key.kind))
     return key if group is None else msgspec.structs.replace(key, group=group)
+
+
+def _left_unplaced(objects: list[tuple[str, str, str]], lacks: str) -> Iterator[Condition]:
+    """One condition for all objects without a namespace: what each is, its place and its file."""
+    if not objects:
+        return
+    named = [what for what, _, _ in objects]
+    files = list(dict.fromkeys(file for _, _, file in objects))
+    place = objects[0][1] if len(objects) == 1 else ", ".join(files[:_SHOWN_OBJECTS])
+    if len(files) > _SHOWN_OBJECTS:
+        place += f" and {len(files) - _SHOWN_OBJECTS} more"
+    shown = ", ".join(named[:_SHOWN_OBJECTS])
+    if len(named) > _SHOWN_OBJECTS:
+        shown += f" and {len(named) - _SHOWN_OBJECTS} more"
+    left = "the object is" if len(named) == 1 else "the objects are"
+    yield Condition(
+        "ComparisonError",
+        f"{place}: metadata.namespace of {shown} is missing, and {lacks}; set either; "
+        f"{left} left out",
+    )
 
 
 def _repetitions(repeated: dict[ResourceKey, list[str]]) -> Iterator[Condition]:
@@ -218,7 +251,7 @@ def _declared_scopes(documents: Iterable[RenderedDocument]) -> dict[tuple[str, s
 def _manifest(
     item: _Placed, default_namespace: str, scopes: Scopes, conditions: list[Condition]
 ) -> Manifest:
-    """The addressed object. Raises `_Invalid`."""
+    """The addressed object. Raises `_Invalid` and `_Unplaced`."""
     value: dict[str, Json] = item.value
     group, version, kind = _type(value)
     metadata = value.get("metadata")
@@ -244,11 +277,7 @@ def _manifest(
     else:
         namespace = written or default_namespace
         if scope and not namespace:
-            raise _Invalid(
-                "metadata.namespace",
-                f"of {kind} {name} is missing and the Application has no destination namespace; "
-                "set either",
-            )
+            raise _Unplaced(f"{kind} {name}")
     if namespace:
         metadata["namespace"] = namespace
     else:

@@ -18,7 +18,7 @@ from driftd.model.resource import Manifest, ResourceKey
 from driftd.model.tree import ResolvedSource, Tree
 from driftd.render import file_says, kustomize_says, secrets
 from driftd.render.build_options import build_options
-from driftd.render.flux import hook_annotations, left_alone
+from driftd.render.flux import hook_annotations, lacks_namespace, left_alone
 from driftd.render.hooks import HOOKS
 from driftd.render.lines import document_lines
 from driftd.render.manifests import RenderedDocument, Scopes, process
@@ -90,6 +90,7 @@ async def render_application(
         namespace=app.spec.destination.namespace,
         scopes=scopes,
         hooks=HOOKS if app.flux is None else hook_annotations(app.flux),
+        lacks=lacks_namespace(app.flux, app.namespace),
     )
     conditions = [c for result in results for c in result.conditions]
     conditions.extend(processed.conditions)

@@ -10,7 +10,7 @@ import pytest
 
 from driftd.model.flux import FluxSpec
 from driftd.model.resource import Manifest, Origin, ResourceKey
-from driftd.render.flux import hook_annotations, left_alone
+from driftd.render.flux import hook_annotations, lacks_namespace, left_alone
 from driftd.render.manifests import RenderedDocument, process
 
 
@@ -94,3 +94,20 @@ def test_hooks_are_those_of_helm_in_releases_alone(kind: Any, compared: set[str]
         documents, namespace="ns", scopes=lambda _g, _k: True, hooks=hook_annotations(spec)
     )
     assert {one.key.name for one in found.manifests} == compared
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        (None, "the Application has no spec.destination.namespace"),
+        ("Kustomization", "Kustomization flux-system/app has no spec.targetNamespace"),
+        (
+            "HelmRelease",
+            "HelmRelease flux-system/app has neither spec.targetNamespace nor metadata.namespace",
+        ),
+    ],
+)
+def test_who_gives_no_namespace_is_told_in_the_deployers_words(kind: Any, told: str) -> None:
+    """Flux has no Application and no destination: its object and its field are named."""
+    flux = FluxSpec(kind=kind, object_name="app", render={}) if kind else None
+    assert lacks_namespace(flux, "flux-system") == told

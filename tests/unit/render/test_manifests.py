@@ -118,7 +118,23 @@ def test_no_namespace_anywhere_is_an_error() -> None:
     """A namespaced object of an Application without destination namespace is left out."""
     done = _process(_object(), namespace="")
     assert done.manifests == ()
-    assert "has no destination namespace" in done.conditions[0].message
+    assert done.conditions[0].message == (
+        "app/file.yaml, document 1: metadata.namespace of ConfigMap one is missing, and the "
+        "Application has no spec.destination.namespace; set either; the object is left out"
+    )
+
+
+def test_objects_without_a_namespace_are_told_together() -> None:
+    """One condition for all of an application: some by name, the rest counted."""
+    done = _process(*(_object(name) for name in "abcde"), namespace="")
+    assert done.manifests == ()
+    (told,) = done.conditions
+    assert told.severity is Severity.ERROR
+    assert told.message.startswith(
+        "app/file.yaml: metadata.namespace of ConfigMap a, ConfigMap b, ConfigMap c and 2 more is "
+        "missing, and the Application"
+    )
+    assert told.message.endswith("; the objects are left out")
 
 
 def test_lists_are_unwrapped_in_order() -> None:
