@@ -212,7 +212,7 @@ def test_missing_object(site: Site) -> None:
     )
     assert found == ("Missing", text)
     table = re.sub(r"\s+", " ", site.check(output="table").stdout)
-    missing = f"Deployment {site.namespace}/other in Git, not in the cluster · medium"
+    missing = f"Deployment {site.namespace}/other in Git, not in the cluster · high"
     assert f"{missing} {text} (at line 33) in apps/" in table
     seen = site.run("explain", "web", "deployment/other", f"--kubeconfig={site.kubeconfig}")
     assert "correct Git at apps/web/web.yaml:33: an integer is expected at spec." in seen.stdout
