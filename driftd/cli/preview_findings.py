@@ -180,6 +180,24 @@ def untouched_text(summary: PreviewSummary) -> str:
     return f"{noun} of these objects {verb} not in this change: {fate} (driftd check shows {it})"
 
 
+def apart_texts(summary: PreviewSummary) -> list[str]:
+    """The lines about what differs on the cluster beside the change."""
+    return [text for text in (untouched_text(summary), ignored_text(summary)) if text]
+
+
+def ignored_text(summary: PreviewSummary) -> str:
+    """The line about ignored fields that a sync puts back all the same; empty if there are none."""
+    number = summary.reverted_ignored
+    if not number:
+        return ""
+    it = "it" if number == 1 else "them"
+    return (
+        f"deploying it puts back, too, {counted(number, 'field')} of these objects that ignore "
+        f"rules name: without RespectIgnoreDifferences=true Argo CD ignores {it} for comparisons "
+        f"alone (driftd check --show ignored shows {it})"
+    )
+
+
 def unchanged_text(report: PreviewReport) -> str:
     """How many applications stay as they are."""
     number = report.summary.applications.get(str(ApplicationAction.UNCHANGED), 0)
@@ -270,7 +288,10 @@ def notes_of(change: FieldChange) -> list[str]:
     elif change.on_cluster is OnCluster.DRIFTED:
         live = NOT_SET if change.live is UNSET else values.shorten(values.flow(change.live), 60)
         who = "" if change.manager is UNSET else f" by {one_line(str(change.manager))}"
-        notes.append(f"overwrites drift: the cluster has {live}{who}")
+        what = "drift"
+        if change.ignored_by is not UNSET:
+            what = f"what {one_line(change.ignored_by)} ignores for comparisons alone"
+        notes.append(f"overwrites {what}: the cluster has {live}{who}")
     return notes
 
 

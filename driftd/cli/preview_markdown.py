@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from msgspec import UNSET
@@ -37,9 +38,11 @@ def markdown(report: PreviewReport) -> str:
         for name, text in findings.cluster_lines(report)
     ]
     page.rows(clusters, "clusters", head=head_row(("Cluster", "What changes")))
-    apart = findings.untouched_text(report.summary).replace("driftd check", "`driftd check`")
-    quiet = (findings.unchanged_text(report), apart)
-    for text in filter(None, quiet):
+    apart = (
+        re.sub(r"(driftd check[^)]*) shows", r"`\1` shows", text)
+        for text in findings.apart_texts(report.summary)
+    )
+    for text in filter(None, (findings.unchanged_text(report), *apart)):
         page.add(f"{text}.\n\n")
     _conditions(page, report.conditions)
     # A reader of a comment sees its head: the worst application first, whatever its cluster.

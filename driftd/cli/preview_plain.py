@@ -21,7 +21,7 @@ def plain(report: PreviewReport, *, ending: str) -> Iterator[str]:
         yield f"Cluster {one_line(name)}: {text or 'no object changes'}"
     for text in (
         findings.unchanged_text(report),
-        findings.untouched_text(report.summary),
+        *findings.apart_texts(report.summary),
     ):
         if text:
             yield text

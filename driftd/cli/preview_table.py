@@ -73,9 +73,8 @@ class _Table:
         rest = findings.unchanged_text(report)
         if rest:
             self._line(Text(rest, "dim"))
-        untouched = findings.untouched_text(report.summary)
-        if untouched:
-            self._line(Text(untouched, "dim"))
+        for text in findings.apart_texts(report.summary):
+            self._line(Text(text, "dim"))
         self._conditions(report.conditions, indent=0)
         for apps in findings.alike(findings.ordered(report.applications)):
             self._application(apps[0], apps[1:])

@@ -16,8 +16,16 @@ from driftd.diff.between import overlap
 from driftd.model.condition import Condition, Severity
 from driftd.model.flux import FluxSpec
 from driftd.model.preview import FieldChange, FieldKind, OnCluster
-from driftd.model.report import Change, ChangeKind, Invalid, ResourceReport, ResourceStatus
+from driftd.model.report import (
+    Change,
+    ChangeClass,
+    ChangeKind,
+    Invalid,
+    ResourceReport,
+    ResourceStatus,
+)
 from driftd.model.resource import Manifest
+from driftd.sync.engine import ENGINES
 
 GONE_ALREADY: Final = "it is gone from the cluster already"
 KIND_NOT_SERVED: Final = "KindNotServed"
@@ -197,13 +205,17 @@ def is_compared(resource: ResourceReport | None) -> bool:
 
 
 def on_cluster(
-    before: ResourceReport | None, after: ResourceReport | None, change: Change
+    before: ResourceReport | None,
+    after: ResourceReport | None,
+    change: Change,
+    *,
+    ignored: bool = False,
 ) -> tuple[OnCluster | UnsetType, Change | None]:
     """How live stands to a field that Git changes, and the drift that merging would overwrite.
 
     `before` and `after` are live against Git on both sides of the change. What differs there and
     is no drift (an autoscaler's replicas, a commit that is not synced yet) is nobody's to lose:
-    nothing is said of it.
+    nothing is said of it. With `ignored`, what ignore rules let pass is overwritten, too.
     """
     if not is_compared(before) or not is_compared(after):
         return UNSET, None
@@ -212,13 +224,24 @@ def on_cluster(
         return OnCluster.ALREADY, None
     if not with_base:
         return OnCluster.AS_BASE, None
-    drift = [one for one in with_base if one.is_drift]
+    drift = [
+        one
+        for one in with_base
+        if (one.is_drift or (ignored and is_ignored(one))) and one.manager not in ENGINES
+    ]
     if not drift:
         return UNSET, None
     # Of an item that Git replaces as a whole, its writer says nothing of who drifted inside.
     theirs = next((one for one in drift if one.ssa_path == change.ssa_path), drift[0])
     exact = next((one for one in with_change if one.ssa_path == change.ssa_path), theirs)
-    return OnCluster.DRIFTED, msgspec.structs.replace(exact, manager=theirs.manager)
+    return OnCluster.DRIFTED, msgspec.structs.replace(
+        exact, manager=theirs.manager, ignored_by=theirs.ignored_by
+    )
+
+
+def is_ignored(change: Change) -> bool:
+    """Whether a field differs from what Git declares, and an ignore rule lets that pass."""
+    return change.change_class is ChangeClass.DECLARED and change.ignored_by is not UNSET
 
 
 def _changes_at(resource: ResourceReport | None, change: Change) -> list[Change]:

@@ -18,6 +18,7 @@ from driftd.controller.preview_fate import (
     FIELD_KINDS,
     GONE_ALREADY,
     KIND_NOT_SERVED,
+    is_ignored,
     is_no_kind,
     is_refused,
     on_cluster,
@@ -59,6 +60,7 @@ from driftd.policy.customizations import NamedIgnore
 from driftd.policy.merging import effect_of, field_severity, object_severity
 from driftd.sandbox.pool import SandboxPool
 from driftd.source.url import public
+from driftd.sync.engine import overwrites_ignored
 
 _UNSEEN = frozenset({ResourceStatus.UNKNOWN, ResourceStatus.NOT_CHECKED})
 _UNCOMPARED = "not compared with the cluster"
@@ -282,13 +284,15 @@ class _Object:
             changes=fields,
             untouched_drift=len(apart),
             reverted_drift=sum(one.change_class is ChangeClass.DECLARED for one in apart),
+            reverted_ignored=self._reverted_ignored(fields),
         )
 
     def _field(self, change: Change, old: dict[str, Any]) -> FieldChange:
         level, why = field_severity(
             self.item.key.kind, change, self.item.key.group, self.severities
         )
-        stands, seen = on_cluster(self.before, self.after, change)
+        ignored = overwrites_ignored(self.item.owner.entry.application)
+        stands, seen = on_cluster(self.before, self.after, change, ignored=ignored)
         # What is dropped, refused or so already sets nothing off.
         idle = bool(change.invalid) or stands is OnCluster.ALREADY
         effect = None if idle else effect_of(self.item.key, change, old)
@@ -304,6 +308,7 @@ class _Object:
             on_cluster=stands,
             live=seen.live if seen else UNSET,
             manager=seen.manager if seen else UNSET,
+            ignored_by=seen.ignored_by if seen else UNSET,
             severity=level,
             severity_reason=why,
             effect=effect[0] if effect else UNSET,
@@ -315,11 +320,21 @@ class _Object:
         """Drifted fields of the object that no change of Git is at."""
         if not fields or self.before is None:
             return []
+        return [one for one in self._beside(fields) if one.is_drift]
+
+    def _reverted_ignored(self, fields: Sequence[FieldChange]) -> int:
+        """Fields that an ignore rule lets pass and that deploying the change puts back, too."""
+        if not fields or not overwrites_ignored(self.item.owner.entry.application):
+            return 0
+        return sum(map(is_ignored, self._beside(fields)))
+
+    def _beside(self, fields: Sequence[FieldChange]) -> list[Change]:
+        """What differs at the base where no change of Git is."""
         places = [str(one.ssa_path) for one in fields if one.ssa_path is not UNSET]
         return [
             change
-            for change in self.before.changes
-            if change.is_drift and not any(overlap(str(change.ssa_path), place) for place in places)
+            for change in (self.before.changes if self.before is not None else ())
+            if not any(overlap(str(change.ssa_path), place) for place in places)
         ]
 
     def _presence(self, action: Action, reason: str = "") -> str:

@@ -50,5 +50,6 @@ def preview_report(
             fields=sum(len(one.changes) for one in resources),
             untouched_drift=sum(one.untouched_drift for one in resources),
             reverted_drift=sum(one.reverted_drift for one in resources),
+            reverted_ignored=sum(one.reverted_ignored for one in resources),
         ),
     )

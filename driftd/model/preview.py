@@ -96,6 +96,8 @@ class FieldChange(WireStruct, frozen=True, kw_only=True, omit_defaults=True):
     """The live value where it is `drifted`."""
     manager: str | UnsetType = UNSET
     """Who owns the drifted live value."""
+    ignored_by: str | UnsetType = UNSET
+    """The rule that lets the drifted value pass in checks; merging overwrites it all the same."""
     severity: Level
     severity_reason: str
     effect: Effect | UnsetType = UNSET
@@ -132,6 +134,8 @@ class ObjectPreview(WireStruct, frozen=True, kw_only=True, omit_defaults=True):
     """Fields of the object that have drifted and that the change is not at."""
     reverted_drift: int = 0
     """Of these, the fields that Git declares: whatever deploys the change puts them back, too."""
+    reverted_ignored: int = 0
+    """Fields that an ignore rule lets pass in checks, and that a sync puts back all the same."""
     declared_inside: int = 0
     """Of a Namespace that Git no longer declares: the objects that it still declares in it."""
 
@@ -186,6 +190,7 @@ class PreviewSummary(WireStruct, frozen=True, kw_only=True):
     fields: int
     untouched_drift: int
     reverted_drift: int = 0
+    reverted_ignored: int = 0
 
 
 class PreviewReport(WireStruct, frozen=True, kw_only=True):

@@ -142,6 +142,16 @@ def replaces(application: Application) -> bool:
     return "Replace=true" in application.spec.sync_policy.sync_options
 
 
+def overwrites_ignored(application: Application) -> bool:
+    """Whether a sync puts back what ignore rules leave out of the comparison.
+
+    Argo CD's do only that, unless `RespectIgnoreDifferences=true` has them count for syncs, too
+    (its sync options).
+    """
+    options = application.spec.sync_policy.sync_options
+    return application.flux is None and "RespectIgnoreDifferences=true" not in options
+
+
 def removes(application: Application, engine: str, change: Change) -> bool:
     """Whether `engine` removes an addition that Git is silent about."""
     if engine == "Argo CD":

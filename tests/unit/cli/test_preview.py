@@ -80,6 +80,7 @@ def report(*items, action=ApplicationAction.CHANGE, conditions=(), complete=True
             fields=sum(len(one.changes) for one in items),
             untouched_drift=sum(one.untouched_drift for one in items),
             reverted_drift=sum(one.reverted_drift for one in items),
+            reverted_ignored=sum(one.reverted_ignored for one in items),
         ),
     )
 
@@ -195,6 +196,20 @@ def test_drift_beside_the_change_is_counted_by_what_deploying_does_to_it(total, 
     found = report(item("web", field(), untouched_drift=total, reverted_drift=declared))
     text = untouched_text(found.summary)
     assert says in text if says else text == ""
+
+
+def test_ignored_fields_that_a_sync_puts_back_are_told():
+    """At the changed field with the rule and what the cluster has, beside it as a count."""
+    change = field(
+        on_cluster=OnCluster.DRIFTED, live="web:9", manager="kubectl", ignored_by="spec.rule[0]"
+    )
+    found = report(item("web", change, reverted_ignored=2))
+    for text in (table(found), "\n".join(plain(found, ending="exit 1"))):
+        flat = " ".join(text.split())
+        assert "ignores for comparisons alone: the cluster has web:9 by kubectl" in flat
+        assert "puts back, too, 2 fields of these objects that ignore rules name" in flat
+    assert "(`driftd check --show ignored` shows them)" in markdown(found)
+    assert "ignore rules" not in table(report(item("web", field())))
 
 
 def test_table_is_read_from_the_top():

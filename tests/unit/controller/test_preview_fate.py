@@ -47,8 +47,25 @@ ORDER = at("spec/containers", kind=ChangeKind.REORDERED, manager="kubectl-edit")
             UNSET,
             None,
         ),
+        (
+            [at(IMAGE, live="a:0", manager="argocd-controller")],
+            [at(IMAGE, live="a:0", manager="argocd-controller")],
+            UNSET,
+            None,
+        ),
+        ([at(IMAGE, ignored_by="rule")], [at(IMAGE, ignored_by="rule")], UNSET, None),
     ],
-    ids=["already", "as base", "order", "only order", "drift", "whole item", "no drift"],
+    ids=[
+        "already",
+        "as base",
+        "order",
+        "only order",
+        "drift",
+        "whole item",
+        "no drift",
+        "not synced yet",
+        "ignored",
+    ],
 )
 def test_how_live_stands_to_a_changed_field(
     before: list[Change],
@@ -60,3 +77,16 @@ def test_how_live_stands_to_a_changed_field(
     found, seen = on_cluster(resource("web", *before), resource("web", *after), at(IMAGE))
     assert found is stands
     assert (None if seen is None else (seen.live, seen.manager)) == who
+
+
+def test_what_ignore_rules_let_pass_is_overwritten_where_syncs_do_not_know_them() -> None:
+    """With the writer and the rule, for what Git declares; additions that are ignored stay."""
+    there = at(IMAGE, live="a:9", manager="kubectl", ignored_by="rule")
+    added = at(IMAGE, change_class=ChangeClass.UNDECLARED, ignored_by="rule")
+    web = resource("web", there)
+    found, seen = on_cluster(web, web, at(IMAGE), ignored=True)
+    assert found is OnCluster.DRIFTED
+    assert seen is not None
+    assert (seen.live, seen.manager, seen.ignored_by) == ("a:9", "kubectl", "rule")
+    other = resource("web", added)
+    assert on_cluster(other, other, at(IMAGE), ignored=True) == (UNSET, None)

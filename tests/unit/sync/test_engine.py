@@ -11,6 +11,7 @@ from driftd.sync.engine import (
     asking_flux,
     before_asking_flux,
     engine_of,
+    overwrites_ignored,
     puts_back,
     removes,
     stays,
@@ -153,3 +154,17 @@ def test_what_an_application_uses_is_put_back_first(kind, edited, above, named):
     assert told.startswith(f"the live {edited} web/vars was edited, and a reconciliation rolls")
     assert f"kubectl edit {edited.lower()} vars -n web" in told
     assert ("flux reconcile kustomization" in told) is named
+
+
+@pytest.mark.parametrize(
+    ("app", "overwrites"),
+    [
+        (of_argo(None), True),
+        (of_argo(None, "ServerSideApply=true"), True),
+        (of_argo(None, "RespectIgnoreDifferences=true"), False),
+        (of_flux("Kustomization"), False),
+    ],
+)
+def test_ignore_rules_count_for_syncs_only_where_argo_cd_is_told_so(app, overwrites):
+    """Without `RespectIgnoreDifferences=true` a sync of Argo CD writes ignored fields."""
+    assert overwrites_ignored(app) is overwrites
