@@ -136,7 +136,7 @@ func united(one, other map[string]any) map[string]any {
 func (f *unreadFinder) addDependencies(loaded *chart.Chart, at []any) {
 	for _, one := range loaded.Metadata.Dependencies {
 		name := firstOf(one.Alias, one.Name)
-		f.subcharts[name] = true
+		f.addSubchart(at, name)
 		for _, value := range one.ImportValues {
 			switch imported := value.(type) {
 			case string:
@@ -153,7 +153,7 @@ func (f *unreadFinder) addDependencies(loaded *chart.Chart, at []any) {
 	}
 	for _, one := range loaded.Dependencies() {
 		for _, name := range namesOf(loaded, one) {
-			f.subcharts[name] = true
+			f.addSubchart(at, name)
 			if len(at) == 0 {
 				f.below = append(f.below, name)
 			}
@@ -162,6 +162,11 @@ func (f *unreadFinder) addDependencies(loaded *chart.Chart, at []any) {
 			}
 		}
 	}
+}
+
+func (f *unreadFinder) addSubchart(at []any, name string) {
+	f.subcharts[name] = true
+	f.places[keyOf(append(slices.Clone(at), name))] = true
 }
 
 // walkRoot compares all that is given to a chart with what it and its subcharts know. What its own

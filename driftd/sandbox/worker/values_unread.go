@@ -53,7 +53,7 @@ func (s *server) unreadValues(params json.RawMessage) ([]byte, error) {
 }
 
 func (t *tracer) unread() ([]unreadValue, error) {
-	finder := &unreadFinder{subcharts: map[string]bool{}, imported: map[string]bool{}, aliases: map[string][]string{}}
+	finder := &unreadFinder{subcharts: map[string]bool{}, places: map[string]bool{}, imported: map[string]bool{}, aliases: map[string][]string{}}
 	if err := t.learn(finder); err != nil {
 		return nil, err
 	}
@@ -158,6 +158,8 @@ type unreadCandidate struct {
 type unreadFinder struct {
 	// subcharts are the names that values of subcharts stand below.
 	subcharts map[string]bool
+	// places are the keys of where those names stand, each below the chart that has the subchart.
+	places map[string]bool
 	// below are the names of the chart's own subcharts.
 	below []string
 	// imported are the places below them that the chart takes over.
@@ -205,7 +207,7 @@ func (f *unreadFinder) walk(at []any, given, known map[string]any) {
 	for _, name := range slices.Sorted(maps.Keys(given)) {
 		path := append(slices.Clone(at), name)
 		value, isKnown := known[name]
-		if !isKnown && (name == "global" || f.subcharts[name]) || f.imported[keyOf(path)] {
+		if !isKnown && (name == "global" || f.places[keyOf(path)]) || f.imported[keyOf(path)] {
 			continue
 		}
 		if !isKnown && f.isUnread(at, name) {

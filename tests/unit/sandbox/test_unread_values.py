@@ -251,6 +251,8 @@ IN_VAIN = {
     "metrcs: {listen: 2}": ("metrcs", ()),
     "metrics: {lisen: 2}": ("metrics.lisen", ()),
     "metrics: {db: {listen: 2}}": ("metrics.db", ()),
+    "metrics: {main: {config: {SIZE: 2}}}": ("metrics.main", ()),
+    "main: {metrics: {listen: 2}}": ("main.metrics", ()),
 }
 READ = [
     "global: {config: {LEVEL: debug}}",
@@ -271,6 +273,36 @@ async def test_values_that_lack_the_name_of_a_subchart(pool: SandboxPool, *, own
         (found,) = await unread(pool, "" if own else value, umbrella(value if own else ""))
         assert (found.key, found.subcharts, found.own) == (key, subcharts, own)
         assert (found.file, found.line, found.proven) == (file, line, True)
+
+
+async def test_the_block_of_a_subchart_below_another_one(pool: SandboxPool) -> None:
+    """A subchart's block that is indented below another subchart's is told with its own place."""
+    values = "main:\n  config: {SIZE: 2}\n  metrics:\n    listen: 2\n"
+    (found,) = await unread(pool, values, umbrella(""))
+    assert (found.key, found.line, found.elsewhere) == ("main.metrics", 3, "metrics")
+    values = "metrics:\n  main:\n    config: {SIZE: 2}\n"
+    (found,) = await unread(pool, values, umbrella(""))
+    assert (found.key, found.line, found.elsewhere) == ("metrics.main", 2, "main")
+    reading = umbrella("")
+    reading["chart/templates/own.yaml"] += (
+        "# {{ if .Values.off }}{{ .Values.metrics.main }}{{ end }}"
+    )
+    assert await unread(pool, values, reading) == []
+
+
+async def test_a_subchart_of_a_subchart_has_its_block_below_that(pool: SandboxPool) -> None:
+    """Values of a subchart's own subchart count below its name, and nowhere else."""
+    more = {
+        **umbrella(""),
+        "chart/charts/metrics/Chart.yaml": CHART.replace("NAME", "metrics")
+        + "dependencies:\n- {name: agent, version: 1.0.0, condition: agent.enabled}\n",
+        "chart/charts/metrics/charts/agent/Chart.yaml": CHART.replace("NAME", "agent"),
+        "chart/charts/metrics/charts/agent/values.yaml": "level: 1\n",
+    }
+    right = "metrics: {agent: {enabled: false, level: 2}}\n"
+    assert await unread(pool, right, more) == []
+    (found,) = await unread(pool, "agent: {level: 2}\n", more)
+    assert (found.key, found.subcharts) == ("agent", ("metrics.agent",))
 
 
 @pytest.mark.parametrize("own", [False, True])
