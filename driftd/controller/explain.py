@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Final, Literal, TypeAlias
 
 import orjson
 from msgspec import UNSET, UnsetType, structs
@@ -60,6 +60,11 @@ from driftd.policy.ignore import SEPARATOR, Rule, rules_of
 from driftd.settings.healing import Rung
 from driftd.sync.plan import plan
 
+PlaceVerdict: TypeAlias = Literal["drift", "no drift", "ignored", "not compared"]
+"""Of one place; `not compared` where the whole object was not."""
+_UNSEEN: Final = (ResourceStatus.NOT_CHECKED, ResourceStatus.UNKNOWN)
+"""Verdicts on objects whose content nobody has compared: nothing may be said of it."""
+
 
 class Owner(WireStruct, frozen=True, kw_only=True, omit_defaults=True):
     """One entry of `managedFields` that owns a place."""
@@ -77,7 +82,7 @@ class PlaceExplanation(WireStruct, frozen=True, kw_only=True, omit_defaults=True
 
     path: str
     ssa_path: str
-    verdict: Literal["drift", "no drift", "ignored"]
+    verdict: PlaceVerdict
     desired: Any = UNSET
     live: Any = UNSET
     owners: tuple[Owner, ...] = ()
@@ -175,10 +180,10 @@ async def explain(
         deployers=looked.report.deployers,
         resource=resource,
         places=places,
-        excused=inspection.excused if inspection and not question.path else {},
+        excused=_excused(resource, inspection) if not question.path else {},
         rules=tuple(_rules(ignoring, key, resource.changes)),
         entries=tuple(explained(acceptance, judged.report, before, hashes, now.date())),
-        healing=_healing(looked, key, paused),
+        healing=_healing(looked, resource, paused),
         outlook=(
             await outlook_of(daemon, looked, key, now, progress, halted=paused)
             if daemon is not None and resource.is_drift
@@ -302,13 +307,14 @@ def _places(
         if not places:
             raise _unknown_path(question, resource, inspection)
         return tuple(
-            _explained(place, _touching(place.ssa_path, resource.changes)) for place in places
+            _explained(place, _touching(place.ssa_path, resource.changes), resource)
+            for place in places
         )
     explained = []
     for change in resource.changes:
         place = inspection.of(change)
         if place is not None:
-            explained.append(_explained(place, (change,)))
+            explained.append(_explained(place, (change,), resource))
     return tuple(explained)
 
 
@@ -328,6 +334,12 @@ def _unknown_path(
     )
 
 
+def _excused(resource: ResourceReport, inspection: Inspection | None) -> dict[str, str]:
+    if inspection is None or resource.status in _UNSEEN:
+        return {}
+    return inspection.excused
+
+
 def _touching(ssa_path: str, changes: Iterable[Change]) -> tuple[Change, ...]:
     """The changes at a place, above it or below it."""
     found = []
@@ -338,11 +350,16 @@ def _touching(ssa_path: str, changes: Iterable[Change]) -> tuple[Change, ...]:
     return tuple(found)
 
 
-def _explained(place: Place, changes: tuple[Change, ...]) -> PlaceExplanation:
+def _explained(
+    place: Place, changes: tuple[Change, ...], resource: ResourceReport
+) -> PlaceExplanation:
+    verdict: PlaceVerdict
     if any(change.is_drift for change in changes):
-        verdict: Literal["drift", "no drift", "ignored"] = "drift"
+        verdict = "drift"
     elif any(change.ignored_by is not UNSET for change in changes):
         verdict = "ignored"
+    elif resource.status in _UNSEEN:
+        verdict = "not compared"
     else:
         verdict = "no drift"
     return PlaceExplanation(
@@ -382,10 +399,9 @@ def _hides(rule: Rule, change: Change) -> bool:
     return rule.name in by.split(SEPARATOR)
 
 
-def _healing(looked: Looked, key: ResourceKey, paused: str) -> str:
+def _healing(looked: Looked, resource: ResourceReport, paused: str) -> str:
     """What the rung `fields` would do to the object, as the plan decides it."""
-    desired = looked.desired
-    drifted = any(one.key == key and one.is_drift for one in looked.report.resources)
+    desired, key = looked.desired, resource.key
     wanted = plan(
         desired.entry.application,
         looked.report,
@@ -398,7 +414,7 @@ def _healing(looked: Looked, key: ResourceKey, paused: str) -> str:
         foreseen=True,
         halted=paused,
     )
-    if wanted.refusal and drifted:
+    if wanted.refusal and resource.is_drift:
         return f"nothing: {wanted.refusal}"
     for task in wanted.tasks:
         if task.key == key:
@@ -407,5 +423,12 @@ def _healing(looked: Looked, key: ResourceKey, paused: str) -> str:
             return f"{what} (sync wave {task.wave}){rest}"
     for skipped in wanted.skipped:
         if skipped.key == key:
-            return f"nothing: {skipped.reason}"
+            unseen = resource.status is ResourceStatus.UNKNOWN
+            return f"nothing: {skipped.reason}{_why(resource) if unseen else ''}"
+    if resource.status is ResourceStatus.NOT_CHECKED:
+        return f"nothing: the object was not compared{_why(resource)}"
     return "nothing: the object is what Git says"
+
+
+def _why(resource: ResourceReport) -> str:
+    return f": {resource.reason}" if isinstance(resource.reason, str) else ""

@@ -271,8 +271,11 @@ def _origin(resource: ResourceReport) -> str:
 
 
 def _nothing(found: Explanation) -> Iterator[str]:
-    if found.resource.status in ("Synced", "Pending"):
+    status = found.resource.status
+    if status == "Synced":
         yield "Nothing differs that Git declares or that somebody has set."
+    elif status in ("NotChecked", "Unknown"):
+        yield "No field was compared."
     else:
         yield "There are no fields to compare."
 
@@ -320,7 +323,7 @@ def _verdict(place: PlaceExplanation) -> str:
         by = next((c.ignored_by for c in place.changes if isinstance(c.ignored_by, str)), "")
         accepted = by.startswith(("baseline ", "suppression "))
         return f"no drift: {by} accepts it" if accepted else "no drift: an ignore rule covers it"
-    return "no drift"
+    return place.verdict
 
 
 def _owners(place: PlaceExplanation, persons: Sequence[str]) -> Iterator[str]:

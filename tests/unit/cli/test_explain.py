@@ -164,3 +164,21 @@ def test_what_git_is_silent_about_overrides_nothing():
     """A manager is doubted only for a value in place of Git's."""
     text = explanation(("argocd-controller", "kubectl"), "kubectl", ChangeClass.UNDECLARED)
     assert "kubectl (Apply, at no recorded time): Git's hand\n" in text
+
+
+@pytest.mark.parametrize(("status", "verdict"), [("NotChecked", "not compared"), ("Unknown", "")])
+def test_nothing_is_said_to_agree_that_nobody_compared(status, verdict):
+    """An object that was not compared has no place that is no drift, nor fields that agree."""
+    resource = ResourceReport(
+        group="", version="v1", kind="Secret", namespace="web", name="key",
+        status=ResourceStatus(status), reason="no permission to list Secrets",
+    )  # fmt: skip
+    place = PlaceExplanation(path="/data", ssa_path="f:data", verdict="not compared")
+    found = Explanation(
+        application="shop", cluster="one", deployers=(), resource=resource,
+        places=(place,) if verdict else (), excused={}, rules=(), healing="nothing: no",
+    )  # fmt: skip
+    text = "\n".join(sentences(found, asked=True))
+    assert ("verdict   not compared" if verdict else "No field was compared.") in text
+    assert "no drift" not in text
+    assert "Nothing differs" not in text

@@ -12,7 +12,7 @@ from driftd.cluster.operations import FLUX
 from driftd.controller.explain import Explanation, explain
 from driftd.controller.explain_question import Question
 from driftd.controller.options import CheckOptions
-from driftd.errors import ConfigError, Unreachable
+from driftd.errors import ConfigError, Forbidden, Unreachable
 from driftd.model.report import ResourceStatus
 from tests.unit.controller.cluster import SCHEMAS
 from tests.unit.controller.conftest import CONTEXTS, World
@@ -86,6 +86,45 @@ async def test_unreachable_cluster_is_unknown(world: World) -> None:
     assert found.resource.status is ResourceStatus.UNKNOWN
     assert "no route" in str(found.resource.reason)
     assert found.places == ()
+    assert found.healing == f"nothing: it could not be judged: {found.resource.reason}"
+
+
+async def test_an_object_that_may_not_be_read_is_not_called_gits(world: World) -> None:
+    """Of a Secret that nobody may list it is said that it was not compared, and why."""
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "key"}}
+    world.repo.write("apps/shop/key.json", json.dumps(secret))
+    world.repo.commit()
+    world.clusters.one.refused["Secret", "shop"] = Forbidden("list secrets")
+    world.clusters.one.refused["Secret", ""] = Forbidden("list secrets")
+    for path in ("", "data.password"):
+        found = await ask(world, "secret/key", path)
+        assert found.resource.status is ResourceStatus.NOT_CHECKED
+        why = "nothing: the object was not compared: no permission to list Secrets"
+        assert found.healing.startswith(why)
+
+
+async def test_places_of_an_object_that_is_left_alone(world: World) -> None:
+    """Where the content is not compared on purpose, a place of it is not called no drift."""
+    roots(world, "east")
+    body = (
+        "apiVersion: v1\nkind: ConfigMap\ndata: {colour: blue}\nmetadata:\n  name: map\n"
+        "  namespace: shop\n  annotations: {kustomize.toolkit.fluxcd.io/ssa: IfNotPresent}\n"
+    )
+    world.repo.write("clusters/east/map.yaml", body)
+    world.repo.commit()
+    metadata = {"name": "map", "namespace": "shop"}
+    live = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}
+    world.clusters.one.put({**live, "data": {"colour": "red"}}, manager="me", operation="Update")
+    found = await explain(
+        replace(world.workspace, contexts=CONTEXTS[:1]),
+        CheckOptions(repo=world.repo.path, applications=("sync",)),
+        Question(application="sync", resource="configmap/map", path="data.colour"),
+        progress=world.progress,
+        clock=Clock(),
+    )
+    assert found.resource.status is ResourceStatus.NOT_CHECKED
+    assert [(one.verdict, one.live) for one in found.places] == [("not compared", "red")]
+    assert "IfNotPresent" in found.healing
 
 
 @pytest.mark.parametrize(
