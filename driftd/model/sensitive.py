@@ -308,18 +308,44 @@ def kind_of(document: Mapping[str, Any]) -> tuple[str, str]:
     return group, str(document.get("kind", ""))
 
 
-def scrubbed(text: str, values: Iterable[str]) -> str:
+def scrubbed(text: str, values: Iterable[str], public: Sequence[tuple[int, int]] = ()) -> str:
     """A foreign text without the values: as they are, and as base64, URLs, JSON or hex have them.
 
     Short ones go where they stand as words of their own, lest they take letters out of words.
+    `public` are start and end of parts, in order and apart, that everybody may know, as names of
+    files: one stays whole if each value in it is a piece of it, neither all of it nor beyond it.
     """
-    forms = {form for value in values if value.strip() for form in _forms(value.strip())}
-    for form in sorted(forms, key=len, reverse=True):
-        if len(form) < _SHORT:
-            text = re.sub(rf"(?<!\w){re.escape(form)}(?!\w)", MASK, text)
-        else:
-            text = text.replace(form, MASK)
+    every = {form for value in values if value.strip() for form in _forms(value.strip())}
+    forms = sorted(every, key=len, reverse=True)
+    found = [span for form in forms for span in _spans(text, form)] if public else []
+    told, after = "", 0
+    for start, end in public:
+        touching = [span for span in found if span[0] < end and start < span[1]]
+        if all(start <= a and b <= end and b - a < end - start for a, b in touching):
+            told += _without(text[after:start], forms) + text[start:end]
+            after = end
+    return told + _without(text[after:], forms)
+
+
+def _without(text: str, forms: Iterable[str]) -> str:
+    for form in forms:
+        text = _word(form).sub(MASK, text) if len(form) < _SHORT else text.replace(form, MASK)
     return text
+
+
+def _spans(text: str, form: str) -> Iterator[tuple[int, int]]:
+    """Where a form stands in a text, also where it overlaps itself."""
+    if len(form) < _SHORT:
+        yield from (match.span() for match in _word(form).finditer(text))
+        return
+    at = text.find(form)
+    while at >= 0:
+        yield at, at + len(form)
+        at = text.find(form, at + 1)
+
+
+def _word(form: str) -> re.Pattern[str]:
+    return re.compile(rf"(?<!\w){re.escape(form)}(?!\w)")
 
 
 def _forms(value: str) -> Iterator[str]:

@@ -111,6 +111,10 @@ async def render_application(
     )
 
 
+class _WrongPath(RenderError):
+    """The folder of a source is not there; its message has paths alone."""
+
+
 class _Renderer:
     """One application's rendering: what all its sources share."""
 
@@ -142,7 +146,9 @@ class _Renderer:
             named = _VALUE_FILE.match(text)
             where = written_at(self._app, source, named[1]) if named else ""
             text = f"{where}: {text}" if where else text
-            return _SourceResult(conditions=(_error(place + self._scrubbed(source, text)),))
+            if not isinstance(error, _WrongPath):  # whose words are paths alone, ours or Git's
+                text = self._scrubbed(source, text)
+            return _SourceResult(conditions=(_error(place + text),))
 
     def _scrubbed(self, source: ResolvedSource, text: str) -> str:
         """A renderer's words: templates quote the values that they fail at."""
@@ -155,7 +161,7 @@ class _Renderer:
         except RenderError as error:
             where = written_at(self._app, source)
             text = f"{where}: {error}" if where else str(error)
-            raise RenderError(text, hint=error.hint) from error
+            raise _WrongPath(text, hint=error.hint) from error
         if source.source.plugin is not None:
             raise RenderError(
                 "config management plugins are not supported",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -26,17 +26,46 @@ _ENTRY: Final = re.compile(
     r"""(?m)^[\s\-"']*(?!(?:name|namespace|kind|type|apiVersion)\b)[\w.\-]+["']?"""
     r"""[ \t]*[:=][ \t]*(?P<value>\S.*?)[ \t]*$"""
 )
+_MANIFESTS: Final = (".yaml", ".yml", ".json")
+_PATH: Final = re.compile(r"[\w.+~-]+(?:/[\w.+~-]+)*")
+"""A word that may be the path of a file."""
 _PUBLIC: Final = frozenset({"v1", "Secret", "Opaque", "|", "|-", ">", ">-", "{}", "[]"})
 
 
-def scrubbed(text: str, trees: Iterable[Tree], source: Mapping[str, Any]) -> str:
-    """An error text of a renderer without the secret values of the source and its files."""
+def scrubbed(text: str, trees: Sequence[Tree], source: Mapping[str, Any]) -> str:
+    """An error text of a renderer without the secret values of the source and its files.
+
+    Names of files that the text gives stay as they are: an ordinary word in one, such as that of
+    a database's user, tells nobody anything, and without it the file is not found.
+    """
     found = set(_of_text(_flat(source)))
     for data in (data for tree in trees for data in tree.files.values()):
         if len(data) <= _LARGEST and _WORTH_A_LOOK.search(data):
             content = bytes(data).decode(errors="replace")
             found.update(_of_text(content), _of_documents(content))
-    return sensitive.scrubbed(text, (value for value in found if len(value) > 1))
+    values = [value for value in found if len(value) > 1]
+    return sensitive.scrubbed(text, values, list(_named_files(text, trees)))
+
+
+def _named_files(text: str, trees: Sequence[Tree]) -> Iterator[tuple[int, int]]:
+    """Where a text has the path of a file, or the end of one, of two names or more.
+
+    Helm puts the chart's name before a path, in which the folder of the chart is not.
+    """
+    for word in _PATH.finditer(text):
+        start, path = word.start(), word[0].rstrip(".")
+        if path.endswith(_MANIFESTS) and any(path in tree.files for tree in trees):
+            yield start, start + len(path)
+            continue
+        while "/" in path:
+            if not path.startswith("/") and any(_has(tree, path) for tree in trees):
+                yield start, start + len(path)
+                break
+            start, path = start + path.index("/") + 1, path.partition("/")[2]
+
+
+def _has(tree: Tree, path: str) -> bool:
+    return path in tree.files or any(file.endswith(f"/{path}") for file in tree.files)
 
 
 def _of_documents(text: str) -> Iterator[str]:

@@ -292,12 +292,16 @@ def test_source_paths_are_checked(path: str, message: str, hint: str) -> None:
 async def test_a_missing_path_names_what_says_so(
     sandbox: SandboxPool, origin: str, place: str
 ) -> None:
-    """The file and line that name the folder are told, whoever renders the Application."""
+    """The file and line that name the folder are told, whoever renders the Application.
+
+    They stay readable, though a word of theirs is a password in the repository.
+    """
     tree = _tree(
         "named paths",
         {
             "apps/web/overlays/a.yaml": CONFIG,
             "argocd/shop.yaml": "spec:\n  source:\n    path: 'apps/wbe' # the shop\n",
+            "db.yaml": "password: apps\n",
             "argocd/inline.yaml": "spec:\n  source: {path: apps/wbe, repoURL: x}\n",
             "argocd/release.yaml": "spec:\n  chart: apps/wbe\n",
             "argocd/set.yaml": "kind: ApplicationSet\nmetadata:\n  name: shops\nspec:\n"

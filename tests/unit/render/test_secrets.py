@@ -25,3 +25,31 @@ def test_scrubbed(value: str) -> None:
     tree = Tree(id="0", files=FILES)
     text = secrets.scrubbed(f"db.example.com: bad {value} of login", [tree], SOURCE)
     assert text == "db.example.com: bad «masked» of login"
+
+
+CHECKOUT = {
+    "apps/checkout/db.yaml": b"password: checkout\ntoken: db.yaml is\napiKey: a/b.yaml\n",
+    "charts/x/templates/checkout.yaml": b"",
+    "a/b.yaml": b"",
+    "checkout.yaml": b"",
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("apps/checkout/db.yaml:3: checkout", "apps/checkout/db.yaml:3: «masked»"),
+        ("(checkout/templates/checkout.yaml).", "(«masked»/templates/checkout.yaml)."),
+        ("at 'checkout/db.yaml', checkout", "at 'checkout/db.yaml', «masked»"),
+        ("apps/checkout/other.yaml", "apps/«masked»/other.yaml"),
+        ("db://checkout@apps/checkout/db.yaml", "db://«masked»@apps/checkout/db.yaml"),
+        ("xapps/checkout/db.yaml", "xapps/checkout/db.yaml"),
+        ("apps/checkout/db.yamlx", "apps/«masked»/db.yamlx"),
+        ("apps/checkout/db.yaml is", "apps/«masked»/«masked»"),
+        ("a/b.yaml", "«masked»"),
+        ("checkout.yaml: checkout.", "checkout.yaml: «masked»."),
+    ],
+)
+def test_names_of_files_stay(text: str, shown: str) -> None:
+    """A piece of a file's path stays; not what is a value as a whole, goes on, or is no file."""
+    assert secrets.scrubbed(text, [Tree(id="0", files=CHECKOUT)], {}) == shown
