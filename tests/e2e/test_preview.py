@@ -197,6 +197,39 @@ def test_drift_that_merging_overwrites_and_what_is_so_already(site: Site) -> Non
     assert changed["changes"][0]["onCluster"] == "already"
 
 
+def test_ignored_fields_that_a_sync_overwrites(site: Site) -> None:
+    """Without `RespectIgnoreDifferences=true`: at the changed field and beside the change."""
+    path = "argocd/applications/production/apps.yaml"
+    rules = (
+        "  ignoreDifferences:\n    - {group: apps, kind: Deployment, jsonPointers: "
+        "[/spec/replicas, /spec/template/spec/containers/0/image]}\n  syncPolicy:\n"
+    )
+    edit(site, path, "  syncPolicy:\n", rules)
+    site.repo.commit("Ignore")
+    site.repo.git("update-ref", "refs/remotes/origin/main", "HEAD")
+    bump(site)
+    site.repo.commit("Change")
+    where = ("deployment/production-app1", "-n", "production-app1")
+    site.cluster.kubectl("set", "image", *where, "app1=ghcr.io/example/app1:evil")
+    site.cluster.kubectl("scale", *where, "--replicas=7")
+    seen = preview(site)
+    (changed,) = objects(seen, "production-apps").values()
+    (field,) = changed["changes"]
+    rule = "spec.ignoreDifferences[0].jsonPointers[1]"
+    assert (field["onCluster"], field["live"]) == ("drifted", "ghcr.io/example/app1:evil")
+    assert field["ignoredBy"] == rule
+    assert (seen.report["summary"]["revertedIgnored"], "untouchedDrift" in changed) == (1, False)
+
+    edit(site, path, "syncOptions:\n", "syncOptions:\n      - RespectIgnoreDifferences=true\n")
+    site.repo.commit("Respect")
+    seen = preview(site)
+    (field,) = next(
+        one for name, one in objects(seen, "production-apps").items() if "Deployment" in name
+    )["changes"]
+    assert "onCluster" not in field
+    assert seen.report["summary"]["revertedIgnored"] == 0
+
+
 def test_nothing_is_written(site: Site) -> None:
     """The API server's audit log has no write and no dry run by a preview."""
     bump(site)
