@@ -152,9 +152,8 @@ def _is_asked(change: Change) -> bool:
 
 
 def _is_new(field: FieldChange) -> bool:
-    """Whether a change writes a field down, and no line is known of it."""
-    written = field.kind in _NEW and not field.invalid
-    return written and field.ssa_path is not UNSET and field.origin is UNSET
+    """Whether a change writes a field down, be it a mistake, and no line is known of it."""
+    return field.kind in _NEW and field.ssa_path is not UNSET and field.origin is UNSET
 
 
 def _known(value: object) -> object:

@@ -221,6 +221,28 @@ def test_missing_object(site: Site) -> None:
     assert f"{text} (at line 33)" in re.sub(r"\s+", " ", seen.stdout)
 
 
+def test_preview_of_a_chart(site: Site) -> None:
+    """A value that is refused has its line, and so has one of a field that the kind lacks."""
+    template = RIGHT.replace("replicas: 1", "replicas: {{ .Values.replicaCount }}")
+    template += "      {{- toYaml .Values.pod | nindent 6 }}\n"
+    site.repo.write("apps/web/Chart.yaml", "apiVersion: v2\nname: web\nversion: 1.0.0\n")
+    site.repo.write("apps/web/templates/web.yaml", template)
+    site.repo.write("apps/web/values.yaml", "replicaCount: 1\npod: {hostname: web}\n")
+    site.repo.commit("Make web a chart")
+    wrong = "replicaCount: two\npod:\n  hostname: web\n  priorityClasName: high\n"
+    site.repo.write("apps/web/values.yaml", wrong)
+    site.repo.commit("Change the values of web")
+    seen = site.check("--preview", "--against=HEAD~1", "--revision=HEAD")
+    assert seen.exit_code == 2, seen.stderr
+    (one,) = seen.applications["web"]["resources"]
+    assert all(change["invalid"] for change in one["changes"])
+    origins = {change["path"]: change["origin"] for change in one["changes"]}
+    assert {path: (at["file"], at["line"], at["value"]) for path, at in origins.items()} == {
+        "/spec/replicas": ("apps/web/values.yaml", 1, "replicaCount"),
+        "/spec/template/spec/priorityClasName": ("apps/web/values.yaml", 4, "pod.priorityClasName"),
+    }
+
+
 def test_other_shape(site: Site) -> None:
     """A text where the kind has a mapping is told with what is expected."""
     declare(site, RIGHT.replace("metadata: {labels: {app: web}}", "metadata: {labels: web}"))
