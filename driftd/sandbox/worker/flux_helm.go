@@ -61,8 +61,10 @@ func (s *server) renderFluxRelease(p *renderParams, spec *fluxRelease, t *tree) 
 		return nil, err
 	}
 	file := path.Join(dir, chartFile)
+	files := func(name string) []manifestFile { return spec.valueFiles(p, t, name) }
 	if err := p.withDependencies(loaded, values); err != nil {
-		return nil, fail(codeHelm, file, "%s: dependencies: %s", file, err)
+		err = mismatched(err, loaded, file, files)
+		return nil, asWorkError(fmt.Errorf("%s: dependencies: %w", file, err), codeHelm, file)
 	}
 	source := &helmSource{
 		ReleaseName: spec.ReleaseName, Namespace: spec.Namespace,
@@ -70,7 +72,7 @@ func (s *server) renderFluxRelease(p *renderParams, spec *fluxRelease, t *tree) 
 	}
 	manifests, err := templateChart(p, source, loaded, values, dir)
 	if err != nil {
-		return nil, asWorkError(err, codeHelm, file)
+		return nil, asWorkError(mismatched(err, loaded, file, files), codeHelm, file)
 	}
 	result := &rendering{}
 	for _, manifest := range manifests {

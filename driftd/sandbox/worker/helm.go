@@ -49,11 +49,14 @@ func (s *server) renderHelm(p *renderParams, t *tree) (*rendering, error) {
 	if err != nil {
 		return nil, err
 	}
+	files := func(name string) []manifestFile { return s.valueFiles(p, source, t, name) }
 	if err := p.withDependencies(loaded, values); err != nil {
-		return nil, fail(codeHelm, file, "%s: dependencies: %s", file, err)
+		err = mismatched(err, loaded, file, files)
+		return nil, asWorkError(fmt.Errorf("%s: dependencies: %w", file, err), codeHelm, file)
 	}
 	manifests, err := templateChart(p, source, loaded, values, dir)
 	if err != nil {
+		err = mismatched(err, loaded, file, files)
 		return nil, asWorkError(err, codeHelm, blamed(t, dir, loaded.Name(), err.Error(), file))
 	}
 	result := &rendering{}

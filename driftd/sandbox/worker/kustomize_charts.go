@@ -190,6 +190,8 @@ func (c *chartInflation) inflated() ([]byte, error) {
 		return nil, err
 	}
 	if err := chartutil.ProcessDependencies(loaded, values); err != nil {
+		none := func(string) []manifestFile { return nil }
+		err = mismatched(err, loaded, path.Join(dir, chartFile), none)
 		return nil, fmt.Errorf("dependencies: %w", err)
 	}
 	p.KubeVersion, p.APIVersions = "", nil

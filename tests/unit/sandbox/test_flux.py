@@ -258,6 +258,15 @@ async def test_values_are_merged_in_flux_order(render: Any) -> None:
         await render(CHART, {"path": "charts/c"}, flux=release(valuesFiles=["absent.yaml"]))
 
 
+async def test_values_of_a_subchart_that_are_no_map(render: Any) -> None:
+    """A release's null for a subchart is told in words."""
+    sub = {"charts/c/charts/sub/Chart.yaml": "apiVersion: v2\nname: sub\nversion: 1.0.0\n"}
+    flux = release(values=[{"from": "spec.values", "object": {"sub": None}}])
+    with pytest.raises(RenderError, match=r"subchart sub are empty \(null\) where a map") as caught:
+        await render({**CHART, **sub}, {"path": "charts/c"}, flux=flux)
+    assert "%!" not in str(caught.value)
+
+
 async def test_post_renderers_change_neither_hooks_nor_crds(render: Any) -> None:
     """Patches and images of post renderers apply to the release's manifests, files stay known."""
     edits = {"patches": [{"patch": "- {op: add, path: /metadata/labels, value: {by: flux}}",

@@ -393,3 +393,39 @@ async def test_links_in_a_chart(render: Any) -> None:
     for target in ("/etc/passwd", "../../../x", "gone"):
         with pytest.raises(RenderError, match="link"):
             await render(files, source(), links={"chart/templates/link": target})
+
+
+@pytest.mark.parametrize(
+    ("helm", "where", "what"),
+    [
+        ({"valueFiles": ["a.yaml", "null.yaml"]}, "null.yaml:2", "empty (null)"),
+        ({"valueFiles": ["null.yaml", "text.yaml"]}, "text.yaml:1", "a text"),
+        ({"valueFiles": ["list.yaml"]}, "list.yaml:1", "a list"),
+        ({"valueFiles": ["a.yaml"], "values": "sub: 7"}, "Chart.yaml", "a number"),
+        ({"valueFiles": ["null.yaml"], "values": "sub:"}, "Chart.yaml", "empty (null)"),
+        (
+            {"valueFiles": ["on.yaml"], "parameters": [{"name": "value", "value": "1"}]},
+            "on.yaml:1",
+            "a truth value",
+        ),
+    ],
+)
+async def test_values_of_a_subchart_that_are_no_map(
+    render: Any, helm: dict[str, Any], where: str, what: str
+) -> None:
+    """The line that gives them is named and what they are, without the value or Go's complaint."""
+    files = {
+        **depending_on("file://../sub"),
+        **SUB,
+        "chart/a.yaml": "sub: {n1: 2}\n",
+        "chart/null.yaml": "value: 1\nsub:\nn1: 3\n",
+        "chart/text.yaml": "sub: hunter22\n",
+        "chart/list.yaml": "sub: [hunter22]\n",
+        "chart/on.yaml": "sub: true\n",
+    }
+    with pytest.raises(RenderError) as caught:
+        await render(files, source(**helm))
+    told = f"chart/{where}: the values of the subchart sub are {what} where a map is expected"
+    assert str(caught.value).startswith(told)
+    assert "%!" not in str(caught.value)
+    assert "hunter22" not in str(caught.value)
