@@ -23,7 +23,8 @@ from driftd.controller.observed import ClusterView, observe, view_cluster
 from driftd.controller.options import CheckOptions
 from driftd.controller.preview_entries import idle_warnings
 from driftd.controller.preview_fate import unseen
-from driftd.controller.preview_inside import Ended, ended_namespaces, in_ended, with_ended
+from driftd.controller.preview_inside import Ended, ended_namespaces, in_ended
+from driftd.controller.preview_kept import Found, settled
 from driftd.controller.preview_namespaces import (
     Absent,
     absent_conditions,
@@ -82,18 +83,19 @@ async def preview(
     if told:
         progress(f"note: {told}")
 
-    async def one(where: Where) -> list[ApplicationPreview]:
+    async def one(where: Where) -> Found:
         return await work.cluster(where, by_place[where])
 
     results = await gather_isolated(one, by_place, limit=len(by_place) or 1)
-    applications: list[ApplicationPreview] = []
+    found: list[Found] = []
     conditions = list(work.conditions)
     for where, result in zip(by_place, results, strict=True):
         if isinstance(result, Exception):
             name = where if isinstance(where, str) else where.name
             conditions.append(Condition("ComparisonError", f"{name}: {described(result)}"))
         else:
-            applications += result
+            found.append(result)
+    applications = list(settled(found, work.old.applications))
     conditions += unread_clusters(work.unread)
     for note in after.workspace.repositories.notes:
         progress(f"note: {note}")
@@ -213,11 +215,11 @@ class _Preview:
                 return True
         return False
 
-    async def cluster(self, where: Where, pairs: Sequence[Pair]) -> list[ApplicationPreview]:
-        """The applications of one cluster that change."""
+    async def cluster(self, where: Where, pairs: Sequence[Pair]) -> Found:
+        """What changes of the applications of one cluster."""
         moving = [p for p in pairs if not p.unseen and not await self._same_inputs(p)]
         if not moving:
-            return [untouched(pair) for pair in pairs]
+            return Found([(pair, untouched(pair)) for pair in pairs])
         view = await self._view(where, pairs)
         rendered = await gather_isolated(
             lambda pair: self._rendered(pair, view), moving, limit=_RENDERS
@@ -242,11 +244,11 @@ class _Preview:
         applications = []
         for pair in done:
             report = await self._application(pair, pairs, objects, look, absent)
-            applications.append(await with_base_lines(
+            applications.append((pair, await with_base_lines(
                 self.before.workspace, pair, report, in_ended(report.resources, ended),
                 urls=self.old.urls,
-            ))  # fmt: skip
-        return with_ended(applications, ended) + [untouched(pair) for pair in unchanged]
+            )))  # fmt: skip
+        return Found(applications + [(pair, untouched(pair)) for pair in unchanged], ended)
 
     async def _namespaces(
         self, where: Where, pairs: Sequence[Pair], objects: Sequence[Touched],

@@ -14,11 +14,13 @@ import msgspec
 import orjson
 
 from driftd.controller.desired import Desired
-from driftd.controller.preview_fate import PRUNES
+from driftd.controller.preview_fate import GONE_ALREADY, PRUNES
 from driftd.controller.preview_pairs import Pair
 from driftd.model.preview import Action, ApplicationPreview, ObjectPreview
 from driftd.model.resource import Manifest, ResourceKey
 
+FAILS: Final = "nothing is deleted as long as the sync fails"
+"""What the reason begins with of an object that stays as long as another one is refused."""
 _SYNC_OPTIONS: Final = "argocd.argoproj.io/sync-options"
 _WAVE: Final = "argocd.argoproj.io/sync-wave"
 _LAST: Final = "PruneLast=true"
@@ -80,11 +82,11 @@ def _pruned(
 
 def _kept(one: ObjectPreview, refused: ObjectPreview) -> ObjectPreview:
     """An object that is not deleted as long as another one is refused."""
-    if one.action is not Action.DELETE:
+    if one.action is not Action.DELETE or one.reason == GONE_ALREADY:
         return one
-    reason = (
-        f"nothing is deleted as long as the sync fails: {refused.kind} {refused.name} is refused"
-    )
+    elsewhere = refused.namespace and refused.namespace != one.namespace
+    name = f"{refused.namespace}/{refused.name}" if elsewhere else refused.name
+    reason = f"{FAILS}: {refused.kind} {name} is refused"
     return msgspec.structs.replace(
         one,
         action=Action.LEAVE,

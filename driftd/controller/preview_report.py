@@ -42,7 +42,7 @@ def preview_report(
         applications=tuple(
             app
             for app in applications
-            if app.action is not ApplicationAction.UNCHANGED or app.conditions
+            if app.action is not ApplicationAction.UNCHANGED or app.conditions or app.reason
         ),
         summary=PreviewSummary(
             applications=dict(sorted(counts.items())),

@@ -207,7 +207,7 @@ class PreviewReport(WireStruct, frozen=True, kw_only=True):
     """The revision with the change."""
     conditions: tuple[ReportCondition, ...] = ()
     applications: tuple[ApplicationPreview, ...]
-    """Those that change or could not be compared."""
+    """Those that change or could not be compared, and those of which something is to be known."""
     summary: PreviewSummary
 
     @property

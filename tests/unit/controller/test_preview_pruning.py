@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from driftd.controller.preview_fate import PRUNES
+from driftd.controller.preview_fate import GONE_ALREADY, PRUNES
 from driftd.controller.preview_pairs import Pair
 from driftd.controller.preview_pruning import with_pruning
 from driftd.model.flux import FluxSpec
@@ -83,10 +83,11 @@ def test_what_is_not_deleted_as_long_as_something_is_refused(how: Any) -> None:
         ({"new": ("sync-wave", "-1")}, PRUNES),
         ({"old": ("sync-wave", "3")}, PRUNES),
         ({"reason": "it is gone from the cluster already"}, "it is gone from the cluster already"),
+        ({"flux": "Kustomization", "reason": GONE_ALREADY}, GONE_ALREADY),
         ({"second": Action.CREATE}, PRUNES),
     ],
 )
-def test_what_argo_cd_deletes_all_the_same(how: Any, reason: str) -> None:
+def test_what_is_deleted_all_the_same(how: Any, reason: str) -> None:
     """It prunes before it applies; with sync waves that depends on them, and is left open."""
     one = left(**how)
     assert (one.action, one.reason, one.severity) == (Action.DELETE, reason, "high")
