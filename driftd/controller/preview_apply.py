@@ -12,16 +12,15 @@ from collections.abc import Iterable
 from typing import Final
 
 import msgspec
-import orjson
 from msgspec import UNSET, UnsetType
 
+from driftd.controller.annotated import annotations_of, sync_options_of
 from driftd.controller.declared import Entry
 from driftd.diff.invalid import DROPPED
 from driftd.model.preview import FieldChange
 from driftd.model.report import Invalid
 from driftd.model.resource import Manifest
 
-_SYNC_OPTIONS: Final = "argocd.argoproj.io/sync-options"
 _SSA: Final = "kustomize.toolkit.fluxcd.io/ssa"
 _REFUSED: Final = "server-side apply refuses the object"
 
@@ -34,11 +33,12 @@ def refuses_unknown_fields(entry: Entry | None, manifest: Manifest) -> bool:
     if entry is None or not _is_built_in(manifest.key.group):
         return False
     application = entry.application
-    metadata = orjson.loads(manifest.body).get("metadata") or {}
-    annotations = metadata.get("annotations") or {}
     if application.flux is not None:
-        return application.flux.kind == "Kustomization" and annotations.get(_SSA) != "Ignore"
-    own = {one.strip() for one in str(annotations.get(_SYNC_OPTIONS, "")).split(",")}
+        return (
+            application.flux.kind == "Kustomization"
+            and annotations_of(manifest).get(_SSA) != "Ignore"
+        )
+    own = sync_options_of(manifest)
     options = own | set(application.spec.sync_policy.sync_options)
     if "Replace=true" in options or "ServerSideApply=false" in own:
         return False

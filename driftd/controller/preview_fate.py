@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
-import orjson
 from msgspec import UNSET, UnsetType
 
+from driftd.controller.annotated import SYNC_OPTIONS, annotations_of
 from driftd.controller.declared import Declared, Entry
 from driftd.controller.preview_apply import is_certain
 from driftd.controller.tracking import FLUX_KEEPS
@@ -32,7 +32,6 @@ KIND_NOT_SERVED: Final = "KindNotServed"
 """The condition of an object that the API server refuses, since it has no such kind."""
 PRUNES: Final = "syncPolicy.automated.prune deletes it"
 _FINALIZER = "resources-finalizer.argocd.argoproj.io"
-_SYNC_OPTIONS = "argocd.argoproj.io/sync-options"
 _HELM_POLICY: Final = "helm.sh/resource-policy"
 FIELD_KINDS: Final = {
     ChangeKind.MISSING: FieldKind.ADDED,
@@ -77,7 +76,7 @@ def keeps_its_own(entry: Entry | None, manifest: Manifest) -> bool:
 def _kept_by(entry: Entry, manifest: Manifest, gone: bool) -> str:
     """What keeps an object once Git no longer has it, or its application if `gone`; else empty."""
     application = entry.application
-    annotations = (orjson.loads(manifest.body).get("metadata") or {}).get("annotations") or {}
+    annotations = annotations_of(manifest)
     if application.flux is not None:
         if application.flux.kind == "HelmRelease":
             keeps = annotations.get(_HELM_POLICY) == "keep"
@@ -85,7 +84,7 @@ def _kept_by(entry: Entry, manifest: Manifest, gone: bool) -> str:
         kept = [name for name in FLUX_KEEPS if annotations.get(name) == "disabled"]
         return f"its annotation {kept[0]}: disabled keeps it" if kept else ""
     option = "Delete=false" if gone else "Prune=false"
-    if option in str(annotations.get(_SYNC_OPTIONS, "")):
+    if option in str(annotations.get(SYNC_OPTIONS, "")):
         return f"its sync option {option} keeps it"
     if (manifest.key.group, manifest.key.kind) == ("", "Namespace") and not gone:
         # Argo CD then takes the destination's namespace for declared.

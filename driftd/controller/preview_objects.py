@@ -265,7 +265,9 @@ class _Object:
         # Recreate comes before rollout, as in the alphabet.
         strongest = sorted((f for f in fields if f.effect), key=lambda f: str(f.effect))
         first = strongest[0] if strongest else None
-        apart = self._untouched(fields)
+        beside = self._beside(fields) if fields else []
+        apart = [one for one in beside if one.is_drift]
+        overwritten = overwrites_ignored(item.owner.entry.application)
         return ObjectPreview(
             group=item.key.group,
             version=manifest.version,
@@ -284,7 +286,7 @@ class _Object:
             changes=fields,
             untouched_drift=len(apart),
             reverted_drift=sum(one.change_class is ChangeClass.DECLARED for one in apart),
-            reverted_ignored=self._reverted_ignored(fields),
+            reverted_ignored=sum(map(is_ignored, beside)) if overwritten else 0,
         )
 
     def _field(self, change: Change, old: dict[str, Any]) -> FieldChange:
@@ -315,18 +317,6 @@ class _Object:
             effect_reason=effect[1] if effect else UNSET,
             invalid=change.invalid,
         )
-
-    def _untouched(self, fields: Sequence[FieldChange]) -> list[Change]:
-        """Drifted fields of the object that no change of Git is at."""
-        if not fields or self.before is None:
-            return []
-        return [one for one in self._beside(fields) if one.is_drift]
-
-    def _reverted_ignored(self, fields: Sequence[FieldChange]) -> int:
-        """Fields that an ignore rule lets pass and that deploying the change puts back, too."""
-        if not fields or not overwrites_ignored(self.item.owner.entry.application):
-            return 0
-        return sum(map(is_ignored, self._beside(fields)))
 
     def _beside(self, fields: Sequence[FieldChange]) -> list[Change]:
         """What differs at the base where no change of Git is."""

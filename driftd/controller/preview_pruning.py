@@ -11,18 +11,17 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 import msgspec
-import orjson
 
+from driftd.controller.annotated import annotations_of, sync_options_of
 from driftd.controller.desired import Desired
 from driftd.controller.preview_fate import GONE_ALREADY, PRUNES
 from driftd.controller.preview_pairs import Pair
 from driftd.model.preview import Action, ApplicationPreview, ObjectPreview
 from driftd.model.resource import Manifest, ResourceKey
+from driftd.sync.order import WAVE_ANNOTATION
 
 FAILS: Final = "nothing is deleted as long as the sync fails"
 """What the reason begins with of an object that stays as long as another one is refused."""
-_SYNC_OPTIONS: Final = "argocd.argoproj.io/sync-options"
-_WAVE: Final = "argocd.argoproj.io/sync-wave"
 _LAST: Final = "PruneLast=true"
 _UNTRIED: Final = "SkipDryRunOnMissingResource=true"
 
@@ -58,9 +57,9 @@ def _pruned(
     no_kind = [
         one
         for one in refused
-        if one.key in pair.unserved and _UNTRIED not in options | _options(new.get(one.key))
+        if one.key in pair.unserved and _UNTRIED not in options | sync_options_of(new.get(one.key))
     ]
-    in_waves = any(_annotations(new.get(one.key)).get(_WAVE) for one in refused)
+    in_waves = any(annotations_of(new.get(one.key)).get(WAVE_ANNOTATION) for one in refused)
     found = []
     for one in resources:
         manifest = old.get(one.key)
@@ -68,9 +67,13 @@ def _pruned(
             pass
         elif no_kind:
             one = _kept(one, no_kind[0])
-        elif _LAST in options | _options(manifest):
+        elif _LAST in options | sync_options_of(manifest):
             one = _kept(one, refused[0])
-        elif one.reason == PRUNES and not in_waves and not _annotations(manifest).get(_WAVE):
+        elif (
+            one.reason == PRUNES
+            and not in_waves
+            and not annotations_of(manifest).get(WAVE_ANNOTATION)
+        ):
             text = (
                 f"{PRUNES}, also while {refused[0].kind} {refused[0].name} is refused: "
                 "Argo CD prunes before it applies"
@@ -94,15 +97,3 @@ def _kept(one: ObjectPreview, refused: ObjectPreview) -> ObjectPreview:
         severity="medium",
         severity_reason="nothing deletes it",
     )
-
-
-def _options(manifest: Manifest | None) -> frozenset[str]:
-    text = str(_annotations(manifest).get(_SYNC_OPTIONS, ""))
-    return frozenset(one.strip() for one in text.split(","))
-
-
-def _annotations(manifest: Manifest | None) -> Mapping[str, object]:
-    if manifest is None:
-        return {}
-    found = (orjson.loads(manifest.body).get("metadata") or {}).get("annotations")
-    return found if isinstance(found, dict) else {}
