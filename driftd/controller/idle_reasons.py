@@ -92,6 +92,12 @@ def of_target(target: dict[str, Any], objects: Sequence[Manifest]) -> str:
     return nearest(sorted({one.key.name for one in same_kind}), name).strip()
 
 
+def fits(target: dict[str, Any], manifest: Manifest) -> bool:
+    """Whether kind and name of an object fit a target's."""
+    kind, name = _text(target, "kind"), _text(target, "name")
+    return _fits(kind, manifest.key.kind) and _fits(name, manifest.key.name)
+
+
 def _differing(target: dict[str, Any], manifest: Manifest) -> str:
     """The first field beside kind and name that an object has otherwise than a target wants."""
     key = manifest.key

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from driftd.controller.declared import Declared, Entry
 from driftd.controller.desired import Desired
-from driftd.controller.idle_reasons import of_image, of_target
+from driftd.controller.idle_reasons import fits, of_image, of_target
 from driftd.controller.observed import ClusterView
 from driftd.controller.preview_pairs import Pair
 from driftd.controller.preview_sides import Side
 from driftd.model.condition import Condition, Severity
-from driftd.model.resource import ResourceKey
+from driftd.model.resource import Manifest, ResourceKey
 from driftd.model.tree import ResolvedSource
 from driftd.render import idle_entries
+from driftd.render.idle_alternatives import Alternative, alternatives_of, dead, slip_of
 from driftd.render.idle_entries import Probe, entries_of, kustomizations_of
 
 IDLE: Final = "IdleEntryWarning"
@@ -42,16 +43,23 @@ async def idle_warnings(
         base = earlier.get(source.source.path)
         if source.source.chart or (base is not None and _is_same(pair, base, source)):
             continue
-        found = await _probe(pair.after, source, after, view).idle(
-            entries_of(source.tree, source.source.path)
+        found = dead(
+            await _probe(pair.after, source, after, view).idle(_entries(source)),
+            source.tree,
+            sorted({one.key.kind for one in pair.new.manifests}),
         )
         if found and base is not None and pair.before is not None:
             probe = _probe(pair.before, base, before, view)
-            found = await _brought(found, entries_of(base.tree, source.source.path), probe)
+            found = await _brought(found, _entries(base), probe)
         elif pair.before is not None:
             found = []
         told += [_condition(one, pair) for one in found]
     return told
+
+
+def _entries(source: ResolvedSource) -> list[idle_entries.Entry]:
+    entries = entries_of(source.tree, source.source.path)
+    return [*entries, *alternatives_of(entries)]
 
 
 def _is_same(pair: Pair, base: ResolvedSource, source: ResolvedSource) -> bool:
@@ -123,10 +131,30 @@ def _condition(one: idle_entries.Entry, pair: Pair) -> Condition:
         name = str(one.value["name"])
         why = of_image(name, pair.old.manifests if pair.old else (), objects, one.file)
         what = f"no image is called {name}"
+    elif isinstance(one, Alternative):
+        return _alternative(one, objects)
     else:
-        target = one.value["target"]
-        told = ", ".join(f"{key}={target[key]}" for key in _SHOWN if target.get(key))
-        why = of_target(target, objects)
-        what = f"no object fits the target {told}"
+        why = of_target(one.value["target"], objects)
+        what = f"no object fits the target {_shown(one.value['target'])}"
     text = f"{one.file}:{one.line}: {what}: this entry of {one.section} changes nothing"
     return Condition(IDLE, f"{text}; {why}".rstrip("; "), Severity.WARNING)
+
+
+def _alternative(one: Alternative, objects: Sequence[Manifest]) -> Condition:
+    """An alternative of a target that fits nothing, where another one fits."""
+    if one.field == "kind":
+        why = f"did you mean {slip_of(one.text, sorted({each.key.kind for each in objects}))}?"
+    else:
+        # What the target fits already was not meant by another of its alternatives.
+        wanted = one.value["target"]
+        rest = [each for each in objects if fits(wanted, each) or not fits(one.target, each)]
+        why = of_target(wanted, rest)
+    text = (
+        f"{one.file}:{one.line}: no object fits {one.text} of the target {_shown(one.target)}: "
+        "this entry of patches changes only what else the target fits"
+    )
+    return Condition(IDLE, f"{text}; {why}".rstrip("; "), Severity.WARNING)
+
+
+def _shown(target: dict[str, Any]) -> str:
+    return ", ".join(f"{key}={target[key]}" for key in _SHOWN if target.get(key))

@@ -55,6 +55,11 @@ async def told(world: World, before: str, after: str) -> list[str]:
     world.repo.write("apps/shared/kustomization.yaml", SHARED)
     world.repo.write("apps/shop/kustomization.yaml", after)
     world.repo.commit()
+    return await previewed(world)
+
+
+async def previewed(world: World) -> list[str]:
+    """What a preview of the checkout tells of entries."""
     repositories = await Repositories.open([str(world.repo.path)])
     report = await preview(
         replace(world.workspace, repositories=repositories), CheckOptions(), "main",
@@ -79,6 +84,39 @@ async def test_misspelt_entries(world: World) -> None:
             "apps/shop/kustomization.yaml:13: no object fits the target kind=Deployment, name=wbe: "
             "this entry of patches changes nothing; did you mean web?"
         ),
+    ]
+
+
+@pytest.mark.slow
+async def test_alternatives(world: World) -> None:
+    """Of a target's alternatives, those that are misspelt are told; those that another file's
+    object has, a kind that may come, and those of a target that matches nothing are not.
+    """
+    files = "apps/shop/other.yaml"
+    world.repo.write(files, "kind: ConfigMap\nmetadata:\n  name: api\n")
+    after = OVERLAY.replace("kind: Deployment\n    name: w.b", "kind: %s\n    name: %s")
+    entry = "apps/shop/kustomization.yaml:13: no object fits"
+    rest = "this entry of patches changes only what else the target fits"
+    both = after % ("Deployment|StatefulSet", "^(web|api|gon)$")
+    assert await told(world, OVERLAY, both) == [
+        f"{entry} gon of the target kind=Deployment|StatefulSet, name=^(web|api|gon)$: {rest}"
+    ]
+    world.repo.write("apps/shop/kustomization.yaml", after % ("Deploymnet|Deployment", "web"))
+    world.repo.commit()
+    assert await previewed(world) == [
+        (
+            f"{entry} Deploymnet of the target kind=Deploymnet|Deployment, name=web: {rest}; "
+            "did you mean Deployment?"
+        )
+    ]
+    world.repo.write("apps/shop/kustomization.yaml", after % ("ConfigMap|Deployment", "kept|wbe"))
+    world.repo.write("apps/shop/gone.yaml", f"{GONE}---\n{GONE.replace('gone', 'kept')}")
+    world.repo.commit()
+    assert await previewed(world) == [
+        (
+            f"{entry} wbe of the target kind=ConfigMap|Deployment, name=kept|wbe: {rest}; "
+            "did you mean web?"
+        )
     ]
 
 
