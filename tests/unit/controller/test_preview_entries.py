@@ -109,14 +109,11 @@ async def test_alternatives(world: World) -> None:
             "did you mean Deployment?"
         )
     ]
-    world.repo.write("apps/shop/kustomization.yaml", after % ("ConfigMap|Deployment", "kept|wbe"))
-    world.repo.write("apps/shop/gone.yaml", f"{GONE}---\n{GONE.replace('gone', 'kept')}")
+    world.repo.write("apps/shop/kustomization.yaml", after % ("Deployment", "kept|wbe"))
+    world.repo.write("apps/shop/gone.yaml", f"{GONE}---\n{WEB.replace('web', 'kept', 1)}")
     world.repo.commit()
     assert await previewed(world) == [
-        (
-            f"{entry} wbe of the target kind=ConfigMap|Deployment, name=kept|wbe: {rest}; "
-            "did you mean web?"
-        )
+        (f"{entry} wbe of the target kind=Deployment, name=kept|wbe: {rest}; did you mean web?")
     ]
 
 
