@@ -14,6 +14,7 @@ from msgspec import UNSET
 
 from driftd.diff.finding import ABSENT, Finding
 from driftd.diff.paths import escape, pointer
+from driftd.diff.refused_counts import of_counts
 from driftd.diff.refused_kinds import of_kind
 from driftd.diff.refused_pods import of_pod
 from driftd.diff.refused_rules import NAME_HINT, Place, Refusal, is_name, items, mapping, metadata
@@ -105,6 +106,7 @@ def _refusals(body: Mapping[str, Any], key: ResourceKey) -> Iterator[Refusal]:
     yield from metadata(mapping(body.get("metadata")), ("metadata",))
     yield from _selector(spec, key)
     yield from of_kind(body, key)
+    yield from of_counts(spec, key)
     for place, template in _templates(spec, key):
         yield from metadata(mapping(template.get("metadata")), (*place, "metadata"))
         if key.kind != "StatefulSet":  # which is not validated below the template's metadata

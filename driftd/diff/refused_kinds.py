@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
+from driftd.diff.refused_cron import schedule
 from driftd.diff.refused_rules import (
     NAME_HINT,
     Place,
@@ -21,6 +22,8 @@ from driftd.model.resource import ResourceKey
 _DATA_KEY: Final = re.compile(r"[-._a-zA-Z0-9]+\Z")
 _LONGEST_DATA_KEY: Final = 253
 _RBAC: Final = "rbac.authorization.k8s.io"
+_ROLES: Final = ("Role", "ClusterRole")
+_NOTHING: Final = (0, "0%")
 _INNER: Final = frozenset({"ClusterIP", None})
 
 
@@ -91,6 +94,17 @@ def _deployment(body: Mapping[str, Any]) -> Iterator[Refusal]:
     if strategy.get("type") == "Recreate" and strategy.get("rollingUpdate") is not None:
         text = "strategy Recreate has no rollingUpdate: remove it, or change the type"
         yield Refusal(("spec", "strategy", "rollingUpdate"), text)
+    rolling = mapping(strategy.get("rollingUpdate"))
+    if all(rolling.get(name) in _NOTHING for name in ("maxSurge", "maxUnavailable")):
+        here = ("spec", "strategy", "rollingUpdate")
+        text = "maxSurge and maxUnavailable are both 0: raise one of them"
+        yield Refusal((*here, "maxUnavailable"), text, ((*here, "maxSurge"),))
+
+
+def _cronjob(body: Mapping[str, Any]) -> Iterator[Refusal]:
+    wrong = schedule(mapping(body.get("spec")).get("schedule"))
+    if wrong:
+        yield Refusal(("spec", "schedule"), wrong)
 
 
 def _autoscaler(body: Mapping[str, Any]) -> Iterator[Refusal]:
@@ -121,6 +135,10 @@ def _ingress(body: Mapping[str, Any]) -> Iterator[Refusal]:
     if not spec.get("rules") and not spec.get("defaultBackend"):
         yield Refusal(("spec",), "an Ingress has rules or a defaultBackend: write one of them")
     for index, rule in enumerate(items(spec.get("rules"))):
+        host = rule.get("host")
+        if isinstance(host, str) and not is_name(host.removeprefix("*."), dots=True):
+            text = f"{host} is no name of a host: write it with a-z, 0-9, - and . only"
+            yield Refusal(("spec", "rules", index, "host"), text)
         for number, path in enumerate(items(mapping(rule.get("http")).get("paths"))):
             at = ("spec", "rules", index, "http", "paths", number)
             if not path.get("pathType"):
@@ -151,6 +169,13 @@ def _rules(body: Mapping[str, Any]) -> Iterator[Refusal]:
 
 
 def _binding(body: Mapping[str, Any]) -> Iterator[Refusal]:
+    kind = mapping(body.get("roleRef")).get("kind")
+    if isinstance(kind, str) and kind not in _ROLES:
+        yield Refusal(("roleRef", "kind"), f"a role is of kind {' or '.join(_ROLES)}: write it")
+    yield from _subjects(body)
+
+
+def _subjects(body: Mapping[str, Any]) -> Iterator[Refusal]:
     for index, subject in enumerate(items(body.get("subjects"))):
         if subject.get("kind") == "ServiceAccount" and not subject.get("namespace"):
             text = "a subject of kind ServiceAccount has a namespace: write it"
@@ -169,4 +194,6 @@ _RULES: Final[dict[tuple[str, str], Callable[[Mapping[str, Any]], Iterator[Refus
     (_RBAC, "Role"): _rules,
     (_RBAC, "ClusterRole"): _rules,
     (_RBAC, "ClusterRoleBinding"): _binding,
+    (_RBAC, "RoleBinding"): _binding,
+    ("batch", "CronJob"): _cronjob,
 }

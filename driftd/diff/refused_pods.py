@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Mapping
 from typing import Any
 
+from driftd.diff.refused_counts import of_probe
 from driftd.diff.refused_rules import (
     NAME_HINT,
     Place,
@@ -77,6 +78,8 @@ def _container(
     yield from _ports(one, here)
     yield from _mounts(one, here, volumes)
     for index, variable in enumerate(items(one.get("env"))):
+        if not variable.get("name"):
+            yield Refusal((*here, "env", index), "a variable has a name: write name")
         if variable.get("value") and variable.get("valueFrom"):
             text = f"{variable.get('name')} has value and valueFrom: choose one of them"
             yield Refusal((*here, "env", index, "value"), text)
@@ -92,6 +95,7 @@ def _container(
         if len(given) != 1:
             told = f"choose one of {', '.join(given or _HANDLERS)}"
             yield Refusal((*here, name), f"a probe asks in one way: {told}")
+        yield from of_probe(mapping(probe), (*here, name), once=name != "readinessProbe")
 
 
 def _ports(one: Mapping[str, Any], here: Place) -> Iterator[Refusal]:
@@ -135,6 +139,11 @@ def _resources(one: Mapping[str, Any], here: Place) -> Iterator[Refusal]:
     """Requests above their limit."""
     resources = mapping(one.get("resources"))
     limits = mapping(resources.get("limits"))
+    for kind in ("requests", "limits"):
+        for name, value in mapping(resources.get(kind)).items():
+            amount = quantity(str(value))
+            if amount is not None and amount < 0:
+                yield Refusal((*here, "resources", kind, name), f"{name} is 0 or more")
     for name, value in mapping(resources.get("requests")).items():
         if name in limits:
             least, most = quantity(str(value)), quantity(str(limits[name]))
