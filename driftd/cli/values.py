@@ -77,7 +77,7 @@ def difference(
         absent = GONE if desired is UNSET else NOT_IN_CLUSTER
         live_text = absent if live is UNSET else flow(live)
         note = ""
-        if git_text == live_text and _holds_mask(desired):
+        if git_text == live_text and holds_mask(desired):
             note = MASKED_DIFFER
         elif git_text == live_text:
             git_text, live_text = ascii(_sorted(desired)), ascii(_sorted(live))
@@ -190,12 +190,13 @@ def _read_otherwise(text: str) -> bool:
     return True
 
 
-def _holds_mask(value: object) -> bool:
+def holds_mask(value: object) -> bool:
+    """Whether a secret's stand-in is in `value`, which then may look like another one."""
     if is_masked(value):
         return True
     if isinstance(value, dict):
-        return any(_holds_mask(item) for item in value.values())
-    return isinstance(value, list | tuple) and any(_holds_mask(item) for item in value)
+        return any(holds_mask(item) for item in value.values())
+    return isinstance(value, list | tuple) and any(holds_mask(item) for item in value)
 
 
 def _only_whitespace(desired: object, live: object) -> bool:

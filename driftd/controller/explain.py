@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 from functools import partial
 from typing import Any, Final, Literal, TypeAlias
 
@@ -19,10 +18,9 @@ from driftd.controller.declared import Declared, declare, refuse_unmatched
 from driftd.controller.engines import engines_at
 from driftd.controller.explain_entries import EntryExplanation, explained
 from driftd.controller.explain_question import (
-    SUGGESTIONS,
     Question,
     find_resource,
-    readable_of,
+    nearest_paths,
     refuse_several,
     split,
 )
@@ -321,13 +319,7 @@ def _places(
 def _unknown_path(
     question: Question, resource: ResourceReport, inspection: Inspection
 ) -> ConfigError:
-    pointers = inspection.pointers()
-    wanted = "/" + question.path.strip("/").replace(".", "/").replace("[", "/").replace("]", "")
-    last = wanted.rpartition("/")[2]
-    near = [path for path in pointers if path.rpartition("/")[2] == last]
-    near += get_close_matches(wanted, pointers, n=SUGGESTIONS, cutoff=0.6)
-    shown = str if question.path.startswith("/") else readable_of
-    named = ", ".join(map(shown, list(dict.fromkeys(near))[:SUGGESTIONS]))
+    named = ", ".join(nearest_paths(question.path, inspection))
     return ConfigError(
         f"neither Git nor the cluster has {question.path} in {resource.kind} {resource.name}",
         hint=f"nearest are: {named}" if named else "leave the path out to see what differs",

@@ -11,12 +11,15 @@ from difflib import get_close_matches
 from driftd.controller.check import Looked
 from driftd.controller.declared import Declared, Entry
 from driftd.controller.kind_names import names_kind
+from driftd.diff.explain import Inspection, parse
 from driftd.errors import ConfigError
 from driftd.model.choices import listed
 from driftd.model.counts import counted
 from driftd.model.report import ResourceReport
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+_POD_TEMPLATES = ("/spec/template/spec", "/spec/jobTemplate/spec/template/spec")
+_POSITION = re.compile(r"/\d+(?=/|$)")
 SUGGESTIONS = 5
 """Names that an error suggests at most."""
 
@@ -126,13 +129,51 @@ def _label(resource: ResourceReport, *, full: bool) -> str:
     return f"{resource.kind.lower()}{group}/{place}{resource.name}"
 
 
-def readable_of(pointer: str) -> str:
-    """A JSON pointer in the form of tables: `spec.ports[0].name`, `data["a.b"]`."""
-    names = (part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:])
-    return "".join(map(_step, names)).removeprefix(".")
+def nearest_paths(path: str, inspection: Inspection) -> list[str]:
+    """The places that a path probably means, in its form: pointers, else as tables name them."""
+    pointers = inspection.pointers()
+    plain: dict[str, str] = {}
+    for pointer in pointers:
+        plain.setdefault(_plain(pointer), pointer)
+        for prefix in _POD_TEMPLATES:  # as tables leave it out
+            if pointer.startswith(prefix):
+                plain.setdefault(_plain(pointer.removeprefix(prefix)), pointer)
+    wanted = _plain(path if path.startswith("/") else _pointer(path))
+    last = wanted.rpartition("/")[2]
+    near = [pointer for pointer in pointers if pointer.rpartition("/")[2] == last]
+    near += [plain[one] for one in get_close_matches(wanted, plain, n=SUGGESTIONS, cutoff=0.6)]
+    near = list(dict.fromkeys(near))[:SUGGESTIONS]
+    return near if path.startswith("/") else [_readable(one, inspection) for one in near]
 
 
-def _step(name: str) -> str:
-    if name.isdecimal():
+def _pointer(path: str) -> str:
+    """A path of tables as a pointer, items by their keys."""
+    parts = (one if isinstance(one, str) else "0" for one in parse(path))
+    return "/" + "/".join(parts)
+
+
+def _plain(pointer: str) -> str:
+    """A pointer without the positions of items, of which the question may know none."""
+    return "/" + _POSITION.sub("", pointer).strip("/")
+
+
+def _readable(pointer: str, inspection: Inspection) -> str:
+    """A pointer in the form of tables: `spec.ports[port=80].name`, `data["a.b"]`."""
+    names = [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]]
+    place = next(iter(inspection.find(pointer)), None)
+    steps = place.ssa_path.split("/") if place is not None else []
+    if len(steps) != len(names):
+        steps = [""] * len(names)
+    return "".join(map(_step, names, steps)).removeprefix(".")
+
+
+def _step(name: str, step: str) -> str:
+    """A step of a path; an item by its keys, where they can be written so."""
+    form, _, keys = step.replace("~1", "/").replace("~0", "~").partition(":")
+    if form == "k":
+        values = {key: str(value) for key, value in json.loads(keys).items()}
+        if not any(mark in value for value in values.values() for mark in ',]="'):
+            return "[" + ",".join(f"{key}={value}" for key, value in values.items()) + "]"
+    if name.isdecimal() and form != "f":
         return f"[{name}]"
     return f".{name}" if _PLAIN.fullmatch(name) else f"[{json.dumps(name)}]"

@@ -133,6 +133,8 @@ def object_severity(action: Action, group: str, kind: str, old: Json, new: Json)
         if gained:
             return "critical", gained
         named = _power(kind, (), new)
+        if action is Action.REFUSE:  # nothing runs as somebody
+            return ("high" if named else "medium"), "the object is not created"
         return ("high", named) if named else ("medium", "a new object")
     if action is Action.LEAVE:
         return "medium", "nothing deletes it"

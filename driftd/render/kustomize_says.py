@@ -30,6 +30,18 @@ _FIELDS: Final = re.findall(
 )
 _IS: Final = {"array": "list", "object": "map"}
 _OPERATIONS: Final = ("add", "remove", "replace", "move", "copy", "test")
+_BUILT_IN: Final = frozenset(
+    re.findall(
+        r"\w+",
+        """
+        ClusterRole ClusterRoleBinding ConfigMap CronJob CustomResourceDefinition DaemonSet
+        Deployment HorizontalPodAutoscaler Ingress Job Namespace NetworkPolicy PersistentVolume
+        PersistentVolumeClaim Pod PodDisruptionBudget PriorityClass ReplicaSet Role RoleBinding
+        Secret Service ServiceAccount StatefulSet StorageClass
+        """,
+    )
+)
+"""Kinds that people write and that are no slip of another."""
 _KINDS: Final = ("Kustomization", "Component")
 _KIND = re.compile(r"[\"']?kind[\"']?:\s*[\"']?([^\s\"'#]+)")
 _FOLDER = re.compile(r"recursed accumulation of path '([^']+)'")
@@ -94,7 +106,9 @@ def _no_target(match: re.Match[str], reach: Reach, _tree: Tree) -> _Said | None:
             return what, f"check apiVersion and namespace: {one} declares it with {written}"
     for one in same:
         if get_close_matches(kind.lower(), [one.kind.lower()], cutoff=_LIKENESS):
-            return what, f"did you mean kind {kind} where {one} has {one.kind}?"
+            if kind in _BUILT_IN and one.kind not in _BUILT_IN:
+                return what, f"did you mean kind {kind} where {one} has {one.kind}?"
+            return what, f"did you mean kind {one.kind}, which {one} declares?"
     named = {one.name: one for one in reach.objects if one.kind == kind}
     near = get_close_matches(name, named, n=1, cutoff=0.5)
     if near:

@@ -286,9 +286,14 @@ def _object(one: HealedObject) -> Iterator[str]:
 
 
 def _field(change: Change, one: HealedObject) -> str:
-    from driftd.cli.values import flow
+    from driftd.cli.field_path import readable
+    from driftd.cli.values import flow, holds_mask, is_masked
 
     wanted = "(removed)" if change.desired is UNSET else flow(change.desired)
+    if change.live is not UNSET and holds_mask(change.live) and flow(change.live) == wanted:
+        what = readable(change, group=one.group, kind=one.kind)
+        told = "the value" if is_masked(change.live) else f"values of {wanted}"
+        return f"{what}: {told} changed, Git's is put back (masked)"
     return f"{_value(change, one)} -> {wanted}"
 
 

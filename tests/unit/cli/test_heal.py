@@ -78,6 +78,27 @@ def test_a_preview_names_fields_and_impact():
     ]
 
 
+def test_masked_values_are_told_by_their_keys():
+    """Of a Secret each key is told as changed, added or removed, without a value."""
+    masked = {"masked": True}
+    keys = msgspec.structs.replace(
+        WEB,
+        impact=(),
+        changes=(
+            change("/data/changed", desired=masked, live=masked),
+            change("/data/added", kind=ChangeKind.MISSING, desired=masked),
+            change("/data/gone", kind=ChangeKind.ADDED, live=masked),
+            change("/stringData", desired={"a": masked}, live={"a": masked}),
+        ),
+    )
+    assert [line for line in sentences(report(keys)) if line.startswith("  ")] == [
+        "  data.changed: the value changed, Git's is put back (masked)",
+        "  data.added: (absent) -> «masked»",
+        "  data.gone: «masked» -> (removed)",
+        "  stringData: values of {a: «masked»} changed, Git's is put back (masked)",
+    ]
+
+
 def test_what_stays_is_told_as_tables_do():
     """Path, value and severity of what a write leaves, and of an object that is left alone."""
     added = {"kind": ChangeKind.ADDED, "change_class": ChangeClass.UNDECLARED}

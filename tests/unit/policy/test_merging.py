@@ -121,6 +121,13 @@ def test_severity_of_objects(action: Action, kind: str, new: Any, level: str) ->
     assert object_severity(action, group, kind, {}, new)[0] == level
 
 
+def test_what_is_refused_has_no_identity() -> None:
+    """Of an object that is refused it is told that it is not there, not what it would decide."""
+    new = {"spec": {"serviceAccountName": "own"}}
+    told = object_severity(Action.REFUSE, "apps", "Deploymnet", {}, new)
+    assert told == ("high", "the object is not created")
+
+
 @pytest.mark.parametrize(
     ("group", "kind", "path", "old", "effect"),
     [

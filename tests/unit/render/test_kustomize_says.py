@@ -87,6 +87,12 @@ async def said(sandbox: SandboxPool, files: dict[str, str], path: str = "prod") 
             id="kind of a patched object",
         ),
         pytest.param(
+            "prod/replicas.yaml", "Deployment", "Deploymnet",
+            "prod/replicas.yaml:2 patches Deploymnet web, which is none of the kustomization's "
+            "resources; did you mean kind Deployment, which base/deployment.yaml:3 declares?",
+            id="kind of a patch",
+        ),
+        pytest.param(
             "prod/replicas.yaml", "name: web", "name: wbe",
             "prod/replicas.yaml:2 patches Deployment wbe, which is none of the kustomization's "
             "resources; did you mean web of base/deployment.yaml:3?",
