@@ -40,6 +40,7 @@ PAST = {
 """What is said of objects, the worst first."""
 _APPLICATIONS = (
     (ApplicationAction.DELETE, "is removed", "are removed"),
+    (ApplicationAction.REFUSE, "is new and refused", "are new and refused"),
     (ApplicationAction.CREATE, "is new", "are new"),
     (ApplicationAction.CHANGE, "changes", "change"),
     (ApplicationAction.UNKNOWN, "could not be compared", "could not be compared"),
@@ -107,7 +108,13 @@ def fields(one: ObjectPreview) -> list[FieldChange]:
 
 def cluster_of(app: ApplicationPreview) -> str:
     """The cluster's name, or the destination where it is not known."""
-    return app.cluster or app.destination.server or "no cluster"
+    return app.cluster or _destination(app) or "no cluster"
+
+
+def _destination(app: ApplicationPreview) -> str:
+    """The server or name of a destination, as far as its spec says."""
+    name = app.destination.name
+    return app.destination.server or ("" if name is UNSET else name)
 
 
 def summary(report: PreviewReport) -> str:
@@ -304,7 +311,7 @@ def effect_text(one: ObjectPreview) -> str:
 
 def facts_of(app: ApplicationPreview) -> list[str]:
     """Cluster, namespace and project, and that nobody syncs it by itself."""
-    server = app.destination.server
+    server = _destination(app)
     known = f"cluster {app.cluster}" if app.cluster else f"destination {server}" if server else ""
     facts = [
         known or "no cluster",

@@ -39,6 +39,7 @@ _ACTION_STYLES = {
 _SEVERITY_STYLES = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "cyan"}
 _APPLICATION_WORDS = {
     ApplicationAction.CREATE: "new",
+    ApplicationAction.REFUSE: "refused",
     ApplicationAction.CHANGE: "changes",
     ApplicationAction.DELETE: "removed",
     ApplicationAction.UNKNOWN: "unknown",

@@ -35,7 +35,7 @@ from driftd.controller.preview_objects import application_preview
 from driftd.controller.preview_pairs import Pair, Touched, declared_by, touched
 from driftd.controller.preview_places import with_base_lines, with_lines
 from driftd.controller.preview_pruning import with_pruning
-from driftd.controller.preview_refused import NOWHERE, is_refused, judgeable, placed
+from driftd.controller.preview_refused import NOWHERE, is_refused, judgeable, mended, placed
 from driftd.controller.preview_report import preview_report, untouched
 from driftd.controller.preview_scopes import settle_scopes
 from driftd.controller.preview_shared import shared_objects, told, with_owners
@@ -140,7 +140,7 @@ class _Preview:
             if c.severity is Severity.ERROR or c not in self.old.conditions
         ]
         self.conditions += [
-            replace_message(c, f"at the base: {c.message}")
+            Condition(c.type, f"at the base: {c.message}", self._severity(c))
             for c in self.old.conditions
             if c not in here and c.severity is Severity.ERROR
         ]
@@ -152,6 +152,11 @@ class _Preview:
             near = unmatched[0] if unmatched else wanted
             shown = listed(sorted({app.name for app in names}), near) or "none at all"
             raise ConfigError(f"no application matches {wanted}", hint=f"declared are: {shown}")
+
+    def _severity(self, condition: Condition) -> Severity:
+        """How bad an error of the base is: what could not be deployed is none once it is mended."""
+        mended = condition.type == "InvalidSpecError" and self.new.names is not None
+        return Severity.WARNING if mended else condition.severity
 
     def pairs(self) -> Iterable[tuple[Where, Pair]]:
         """Each application of both sides; one that goes elsewhere is two."""
@@ -173,7 +178,7 @@ class _Preview:
 
     def _pair(self, before: Entry | None, after: Entry | None) -> Pair:
         """An application of one place. One that a side cannot show is not gone, nor surely new."""
-        pair = Pair(before, after)
+        pair = Pair(before, after, mended=mended(before, after))
         if after is None and before is not None:
             hidden = unseen(before, self.old, self.new)
             if hidden is not None:
@@ -306,7 +311,9 @@ class _Preview:
         it is rendered.
         """
         before, after = pair.before, pair.after
-        if before is None or after is None or pair.spec_changed or before.project != after.project:
+        if before is None or after is None or pair.mended:
+            return False
+        if pair.spec_changed or before.project != after.project:
             return False
         old = await self.before.workspace.repositories.resolve(before.application, self.old.urls)
         new = await self.after.workspace.repositories.resolve(after.application, self.new.urls)
@@ -314,9 +321,9 @@ class _Preview:
             (source.index, source.tree.id) for source in old.sources
         ] == [(source.index, source.tree.id) for source in new.sources]
 
-    async def _view(self, where: Where, pairs: Iterable[Pair]) -> ClusterView | None:
-        if where == NOWHERE:
-            return None  # no cluster goes unread, and what is wrong with the destination is told
+    async def _view(self, where: Where, pairs: Sequence[Pair]) -> ClusterView | None:
+        if where == NOWHERE or all(p.before is None and is_refused(p.after) for p in pairs):
+            return None  # no cluster goes unread, and what is wrong with the spec is told
         if not isinstance(where, ClusterTarget):
             self._unread(where, _unmapped(pairs))
             return None
@@ -380,7 +387,7 @@ class _Preview:
             (self.before, self.old, pair.before),
             (self.after, self.new, pair.after),
         ):
-            if entry is None:
+            if entry is None or (pair.mended and entry is pair.before):
                 continue
             state = await desired_state(
                 side.workspace,
@@ -422,11 +429,6 @@ class _Preview:
             observed_at=rfc3339(self.clock.now()),
             instance_label=hub.tracking.instance_label if hub else None,
         )
-
-
-def replace_message(condition: Condition, message: str) -> Condition:
-    """The condition with another message."""
-    return Condition(condition.type, message, condition.severity)
 
 
 def _unmapped(pairs: Iterable[Pair]) -> str:

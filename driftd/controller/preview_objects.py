@@ -27,8 +27,10 @@ from driftd.controller.preview_fate import (
     survives,
     without_effects,
 )
+from driftd.controller.preview_mended import is_there, written
 from driftd.controller.preview_pairs import Pair, Touched
 from driftd.controller.preview_refused import is_refused as is_refused_spec
+from driftd.controller.preview_refused import mended_reason
 from driftd.controller.unserved import unserved
 from driftd.controller.verdict import Look, Verdict
 from driftd.diff.between import between, overlap, pointer_of, version_change
@@ -122,18 +124,19 @@ def _application_action(
     pair: Pair, found: Sequence[ObjectPreview]
 ) -> tuple[ApplicationAction, str]:
     if pair.before is None:
-        refused = (
-            "; Argo CD refuses this spec, and nothing is deployed"
-            if is_refused_spec(pair.after)
-            else ""
-        )
-        return ApplicationAction.CREATE, (pair.reason or "declared by the change") + refused
+        told = pair.reason or "declared by the change"
+        if is_refused_spec(pair.after):
+            told += "; Argo CD refuses this spec, and nothing is deployed"
+            return ApplicationAction.REFUSE, told
+        return ApplicationAction.CREATE, told
     if pair.after is None:
         if pair.reason:
             return ApplicationAction.DELETE, pair.reason
         stays, why = outlives(pair.before)
         return ApplicationAction.DELETE, f"its objects {'stay' if stays else 'go'}: {why}"
     changed = pair.spec_changed
+    if pair.mended:
+        return ApplicationAction.CHANGE, mended_reason(changed, pair.entry)
     if changed:
         flux = pair.entry.application.flux
         if flux is not None:  # whose fields have other names than those that it is understood by
@@ -225,9 +228,25 @@ class _Object:
         strict = refuses_unknown_fields(self.item.owner.after, self.item.new)
         return certain(found) if strict else found
 
-    def _whole(self, old: dict[str, Any], new: dict[str, Any]) -> ObjectPreview:
+    def _held(self, new: dict[str, Any]) -> ObjectPreview | None:
+        """A new object that the cluster has already, of an application that the change mends."""
+        fields = tuple(self._field(one, new) for one in written(self.after))
+        invalid = self._mistake()
+        action = Action.CHANGE
+        if is_refused(self.after, invalid) or (
+            invalid and self.item.new is not None and not is_valid(self.item.new)
+        ):
+            action, fields = Action.REFUSE, without_effects(fields)
+        elif not fields:
+            return None
+        reason = invalid.message if invalid else ""
+        return self._report(action, reason, fields, new, new, invalid=invalid)
+
+    def _whole(self, old: dict[str, Any], new: dict[str, Any]) -> ObjectPreview | None:
         """An object that only one side declares."""
         invalid: Invalid | UnsetType = UNSET
+        if self.item.old is None and self.item.owner.mended and is_there(self.after):
+            return self._held(new)
         if self.item.old is None:
             action, reason = Action.CREATE, ""
             invalid = self._mistake()

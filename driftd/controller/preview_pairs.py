@@ -45,6 +45,8 @@ class Pair:
     """Whether `standing` is everything that it declares."""
     elsewhere: Elsewhere = field(default_factory=Elsewhere)
     """What the applications of its cluster declare."""
+    mended: tuple[Condition, ...] = ()
+    """Why it cannot be used at the base, where it can with the change: `old` is None then."""
     _broken: list[Broken] | None = None
     """The broken references, once both sides were searched with what is known elsewhere."""
     unserved: dict[ResourceKey, str] = field(default_factory=dict)
@@ -76,7 +78,9 @@ class Pair:
     @property
     def old_complete(self) -> bool:
         """Whether everything that the base declares is known."""
-        return self.before is None or (self.old is not None and self.old.complete)
+        if self.before is None or self.mended:
+            return True
+        return self.old is not None and self.old.complete
 
     @property
     def new_complete(self) -> bool:
@@ -86,6 +90,7 @@ class Pair:
     def conditions(self) -> Iterator[Condition]:
         """What to know: errors of both sides, and the warnings that the change brings."""
         yield from self.failures
+        yield from self.mended
         yield from self.notes
         old = self.old.conditions if self.old else ()
         new = self.new.conditions if self.new else ()
@@ -107,7 +112,7 @@ class Pair:
         """The references that the change breaks, where everything is known that is declared."""
         old, new = self.old, self.new
         # What comes from another cluster, or may not be new, dangled before the change as well.
-        is_new = self.before is None and not self.reason
+        is_new = bool(self.mended) or (self.before is None and not self.reason)
         if new is None or not new.complete or not (is_new or (old and old.complete)):
             return []
         if self._broken is None:
@@ -140,6 +145,7 @@ class Pair:
             destination=ReportDestination(
                 server=destination.server or (entry.target.server if entry.target else ""),
                 namespace=destination.namespace,
+                name=UNSET if entry.target or not destination.name else destination.name,
             ),
             action=action,
             reason=reason or UNSET,

@@ -40,6 +40,8 @@ class ApplicationAction(StrEnum):
     """What merging does to an application."""
 
     CREATE = "create"
+    REFUSE = "refuse"
+    """It is new, and Argo CD refuses its spec: nothing of it is deployed."""
     CHANGE = "change"
     DELETE = "delete"
     UNCHANGED = "unchanged"

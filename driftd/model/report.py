@@ -326,6 +326,8 @@ class ReportDestination(WireStruct, frozen=True, kw_only=True):
 
     server: str
     namespace: str
+    name: str | UnsetType = UNSET
+    """In a preview the name that the spec gives, where no cluster is known for it."""
 
 
 class ApplicationReport(WireStruct, frozen=True, kw_only=True):

@@ -274,3 +274,48 @@ async def test_a_changed_field_of_a_chart_has_its_value(world: World) -> None:
     note = findings.origin_to_note(changed)
     assert note is not None
     assert note.line == 2
+
+
+async def test_a_change_that_mends_an_application(world: World) -> None:
+    """What merging deploys is held against the cluster; why the base is no measure is a warning."""
+    world.declare("shop", destination={"namespace": "shop"})
+    for name in ("new", "same"):
+        body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {}}
+        world.repo.write(f"apps/shop/{name}.json", json.dumps(body))
+    cluster = world.clusters.open(ClusterTarget("context", "one"))
+    cluster.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}})
+    metadata = {"name": "same", "namespace": "shop"}
+    cluster.put({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {}})
+    world.paint("shop", "red")
+    world.repo.commit()
+    world.repo.git("checkout", "--quiet", "-b", "change")
+    world.declare("shop")
+    world.repo.commit()
+    report = await previewed(world)
+    app = one(report, "shop")
+    assert report.sound
+    assert app.action is ApplicationAction.CHANGE
+    assert "spec.destination; Argo CD refuses the spec of the base" in str(app.reason)
+    (told,) = app.conditions
+    assert (told.type, told.severity) == ("InvalidSpecError", "warning")
+    assert told.message.startswith("at the base: argocd/shop.json")
+    assert [(each.action, each.name) for each in app.resources] == [
+        (Action.CREATE, "new"),
+        (Action.CHANGE, "shop"),
+    ]
+    (change,) = app.resources[1].changes
+    assert (change.path, change.old, change.new) == ("/data/colour", "red", "blue")
+
+
+async def test_a_new_application_that_is_refused(world: World) -> None:
+    """It is told as refused at its destination, of which no cluster is said to go unread."""
+    world.repo.git("checkout", "--quiet", "-b", "change")
+    world.declare("odd", cluster="far", source=None)
+    world.repo.commit()
+    report = await previewed(world)
+    app = one(report, "odd")
+    assert app.action is ApplicationAction.REFUSE
+    assert findings.cluster_of(app) == "far"
+    assert not report.sound
+    assert "argocd/odd.json" in app.conditions[0].message
+    assert "ClusterNotReadWarning" not in [each.type for each in report.conditions]
