@@ -1,6 +1,7 @@
 """What holds objects together by labels, ports and volumes rather than by an object's name. Pure.
 
-Selectors and the Pods they take, ports that probes, Services and Ingresses name, mounts.
+Selectors and the Pods they take, ports that probes, Services, Ingresses and NetworkPolicies name,
+mounts, containers that autoscalers and fields of containers name.
 """
 
 from __future__ import annotations
@@ -66,6 +67,8 @@ class Template(NamedTuple):
     labels: Mapping[str, Any]
     ports: frozenset[str]
     """The names of its containers' ports."""
+    containers: frozenset[str]
+    """The names of its containers."""
     injected: bool
     """Whether it asks for containers that its template does not have."""
 
@@ -89,7 +92,7 @@ class Declaration:
         """What each object is tied to."""
         found: dict[ResourceKey, list[Tie]] = {}
         for key, body in self.bodies.items():
-            for read in (*_READERS.get((key.group, key.kind), ()), _probes):
+            for read in (*_READERS.get((key.group, key.kind), ()), _probes, _resources):
                 try:
                     found.setdefault(key, []).extend(list(read(self, key, body)))
                 except _SHAPES:
@@ -145,6 +148,7 @@ def _template(key: ResourceKey, pod: Body) -> Template:
         key,
         labels,
         frozenset(str(port["name"]) for port in ports if "name" in port),
+        frozenset(str(one["name"]) for one in containers),
         any(part in mark for mark in marks for part in _INJECTED),
     )
 
@@ -197,6 +201,45 @@ def _policy(declared: Declaration, key: ResourceKey, body: Body) -> Iterator[Tie
     if labels and not selector.get("matchExpressions"):
         pods = declared.selected(key.namespace, labels)
         yield _selector(pods, labels, ("spec", "podSelector", "matchLabels"), "spec.podSelector")
+        yield from _opened(pods, body["spec"])
+
+
+def _opened(pods: list[Template], spec: Body) -> Iterator[Tie]:
+    """The ports by name that a NetworkPolicy opens of Pods that the application has."""
+    named = frozenset(name for pod in pods for name in pod.ports)
+    for number, rule in enumerate(spec.get("ingress") or ()):
+        for at, one in enumerate(rule.get("ports") or ()):
+            port = one.get("port")
+            if pods and isinstance(port, str) and not port.isdecimal():
+                yield Tie(
+                    ("spec", "ingress", number, "ports", at, "port"),
+                    f"spec.ingress[{number}].ports[{at}].port",
+                    port,
+                    "" if port in named else f"{port} is no port of the Pods that it selects",
+                    # It may be open for Pods of other applications that have the labels too.
+                    sure=False,
+                )
+
+
+def _scaler(declared: Declaration, key: ResourceKey, body: Body) -> Iterator[Tie]:
+    """The containers whose resources an autoscaler's metrics are about."""
+    target = body["spec"]["scaleTargetRef"]
+    group = target["apiVersion"].rpartition("/")[0]
+    scaled = ResourceKey(group, target["kind"], key.namespace, target["name"])
+    pod = next((one for one in declared.templates[key.namespace] if one.key == scaled), None)
+    for at, metric in enumerate(body["spec"].get("metrics") or ()):
+        name = (metric.get("containerResource") or {}).get("container")
+        if pod is not None and name:
+            yield Tie(
+                ("spec", "metrics", at, "containerResource", "container"),
+                f"spec.metrics[{at}].containerResource.container",
+                name,
+                ""
+                if name in pod.containers
+                else f"{name} is no container of {scaled.kind} {scaled.name}",
+                not pod.injected,
+                (scaled,),
+            )
 
 
 def _ingress(declared: Declaration, key: ResourceKey, body: Body) -> Iterator[Tie]:
@@ -261,7 +304,47 @@ def _probes(_: Declaration, __: ResourceKey, body: Body) -> Iterator[Tie]:
                     )
 
 
+def _resources(_: Declaration, key: ResourceKey, body: Body) -> Iterator[Tie]:
+    """The containers of their own Pod whose requests and limits variables and files take."""
+    pod = _pod(body)
+    if pod is None:
+        return
+    template = _template(key, pod)
+    for steps, place, source in _sources(body, pod["spec"]):
+        name = (source.get("resourceFieldRef") or {}).get("containerName")
+        if name:
+            yield Tie(
+                (*steps, "resourceFieldRef", "containerName"),
+                f"{place}.resourceFieldRef.containerName",
+                name,
+                "" if name in template.containers else f"{name} is no container of the Pod",
+                not template.injected,
+            )
+
+
+def _sources(body: Body, spec: Body) -> Iterator[tuple[tuple[Step, ...], str, Body]]:
+    """What variables and files of the downward API are taken from, with steps and place."""
+    for steps, place, container in _containers(body):
+        for one in container.get("env") or ():
+            text = f"{place}.env[name={one['name']}].valueFrom"
+            at = (*steps, "env", ("name", str(one["name"])), "valueFrom")
+            yield at, text, one.get("valueFrom") or {}
+    root = pod_steps(body) or ()
+    for volume in spec.get("volumes") or ():
+        name = f"volumes[name={volume['name']}]"
+        held: list[tuple[tuple[Step, ...], Body]] = [((), volume)]
+        projected = volume.get("projected") or {}
+        for number, one in enumerate(projected.get("sources") or ()):
+            held.append((("projected", "sources", number), one))
+        for inner, holder in held:
+            for index, item in enumerate((holder.get("downwardAPI") or {}).get("items") or ()):
+                begin = (*root, "volumes", ("name", str(volume["name"])), *inner)
+                steps = (*begin, "downwardAPI", "items", index)
+                yield steps, f"{name}.downwardAPI.items[{item['path']}]", item
+
+
 _READERS: Final = {
+    ("autoscaling", "HorizontalPodAutoscaler"): (_scaler,),
     ("", "Service"): (_service,),
     ("networking.k8s.io", "Ingress"): (_ingress,),
     ("networking.k8s.io", "NetworkPolicy"): (_policy,),

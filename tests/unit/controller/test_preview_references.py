@@ -435,3 +435,64 @@ def test_broken_references_say_where_others_may_declare_what_is_named() -> None:
     move(after, "workload")
     found = list(broken_references(manifests(NAMED), manifests(after)))
     assert {one.looked_in for one in found} == {frozenset({"shop", "new"})}
+
+
+def _limits(name: str) -> dict[str, Any]:
+    return {"resourceFieldRef": {"containerName": name, "resource": "limits.cpu"}}
+
+
+def with_containers(name: str) -> Bodies:
+    """The application with what names a container: a metric, a variable and a file."""
+    bodies = copy.deepcopy(SHOP)
+    metric = {"type": "ContainerResource", "containerResource": {"name": "cpu", "container": name}}
+    bodies["scaler"]["spec"]["metrics"] = [metric]
+    container(bodies)["env"] = [{"name": "CPU", "valueFrom": _limits(name)}]
+    items = [{"path": "cpu", **_limits(name)}]
+    pod(bodies)["volumes"] = [
+        {"name": "own", "downwardAPI": {"items": items}},
+        {"name": "all", "projected": {"sources": [{"downwardAPI": {"items": items}}]}},
+    ]
+    return bodies
+
+
+def test_names_of_containers() -> None:
+    """What names a container that its Pod does not have is told, in new objects too; where Pods
+    ask for containers that are added only what was whole is.
+    """
+    lead = "workload.yaml:3: StatefulSet.apps shop/web: "
+    end = "resourceFieldRef.containerName wbe is no container of the Pod"
+    told = [
+        f"{lead}containers[name=web].env[name=CPU].valueFrom.{end}",
+        f"{lead}volumes[name=all].downwardAPI.items[cpu].{end}",
+        f"{lead}volumes[name=own].downwardAPI.items[cpu].{end}",
+        (
+            "scaler.yaml:3: HorizontalPodAutoscaler.autoscaling shop/web: "
+            "spec.metrics[0].containerResource.container wbe is no container of StatefulSet web"
+        ),
+    ]
+    wrong = with_containers("wbe")
+    found = broken_references(manifests(SHOP), manifests(wrong))
+    assert [one.condition().message for one in found] == told
+    assert broken(lambda b: b.update(copy.deepcopy(wrong)), with_containers("web")) == told
+    assert broken(lambda b: b.update(with_containers("web"))) == []
+    wrong["workload"]["spec"]["template"]["metadata"]["labels"]["istio.io/inject"] = "yes"
+    assert broken(lambda b: b.update(wrong)) == []
+
+
+def test_ports_that_a_network_policy_opens() -> None:
+    """A named port that its Pods lose is told; one that they never had may be of others."""
+    policy = {
+        "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
+        "spec": {
+            "podSelector": {"matchLabels": {"app": "web"}},
+            "ingress": [{"ports": [{"port": 80}, {"port": "http"}, {"port": "other"}]}],
+        },
+    }  # fmt: skip
+    told = broken(lambda b: container(b)["ports"][0].update(name="web"), {**SHOP, "policy": policy})
+    assert [one for one in told if one.startswith("policy")] == [
+        (
+            "policy.yaml:3: NetworkPolicy.networking.k8s.io shop/web: "
+            "spec.ingress[0].ports[1].port http is no port of the Pods that it selects"
+        )
+    ]
+    assert broken(lambda b: b.update(policy=policy)) == []
