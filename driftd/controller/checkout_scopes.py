@@ -50,6 +50,23 @@ async def checkout_kinds(
     return frozenset[Kind]().union(*found)
 
 
+async def may_define(workspace: Workspace, wanted: Collection[Kind]) -> frozenset[Kind]:
+    """Those of some kinds of which any file of the checkout may be a definition.
+
+    Templates and texts count too, so that of the others it is certain. All where it cannot be read.
+    """
+    try:
+        readings, _ = await trusted_homes(workspace)
+    except DriftdError:
+        return frozenset(wanted)
+    files = [data for one in readings for data in one.tree.files.values() if _DEFINITION in data]
+    return frozenset(
+        (group, kind)
+        for group, kind in wanted
+        if any(group.encode() in data and kind.encode() in data for data in files)
+    )
+
+
 async def _defined(tree: Tree, wanted: Collection[Kind], sandbox: SandboxPool) -> set[Kind]:
     """The cluster-scoped ones among the wanted kinds, as plain files of a tree define them."""
     names = [(group.encode(), kind.encode()) for group, kind in wanted]

@@ -25,6 +25,7 @@ from driftd.controller.preview_entries import idle_warnings
 from driftd.controller.preview_fate import unseen
 from driftd.controller.preview_inside import Ended, ended_namespaces, in_ended
 from driftd.controller.preview_kept import Found, settled
+from driftd.controller.preview_kinds import tell_undefined
 from driftd.controller.preview_namespaces import (
     Absent,
     absent_conditions,
@@ -261,6 +262,7 @@ class _Preview:
     ) -> tuple[Absent, Ended]:  # fmt: skip
         """The namespaces of new objects that are not there, and those that Git no longer declares.
 
+        New objects whose kinds nothing is known to define are told as that.
         Applications that nobody asked for count too.
         """
         known = {pair.after.application.qualified_name for pair in pairs if pair.after}
@@ -275,6 +277,8 @@ class _Preview:
 
         every = self.new.names is not None
         known_to = [*pairs, *others]
+        discovery = view.discovery if view else None
+        await tell_undefined(self.after.workspace, objects, known_to, discovery, stand, every=every)
         absent = await absent_namespaces(objects, known_to, view, stand, every=every)
         return absent, await ended_namespaces(objects, known_to, stand)
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from driftd.controller.annotated import SYNC_OPTIONS, annotations_of
+from driftd.controller.annotated import annotations_of, sync_options_of
 from driftd.controller.declared import Declared, Entry
 from driftd.controller.preview_apply import is_certain
 from driftd.controller.tracking import FLUX_KEEPS
@@ -84,7 +84,7 @@ def _kept_by(entry: Entry, manifest: Manifest, gone: bool) -> str:
         kept = [name for name in FLUX_KEEPS if annotations.get(name) == "disabled"]
         return f"its annotation {kept[0]}: disabled keeps it" if kept else ""
     option = "Delete=false" if gone else "Prune=false"
-    if option in str(annotations.get(SYNC_OPTIONS, "")):
+    if option in sync_options_of(manifest):
         return f"its sync option {option} keeps it"
     if (manifest.key.group, manifest.key.kind) == ("", "Namespace") and not gone:
         # Argo CD then takes the destination's namespace for declared.

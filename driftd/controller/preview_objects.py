@@ -354,7 +354,7 @@ class _Object:
         if seen.status in _UNSEEN:
             why = seen.reason if seen.reason is not UNSET else str(seen.status)
             if action is Action.CREATE and "CustomResourceDefinition" in why:
-                return ""
+                return self.item.undefined
             lead = "the API server refuses it" if is_no_kind(seen) else _UNCOMPARED
             told = f"{lead}: {why}"
             return f"{reason}; {told}" if reason else told

@@ -204,6 +204,8 @@ class Touched:
     old: Manifest | None
     new: Manifest | None
     moved_from: Pair | None = None
+    undefined: str = ""
+    """Of a new object what to know where no definition of its kind is known; else empty."""
 
 
 def touched(pairs: Iterable[Pair]) -> list[Touched]:

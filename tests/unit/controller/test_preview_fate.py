@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from msgspec import UNSET, UnsetType
 
-from driftd.controller.preview_fate import on_cluster
+from driftd.controller.preview_fate import on_cluster, survives
 from driftd.model.preview import OnCluster
 from driftd.model.report import Change, ChangeClass, ChangeKind
+from tests.unit.controller.builders import application, config_map, desired, manifest
 from tests.unit.reports import change, resource
 
 ITEM = 'spec/containers/k:{"name":"web"}'
@@ -90,3 +91,21 @@ def test_what_ignore_rules_let_pass_is_overwritten_where_syncs_do_not_know_them(
     assert (seen.live, seen.manager, seen.ignored_by) == ("a:9", "kubectl", "rule")
     other = resource("web", added)
     assert on_cluster(other, other, at(IMAGE), ignored=True) == (UNSET, None)
+
+
+@pytest.mark.parametrize(
+    ("options", "kept"),
+    [
+        ("Prune=false", True),
+        ("Replace=true, Prune=false", True),
+        ("NoPrune=false", False),
+        ("Prune=falsehood", False),
+    ],
+)
+def test_an_option_is_one_of_a_list(options: str, kept: bool) -> None:
+    """An object is kept by its sync option, not by a text that has the option inside."""
+    body = config_map("odd")
+    body["metadata"]["annotations"] = {"argocd.argoproj.io/sync-options": options}
+    prunes = {"automated": {"prune": True}}
+    entry = desired(app=application(syncPolicy=prunes)).entry
+    assert survives(entry, entry, manifest(body))[0] is kept
