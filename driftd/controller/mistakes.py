@@ -10,31 +10,57 @@ from msgspec import UNSET, UnsetType
 
 from driftd.controller.observed import Observation
 from driftd.diff import refused
+from driftd.diff.incomplete import doubled, lacking, missing, with_lacking
 from driftd.diff.invalid import first
 from driftd.diff.paths import escape
 from driftd.diff.schema import Node
-from driftd.flux.fields import misspelt, unknown
+from driftd.flux import fields
 from driftd.model.report import Invalid
 from driftd.model.resource import Manifest
 
 
-def mistake_of(manifest: Manifest, observation: Observation | None) -> Invalid | UnsetType:
+def mistake_of(
+    manifest: Manifest, observation: Observation | None, *, whole: bool = True
+) -> Invalid | UnsetType:
     """The first mistake that the cluster's schema of the kind shows, else what every API server
     refuses, else a slip in a field of Flux's; UNSET without any.
 
-    Without the cluster, or its schema of the kind, the first is not known.
+    Without the cluster, or its schema of the kind, the first is not known. Required fields are
+    asked for where the manifest is the `whole` object: what others own of a live one may have them.
     """
     node = observation.schemas.node(manifest.gvk) if observation is not None else None
     try:
         body = orjson.loads(manifest.body)
-        found = first(body, node) if node is not None else None
-        return found or refused.first(body, manifest.key) or _of_flux(body, node) or UNSET
+        found = mistake_in(body, node, whole=whole) if node is not None else None
+        found = found or refused.first(body, manifest.key)
+        return found or _of_flux(body, node, whole=whole) or UNSET
     except RecursionError:
         return UNSET
 
 
-def _of_flux(body: Mapping[str, Any], node: Node | None) -> Invalid | None:
-    """A field that Flux does not know; `node` is what the cluster says of the kind."""
+def mistake_in(body: Mapping[str, Any], node: Node, *, whole: bool = True) -> Invalid | None:
+    """The first mistake that the schema of a kind shows in a declared object, `whole` or in part.
+
+    A required field that is not there tells more than the slip that is the likely cause.
+    """
+    found = first(body, node)
+    wanted = lacking(body, node) if whole else None
+    if wanted is not None and (found is None or found.cause == "UnknownField"):
+        return wanted if found is None else with_lacking(found, wanted)
+    return found or doubled(body, node)
+
+
+def _of_flux(body: Mapping[str, Any], node: Node | None, *, whole: bool) -> Invalid | None:
+    """A field that Flux does not know or must have; `node` is the cluster's word on the kind."""
+    strange, wanted = _strange(body, node), fields.lacking(body) if whole else ""
+    if not wanted:
+        return strange
+    required = missing(("spec", wanted))
+    return required if strange is None else with_lacking(strange, required)
+
+
+def _strange(body: Mapping[str, Any], node: Node | None) -> Invalid | None:
+    """A field that Flux does not know."""
 
     def served(path: tuple[str, ...]) -> tuple[str, ...]:
         if node is None:
@@ -44,7 +70,7 @@ def _of_flux(body: Mapping[str, Any], node: Node | None) -> Invalid | None:
             inner = inner.item if step.isdigit() else inner.child(step)
         return inner.fields
 
-    found = misspelt(body) or unknown(body, served)
+    found = fields.misspelt(body) or fields.unknown(body, served)
     if found is None:
         return None
     place = ".".join(found.path[:-1])

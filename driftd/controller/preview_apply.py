@@ -1,4 +1,5 @@
-"""What server-side apply makes of a field that a built-in kind does not have.
+"""What server-side apply makes of a field that a built-in kind does not have, or an item that is
+there twice.
 
 It refuses the object. Everybody else sends such an object as it is: the API server drops the field
 (for Argo CD without `ServerSideApply=true`, for Helm), or refuses it where it is asked to be strict
@@ -16,12 +17,15 @@ from msgspec import UNSET, UnsetType
 
 from driftd.controller.annotated import annotations_of, sync_options_of
 from driftd.controller.declared import Entry
+from driftd.diff.incomplete import ALWAYS_REFUSED, STORED
 from driftd.diff.invalid import DROPPED
 from driftd.model.preview import FieldChange
 from driftd.model.report import Invalid
 from driftd.model.resource import Manifest
 
 _SSA: Final = "kustomize.toolkit.fluxcd.io/ssa"
+_OPEN: Final = frozenset({"UnknownField", "DuplicateItem"})
+"""Causes that need not keep an object out."""
 _REFUSED: Final = "server-side apply refuses the object"
 
 
@@ -51,9 +55,10 @@ def _is_built_in(group: str) -> bool:
 
 def certain(invalid: Invalid | UnsetType) -> Invalid | UnsetType:
     """A mistake as server-side apply takes it."""
-    if invalid is UNSET or invalid.cause != "UnknownField":
+    if invalid is UNSET or invalid.cause not in _OPEN:
         return invalid
-    return msgspec.structs.replace(invalid, message=invalid.message.replace(DROPPED, _REFUSED))
+    message = invalid.message.replace(DROPPED, _REFUSED).replace(STORED, _REFUSED)
+    return msgspec.structs.replace(invalid, message=message)
 
 
 def certain_of(fields: Iterable[FieldChange]) -> tuple[FieldChange, ...]:
@@ -62,5 +67,7 @@ def certain_of(fields: Iterable[FieldChange]) -> tuple[FieldChange, ...]:
 
 
 def is_certain(invalid: Invalid | UnsetType) -> bool:
-    """Whether the object of a mistake is refused; the API server may drop an unknown field."""
-    return invalid is not UNSET and (invalid.cause != "UnknownField" or _REFUSED in invalid.message)
+    """Whether the object of a mistake is refused: an unknown field may be dropped instead."""
+    if invalid is UNSET or invalid.cause not in _OPEN:
+        return invalid is not UNSET
+    return any(fate in invalid.message for fate in (_REFUSED, ALWAYS_REFUSED))

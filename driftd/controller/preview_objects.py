@@ -18,6 +18,7 @@ from driftd.controller.preview_fate import (
     FIELD_KINDS,
     GONE_ALREADY,
     KIND_NOT_SERVED,
+    is_compared,
     is_ignored,
     is_no_kind,
     is_refused,
@@ -224,7 +225,12 @@ class _Object:
         """What is wrong with the new manifest; of its types only the cluster's schemas tell."""
         if self.item.new is None:
             return UNSET
-        found = mistake_of(self.item.new, self.look.observation if self.look else None)
+        seen = self.look.observation if self.look else None
+        whole = not is_compared(self.after)
+        if self.item.old is not None:
+            earlier = mistake_of(self.item.old, seen)
+            whole = earlier is UNSET or earlier.cause != "MissingField"
+        found = mistake_of(self.item.new, seen, whole=whole)
         strict = refuses_unknown_fields(self.item.owner.after, self.item.new)
         return certain(found) if strict else found
 

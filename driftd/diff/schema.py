@@ -67,6 +67,7 @@ class Node:
         "keys",
         "native",
         "ref",
+        "required",
         "scalar",
         "shape",
         "type",
@@ -90,6 +91,8 @@ class Node:
         """Whether Go structs of Kubernetes hold it, which drop declared zero values (omitempty)."""
         self.keys: tuple[str, ...] = ()
         self.key_defaults: dict[str, Json] = {}
+        self.required: tuple[str, ...] = ()
+        """Fields that a struct of a custom resource must have; no default fills them in."""
         self.defaults: dict[str, Json] = {}
         """Defaults of this struct's fields that the API server really applies."""
         self._set = schemas
@@ -317,6 +320,9 @@ class SchemaSet:
             node = Node(Shape.STRUCT, schemas=self, ref=ref)
             node.set_properties(properties)
             node.defaults = _real_defaults(properties, native=node.native)
+            if not node.native:
+                wanted = raw.get("required") or ()
+                node.required = tuple(one for one in wanted if one not in node.defaults)
             kept = raw.get("x-kubernetes-preserve-unknown-fields")
             node.closed = not kept and not additional
             node.type = "object"

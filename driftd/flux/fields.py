@@ -85,6 +85,18 @@ _KNOWN: Final = {
 }
 
 
+_REQUIRED: Final = {
+    "Kustomization": ("interval", "prune", "sourceRef"),
+    "HelmRelease": ("interval",),
+    "HelmChart": ("chart", "interval", "sourceRef"),
+    "GitRepository": ("interval", "url"),
+    "HelmRepository": ("url",),
+    "OCIRepository": ("interval", "url"),
+    "Bucket": ("bucketName", "endpoint", "interval"),
+}
+"""The fields of `spec` that every version requires."""
+
+
 class Misspelt(msgspec.Struct, frozen=True):
     """A field that Flux does not know, with the one that was probably meant."""
 
@@ -114,6 +126,15 @@ def unknown(
         if path[-1] not in served(path[:-1]):
             return Misspelt(path, "")
     return None
+
+
+def lacking(body: Mapping[str, Any]) -> str:
+    """The first field of `spec` that one of Flux's objects must have and lacks; else empty."""
+    kind, spec = str(body.get("kind", "")), body.get("spec")
+    group = str(body.get("apiVersion", "")).rpartition("/")[0]
+    if KINDS.get(kind) != group or not isinstance(spec, Mapping):
+        return ""
+    return next((name for name in _REQUIRED[kind] if name not in spec), "")
 
 
 def _strange(body: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], frozenset[str]]]:

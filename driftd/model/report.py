@@ -166,10 +166,18 @@ class Invalid(WireStruct, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     cause: Literal[
-        "UnknownField", "WrongType", "WrongFormat", "UnsupportedValue", "ValidationFailed"
+        "UnknownField",
+        "WrongType",
+        "WrongFormat",
+        "UnsupportedValue",
+        "ValidationFailed",
+        "MissingField",
+        "DuplicateItem",
     ]
     """`UnknownField`: the kind has no such field. `ValidationFailed`: the schema allows it, and the
-    API server refuses the object all the same. Else the schema allows no such value.
+    API server refuses the object all the same. `MissingField`: a custom resource lacks a required
+    field. `DuplicateItem`: a list has two items of one key, which server-side apply refuses, and
+    every server of custom resources. Else the schema allows no such value.
     """
     path: str
     """RFC 6901 pointer into the prepared desired object: the change's place, or one below."""
