@@ -273,7 +273,10 @@ def is_at(drift: Drift, path: str) -> bool:
 def _values(drift: Drift, width: int = _VALUE_WIDTH) -> str:
     """Git's value and the live one, each in `width` characters; empty of a whole object."""
     change = drift.change
-    return "" if change is None else _pair(change.desired, change.live, width)
+    if change is None:
+        return ""
+    desired, live = (values.of_field(side, change.path) for side in (change.desired, change.live))
+    return _pair(desired, live, width)
 
 
 def _pair(desired: Any, found: Any, width: int = _VALUE_WIDTH) -> str:

@@ -25,6 +25,7 @@ def difference(
     sides = (change.desired, change.live)
     if change.kind is ChangeKind.REORDERED:
         sides = (values.in_order(change.desired), values.in_order(change.live))
+    sides = (values.of_field(sides[0], change.path), values.of_field(sides[1], change.path))
     found = values.difference(*sides, width=width, max_lines=max_lines)
     if isinstance(found, values.Pair) and lacks_field(change):
         return values.Pair(found.git, NO_SUCH_FIELD, found.note)

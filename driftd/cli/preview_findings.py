@@ -271,6 +271,7 @@ def shown(
     sides = (change.old, change.new)
     if change.kind is FieldKind.REORDERED:
         sides = (values.in_order(change.old), values.in_order(change.new))
+    sides = (values.of_field(sides[0], change.path), values.of_field(sides[1], change.path))
     found = values.difference(*sides, width=width, max_lines=max_lines)
     if isinstance(found, values.Pair):
         old = NOT_SET if change.old is UNSET else found.git
@@ -293,7 +294,8 @@ def notes_of(change: FieldChange) -> list[str]:
     if change.on_cluster is OnCluster.ALREADY:
         notes.append("already so on the cluster")
     elif change.on_cluster is OnCluster.DRIFTED:
-        live = NOT_SET if change.live is UNSET else values.shorten(values.flow(change.live), 60)
+        told = values.flow(values.of_field(change.live, change.path))
+        live = NOT_SET if change.live is UNSET else values.shorten(told, 60)
         who = "" if change.manager is UNSET else f" by {one_line(str(change.manager))}"
         what = "drift"
         if change.ignored_by is not UNSET:

@@ -27,6 +27,7 @@ _FIRST = ("name", "image")
 _DIFF_BUDGET = 250_000
 """Product of line counts up to which lines are matched up (difflib is quadratic)."""
 
+_MODE = re.compile(r"/volumes/\d+(/.*)?/(defaultMode|items/\d+/mode)$")
 _BARE = re.compile(r"[A-Za-z0-9_./@+%~^-](?:[A-Za-z0-9_./@+%~^=:*$-]| (?! ))*")
 _VISIBLE = str.maketrans({" ": "·", "\t": "⇥", "\r": "␍", "\n": "↵"})
 _WORDS_OF_YAML = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n", "~"})
@@ -84,6 +85,28 @@ def difference(
     return Pair(*shorten_pair(git_text, live_text, width), note=note)
 
 
+class Mode(int):
+    """Permissions of a file, which manifests and people write in octal and reports hold as 416."""
+
+    def __str__(self) -> str:
+        return f"{self:04o} ({int(self)})"
+
+
+def of_field(value: Any, pointer: str) -> Any:
+    """The value at a JSON pointer, a file's permissions as such."""
+    if type(value) is int and value >= 0 and _MODE.search(pointer):
+        return Mode(value)
+    return value
+
+
+def _modes(value: dict[Any, Any]) -> dict[Any, Any]:
+    """A map in which a file's permissions are known as such."""
+    names = [name for name in ("defaultMode", "mode") if type(value.get(name)) is int]
+    # Others have a mode too: only that of a file has its path beside it.
+    names = [name for name in names if name != "mode" or "path" in value]
+    return {**value, **{name: Mode(value[name]) for name in names if value[name] >= 0}}
+
+
 def flow(value: Any) -> str:
     """`value` in one line, in YAML's flow style; strings are quoted where YAML would need it.
 
@@ -93,6 +116,7 @@ def flow(value: Any) -> str:
     if is_masked(value):
         return MASKED
     if isinstance(value, dict):
+        value = _modes(value)
         keys = [key for key in _FIRST if key in value]
         keys += sorted(value.keys() - keys, key=str)
         return "{" + ", ".join(f"{_scalar(str(k))}: {flow(value[k])}" for k in keys) + "}"
@@ -173,6 +197,8 @@ def _common_prefix(left: str, right: str) -> int:
 
 
 def _scalar(value: object) -> str:
+    if isinstance(value, Mode):
+        return str(value)
     if not isinstance(value, str):
         return printable(json.dumps(value, ensure_ascii=False))
     if _BARE.fullmatch(value) and not _read_otherwise(value):

@@ -71,14 +71,18 @@ _Level = list[tuple[Path, Node, Json]]
 def _below(name: str, parent: Path, node: Node, here: Json, *, declared: bool) -> Path | None:
     """The one field of a name in what lies below, on the first level that has any.
 
-    With `declared` only what Git has is searched, list items too: there, the last one was meant.
+    With `declared` only what Git has is searched, also what it names and leaves empty, and list
+    items: there, the last one was meant.
     """
     level: _Level = [(parent, node, here)]
     for _ in range(_DEPTH):
         level = [one for above in level for one in _inner(above, declared=declared)]
-        found = [path for path, child, _ in level if name in child.fields]
+        found = [(path, held) for path, child, held in level if name in child.fields]
+        # Of two probes the one lacks its port that stands outside of it.
+        lacking = [one for one in found if not (isinstance(one[1], dict) and name in one[1])]
         if found:
-            return (*found[0], name) if len(found) == 1 else None
+            meant = lacking or found
+            return (*meant[0][0], name) if len(meant) == 1 else None
     return None
 
 
@@ -86,14 +90,18 @@ def _inner(above: tuple[Path, Node, Json], *, declared: bool) -> Iterator[tuple[
     path, node, value = above
     for field in node.fields:
         inner = value.get(field) if isinstance(value, dict) else None
-        if field in _GIVEN_BY_SERVER or (declared and not inner):
+        if field in _GIVEN_BY_SERVER or (declared and not _names(value, field)):
             continue
         child = node.child(field)
         if child.shape is Shape.STRUCT:
             yield (*path, field), child, inner
-        elif declared and child.shape in _LISTS and isinstance(inner, list):
+        elif declared and child.shape in _LISTS and isinstance(inner, list) and inner:
             index = len(inner) - 1
             yield (*path, field, Item(f"i:{index}", index, None)), child.item, inner[index]
+
+
+def _names(value: Json, field: str) -> bool:
+    return isinstance(value, dict) and field in value
 
 
 def _emptied(parent: Path, node: Node, here: Json, value: Json) -> Path | None:

@@ -206,7 +206,7 @@ def _comments(report: DriftReport, *, values: bool) -> Iterator[tuple[tuple[str,
     """What each change is, by what identifies its entry."""
     from driftd.cli.field_path import readable
     from driftd.cli.terminal import printable
-    from driftd.cli.values import flow, shorten
+    from driftd.cli.values import flow, of_field, shorten
 
     for application in report.applications:
         for one in application.resources:
@@ -216,7 +216,9 @@ def _comments(report: DriftReport, *, values: bool) -> Iterator[tuple[tuple[str,
                 text = f"{change.kind}: {readable(change, group=one.group, kind=one.kind)}"
                 if values:
                     sides = [
-                        "(nothing)" if side is UNSET else shorten(flow(side), _VALUE)
+                        "(nothing)"
+                        if side is UNSET
+                        else shorten(flow(of_field(side, change.path)), _VALUE)
                         for side in (change.desired, change.live)
                     ]
                     text += f"  {sides[0]} → {sides[1]}"

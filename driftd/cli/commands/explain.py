@@ -285,7 +285,7 @@ def _place(
 ) -> Iterator[str]:
     from driftd.cli.field_path import readable
     from driftd.cli.mistakes import lacks_field
-    from driftd.cli.values import flow
+    from driftd.cli.values import flow, of_field
     from driftd.model.report import Change, ChangeClass, ChangeKind
 
     stand_in = Change(
@@ -306,7 +306,7 @@ def _place(
         ("rendered" if edited else "Git", place.desired, "declares nothing here"),
         ("live", place.live, nothing),
     ):
-        text = none if value is UNSET else flow(value)
+        text = none if value is UNSET else flow(of_field(value, place.path))
         yield f"  {title:<9} {text if len(text) <= _LONG else text[:_LONG] + '…'}"
     if wrong is None or place.owners:
         yield from _owners(place, persons)

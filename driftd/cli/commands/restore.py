@@ -156,15 +156,15 @@ def _told(work: Restoring, output: str) -> None:
         document = {"apiVersion": "driftd.io/v1", "kind": "RestorePlan", "context": work.context}
         formats.write_json({**document, **_document(work.backup), "changes": changes})
         return
-    from driftd.cli.values import flow
+    from driftd.cli.values import flow, of_field
 
     key = work.backup.key
     missing = ", which is not there" if work.live is None else ""
     head = f"{key} of context {work.context}{missing}: {counted(len(work.changes), 'difference')}"
     sys.stdout.write(f"{_printable(head)}\n")
     for one in work.changes:
-        live = "(absent)" if one.before is UNSET else flow(one.before)
-        kept = "(absent)" if one.after is UNSET else flow(one.after)
+        live = "(absent)" if one.before is UNSET else flow(of_field(one.before, one.path))
+        kept = "(absent)" if one.after is UNSET else flow(of_field(one.after, one.path))
         sys.stdout.write(f"  {_printable(f'{one.path}: {live} -> {kept}')}\n")
 
 

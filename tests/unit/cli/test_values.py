@@ -12,6 +12,7 @@ from driftd.cli.values import (
     difference,
     flow,
     in_order,
+    of_field,
     shorten,
     shorten_pair,
 )
@@ -46,6 +47,29 @@ JSON = st.recursive(
 def test_flow(value, shown):
     """Types stay apart: a number, a boolean and strings that look like them read differently."""
     assert flow(value) == shown
+
+
+@pytest.mark.parametrize(
+    ("pointer", "shown"),
+    [
+        ("/spec/template/spec/volumes/0/configMap/defaultMode", "0640 (416)"),
+        ("/spec/template/spec/volumes/1/projected/sources/0/secret/items/2/mode", "0640 (416)"),
+        ("/spec/mode", "416"),
+        ("/spec/template/spec/volumes/0/items/mode", "416"),
+    ],
+)
+def test_permissions_are_octal(pointer, shown):
+    """What a volume gives its files is shown as people write it, beside the number."""
+    assert flow(of_field(416, pointer)) == shown
+    assert of_field(UNSET, pointer) is UNSET
+
+
+def test_permissions_inside_a_map_are_octal():
+    """Of a whole volume or item too; another field of that name is none."""
+    item = {"key": "a", "path": "b", "mode": 256}
+    assert flow({"defaultMode": 420, "items": [item], "x": {"mode": 3}}) == (
+        "{defaultMode: 0644 (420), items: [{key: a, mode: 0400 (256), path: b}], x: {mode: 3}}"
+    )
 
 
 def test_keys_have_one_order():

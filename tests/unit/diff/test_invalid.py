@@ -90,6 +90,32 @@ def test_a_list_of_containers_that_lies_outside_of_them() -> None:
     assert change.reason.endswith("it belongs under containers[0]: check the indentation")
 
 
+PROBE = (*CONTAINER, "livenessProbe")
+GET = "/spec/template/spec/containers/0/livenessProbe/httpGet"
+
+
+@pytest.mark.parametrize(
+    ("probe", "place", "meant"),
+    [
+        ({"httpGet": None}, (*PROBE, "port"), f"{GET}/port"),
+        ({"httpGet": {"path": "/"}}, (*PROBE, "port"), f"{GET}/port"),
+        ({"httpGet": {"path": "/"}}, (*CONTAINER, "port"), f"{GET}/port"),
+        (None, (*CONTAINER, "httpGet"), GET),
+    ],
+)
+def test_a_field_outside_of_its_block(probe: Json, place: tuple[str, ...], meant: str) -> None:
+    """It belongs to the block that Git names and that lacks it, of several of a kind as well."""
+    body = edited(deployment(), PROBE, probe)
+    body = edited(body, (*CONTAINER, "readinessProbe"), {"httpGet": {"port": 80}})
+    body = edited(body, place, {"port": 80} if place[-1] == "httpGet" else "http")
+    node = node_of(body)
+    assert node is not None
+    found = first(body, node)
+    assert found is not None
+    assert found.meant == meant
+    assert found.message.endswith(": check the indentation")
+
+
 @pytest.mark.parametrize(
     ("place", "above"),
     [
