@@ -1,4 +1,4 @@
-"""Entries of kustomizations that match nothing with a change: a name is mostly misspelt."""
+"""Entries of images and patches that match nothing with a change: mostly a name is misspelt."""
 
 from __future__ import annotations
 
@@ -9,14 +9,18 @@ from driftd.controller.declared import Declared, Entry
 from driftd.controller.desired import Desired
 from driftd.controller.idle_reasons import fits, of_image, of_target
 from driftd.controller.observed import ClusterView
+from driftd.controller.own_places import own_places, path_of
 from driftd.controller.preview_pairs import Pair
 from driftd.controller.preview_sides import Side
+from driftd.model.application import Application
 from driftd.model.condition import Condition, Severity
 from driftd.model.resource import Manifest, ResourceKey
 from driftd.model.tree import ResolvedSource
 from driftd.render import idle_entries
 from driftd.render.idle_alternatives import Alternative, alternatives_of, dead, slip_of
 from driftd.render.idle_entries import Probe, entries_of, kustomizations_of
+from driftd.render.idle_own import At, own_lists, values_of
+from driftd.render.trace import declaring_file
 
 IDLE: Final = "IdleEntryWarning"
 _SHOWN: Final = ("group", "version", "kind", "name", "namespace", "labelSelector",
@@ -28,52 +32,136 @@ async def idle_warnings(
 ) -> list[Condition]:
     """The entries that match nothing with the change and did at the base, or are new.
 
-    An application without such entries, or whose kustomizations and objects cannot be rendered,
-    costs nothing.
+    An application without such entries, or whose entries and objects stay as they are, costs
+    nothing.
     """
     if pair.after is None or pair.new is None or not pair.new.complete:
         return []
     earlier = (
-        {one.source.path: one for one in await before.sources(pair.before, old.urls)}
+        {_of(one): one for one in await before.sources(pair.before, old.urls)}
         if pair.before is not None
         else {}
     )
-    told = []
+    found: list[idle_entries.Entry] = []
     for source in await after.sources(pair.after, new.urls):
-        base = earlier.get(source.source.path)
-        if source.source.chart or (base is not None and _is_same(pair, base, source)):
+        base = earlier.get(_of(source))
+        if base is None and pair.before is not None:
             continue
-        found = dead(
-            await _probe(pair.after, source, after, view).idle(_entries(source)),
-            source.tree,
-            sorted({one.key.kind for one in pair.new.manifests}),
-        )
-        if found and base is not None and pair.before is not None:
+        if base is not None and _is_same(pair, base, source):
+            continue
+        idle = await _idle(pair, source, after, view)
+        if idle and base is not None and pair.before is not None:
             probe = _probe(pair.before, base, before, view)
-            found = await _brought(found, _entries(base), probe)
-        elif pair.before is not None:
-            found = []
-        told += [_condition(one, pair) for one in found]
-    return told
+            idle = await _brought(idle, _entries(pair.before.application, base), probe)
+        found += idle
+    places = await _own_places(after, new, pair.after, found)
+    return [_condition(one, pair, places.get(id(one), "")) for one in found]
 
 
-def _entries(source: ResolvedSource) -> list[idle_entries.Entry]:
-    entries = entries_of(source.tree, source.source.path)
-    return [*entries, *alternatives_of(entries)]
+def _of(source: ResolvedSource) -> tuple[str, str]:
+    return source.source.path, source.source.chart
+
+
+async def _idle(
+    pair: Pair, source: ResolvedSource, after: Side, view: ClusterView | None
+) -> list[idle_entries.Entry]:
+    """The entries that match nothing for one source, and the alternatives that are mistakes."""
+    assert pair.after is not None  # noqa: S101 - looked at by the caller
+    assert pair.new is not None  # noqa: S101 - looked at by the caller
+    app = pair.after.application
+    kinds = sorted({one.key.kind for one in pair.new.manifests})
+    idle = await _probe(pair.after, source, after, view).idle(_entries(app, source))
+    found = dead(idle, source.tree, kinds)
+    if view is not None or not _is_release(app):
+        return found
+    # What a chart renders depends on what the cluster serves: only slips are certain without it.
+    return [one for one in found if _is_slip(one, kinds)]
+
+
+def _is_release(app: Application) -> bool:
+    return app.flux is not None and app.flux.kind == "HelmRelease"
+
+
+def _is_slip(one: idle_entries.Entry, kinds: Sequence[str]) -> bool:
+    return not one.is_image and slip_of(str(one.wanted.get("kind") or ""), kinds) != ""
+
+
+def _entries(app: Application, source: ResolvedSource) -> list[idle_entries.Entry]:
+    """Those of the kustomizations and the application's own, and alternatives of targets.
+
+    An own image takes the place of one of its name in the kustomization that it is added to.
+    """
+    own = [
+        idle_entries.Entry(
+            declaring_file(app) or app.origin,
+            0,
+            _section(at),
+            index,
+            value,
+            False,
+            at,
+        )
+        for at, items in own_lists(app, source)
+        for index, value in values_of(items)
+    ]
+    if _is_release(app) or source.source.chart:
+        return [*own, *alternatives_of(own)]
+    names = {one.wanted for one in own if one.is_image}
+    top = kustomizations_of(source.tree, source.source.path)[:1]
+    files = [
+        one
+        for one in entries_of(source.tree, source.source.path)
+        if not (one.is_image and one.file in top and one.wanted in names)
+    ]
+    return [*files, *own, *alternatives_of([*files, *own])]
+
+
+def _section(at: At) -> str:
+    """A list as messages name it.
+
+    >>> _section(("spec", "sources", 0, "kustomize", "images"))
+    'spec.sources[0].kustomize.images'
+    """
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in at)[1:]
+
+
+async def _own_places(
+    after: Side, new: Declared, entry: Entry, found: Sequence[idle_entries.Entry]
+) -> dict[int, str]:
+    """The places of the application's own entries, by their identity."""
+    paths = {id(one): path_of((*one.at, one.index)) for one in found if one.at}
+    places = await own_places(
+        after.workspace, new, entry.application, list(dict.fromkeys(paths.values()))
+    )
+    return {
+        one: f"{places[path].file}:{places[path].line}"
+        for one, path in paths.items()
+        if path in places
+    }
 
 
 def _is_same(pair: Pair, base: ResolvedSource, source: ResolvedSource) -> bool:
-    """Whether a source's kustomizations and what the application renders are as at the base.
+    """Whether a source's entries and what the application renders are as at the base.
 
     Most changes of a repository are at a few of its applications.
     """
+    assert pair.before is not None  # noqa: S101 - one that has a base
+    assert pair.after is not None  # noqa: S101 - looked at by the caller
+    own = [list(own_lists(pair.before.application, base))]
+    own.append(list(own_lists(pair.after.application, source)))
     old, new = base.tree, source.tree
+    if own[0] != own[1] or (own[0] and (pair.old is None or _differs(pair))):
+        return False
     if old.id == new.id:
         return True
-    if pair.old is None or pair.new is None or _bodies(pair.old) != _bodies(pair.new):
+    if _differs(pair):
         return False
     files = kustomizations_of(new, source.source.path)
     return all(old.files.get(file) == new.files[file] for file in files)
+
+
+def _differs(pair: Pair) -> bool:
+    return pair.old is None or pair.new is None or _bodies(pair.old) != _bodies(pair.new)
 
 
 def _bodies(desired: Desired) -> dict[ResourceKey, bytes]:
@@ -103,16 +191,19 @@ def _same(
     one: idle_entries.Entry, known: Sequence[idle_entries.Entry]
 ) -> idle_entries.Entry | None:
     """The entry of the base: the same, of a Component else the one in its place."""
-    here = [each for each in known if (each.file, each.section) == (one.file, one.section)]
+    here = [each for each in known if _list(each) == _list(one)]
     for each in here:
         if each.value == one.value:
             return each
-    wanted = "name" if one.section == "images" else "target"
     for each in here:
-        if each.value[wanted] == one.value[wanted]:
+        if each.wanted == one.wanted:
             return each
     at = [each for each in here if each.index == one.index]
     return at[0] if at and one.component else None
+
+
+def _list(one: idle_entries.Entry) -> tuple[str, str]:
+    return "" if one.at else one.file, one.section
 
 
 def _probe(entry: Entry, source: ResolvedSource, side: Side, view: ClusterView | None) -> Probe:
@@ -125,33 +216,35 @@ def _probe(entry: Entry, source: ResolvedSource, side: Side, view: ClusterView |
     )
 
 
-def _condition(one: idle_entries.Entry, pair: Pair) -> Condition:
+def _condition(one: idle_entries.Entry, pair: Pair, at: str) -> Condition:
+    """`at` is the place of an application's own entry, where it is known."""
     objects = pair.new.manifests if pair.new else ()
-    if one.section == "images":
-        name = str(one.value["name"])
-        why = of_image(name, pair.old.manifests if pair.old else (), objects, one.file)
+    at = at or (one.file if one.at else f"{one.file}:{one.line}")
+    if isinstance(one, Alternative):
+        return _alternative(one, objects, at)
+    if one.is_image:
+        name = str(one.wanted)
+        where = f"the kustomization of {pair.entry.application.name}" if one.at else one.file
+        why = of_image(name, pair.old.manifests if pair.old else (), objects, where)
         what = f"no image is called {name}"
-    elif isinstance(one, Alternative):
-        return _alternative(one, objects)
     else:
-        why = of_target(one.value["target"], objects)
-        what = f"no object fits the target {_shown(one.value['target'])}"
-    text = f"{one.file}:{one.line}: {what}: this entry of {one.section} changes nothing"
+        why = of_target(one.wanted, objects)
+        what = f"no object fits the target {_shown(one.wanted)}"
+    text = f"{at}: {what}: this entry of {one.section} changes nothing"
     return Condition(IDLE, f"{text}; {why}".rstrip("; "), Severity.WARNING)
 
 
-def _alternative(one: Alternative, objects: Sequence[Manifest]) -> Condition:
+def _alternative(one: Alternative, objects: Sequence[Manifest], at: str) -> Condition:
     """An alternative of a target that fits nothing, where another one fits."""
     if one.field == "kind":
         why = f"did you mean {slip_of(one.text, sorted({each.key.kind for each in objects}))}?"
     else:
         # What the target fits already was not meant by another of its alternatives.
-        wanted = one.value["target"]
-        rest = [each for each in objects if fits(wanted, each) or not fits(one.target, each)]
-        why = of_target(wanted, rest)
+        rest = [each for each in objects if fits(one.wanted, each) or not fits(one.target, each)]
+        why = of_target(one.wanted, rest)
     text = (
-        f"{one.file}:{one.line}: no object fits {one.text} of the target {_shown(one.target)}: "
-        "this entry of patches changes only what else the target fits"
+        f"{at}: no object fits {one.text} of the target {_shown(one.target)}: "
+        f"this entry of {one.section} changes only what else the target fits"
     )
     return Condition(IDLE, f"{text}; {why}".rstrip("; "), Severity.WARNING)
 

@@ -22,7 +22,7 @@ _MOST: Final = 20
 _YAML: Final = (".yaml", ".yml", ".json")
 
 
-class Alternative(Entry, frozen=True):
+class Alternative(Entry, frozen=True, kw_only=True):
     """An entry of `patches` whose target is narrowed to one alternative of a field."""
 
     field: str
@@ -45,14 +45,14 @@ def alternatives_of(entries: Sequence[Entry]) -> list[Alternative]:
 
 def _alternatives(entry: Entry) -> Iterator[Alternative]:
     target = entry.value.get("target")
-    if entry.section != "patches" or not isinstance(target, dict):
+    if entry.is_image or not isinstance(target, dict):
         return
     for field in ("name", "kind"):
         for text in split(target.get(field)):
             value = {**entry.value, "target": {**target, field: text}}
             yield Alternative(
-                entry.file, entry.line, entry.section, entry.index, value, False,
-                field, text, target,
+                entry.file, entry.line, entry.section, entry.index, value, False, entry.at,
+                field=field, text=text, target=target,
             )  # fmt: skip
 
 
@@ -83,13 +83,17 @@ def dead(found: Sequence[Entry], tree: Tree, kinds: Sequence[str]) -> list[Entry
     an object, and a kind that is no slip of one that is rendered, may be meant: a list of names
     or kinds is often copied as a whole.
     """
-    whole = {(one.file, one.index) for one in found if not isinstance(one, Alternative)}
+    whole = {_place(one) for one in found if not isinstance(one, Alternative)}
     return [
         one
         for one in found
         if not isinstance(one, Alternative)
-        or ((one.file, one.index) not in whole and _is_mistake(one, tree, kinds))
+        or (_place(one) not in whole and _is_mistake(one, tree, kinds))
     ]
+
+
+def _place(one: Entry) -> tuple[str, str, int]:
+    return one.file, one.section, one.index
 
 
 def _is_mistake(one: Alternative, tree: Tree, kinds: Sequence[str]) -> bool:

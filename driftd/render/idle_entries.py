@@ -1,4 +1,5 @@
-"""Entries of kustomizations that match nothing: `images` and `patches` with a target.
+"""Entries that match nothing: `images` and `patches` with a target, of kustomizations and of the
+application itself.
 
 Kustomize says nothing of them. Whether one matches is found by rendering once more with something
 in its place that would be seen, as what it matches is made by the layers below it.
@@ -18,6 +19,7 @@ import yaml
 from driftd.errors import DriftdError
 from driftd.model.application import Application
 from driftd.model.tree import ResolvedSource, Tree
+from driftd.render import idle_own
 from driftd.render.build_options import build_options
 from driftd.render.reach import Reach
 from driftd.render.renderer import source_document
@@ -36,15 +38,32 @@ _FAILS: Final = '[{"op": "test", "path": "/kind", "value": "driftd.invalid"}]'
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """An entry of a kustomization's `images` or `patches`."""
+    """An entry of a kustomization's `images` or `patches`, or of the application's own."""
 
     file: str
     line: int
+    """0 where that is not known."""
     section: str
     index: int
     value: dict[str, Any]
     component: bool
     """Whether the file is a Component, which others use too and where less need match."""
+    at: tuple[str | int, ...] = ()
+    """The steps to the list in the application's document; empty for an entry of a file."""
+
+    @property
+    def is_image(self) -> bool:
+        """Whether it renames images; else it is a patch."""
+        return self.section.endswith("images")
+
+    @property
+    def wanted(self) -> Any:
+        """What it matches: the name of an image, or a target."""
+        return self.value["name" if self.is_image else "target"]
+
+
+Change = tuple[Entry, dict[str, Any]]
+"""An entry with what an image gets, or with the patch to put before it."""
 
 
 def entries_of(tree: Tree, path: str) -> list[Entry]:
@@ -84,8 +103,16 @@ def _entries(tree: Tree, file: str) -> Iterable[Entry]:
                 yield Entry(file, line, section, index, item, component)
 
 
+class _Variant(msgspec.Struct, frozen=True):
+    """What is rendered: the files, and what the application says."""
+
+    tree: Tree
+    source: dict[str, Any]
+    flux: dict[str, Any] | None
+
+
 class Probe:
-    """Renders one source with changed kustomizations."""
+    """Renders one source with changed kustomizations, or of a changed application."""
 
     def __init__(
         self,
@@ -108,9 +135,10 @@ class Probe:
         tree = self._source.tree
         if not entries or sum(map(len, tree.files.values())) > _BYTES:
             return []
-        together = await self._rendered(_marked(tree, entries))
-        plain = await self._rendered(tree)
-        if together is None or plain is None or plain.type != "Kustomize":
+        release = self._app.flux is not None and self._app.flux.kind == "HelmRelease"
+        together = await self._rendered(self._marked(entries))
+        plain = await self._rendered(self._variant(()))
+        if together is None or plain is None or (plain.type == "Kustomize") is release:
             return []
         text = b"\n".join(bytes(one.object) for one in together.documents)
         left = [
@@ -119,28 +147,51 @@ class Probe:
         return [one for one in left[:_PROBED] if await self._is_idle(one, plain)]
 
     async def _is_idle(self, one: Entry, plain: RenderResult) -> bool:
-        if one.section == "patches":
-            failing = {"target": one.value["target"], "patch": _FAILS}
-            changed = _with_patches(self._source.tree, [(one, failing)])
-            return await self._rendered(changed) is not None
-        found = await self._rendered(_marked(self._source.tree, [one]))
+        if not one.is_image:
+            failing = {"target": one.wanted, "patch": _FAILS}
+            return await self._rendered(self._variant([(one, failing)])) is not None
+        found = await self._rendered(self._marked([one]))
         return found is not None and _bodies(found) == _bodies(plain)
 
-    async def _rendered(self, tree: Tree) -> RenderResult | None:
-        """What is rendered of a tree; None where anything of it fails."""
+    def _marked(self, entries: Sequence[Entry]) -> _Variant:
+        """A variant in which each entry leaves its number in what it matches."""
+        changes: list[Change] = []
+        for number, one in enumerate(entries):
+            mark = f"{_MARK}{number}."
+            if one.is_image:
+                changes.append((one, {"newName": mark}))
+                continue
+            meta = {"name": "any", "annotations": {mark: ""}}
+            patch = {"apiVersion": "v1", "kind": "Any", "metadata": meta}
+            told = {"target": one.wanted, "patch": orjson.dumps(patch).decode()}
+            changes.append((one, told))
+        return self._variant(changes)
+
+    def _variant(self, changes: Sequence[Change]) -> _Variant:
+        app, source = self._app, self._source
+        document, flux = idle_own.varied(
+            source_document(app, source),
+            app.flux.render if app.flux else None,
+            [(one.at, one.index, change) for one, change in changes if one.at],
+        )
+        tree = _varied(source.tree, [each for each in changes if not each[0].at])
+        return _Variant(tree, document, flux)
+
+    async def _rendered(self, variant: _Variant) -> RenderResult | None:
+        """What is rendered of a variant; None where anything of it fails."""
         app, source = self._app, self._source
         options = build_options(app.build_options, source.source.kustomize)
         try:
             result = await self._sandbox.render(
-                tree,
-                source_document(app, source),
+                variant.tree,
+                variant.source,
                 application=RenderApplication.of(app),
                 revision=source.revision,
                 repo_url=source.repo_url,
                 kube_version=self._kube_version,
                 api_versions=self._api_versions,
                 build_options=msgspec.to_builtins(options),
-                flux=app.flux.render if app.flux else None,
+                flux=variant.flux,
                 timeout=_TIMEOUT,
             )
         except DriftdError:
@@ -152,28 +203,11 @@ def _bodies(result: RenderResult) -> list[bytes]:
     return [bytes(one.object) for one in result.documents]
 
 
-def _marked(tree: Tree, entries: Sequence[Entry]) -> Tree:
-    """A tree in which each entry leaves its number in what it matches."""
-    patches: list[tuple[Entry, dict[str, Any]]] = []
+def _varied(tree: Tree, changes: Sequence[Change]) -> Tree:
+    """A tree with other images, and other patches before some: what comes later may need them."""
     documents: dict[str, Any] = {}
-    for number, one in enumerate(entries):
-        mark = f"{_MARK}{number}."
-        if one.section == "images":
-            document = _document(documents, tree, one.file)
-            document["images"][one.index]["newName"] = mark
-            continue
-        meta = {"name": "any", "annotations": {mark: ""}}
-        patch = {"apiVersion": "v1", "kind": "Any", "metadata": meta}
-        told = {"target": one.value["target"], "patch": orjson.dumps(patch).decode()}
-        patches.append((one, told))
-    return _with_patches(_with(tree, documents), patches)
-
-
-def _with_patches(tree: Tree, patches: Sequence[tuple[Entry, dict[str, Any]]]) -> Tree:
-    """A tree with other patches before some, which stay: what comes later may need them."""
-    documents: dict[str, Any] = {}
-    for one, patch in sorted(patches, key=lambda pair: -pair[0].index):
-        _document(documents, tree, one.file)["patches"].insert(one.index, patch)
+    for one, change in sorted(changes, key=lambda pair: -pair[0].index):
+        idle_own.vary(_document(documents, tree, one.file)[one.section], one.index, change)
     return _with(tree, documents)
 
 

@@ -75,7 +75,7 @@ class Wanted(msgspec.Struct, frozen=True):
     file: str
     """The file that declares it, as the rendering said."""
     index: int
-    """Which document of the file, in plain manifests."""
+    """Which document of the file, in plain manifests; -1 for the one of its kind and name."""
     object: msgspec.Raw
     paths: tuple[str, ...]
     """`managedFields` notation, segments joined by `/` and escaped as in RFC 6901.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"path"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -25,7 +26,8 @@ type place struct {
 // locateObject is one rendered object and the places in it (as `managedFields` write them,
 // joined by slashes; empty for the object itself) that are looked for in Git.
 type locateObject struct {
-	File   string          `json:"file"`
+	File string `json:"file"`
+	// Index is which document of a plain manifest it is; -1 for the one of its kind and name.
 	Index  int             `json:"index"`
 	Object json.RawMessage `json:"object"`
 	Paths  []string        `json:"paths"`
@@ -121,10 +123,13 @@ func parseNodes(data []byte) []located {
 func (l *locator) plain(object *locateObject, places []*place) {
 	documents := l.documents(object.File)
 	body := parseJSONNode(object.Object)
-	if body == nil || object.Index < 0 || object.Index >= len(documents) {
+	if body == nil || object.Index >= len(documents) {
 		return
 	}
-	document := documents[object.Index]
+	document := namedLike(documents, body)
+	if object.Index >= 0 {
+		document = documents[object.Index]
+	}
 	root := itemLike(document.root, body)
 	if root == nil {
 		return
@@ -145,6 +150,17 @@ func parseJSONNode(data []byte) *yaml.Node {
 		return documents[0].root
 	}
 	return nil
+}
+
+// namedLike is the one document of a kind and name.
+func namedLike(documents []located, body *yaml.Node) located {
+	found := slices.DeleteFunc(slices.Clone(documents), func(one located) bool {
+		return one.root == nil || !sameIdentity(one.root, body)
+	})
+	if len(found) != 1 {
+		return located{}
+	}
+	return found[0]
 }
 
 // itemLike is the document itself or the item of the list that it is, whichever declares the

@@ -158,7 +158,7 @@ func (w *overlay) kustomization(dir string) (string, located) {
 func (w *overlay) search(dir string, depth int) outcome {
 	file, document := w.kustomization(dir)
 	if file == "" {
-		return w.inBase()
+		return w.inFolder(dir, depth)
 	}
 	if w.visits++; depth > maxBaseDepth || w.visits > maxKustomizations {
 		return unknown
@@ -192,6 +192,22 @@ func (w *overlay) search(dir string, depth int) outcome {
 		}
 	}
 	return silent
+}
+
+// inFolder is a field in a folder without a kustomization: Flux takes all files of it, and of a
+// folder below that has one what that makes.
+func (w *overlay) inFolder(dir string, depth int) outcome {
+	rest, below := strings.CutPrefix("/"+w.file, path.Join("/", dir)+"/")
+	if dir == "" || dir == "." {
+		rest, below = w.file, true
+	}
+	for names := strings.Split(rest, "/"); below && len(names) > 1; names = names[1:] {
+		dir = joinPath(dir, names[0])
+		if file, _ := w.kustomization(dir); file != "" {
+			return w.search(dir, depth+1)
+		}
+	}
+	return w.inBase()
 }
 
 func (w *overlay) sameFile(name string) bool {
