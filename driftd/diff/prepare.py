@@ -149,9 +149,10 @@ def live_view(
                 or copied.get(name) == value
             )
         }
-    view["metadata"] = {name: value for name, value in kept.items() if value}
+    # A map that Git declares stays, if empty: it is there, and only keys of it may be gone.
+    view["metadata"] = {name: value for name, value in kept.items() if value or declared.get(name)}
     if kind == "Job":
-        _drop_job_labels(view, metadata)
+        _drop_job_labels(view, metadata, desired)
     if kind == "Pod" and isinstance(view.get("spec"), dict):
         view["spec"] = without_admission(view["spec"], desired.get("spec") or {})
     return view
@@ -236,15 +237,18 @@ def last_applied_view(
 
 def _copied_labels(kind: str, desired: dict[str, Any]) -> dict[str, Any]:
     """What the API server labels an object with that has no labels: its template's (row 2)."""
-    if kind not in _LABELLED_BY_TEMPLATE:
-        return {}
-    place: Any = desired
+    return _template_labels(desired) if kind in _LABELLED_BY_TEMPLATE else {}
+
+
+def _template_labels(body: dict[str, Any]) -> dict[str, Any]:
+    """The labels of an object's Pod template."""
+    place: Any = body
     for name in ("spec", "template", "metadata", "labels"):
         place = place.get(name) if isinstance(place, dict) else None
     return place if isinstance(place, dict) else {}
 
 
-def _drop_job_labels(view: dict[str, Any], job: dict[str, Any]) -> None:
+def _drop_job_labels(view: dict[str, Any], job: dict[str, Any], desired: dict[str, Any]) -> None:
     """The API server labels a Job's pods with the Job's uid (catalogue row 16)."""
     spec = view.get("spec")
     template = spec.get("template") if isinstance(spec, dict) else None
@@ -259,7 +263,7 @@ def _drop_job_labels(view: dict[str, Any], job: dict[str, Any]) -> None:
         return
     rest = {k: v for k, v in labels.items() if not _is_job_label(k, v, job)}
     inner = {k: v for k, v in metadata.items() if k != "labels"}
-    if rest:
+    if rest or _template_labels(desired):
         inner["labels"] = rest
     view["spec"] = {**spec, "template": {**template, "metadata": inner}}
 
@@ -281,16 +285,13 @@ def removed_labels(body: dict[str, Any], desired: dict[str, Any]) -> list[str]:
     generated ones alone is no server's work.
     """
     metadata = body.get("metadata") or {}
-    place: Any = body
-    for name in ("spec", "template", "metadata", "labels"):
-        place = place.get(name) if isinstance(place, dict) else None
     labels = metadata.get("labels")
-    if body.get("kind") != "Job" or not (isinstance(place, dict) and isinstance(labels, dict)):
+    if body.get("kind") != "Job" or not isinstance(labels, dict):
         return []
     wanted = desired.get("metadata", {}).get("labels") or {}
     made = [
         name
-        for name, value in place.items()
+        for name, value in _template_labels(body).items()
         if name not in wanted and _is_job_label(name, value, metadata)
     ]
     gone = [name for name in made if name not in labels]

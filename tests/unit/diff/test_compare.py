@@ -41,6 +41,26 @@ def test_rewritten_by_admission() -> None:
     assert told(changes(desired, live, synced_here=True)) == [("modified", "rewritten", ARGS)]
 
 
+def test_keys_that_are_gone_beside_marks_of_tools_are_named() -> None:
+    """Git's only annotation is gone and Helm's are left: the key is missing, not the map."""
+    desired = config_map(a="1")
+    live = applied(desired)
+    desired["metadata"]["annotations"] = {"backup": "nightly"}
+    desired["metadata"]["labels"] = {"tier": "gold"}
+    assert [one.path for one in changes(desired, live)] == [
+        "/metadata/annotations",
+        "/metadata/labels",
+    ]
+    live["metadata"]["annotations"] = {"meta.helm.sh/release-name": "queue"}
+    live["metadata"]["labels"] = {"app.kubernetes.io/managed-by": "Helm"}
+    found = changes(desired, live)
+    assert told(found) == [
+        ("missing", "declared", "/metadata/annotations/backup"),
+        ("missing", "declared", "/metadata/labels/tier"),
+    ]
+    assert [one.desired for one in found] == ["nightly", "gold"]
+
+
 def test_last_applied_record_is_evidence_for_rewriting() -> None:
     """A record that equals Git says that our apply sent Git's value; another one does not."""
     desired, live = stored_otherwise(args=["--port", "81"])

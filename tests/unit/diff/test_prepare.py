@@ -81,6 +81,19 @@ def test_marks_of_tools_count_only_when_declared() -> None:
     assert view["metadata"]["labels"] == {"app.kubernetes.io/instance": "shop"}
 
 
+def test_a_map_with_nothing_but_marks_is_there() -> None:
+    """Where Git declares annotations or labels, live's are there without any key that counts."""
+    live = body()
+    live["metadata"] |= {
+        "annotations": {"meta.helm.sh/release-name": "r"},
+        "labels": {"app.kubernetes.io/managed-by": "Helm"},
+    }
+    declared = {"metadata": {"annotations": {"backup": "nightly"}, "labels": {"tier": "gold"}}}
+    assert live_view(live, declared)["metadata"] == {"annotations": {}, "labels": {}}
+    assert live_view(live, {})["metadata"] == {}
+    assert live_view(body(), declared)["metadata"] == {}
+
+
 @pytest.mark.parametrize("value", ["shop", "argocd_shop"])
 def test_the_tracking_label_that_names_the_application(value: str) -> None:
     """Argo CD's default label is its mark with the application's name, also over Git's value."""
