@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -89,9 +90,13 @@ def baseline_command(
         _refuse_unseen(report)
     keyed = flags["hash_key_file"] is not None
     body = _entries(report, baseline, values=not keyed)
+    unsynced = "" if flags["hub"] or flags["state"] else _unsynced(report, baseline)
     text = "".join(
         f"{line}\n"
-        for line in (*_head(report, left_out, entries=len(baseline.entries), key=keyed), *body)
+        for line in (
+            *_head(report, left_out, unsynced, entries=len(baseline.entries), key=keyed),
+            *body,
+        )
     )
     if file is None:
         sys.stdout.write(text)
@@ -103,6 +108,8 @@ def baseline_command(
         if baseline.entries or left_out
         else f"{_NOTHING}: the baseline has no entries"
     )
+    if unsynced:
+        narrator.note(unsynced)
     if not report.complete:
         narrator.note("something could not be judged; driftd check says what")
     return 0 if report.complete else 2
@@ -161,7 +168,12 @@ def _refuse_unseen(report: DriftReport) -> None:
 
 
 def _head(
-    report: DriftReport, left_out: tuple[LeftOut, ...], *, entries: int, key: bool
+    report: DriftReport,
+    left_out: tuple[LeftOut, ...],
+    unsynced: str = "",
+    *,
+    entries: int,
+    key: bool,
 ) -> Iterator[str]:
     """Comments: what the file is, and what is not in it."""
     from driftd.cli.terminal import printable
@@ -171,6 +183,8 @@ def _head(
         yield f"# {_NOTHING}, so it has no entries; everything new is told."
     yield "# Review it, say who owns each entry and why it may stay, and commit it."
     yield "# Use it with: driftd check --baseline FILE" + (" --hash-key-file KEY" if key else "")
+    if unsynced:
+        yield printable(f"# {unsynced[0].upper()}{unsynced[1:]}.")
     by_reason: dict[str, list[LeftOut]] = {}
     for one in left_out:
         by_reason.setdefault(one.reason, []).append(one)
@@ -180,6 +194,32 @@ def _head(
             yield printable(f"#   {one.application}: {one.resource} {one.path}").rstrip()
         if len(found) > _NAMED:
             yield f"#   and {len(found) - _NAMED} more"
+
+
+def _unsynced(report: DriftReport, baseline: Baseline) -> str:
+    """How many of the entries may be nothing but commits that nobody has synced yet; or nothing."""
+    from driftd.cli.unsynced import writers_of
+
+    written = {_identity(entry) for entry in baseline.entries}
+    managers: Counter[str] = Counter()
+    for app in report.applications:
+        for one in app.resources:
+            place = (app.name, one.group, one.kind, one.namespace, one.name)
+            found = [one.manager] if (*place, str(one.status), "") in written else []
+            found += [
+                change.manager
+                for change in one.changes
+                if (*place, str(change.ssa_path), str(change.change_class)) in written
+            ]
+            managers += writers_of(found, app.deployers)
+    if not managers:
+        return ""
+    are, it = ("is", "it") if managers.total() == 1 else ("are", "them")
+    return (
+        f"{managers.total()} of the entries {are} as {', '.join(sorted(managers))} wrote {it}: "
+        "commits that nobody has synced yet may be among them, which end with a sync; "
+        "with --hub CONTEXT they are Pending and left out"
+    )
 
 
 def _entries(report: DriftReport, baseline: Baseline, *, values: bool) -> Iterator[str]:

@@ -66,3 +66,31 @@ def test_what_is_left_out_is_named_with_the_reason(driftd, seen, sample):
     first = left_out[0]
     assert f"{len(left_out)} left out: {first.application} {first.resource} " in result.stderr
     assert f" ({first.reason})" in result.stderr
+
+
+def test_entries_that_may_be_commits_without_a_sync_are_counted(driftd, seen):
+    """The note and the head of the file count the entries that are as a deployer wrote them; not
+    with --hub, where Git's newer commits are no drift.
+    """
+    found, _ = captured(seen.report.applications, expires=date(2030, 6, 30))
+    written = {(one.kind, one.name, one.path) for one in found.entries}
+    wrote = [
+        msgspec.structs.replace(app, deployers=(change.manager,))
+        for app in seen.report.applications
+        for one in app.resources
+        for change in one.changes
+        if (one.kind, one.name, change.ssa_path) in written and isinstance(change.manager, str)
+    ]
+    app = wrote[0]
+    count = sum(
+        change.manager == app.deployers[0] and (one.kind, one.name, change.ssa_path) in written
+        for one in app.resources
+        for change in one.changes
+    )
+    seen.report = msgspec.structs.replace(seen.report, applications=(app,))
+    told = f"{count} of the entries {'is' if count == 1 else 'are'} as {app.deployers[0]} wrote "
+    result = driftd("baseline")
+    assert f"note: {told}" in result.stderr
+    assert f"# {told}" in result.stdout
+    hub = driftd("baseline", "--hub", "argo")
+    assert told not in hub.stderr + hub.stdout
