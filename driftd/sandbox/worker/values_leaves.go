@@ -35,6 +35,8 @@ type leaf struct {
 	changed any
 	// other is the text of what it is changed to.
 	other string
+	// named says that the name alone is looked for, whatever its value is: nothing is one, too.
+	named bool
 }
 
 func scalarsOf(node *yaml.Node, secret bool) scalars {

@@ -23,6 +23,9 @@ func (t *tracer) placeOf(l *leaf) *valuePlace {
 		t.places = map[string]*valuePlace{}
 	}
 	cached := l.key + "\x00" + l.text
+	if l.named {
+		cached = l.key + "\x00\x00"
+	}
 	if place, known := t.places[cached]; known {
 		return place
 	}
@@ -274,7 +277,7 @@ func placeIn(ref, file string, root *yaml.Node, line int, l *leaf) *valuePlace {
 func isRewritten(value *yaml.Node, l *leaf) bool {
 	tag := value.ShortTag()
 	isNumber := tag == yaml.NodeTagFloat || tag == yaml.NodeTagInt
-	return l.whole == nil && value.Kind == yaml.ScalarNode && value.Style == 0 && isNumber && value.Value != l.text
+	return l.whole == nil && !l.named && value.Kind == yaml.ScalarNode && value.Style == 0 && isNumber && value.Value != l.text
 }
 
 // placeInText is the line of a value in a text of values; that of its key where the text is not
@@ -297,6 +300,9 @@ func says(root *yaml.Node, l *leaf) bool {
 	_, value := nodeAt(root, l.path)
 	if value == nil {
 		return false
+	}
+	if l.named {
+		return true
 	}
 	if l.whole != nil {
 		return maps.Equal(scalarsOf(value, false), l.whole)
@@ -380,7 +386,7 @@ func (t *tracer) defaultOf(dir string, own bool, l *leaf, nesting int) *valuePla
 		return nil
 	}
 	loaded, err := loader.LoadArchive(bytes.NewReader(data))
-	if err != nil || l.whole != nil {
+	if err != nil || l.whole != nil || l.named {
 		return nil
 	}
 	if text, _ := otherValue(valueAt(loaded.Values, below.path)); text != l.text {

@@ -97,13 +97,13 @@ func (t *tracer) unread() ([]unreadValue, error) {
 }
 
 // placeOfAll is where a value is given: its own line where one place gives all of it, else that of
-// the first scalar in it.
+// the first scalar in it, else that of its name in the strongest place that has it.
 func (t *tracer) placeOfAll(path []any, value any) *valuePlace {
-	leaves := leavesOf(map[string]any{"": value})
-	if len(leaves) == 0 {
-		return nil
+	var tried []*leaf
+	if leaves := leavesOf(map[string]any{"": value}); len(leaves) > 0 {
+		tried = append(tried, leaves[len(leaves)-1], leaves[0])
 	}
-	for _, one := range []*leaf{leaves[len(leaves)-1], leaves[0]} {
+	for _, one := range append(tried, &leaf{path: []any{""}, named: true}) {
 		located := *one
 		located.path = slices.Concat(path, one.path[1:])
 		located.key = keyOf(located.path)

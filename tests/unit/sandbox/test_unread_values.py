@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import yaml
 
 from driftd.sandbox.pool import ChartQuestion, Home, SandboxPool
 from driftd.sandbox.results import UnreadValue
@@ -413,3 +414,42 @@ async def test_what_cannot_be_rendered_proves_nothing(pool: SandboxPool) -> None
     assert (found.key, found.line, found.proven) == ("tag", 2, False)
     (found,) = await unread(pool, "tag: '3.0'\n")
     assert found.proven
+
+
+@pytest.mark.parametrize("value", ["", " {}", " []", " ''", " ~", " {a: ~}", " '1'"])
+async def test_a_name_has_its_line_whatever_its_value_is(pool: SandboxPool, value: str) -> None:
+    """A line that gives nothing, as one whose block is not indented with it, is told as a line."""
+    (found,) = await unread(pool, f"image:\n  tag: '1'\n  env:{value}\n")
+    assert (found.key, found.file, found.line) == ("image.env", "prod.yaml", 3)
+    home = Home("app.yaml", "Application", "shop", ("spec", "source"))
+    document = (
+        "kind: Application\nmetadata: {name: shop}\nspec:\n  source:\n    helm:\n"
+        f"      valuesObject:\n        image:\n          env:{value}\n"
+    )
+    inline = yaml.safe_load(document)["spec"]["source"]["helm"]["valuesObject"]
+    asked = ChartQuestion(
+        tree=make_tree({**BASE, "app.yaml": document}),
+        source={"path": "chart", "helm": {"valuesObject": inline}},
+        home=home,
+        application=APPLICATION,
+        revision=REVISION,
+    )
+    (found,) = (await pool.unread_values(asked)).values
+    assert (found.key, found.file, found.line) == ("image.env", "app.yaml", 8)
+
+
+async def test_a_name_without_a_value_below_an_alias(pool: SandboxPool) -> None:
+    """The line of an empty name is told where it stands below the alias of a subchart, too."""
+    chart = CHART.replace("NAME", "chart") + "dependencies:\n  - {name: chart, alias: db}\n"
+    more = {f"up/charts/chart/{name.removeprefix('chart/')}": text for name, text in BASE.items()}
+    more |= {"up/Chart.yaml": chart, "prod.yaml": "db:\n  image:\n    env:\n"}
+    asked = ChartQuestion(
+        tree=make_tree(more),
+        source={"path": "up", "helm": {"valueFiles": ["/prod.yaml"]}},
+        home=Home(),
+        application=APPLICATION,
+        revision=REVISION,
+    )
+    (found,) = (await pool.unread_values(asked)).values
+    assert (found.key, found.file, found.line) == ("db.image.env", "prod.yaml", 3)
+    assert found.elsewhere == "db.env"

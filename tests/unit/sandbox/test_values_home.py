@@ -168,6 +168,9 @@ async def test_values_in_vain(pool: SandboxPool) -> None:
     files = {"base/shop.yaml": RELEASE, "prod/patch.yaml": MERGE.replace("size", "sise")}
     (found,) = (await pool.unread_values(question(files, release(sise=6)))).values
     assert (found.key, found.file, found.line) == ("sise", "prod/patch.yaml", 6)
+    files["prod/patch.yaml"] = MERGE.replace("size: 6", "sise: {}")
+    (found,) = (await pool.unread_values(question(files, release(sise={})))).values
+    assert (found.key, found.file, found.line) == ("sise", "prod/patch.yaml", 6)
     anchored = MERGE.replace("size: 6", "ours: &size 6\n    size: *size")
     files["prod/patch.yaml"] = anchored
     assert (await pool.unread_values(question(files, release(ours=6, size=6)))).values == ()
