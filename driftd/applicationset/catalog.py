@@ -295,6 +295,7 @@ class _Builder:
                 text += await _meant(choices, inputs)
             self._conditions.append(Condition(GENERATES_NOTHING, text, Severity.WARNING))
         taken: list[str] = []
+        lines = _template_lines(document)
         for app in generated:
             name = app.qualified_name
             if name in self._applications:
@@ -302,7 +303,9 @@ class _Builder:
             elif name in self._generated:
                 taken.append(f"{app.name} ({self._generated[name].origin})")
             else:
-                self._generated[name] = app
+                self._generated[name] = msgspec.structs.replace(
+                    app, file=document.file, lines=lines
+                )
         if taken:
             self._conditions.append(
                 Condition(
@@ -344,6 +347,12 @@ def _lines(document: Document) -> dict[str, int]:
     spec = document.value.get("spec")
     names = ["spec", *(name for name in _PLACED if isinstance(spec, dict) and name in spec)]
     return {name: line for name in names if (line := _line(name, document))}
+
+
+def _template_lines(document: Document) -> dict[str, int]:
+    """The lines of fields of an ApplicationSet's template, as those of an Application's `spec`."""
+    names = {"spec": "template"} | {name: name for name in _PLACED}
+    return {one: line for one, name in names.items() if (line := _line(name, document))}
 
 
 def _line(name: str, document: Document) -> int:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
+import msgspec
 from msgspec import UNSET
 
 from driftd.cli import field_path, values
@@ -24,8 +26,11 @@ from driftd.model.preview import (
     PreviewReport,
     PreviewSummary,
 )
-from driftd.model.report import ReportOrigin
+from driftd.model.report import ReportCondition, ReportOrigin
 
+_REFERENCE = re.compile(
+    r"(?P<file>[^\s:]+(:\d+)?): (?P<kind>[A-Z]\S*) [^\s:]+: (?P<rest>.*)", re.DOTALL
+)
 NOT_SET = "(not set)"
 REMOVED = "(removed)"
 LEVELS = ("critical", "high", "medium", "low")
@@ -59,13 +64,58 @@ def ordered(applications: Iterable[ApplicationPreview]) -> list[ApplicationPrevi
 def alike(
     applications: Iterable[ApplicationPreview],
 ) -> list[tuple[ApplicationPreview, ...]]:
-    """The applications, those of a cluster that could not be compared for one cause together."""
+    """The applications, those of a cluster with the same to be told and no object together."""
     found: dict[object, list[ApplicationPreview]] = {}
     for number, app in enumerate(applications):
-        cause = (cluster_of(app), app.reason, app.automated, app.conditions)
-        alone = app.resources or not app.conditions or app.action is not ApplicationAction.UNKNOWN
+        cause = (cluster_of(app), app.action, app.reason, app.automated, app.conditions)
+        alone = app.resources or not app.conditions
         found.setdefault(number if alone else cause, []).append(app)
     return [tuple(apps) for apps in found.values()]
+
+
+def told_once(
+    applications: Iterable[ApplicationPreview], *, more: str
+) -> Iterator[ApplicationPreview]:
+    """The applications, each broken reference of a template told with the first that has it.
+
+    References of several applications are one where they stand in one file and line, in the same
+    field, and differ in names alone. `more` names the format that tells all of them.
+    """
+    applications = list(applications)
+    counts = Counter(
+        key for app in applications for key in {_reference(one) for one in app.conditions} if key
+    )
+    seen: set[str] = set()
+    for app in applications:
+        kept: list[ReportCondition] = []
+        first: set[str] = set()
+        for one in app.conditions:
+            key = _reference(one)
+            if not key or counts[key] == 1:
+                kept.append(one)
+            elif key not in seen:
+                first.add(key)
+                rest = counted(counts[key] - 1, "more application")
+                text = f"{one.message}; the same in {rest} ({more})"
+                kept.append(msgspec.structs.replace(one, message=text))
+                seen.add(key)
+            elif key in first:
+                kept.append(one)  # several objects of one application
+        quiet = app.action is ApplicationAction.UNCHANGED and not app.reason
+        if kept or app.resources or not (quiet and app.conditions):
+            yield msgspec.structs.replace(app, conditions=tuple(kept))
+
+
+def _reference(condition: ReportCondition) -> str:
+    """A broken reference without its objects' names; empty for all else, or without a file."""
+    found = (
+        _REFERENCE.fullmatch(condition.message) if condition.type == "DanglingReference" else None
+    )
+    if found is None:
+        return ""
+    told = re.sub(r"; did you mean .*", "", found["rest"])
+    told = re.sub(r"(names|it was) (\S+) [^\s,;]+", r"\1 \2", told)
+    return f"{found['file']} {found['kind']} {told}"
 
 
 def names_of(applications: Sequence[ApplicationPreview], most: int | None = 12) -> str:

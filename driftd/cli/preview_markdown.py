@@ -47,7 +47,7 @@ def markdown(report: PreviewReport) -> str:
     _conditions(page, report.conditions)
     # A reader of a comment sees its head: the worst application first, whatever its cluster.
     worst = sorted(findings.ordered(report.applications), key=findings.rank_of)
-    for app, *others in findings.alike(worst):
+    for app, *others in findings.alike(findings.told_once(worst, more="-o json")):
         _application(page, app, others)
     page.end(f"Rendered and compared at {report.generated_at}", command="check --preview -o json")
     return page.text

@@ -77,7 +77,10 @@ class _Table:
         for text in findings.apart_texts(report.summary):
             self._line(Text(text, "dim"))
         self._conditions(report.conditions, indent=0)
-        for apps in findings.alike(findings.ordered(report.applications)):
+        listed: Iterable[ApplicationPreview] = findings.ordered(report.applications)
+        if not self.wide:
+            listed = findings.told_once(listed, more="-o wide")
+        for apps in findings.alike(listed):
             self._application(apps[0], apps[1:])
         self._line()
         self._line(Text(ending(report, report_changes=report_changes), "bold"))
@@ -89,6 +92,8 @@ class _Table:
         self._line()
         word = _APPLICATION_WORDS[app.action]
         names = findings.names_of((app, *others), None if self.wide else _LISTED)
+        if others:
+            names = f"{len(others) + 1} applications: {names}"
         self._line(Text(f"{word:<{_ACTION_COLUMN}}"), Text(names, "bold"))
         if not others:
             self._line(Text(" · ".join(findings.facts_of(app)), "dim"), indent=_ACTION_COLUMN)

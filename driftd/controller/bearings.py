@@ -83,7 +83,10 @@ def nothing_judged(
         f"nothing could be judged of the {len(reports)} applications, which were found in "
         f"{found_in(applications)}; "
     )
-    if contexts:
+    named = [
+        one for one in applications if one.spec.destination.server or one.spec.destination.name
+    ]
+    if contexts and named:
         text += f"{other_kubeconfig(applications, contexts)}; or, "
     text += f"if these are not yours, {NEXT_STEPS}"
     return [Condition(NOTHING_JUDGED, text, Severity.WARNING)]
@@ -92,7 +95,7 @@ def nothing_judged(
 def other_kubeconfig(applications: Iterable[Application], contexts: Sequence[str]) -> str:
     """That the kubeconfig does not look like one for these applications, and the flags."""
     destinations = (one.spec.destination for one in applications)
-    wanted = list(dict.fromkeys(one.server or one.name for one in destinations))
+    wanted = [one for one in dict.fromkeys(d.server or d.name for d in destinations) if one] or [""]
     rest = f" (and {len(wanted) - 1} more)" if len(wanted) > 1 else ""
     which = (
         f"its only context {contexts[0]} is not known to be"

@@ -215,6 +215,8 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
     """Set for the Kustomizations and HelmReleases of Flux; None for Argo CD's Applications."""
     lines: dict[str, int] = {}
     """The lines in the file of `origin` of some fields of the spec, where they are certain."""
+    file: str = ""
+    """Of a generated one the file of its ApplicationSet, to which `lines` belong then."""
     conditions: tuple[Condition, ...] = ()
     """What is odd about the document itself."""
     incomplete: bool = False

@@ -235,6 +235,8 @@ def check_application(
 def _lead(app: Application, *fields: str) -> str:
     """Where the first known of some fields of an application stands, before a message."""
     origin, line = app.origin, next((app.lines[one] for one in fields if one in app.lines), 0)
+    if app.file:
+        return f"{origin} ({app.file}:{line}): " if line else f"{origin} ({app.file}): "
     if not origin or not line:
         return f"{origin}: " if origin else ""
     inside = origin.endswith(")")  # `Application ROOT (FILE)`
@@ -244,14 +246,16 @@ def _lead(app: Application, *fields: str) -> str:
 def _spec_problems(app: Application) -> list[str]:
     problems: list[str] = []
     destination = app.spec.destination
+    # What a set's template lacks is the same at each Application, and told in the same words.
+    name = "the generated Application" if app.file else f"application {app.name}"
     if destination.server and destination.name:
         problems.append(
-            f"{_lead(app, 'destination')}application {app.name} "
+            f"{_lead(app, 'destination')}{name} "
             "has both spec.destination.server and .name; keep one of the two"
         )
     if not destination.server and not destination.name:
         problems.append(
-            f"{_lead(app, 'destination', 'spec')}application {app.name} "
+            f"{_lead(app, 'destination', 'spec')}{name} "
             "has neither spec.destination.server nor .name; "
             "set one of the two"
         )
@@ -259,10 +263,10 @@ def _spec_problems(app: Application) -> list[str]:
         hint = "set spec.source or spec.sources"
         if "sourceHydrator" in (app.raw.get("spec") or {}):
             hint = "spec.sourceHydrator is not supported yet"
-        problems.append(f"{_lead(app, 'spec')}application {app.name} has no source; {hint}")
+        problems.append(f"{_lead(app, 'spec')}{name} has no source; {hint}")
     for number, source in enumerate(app.spec.all_sources):
         where = f"spec.sources[{number}]" if app.spec.sources else "spec.source"
-        lead = f"{_lead(app, 'sources' if app.spec.sources else 'source')}application {app.name}"
+        lead = f"{_lead(app, 'sources' if app.spec.sources else 'source', 'spec')}{name}"
         if not source.repo_url:
             problems.append(f"{lead}: {where}.repoURL is missing")
         if not source.path and not source.chart and not source.ref:

@@ -393,3 +393,16 @@ async def test_misspelt_fields(sandbox: SandboxPool) -> None:
 def test_a_pattern_that_was_probably_meant(pattern: str, meant: str) -> None:
     """The folder that is nearly named before the first wildcard; a file is no folder."""
     assert meant_pattern(pattern, ["README.md", "services/web/overlays/prod/config.json"]) == meant
+
+
+async def test_a_generated_application_knows_the_lines_of_its_template(
+    sandbox: SandboxPool,
+) -> None:
+    """Its fields have the lines of the set's template, its `spec` that of the template itself."""
+    text = SET.replace("GENERATOR", "{list: {elements: [{name: one}]}}")
+    catalog = await _discover(sandbox, {"sets/set.yaml": text})
+    (app,) = catalog.applications
+    lines = text.splitlines()
+    assert app.file == "sets/set.yaml"
+    assert "template:" in lines[app.lines["spec"] - 1]
+    assert "destination:" in lines[app.lines["destination"] - 1]

@@ -282,6 +282,41 @@ def test_one_cause_is_told_once():
     assert "app-13" in table(found, wide=True)
 
 
+def test_what_a_template_breaks_is_told_once():
+    """A reference that many applications of a template lack is told at the first, with a count."""
+
+    def lacks(name, field="envFrom[0]"):
+        text = (
+            f"chart/web.yaml:7: Deployment.apps {name}/web-{name}: {field} names ConfigMap {name}, "
+            f"which the change takes away; at the base it was whole; did you mean {name}-cfg?"
+        )
+        told = ReportCondition(type="DanglingReference", message=text, severity=Severity.WARNING)
+        (app,) = report(item(name), conditions=(told,)).applications
+        return msgspec.structs.replace(app, name=name)
+
+    apps = (lacks("a"), lacks("b"), lacks("c"), lacks("d", "volumes[0]"))
+    found = msgspec.structs.replace(report(), applications=apps)
+    for text, more in ((table(found), "-o wide"), (markdown(found), "-o json")):
+        flat = " ".join(text.split())
+        assert flat.count("DanglingReference") == 2
+        assert f"did you mean a-cfg?; the same in 2 more applications ({more})" in flat
+        assert "volumes[0] names ConfigMap d" in flat
+    assert table(found, wide=True).count("DanglingReference") == 4
+
+
+def test_a_mistake_of_a_set_is_told_once():
+    """Applications that a set makes invalid stand together, with their number, whatever changes."""
+    why = (ReportCondition(type="InvalidSpecError", message="set.yaml:9: no destination"),)
+    apps = [
+        msgspec.structs.replace(app, name=f"app-{n:02}")
+        for n in range(30)
+        for app in report(conditions=why).applications
+    ]
+    text = table(msgspec.structs.replace(report(), applications=tuple(apps)))
+    assert text.count("set.yaml:9") == 1
+    assert "changes    30 applications: app-00, app-01" in text
+
+
 def test_json_holds_to_its_schema():
     """The published schema accepts a report, and refuses another action."""
     validator = jsonschema_rs.validator_for(schema_of(PreviewReport))

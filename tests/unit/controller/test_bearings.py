@@ -203,3 +203,12 @@ async def test_a_kubeconfig_of_other_clusters_is_doubted_first(world: World) -> 
     assert "this kubeconfig does not look like the one for this repository" in text
     assert text.index("--kubeconfig FILE") < text.index("--cluster elsewhere=CONTEXT")
     assert text.index("--cluster elsewhere=CONTEXT") < text.index("cd to the repository")
+
+
+async def test_no_cluster_is_asked_for_where_none_is_named(world: World) -> None:
+    """Applications without a destination say nothing of the kubeconfig."""
+    for name in ("shop", "kept"):
+        world.declare(name, destination={"namespace": "shop"})
+    (text,) = told(await checked(world))
+    assert "kubeconfig" not in text
+    assert "--cluster" not in text

@@ -338,3 +338,15 @@ def test_clusters_of_the_project_alone(
     found = check_cluster_project(project, destination, scoped)
     assert len(found) == problems
     assert all("set project: team in its cluster Secret" in one.message for one in found)
+
+
+def test_what_a_template_lacks_is_the_same_at_each_application() -> None:
+    """Generated Applications tell it in the same words, with the line of their ApplicationSet."""
+    set_of = {"origin": "ApplicationSet fleet", "file": "set.yaml", "lines": {"spec": 9}}
+    apps = [msgspec.structs.replace(_app(source=GOOD_SOURCE), name=name, **set_of) for name in "ab"]
+    first, second = (check_application(_project(sourceRepos=["*"]), app) for app in apps)
+    assert first == second
+    assert first[0].message == (
+        "ApplicationSet fleet (set.yaml:9): the generated Application has neither "
+        "spec.destination.server nor .name; set one of the two"
+    )
