@@ -239,14 +239,22 @@ def may_make(target: ResourceKey, key: ResourceKey, body: bytes) -> bool:
 def slip_of(name: str, known: Iterable[str], *, sure: bool = False) -> str:
     """The known name that is nearly `name`, without what Kustomize adds to it; else empty.
 
-    `sure` asks for more: names that differ in their digits alone are each right.
+    `sure` asks for more: names that differ in their digits alone are each right, and so is a name
+    that has a word more, as `web-tls` beside `web`.
     """
     plain = {plain_name(one): one for one in known}
     cutoff = _LIKENESS if sure else 0.6
     near = difflib.get_close_matches(plain_name(name), list(plain), n=1, cutoff=cutoff)
-    if not near or (sure and _letters(near[0]) == _letters(name)):
+    if not near or (sure and _are_both_right(near[0], plain_name(name))):
         return ""
     return near[0]
+
+
+def _are_both_right(one: str, other: str) -> bool:
+    if _letters(one) == _letters(other):
+        return True
+    few, many = sorted((one.split("-"), other.split("-")), key=len)
+    return len(few) < len(many) and few in (many[: len(few)], many[-len(few) :])
 
 
 def plain_name(name: str) -> str:

@@ -227,7 +227,9 @@ def test_names_that_a_change_breaks(change: Callable[[Bodies], object], told: li
 
 
 def test_a_slip_in_a_new_name() -> None:
-    """A new object whose name for another is nearly a declared one is told; digits count."""
+    """A new object whose name for another is nearly a declared one is told; digits and whole words
+    more are no slips.
+    """
     other = {**NAMED["workload"], "metadata": {"name": "other"}}
 
     def told(name: str) -> list[str]:
@@ -238,6 +240,8 @@ def test_a_slip_in_a_new_name() -> None:
     slip = "names ConfigMap web-confg, which no application declares; did you mean web-config?"
     assert [one.partition("configMapRef.name ")[2] for one in told("web-confg")] == [slip]
     assert told("web-config2") == told("by-hand") == told("web-config") == []
+    assert told("web-config-tls") == told("my-web-config") == []
+    assert len(told("webconfig")) == 1
 
 
 @pytest.mark.parametrize(
