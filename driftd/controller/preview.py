@@ -21,6 +21,7 @@ from driftd.controller.desired import desired_state
 from driftd.controller.failing_values import with_values
 from driftd.controller.observed import ClusterView, observe, view_cluster
 from driftd.controller.options import CheckOptions
+from driftd.controller.preview_cleartext import with_masks
 from driftd.controller.preview_entries import idle_warnings
 from driftd.controller.preview_fate import unseen
 from driftd.controller.preview_inside import Ended, ended_namespaces, in_ended
@@ -306,7 +307,7 @@ class _Preview:
             return report
         view = look.view if look else None
         traced = await with_new_values(workspace, pair.new, view, report.resources, self.new)
-        return msgspec.structs.replace(report, resources=tuple(traced))
+        return msgspec.structs.replace(report, resources=with_masks(traced, pair.broken()))
 
     async def _same_inputs(self, pair: Pair) -> bool:
         """Whether an application is declared and built from the same on both sides.

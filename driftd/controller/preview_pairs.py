@@ -11,6 +11,7 @@ from msgspec import UNSET
 from driftd.controller.declared import Entry
 from driftd.controller.desired import Desired
 from driftd.controller.preview_claims import left_claims
+from driftd.controller.preview_cleartext import secrets_in_clear
 from driftd.controller.preview_fate import is_automated, spec_of
 from driftd.controller.preview_moves import Moves, moves, moves_across
 from driftd.controller.preview_references import Broken, Elsewhere, broken_references
@@ -127,7 +128,8 @@ class Pair:
         if self.elsewhere.before <= self.elsewhere.after and _is_same(before, after):
             return []
         found = list(broken_references(before, after, self.elsewhere))
-        return [*found, *left_claims(before, after, self.elsewhere)]
+        found += left_claims(before, after, self.elsewhere)
+        return [*found, *secrets_in_clear(before, after)]
 
     def report(
         self, action: ApplicationAction, resources: Sequence[ObjectPreview] = (), reason: str = ""

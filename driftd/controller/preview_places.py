@@ -17,6 +17,7 @@ from driftd.controller.places import (
     with_line,
 )
 from driftd.controller.preview_claims import CLAIMS_LEFT
+from driftd.controller.preview_cleartext import IN_CLEAR
 from driftd.controller.preview_fate import KIND_NOT_SERVED
 from driftd.controller.preview_pairs import Pair
 from driftd.controller.preview_references import DANGLING, Broken
@@ -26,7 +27,7 @@ from driftd.model.report import Invalid, ReportCondition, ReportOrigin
 from driftd.model.resource import ResourceKey
 from driftd.sandbox.results import Place
 
-_LOCATED: Final = frozenset({DANGLING, CLAIMS_LEFT})
+_LOCATED: Final = frozenset({DANGLING, CLAIMS_LEFT, IN_CLEAR})
 Found = dict[tuple[ResourceKey, str], Place]
 
 
