@@ -344,8 +344,9 @@ def notes_of(change: FieldChange) -> list[str]:
     if change.on_cluster is OnCluster.ALREADY:
         notes.append("already so on the cluster")
     elif change.on_cluster is OnCluster.DRIFTED:
-        told = values.flow(values.of_field(change.live, change.path))
-        live = NOT_SET if change.live is UNSET else values.shorten(told, 60)
+        live = NOT_SET
+        if change.live is not UNSET:
+            live = values.shorten(values.flow(values.of_field(change.live, change.path)), 60)
         who = "" if change.manager is UNSET else f" by {one_line(str(change.manager))}"
         what = "drift"
         if change.ignored_by is not UNSET:

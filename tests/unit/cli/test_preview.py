@@ -212,6 +212,13 @@ def test_ignored_fields_that_a_sync_puts_back_are_told():
     assert "ignore rules" not in table(report(item("web", field())))
 
 
+def test_drift_without_a_live_value():
+    """A field that somebody removed from the cluster is told as not set there."""
+    change = field(on_cluster=OnCluster.DRIFTED)
+    flat = " ".join(table(report(item("web", change))).split())
+    assert "overwrites drift: the cluster has (not set)" in flat
+
+
 def test_table_is_read_from_the_top():
     """Summary, then the worst object first, values with their notes, the exit code last."""
     text = table(full())
