@@ -81,7 +81,7 @@ async def preview(
     by_place: dict[Where, list[Pair]] = {}
     for where, pair in work.pairs():
         by_place.setdefault(where, []).append(pair)
-    told = await work.unreached(pair for pairs in by_place.values() for pair in pairs)
+    told = await work.unreached(pair for pairs in by_place.values() for pair in pairs if pair.asked)
     if told:
         progress(f"note: {told}")
 
@@ -93,6 +93,8 @@ async def preview(
     conditions = list(work.conditions)
     for where, result in zip(by_place, results, strict=True):
         if isinstance(result, Exception):
+            if not any(pair.asked for pair in by_place[where]):
+                continue
             name = where if isinstance(where, str) else where.name
             conditions.append(Condition("ComparisonError", f"{name}: {described(result)}"))
         else:
@@ -161,22 +163,29 @@ class _Preview:
         return Severity.WARNING if mended else condition.severity
 
     def pairs(self) -> Iterable[tuple[Where, Pair]]:
-        """Each application of both sides; one that goes elsewhere is two."""
+        """Each application of both sides; one that goes elsewhere is two.
+
+        Where one that was asked for is removed, all others come along: one may keep it.
+        """
         old, new = (
-            {e.application.qualified_name: e for e in side.entries
-             if self.options.chooses(e.application)}
-            for side in (self.old, self.new)
-        )  # fmt: skip
-        for name in sorted({*old, *new}):
-            before, after = old.get(name), new.get(name)
-            entry = placed(before, after)
-            if before is None or after is None or entry or _where(before) == _where(after):
-                entry = entry or after or before
-                if entry is not None:
-                    yield _where(entry), self._pair(before, after)
-                continue
-            yield _where(before), Pair(before, None, f"it goes to {_label(after)} instead")
-            yield _where(after), Pair(None, after, f"it comes from {_label(before)}")
+            {e.application.qualified_name: e for e in side.entries} for side in (self.old, self.new)
+        )
+        every = {name: entry.application for name, entry in {**old, **new}.items()}
+        asked = {name for name, app in every.items() if self.options.chooses(app)}
+        for name in sorted(every if asked - new.keys() else asked):
+            for where, pair in self._sides(old.get(name), new.get(name)):
+                pair.asked = name in asked
+                yield where, pair
+
+    def _sides(self, before: Entry | None, after: Entry | None) -> Iterable[tuple[Where, Pair]]:
+        entry = placed(before, after)
+        if before is None or after is None or entry or _where(before) == _where(after):
+            entry = entry or after or before
+            if entry is not None:
+                yield _where(entry), self._pair(before, after)
+            return
+        yield _where(before), Pair(before, None, f"it goes to {_label(after)} instead")
+        yield _where(after), Pair(None, after, f"it comes from {_label(before)}")
 
     def _pair(self, before: Entry | None, after: Entry | None) -> Pair:
         """An application of one place. One that a side cannot show is not gone, nor surely new."""
@@ -330,22 +339,23 @@ class _Preview:
         if where == NOWHERE or all(p.before is None and is_refused(p.after) for p in pairs):
             return None  # no cluster goes unread, and what is wrong with the spec is told
         if not isinstance(where, ClusterTarget):
-            self._unread(where, _unmapped(pairs))
+            self._unread(where, _unmapped(pairs), pairs)
             return None
         self.progress(f"connecting to {where.name}")
         try:
             view = await view_cluster(self.after.workspace.clusters.open(where))
         except ConfigError as error:
-            self._unread(where.name, error.message)
+            self._unread(where.name, error.message, pairs)
             return None
         if view.problem is not None:
-            self._unread(where.name, view.problem.message)
+            self._unread(where.name, view.problem.message, pairs)
             return None
         return view
 
-    def _unread(self, name: str, why: str) -> None:
-        """Note that a cluster is not read; `why` may end with a remedy."""
-        self.unread.setdefault(why, []).append(name)
+    def _unread(self, name: str, why: str, pairs: Iterable[Pair]) -> None:
+        """Note that a cluster of `pairs` is not read; `why` may end with a remedy."""
+        if any(pair.asked for pair in pairs):
+            self.unread.setdefault(why, []).append(name)
 
     async def _beside(
         self, done: Sequence[Pair], unchanged: Sequence[Pair], view: ClusterView | None

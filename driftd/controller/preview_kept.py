@@ -43,7 +43,7 @@ def settled(
     """
     every = [one for each in found for one in each.applications]
     for each in found:
-        reports = [_with_fate(one, every, declared) for one in each.applications]
+        reports = [_with_fate(one, every, declared) for one in each.applications if one[0].asked]
         yield from with_ended(reports, each.ended)
 
 

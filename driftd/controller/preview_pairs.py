@@ -40,6 +40,8 @@ class Pair:
     """What to know of the change beside what it changes."""
     unseen: bool = False
     """Whether it is not known that the change no longer declares it; `failures` says why."""
+    asked: bool = True
+    """Whether it is to be told; else it is compared for what becomes of others alone."""
     standing: frozenset[ResourceKey] | None = None
     """What an application that stays as it is declares, where that was asked for; else None."""
     stands: bool = False

@@ -147,3 +147,13 @@ def test_an_application_of_a_file_is_told_as_before() -> None:
     """What no application declares goes as somebody deletes it."""
     gone = previewed(of_argo("shop"), *INSIDE, gone=True)
     assert told(previewed(of_argo("root")), gone)["shop"] == gone[1]
+
+
+def test_what_keeps_an_application_need_not_be_asked_for() -> None:
+    """A parent that no name of the command line chooses keeps its child, and is not told itself."""
+    child = of_argo("shop")
+    top = previewed(of_argo("root"), resource(key_of(child), LEFT, WHY))
+    top[0].asked = False
+    found = told(top, previewed(child, *INSIDE, gone=True))
+    assert list(found) == ["shop"]
+    assert found["shop"].action is ApplicationAction.UNCHANGED

@@ -31,12 +31,16 @@ pytestmark = pytest.mark.slow
 MAP = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: NAME}\ndata: {colour: red}\n"
 
 
-async def previewed(world: World) -> PreviewReport:
-    """What merging the branch `change`, which is checked out, into `main` does."""
+async def previewed(world: World, *names: str) -> PreviewReport:
+    """What merging the branch `change`, which is checked out, into `main` does to applications."""
     repositories = await Repositories.open([str(world.repo.path)])
     workspace = replace(world.workspace, repositories=repositories)
     return await preview(
-        workspace, CheckOptions(), "main", progress=world.progress, clock=VirtualClock(START)
+        workspace,
+        CheckOptions(applications=names),
+        "main",
+        progress=world.progress,
+        clock=VirtualClock(START),
     )
 
 
@@ -319,3 +323,19 @@ async def test_a_new_application_that_is_refused(world: World) -> None:
     assert not report.sound
     assert "argocd/odd.json" in app.conditions[0].message
     assert "ClusterNotReadWarning" not in [each.type for each in report.conditions]
+
+
+async def test_only_what_was_asked_for_is_told(world: World) -> None:
+    """Others are compared beside one that is removed, and told with neither it nor its cluster."""
+    world.repo.git("checkout", "--quiet", "-b", "change")
+    world.repo.remove("argocd/shop.json")
+    world.repo.write("apps/kept/more.yaml", MAP.replace("NAME", "more"))
+    world.declare("far", cluster="far")
+    world.repo.commit()
+    assert [app.name for app in (await previewed(world)).applications] == ["far", "kept", "shop"]
+    report = await previewed(world, "shop")
+    assert [(app.name, app.action) for app in report.applications] == [
+        ("shop", ApplicationAction.DELETE)
+    ]
+    assert report.summary.applications == {"delete": 1}
+    assert not any("far" in each.message for each in report.conditions)
