@@ -16,7 +16,7 @@ from driftd.clock import rfc3339
 from driftd.model.counts import counted
 from driftd.model.report import API_VERSION
 from driftd.store.durations import Percentiles, onset, time_to_detect, time_to_recover
-from driftd.store.types import FIGHT_RATE, Drift, Episode, HistoryEntry, Recovery, Transition
+from driftd.store.types import FIGHT_RATE, Drift, Episode, HistoryEntry, Recovery, Step, Transition
 
 if TYPE_CHECKING:
     from driftd.sync.situation import Held
@@ -238,7 +238,7 @@ def _steps(episodes: Sequence[Episode]) -> Iterator[str]:
         for step in drift.steps:
             by = f" by {step.manager}" if step.manager else ""
             until = rfc3339(step.until.replace(microsecond=0))
-            yield printable(f"    {_pair(step.desired, step.live)}{by} until {until}")
+            yield printable(f"    {_pair(*_stepped(drift, step))}{by} until {until}")
     yield ""
 
 
@@ -275,8 +275,15 @@ def _values(drift: Drift, width: int = _VALUE_WIDTH) -> str:
     change = drift.change
     if change is None:
         return ""
-    desired, live = (values.of_field(side, change.path) for side in (change.desired, change.live))
-    return _pair(desired, live, width)
+    return _pair(*values.sides_of(change), width)
+
+
+def _stepped(drift: Drift, step: Step) -> tuple[Any, Any]:
+    """Both values of an earlier step, read as those of the drift's change."""
+    change = drift.change
+    if change is None:
+        return step.desired, step.live
+    return values.of_change(change, step.desired), values.of_change(change, step.live)
 
 
 def _pair(desired: Any, found: Any, width: int = _VALUE_WIDTH) -> str:

@@ -6,7 +6,7 @@ from msgspec import UNSET
 
 from driftd.cli import values
 from driftd.cli.terminal import printable
-from driftd.model.report import Change, ChangeKind
+from driftd.model.report import Change
 
 NO_SUCH_FIELD = "(no such field)"
 ABSENT = frozenset({values.NOT_IN_GIT, values.NOT_IN_CLUSTER, NO_SUCH_FIELD})
@@ -22,11 +22,7 @@ def difference(
     change: Change, *, width: int, max_lines: int
 ) -> values.Pair | values.LineDiff | values.Concealed:
     """As `values.difference`; of a field that the kind does not have, that it has none."""
-    sides = (change.desired, change.live)
-    if change.kind is ChangeKind.REORDERED:
-        sides = (values.in_order(change.desired), values.in_order(change.live))
-    sides = (values.of_field(sides[0], change.path), values.of_field(sides[1], change.path))
-    found = values.difference(*sides, width=width, max_lines=max_lines)
+    found = values.difference(*values.sides_of(change), width=width, max_lines=max_lines)
     if isinstance(found, values.Pair) and lacks_field(change):
         return values.Pair(found.git, NO_SUCH_FIELD, found.note)
     return found

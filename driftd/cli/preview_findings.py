@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import msgspec
 from msgspec import UNSET
@@ -14,6 +15,7 @@ from driftd.cli.findings import one_line
 from driftd.cli.git_places import file_and_line, place_of_field
 from driftd.cli.terminal import printable
 from driftd.model.counts import counted
+from driftd.model.item_names import in_order
 from driftd.model.preview import (
     Action,
     ApplicationAction,
@@ -318,16 +320,20 @@ def shown(
     change: FieldChange, *, width: int, max_lines: int
 ) -> values.Pair | values.LineDiff | values.Concealed:
     """Old and new value for people."""
-    sides = (change.old, change.new)
-    if change.kind is FieldKind.REORDERED:
-        sides = (values.in_order(change.old), values.in_order(change.new))
-    sides = (values.of_field(sides[0], change.path), values.of_field(sides[1], change.path))
-    found = values.difference(*sides, width=width, max_lines=max_lines)
+    old, new = _read(change, change.old), _read(change, change.new)
+    found = values.difference(old, new, width=width, max_lines=max_lines)
     if isinstance(found, values.Pair):
         old = NOT_SET if change.old is UNSET else found.git
         new = REMOVED if change.new is UNSET else found.live
         return values.Pair(old, new, found.note)
     return found
+
+
+def _read(change: FieldChange, value: Any) -> Any:
+    """A value at the place of a change as people read it: items that moved have their names."""
+    if change.kind is FieldKind.REORDERED:
+        value = in_order(value)
+    return values.of_field(value, change.path)
 
 
 def notes_of(change: FieldChange) -> list[str]:
@@ -346,7 +352,7 @@ def notes_of(change: FieldChange) -> list[str]:
     elif change.on_cluster is OnCluster.DRIFTED:
         live = NOT_SET
         if change.live is not UNSET:
-            live = values.shorten(values.flow(values.of_field(change.live, change.path)), 60)
+            live = values.shorten(values.flow(_read(change, change.live)), 60)
         who = "" if change.manager is UNSET else f" by {one_line(str(change.manager))}"
         what = "drift"
         if change.ignored_by is not UNSET:

@@ -14,6 +14,8 @@ from msgspec import UNSET
 
 from driftd.cli.terminal import printable
 from driftd.model.counts import counted
+from driftd.model.item_names import in_order
+from driftd.model.report import Change, ChangeKind
 
 MASKED = "«masked»"
 MASKED_DIFFER = "values differ (masked)"
@@ -99,6 +101,18 @@ def of_field(value: Any, pointer: str) -> Any:
     return value
 
 
+def sides_of(change: Change) -> tuple[Any, Any]:
+    """Git's value and the live one of a change, as people read them; `UNSET` for an absent one."""
+    return of_change(change, change.desired), of_change(change, change.live)
+
+
+def of_change(change: Change, value: Any) -> Any:
+    """A value at the place of a change as people read it: items that moved have their names."""
+    if change.kind is ChangeKind.REORDERED:
+        value = in_order(value)
+    return of_field(value, change.path)
+
+
 def _modes(value: dict[Any, Any]) -> dict[Any, Any]:
     """A map in which a file's permissions are known as such."""
     names = [name for name in ("defaultMode", "mode") if type(value.get(name)) is int]
@@ -130,32 +144,6 @@ def _sorted(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _sorted(value[key]) for key in sorted(value)}
     return [_sorted(item) for item in value] if isinstance(value, list) else value
-
-
-def in_order(value: Any) -> Any:
-    """The items of a list that is only in another order, named by their keys.
-
-    An item of one key is its value (`web`), of several their names too (`port=80,protocol=TCP`).
-    Other lists, such as those of plain values, stay as they are.
-    """
-    if not isinstance(value, list | tuple):
-        return value
-    return [_item_name(item) if isinstance(item, str) else item for item in value]
-
-
-def _item_name(item: str) -> str:
-    form, colon, rest = item.partition(":")
-    if form not in ("k", "v") or not colon:
-        return item
-    try:
-        keys = json.loads(rest)
-    except ValueError:
-        return item
-    if not isinstance(keys, dict):
-        return item if isinstance(keys, list) else str(keys)
-    if len(keys) == 1:
-        return str(next(iter(keys.values())))
-    return ",".join(f"{name}={value}" for name, value in keys.items())
 
 
 def is_masked(value: object) -> bool:

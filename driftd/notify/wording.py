@@ -13,7 +13,8 @@ import msgspec
 from msgspec import UNSET
 
 from driftd.model.counts import counted
-from driftd.model.report import ApplicationStatus, is_masked
+from driftd.model.item_names import in_order
+from driftd.model.report import ApplicationStatus, ChangeKind, is_masked
 from driftd.model.severities import ORDER
 from driftd.notify.digest import Digest, DigestEntry
 from driftd.notify.message import Message, MessageDrift, MessageFight
@@ -343,12 +344,14 @@ def _fight(fight: MessageFight) -> Line:
 def _drift(drift: MessageDrift) -> Line:
     whole = not isinstance(drift.path, str)
     author = drift.manager if drift.user is UNSET else drift.user
+    moved = drift.change == ChangeKind.REORDERED
+    desired, live = (in_order(side) if moved else side for side in (drift.desired, drift.live))
     return Line(
         what=_object(drift),
         path=_path(drift.path),
         said=_WHOLE.get(drift.change, visible(drift.change)) if whole else "",
-        desired="" if whole else value_of(drift.desired),
-        live="" if whole else value_of(drift.live),
+        desired="" if whole else value_of(desired),
+        live="" if whole else value_of(live),
         who=_text(author),
         when=_text(drift.time),
         severity=_text(drift.severity),

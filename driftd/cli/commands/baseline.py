@@ -246,7 +246,7 @@ def _comments(report: DriftReport, *, values: bool) -> Iterator[tuple[tuple[str,
     """What each change is, by what identifies its entry."""
     from driftd.cli.field_path import readable
     from driftd.cli.terminal import printable
-    from driftd.cli.values import flow, of_field, shorten
+    from driftd.cli.values import flow, shorten, sides_of
 
     for application in report.applications:
         for one in application.resources:
@@ -256,10 +256,8 @@ def _comments(report: DriftReport, *, values: bool) -> Iterator[tuple[tuple[str,
                 text = f"{change.kind}: {readable(change, group=one.group, kind=one.kind)}"
                 if values:
                     sides = [
-                        "(nothing)"
-                        if side is UNSET
-                        else shorten(flow(of_field(side, change.path)), _VALUE)
-                        for side in (change.desired, change.live)
+                        "(nothing)" if side is UNSET else shorten(flow(side), _VALUE)
+                        for side in sides_of(change)
                     ]
                     text += f"  {sides[0]} → {sides[1]}"
                 yield (*place, str(change.ssa_path), str(change.change_class)), printable(text)

@@ -285,7 +285,7 @@ def _place(
 ) -> Iterator[str]:
     from driftd.cli.field_path import readable
     from driftd.cli.mistakes import lacks_field
-    from driftd.cli.values import flow, of_field
+    from driftd.cli.values import flow, of_change
     from driftd.model.report import Change, ChangeClass, ChangeKind
 
     stand_in = Change(
@@ -294,8 +294,12 @@ def _place(
         path=place.path,
         ssa_path=place.ssa_path,
     )
-    here = (one for one in place.changes if one.invalid and one.ssa_path == place.ssa_path)
-    yield readable(next(here, stand_in), group=resource.group, kind=resource.kind)
+    here = [one for one in place.changes if one.ssa_path == place.ssa_path]
+    invalid = (one for one in here if one.invalid)
+    # A place that holds the items' keys alone is one whose order differs.
+    moved = (one for one in here if one.kind is ChangeKind.REORDERED and one.live == place.live)
+    told = next(moved, stand_in)
+    yield readable(next(invalid, stand_in), group=resource.group, kind=resource.kind)
     yield f"  pointer   {place.path}"
     yield f"  verdict   {_verdict(place)}"
     wrong = next((change for change in place.changes if change.invalid), None)
@@ -306,7 +310,7 @@ def _place(
         ("rendered" if edited else "Git", place.desired, "declares nothing here"),
         ("live", place.live, nothing),
     ):
-        text = none if value is UNSET else flow(of_field(value, place.path))
+        text = none if value is UNSET else flow(of_change(told, value))
         yield f"  {title:<9} {text if len(text) <= _LONG else text[:_LONG] + '…'}"
     if wrong is None or place.owners:
         yield from _owners(place, persons)

@@ -287,11 +287,11 @@ def _object(one: HealedObject) -> Iterator[str]:
 
 def _field(change: Change, one: HealedObject) -> str:
     from driftd.cli.field_path import readable
-    from driftd.cli.values import flow, holds_mask, is_masked, of_field
+    from driftd.cli.values import flow, holds_mask, is_masked, of_change
 
     wanted = "(removed)"
     if change.desired is not UNSET:
-        wanted = flow(of_field(change.desired, change.path))
+        wanted = flow(of_change(change, change.desired))
     if change.live is not UNSET and holds_mask(change.live) and flow(change.live) == wanted:
         what = readable(change, group=one.group, kind=one.kind)
         told = "the value" if is_masked(change.live) else f"values of {wanted}"
@@ -302,9 +302,9 @@ def _field(change: Change, one: HealedObject) -> str:
 def _value(change: Change, one: HealedObject) -> str:
     """A field, as tables name it, and what live has."""
     from driftd.cli.field_path import readable
-    from driftd.cli.values import flow, of_field
+    from driftd.cli.values import flow, of_change
 
-    live = "(absent)" if change.live is UNSET else flow(of_field(change.live, change.path))
+    live = "(absent)" if change.live is UNSET else flow(of_change(change, change.live))
     return f"{readable(change, group=one.group, kind=one.kind)}: {live}"
 
 

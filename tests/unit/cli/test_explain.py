@@ -96,14 +96,16 @@ def test_a_line_of_a_table_lacks_its_application(words):
         asked(*words)
 
 
-def explanation(deployers, manager, kind=ChangeClass.DECLARED, conditions=()):
+def explanation(deployers, manager, kind=ChangeClass.DECLARED, conditions=(), order=None):
     """The lines on one field that a manager applied, where these deployers are known."""
+    desired, live = (order, order[::-1]) if order else (1, 2)
     change = Change(
-        kind=ChangeKind.MODIFIED, change_class=kind, path="/spec/x", ssa_path="f:spec/f:x",
-        desired=1, live=2, reason="Git says otherwise",
+        kind=ChangeKind.REORDERED if order else ChangeKind.MODIFIED, change_class=kind,
+        path="/spec/x", ssa_path="f:spec/f:x", desired=desired, live=live,
+        reason="Git says otherwise",
     )  # fmt: skip
     place = PlaceExplanation(
-        path=change.path, ssa_path="f:spec/f:x", verdict="drift", desired=1, live=2,
+        path=change.path, ssa_path="f:spec/f:x", verdict="drift", desired=desired, live=live,
         owners=(Owner(manager=manager, operation="Apply", deployer=manager in deployers),),
         changes=(change,),
     )  # fmt: skip
@@ -158,6 +160,14 @@ def test_a_person_beside_an_engine(deployers, manager, hand, doubted):
     text = explanation(deployers, manager)
     assert f"{manager} (Apply, at no recorded time): {hand}\n" in text
     assert ("kubectl by name, and may be a person" in text) is doubted
+
+
+def test_items_in_another_order_are_named():
+    """A list whose order alone differs is told by its items' names, as in tables."""
+    keys = ['k:{"name":"web"}', 'k:{"name":"proxy"}']
+    text = explanation((), "kubectl", order=keys)
+    assert "  Git       [web, proxy]\n  live      [proxy, web]\n" in text
+    assert "k:{" not in text
 
 
 def test_what_git_is_silent_about_overrides_nothing():

@@ -346,3 +346,12 @@ def test_another_order_is_no_removal():
     lines = list(sentences(report(msgspec.structs.replace(WEB, changes=(moved,)))))
     told = next(line for line in lines if line.startswith("Deployment shop/web"))
     assert told == "Deployment shop/web: put the items in Git's order, then apply what it declares"
+
+
+def test_items_in_another_order_are_named():
+    """Items that are put back into Git's order are told by name, as in tables."""
+    keys = ['k:{"name":"web"}', 'k:{"name":"proxy"}']
+    moved = change("/spec/containers", kind=ChangeKind.REORDERED, desired=keys, live=keys[::-1])
+    told = "\n".join(sentences(report(msgspec.structs.replace(WEB, changes=(moved,)))))
+    assert "containers: [proxy, web] -> [web, proxy]" in told
+    assert "k:{" not in told

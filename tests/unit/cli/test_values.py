@@ -11,7 +11,6 @@ from driftd.cli.values import (
     Pair,
     difference,
     flow,
-    in_order,
     of_field,
     shorten,
     shorten_pair,
@@ -192,10 +191,3 @@ def test_huge_texts_stay_cheap():
     shown = difference(left, right, width=80, max_lines=10)
     assert "only the first lines are shown" in shown.note
     assert len(shown.lines) <= 11
-
-
-def test_items_of_a_changed_order_are_named_by_their_keys():
-    """One key is its value; several are named; plain values and other texts stay."""
-    items = ['k:{"name":"web"}', 'k:{"port":80,"protocol":"TCP"}', 'v:"a"', "x", 3, "k:broken"]
-    assert in_order(items) == ["web", "port=80,protocol=TCP", "a", "x", 3, "k:broken"]
-    assert in_order({"a": 1}) == {"a": 1}

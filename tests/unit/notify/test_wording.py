@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from driftd.model.report import ChangeKind
 from driftd.notify.message import MessageNotice
 from driftd.notify.wording import Tone, told, told_of_digest, value_of, visible
 from driftd.store.types import Transition
@@ -40,6 +41,14 @@ def test_every_kind_reads_as_written_down():
     if os.environ.get("REWRITE_GOLDEN"):
         GOLDEN.write_text(text, encoding="utf-8")
     assert text == GOLDEN.read_text(encoding="utf-8")
+
+
+def test_items_in_another_order_are_named():
+    """A list whose order alone differs is told by its items' names."""
+    keys = ['k:{"name":"web"}', 'k:{"name":"proxy"}']
+    moved = change("/spec/x", kind=ChangeKind.REORDERED, desired=keys, live=keys[::-1])
+    line = told(message(resource("web", moved))).lines[0]
+    assert (line.desired, line.live) == ('["web","proxy"]', '["proxy","web"]')
 
 
 def test_the_worst_comes_first_and_what_is_new_before_what_is_known():
