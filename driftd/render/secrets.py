@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
@@ -29,6 +30,15 @@ _ENTRY: Final = re.compile(
 _MANIFESTS: Final = (".yaml", ".yml", ".json")
 _PATH: Final = re.compile(r"[\w.+~-]+(?:/[\w.+~-]+)*")
 """A word that may be the path of a file."""
+_GENERATES: Final = re.compile(r"(?m)^secretGenerator:")
+_FILES_IN: Final = re.compile(
+    r"[\s\-]*(?:path|files?|envs?|resources|bases|components|patchesStrategicMerge|crds"
+    r"|configurations|generators|transformers|validators|replacements|valuesFile)[ \t]*:"
+)
+"""The fields of a kustomization that name files."""
+_FILE: Final = re.compile(
+    r"(?:\.{1,2}/)+[\w.+~-]+(?:/[\w.+~-]+)*|[\w.+~-]+(?:/[\w.+~-]+)*\.(?:ya?ml|json|env|properties)"
+)
 _PUBLIC: Final = frozenset({"v1", "Secret", "Opaque", "|", "|-", ">", ">-", "{}", "[]"})
 
 
@@ -39,10 +49,11 @@ def scrubbed(text: str, trees: Sequence[Tree], source: Mapping[str, Any]) -> str
     a database's user, tells nobody anything, and without it the file is not found.
     """
     found = set(_of_text(_flat(source)))
-    for data in (data for tree in trees for data in tree.files.values()):
+    for tree, file, data in ((each, *one) for each in trees for one in each.files.items()):
         if len(data) <= _LARGEST and _WORTH_A_LOOK.search(data):
             content = bytes(data).decode(errors="replace")
-            found.update(_of_text(content), _of_documents(content))
+            files = _of_kustomization(content, file, tree) if _GENERATES.search(content) else ()
+            found.update(_of_text(content) - set(files), _of_documents(content))
     values = [value for value in found if len(value) > 1]
     return sensitive.scrubbed(text, values, list(_named_files(text, trees)))
 
@@ -89,12 +100,32 @@ def _generated(generators: Any) -> Iterator[str]:
             yield str(literal).partition("=")[2]
 
 
-def _of_text(text: str) -> Iterator[str]:
+def _of_text(text: str) -> set[str]:
     pattern = _ENTRY if _SECRET.search(text) else _NAMED
-    for match in pattern.finditer(text):
-        value = match["value"].split(" #")[0].strip().strip("\"'")
-        if value not in _PUBLIC and "{{" not in value:
+    found = {_value(match) for match in pattern.finditer(text)}
+    return {value for value in found if value not in _PUBLIC and "{{" not in value}
+
+
+def _value(match: re.Match[str]) -> str:
+    return match["value"].split(" #")[0].strip().strip("\"'")
+
+
+def _of_kustomization(text: str, file: str, tree: Tree) -> Iterator[str]:
+    """The values of a kustomization that are files: those that are there, of fields that name one
+    those that are none, too, which errors are about. What looks like no path is none.
+    """
+    folder = posixpath.dirname(file)
+    for match in _ENTRY.finditer(text):
+        value, paths = _value(match), _value(match).strip("[]").split(",")
+        paths = [one.strip().strip("\"'").rpartition("=")[2] for one in paths]
+        named = _FILES_IN.match(match[0]) is not None
+        if all(
+            posixpath.normpath(posixpath.join(folder, one)) in tree.files
+            or (named and _FILE.fullmatch(one))
+            for one in paths
+        ):
             yield value
+            yield from paths
 
 
 def _flat(source: Mapping[str, Any]) -> str:

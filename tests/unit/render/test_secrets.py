@@ -53,3 +53,40 @@ CHECKOUT = {
 def test_names_of_files_stay(text: str, shown: str) -> None:
     """A piece of a file's path stays; not what is a value as a whole, goes on, or is no file."""
     assert secrets.scrubbed(text, [Tree(id="0", files=CHECKOUT)], {}) == shown
+
+
+GENERATES = {
+    "patches/web.yaml": b"",
+    "env/own.txt": b"",
+    "prod/kustomization.yaml": b"""\
+patches:
+- path: ../patches/web.yaml
+- path: ../patches/wbe.yaml
+- patch: |
+    kind: Secret
+    data:
+      path: aGFsbG8/aGFsbG8=
+secretGenerator:
+- name: db
+  envs: [../env/prod.env, ../env/own.txt]
+  literals:
+  - path=../s3cret
+  - user=../env/own.txt
+  - pin=abc/defg.yaml
+""",
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("trouble reading ../patches/web.yaml", "trouble reading ../patches/web.yaml"),
+        ("'prod/../patches/wbe.yaml' is not there", "'prod/../patches/wbe.yaml' is not there"),
+        ("[../env/prod.env, ../env/own.txt]", "[../env/prod.env, «masked»]"),
+        ("aGFsbG8/aGFsbG8=", "«masked»"),
+        ("../s3cret abc/defg.yaml", "«masked» «masked»"),
+    ],
+)
+def test_files_of_a_kustomization_stay(text: str, shown: str) -> None:
+    """What a kustomization that generates Secrets names as files is none; its literals are."""
+    assert secrets.scrubbed(text, [Tree(id="0", files=GENERATES)], {}) == shown
