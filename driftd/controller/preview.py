@@ -25,7 +25,7 @@ from driftd.controller.preview_cleartext import with_masks
 from driftd.controller.preview_entries import idle_warnings
 from driftd.controller.preview_fate import unseen
 from driftd.controller.preview_inside import Ended, ended_namespaces, in_ended
-from driftd.controller.preview_kept import Found, settled
+from driftd.controller.preview_kept import Found, settled, still_met
 from driftd.controller.preview_kinds import tell_undefined
 from driftd.controller.preview_namespaces import (
     Absent,
@@ -100,7 +100,7 @@ async def preview(
         else:
             found.append(result)
     applications = list(settled(found, work.old.applications))
-    conditions += unread_clusters(work.unread)
+    conditions = [*still_met(conditions, applications), *unread_clusters(work.unread)]
     for note in after.workspace.repositories.notes:
         progress(f"note: {note}")
     return preview_report(before, after, applications, conditions, rfc3339(clock.now()))

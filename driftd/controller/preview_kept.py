@@ -6,7 +6,8 @@ Kustomization, Application or ApplicationSet, which another application may have
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -18,12 +19,19 @@ from driftd.controller.preview_pairs import Pair
 from driftd.controller.preview_pruning import FAILS
 from driftd.controller.renders import application_above
 from driftd.model.application import Application
+from driftd.model.condition import Condition
 from driftd.model.flux import GROUPS
 from driftd.model.preview import Action, ApplicationAction, ApplicationPreview, ObjectPreview
 from driftd.model.resource import ResourceKey
 
 _ARGO: Final = "argoproj.io"
 _SET: Final = "ApplicationSet "
+_STAYS: Final = " stays with its objects: "
+_DEPENDS: Final = re.compile(
+    r"(?P<whole>.*\b(?P<kind>Kustomization|HelmRelease) (?P<namespace>[^/\s]+)/\S+ depends on "
+    r"(?P=kind) (?P<name>\S+)), which nothing here declares: .*"
+)
+"""What a warning says of an entry of `spec.dependsOn` (`driftd.flux.dependencies`)."""
 _Previewed = tuple[Pair, ApplicationPreview]
 
 
@@ -47,6 +55,32 @@ def settled(
         yield from with_ended(reports, each.ended)
 
 
+def still_met(
+    conditions: Iterable[Condition], applications: Sequence[ApplicationPreview]
+) -> Iterator[Condition]:
+    """The conditions; of what depends on an application that stays, that Flux goes on with it."""
+    reasons = [one.reason for one in applications if one.reason is not UNSET]
+    stays = {
+        name: why
+        for reason in reasons
+        for name, found, why in (reason.partition(_STAYS),)
+        if found and sum(one.partition(_STAYS)[0] == name for one in reasons) == 1
+    }
+    for one in conditions:
+        said = _DEPENDS.fullmatch(one.message) if one.type == "DependencyNotFound" else None
+        if said is not None:
+            name = said["name"] if "/" in said["name"] else f"{said['namespace']}/{said['name']}"
+            why = stays.get(f"{said['kind']} {name}")
+            if why is not None:
+                text = (
+                    f"{said['whole']}, which Git no longer declares and which stays on the "
+                    f"cluster ({why}): Flux goes on as long as it is there; declare it, or remove "
+                    "the entry"
+                )
+                one = msgspec.structs.replace(one, message=text)
+        yield one
+
+
 def _with_fate(
     one: _Previewed, every: Sequence[_Previewed], declared: Sequence[Application]
 ) -> ApplicationPreview:
@@ -58,7 +92,7 @@ def _with_fate(
     return msgspec.structs.replace(
         report,
         action=ApplicationAction.UNCHANGED,
-        reason=f"{key.kind} {key.namespace}/{key.name} stays with its objects: {why}",
+        reason=f"{key.kind} {key.namespace}/{key.name}{_STAYS}{why}",
         resources=(),
     )
 

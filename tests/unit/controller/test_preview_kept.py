@@ -9,10 +9,11 @@ from msgspec import structs
 
 from driftd.controller.preview_fate import GONE_ALREADY, PRUNES
 from driftd.controller.preview_inside import Ended
-from driftd.controller.preview_kept import Found, settled
+from driftd.controller.preview_kept import Found, settled, still_met
 from driftd.controller.preview_pairs import Pair
 from driftd.controller.preview_pruning import FAILS
 from driftd.model.application import Application
+from driftd.model.condition import Condition, Severity
 from driftd.model.flux import GROUPS, FluxSpec
 from driftd.model.preview import Action, ApplicationAction, ApplicationPreview, ObjectPreview
 from driftd.model.resource import ResourceKey
@@ -157,3 +158,19 @@ def test_what_keeps_an_application_need_not_be_asked_for() -> None:
     found = told(top, previewed(child, *INSIDE, gone=True))
     assert list(found) == ["shop"]
     assert found["shop"].action is ApplicationAction.UNCHANGED
+
+
+@pytest.mark.parametrize(("place", "met"), [("mid", True), ("apps/mid", True), ("other", False)])
+def test_what_depends_on_an_application_that_stays_is_not_held_up(place: str, met: bool) -> None:
+    """Flux finds a Kustomization that is not deleted: that it waits is said of others alone."""
+    child = of_flux("mid", "Kustomization", "all")
+    top = previewed(of_flux("all", "Kustomization", ""), resource(key_of(child), LEFT, WHY))
+    found = told(top, previewed(child, *INSIDE, gone=True))
+    text = (
+        f"a.yaml:9: Kustomization apps/shop depends on Kustomization {place}, which nothing here "
+        "declares: Flux waits for it and does not apply this one; declare it, or remove the entry"
+    )
+    given = Condition("DependencyNotFound", text, Severity.WARNING)
+    (one,) = still_met([given], list(found.values()))
+    assert (f"stays on the cluster ({WHY}): Flux goes on" in one.message) is met
+    assert ("Flux waits for it" in one.message) is not met
