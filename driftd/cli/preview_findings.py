@@ -52,6 +52,8 @@ _APPLICATIONS = (
     (ApplicationAction.CHANGE, "changes", "change"),
     (ApplicationAction.UNKNOWN, "could not be compared", "could not be compared"),
 )
+_LIVE = 60
+"""Characters of a value that the cluster has beside the change."""
 _KIND_NOTES = {
     FieldKind.REORDERED: "only the order differs",
     FieldKind.RENAMED: "renamed",
@@ -350,15 +352,25 @@ def notes_of(change: FieldChange) -> list[str]:
     if change.on_cluster is OnCluster.ALREADY:
         notes.append("already so on the cluster")
     elif change.on_cluster is OnCluster.DRIFTED:
-        live = NOT_SET
-        if change.live is not UNSET:
-            live = values.shorten(values.flow(_read(change, change.live)), 60)
+        live = _live_text(change)
         who = "" if change.manager is UNSET else f" by {one_line(str(change.manager))}"
         what = "drift"
         if change.ignored_by is not UNSET:
             what = f"what {one_line(change.ignored_by)} ignores for comparisons alone"
         notes.append(f"overwrites {what}: the cluster has {live}{who}")
     return notes
+
+
+def _live_text(change: FieldChange) -> str:
+    """What the cluster has, cut so that the first place is seen where it is not as the base."""
+    if change.live is UNSET:
+        return NOT_SET
+    live = values.flow(_read(change, change.live))
+    for side in (change.old, change.new):
+        other = "" if side is UNSET else values.flow(_read(change, side))
+        if other not in ("", live):
+            return values.shorten_pair(other, live, _LIVE)[1]
+    return values.shorten(live, _LIVE)
 
 
 def effect_text(one: ObjectPreview) -> str:

@@ -2,7 +2,8 @@
 
 Two walks agree on what merging changes. One takes the new object as desired and the old one as
 live; what it misses in the old object counts only if the walk the other way round, which knows
-the server's defaults, finds the same place: writing a default down changes nothing.
+the server's defaults, finds the same place: writing a default down changes nothing. An empty value
+that only the old object has counts only if the server keeps it, which that walk knows as well.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from msgspec import UNSET
 
 from driftd.diff import invalid, refused
 from driftd.diff.compare import change
+from driftd.diff.defaults import is_empty
 from driftd.diff.extras import Excuses, is_custom
 from driftd.diff.facts import Facts
 from driftd.diff.fields import confirmed
@@ -46,10 +48,10 @@ def between(
     excuses: Excuses = {}
     found = walk(_subject(key, after, before), root, excuses)
     found += _allocated(before, excuses)
-    if any(one.kind is ChangeKind.MISSING for one in found):
+    if any(map(_is_doubtful, found)):
         back = walk(_subject(key, before, after), root)
         real = [ssa_segments(one.path) for one in back]
-        found = [one for one in found if one.kind is not ChangeKind.MISSING or _told(one, real)]
+        found = [one for one in found if not _is_doubtful(one) or _told(one, real)]
     if is_custom(key.group):
         seen = {ssa_path(one.path) for one in found}
         mappings = [{k: v for k, v in side.items() if k != "metadata"} for side in (before, after)]
@@ -86,6 +88,13 @@ def overlap(one: str, other: str) -> bool:
 
 def _subject(key: ResourceKey, desired: dict[str, Any], live: dict[str, Any]) -> Subject:
     return Subject(key=key, desired=desired, live=live, entries=(), facts=Facts(), strict=True)
+
+
+def _is_doubtful(finding: Finding) -> bool:
+    """Whether the walk the other way round decides if a difference is one."""
+    return finding.kind is ChangeKind.MISSING or (
+        finding.kind is ChangeKind.ADDED and is_empty(finding.live)
+    )
 
 
 def _told(finding: Finding, real: list[list[str]]) -> bool:

@@ -219,6 +219,24 @@ def test_drift_without_a_live_value():
     assert "overwrites drift: the cluster has (not set)" in flat
 
 
+def test_long_live_values_are_cut_around_what_differs():
+    """Of an item of a list that drifted the tag is seen which the cluster has, not Git."""
+    image = "registry.example/platform/very/long/path/proxy:v1.30."
+    base = {"name": "proxy", "image": f"{image}4", "ports": [{"containerPort": 15001}]}
+    change = field(
+        old=base,
+        new={**base, "name": "sidecar"},
+        on_cluster=OnCluster.DRIFTED,
+        live={**base, "image": f"{image}9"},
+    )
+    told = " ".join(table(report(item("web", change))).split())
+    assert "proxy:v1.30.9" in told.partition("overwrites drift: the cluster has")[2]
+    same = msgspec.structs.replace(change, live=base)
+    assert "the cluster has {name: proxy, image: registry" in " ".join(
+        table(report(item("web", same))).split()
+    )
+
+
 def test_table_is_read_from_the_top():
     """Summary, then the worst object first, values with their notes, the exit code last."""
     text = table(full())

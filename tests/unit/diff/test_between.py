@@ -56,6 +56,47 @@ def test_spellings_and_written_defaults_are_no_change(node):
     assert told(new, old, node) == []
 
 
+@pytest.mark.parametrize(
+    ("at", "name", "value"),
+    [
+        ("pod", "priorityClassName", ""),
+        ("pod", "hostNetwork", False),
+        ("pod", "nodeSelector", {}),
+        ("pod", "tolerations", []),
+        ("pod", "securityContext", {}),
+        ("container", "envFrom", []),
+        ("container", "workingDir", ""),
+        ("container", "resources", {"limits": {}}),
+        ("labels", "", None),
+    ],
+)
+def test_empty_values_that_kubernetes_drops_are_no_change(node, at, name, value):
+    """An empty value that the API server does not keep differs in nothing from none, both ways."""
+    old, new = deployment(), deployment()
+    for side in (old, new):
+        container(side).pop("resources", None)
+    spec = new["spec"]["template"]["spec"]
+    place = {"pod": spec, "container": container(new), "labels": new["metadata"]}[at]
+    if name:
+        place[name] = value
+    else:
+        place["annotations"] = {}
+    assert told(old, new, node) == []
+    assert told(new, old, node) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("automountServiceAccountToken", False), ("terminationGracePeriodSeconds", 0)],
+)
+def test_empty_values_that_kubernetes_keeps_are_changes(node, name, value):
+    """A zero behind a pointer says something, whether it comes or goes."""
+    old, new = deployment(), deployment()
+    new["spec"]["template"]["spec"][name] = value
+    assert len(told(old, new, node)) == 1
+    assert len(told(new, old, node)) == 1
+
+
 def test_values_beside_the_default_are_told_both_ways(node):
     """A value that the server would not fill in is a change when it comes and when it goes."""
     old, new = deployment(), deployment()
