@@ -265,7 +265,7 @@ def condition_text(condition: ReportCondition) -> str:
 
 
 def told(message: str, *, wide: bool) -> str:
-    """A message in one line; of what Kustomize says beside driftd's own words only if `wide`."""
+    """A message in one line; of what a renderer says beside driftd's own words only if `wide`."""
     return one_line(message if wide else own_words(message))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import Final
 
 SAYS = re.compile(r"\.? (?:Kustomize|The parser) says: ")
 """What begins the words of a renderer, after driftd's own."""
@@ -17,12 +16,12 @@ _STEP = re.compile(
 _LEFT_OUT = re.compile(r"; (?:it|the object) is left out$")
 
 
-_KUSTOMIZE: Final = re.compile(r"\.? Kustomize says: ")
-
-
 def own_words(text: str) -> str:
-    """A message without Kustomize's whole way to an error, which follows driftd's own words."""
-    said = _KUSTOMIZE.search(text)
+    """A message without a renderer's words for an error, which follow driftd's own.
+
+    They name other lines (a parser, where it noticed) or the whole way to the file (Kustomize).
+    """
+    said = SAYS.search(text)
     return text[: said.start()] if said else text
 
 

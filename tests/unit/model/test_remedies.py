@@ -35,13 +35,12 @@ def test_remedies(text: str, message: str | None, remedy: str) -> None:
 
 
 def test_own_words() -> None:
-    """Kustomize's way to an error is cut after driftd's own words, the parser's words stay."""
+    """What Kustomize and the parser say of an error is cut after driftd's own words."""
     text = "a.yaml:2 names b.yaml; did you mean c.yaml?"
     assert own_words(f"{text} Kustomize says: a.yaml: accumulating: b.yaml") == text
     assert own_words("a.yaml:2 has b; remove it. Kustomize says: a") == "a.yaml:2 has b; remove it"
-    assert own_words("a.yaml:2 is no YAML. The parser says: x") == (
-        "a.yaml:2 is no YAML. The parser says: x"
-    )
+    said = "a.yaml:2 is no YAML: a colon is missing; add it"
+    assert own_words(f"{said}. The parser says: a.yaml: yaml: line 3: x; it is left out") == said
 
 
 def test_messages_about_git() -> None:
