@@ -184,7 +184,7 @@ func (s *server) chartNeeds(params json.RawMessage) ([]byte, error) {
 	}
 	needs := []neededChart{}
 	if lacksDependency(loaded) {
-		if needs, err = lockedDependencies(loaded, file); err != nil {
+		if needs, err = lockedDependencies(loaded, dir, t); err != nil {
 			return nil, err
 		}
 	}
@@ -206,12 +206,11 @@ func hasDependency(loaded *chart.Chart, name string) bool {
 	})
 }
 
-func lockedDependencies(loaded *chart.Chart, file string) ([]neededChart, error) {
+func lockedDependencies(loaded *chart.Chart, dir string, t *tree) ([]neededChart, error) {
 	wanted := loaded.Metadata.Dependencies
 	if lock := loaded.Lock; lock != nil {
 		if !lockFits(loaded) {
-			return nil, fail(codeDependencyMissing, file,
-				"%s: the lock file is out of sync with the dependencies; update it with `helm dependency update`", file)
+			return nil, outOfSync(loaded, dir, t)
 		}
 		wanted = lock.Dependencies
 	}
@@ -223,6 +222,31 @@ func lockedDependencies(loaded *chart.Chart, file string) ([]neededChart, error)
 		needs = append(needs, neededChart{dependency.Name, dependency.Version, dependency.Repository})
 	}
 	return needs, nil
+}
+
+// outOfSync names the first dependency that is not packed: where its name is a slip, nothing else
+// tells.
+func outOfSync(loaded *chart.Chart, dir string, t *tree) error {
+	file := path.Join(dir, chartFile)
+	for number, wanted := range loaded.Metadata.Dependencies {
+		if wanted == nil || hasDependency(loaded, wanted.Name) {
+			continue
+		}
+		has := "nothing"
+		if packed := loaded.Dependencies(); len(packed) > 0 {
+			var names []string
+			for _, one := range packed {
+				names = append(names, one.Name())
+			}
+			slices.Sort(names)
+			has = strings.Join(slices.Compact(names), ", ")
+		}
+		return fail(codeDependencyMissing, file,
+			"%s: dependency %s is not in charts/, which has %s, and the lock file is out of sync with the dependencies: correct the name, or run `helm dependency update` and commit charts/ with Chart.lock",
+			dependencyPlace(dir, t, number, "name"), wanted.Name, has)
+	}
+	return fail(codeDependencyMissing, file,
+		"%s: the lock file is out of sync with the dependencies; update it with `helm dependency update`", file)
 }
 
 // lockFits compares the lock file's digest with the two that Helm accepts: over declared and

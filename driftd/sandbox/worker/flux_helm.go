@@ -62,6 +62,7 @@ func (s *server) renderFluxRelease(p *renderParams, spec *fluxRelease, t *tree) 
 	}
 	file := path.Join(dir, chartFile)
 	files := func(name string) []manifestFile { return spec.valueFiles(p, t, name) }
+	stale := staleDependencies(p, t, loaded)
 	if err := p.withDependencies(loaded, values); err != nil {
 		err = mismatched(err, loaded, file, files)
 		return nil, asWorkError(fmt.Errorf("%s: dependencies: %w", file, err), codeHelm, file)
@@ -74,7 +75,7 @@ func (s *server) renderFluxRelease(p *renderParams, spec *fluxRelease, t *tree) 
 	if err != nil {
 		return nil, asWorkError(mismatched(err, loaded, file, files), codeHelm, file)
 	}
-	result := &rendering{}
+	result := &rendering{warnings: stale}
 	for _, manifest := range manifests {
 		if err := result.addTemplate(templateFile(dir, loaded.Name(), manifest.path), manifest); err != nil {
 			return nil, err

@@ -50,6 +50,7 @@ func (s *server) renderHelm(p *renderParams, t *tree) (*rendering, error) {
 		return nil, err
 	}
 	files := func(name string) []manifestFile { return s.valueFiles(p, source, t, name) }
+	stale := staleDependencies(p, t, loaded)
 	if err := p.withDependencies(loaded, values); err != nil {
 		err = mismatched(err, loaded, file, files)
 		return nil, asWorkError(fmt.Errorf("%s: dependencies: %w", file, err), codeHelm, file)
@@ -59,7 +60,7 @@ func (s *server) renderHelm(p *renderParams, t *tree) (*rendering, error) {
 		err = mismatched(err, loaded, file, files)
 		return nil, asWorkError(err, codeHelm, blamed(t, dir, loaded.Name(), err.Error(), file))
 	}
-	result := &rendering{}
+	result := &rendering{warnings: stale}
 	for _, manifest := range manifests {
 		if err := result.addTemplate(templateFile(dir, loaded.Name(), manifest.path), manifest); err != nil {
 			return nil, err

@@ -2,8 +2,10 @@ package main
 
 import (
 	"bytes"
+	"maps"
 	"path"
 	"regexp"
+	"slices"
 	"sort"
 	"strings"
 
@@ -132,7 +134,7 @@ func (s *server) resolveFile(p *renderParams, t *tree, name string, environment 
 			return filesIn(t, "", environment.substitute(rest), name)
 		}
 		if !strings.HasPrefix(first, "$ARGOCD_") && !strings.HasPrefix(first, "${") {
-			return nil, fail(codeInvalidSource, "", "%s: no source of the application has ref %q", name, first[1:])
+			return nil, fail(codeInvalidSource, "", "value file %s: no source of the application has ref %q; %s", name, first[1:], knownRefs(p))
 		}
 	}
 	path := environment.substitute(name)
@@ -143,6 +145,14 @@ func (s *server) resolveFile(p *renderParams, t *tree, name string, environment 
 		return filesIn(t, "", rest, name)
 	}
 	return filesIn(t, from, path, name)
+}
+
+// knownRefs says which references of sources there are, as values files write them.
+func knownRefs(p *renderParams) string {
+	if len(p.Refs) == 0 {
+		return "none has a ref: add one with ref to spec.sources"
+	}
+	return "there is $" + strings.Join(slices.Sorted(maps.Keys(p.Refs)), ", $")
 }
 
 func filesIn(t *tree, dir, name, declared string) ([]manifestFile, error) {

@@ -265,6 +265,31 @@ async def test_vendored_dependencies(render: Any, vendored: dict[str, str | byte
     assert [o["metadata"]["name"] for o in off] == ["shop"]
 
 
+async def test_packed_charts_of_another_version(render: Any) -> None:
+    """Helm renders what is packed, and nothing under an alias; the line of the version is told."""
+    head = "apiVersion: v2\nname: web\nversion: 1.0.0\ndependencies:\n"
+    files = {**CHART, "chart/charts/sub-1.0.0.tgz": packed(SUB)}
+
+    async def told(*dependencies: str) -> tuple[int, list[str]]:
+        wanted = "".join(f"- name: sub\n  version: {one}\n" for one in dependencies)
+        result = await render({**files, "chart/Chart.yaml": f"{head}{wanted}"}, source())
+        return len(objects(result)) - 1, list(result.warnings)
+
+    def warning(line: int, effect: str) -> str:
+        return (
+            f"chart/Chart.yaml:{line}: dependency sub asks for version 2.0.0, and charts/ has "
+            f"1.0.0: Helm renders {effect}; run `helm dependency update` and commit charts/ with "
+            "Chart.lock"
+        )
+
+    other = "\n  alias: other"
+    assert await told("1.x") == await told(f"1.0.0{other}") == (1, [])
+    assert await told("2.0.0") == (1, [warning(6, "what is there")])
+    effect = "what is there, as sub and not as other"
+    assert await told(f"2.0.0{other}") == (1, [warning(6, effect)])
+    assert await told("1.x", f"2.0.0{other}") == (1, [warning(8, "nothing as other")])
+
+
 async def test_dependencies_in_the_repository(render: Any) -> None:
     """A file:// dependency is taken from the tree, if its version fits."""
     files = {**depending_on("file://../sub"), **SUB}

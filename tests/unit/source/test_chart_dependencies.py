@@ -121,6 +121,12 @@ async def test_the_lock_of_helm_is_honoured(
     with pytest.raises(SourceError, match=r"the lock file is out of sync with the dependencies"):
         await charts.complete(tree_of(chart), SOURCE, "default")
 
+    (chart / "charts").mkdir()
+    testbed.package(tmp_path, "cache", "3.0.0", into=chart / "charts")
+    wanted = r"Chart.yaml:\d+: dependency database is not in charts/, which has cache, and the lock"
+    with pytest.raises(SourceError, match=wanted):
+        await charts.complete(tree_of(chart), SOURCE, "default")
+
 
 async def test_what_is_vendored_is_used_as_it_is(
     charts: Charts, sandbox: SandboxPool, server: WebServer, tmp_path: Path
