@@ -129,7 +129,10 @@ func (w *overlay) findBase() {
 			case len(name) > len(best):
 				best, repeated = name, false
 				w.base, w.baseLine = candidate, document.line
-			case name == best:
+			case name == best && w.isNearer(candidate):
+				repeated = false
+				w.base, w.baseLine = candidate, document.line
+			case name == best && (namespaceOf(candidate) == namespaceOf(w.base) || !w.isNearer(w.base)):
 				repeated = true
 			}
 		}
@@ -140,6 +143,12 @@ func (w *overlay) findBase() {
 	if w.base != nil && best != w.names[0] {
 		w.names = append(w.names, best)
 	}
+}
+
+// isNearer says whether a document is in the object's namespace, where another of its name is not.
+func (w *overlay) isNearer(candidate *yaml.Node) bool {
+	return namespaceOf(candidate) == namespaceOf(w.body) &&
+		(candidate == w.base || namespaceOf(w.base) != namespaceOf(w.body))
 }
 
 // kustomization is the file and content of the kustomization in a directory.

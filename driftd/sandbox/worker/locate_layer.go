@@ -208,7 +208,22 @@ func (k *layer) patchSays(patch located, file string, targeted bool) outcome {
 
 func (k *layer) isPatchOfObject(patch *yaml.Node) bool {
 	return textOf(patch, "kind") == textOf(k.body, "kind") && groupOf(patch) == groupOf(k.body) &&
-		slices.Contains(k.names, textOf(patch, "metadata", "name"))
+		slices.Contains(k.names, textOf(patch, "metadata", "name")) && k.isInNamespace(patch)
+}
+
+// isInNamespace says whether a patch is for the object's namespace, as it was declared or is now.
+func (k *layer) isInNamespace(patch *yaml.Node) bool {
+	wanted := namespaceOf(patch)
+	return wanted == namespaceOf(k.body) || k.base != nil && wanted == namespaceOf(k.base) ||
+		k.base == nil && wanted == ""
+}
+
+// namespaceOf is an object's namespace; Kustomize takes none for the default one.
+func namespaceOf(object *yaml.Node) string {
+	if namespace := textOf(object, "metadata", "namespace"); namespace != "default" {
+		return namespace
+	}
+	return ""
 }
 
 // operations asks a JSON patch (RFC 6902), its last operation first.

@@ -590,3 +590,26 @@ async def test_the_object_itself(
 ) -> None:
     """An empty path is the object: its document in the base, or the entry that generates it."""
     assert await located(pool, files, "", kind=kind) == [line]
+
+
+async def test_one_name_in_two_namespaces(pool: SandboxPool) -> None:
+    """Each of two objects of one kind and name has the lines of its own document and patches."""
+    one = "{apiVersion: v1, kind: ConfigMap, metadata: {name: web, namespace: %s},\n data: {a: b,\n"
+    patch = f"---\n{one} c: d}}}}\n"
+    content = {
+        "app/all.yaml": "---\n".join(f"{one} e: f}}}}\n" % name for name in ("left", "right")),
+        "app/patches.yaml": patch % "left" + patch % "right",
+        "app/kustomization.yaml": "resources: [all.yaml]\npatches: [{path: patches.yaml}]\n",
+    }
+    tree, asked = make_tree(dict(content)), {"path": "app"}
+    result = await pool.render(tree, asked, application=APPLICATION, revision=REVISION)
+    wanted = [
+        Wanted(each.file, each.index, each.object, ("f:data/f:c", "f:data/f:e"))
+        for each in result.documents
+    ]
+    answer = await pool.locate(tree, asked, wanted, application=APPLICATION)
+    found = [[(at.file, at.line) for at in places if at] for places in answer.places]
+    assert found == [
+        [("app/patches.yaml", 4), ("app/all.yaml", 3)],
+        [("app/patches.yaml", 8), ("app/all.yaml", 7)],
+    ]
