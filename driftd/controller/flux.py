@@ -9,33 +9,25 @@ import msgspec
 
 from driftd.cluster.access import IN_CLUSTER_NAME
 from driftd.cluster.destinations import IN_CLUSTER_SERVER, ClusterTarget, TargetKind
-from driftd.cluster.kubeconfig import KubeContext
-from driftd.cluster.reader import ApiResource
+from driftd.controller.flux_mapped import live_entries, mismatches, target_of
 from driftd.controller.homes import trusted_homes
 from driftd.controller.live_flux import with_edits
 from driftd.controller.live_uses import BesideGit, LiveConfigMaps
 from driftd.controller.options import CheckOptions
 from driftd.controller.workspace import Progress, Workspace
-from driftd.errors import ClusterError, ConfigError, DriftdError, NotServed, SourceError
+from driftd.errors import ClusterError, ConfigError, DriftdError, SourceError
 from driftd.flux.applications import Place, to_application, told_apart
 from driftd.flux.clusters import RootCluster, by_live, by_name, own_context
 from driftd.flux.discover import Found, Layout, follow, read_layout, without_nested
 from driftd.flux.layout import Root
 from driftd.flux.objects import FluxObjects, LiveConfigMap, Reader
-from driftd.flux.specs import GitRepositorySpec, InvalidSpec, flux_object, spec_of
+from driftd.flux.specs import GitRepositorySpec, InvalidSpec, spec_of
 from driftd.model.application import Application, Destination
 from driftd.model.choices import listed
 from driftd.model.condition import Condition
 from driftd.model.flux import FluxObject
 from driftd.source.repositories import Reading, git_urls
 from driftd.source.url import printable
-
-_KUSTOMIZATIONS = tuple(
-    ApiResource(
-        "kustomize.toolkit.fluxcd.io", version, "Kustomization", "kustomizations", True, ("get",)
-    )
-    for version in ("v1", "v1beta2")
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +166,7 @@ class _RepositoryLook:
         for root in roots:
             self._adopt(root)
         clusters = await self._clusters(roots)
+        wrong = await mismatches(self.workspace, roots, clusters, self.options.cluster_map)
         several = len(roots) > 1
         everything = [
             await self.follow(root, clusters.get(root.name, RootCluster()), several=several)
@@ -189,10 +182,12 @@ class _RepositoryLook:
                 chosen = [one for one in chosen if self._is_named(one)]
                 elsewhere.append(found.root.name)
             elif cluster.note:
-                self.progress(f"note: {cluster.note}")
+                told = wrong.get(found.root.name)
+                self.progress(f"note: {told.note() if told else cluster.note}")
             applications += chosen
             if chosen:
                 conditions += found.conditions
+                conditions += [wrong[name].condition() for name in wrong if name == found.root.name]
         if elsewhere:
             first = elsewhere[0]
             self.progress(
@@ -260,31 +255,14 @@ class _RepositoryLook:
             note = f"Flux root {roots[0].name} is taken to be {own.name}, {why}"
             return {roots[0].name: RootCluster(context=own.name, note=note)}
         try:
-            return found | by_live(open_roots, own, await self._synced(open_roots, own))
+            reader = self.workspace.clusters.open(target_of(own))
+            return found | by_live(
+                open_roots, own, await live_entries(reader, open_roots, own.name)
+            )
         except (ClusterError, ConfigError) as error:
             # The cause of all that follows: of these roots nothing can be looked at.
             problem = f"which of the Flux roots is {own.name} is not known: {error.message}"
             return found | {root.name: RootCluster(problem=problem) for root in open_roots}
-
-    async def _synced(self, roots: Sequence[Root], own: KubeContext) -> list[FluxObject]:
-        """The roots' entries as the own cluster has them.
-
-        Raises ClusterError or ConfigError if it cannot be asked.
-        """
-        names = {(entry.namespace, entry.name) for root in roots for entry in root.entries}
-        found: list[FluxObject] = []
-        reader = self.workspace.clusters.open(_target(own))
-        for namespace, name in sorted(names):
-            for resource in _KUSTOMIZATIONS:
-                try:
-                    live = await reader.get(resource, namespace, name)
-                except NotServed:
-                    continue
-                one = flux_object(msgspec.json.decode(live.body), own.name) if live else None
-                if one is not None:
-                    found.append(one)
-                    break
-        return found
 
     def _place(self, root: Root, cluster: RootCluster, *, several: bool) -> Place:
         destination = Destination(name=root.name)
@@ -304,9 +282,5 @@ class _RepositoryLook:
         return LiveConfigMaps(self.workspace, target)
 
 
-def _target(context: KubeContext) -> ClusterTarget:
-    return ClusterTarget(TargetKind.CONTEXT, context.name, context.server)
-
-
 def _context_target(workspace: Workspace, name: str) -> ClusterTarget | None:
-    return next((_target(one) for one in workspace.contexts if one.name == name), None)
+    return next((target_of(one) for one in workspace.contexts if one.name == name), None)

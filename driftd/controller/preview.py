@@ -19,6 +19,7 @@ from driftd.controller.checkout_scopes import checkout_kinds
 from driftd.controller.declared import Declared, Entry, declare, is_none, refuse_unmatched
 from driftd.controller.desired import desired_state
 from driftd.controller.failing_values import with_values
+from driftd.controller.flux_mapped import WRONG_CLUSTER
 from driftd.controller.observed import ClusterView, observe, view_cluster
 from driftd.controller.options import CheckOptions
 from driftd.controller.preview_cleartext import with_masks
@@ -141,7 +142,9 @@ class _Preview:
         self.conditions += [
             c
             for c in self.new.conditions
-            if c.severity is Severity.ERROR or c not in self.old.conditions
+            if c.severity is Severity.ERROR
+            or c.type == WRONG_CLUSTER
+            or c not in self.old.conditions
         ]
         self.conditions += [
             Condition(c.type, f"at the base: {c.message}", self._severity(c))

@@ -21,6 +21,7 @@ from driftd.controller.declared import (
     refuse_unmatched,
     unfit_contexts,
 )
+from driftd.controller.flux_mapped import WRONG_CLUSTER
 from driftd.controller.flux_roots import FluxRoots
 from driftd.controller.options import CheckOptions
 from driftd.controller.rendered import RenderMemory
@@ -112,6 +113,45 @@ async def test_the_only_cluster_is_asked_which_root_it_is(fleet: World) -> None:
     found = await declared(fleet, ["one"], applications=("east/*",))
     assert clusters(found) == {"east/sync": ""}
     assert found.entries[0].blocked
+
+
+REPOSITORIES = ApiResource(
+    "source.toolkit.fluxcd.io", "v1", "GitRepository", "gitrepositories", True, ("get",)
+)
+
+
+@pytest.mark.parametrize(
+    ("path", "url", "told"),
+    [
+        ("./clusters/west", URL, True),
+        ("./clusters/east", URL, False),
+        ("./clusters/west", "https://git.example/another", False),
+        ("./elsewhere", URL, False),
+    ],
+)
+async def test_a_flag_that_the_clusters_own_flux_contradicts(
+    fleet: World, path: str, url: str, told: bool
+) -> None:
+    """The flag counts, with a warning where the cluster certainly is that of another root."""
+    one = fleet.clusters.one
+    one.resources += [KUSTOMIZATIONS, REPOSITORIES]
+    source = {"kind": "GitRepository", "name": "fleet"}
+    one.put({**LIVE, "spec": {"path": path, "sourceRef": source}})
+    one.put(
+        {
+            "apiVersion": "source.toolkit.fluxcd.io/v1",
+            "kind": "GitRepository",
+            "metadata": {"name": "fleet", "namespace": "flux-system"},
+            "spec": {"url": url},
+        }
+    )
+    found = await declared(fleet, ["one", "two"], cluster_map={"east": "one", "west": "two"})
+    assert clusters(found) == {"east/sync": "one", "west/sync": "two"}
+    warned = [c.message for c in found.conditions if c.type == WRONG_CLUSTER]
+    notes = [text for text in fleet.told if "but the Flux of that cluster syncs" in text]
+    assert (len(warned), len(notes)) == (int(told), int(told))
+    instead = "give --cluster west=one in place of --cluster east=one"
+    assert all(text.endswith(instead) for text in warned + notes)
 
 
 async def test_a_cluster_that_cannot_be_asked_is_the_cause(fleet: World) -> None:
