@@ -410,9 +410,8 @@ class ClusterLook:
         self, desired: Desired, shared: Look, verdict: Verdict, resources: list[ResourceReport]
     ) -> list[ResourceReport]:
         """The objects with the places in Git of what differs, and the values where asked for."""
-        urls = self.declared.urls
         placed = await with_places(
-            self.workspace, desired, resources, urls=urls, unserved=verdict.unserved
+            self.workspace, desired, resources, declared=self.declared, unserved=verdict.unserved
         )
         if not self.options.values:
             return placed

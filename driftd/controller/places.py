@@ -10,7 +10,9 @@ import msgspec
 import orjson
 from msgspec import UNSET, UnsetType
 
+from driftd.controller.declared import Declared
 from driftd.controller.desired import Desired
+from driftd.controller.own_places import with_own
 from driftd.controller.unserved import Unserved
 from driftd.controller.workspace import Workspace
 from driftd.errors import DriftdError
@@ -27,6 +29,7 @@ from driftd.model.report import (
 from driftd.model.resource import Manifest, ResourceKey
 from driftd.render.locate import field_places
 from driftd.sandbox.results import Place
+from driftd.source.url import public
 
 _NAMED = 2
 """Places that are named where one reason holds for several objects."""
@@ -43,7 +46,7 @@ async def with_places(
     desired: Desired,
     resources: list[ResourceReport],
     *,
-    urls: frozenset[str],
+    declared: Declared,
     unserved: Mapping[ResourceKey, Unserved] | None = None,
 ) -> list[ResourceReport]:
     """The same objects, their declared changes with the line that sets the field.
@@ -66,7 +69,7 @@ async def with_places(
     kinds = {key: field_path(one) for key, one in (unserved or {}).items()}
     for key, path in kinds.items():
         wanted.setdefault(key, []).append(path)
-    found = await located(workspace, desired, wanted, urls=urls)
+    found = await located(workspace, desired, wanted, declared=declared)
     if found:
         resources = [_placed(resource, found) for resource in resources]
     if not kinds:
@@ -84,20 +87,35 @@ async def located(
     desired: Desired,
     wanted: Mapping[ResourceKey, Sequence[str]],
     *,
-    urls: frozenset[str],
+    urls: frozenset[str] = frozenset(),
+    declared: Declared | None = None,
 ) -> Mapping[tuple[ResourceKey, str], Place]:
-    """The lines that set some fields (`ssaPath`s by object), as far as they can be found."""
+    """The lines that set some fields (`ssaPath`s by object), as far as they can be found.
+
+    Either `urls` are given, or all that is `declared`: then also the lines of what the application
+    itself sets.
+    """
     if not wanted:
         return {}
     application = desired.entry.application
     try:
-        resolution = await workspace.repositories.resolve(application, urls)
+        resolution = await workspace.repositories.resolve(
+            application, declared.urls if declared else urls
+        )
     except DriftdError:
         return {}
-    if tuple(source.revision for source in resolution.sources) != desired.revisions:
+    sources = resolution.sources
+    if tuple(source.revision for source in sources) != desired.revisions:
         return {}
     manifests = {manifest.key: manifest for manifest in desired.manifests}
-    return await field_places(application, resolution.sources, wanted, manifests, workspace.sandbox)
+    found = await field_places(
+        application, sources, wanted, manifests, workspace.sandbox, own=declared is not None
+    )
+    if declared is None:
+        return found
+    by_index = {source.index: source for source in sources}
+    of = {key: by_index[manifests[key].origin.source] for key, _ in found}
+    return await with_own(workspace, declared, application, found, of)
 
 
 def field_path(found: Unserved) -> str:
@@ -115,6 +133,12 @@ def place_of(manifest: Manifest, *found: Place | None) -> str:
         if at is not None and at.file == origin.file:
             return f"{at.file}:{at.line}"
     return f"{origin.file}:{origin.line}" if origin.line else origin.file
+
+
+def origin_of(place: Place) -> ReportOrigin:
+    """The published form of a field's place."""
+    url = public(place.repo_url) if place.repo_url else UNSET
+    return ReportOrigin(repo_url=url, file=place.file, line=place.line)
 
 
 def places_named(places: Iterable[str]) -> str:
@@ -205,7 +229,7 @@ def _placed(
     place = found.get((key, invalid_path(resource.invalid)))
     if place is None:
         return resource
-    at = ReportOrigin(file=place.file, line=place.line)
+    at = origin_of(place)
     invalid = msgspec.structs.replace(resource.invalid, origin=at)
     return msgspec.structs.replace(resource, invalid=invalid)
 
@@ -220,7 +244,7 @@ def _at(
     place = next((one for one in places if one is not None), None) if _has_line(change) else None
     if place is None:
         return change
-    origin = ReportOrigin(file=place.file, line=place.line)
+    origin = origin_of(place)
     whole = resource.origin
     if isinstance(whole, ReportOrigin) and (whole.file, whole.line) == (origin.file, origin.line):
         return change

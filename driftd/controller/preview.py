@@ -314,7 +314,7 @@ class _Preview:
             workspace.severities,
         )
         report = with_pruning(with_absent(with_owners(report, owners), absent), pair)
-        report = await with_lines(workspace, pair, report, urls=self.new.urls)
+        report = await with_lines(workspace, pair, report, declared=self.new)
         if pair.new is None:
             return report
         view = look.view if look else None

@@ -130,13 +130,12 @@ async def _own_places(
 ) -> dict[int, str]:
     """The places of the application's own entries, by their identity."""
     paths = {id(one): path_of((*one.at, one.index)) for one in found if one.at}
-    places = await own_places(
-        after.workspace, new, entry.application, list(dict.fromkeys(paths.values()))
-    )
+    asked = [(path, 0) for path in paths.values()]
+    places = await own_places(after.workspace, new, entry.application, asked)
     return {
-        one: f"{places[path].file}:{places[path].line}"
+        one: f"{places[path, 0].file}:{places[path, 0].line}"
         for one, path in paths.items()
-        if path in places
+        if (path, 0) in places
     }
 
 

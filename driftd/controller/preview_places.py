@@ -8,10 +8,12 @@ from typing import Final
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from driftd.controller.declared import Declared
 from driftd.controller.places import (
     WHOLE,
     invalid_path,
     located,
+    origin_of,
     place_of,
     renamed_path,
     with_line,
@@ -32,7 +34,7 @@ Found = dict[tuple[ResourceKey, str], Place]
 
 
 async def with_lines(
-    workspace: Workspace, pair: Pair, report: ApplicationPreview, *, urls: frozenset[str]
+    workspace: Workspace, pair: Pair, report: ApplicationPreview, *, declared: Declared
 ) -> ApplicationPreview:
     """The same application, its objects, fields and mistakes with the line that sets them.
 
@@ -48,7 +50,7 @@ async def with_lines(
     for one in broken:
         wanted.setdefault(one.manifest.key, []).extend(filter(None, (one.ssa_path,)))
         wanted[one.manifest.key].append(WHOLE)
-    found = dict(await located(workspace, pair.new, wanted, urls=urls))
+    found = dict(await located(workspace, pair.new, wanted, declared=declared))
     if not (found or pair.unserved):
         return report
     resources = tuple(_placed(one, found) for one in report.resources)
@@ -150,4 +152,4 @@ def _placed(one: ObjectPreview, found: Found) -> ObjectPreview:
 
 def _origin(found: Found, key: ResourceKey, paths: list[str]) -> ReportOrigin | UnsetType:
     place = next((at for path in paths if (at := found.get((key, path)))), None)
-    return UNSET if place is None else ReportOrigin(file=place.file, line=place.line)
+    return UNSET if place is None else origin_of(place)

@@ -132,6 +132,8 @@ def place_of_value(
     sources = application.spec.all_sources
     source = sources[origin.source] if origin.source < len(sources) else None
     if _is_template(origin, source, application, files):
+        if traced and not values:  # by post renderers
+            return ""
         return _of_template(application, origin, files, fields, values, lines)
     if origin.file.endswith(_PROGRAMS):
         return _program(application, source, origin.file)

@@ -27,9 +27,12 @@ async def field_places(
     fields: Mapping[ResourceKey, Sequence[str]],
     manifests: Mapping[ResourceKey, Manifest],
     sandbox: SandboxPool,
+    *,
+    own: bool = False,
 ) -> dict[tuple[ResourceKey, str], Place]:
     """The places of some fields (`ssaPath`s by object); what is not certain is not there.
 
+    With `own` also those that are fields of the application's own document, from its top.
     Templates say nothing of single fields. A failure leaves out its source and is no error: a
     verdict never depends on these lines.
     """
@@ -56,9 +59,19 @@ async def field_places(
             continue
         for (key, one), places in zip(wanted, answer.places, strict=True):
             for path, place in zip(one.paths, places, strict=True):
-                if place is not None:
+                if place is not None and place.own and own:
+                    named = f"{_prefix(app, index)}/{place.own}"
+                    found[key, path] = msgspec.structs.replace(place, own=named)
+                elif place is not None and not place.own:
                     found[key, path] = place
     return found
+
+
+def _prefix(app: Application, index: int) -> str:
+    """Where the application's document has what the sandbox is told of a source."""
+    if app.flux is not None:
+        return "f:spec"
+    return f"f:spec/f:sources/i:{index}" if app.spec.sources else "f:spec/f:source"
 
 
 def _bounded(

@@ -113,6 +113,12 @@ class Place(SandboxResult, frozen=True):
 
     file: str
     line: int
+    own: str = ""
+    """The field of the application's own document that it is instead; `line` then says how many
+    lines below it in a text. As `ssaPath`, below the source of an Application or a spec of Flux.
+    """
+    repo_url: str = ""
+    """The repository of the file, if that is another one than the object's."""
 
 
 class LocateResult(SandboxResult, frozen=True):

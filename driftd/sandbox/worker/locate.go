@@ -17,10 +17,13 @@ const (
 	maxLocatedBytes = 1 << 20
 )
 
-// place is a line (from 1) of a file in the repository.
+// place is a line (from 1) of a file in the repository. Or it is a field of the application's own
+// document, below the source of an Application or the spec of Flux: then File is empty and Line
+// says how many lines below it in a text.
 type place struct {
 	File string `json:"file"`
 	Line int    `json:"line"`
+	Own  string `json:"own,omitempty"`
 }
 
 // locateObject is one rendered object and the places in it (as `managedFields` write them,
@@ -70,6 +73,10 @@ func (s *server) locate(params json.RawMessage) ([]byte, error) {
 			finder.plain(&object, places[i])
 		case typeKustomize:
 			finder.kustomized(&p.renderParams, &object, places[i])
+		case typeHelm:
+			if p.Flux != nil {
+				finder.released(&p.renderParams, &object, places[i])
+			}
 		}
 	}
 	return json.Marshal(map[string]any{"places": places})
@@ -136,11 +143,11 @@ func (l *locator) plain(object *locateObject, places []*place) {
 	}
 	for i, text := range object.Paths {
 		if text == "" {
-			places[i] = &place{object.File, document.line + root.Line}
+			places[i] = &place{File: object.File, Line: document.line + root.Line}
 			continue
 		}
 		if found := walkNode(root, parseSteps(text)); found.depth > 0 {
-			places[i] = &place{object.File, document.line + found.line}
+			places[i] = &place{File: object.File, Line: document.line + found.line}
 		}
 	}
 }

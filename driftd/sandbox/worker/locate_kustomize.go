@@ -22,7 +22,7 @@ var (
 )
 
 func foundAt(file string, line int) outcome {
-	return outcome{decided: true, at: &place{file, line}}
+	return outcome{decided: true, at: &place{File: file, Line: line}}
 }
 
 // overlay looks for one field of one object in the kustomizations that made it, the nearest
@@ -37,6 +37,8 @@ type overlay struct {
 	names    []string
 	steps    []step
 	wanted   *yaml.Node
+	// own are the edits of the application itself; nil if it has none.
+	own *ownEdits
 	// variables says whether one of the kustomizations asked has `vars`.
 	variables bool
 	// held remembers what holds says of a directory; visits counts the layers asked.
@@ -50,6 +52,7 @@ func (l *locator) kustomized(p *renderParams, object *locateObject, places []*pl
 		return
 	}
 	w := l.overlayOf(object.File, body)
+	w.own = w.ownOf(p)
 	for i, text := range object.Paths {
 		if text == "" {
 			places[i] = w.whole()
@@ -57,11 +60,13 @@ func (l *locator) kustomized(p *renderParams, object *locateObject, places []*pl
 		}
 		w.steps = parseSteps(text)
 		reach := walkNode(body, w.steps)
-		if reach.depth < len(w.steps) || w.setByApplication(p) {
+		if reach.depth < len(w.steps) || hidesEdits(p) {
 			continue
 		}
 		w.wanted, w.visits, w.variables = reach.value, 0, false
-		places[i] = w.search(p.dir(), 0).at
+		if places[i] = p.Flux.common(w.steps); places[i] == nil {
+			places[i] = w.own.named(w.search(p.dir(), 0).at)
+		}
 	}
 }
 
@@ -76,7 +81,7 @@ func (l *locator) overlayOf(file string, body *yaml.Node) *overlay {
 // whole is where the object itself begins: its document, or the entry of what generates it.
 func (w *overlay) whole() *place {
 	if w.base != nil {
-		return &place{w.file, w.baseLine + w.base.Line}
+		return &place{File: w.file, Line: w.baseLine + w.base.Line}
 	}
 	if !slices.Contains(kustomizationNames, path.Base(w.file)) {
 		return nil
@@ -88,26 +93,14 @@ func (w *overlay) whole() *place {
 	}
 	layer := &layer{w, dir, file, document}
 	if entry := layer.generator(); entry != nil {
-		return &place{file, layer.line(entry)}
+		return &place{File: file, Line: layer.line(entry)}
 	}
 	return nil
 }
 
-// setByApplication says whether the Application (or Flux's object) itself may set the field.
-func (w *overlay) setByApplication(p *renderParams) bool {
-	image, count := w.isImage(), w.isReplicas()
-	if source := p.Source.Kustomize; source != nil {
-		if len(source.Patches)+len(source.Components) > 0 || image && len(source.Images) > 0 ||
-			count && len(source.Replicas) > 0 {
-			return true
-		}
-	}
-	if p.Flux != nil && p.Flux.Kustomization != nil {
-		spec := p.Flux.Kustomization
-		return len(spec.Patches)+len(spec.PatchesStrategicMerge)+len(spec.PatchesJSON6902)+len(spec.Components) > 0 ||
-			image && len(spec.Images) > 0
-	}
-	return false
+// hidesEdits says whether Flux's object may set any field in a way that is not followed.
+func hidesEdits(p *renderParams) bool {
+	return p.Flux != nil && p.Flux.Kustomization != nil && !p.Flux.Kustomization.isFollowed()
 }
 
 // findBase looks for the document that the object began as: the one of its kind whose name
@@ -166,7 +159,14 @@ func (w *overlay) kustomization(dir string) (string, located) {
 // transformers, its generators, its components, and what it builds on.
 func (w *overlay) search(dir string, depth int) outcome {
 	file, document := w.kustomization(dir)
+	var layers []*layer
+	if depth == 0 && w.own != nil {
+		layers = append(layers, w.own.layer)
+	}
 	if file == "" {
+		if said := asked(layers); said.decided {
+			return said
+		}
 		return w.inFolder(dir, depth)
 	}
 	if w.visits++; depth > maxBaseDepth || w.visits > maxKustomizations {
@@ -177,17 +177,11 @@ func (w *overlay) search(dir string, depth int) outcome {
 		return unknown
 	}
 	w.variables = w.variables || len(layer.list("vars")) > 0
-	for _, ask := range []func() outcome{
-		layer.replacements, layer.images, layer.replicas, layer.patchesJSON, layer.annotations, layer.labels,
-		layer.patches, layer.patchesMerge, layer.generators,
-	} {
-		if said := ask(); said.decided {
-			return said
-		}
+	if said := asked(append(layers, layer)); said.decided {
+		return said
 	}
-	components := itemsOf(memberOf(document.root, "components"))
-	for i := len(components) - 1; i >= 0; i-- {
-		if said := w.search(joinPath(dir, resolveAlias(components[i]).Value), depth+1); said.decided {
+	for _, name := range slices.Backward(w.components(document.root, depth)) {
+		if said := w.search(joinPath(dir, name), depth+1); said.decided {
 			return said
 		}
 	}
@@ -203,20 +197,64 @@ func (w *overlay) search(dir string, depth int) outcome {
 	return silent
 }
 
+// asked asks layers of one kustomization for each thing that it does in turn, the last one first.
+func asked(layers []*layer) outcome {
+	for _, ask := range []func(*layer) outcome{
+		(*layer).replacements, (*layer).images, (*layer).replicas, (*layer).patchesJSON, (*layer).annotations,
+		(*layer).labels, (*layer).patches, (*layer).patchesMerge, (*layer).generators,
+	} {
+		for _, one := range layers {
+			if said := ask(one); said.decided {
+				return said
+			}
+		}
+	}
+	return silent
+}
+
+// components are the directories of a kustomization's components, with those that the application
+// adds to the first one.
+func (w *overlay) components(kustomization *yaml.Node, depth int) []string {
+	var names []string
+	for _, item := range itemsOf(memberOf(kustomization, "components")) {
+		names = append(names, resolveAlias(item).Value)
+	}
+	if depth > 0 || w.own == nil {
+		return names
+	}
+	return append(names, slices.DeleteFunc(slices.Clone(w.own.components), func(name string) bool {
+		file, _ := w.kustomization(joinPath(w.own.layer.dir, name))
+		return file == ""
+	})...)
+}
+
 // inFolder is a field in a folder without a kustomization: Flux takes all files of it, and of a
 // folder below that has one what that makes.
 func (w *overlay) inFolder(dir string, depth int) outcome {
-	rest, below := strings.CutPrefix("/"+w.file, path.Join("/", dir)+"/")
-	if dir == "" || dir == "." {
-		rest, below = w.file, true
+	switch found := w.holdersBelow(dir); len(found) {
+	case 0:
+		return w.inBase()
+	case 1:
+		return w.search(found[0], depth+1)
 	}
-	for names := strings.Split(rest, "/"); below && len(names) > 1; names = names[1:] {
-		dir = joinPath(dir, names[0])
-		if file, _ := w.kustomization(dir); file != "" {
-			return w.search(dir, depth+1)
+	return unknown
+}
+
+// holdersBelow are the topmost kustomizations below a folder that the object may come from.
+func (w *overlay) holdersBelow(dir string) []string {
+	var found []string
+	for _, name := range w.tree.dirs[joinPath(dir, "")] {
+		target := joinPath(dir, name)
+		if !w.tree.isDir(target) {
+			continue
+		}
+		if file, _ := w.kustomization(target); file == "" {
+			found = append(found, w.holdersBelow(target)...)
+		} else if w.holds(target, 1) {
+			found = append(found, target)
 		}
 	}
-	return w.inBase()
+	return found
 }
 
 func (w *overlay) sameFile(name string) bool {

@@ -172,6 +172,7 @@ func (h *homeOverlay) open(s *server, home *homeDocument) {
 	}
 	finder := &locator{tree: from, texts: map[string][]located{}}
 	h.overlay = finder.overlayOf(home.File, body)
+	h.overlay.own = h.overlay.ownOf(h.above)
 }
 
 // inline is the line of a value below a place of the document.
@@ -202,12 +203,12 @@ func (h *homeOverlay) inline(at []any, l *leaf) *valuePlace {
 func (h *homeOverlay) placeOf(steps []step, fits func(*yaml.Node) bool) *valuePlace {
 	h.steps = steps
 	reach := walkNode(h.body, steps)
-	if reach.depth < len(steps) || !fits(reach.value) || h.setByApplication(h.above) {
+	if reach.depth < len(steps) || !fits(reach.value) || hidesEdits(h.above) {
 		return nil
 	}
 	h.wanted, h.visits = reach.value, 0
 	found := h.search(h.above.dir(), 0).at
-	if found == nil {
+	if found == nil || found.File == ownFile {
 		return nil
 	}
 	return inHome(&valuePlace{File: found.File, Line: found.Line})

@@ -44,6 +44,9 @@ spec:
   images:
   - name: example.com/web
     newTag: "1"
+  patches:
+  - target: {kind: Deployment}
+    patch: '[{"op": "add", "path": "/spec/replicas", "value": 2}]'
 ---
 apiVersion: helm.toolkit.fluxcd.io/v2
 kind: HelmRelease
@@ -136,7 +139,7 @@ async def test_of_flux(world: World) -> None:
     world.repo.write("apps/release/release.yaml", release)
     world.repo.write("apps/release/kustomization.yaml", RENDERED)
     world.repo.commit()
-    changed = apps.replace("com/web", "com/wep")
+    changed = apps.replace("com/web", "com/wep").replace("2}", "3}")
     changes = {
         "clusters/one/apps.yaml": changed,
         "apps/release/kustomization.yaml": RENDERED.replace("Deployment", "Deploiment"),

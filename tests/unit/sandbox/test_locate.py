@@ -62,20 +62,28 @@ async def located(
     folder: str = "app",
     kind: str = "Deployment",
     source: dict[str, Any] | None = None,
+    flux: dict[str, Any] | None = None,
 ) -> list[str]:
-    """`FILE: TEXT OF THE LINE` of each path of the one object of a kind, empty if not known."""
+    """`FILE: TEXT OF THE LINE` of each path of the one object of a kind, empty if not known.
+
+    Of what the application itself sets the field, with the lines below it in a text.
+    """
     content = {name: textwrap.dedent(text) for name, text in files.items()}
     tree = make_tree(dict(content))
     asked = {"path": folder, **(source or {})}
-    result = await pool.render(tree, asked, application=APPLICATION, revision=REVISION)
+    result = await pool.render(tree, asked, application=APPLICATION, revision=REVISION, flux=flux)
     (document,) = (
         one for one in result.documents if msgspec.json.decode(one.object)["kind"] == kind
     )
     wanted = Wanted(document.file, document.index, document.object, paths)
-    answer = await pool.locate(tree, asked, [wanted], application=APPLICATION)
+    answer = await pool.locate(tree, asked, [wanted], application=APPLICATION, flux=flux)
     (places,) = answer.places
     return [
-        f"{place.file}: {content[place.file].splitlines()[place.line - 1].strip()}" if place else ""
+        ""
+        if place is None
+        else f"{place.own}+{place.line}"
+        if place.own
+        else f"{place.file}: {content[place.file].splitlines()[place.line - 1].strip()}"
         for place in places
     ]
 
@@ -533,12 +541,78 @@ async def test_generator(pool: SandboxPool) -> None:
     ]
 
 
+LABEL = "f:metadata/f:labels/f:tier"
+RAISES = "- op: replace\n  path: /spec/replicas\n  value: 5\n"
+
+
 async def test_application_sets(pool: SandboxPool) -> None:
-    """What the Application's own Kustomize options may set has no line in the files."""
-    source = {"kustomize": {"images": ["registry.example/app:2.0"]}}
-    assert await located(pool, OVERLAY, IMAGE, REPLICAS, source=source) == [
-        "",
+    """What the Application's own Kustomize options set leads to them, the rest to the files."""
+    options = {
+        "images": ["registry.example/other:9", "registry.example/app:2.0"],
+        "commonLabels": {"tier": "own"},
+        "labelWithoutSelector": True,
+    }
+    source: dict[str, Any] = {"kustomize": options}
+    asked = (IMAGE, REPLICAS, LABEL, POLICY)
+    assert await located(pool, OVERLAY, *asked, source=source) == [
+        "f:kustomize/f:images/i:1+0",
         "app/patch.yaml: replicas: 3",
+        "f:kustomize/f:commonLabels/f:tier+0",
+        "base/web.yaml: imagePullPolicy: Always",
+    ]
+    options["replicas"] = [{"name": "web", "count": "7"}]
+    options["images"] = ["registry.example/app=registry.example/app"]
+    options["patches"] = [{"target": {"kind": "Secret"}, "patch": RAISES}]
+    assert await located(pool, OVERLAY, *asked[:2], source=source) == [
+        'base/kustomization.yaml: newTag: "1.5"',
+        "f:kustomize/f:replicas/i:0/f:count+0",
+    ]
+
+
+async def test_flux_sets(pool: SandboxPool) -> None:
+    """So do the edits of a Kustomization of Flux; a line of a patch is told in its text."""
+    other = {"target": {"kind": "Secret"}, "patch": RAISES}
+    edits = {
+        "images": [{"name": "registry.example/app", "newTag": "2.0"}],
+        "patches": [{"target": {"kind": "Deployment"}, "patch": RAISES}, other],
+    }
+    common = {"labels": {"tier": "own"}}
+    flux: dict[str, Any] = {"kustomization": edits, "commonMetadata": common}
+    assert await located(pool, OVERLAY, IMAGE, REPLICAS, LABEL, POLICY, flux=flux) == [
+        "f:images/i:0/f:newTag+0",
+        "f:patches/i:0/f:patch+3",
+        "f:commonMetadata/f:labels/f:tier+0",
+        "base/web.yaml: imagePullPolicy: Always",
+    ]
+    edits["patchesStrategicMerge"] = [{"kind": "Deployment", "metadata": {"name": "x"}}]
+    flux["kustomization"] = {"patchesJson6902": [{"target": {"kind": "Pod"}, "patch": []}]}
+    assert await located(pool, OVERLAY, POLICY, flux=flux) == [""]
+
+
+async def test_folder_without_kustomization(pool: SandboxPool) -> None:
+    """What Flux finds below a folder without a kustomization leads to the overlay there."""
+    files = {**OVERLAY, "all/one/app/kustomization.yaml": "resources: [../../../app]"}
+    flux: dict[str, Any] = {"kustomization": {}}
+    assert await located(pool, files, REPLICAS, folder="all", flux=flux) == [
+        "app/patch.yaml: replicas: 3"
+    ]
+
+
+async def test_post_renderers(pool: SandboxPool) -> None:
+    """A post renderer's entry decides a field of a release; what templates say has no line."""
+    files = {
+        "app/Chart.yaml": "apiVersion: v2\nname: app\nversion: 1.0.0\n",
+        "app/templates/web.yaml": OVERLAY["base/web.yaml"],
+    }
+    image = {"name": "registry.example/app", "newTag": "2.0"}
+    first = {"patches": [{"target": {"kind": "Deployment"}, "patch": RAISES}]}
+    release = {"releaseName": "web", "postRenderers": [first, {"images": [image]}]}
+    flux = {"helmRelease": release, "commonMetadata": {"labels": {"tier": "own"}}}
+    assert await located(pool, files, IMAGE, REPLICAS, LABEL, POLICY, flux=flux) == [
+        "f:postRenderers/i:1/f:kustomize/f:images/i:0/f:newTag+0",
+        "f:postRenderers/i:0/f:kustomize/f:patches/i:0/f:patch+3",
+        "f:commonMetadata/f:labels/f:tier+0",
+        "",
     ]
 
 

@@ -131,12 +131,15 @@ async def test_a_patch_of_a_release(pool: SandboxPool, elsewhere: bool) -> None:
 
 
 async def test_what_is_not_certain_has_no_line(pool: SandboxPool) -> None:
-    """A value that no layer sets just so, or that Flux's object itself may patch, has no line."""
+    """A value that no layer sets just so, or that Flux's object itself patches, has none."""
     files = {"base/shop.yaml": RELEASE, "prod/patch.yaml": MERGE}
     document = release(size=7, colour="blue")
     assert (await told(pool, files, document))[:2] == [[], ["base/shop.yaml:7 colour"]]
-    patches = {"kustomization": {"patches": [{"patch": "[]"}]}}
+    patch = '[{"op": "add", "path": "/spec/values/colour", "value": "blue"}]'
+    patches = {"kustomization": {"patches": [{"target": {"name": "shop"}, "patch": patch}]}}
     assert (await told(pool, files, document, above=patches))[:2] == [[], []]
+    patches["kustomization"]["patches"][0]["target"]["name"] = "other"
+    assert (await told(pool, files, document, above=patches))[1] == ["base/shop.yaml:7 colour"]
 
 
 async def test_patches_of_an_application(pool: SandboxPool) -> None:
