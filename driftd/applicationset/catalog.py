@@ -32,6 +32,8 @@ KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 _MAX_LIST_DEPTH = 5
 _PLACED = ("destination", "project", "source", "sources")
 """Fields of an Application's spec that a message may be about."""
+_INNER = ("targetRevision",)
+"""Those of its sources."""
 
 
 class Catalog(msgspec.Struct, frozen=True):
@@ -346,12 +348,13 @@ def _lines(document: Document) -> dict[str, int]:
     """The lines of an Application's `spec` and of its fields, as far as they are certain."""
     spec = document.value.get("spec")
     names = ["spec", *(name for name in _PLACED if isinstance(spec, dict) and name in spec)]
+    names += _INNER
     return {name: line for name in names if (line := _line(name, document))}
 
 
 def _template_lines(document: Document) -> dict[str, int]:
     """The lines of fields of an ApplicationSet's template, as those of an Application's `spec`."""
-    names = {"spec": "template"} | {name: name for name in _PLACED}
+    names = {"spec": "template"} | {name: name for name in (*_PLACED, *_INNER)}
     return {one: line for one, name in names.items() if (line := _line(name, document))}
 
 

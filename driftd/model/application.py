@@ -234,6 +234,19 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
         """`namespace/name`."""
         return f"{self.namespace}/{self.name}"
 
+    def lead(self, *fields: str) -> str:
+        """Where the first known of some fields of the spec stands, before a message."""
+        origin, line = (
+            self.origin,
+            next((self.lines[one] for one in fields if one in self.lines), 0),
+        )
+        if self.file:
+            return f"{origin} ({self.file}:{line}): " if line else f"{origin} ({self.file}): "
+        if not origin or not line:
+            return f"{origin}: " if origin else ""
+        inside = origin.endswith(")")  # `Application ROOT (FILE)`
+        return f"{origin[:-1]}:{line}): " if inside else f"{origin}:{line}: "
+
     @property
     def instance_name(self) -> str:
         """What Argo CD calls it among all: `namespace_name` outside of Argo CD's namespace."""

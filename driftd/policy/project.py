@@ -210,37 +210,29 @@ def check_application(
         return (*found, Condition("ProjectUnknown", text))
     if project is None:
         problems.append(
-            f"{_lead(app, 'project')}there is no project {app.spec.project!r}; "
+            f"{app.lead('project')}there is no project {app.spec.project!r}; "
             f"{nearest(known, app.spec.project)}"
             "add the AppProject to the repository or correct spec.project"
         )
         return tuple(Condition("InvalidSpecError", text) for text in problems)
+    declared = f" ({project.origin})" if project.origin else ""
     for source in app.spec.all_sources:
         if source.repo_url and not permits_source(project, source.repo_url):
-            problems.append(
-                f"project {project.name} does not permit the source repository "
-                f"{_shown(source.repo_url)}; add it to spec.sourceRepos of the project"
+            text = (
+                f"{app.lead('sources' if app.spec.sources else 'source')}project {project.name} "
+                f"does not permit the source repository {_shown(source.repo_url)}; correct "
+                f"repoURL, or add it to spec.sourceRepos of the project{declared}"
             )
+            if text not in problems:
+                problems.append(text)
     target = destination or app.spec.destination
     if (target.server or target.name) and not permits_destination(project, target):
-        declared = f" ({project.origin})" if project.origin else ""
         problems.append(
-            f"{_lead(app, 'destination')}project {project.name} does not permit the destination "
+            f"{app.lead('destination')}project {project.name} does not permit the destination "
             f"{target.server or target.name}, namespace {target.namespace or '(none)'!s}; "
             f"correct the destination, or add it to spec.destinations of the project{declared}"
         )
     return tuple(Condition("InvalidSpecError", text) for text in problems)
-
-
-def _lead(app: Application, *fields: str) -> str:
-    """Where the first known of some fields of an application stands, before a message."""
-    origin, line = app.origin, next((app.lines[one] for one in fields if one in app.lines), 0)
-    if app.file:
-        return f"{origin} ({app.file}:{line}): " if line else f"{origin} ({app.file}): "
-    if not origin or not line:
-        return f"{origin}: " if origin else ""
-    inside = origin.endswith(")")  # `Application ROOT (FILE)`
-    return f"{origin[:-1]}:{line}): " if inside else f"{origin}:{line}: "
 
 
 def _spec_problems(app: Application) -> list[str]:
@@ -250,12 +242,12 @@ def _spec_problems(app: Application) -> list[str]:
     name = "the generated Application" if app.file else f"application {app.name}"
     if destination.server and destination.name:
         problems.append(
-            f"{_lead(app, 'destination')}{name} "
+            f"{app.lead('destination')}{name} "
             "has both spec.destination.server and .name; keep one of the two"
         )
     if not destination.server and not destination.name:
         problems.append(
-            f"{_lead(app, 'destination', 'spec')}{name} "
+            f"{app.lead('destination', 'spec')}{name} "
             "has neither spec.destination.server nor .name; "
             "set one of the two"
         )
@@ -263,10 +255,10 @@ def _spec_problems(app: Application) -> list[str]:
         hint = "set spec.source or spec.sources"
         if "sourceHydrator" in (app.raw.get("spec") or {}):
             hint = "spec.sourceHydrator is not supported yet"
-        problems.append(f"{_lead(app, 'spec')}{name} has no source; {hint}")
+        problems.append(f"{app.lead('spec')}{name} has no source; {hint}")
     for number, source in enumerate(app.spec.all_sources):
         where = f"spec.sources[{number}]" if app.spec.sources else "spec.source"
-        lead = f"{_lead(app, 'sources' if app.spec.sources else 'source', 'spec')}{name}"
+        lead = f"{app.lead('sources' if app.spec.sources else 'source', 'spec')}{name}"
         if not source.repo_url:
             problems.append(f"{lead}: {where}.repoURL is missing")
         if not source.path and not source.chart and not source.ref:

@@ -351,8 +351,8 @@ class Repositories:
                     conditions.append(Condition(STALE, result.stale, Severity.WARNING))
             elif isinstance(result, DriftdError):
                 place = f"source {number + 1}: " if len(sources) > 1 else ""
-                if result.reason == "UnknownRevision" and app.origin:
-                    place += f"{app.origin}: "  # the file to mend
+                if result.reason == "UnknownRevision":
+                    place += app.lead("targetRevision")  # the file to mend
                 conditions.append(Condition("ComparisonError", f"{place}{result.message}"))
             elif isinstance(result, BaseException):
                 raise result

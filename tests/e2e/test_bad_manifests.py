@@ -189,7 +189,8 @@ def test_project_forbids_source(site: Site) -> None:
     site.broken(GOOD, project="team")
     assert_broken(
         site,
-        f"project team does not permit the source repository {URL}; add it to spec.sourceRepos",
+        f"project team does not permit the source repository {URL}; correct repoURL, or add it to "
+        "spec.sourceRepos",
     )
 
 

@@ -278,12 +278,19 @@ def test_forbidden_source_destination_and_missing_project_say_the_remedy() -> No
     """What the project forbids about an application names the rule to change."""
     app = _app(source=GOOD_SOURCE, destination={"server": SERVER, "namespace": "a"})
     messages = [c.message for c in check_application(_project(), app)]
-    assert "https://example.com/x; add it to spec.sourceRepos" in messages[0]
+    assert "https://example.com/x; correct repoURL, or add it to spec.sourceRepos" in messages[0]
     assert "; correct the destination, or add it to spec.destinations of the project" in messages[1]
     placed = msgspec.structs.replace(app, origin="argocd/shop.yaml")
     owner = msgspec.structs.replace(_project(), origin="argocd/team.yaml")
     lines = msgspec.structs.replace(placed, lines={"destination": 9, "project": 4})
     assert check_application(owner, lines)[1].message.startswith("argocd/shop.yaml:9: project team")
+    assert app.spec.source is not None
+    sources = (app.spec.source, app.spec.source)
+    twice = msgspec.structs.replace(app.spec, source=None, sources=sources)
+    both = msgspec.structs.replace(lines, spec=twice, lines={"sources": 5})
+    [source, _] = check_application(owner, both)
+    assert source.message.startswith("argocd/shop.yaml:5: project team does not permit the source")
+    assert source.message.endswith("spec.sourceRepos of the project (argocd/team.yaml)")
     assert check_application(None, lines)[0].message.startswith("argocd/shop.yaml:4: there is no")
     empty = msgspec.structs.replace(lines, spec=ApplicationSpec(), lines={"spec": 3})
     told = [c.message for c in check_application(_project(), empty)]
