@@ -64,7 +64,7 @@ func (l *locator) kustomized(p *renderParams, object *locateObject, places []*pl
 			continue
 		}
 		w.wanted, w.visits, w.variables = reach.value, 0, false
-		if places[i] = p.Flux.common(w.steps); places[i] == nil {
+		if places[i] = p.Flux.common(w.steps, w.wanted); places[i] == nil {
 			places[i] = w.own.named(w.search(p.dir(), 0).at)
 		}
 	}

@@ -91,6 +91,9 @@ func (k *layer) replicas() outcome {
 
 func (k *layer) annotations() outcome {
 	names := k.fields()
+	if len(names) > 1 && names[len(names)-1] == "annotations" && names[len(names)-2] == "metadata" {
+		return k.allPairs(pairOf(k.document.root, "commonAnnotations"))
+	}
 	if len(names) < 2 || names[len(names)-2] != "annotations" {
 		return silent
 	}
@@ -118,6 +121,24 @@ func (k *layer) labels() outcome {
 		}
 	}
 	return silent
+}
+
+// allPairs is where a mapping is set as a whole: the line of its pair, or where several begin.
+func (k *layer) allPairs(key, pairs *yaml.Node) outcome {
+	if key == nil || k.wanted.Kind != yaml.MappingNode || len(k.wanted.Content) == 0 {
+		return silent
+	}
+	line := key.Line
+	for i := 0; i+1 < len(k.wanted.Content); i += 2 {
+		at, value := pairOf(pairs, k.wanted.Content[i].Value)
+		if at == nil || !sameValue(value, k.wanted.Content[i+1]) {
+			return silent
+		}
+		if len(k.wanted.Content) == 2 {
+			line = at.Line
+		}
+	}
+	return foundAt(k.file, k.document.line+line)
 }
 
 func (k *layer) pair(pairs *yaml.Node, name string) outcome {

@@ -143,16 +143,35 @@ func escapeToken(token string) string {
 	return strings.NewReplacer("~", "~0", "/", "~1").Replace(token)
 }
 
-// common is the field of Flux's `commonMetadata` that sets a label or annotation, if one does.
-func (f *fluxParams) common(steps []step) *place {
-	if f == nil || len(steps) != 3 || steps[0].field != "metadata" {
+// common is the field of Flux's `commonMetadata` that sets a label or annotation, or all of an
+// object's, if one does.
+func (f *fluxParams) common(steps []step, wanted *yaml.Node) *place {
+	if f == nil || len(steps) < 2 || len(steps) > 3 || steps[0].field != "metadata" {
 		return nil
 	}
-	common := map[string]map[string]string{"labels": f.CommonMetadata.Labels, "annotations": f.CommonMetadata.Annotations}
-	if _, set := common[steps[1].field][steps[2].field]; !set {
-		return nil
+	field := steps[1].field
+	common := map[string]map[string]string{"labels": f.CommonMetadata.Labels, "annotations": f.CommonMetadata.Annotations}[field]
+	var names []string
+	if len(steps) == 3 {
+		names = []string{steps[2].field}
+	} else if wanted != nil && wanted.Kind == yaml.MappingNode {
+		for i := 0; i+1 < len(wanted.Content); i += 2 {
+			names = append(names, wanted.Content[i].Value)
+		}
 	}
-	return &place{Own: "f:commonMetadata/f:" + steps[1].field + "/f:" + escapeToken(steps[2].field)}
+	own := "f:commonMetadata/f:" + field
+	for _, name := range names {
+		if _, set := common[name]; !set {
+			return nil
+		}
+	}
+	switch len(names) {
+	case 0:
+		return nil
+	case 1:
+		own += "/f:" + escapeToken(names[0])
+	}
+	return &place{Own: own}
 }
 
 // released finds the fields of a release that its own post renderers set, the last one first.
@@ -169,7 +188,7 @@ func (l *locator) released(p *renderParams, object *locateObject, places []*plac
 			continue
 		}
 		w.wanted = reach.value
-		if places[i] = p.Flux.common(w.steps); places[i] == nil {
+		if places[i] = p.Flux.common(w.steps, w.wanted); places[i] == nil {
 			places[i] = w.postRendered(p.Flux.HelmRelease.PostRenderers)
 		}
 	}

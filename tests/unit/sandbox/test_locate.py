@@ -589,6 +589,20 @@ async def test_flux_sets(pool: SandboxPool) -> None:
     assert await located(pool, OVERLAY, POLICY, flux=flux) == [""]
 
 
+async def test_all_annotations(pool: SandboxPool) -> None:
+    """Annotations that one list gives all lead to their pair, of several to the list."""
+    path = "f:metadata/f:annotations"
+    assert await located(pool, OVERLAY, path) == ["base/kustomization.yaml: owner: base"]
+    source = {"kustomize": {"commonAnnotations": {"a": "1"}}}
+    assert await located(pool, OVERLAY, path, source=source) == [""]
+    both = {"kustomize": {"commonAnnotations": {"a": "1", "owner": "me"}}}
+    assert await located(pool, OVERLAY, path, source=both) == ["f:kustomize/f:commonAnnotations+0"]
+    flux = {"kustomization": {}, "commonMetadata": {"annotations": {"owner": "me"}}}
+    assert await located(pool, OVERLAY, path, flux=flux) == [
+        "f:commonMetadata/f:annotations/f:owner+0"
+    ]
+
+
 async def test_folder_without_kustomization(pool: SandboxPool) -> None:
     """What Flux finds below a folder without a kustomization leads to the overlay there."""
     files = {**OVERLAY, "all/one/app/kustomization.yaml": "resources: [../../../app]"}
