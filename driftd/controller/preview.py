@@ -18,7 +18,7 @@ from driftd.controller.bearings import none_declared
 from driftd.controller.checkout_scopes import checkout_kinds
 from driftd.controller.declared import Declared, Entry, declare, is_none, refuse_unmatched
 from driftd.controller.desired import desired_state
-from driftd.controller.failing_values import with_values
+from driftd.controller.failing_values import Base, with_values
 from driftd.controller.flux_mapped import WRONG_CLUSTER
 from driftd.controller.observed import ClusterView, observe, view_cluster
 from driftd.controller.options import CheckOptions
@@ -415,7 +415,11 @@ class _Preview:
                 kube_version=view.version if view else "",
                 customizations=declared.customizations,
             )
-            told = await with_values(side.workspace, state, declared)
+            base = None
+            if entry is pair.after and pair.before is not None and not pair.mended:
+                workspace = self.before.workspace
+                base = Base(workspace=workspace, declared=self.old, entry=pair.before)
+            told = await with_values(side.workspace, state, declared, base, view)
             state = replace(state, conditions=told)
             if entry is pair.before:
                 pair.old = state

@@ -21,7 +21,7 @@ from driftd.sandbox.pool import (
     SandboxPool,
     Traced,
 )
-from driftd.sandbox.results import UnreadValue, ValuePlace
+from driftd.sandbox.results import FailingValue, UnreadValue, ValuePlace
 
 FIELDS = 100
 """How many fields of one application are looked for."""
@@ -41,6 +41,16 @@ class Renders(msgspec.Struct, frozen=True):
 
     application: Application
     source: ResolvedSource
+
+
+class Asker(msgspec.Struct, frozen=True, kw_only=True):
+    """An application whose values are asked for, with its sources."""
+
+    application: Application
+    sources: Sequence[ResolvedSource]
+    above: Renders | None = None
+    kube_version: str = ""
+    api_versions: Sequence[str] = ()
 
 
 async def field_values(
@@ -105,6 +115,31 @@ async def unread_values(
     return found
 
 
+async def failing_values(
+    asked: Asker, base: Asker, index: int, sandbox: SandboxPool
+) -> list[tuple[str, FailingValue]]:
+    """The values of a change that make a chart fail, each with the repository of its file.
+
+    `base` is the application before the change, `index` that of the source. A failure is none.
+    """
+    questions = []
+    for one in (asked, base):
+        source = next((source for source in one.sources if source.index == index), None)
+        if source is None:
+            return []
+        refs = {each.source.ref: each for each in one.sources if each.source.ref}
+        question = _question(
+            one.application, source, refs, one.above, one.kube_version, one.api_versions
+        )
+        questions.append((question, source, refs))
+    (now, source, refs), (before, _, _) = questions
+    try:
+        answer = await sandbox.failing_values(now, before, timeout=_TIMEOUT)
+    except DriftdError:
+        return []
+    return [(_repository(one, source, refs, asked.above), one) for one in answer.values]
+
+
 def rendered_by(app: Application) -> tuple[str, str]:
     """The name of the Application that renders another one, and the file; empty if none does."""
     match = _RENDERED.match(app.origin)
@@ -118,7 +153,7 @@ def declaring_file(app: Application) -> str:
 
 
 def _repository(
-    place: ValuePlace | UnreadValue,
+    place: ValuePlace | UnreadValue | FailingValue,
     source: ResolvedSource,
     refs: Mapping[str, ResolvedSource],
     above: Renders | None,

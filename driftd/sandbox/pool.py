@@ -15,6 +15,7 @@ from driftd.model.application import Application, ApplicationSource
 from driftd.model.tree import Tree
 from driftd.sandbox.binary import find_worker
 from driftd.sandbox.results import (
+    FailingResult,
     Hello,
     JqResult,
     LocateResult,
@@ -44,6 +45,7 @@ _PARSED = msgspec.json.Decoder(ParseResult)
 _RENDERED = msgspec.json.Decoder(RenderResult)
 _LOCATED = msgspec.json.Decoder(LocateResult)
 _TRACED = msgspec.json.Decoder(TraceResult)
+_FAILING = msgspec.json.Decoder(FailingResult)
 _UNREAD = msgspec.json.Decoder(UnreadResult)
 _SELECTED = msgspec.json.Decoder(JqResult)
 _WRITTEN = msgspec.json.Decoder(TemplateResult)
@@ -434,23 +436,36 @@ class SandboxPool:
         """
         return _UNREAD.decode(await self._of_chart("unread-values", asked, {}, timeout))
 
+    async def failing_values(
+        self,
+        asked: ChartQuestion,
+        base: ChartQuestion,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109
+    ) -> FailingResult:
+        """Which values of a change make a chart fail that renders with those of the base.
+
+        Each of them was left out, or was given the value of the base, and with all else of the
+        change the chart rendered. At most 60 renderings.
+        """
+        params, trees = _of_question(base)
+        raw = await self._of_chart("failing-values", asked, {"base": params}, timeout, trees)
+        return _FAILING.decode(raw)
+
     async def _of_chart(
         self,
         operation: str,
         asked: ChartQuestion,
         more: dict[str, Any],
         timeout: float | None,  # noqa: ASYNC109
+        beside: Sequence[Tree] = (),
     ) -> msgspec.Raw:
-        target = (asked.revision, asked.repo_url, asked.kube_version, asked.api_versions)
-        params = _params(
-            asked.tree, asked.source, asked.refs, asked.flux, asked.application, *target
-        )
-        trees = (asked.tree, *asked.refs.values())
+        params, trees = _of_question(asked)
         return await self.call(
             operation,
-            params | {"home": asked.home} | more,
+            params | more,
             project=asked.application.project,
-            trees=trees if asked.home_tree is None else (*trees, asked.home_tree),
+            trees=(*trees, *beside),
             timeout=timeout,
         )
 
@@ -493,6 +508,16 @@ def _by_size(tree: Tree, paths: Sequence[str]) -> Iterator[list[str]]:
             part, size = [], 0
     if part:
         yield part
+
+
+def _of_question(asked: ChartQuestion) -> tuple[dict[str, Any], tuple[Tree, ...]]:
+    """The parameters of a question about values, and the trees that it names."""
+    target = (asked.revision, asked.repo_url, asked.kube_version, asked.api_versions)
+    params = _params(asked.tree, asked.source, asked.refs, asked.flux, asked.application, *target)
+    trees = (asked.tree, *asked.refs.values())
+    if asked.home_tree is not None:
+        trees = (*trees, asked.home_tree)
+    return {**params, "home": asked.home}, trees
 
 
 def _params(

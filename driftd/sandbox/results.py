@@ -185,6 +185,32 @@ class UnreadResult(SandboxResult, frozen=True):
     values: tuple[UnreadValue, ...]
 
 
+class FailingValue(SandboxResult, frozen=True):
+    """A value that a change gives to a chart, and without which the chart renders."""
+
+    key: str
+    """How the values of the whole chart write it."""
+    added: bool
+    """Whether the base does not have it; else it has another value there."""
+    alone: bool
+    """Whether the chart fails with it as the one change; else it renders with all others."""
+    before: str
+    """Where the base has what the change has indented otherwise; mostly empty."""
+    file: str = ""
+    """Where Git gives it; empty where that is not known."""
+    line: int = 0
+    ref: str = ""
+    """The `ref` of the source that has the file; empty for the source that is rendered."""
+    at_home: bool = False
+    """Whether the file lies in the tree that the question's home names."""
+
+
+class FailingResult(SandboxResult, frozen=True):
+    """The values of a change that make a chart fail."""
+
+    values: tuple[FailingValue, ...]
+
+
 class TemplateResult(SandboxResult, frozen=True):
     """What a template of a message gives."""
 

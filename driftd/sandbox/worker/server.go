@@ -135,6 +135,8 @@ func (s *server) dispatch(req *request) (result []byte, err error) {
 		return s.traceValues(req.Params)
 	case "unread-values":
 		return s.unreadValues(req.Params)
+	case "failing-values":
+		return s.failingValues(req.Params)
 	case "jq":
 		return evaluateJQ(req.Params)
 	case "template":

@@ -213,6 +213,15 @@ async def test_a_failing_template_has_its_values(world: World) -> None:
             "in charts/web/prod.yaml, charts/web/values.yaml (the defaults, shared by all that use "
             "the chart)"
         )
+    world.repo.write("charts/web/prod.yaml", "# ours\nimage: a\n")
+    world.repo.commit()
+    report = await previewed(world)
+    for name in ("web", "two"):  # proven by rendering once more
+        (told,) = [c for c in one(report, name).conditions if c.type == "ComparisonError"]
+        assert told.message.endswith(
+            "; charts/web/prod.yaml:2: the change gives image another value, and with that of the "
+            "base the chart renders"
+        )
 
 
 async def test_a_broken_reference_has_the_line_of_its_field(world: World) -> None:
