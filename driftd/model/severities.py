@@ -210,8 +210,12 @@ class SeverityRules:
         )
 
     def _guards_item(self, kind: str, place: tuple[Step, ...]) -> bool:
-        return isinstance(place[-1], Item) and any(
-            one.rule.guarded and one.fits(place)
+        if not isinstance(place[-1], Item):
+            return False
+        # An item above whose keys are not known is none that a rule asks for by its keys.
+        known = tuple(Item({}) if step == ANY_ITEM else step for step in place)
+        return any(
+            one.rule.guarded and one.fits(known)
             for one in self._candidates(kind, None, names_of(place))
         )
 

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec import UNSET
 
@@ -351,6 +351,7 @@ def every_place(place: tuple[str, ...], value: Any) -> list[tuple[tuple[str, ...
 @pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(KINDS, st.lists(NAMES, min_size=1, max_size=3), VALUES, st.sampled_from(ChangeClass))
+@example(("Deployment", "apps"), ["env"], [[{"spec": "x"}]], ChangeClass.DECLARED)
 def test_a_struct_is_as_bad_as_the_worst_place_inside(
     kind: tuple[str, str], place: list[str], value: Any, change_class: ChangeClass
 ) -> None:
