@@ -19,7 +19,7 @@ from driftd.model.tree import ResolvedSource
 from driftd.render import idle_entries
 from driftd.render.idle_alternatives import Alternative, alternatives_of, dead, slip_of
 from driftd.render.idle_entries import Probe, entries_of, kustomizations_of
-from driftd.render.idle_own import At, own_lists, values_of
+from driftd.render.idle_own import At, own_lists, own_values, values_of
 from driftd.render.trace import declaring_file
 
 IDLE: Final = "IdleEntryWarning"
@@ -55,7 +55,11 @@ async def idle_warnings(
             idle = await _brought(idle, _entries(pair.before.application, base), probe)
         found += idle
     places = await _own_places(after, new, pair.after, found)
-    return [_condition(one, pair, places.get(id(one), "")) for one in found]
+    return [
+        _condition(one, pair, places.get(id(one), ""))
+        for one in found
+        if not (one.at and _is_shared(one, pair.after.application, new, places.get(id(one), "")))
+    ]
 
 
 def _of(source: ResolvedSource) -> tuple[str, str]:
@@ -137,6 +141,22 @@ async def _own_places(
         for one, path in paths.items()
         if (path, 0) in places
     }
+
+
+def _is_shared(one: idle_entries.Entry, app: Application, new: Declared, place: str) -> bool:
+    """Whether a set, a chart or a patch gives an own entry to other applications, too.
+
+    There each need match in one of them only. What an application's file says is its own.
+    """
+    if place.rpartition(":")[0] == one.file:
+        return False
+    target = one.target if isinstance(one, Alternative) else one.wanted
+    value = {**one.value, "name" if one.is_image else "target": target}
+    return any(
+        value in own_values(other)
+        for other in new.applications
+        if other.qualified_name != app.qualified_name
+    )
 
 
 def _is_same(pair: Pair, base: ResolvedSource, source: ResolvedSource) -> bool:

@@ -12,13 +12,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from driftd.model.application import Application
-from driftd.model.tree import ResolvedSource
+from driftd.model.tree import ResolvedSource, Tree
 from driftd.render.renderer import source_document
 
 At = tuple[str | int, ...]
 """The steps to a list in the application's document."""
 _TAG: Final = re.compile(r"(?<!^):[^/:]*$")
 _LISTS: Final = ("images", "patches")
+_NO_TREE: Final = Tree("", {})
 
 
 def own_lists(app: Application, source: ResolvedSource) -> Iterator[tuple[At, Sequence[Any]]]:
@@ -34,6 +35,16 @@ def own_lists(app: Application, source: ResolvedSource) -> Iterator[tuple[At, Se
         release = flux.render.get("helmRelease") or {}
         for number, one in enumerate(release.get("postRenderers") or ()):
             yield from _lists(("spec", "postRenderers", number, "kustomize"), one)
+
+
+def own_values(app: Application) -> Iterator[dict[str, Any]]:
+    """All entries of an application that say what they match."""
+    for index, source in enumerate(app.spec.all_sources):
+        resolved = ResolvedSource(
+            index=index, source=source, tree=_NO_TREE, revision="", repo_url=source.repo_url
+        )
+        for _, items in own_lists(app, resolved):
+            yield from (value for _, value in values_of(items))
 
 
 def _lists(at: At, options: Any) -> Iterator[tuple[At, Sequence[Any]]]:

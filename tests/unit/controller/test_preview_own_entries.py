@@ -77,6 +77,11 @@ async def told(world: World, changes: dict[str, str]) -> dict[str, list[str]]:
     for name, text in changes.items():
         world.repo.write(name, text)
     world.repo.commit()
+    return await previewed(world)
+
+
+async def previewed(world: World) -> dict[str, list[str]]:
+    """What a preview of the checkout tells of entries, by application."""
     workspace = replace(
         world.workspace, repositories=await Repositories.open([str(world.repo.path)])
     )
@@ -159,3 +164,38 @@ async def test_of_flux(world: World) -> None:
             ),
         ],
     }
+
+
+@pytest.mark.slow
+async def test_that_others_have(world: World) -> None:
+    """What a set gives to several applications need match in one of them, and is not told."""
+    world.repo.write("apps/shop/kustomization.yaml", "resources: [web.yaml]\n")
+    world.repo.write("apps/shop/web.yaml", WEB)
+    world.repo.write("apps/kept/kustomization.yaml", "resources: [map.json]\n")
+    for name in ("shop", "kept"):
+        world.repo.remove(f"argocd/{name}.json")
+    world.repo.write("argocd/set.yaml", SET % "example.com/web:1")
+    world.repo.commit()
+    assert await told(world, {"argocd/set.yaml": SET % "example.com/wep:1"}) == {}
+    world.repo.write("argocd/set.yaml", (SET % "example.com/wep:1").replace("{app: kept}, ", ""))
+    world.repo.commit()
+    text = "no image is called example.com/wep: this entry of spec.source.kustomize.images"
+    (message,) = (await previewed(world))["shop"]
+    assert message.startswith(f"ApplicationSet shops: {text} changes nothing")
+
+
+SET = f"""apiVersion: argoproj.io/v1alpha1
+kind: ApplicationSet
+metadata: {{name: shops, namespace: argocd}}
+spec:
+  generators: [{{list: {{elements: [{{app: kept}}, {{app: shop}}]}}}}]
+  template:
+    metadata: {{name: "{{{{app}}}}"}}
+    spec:
+      project: default
+      destination: {{name: one, namespace: shop}}
+      source:
+        repoURL: {URL}
+        path: "apps/{{{{app}}}}"
+        kustomize: {{images: ["%s"]}}
+"""
