@@ -33,14 +33,22 @@ def note_unsynced(writers: Counter[str], narrator: Narrator) -> None:
     Without the live Applications, and without a look before, a commit that is not synced yet
     cannot be told from an edit by the same manager.
     """
+    from driftd.controller.unsynced import hub_tells
     from driftd.sync.engine import ENGINES
 
     if writers:
         known = sorted({ENGINES[name] for name in writers if name in ENGINES})
         engines = " or ".join(known or ("Argo CD", "Flux"))
         are, it = ("is", "it") if writers.total() == 1 else ("are", "them")
+        done = "synced"
+        tells = (
+            f"--hub CONTEXT tells it (Pending) from drift where {engines} of that cluster deploys"
+            " this repository"
+        )
+        if not hub_tells(writers):
+            done = "applied"
+            tells = "a --state FILE kept since before it tells it (Pending) from drift"
         narrator.note(
             f"{counted(writers.total(), 'finding')} {are} as {', '.join(sorted(writers))} wrote"
-            f" {it}: a commit that is not synced yet looks like that; --hub CONTEXT tells it"
-            f" (Pending) from drift where {engines} of that cluster deploys this repository"
+            f" {it}: a commit that is not {done} yet looks like that; {tells}"
         )

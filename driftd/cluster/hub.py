@@ -68,6 +68,8 @@ class Hub(msgspec.Struct, frozen=True):
     name: str
     """The context it was read from."""
     applications: tuple[Application, ...] = ()
+    applications_known: bool = False
+    """Whether these are all Applications of the hub, each of them readable."""
     projects: tuple[AppProject, ...] = ()
     projects_problem: str = ""
     """Why AppProjects may be missing among these; empty if all are known."""
@@ -119,12 +121,14 @@ async def read_hub(
     if flux.objects and not flux.beside_argo_cd:
         return Hub(name=name, flux=flux.objects, conditions=flux.conditions)
     conditions += flux.conditions
+    before = len(conditions)
     apps = _parse_all(
         applications,
         "Applications",
         lambda live: parse_application(live.body, origin=origin, tracking=tracking[0].method),
         conditions,
     )
+    apps_known = wanted is None and len(conditions) == before
     known = _parse_all(
         projects, "AppProjects", lambda live: parse_project(live.body, origin), conditions
     )
@@ -139,6 +143,7 @@ async def read_hub(
     return Hub(
         name=name,
         applications=apps,
+        applications_known=apps_known and applications.complete,
         projects=known,
         projects_problem=_projects_problem(projects, namespace),
         clusters=tuple(one for one in found if isinstance(one, HubCluster)),

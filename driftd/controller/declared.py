@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 import msgspec
 
@@ -38,6 +39,9 @@ from driftd.policy.silence import annotated
 from driftd.source.charts import is_remote_chart
 from driftd.source.repositories import git_urls
 from driftd.sync import windows
+
+_NAMED: Final = 5
+"""Applications that a note names; the others are counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +111,10 @@ async def declare(
             )
             for app in workspace.hub.applications
         )
-        applications = beside_git(workspace, applications, await _declared_here(workspace))
+        here = await _declared_here(workspace)
+        if workspace.hub.applications_known:
+            _note_absent(workspace.hub.name, applications, here, options, progress)
+        applications = beside_git(workspace, applications, here)
         projects = {project.name: project for project in workspace.hub.projects}
         projects.setdefault("default", PERMISSIVE)
         conditions += workspace.hub.conditions
@@ -190,6 +197,31 @@ async def _declared_here(workspace: Workspace) -> tuple[Application, ...]:
     except DriftdError:
         return ()  # the live Applications are judged without it
     return applications
+
+
+def _note_absent(
+    hub: str,
+    live: Sequence[Application],
+    here: Sequence[Application],
+    options: CheckOptions,
+    progress: Progress,
+) -> None:
+    """Say which chosen applications of the checkout the hub does not have, by name.
+
+    They are not in the report, whoever deploys them. A hub that was asked for one namespace may
+    have them in another.
+    """
+    known = {one.name for one in live}
+    absent = sorted({one.name for one in here if options.chooses(one)} - known)
+    if not absent or options.namespace:
+        return
+    named = ", ".join(absent[:_NAMED])
+    more = f" and {len(absent) - _NAMED} more" if len(absent) > _NAMED else ""
+    it = "it" if len(absent) == 1 else "them"
+    progress(
+        f"note: the hub {hub} has no Application {named}{more}, which the checkout declares: the "
+        f"report is without {it}; leave --hub out to compare what the checkout declares"
+    )
 
 
 def _stated(application: Application) -> list[Condition]:

@@ -15,6 +15,8 @@ from driftd.sync.engine import ENGINES
 
 _PERSONS_TOOLS: Final = ("helm", "kubectl", "kubectl-client-side-apply")
 """Deployers by default whose name a person's command has too."""
+_WITHOUT_ENGINE: Final = frozenset({*_PERSONS_TOOLS, "driftd"})
+"""Deployers beside which, where they are alone, no live Application or Kustomization stands."""
 _NAMED: Final = 3
 
 
@@ -35,6 +37,16 @@ def hands(deployers: Iterable[str]) -> frozenset[str]:
     return named.difference(perhaps_persons(named))
 
 
+def hub_tells(deployers: Iterable[str]) -> bool:
+    """Whether a look through a hub may tell what was deployed last.
+
+    Not of what `kubectl` or Helm alone deploy: there is no live Application of it. Where nothing is
+    deployed yet, nobody knows who will.
+    """
+    named = frozenset(deployers)
+    return not named or not named <= _WITHOUT_ENGINE
+
+
 def perhaps_ahead(
     application: Application,
     report: ApplicationReport,
@@ -52,7 +64,11 @@ def perhaps_ahead(
     who, sync = "nobody has synced", "sync"
     if application.flux is not None:
         who, sync = "Flux has not applied", "let Flux reconcile"
-    newer = f"a commit that {who} yet (--hub CONTEXT tells)"
+    tells = "--hub CONTEXT tells"
+    if application.flux is None and not hub_tells(report.deployers):
+        who, sync = "nobody has applied", "apply it"
+        tells = "a --state FILE kept since before it tells"
+    newer = f"a commit that {who} yet ({tells})"
     those = hands(report.deployers)
     if resource.status is ResourceStatus.MISSING:
         # Of what an audit log says who deleted it, the cause is known.

@@ -199,6 +199,7 @@ def _head(
 def _unsynced(report: DriftReport, baseline: Baseline) -> str:
     """How many of the entries may be nothing but commits that nobody has synced yet; or nothing."""
     from driftd.cli.unsynced import writers_of
+    from driftd.controller.unsynced import hub_tells
 
     written = {_identity(entry) for entry in baseline.entries}
     managers: Counter[str] = Counter()
@@ -215,10 +216,13 @@ def _unsynced(report: DriftReport, baseline: Baseline) -> str:
     if not managers:
         return ""
     are, it = ("is", "it") if managers.total() == 1 else ("are", "them")
+    hub = hub_tells(managers)
+    done, end = ("synced", "a sync") if hub else ("applied", "being applied")
+    tells = "with --hub CONTEXT" if hub else "with a --state FILE kept since before them"
     return (
         f"{managers.total()} of the entries {are} as {', '.join(sorted(managers))} wrote {it}: "
-        "commits that nobody has synced yet may be among them, which end with a sync; "
-        "with --hub CONTEXT they are Pending and left out"
+        f"commits that nobody has {done} yet may be among them, which end with {end}; "
+        f"{tells} they are Pending and left out"
     )
 
 

@@ -348,6 +348,17 @@ def test_another_order_is_no_removal():
     assert told == "Deployment shop/web: put the items in Git's order, then apply what it declares"
 
 
+def test_of_what_kubectl_deploys_a_state_tells(driftd, monkeypatch):
+    """Where no engine deploys, no hub has an Application that could tell commits from drift."""
+    tool = "kubectl-client-side-apply"
+    theirs = change("/spec/replicas", desired=3, live=5, manager=tool)
+    made = report(msgspec.structs.replace(WEB, changes=(theirs,)), deployers=(tool,))
+    monkeypatch.setattr(calls, "heal", lambda *_args, **_flags: made)
+    told = driftd("heal", "shop").stderr
+    assert "a commit that is not applied yet looks like that; a --state FILE kept since" in told
+    assert "--hub" not in told
+
+
 def test_items_in_another_order_are_named():
     """Items that are put back into Git's order are told by name, as in tables."""
     keys = ['k:{"name":"web"}', 'k:{"name":"proxy"}']

@@ -172,6 +172,20 @@ async def test_a_hub_takes_the_place_of_the_repository(world: World) -> None:
     assert declared.entries[0].project is PERMISSIVE
 
 
+async def test_applications_that_the_hub_lacks_are_named(world: World) -> None:
+    """Those of the checkout are told, where all of the hub are known and the look is for them."""
+    told = "note: the hub one has no Application kept, which the checkout declares: "
+    for hub, asked, noted in (
+        (Hub("one", applications=(application(),), applications_known=True), (), True),
+        (Hub("one", applications=(application(),), applications_known=True), ("shop",), False),
+        (Hub("one", applications=(application(),)), (), False),
+    ):
+        world.told.clear()
+        workspace = replace(world.workspace, hub=hub)
+        await declare(workspace, CheckOptions(applications=asked), world.progress)
+        assert [text.startswith(told) for text in world.told if "has no" in text] == [True] * noted
+
+
 async def test_an_edited_live_application_is_told(world: World) -> None:
     """Fields of a live Application that Git declares otherwise are told, with who wrote them."""
     git = (await declare(world.workspace, CheckOptions(), world.progress)).applications

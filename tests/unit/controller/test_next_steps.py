@@ -588,3 +588,20 @@ def test_the_commit_that_may_wait_is_named() -> None:
         "somebody deleted it, or 12345678 of 2026-01-09, which brought it into Git, is a commit "
         "that nobody has synced yet (--hub CONTEXT tells)"
     )
+
+
+def test_no_hub_tells_of_what_kubectl_alone_deploys() -> None:
+    """No live Application is behind such objects: a state is named in place of --hub."""
+    app = msgspec.structs.replace(application(), name="shop", namespace="argocd")
+    resource = ResourceReport(
+        group="", version="v1", kind="ConfigMap", namespace="web", name="web",
+        status=ResourceStatus.MISSING,
+    )  # fmt: skip
+    tool = "kubectl-client-side-apply"
+    first = next_steps(app, looked_at(resource, tool), resource, NOW)[0]
+    assert first == (
+        "somebody deleted it, or what declares it is a commit that nobody has applied yet "
+        "(a --state FILE kept since before it tells)"
+    )
+    report = looked_at(resource, tool, "argocd-controller")
+    assert "(--hub CONTEXT tells)" in next_steps(app, report, resource, NOW)[0]
