@@ -11,6 +11,7 @@ from msgspec import UNSET, UnsetType
 from driftd.controller.declared import Declared
 from driftd.controller.desired import Desired
 from driftd.controller.observed import ClusterView
+from driftd.controller.places import renamed_path
 from driftd.controller.renders import renders
 from driftd.controller.workspace import Workspace
 from driftd.errors import DriftdError
@@ -30,8 +31,10 @@ from driftd.source.url import public
 
 Field = TypeVar("Field", Change, FieldChange)
 
-_NEW = frozenset({FieldKind.MODIFIED, FieldKind.ADDED, FieldKind.REORDERED})
-_KINDS = frozenset({ChangeKind.MODIFIED, ChangeKind.MISSING, ChangeKind.REORDERED})
+_NEW = frozenset({FieldKind.MODIFIED, FieldKind.ADDED, FieldKind.REORDERED, FieldKind.RENAMED})
+_KINDS = frozenset(
+    {ChangeKind.MODIFIED, ChangeKind.MISSING, ChangeKind.REORDERED, ChangeKind.RENAMED}
+)
 
 
 async def with_values(
@@ -92,7 +95,7 @@ def _wanted(
 ) -> dict[ResourceKey, list[Asked]]:
     """The fields that are asked for of each object, with what the `other` side has of them."""
     wanted = {
-        key: [(str(one.ssa_path), _known(other(one))) for one in fields if is_asked(one)]
+        key: [(_path(one), _known(other(one))) for one in fields if is_asked(one)]
         for key, fields in objects
     }
     return {key: asked for key, asked in wanted.items() if asked}
@@ -108,7 +111,7 @@ def _placed(
     """The fields of an object with what was found; `whole` is the object's own place."""
     return tuple(
         msgspec.structs.replace(one, origin=_origin(whole, places, _text_of(one)))
-        if (places := found.get((key, str(one.ssa_path)))) and is_asked(one)
+        if is_asked(one) and (places := found.get((key, _path(one))))
         else one
         for one in fields
     )
@@ -138,6 +141,14 @@ async def _found(
         kube_version=view.version if view else "",
         api_versions=view.api_versions if view else (),
     )
+
+
+def _path(field: Field) -> str:
+    """The place of a field in what Git declares now."""
+    path = str(field.ssa_path)
+    if isinstance(field, Change):
+        return renamed_path(path, field.desired) if field.kind is ChangeKind.RENAMED else path
+    return renamed_path(path, field.new) if field.kind is FieldKind.RENAMED else path
 
 
 def _is_asked(change: Change) -> bool:

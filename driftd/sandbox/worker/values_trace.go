@@ -136,10 +136,12 @@ type tracedField struct {
 	object, path int
 	identity     string
 	steps        []step
-	secret       bool
-	git, live    scalars
-	candidates   []*candidate
-	decided      []*candidate
+	// placed are the steps by position, for a value that decides the key of an item.
+	placed     []placedStep
+	secret     bool
+	git, live  scalars
+	candidates []*candidate
+	decided    []*candidate
 }
 
 // candidate is a value that may decide a field.
@@ -235,6 +237,7 @@ func (t *tracer) ask(documents map[string]document) {
 			if field.git = field.read(root); field.git == nil || len(t.fields) >= maxTraced {
 				continue
 			}
+			field.placed = placedIn(root, field.steps)
 			if j < len(object.Live) && present(object.Live[j]) {
 				field.live = scalarsOf(parseJSONNode(object.Live[j]), false)
 			}
@@ -246,9 +249,53 @@ func (t *tracer) ask(documents map[string]document) {
 func (f *tracedField) read(root *yaml.Node) scalars {
 	found := walkNode(root, f.steps)
 	if found.depth != len(f.steps) || found.depth == 0 {
-		return nil
+		if found.value = walkPlaced(root, f.placed); found.value == nil {
+			return nil
+		}
 	}
 	return scalarsOf(found.value, f.secret)
+}
+
+// placedStep is a step with the length of the list that it goes into, 0 where it is none.
+type placedStep struct {
+	step
+	of int
+}
+
+// placedIn are steps that name items by position; none where no item is named by a key.
+func placedIn(root *yaml.Node, steps []step) []placedStep {
+	at, keyed := resolveAlias(root), false
+	var placed []placedStep
+	for _, one := range steps {
+		now := placedStep{step: one}
+		if one.kind == 'k' {
+			now.step, now.of = step{kind: 'i', index: one.position(at)}, len(itemsOf(at))
+			keyed = true
+		}
+		if _, at = stepInto(at, one); at == nil {
+			return nil
+		}
+		placed = append(placed, now)
+	}
+	if !keyed {
+		return nil
+	}
+	return placed
+}
+
+// walkPlaced is what steps lead to where the lists on the way are as long as they were.
+func walkPlaced(root *yaml.Node, steps []placedStep) *yaml.Node {
+	at := resolveAlias(root)
+	for _, one := range steps {
+		if at == nil || one.of > 0 && len(itemsOf(at)) != one.of {
+			return nil
+		}
+		_, at = stepInto(at, one.step)
+	}
+	if len(steps) == 0 {
+		return nil
+	}
+	return at
 }
 
 // try renders with each candidate changed, the best one of every field first. A rendering that

@@ -130,6 +130,31 @@ async def test_what_no_value_is_carried_into_has_none(pool: SandboxPool) -> None
     assert found == [[], [], [], []]
 
 
+async def test_the_key_of_an_item(pool: SandboxPool) -> None:
+    """A value that decides the key of a list's item is found by the item's position."""
+    template = TEMPLATE.replace(
+        "          image:",
+        "          ports:\n"
+        "            - {containerPort: 9000, name: fixed}\n"
+        "            - {containerPort: {{ .Values.port }}, name: main}\n"
+        "          image:",
+    )
+    files = {
+        **FILES,
+        "chart/templates/app.yaml": template,
+        "chart/values.yaml": f"{VALUES}port: 8081\n",
+    }
+    ports = f'{_SPEC}/f:containers/k:{{"name":"app"}}/f:ports'
+    was = {"containerPort": 8080, "name": "main"}
+    found = await told(
+        pool,
+        (f'{ports}/k:{{"containerPort":8081}}', was),
+        (f'{ports}/k:{{"containerPort":9000}}', was),
+        files=files,
+    )
+    assert found == [["chart/values.yaml:12 port"], []]
+
+
 async def test_a_list_is_told_as_a_whole(pool: SandboxPool) -> None:
     """A list that lacks an item is its own value, one with another item that item's."""
     hosts = f"{_SPEC}/f:hosts"
