@@ -215,6 +215,16 @@ async def test_repositories_of_a_hub(server, reader, replies) -> None:
     )
 
 
+async def test_whether_all_applications_are_known(server, reader, replies) -> None:
+    """One that is not readable, or a refusal, leaves some unknown."""
+    assert (await read_hub(reader, "h")).applications_known
+    bad = {"metadata": {"name": "bad", "namespace": "argocd"}, "spec": []}
+    server.on(APPLICATIONS, replies.answer({"metadata": {}, "items": [bad]}))
+    assert not (await read_hub(reader, "h")).applications_known
+    server.on(APPLICATIONS, replies.answer({"kind": "Status", "reason": "Forbidden"}, 403))
+    assert not (await read_hub(reader, "h")).applications_known
+
+
 async def test_tracking_settings(server, reader, replies) -> None:
     """argocd-cm says how objects are tracked; an unknown method is a condition."""
     data = {
