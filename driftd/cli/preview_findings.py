@@ -310,6 +310,29 @@ def _is_line(at: ReportOrigin) -> bool:
     return at.value is UNSET or (at.line is not UNSET and not at.others)
 
 
+def own_fields(app: ApplicationPreview, *, width: int) -> Iterator[str]:
+    """The fields of an application's own document that change: `PATH  OLD → NEW  (in FILE:LINE)`.
+
+    Values are at most `width` characters long (0: unlimited).
+    """
+    for change in app.changes:
+        ssa_path = "" if change.ssa_path is UNSET else change.ssa_path
+        path = field_path.readable_path(
+            change.path, ssa_path, group="argoproj.io", kind="Application"
+        )
+        at = place_of_field(change.origin) if isinstance(change.origin, ReportOrigin) else ""
+        place = f"  ({at})" if at else ""
+        found = shown(change, width=width, max_lines=14)
+        if isinstance(found, values.LineDiff):
+            yield f"{path}  (- old, + new){place}"
+            yield from found.lines
+        elif isinstance(found, values.Concealed):
+            yield f"{path}  {found.text}{place}"
+        else:
+            note = f"  ({found.note})" if found.note else ""
+            yield f"{path}  {found.git} → {found.live}{note}{place}"
+
+
 def path_of(change: FieldChange, one: ObjectPreview) -> str:
     """The field as a person reads it."""
     ssa_path = "" if change.ssa_path is UNSET else change.ssa_path

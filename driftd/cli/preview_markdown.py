@@ -11,6 +11,7 @@ from driftd.cli import git_places, values
 from driftd.cli import preview_findings as findings
 from driftd.cli.findings import condition_text, one_line
 from driftd.cli.markdown import LIMIT, Page, code, head_row, row, word
+from driftd.model.counts import counted
 from driftd.model.preview import ApplicationPreview, FieldChange, ObjectPreview, PreviewReport
 from driftd.model.report import ReportCondition
 
@@ -73,6 +74,9 @@ def _application(page: Page, app: ApplicationPreview, others: Sequence[Applicati
     )
     if app.reason is not UNSET:
         facts += f"{code(app.reason, _TEXT)}\n"
+    own = list(findings.own_fields(app, width=_CELL))
+    facts += "".join(f"- {code(text)}\n" for text in own[:_LINES])
+    facts += f"- and {counted(len(own) - _LINES, 'more line')}\n" if len(own) > _LINES else ""
     page.add(f"{facts}\n" if facts else "")
     _conditions(page, app.conditions)
     page.rows(rows, "changes", head=head_row(_HEAD), tail="")

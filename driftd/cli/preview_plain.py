@@ -34,6 +34,7 @@ def plain(report: PreviewReport, *, ending: str) -> Iterator[str]:
         yield f"{whose} on cluster {where}: {app.action}"
         if app.reason is not UNSET:
             yield f"Reason: {one_line(app.reason)}"
+        yield from findings.own_fields(app, width=_WIDTH)
         for condition in app.conditions:
             yield f"Note: {condition_text(condition)}"
         for one in findings.objects(app):

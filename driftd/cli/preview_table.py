@@ -36,6 +36,8 @@ _ACTION_STYLES = {
     Action.MOVE: "cyan",
     Action.CHANGE: "bold",
 }
+_OWN = 60
+"""Characters of a value of an application's own document."""
 _SEVERITY_STYLES = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "cyan"}
 _APPLICATION_WORDS = {
     ApplicationAction.CREATE: "new",
@@ -99,6 +101,8 @@ class _Table:
             self._line(Text(" · ".join(findings.facts_of(app)), "dim"), indent=_ACTION_COLUMN)
         if app.reason is not UNSET:
             self._line(Text(one_line(app.reason)), indent=_ACTION_COLUMN)
+        for text in findings.own_fields(app, width=0 if self.wide else _OWN):
+            self._line(Text(text), indent=_ACTION_COLUMN + 2)
         self._conditions(app.conditions, indent=2)
         self._objects(findings.objects(app))
 

@@ -43,6 +43,7 @@ from driftd.controller.preview_report import preview_report, untouched
 from driftd.controller.preview_scopes import settle_scopes
 from driftd.controller.preview_shared import shared_objects, told, with_owners
 from driftd.controller.preview_sides import Side, choose_sides
+from driftd.controller.preview_spec import with_spec
 from driftd.controller.preview_unread import unread_clusters
 from driftd.controller.preview_values import UnreadValues
 from driftd.controller.traced import with_new_values
@@ -315,6 +316,7 @@ class _Preview:
         )
         report = with_pruning(with_absent(with_owners(report, owners), absent), pair)
         report = await with_lines(workspace, pair, report, declared=self.new)
+        report = await with_spec(workspace, self.new, pair, report)
         if pair.new is None:
             return report
         view = look.view if look else None

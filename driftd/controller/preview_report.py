@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from driftd.controller.preview_pairs import Pair
 from driftd.controller.preview_sides import Side
+from driftd.controller.preview_spec import told_once
 from driftd.model.condition import Condition, Severity
 from driftd.model.preview import (
     ApplicationAction,
@@ -30,6 +31,7 @@ def preview_report(
     generated_at: str,
 ) -> PreviewReport:
     """The published form; `generated_at` is the time of RFC 3339."""
+    applications = told_once(applications)
     resources = [one for app in applications for one in app.resources]
     errors = any(c.severity is Severity.ERROR for c in conditions)
     counts = Counter(str(app.action) for app in applications)

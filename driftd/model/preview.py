@@ -168,6 +168,9 @@ class ApplicationPreview(WireStruct, frozen=True, kw_only=True):
     automated: bool
     """Whether Argo CD or Flux syncs it by itself; else the changes wait for somebody."""
     conditions: tuple[ReportCondition, ...] = ()
+    changes: tuple[FieldChange, ...] = ()
+    """The fields of its own document that change, of an Application of Argo CD; none where that
+    document is an object of another application of the report."""
     resources: tuple[ObjectPreview, ...] = ()
     complete: bool = True
     """False when anything of this application could not be rendered or compared."""

@@ -466,3 +466,19 @@ def test_what_goes_with_a_namespace_is_no_success():
     lost = "1 object deleted, and with a namespace 3 objects that Git still declares"
     assert summary(gone).endswith(lost)
     assert "still declares" not in summary(kept)
+
+
+def test_fields_of_the_application_itself():
+    """Old and new value and the line stand below the reason, in every format for people."""
+    at = ReportOrigin(repo_url=UNSET, file="apps/shop.yaml", line=12)
+    change = field("/spec/source/targetRevision", old="v1", new="v2", origin=at)
+    found = report()
+    (app,) = found.applications
+    own = msgspec.structs.replace(app, changes=(change,), reason="the Application itself changes")
+    found = msgspec.structs.replace(found, applications=(own,))
+    told = "/spec/source/targetRevision  v1 → v2  (in apps/shop.yaml:12)"
+    told = told.replace("/spec/source/", "spec.source.")
+    assert told in table(found)
+    assert told in table(found, wide=True)
+    assert told in "\n".join(plain(found, ending="exit 1"))
+    assert f"- `{told}`" in markdown(found)

@@ -348,3 +348,46 @@ async def test_only_what_was_asked_for_is_told(world: World) -> None:
     ]
     assert report.summary.applications == {"delete": 1}
     assert not any("far" in each.message for each in report.conditions)
+
+
+APP = """\
+apiVersion: argoproj.io/v1alpha1
+kind: Application
+metadata: {name: own, namespace: argocd}
+spec:
+  source:
+    repoURL: URL
+    path: apps/shop
+    targetRevision: HEAD
+  destination: {name: one, namespace: shop}
+  syncPolicy:
+    automated: {selfHeal: false}
+"""
+
+
+async def test_the_fields_of_an_applications_own_document(world: World) -> None:
+    """Each that changes has its values and line; none where another application declares it."""
+    world.repo.remove("argocd/shop.json")
+    app = APP.replace("URL", URL)
+    changed = app.replace("selfHeal: false", "prune: true").replace("HEAD", "main")
+    world.repo.write("own/app.yaml", app)
+    world.repo.commit()
+    world.repo.git("checkout", "--quiet", "-b", "change")
+    world.repo.write("own/app.yaml", changed)
+    world.repo.commit()
+    own = one(await previewed(world), "own")
+    assert list(findings.own_fields(own, width=60)) == [
+        "spec.source.targetRevision  HEAD → main  (in own/app.yaml:8)",
+        "spec.syncPolicy.automated.prune  (not set) → true  (in own/app.yaml:11)",
+        "spec.syncPolicy.automated.selfHeal  false → (removed)",
+    ]
+    world.repo.git("checkout", "--quiet", "main")
+    source = {"repoURL": URL, "path": "own"}
+    world.declare("root", source=source)
+    world.repo.commit()
+    world.repo.git("checkout", "--quiet", "-B", "change")
+    world.repo.write("own/app.yaml", changed)
+    world.repo.commit()
+    report = await previewed(world)
+    assert [each.name for each in one(report, "root").resources] == ["own"]
+    assert list(findings.own_fields(one(report, "own"), width=60)) == []
