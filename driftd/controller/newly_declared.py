@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from msgspec import UNSET
 
 from driftd.controller.declared import Declared
+from driftd.controller.unsynced import hub_tells
 from driftd.controller.workspace import Progress, Workspace
 from driftd.errors import SourceError
 from driftd.model.counts import counted
@@ -42,14 +43,18 @@ async def note_newly_declared(
     if workspace.hub is not None or workspace.memory is not None:
         return
     known: dict[Place, Sequence[Addition]] = {}
+    deployers: set[str] = set()
     found: list[NewlyDeclared] = []
     for report in reports:
         for place in {_place(one) for one in _missing(report)}:
             if place not in known:
                 known[place] = await _additions(workspace, declared, place)
-        found += newly_declared(report, known)
+        added = newly_declared(report, known)
+        if added:
+            found += added
+            deployers |= set(report.deployers)
     if found:
-        progress(f"note: {_told(found)}")
+        progress(f"note: {_told(found, hub=hub_tells(deployers))}")
 
 
 async def commit_of(
@@ -121,16 +126,17 @@ async def _additions(workspace: Workspace, declared: Declared, place: Place) -> 
         return ()
 
 
-def _told(found: Sequence[NewlyDeclared]) -> str:
+def _told(found: Sequence[NewlyDeclared], *, hub: bool) -> str:
     objects = [f"{one.resource.kind} {one.resource.name}" for one in found]
     more = f" and {len(objects) - _NAMED} more" if len(objects) > _NAMED else ""
     commits = dict.fromkeys(_named(one.commit) for one in found)
     it = "it" if len(objects) == 1 else "they"
     named = f"{', '.join(objects[:_NAMED])}{more}"
+    tells = "--hub CONTEXT tells" if hub else "a --state FILE kept since before tells"
     return (
         f"{counted(len(objects), 'Missing object')} ({named}) came into Git with "
         f"{', '.join([*commits][:_NAMED])}, and nothing of the application that came with it or "
-        f"later is there: {it} may not be synced yet; --hub CONTEXT tells that (Pending) from drift"
+        f"later is there: {it} may not be synced yet; {tells} that (Pending) from drift"
     )
 
 

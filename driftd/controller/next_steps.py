@@ -12,7 +12,7 @@ from msgspec import UNSET, UnsetType
 from driftd.cluster.edited import EDITED as OVERRIDDEN
 from driftd.controller.live_applications import EDITED
 from driftd.controller.suspension import suspension
-from driftd.controller.unsynced import perhaps_ahead, still_used
+from driftd.controller.unsynced import hub_tells, perhaps_ahead, still_used
 from driftd.diff.facts import Bounds
 from driftd.model.application import Application
 from driftd.model.counts import counted
@@ -316,7 +316,7 @@ def _put_back(
         leave = (
             "leave it to prune, after a sync of what names it" if used else "or leave that to prune"
         )
-        yield f"{leave}: {_pruning(application)}{once}"
+        yield f"{leave}: {_pruning(application, hub=hub_tells(report.deployers))}{once}"
         return
     edited = before_asking_flux(application)
     if edited:
@@ -391,8 +391,8 @@ def _refused(resource: ResourceReport, drift: list[Change], *, fixed: bool) -> s
     return ""
 
 
-def _pruning(application: Application) -> str:
-    """Who deletes what Git has no more, and when."""
+def _pruning(application: Application, *, hub: bool) -> str:
+    """Who deletes what Git has no more, and when; `hub` where a look through one may tell."""
     if application.flux is not None:
         return "spec.prune is on, Flux deletes it when it reconciles"
     automated = application.spec.sync_policy.automated
@@ -414,7 +414,7 @@ def _pruning(application: Application) -> str:
             f"{setting} is off in Git, so {by_hand}",
             "unless the live Application has it on",
         )
-    return f"{lead}, {unless} (--hub CONTEXT tells)"
+    return f"{lead}, {unless}{' (--hub CONTEXT tells)' if hub else ''}"
 
 
 def _keep(resource: ResourceReport, changing: str, keeping: str) -> Iterator[str]:

@@ -102,6 +102,8 @@ async def test_a_look_notes_it_unless_a_hub_tells(world: World) -> None:
         f"note: 1 Missing object (ConfigMap banner) came into Git with {commit[:8]} of 2026-01-09, "
         "and nothing"
     )
+    # kubectl deployed it, so a hub has no live Application that could tell.
+    assert note.endswith("; a --state FILE kept since before tells that (Pending) from drift")
     world.told.clear()
     world.workspace = replace(world.workspace, hub=Hub("one", applications=(application(),)))
     report = await check(world.workspace, options, progress=world.progress, clock=clock)

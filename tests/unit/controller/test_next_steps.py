@@ -103,7 +103,7 @@ def test_an_immutable_object_is_made_anew(kind: str, fixed: bool) -> None:
 
 def whole(
     status: ResourceStatus, policy: SyncPolicy, *, flux: FluxSpec | None = None,
-    suspended: bool = False, origin: str = "",
+    suspended: bool = False, origin: str = "", deployer: str = "argocd-controller",
 ) -> str:  # fmt: skip
     """The steps for an object that is there or away as a whole."""
     app = application()
@@ -119,7 +119,7 @@ def whole(
     report = ApplicationReport(
         name="shop", namespace="argocd", project="default", cluster="one",
         destination=ReportDestination(server="https://one.example.com", namespace="web"),
-        revisions=(), deployers=("argocd-controller",), status=ApplicationStatus.OUT_OF_SYNC,
+        revisions=(), deployers=(deployer,), status=ApplicationStatus.OUT_OF_SYNC,
         conditions=(), resources=(resource,),
     )  # fmt: skip
     return "\n".join(next_steps(app, report, resource, NOW, suspended=suspended))
@@ -278,6 +278,13 @@ def test_what_is_not_suspended_is_reconciled() -> None:
     assert "a commit that Flux has not applied yet" in first
     assert second.startswith("put it back: flux reconcile helmrelease shop -n argocd")
     assert "suspended" not in text
+
+
+@pytest.mark.parametrize("status", [ResourceStatus.EXTRA, ResourceStatus.MISSING])
+def test_a_hub_tells_nothing_of_what_kubectl_deploys(status: ResourceStatus) -> None:
+    """It is not pointed to where no live Application can be known."""
+    assert "--hub" in whole(status, SyncPolicy())
+    assert "--hub" not in whole(status, SyncPolicy(), deployer="kubectl-client-side-apply")
 
 
 def test_what_is_missing_may_be_removed_from_git() -> None:
