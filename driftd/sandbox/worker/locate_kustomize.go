@@ -243,7 +243,7 @@ func (w *overlay) inFolder(dir string, depth int) outcome {
 // holdersBelow are the topmost kustomizations below a folder that the object may come from.
 func (w *overlay) holdersBelow(dir string) []string {
 	var found []string
-	for _, name := range w.tree.dirs[joinPath(dir, "")] {
+	for _, name := range w.tree.names(joinPath(dir, "")) {
 		target := joinPath(dir, name)
 		if !w.tree.isDir(target) {
 			continue
