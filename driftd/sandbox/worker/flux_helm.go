@@ -75,7 +75,7 @@ func (s *server) renderFluxRelease(p *renderParams, spec *fluxRelease, t *tree) 
 	if err != nil {
 		return nil, asWorkError(mismatched(err, loaded, file, files), codeHelm, file)
 	}
-	result := &rendering{warnings: stale}
+	result := &rendering{warnings: append(stale, repeatedValues(spec.ownFiles(p, t))...)}
 	for _, manifest := range manifests {
 		if err := result.addTemplate(templateFile(dir, loaded.Name(), manifest.path), manifest); err != nil {
 			return nil, err

@@ -60,7 +60,7 @@ func (s *server) renderHelm(p *renderParams, t *tree) (*rendering, error) {
 		err = mismatched(err, loaded, file, files)
 		return nil, asWorkError(err, codeHelm, blamed(t, dir, loaded.Name(), err.Error(), file))
 	}
-	result := &rendering{warnings: stale}
+	result := &rendering{warnings: append(stale, repeatedValues(s.ownFiles(p, source, t))...)}
 	for _, manifest := range manifests {
 		if err := result.addTemplate(templateFile(dir, loaded.Name(), manifest.path), manifest); err != nil {
 			return nil, err

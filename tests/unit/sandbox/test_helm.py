@@ -265,6 +265,27 @@ async def test_vendored_dependencies(render: Any, vendored: dict[str, str | byte
     assert [o["metadata"]["name"] for o in off] == ["shop"]
 
 
+async def test_a_key_of_values_that_stands_twice(render: Any) -> None:
+    """The last one counts, as Helm has it; it is told with its line, of each file that is taken."""
+    files = {
+        **CHART,
+        "chart/a.yaml": "value: one\nlist: []\nvalue: two\n",
+        "chart/b.yaml": "deep:\n  key: 1\n  other: 2\n  key: 3\n",
+        "chart/unused.yaml": "value: one\nvalue: two\n",
+    }
+    result = await render(files, source(valueFiles=["a.yaml", "b.yaml"]))
+    assert objects(result)[0]["data"]["value"] == '"two"'
+    end = "stands twice in one mapping: the last one counts, and nothing of the first; merge them"
+    assert list(result.warnings) == [
+        f"chart/a.yaml:3: the key value {end}",
+        f"chart/b.yaml:4: the key key {end}",
+    ]
+    own = {**CHART, "chart/values.yaml": "value: one\nvalue: two\n"}
+    assert list((await render(own, source())).warnings) == [
+        f"chart/values.yaml:2: the key value {end}"
+    ]
+
+
 async def test_packed_charts_of_another_version(render: Any) -> None:
     """Helm renders what is packed, and nothing under an alias; the line of the version is told."""
     head = "apiVersion: v2\nname: web\nversion: 1.0.0\ndependencies:\n"
