@@ -133,8 +133,11 @@ def _elsewhere(url: str, sources: Sequence[ResolvedSource]) -> str:
 def _is_plain(one: UnreadValue, *, new: bool) -> bool:
     """Whether a value is worth a word: a chart may well keep one of its own that nobody reads.
 
-    What it has below the name of a subchart is given to that one, unless all of it is new.
+    What it has below the name of a subchart is given to that one, unless all of it is new. One that
+    a template may print is none unless its name is nearly one that its list's item lacks.
     """
+    if one.loose and not (one.proven and _meant(one)):
+        return False
     return not one.own or bool(_meant(one)) or (not new and "." in one.key)
 
 

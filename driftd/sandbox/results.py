@@ -166,6 +166,9 @@ class UnreadValue(SandboxResult, frozen=True):
     """The places below names of subcharts where it was probably meant."""
     own: bool
     """Whether the chart's own values have it, which all share that use the chart."""
+    loose: bool
+    """Whether a template may print it with all that stands beside it: `beside` are then names that
+    this item of a list lacks and that are nearly its own, of other items and of templates."""
     digest: str
     """Tells two values apart, without giving them away."""
     proven: bool

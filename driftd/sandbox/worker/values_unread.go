@@ -29,6 +29,9 @@ type unreadValue struct {
 	Subcharts []string `json:"subcharts"`
 	// Own says that the chart's own values have it, which all share that use the chart.
 	Own bool `json:"own"`
+	// Loose says that a template may print it with all that stands beside it: then Beside are
+	// names that other items of the list have, and this one has not.
+	Loose bool `json:"loose"`
 	// Digest tells two values apart without giving them away.
 	Digest string `json:"digest"`
 	// Proven says that the same is rendered without it; what cannot be rendered proves nothing.
@@ -238,22 +241,93 @@ func (f *unreadFinder) walkItems(at []any, given []any, known any) {
 	for i, item := range given {
 		inside, _ := item.(map[string]any)
 		for _, name := range slices.Sorted(maps.Keys(inside)) {
-			if !f.mentionsOfItem(at, name) {
-				beside := slices.DeleteFunc(slices.Sorted(maps.Keys(names)), func(other string) bool {
-					return other == name
-				})
-				f.add(append(slices.Clone(at), i, name), beside)
+			loose := f.mentionsOfItem(at, name)
+			if loose && f.isNamed(name) {
+				continue
+			}
+			others := slices.Sorted(maps.Keys(names))
+			if loose {
+				others = slices.Compact(slices.Sorted(slices.Values(append(others, f.fields()...))))
+			}
+			beside := slices.DeleteFunc(others, func(other string) bool {
+				_, has := inside[other]
+				return other == name || loose && (has || !isSlip(name, other))
+			})
+			if loose && len(beside) == 0 {
+				continue
+			}
+			if one := f.add(append(slices.Clone(at), i, name), beside); one != nil {
+				one.Loose = loose
 			}
 		}
 	}
 }
 
-func (f *unreadFinder) add(path []any, beside []string) {
-	if len(f.found) < maxUnread || len(path) == 1 && len(f.found) < 2*maxUnread {
-		beside = append([]string{}, beside[:min(len(beside), maxBeside)]...) // never null in JSON
-		one := unreadValue{Beside: beside, Elsewhere: f.elsewhere(path), Subcharts: []string{}, Own: f.isOwn(path)}
-		f.found = append(f.found, &unreadCandidate{one, path})
+// isNamed says whether a template speaks of a name at all.
+func (f *unreadFinder) isNamed(name string) bool {
+	field := regexp.MustCompile(`[."\x60]` + regexp.QuoteMeta(name) + `(?:[^\w-]|$)`)
+	return slices.ContainsFunc(f.actions, field.MatchString)
+}
+
+var fieldPattern = regexp.MustCompile(`\.([A-Za-z_]\w*)`)
+
+// fields are the names that templates take from something.
+func (f *unreadFinder) fields() []string {
+	var names []string
+	for _, action := range f.actions {
+		for _, found := range fieldPattern.FindAllStringSubmatch(action, -1) {
+			names = append(names, found[1])
+		}
 	}
+	return names
+}
+
+// isSlip says whether a name is nearly another one: one letter or two neighbours are otherwise, of
+// long names two.
+func isSlip(name, other string) bool {
+	allowed := 1
+	if len(name) >= 8 {
+		allowed = 2
+	}
+	return len(name) >= 4 && edits([]rune(name), []rune(other)) <= allowed
+}
+
+// edits are the letters to add, drop, change or swap with their neighbour that make one text of
+// another (optimal string alignment).
+func edits(one, other []rune) int {
+	rows := make([][]int, len(one)+1)
+	for i := range rows {
+		rows[i] = make([]int, len(other)+1)
+		rows[i][0] = i
+	}
+	for j := range rows[0] {
+		rows[0][j] = j
+	}
+	for i := 1; i <= len(one); i++ {
+		for j := 1; j <= len(other); j++ {
+			changed := 0
+			if one[i-1] != other[j-1] {
+				changed = 1
+			}
+			rows[i][j] = min(rows[i-1][j]+1, rows[i][j-1]+1, rows[i-1][j-1]+changed)
+			if i > 1 && j > 1 && one[i-1] == other[j-2] && one[i-2] == other[j-1] {
+				rows[i][j] = min(rows[i][j], rows[i-2][j-2]+1)
+			}
+		}
+	}
+	return rows[len(one)][len(other)]
+}
+
+// add takes a candidate, and answers nil where there are too many.
+func (f *unreadFinder) add(path []any, beside []string) *unreadCandidate {
+	if len(f.found) >= maxUnread && (len(path) != 1 || len(f.found) >= 2*maxUnread) {
+		return nil
+	}
+	beside = append([]string{}, beside[:min(len(beside), maxBeside)]...) // never null in JSON
+	one := unreadValue{Beside: beside, Elsewhere: f.elsewhere(path), Subcharts: []string{}, Own: f.isOwn(path)}
+	found := &unreadCandidate{one, path}
+	f.found = append(f.found, found)
+	return found
 }
 
 func (f *unreadFinder) isOwn(path []any) bool {

@@ -64,7 +64,9 @@ def test_what_was_meant_is_told(
     own: bool, subcharts: tuple[str, ...], beside: tuple[str, ...], told: str
 ) -> None:
     """The subcharts that have a value are named, else the name that is nearly it."""
-    value = UnreadValue("config", beside, "", subcharts, own, "", proven=True, file="v.yaml")
+    value = UnreadValue(
+        "config", beside, "", subcharts, own, loose=False, digest="", proven=True, file="v.yaml"
+    )
     text = message_of(value, "")
     assert text.startswith("v.yaml: ")
     assert told.format("it changes nothing that is rendered") in text

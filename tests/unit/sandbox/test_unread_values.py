@@ -368,6 +368,34 @@ async def test_names_in_items_of_a_list(pool: SandboxPool) -> None:
     assert "valueFile" in found.beside
 
 
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ("apps:\n- {name: a, space: x}\n- {name: b, spaec: y}\n", ("apps[1].spaec", ("space",))),
+        ("apps:\n- {name: a, deepp: true}\n", ("apps[0].deepp", ("deep",))),
+        ("apps:\n- {name: a, space: x, spaec: y}\n", None),
+        (
+            "apps:\n- {name: a, files: [x]}\n- {name: b, flies: [y]}\n",
+            ("apps[1].flies", ("files",)),
+        ),
+        ("apps:\n- {name: a, other: x}\n", None),
+    ],
+)
+async def test_slips_in_items_that_a_template_may_print(
+    pool: SandboxPool, values: str, told: tuple[str, tuple[str, ...]] | None
+) -> None:
+    """Beside `toYaml .` a name is told that is nearly one which its item lacks, and no other."""
+    more = {
+        "chart/templates/apps.yaml": "{{ range .Values.apps }}\n---\napiVersion: v1\n"
+        "kind: ConfigMap\nmetadata: {name: '{{ .name }}'}\n"
+        "data: {space: '{{ .space }}', deep: '{{ if .deep }}yes{{ end }}'}\n"
+        "{{ with .files }}files: {{ toYaml . | nindent 2 }}{{ end }}\n{{ end }}\n"
+    }
+    found = await unread(pool, values, more)
+    assert [(one.key, one.beside) for one in found] == ([told] if told else [])
+    assert all(one.loose and one.proven for one in found)
+
+
 async def test_parameters_count_and_their_values_are_told_apart(pool: SandboxPool) -> None:
     """A parameter is a value like others; its digest says whether it is the same one as before."""
     first = await unread(pool, "", parameters=[{"name": "imag.tag", "value": "2.0"}])
