@@ -136,6 +136,7 @@ def _what(change: Change, resource: ResourceReport, *, wide: bool, width: int) -
         change,
         width=0 if wide else max(20, width - 6),
         max_lines=_MAX_LINES_WIDE if wide else _MAX_LINES,
+        rows=values.rows_of(severity),
     )
     said = (_kind_note(change), shown.note, _expected(change))
     notes = [note for note in said if note]

@@ -180,7 +180,8 @@ def path_of(change: Change, resource: ResourceReport) -> str:
 
 def value_text(change: Change, *, width: int = _VALUE_WIDTH, lines: int = _VALUE_LINES) -> str:
     """Git's value and the live one: `3 → 5`, or the lines of a small diff below a note."""
-    shown = mistakes.difference(change, width=width, max_lines=lines)
+    room = values.width_of(change.severity, width)
+    shown = mistakes.difference(change, width=room, max_lines=lines)
     note = f" ({shown.note})" if shown.note else ""
     if isinstance(shown, values.LineDiff):
         return "\n".join((f"- Git, + live{note}", *shown.lines))

@@ -254,7 +254,9 @@ def _why(change: Change) -> str:
 
 def _value_cells(change: Change) -> tuple[str, str]:
     """Git's value and the live one, each for its cell."""
-    shown = mistakes.difference(change, width=_CELL, max_lines=_LINES)
+    shown = mistakes.difference(
+        change, width=values.width_of(change.severity, _CELL), max_lines=_LINES
+    )
     if isinstance(shown, values.LineDiff):
         git = [line[2:] for line in shown.lines if line[:1] == "-"]
         live = [line[2:] for line in shown.lines if line[:1] == "+"]

@@ -19,10 +19,10 @@ def mistake_of(change: Change) -> str:
 
 
 def difference(
-    change: Change, *, width: int, max_lines: int
+    change: Change, *, width: int, max_lines: int, rows: int = 1
 ) -> values.Pair | values.LineDiff | values.Concealed:
     """As `values.difference`; of a field that the kind does not have, that it has none."""
-    found = values.difference(*values.sides_of(change), width=width, max_lines=max_lines)
+    found = values.difference(*values.sides_of(change), width=width, max_lines=max_lines, rows=rows)
     if isinstance(found, values.Pair) and lacks_field(change):
         return values.Pair(found.git, NO_SUCH_FIELD, found.note)
     return found

@@ -342,11 +342,11 @@ def path_of(change: FieldChange, one: ObjectPreview) -> str:
 
 
 def shown(
-    change: FieldChange, *, width: int, max_lines: int
+    change: FieldChange, *, width: int, max_lines: int, rows: int = 1
 ) -> values.Pair | values.LineDiff | values.Concealed:
     """Old and new value for people."""
     old, new = _read(change, change.old), _read(change, change.new)
-    found = values.difference(old, new, width=width, max_lines=max_lines)
+    found = values.difference(old, new, width=width, max_lines=max_lines, rows=rows)
     if isinstance(found, values.Pair):
         old = NOT_SET if change.old is UNSET else found.git
         new = REMOVED if change.new is UNSET else found.live

@@ -168,7 +168,7 @@ def _annotation(app: ApplicationPreview, one: ObjectPreview, repository: str) ->
 def _field_line(change: FieldChange, one: ObjectPreview) -> str:
     from driftd.cli import values
 
-    shown = findings.shown(change, width=160, max_lines=8)
+    shown = findings.shown(change, width=values.width_of(change.severity, 160), max_lines=8)
     path = findings.path_of(change, one)
     notes = "; ".join(filter(None, (*findings.notes_of(change), findings.place_of(change, one))))
     end = f"  [{notes}]" if notes else ""

@@ -121,7 +121,7 @@ def _level(severity: str) -> str:
 
 
 def _cells(change: FieldChange) -> tuple[str, str]:
-    shown = findings.shown(change, width=_CELL, max_lines=_LINES)
+    shown = findings.shown(change, width=values.width_of(change.severity, _CELL), max_lines=_LINES)
     if isinstance(shown, values.LineDiff):
         old = [code(line[2:]) or "(empty line)" for line in shown.lines if line[:1] == "-"]
         new = [code(line[2:]) or "(empty line)" for line in shown.lines if line[:1] == "+"]

@@ -167,6 +167,7 @@ class _Table:
             change,
             width=0 if self.wide else max(20, width - 6),
             max_lines=_LINES_WIDE if self.wide else _LINES,
+            rows=values.rows_of(change.severity),
         )
         beside, place = Text(" " * _SEVERITY_COLUMN), findings.place_of(change, one)
         is_beside = False

@@ -62,11 +62,12 @@ class LineDiff:
 
 
 def difference(
-    desired: object, live: object, *, width: int, max_lines: int
+    desired: object, live: object, *, width: int, max_lines: int, rows: int = 1
 ) -> Pair | LineDiff | Concealed:
     """How `desired` and `live` differ, each line at most `width` characters (0: unlimited).
 
-    `UNSET` stands for an absent value.
+    `UNSET` stands for an absent value. With several `rows` a value may be as long as so many lines
+    of `width`, which whoever prints it wraps, and long lists are compared item by item.
     """
     if is_masked(desired) and is_masked(live):
         return Concealed()
@@ -84,7 +85,33 @@ def difference(
             note = MASKED_DIFFER
         elif git_text == live_text:
             git_text, live_text = ascii(_sorted(desired)), ascii(_sorted(live))
-    return Pair(*shorten_pair(git_text, live_text, width), note=note)
+    longest = max(len(git_text), len(live_text))
+    if rows > 1 and 0 < width < longest and not note and _are_lists(desired, live):
+        width = (width - 2) * rows + 2
+        return _line_diff(
+            _items(desired), _items(live), width=width, max_lines=max_lines, unit="item"
+        )
+    return Pair(*shorten_pair(git_text, live_text, width * rows), note=note)
+
+
+def rows_of(severity: object) -> int:
+    """How many lines of a table a value may take: what is grave in it may stand at its end."""
+    return 8 if severity == "critical" else 3
+
+
+def width_of(severity: object, width: int) -> int:
+    """The characters of a value outside of tables: more where it is grave."""
+    return width * 4 if severity == "critical" else width
+
+
+def _are_lists(*sides: object) -> bool:
+    """Whether all are lists with items, which can be compared line by line."""
+    return all(isinstance(one, list | tuple) and one for one in sides)
+
+
+def _items(value: Any) -> str:
+    """The items of a list, one on each line."""
+    return "\n".join(flow(one) for one in value)
 
 
 class Mode(int):
@@ -226,7 +253,9 @@ def _mark(text: str) -> str:
     return printable(text.translate(_VISIBLE))
 
 
-def _line_diff(desired: str, live: str, *, width: int, max_lines: int) -> LineDiff:
+def _line_diff(
+    desired: str, live: str, *, width: int, max_lines: int, unit: str = "line"
+) -> LineDiff:
     whitespace = _only_whitespace(desired, live)
     show = _mark if whitespace else printable
     left, right = _lines(desired, ends=whitespace), _lines(live, ends=whitespace)
@@ -241,13 +270,13 @@ def _line_diff(desired: str, live: str, *, width: int, max_lines: int) -> LineDi
     if after == [""] and tail == 1:
         after = []  # the end of the last line, which is no line of its own
     changed_left, changed_right = left[head : len(left) - tail], right[head : len(right) - tail]
-    notes = [f"from line {head + 1}"]
+    notes = [f"from {unit} {head + 1}"]
     if whitespace:
         notes.append("only whitespace differs")
     if len(changed_left) * len(changed_right) > _DIFF_BUDGET:
         half = max(1, max_lines // 2 - 1)
         changed_left, changed_right = changed_left[:half], changed_right[:half]
-        notes.append("only the first lines are shown")
+        notes.append(f"only the first {unit}s are shown")
     marked = [
         *((" ", line) for line in before),
         *_match_up(changed_left, changed_right),
@@ -256,7 +285,7 @@ def _line_diff(desired: str, live: str, *, width: int, max_lines: int) -> LineDi
     lines = [f"{mark} {shorten(show(line), width - 2 if width else 0)}" for mark, line in marked]
     if len(lines) > max_lines:
         cut = len(lines) - max_lines
-        lines = [*lines[:max_lines], f"{ELLIPSIS} {counted(cut, 'more line')} (-o wide)"]
+        lines = [*lines[:max_lines], f"{ELLIPSIS} {counted(cut, f'more {unit}')} (-o wide)"]
     return LineDiff(tuple(lines), "; ".join(notes))
 
 

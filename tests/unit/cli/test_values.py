@@ -25,6 +25,22 @@ JSON = st.recursive(
 )
 
 
+def test_what_is_too_long_for_a_line():
+    """Lists are compared item by item, other values may take some lines."""
+    people = [{"name": f"person-{number}", "kind": "User"} for number in range(4)]
+    strangers = [*people, {"name": "system:authenticated", "kind": "Group"}]
+    assert difference(people, strangers, width=30, max_lines=14, rows=3) == LineDiff(
+        ("  {name: person-3, kind: User}", "+ {name: system:authenticated, kind: Group}"),
+        "from item 5",
+    )
+    container = {"name": "shell", "securityContext": {"privileged": True}}
+    shown = difference(UNSET, container, width=30, max_lines=14, rows=3)
+    assert shown == Pair("(not in Git)", "{name: shell, securityContext: {privileged: true}}")
+    long = difference([], people, width=30, max_lines=14, rows=3)
+    assert isinstance(long, Pair)
+    assert len(long.live) == 90
+
+
 @pytest.mark.parametrize(
     ("value", "shown"),
     [
