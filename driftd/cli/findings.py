@@ -57,7 +57,9 @@ class Group:
 
     @property
     def facts(self) -> Mapping[str, str]:
-        """Where and from what: cluster, server, namespace, project and revision that are known."""
+        """Where and from what, as far as it is known: cluster, server, namespace, project (of Flux
+        the object that deploys it) and revision.
+        """
         app = self.application
         if app is None:
             return {}
@@ -65,8 +67,12 @@ class Group:
             "cluster": app.cluster,
             "server": app.destination.server,
             "namespace": app.destination.namespace,
-            "project": app.project,
-            "revision": ", ".join(app.revisions),
+            **(
+                {"project": app.project}
+                if app.kind is UNSET
+                else {str(app.kind): f"{app.namespace}/{app.name.rpartition('/')[2]}"}
+            ),
+            "revision": ", ".join(dict.fromkeys(app.revisions)),
         }
         return {name: printable(value) for name, value in facts.items() if value}
 

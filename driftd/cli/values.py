@@ -315,8 +315,8 @@ def short_revision(revision: str) -> str:
 
 
 def revisions_text(revisions: Sequence[str], *, wide: bool) -> str:
-    """`revision 4f2a9c1b`, whole if `wide`; empty where none is known."""
+    """`revision 4f2a9c1b`, whole if `wide`, each once; empty where none is known."""
     if not revisions:
         return ""
-    shown = [revision if wide else short_revision(revision) for revision in revisions]
+    shown = [one if wide else short_revision(one) for one in dict.fromkeys(revisions)]
     return f"revision{'s' if len(shown) > 1 else ''} {', '.join(shown)}"
