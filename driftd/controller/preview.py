@@ -46,6 +46,7 @@ from driftd.controller.preview_sides import Side, choose_sides
 from driftd.controller.preview_spec import with_spec
 from driftd.controller.preview_unread import unread_clusters
 from driftd.controller.preview_values import UnreadValues
+from driftd.controller.suspension import merged_in_vain
 from driftd.controller.traced import with_new_values
 from driftd.controller.verdict import Look
 from driftd.controller.workspace import Progress, Workspace
@@ -305,10 +306,14 @@ class _Preview:
         if (shared := told(pair, owners)) is not None:
             pair.failed(shared)
         pair.notes += absent_conditions(pair, objects, absent)
+        own = [one for one in objects if one.owner is pair]
+        if own and pair.after is not None:
+            view = look.view if look else None
+            pair.notes += await merged_in_vain(pair.after.application, view)
         workspace = self.after.workspace
         report = await application_preview(
             pair,
-            [one for one in objects if one.owner is pair],
+            own,
             look,
             workspace.sandbox,
             self.new.customizations.ignore,

@@ -86,9 +86,10 @@ async def application_preview(
     before: Resources = {}
     after: Resources = {}
     if look is not None and objects:
-        before = await _verdicts(
-            pair.old, [o.old for o in objects], look, sandbox, shared, severities
-        )
+        before = {}
+        for side in dict.fromkeys((pair, *(o.moved_from for o in objects if o.moved_from))):
+            olds = [o.old for o in objects if (o.moved_from or pair) is side]
+            before |= await _verdicts(side.old, olds, look, sandbox, shared, severities)
         after = await _verdicts(
             pair.new, [o.new for o in objects], look, sandbox, shared, severities
         )
@@ -290,7 +291,8 @@ class _Object:
         # Recreate comes before rollout, as in the alphabet.
         strongest = sorted((f for f in fields if f.effect), key=lambda f: str(f.effect))
         first = strongest[0] if strongest else None
-        beside = self._beside(fields) if fields else []
+        applied = bool(fields) or item.moved_from is not None
+        beside = self._beside(fields) if applied else []
         apart = [one for one in beside if one.is_drift]
         overwritten = overwrites_ignored(item.owner.entry.application)
         return ObjectPreview(

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 from driftd.cluster.operations import is_suspended
 from driftd.cluster.reader import ClusterReader
 from driftd.controller.check import Looked
 from driftd.controller.live_uses import with_live_edits
+from driftd.controller.observed import ClusterView
 from driftd.errors import ClusterError
 from driftd.model.application import Application
+from driftd.model.condition import Condition, Severity
 from driftd.sync.engine import asking_flux, before_asking_flux
 
 _IN_GIT: Final = "suspended in Git"
@@ -18,11 +21,26 @@ _LIVE: Final = "suspended live"
 
 async def suspended_live(looked: Looked) -> bool:
     """Whether Flux's own object is suspended live; False where that cannot be read."""
-    application, reader = looked.desired.entry.application, _home(looked)
+    return await _is_suspended(_home(looked), looked.desired.entry.application)
+
+
+async def _is_suspended(reader: ClusterReader | None, application: Application) -> bool:
     try:
         return reader is not None and await is_suspended(reader, application)
     except ClusterError:
         return False
+
+
+async def merged_in_vain(application: Application, view: ClusterView | None) -> Iterator[Condition]:
+    """That merging changes nothing on the cluster, for Flux is suspended for an application.
+
+    `application` is as the change declares it.
+    """
+    suspended = await _is_suspended(_reader(application, view), application)
+    where = _where(application, suspended=suspended)
+    until = "while Git says spec.suspend" if where == _IN_GIT else "before it is resumed"
+    text = f"{_named(application)} is {where}: merging changes nothing on the cluster {until}"
+    return iter([Condition("Suspended", text, Severity.WARNING)] if where else ())
 
 
 async def as_live(looked: Looked) -> Application:
@@ -42,8 +60,11 @@ async def as_live(looked: Looked) -> Application:
 
 def _home(looked: Looked) -> ClusterReader | None:
     """The cluster that Flux's own object of an application is on, if it can be asked."""
-    application = looked.desired.entry.application
-    flux, view = application.flux, looked.view
+    return _reader(looked.desired.entry.application, looked.view)
+
+
+def _reader(application: Application, view: ClusterView | None) -> ClusterReader | None:
+    flux = application.flux
     # Another cluster than the one that Flux itself runs on is known by its kubeconfig's name alone.
     at_home = flux is not None and (flux.context or application.spec.destination.server)
     if not at_home or view is None or view.problem is not None:

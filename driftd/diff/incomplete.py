@@ -101,10 +101,10 @@ def _key(item: Json, node: Node) -> str | None:
 
 
 def _shown(key: str) -> str:
-    """`[name=BROKER]` of an item, `alice` of a value; what may be secret is no key."""
+    """`[name=BROKER]` of an item; of a value, which may be secret, only that it is one."""
     found = orjson.loads(key[2:])
     if not isinstance(found, dict):
-        return str(found)
+        return "one value"
     return f"[{','.join(f'{name}={value}' for name, value in found.items())}]"
 
 

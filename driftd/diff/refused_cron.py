@@ -47,7 +47,7 @@ def schedule(text: Any) -> str:
         for piece in filter(None, part.split(",")):
             wrong = _piece(piece, least, most, words)
             if wrong:
-                return f"{name} {part}: {wrong}"
+                return f"{name}: {wrong}"
     return ""
 
 

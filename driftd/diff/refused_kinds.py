@@ -137,7 +137,7 @@ def _ingress(body: Mapping[str, Any]) -> Iterator[Refusal]:
     for index, rule in enumerate(items(spec.get("rules"))):
         host = rule.get("host")
         if isinstance(host, str) and not is_name(host.removeprefix("*."), dots=True):
-            text = f"{host} is no name of a host: write it with a-z, 0-9, - and . only"
+            text = "this is no name of a host: write it with a-z, 0-9, - and . only"
             yield Refusal(("spec", "rules", index, "host"), text)
         for number, path in enumerate(items(mapping(rule.get("http")).get("paths"))):
             at = ("spec", "rules", index, "http", "paths", number)

@@ -117,7 +117,7 @@ def test_wrong_target_revision(site: Site) -> None:
     """A `targetRevision` that does not exist concerns its application alone."""
     site.broken(GOOD, source=source(targetRevision="v9.9"))
     told = "revision 'v9.9' does not exist; the repository has main; correct the revision, or run"
-    assert_broken(site, f"argocd/broken.yaml: {site.repo.path}: {told}")
+    assert_broken(site, "argocd/broken.yaml:", f": {site.repo.path}: {told}")
 
 
 def test_wrong_path(site: Site) -> None:

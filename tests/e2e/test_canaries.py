@@ -25,7 +25,7 @@ pytestmark = pytest.mark.cluster
 FORMATS = ["table", "wide", "plain", "json", "yaml", "name", "markdown", "junit", "sarif", "github"]
 LISTED = (
     "ConfigMap:data.login",
-    "networking.k8s.io/Ingress:spec.rules[*].host",
+    "networking.k8s.io/Ingress:spec.ingressClassName",
     "canaries.example.com/Door:spec.**.code",
 )
 PASSWORD = "c4n4ry-of-git"
@@ -140,15 +140,15 @@ def documents(*, live: bool) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def ingress(host: str) -> dict[str, Any]:
-    """An Ingress; the server quotes a host that it refuses."""
+def ingress(name: str) -> dict[str, Any]:
+    """An Ingress; the server quotes the name of a class that it refuses."""
     backend = {"service": {"name": "web", "port": {"number": 80}}}
     path = {"path": "/", "pathType": "Prefix", "backend": backend}
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "Ingress",
         "metadata": {"name": "web"},
-        "spec": {"rules": [{"host": host, "http": {"paths": [path]}}]},
+        "spec": {"ingressClassName": name, "rules": [{"http": {"paths": [path]}}]},
     }
 
 
@@ -187,7 +187,7 @@ def site(api_server: ControlPlane, namespace: str, git_repo: GitRepo, tmp_path: 
     git_repo.set_remote(f"https://bot:{PASSWORD}@git.example.com/platform/gitops.git")
     api_server.kubectl("apply", "-f", "-", input=json.dumps(CRD))
     api_server.kubectl("wait", "--for=condition=Established", "crd/doors.canaries.example.com")
-    text = yaml.safe_dump_all([*documents(live=True), ingress("live.example.com")])
+    text = yaml.safe_dump_all([*documents(live=True), ingress("live")])
     api_server.kubectl("create", "-n", namespace, "-f", "-", input=text)
     config = write_kubeconfig(
         tmp_path / "kubeconfig", [api_server.access("admin", context=CONTEXT)]
@@ -302,8 +302,8 @@ def test_no_canary_in_any_output(
     for refused in ("chart", "overlay", "bad"):
         assert f'"{refused}"' in told
     assert "bad value «masked»" in told
-    refused_host = outputs[f"check -ojson --oracle=put --kubeconfig={site.kubeconfig}"].decode()
-    assert 'spec.rules[0].host: Invalid value: \\"«masked»' in refused_host
+    refused_name = outputs[f"check -ojson --oracle=put --kubeconfig={site.kubeconfig}"].decode()
+    assert 'spec.ingressClassName: Invalid value: \\"«masked»' in refused_name
     credentials = [site.cluster.token("admin"), PASSWORD, SECRET, "/slack/T0/B0/secret"]
     values = [*map(canary, NAMES), *credentials]
     found = hits(outputs, iter(values))

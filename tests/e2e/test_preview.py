@@ -195,6 +195,14 @@ def test_drift_that_merging_overwrites_and_what_is_so_already(site: Site) -> Non
     site.cluster.kubectl("set", "image", *where, "app1=ghcr.io/example/app1:v1.3.0")
     (changed,) = objects(preview(site), "production-apps").values()
     assert changed["changes"][0]["onCluster"] == "already"
+    # Another application takes the objects over, and puts what has drifted back, too.
+    application = "argocd/applications/production/apps.yaml"
+    edit(site, application, "name: production-apps", "name: production-moved")
+    site.repo.commit("Rename")
+    site.cluster.kubectl("scale", *where, "--replicas=7")
+    seen = preview(site, apps=(*APPS, "production-moved"))
+    moved = objects(seen, "production-moved")["Deployment production-app1"]
+    assert (moved["action"], moved["untouchedDrift"], moved["revertedDrift"]) == ("move", 1, 1)
 
 
 def test_ignored_fields_that_a_sync_overwrites(site: Site) -> None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import pytest
 from msgspec import structs
 
-from driftd.controller.suspension import suspension, what_comes_first
+from driftd.cluster.operations import FLUX
+from driftd.controller.observed import ClusterView
+from driftd.controller.suspension import merged_in_vain, suspension, what_comes_first
 from driftd.model.application import FluxSpec
 from driftd.model.condition import Condition, Severity
+from tests.unit.controller.cluster import MemoryCluster
 from tests.unit.sync.builders import application
 
 SUSPENDED = Condition("Suspended", "spec.suspend is true", Severity.INFO)
@@ -38,3 +41,36 @@ def test_what_comes_before_flux_puts_anything_back(
     assert what_comes_first(app, suspended=live) == wanted
     assert bool(suspension(app, suspended=live)) is bool(told)
     assert what_comes_first(structs.replace(app, flux=None), suspended=True) == ""
+
+
+@pytest.mark.parametrize(
+    ("live", "conditions", "told"),
+    [
+        (True, (), "live: merging changes nothing on the cluster before it is resumed"),
+        (False, (SUSPENDED,),
+         "in Git: merging changes nothing on the cluster while Git says spec.suspend"),
+        (False, (), ""),
+    ],
+)  # fmt: skip
+async def test_a_merge_that_flux_does_not_apply(
+    live: bool, conditions: tuple[Condition, ...], told: str
+) -> None:
+    """A preview says it, of the live object where that can be read."""
+    cluster, kind = MemoryCluster(), FLUX["HelmRelease"][0]
+    cluster.resources.append(kind)
+    cluster.put(
+        {
+            "apiVersion": f"{kind.group}/{kind.version}",
+            "kind": kind.kind,
+            "metadata": {"name": "shop", "namespace": "flux-system"},
+            "spec": {"suspend": live},
+        }
+    )
+    view = ClusterView(reader=cluster, discovery=None, version="")
+    flux = FluxSpec(
+        kind="HelmRelease", object_name="shop", render={}, conditions=conditions, context="fleet"
+    )
+    app = structs.replace(application(), namespace="flux-system", flux=flux)
+    found = [one.message for one in await merged_in_vain(app, view)]
+    assert found == ([f"HelmRelease flux-system/shop is suspended {told}"] if told else [])
+    assert bool(list(await merged_in_vain(app, None))) is bool(conditions)
