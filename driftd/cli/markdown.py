@@ -216,6 +216,8 @@ def _changes(resources: Iterable[ResourceReport], now: str) -> tuple[list[str], 
         changes.sort(key=lambda change: (not change.is_drift, order.severity_rank(change)))
         if findings.has_whole_finding(resource) or findings.is_accepted(resource):
             what = f"{place}{resource.status}: {findings.WHOLE_OBJECT[resource.status]}"
+            if resource.severity_reason is not UNSET and resource.severity == "critical":
+                what += f"<br>{_word_or_code(resource.severity_reason)}"
             reason = git_places.reason_of(resource)
             creator = findings.creator_text(resource)
             if findings.is_accepted(resource):

@@ -118,6 +118,10 @@ def test_untouched_repository_is_quiet_without_a_flag(site: FluxSite) -> None:
     assert {one["name"] for one in report["applications"]} == {
         f"production/{name}" for name in APPLICATIONS
     }
+    # They are listed by their kind: Flux has no projects.
+    head, *listed = driftd(site, "apps").stdout.splitlines()
+    assert head.split() == ["NAME", "KIND", "CLUSTER", "DESTINATION", "SOURCE"]
+    assert {"Kustomization", "HelmRelease"} == {line.split()[1] for line in listed}
     assert {one["status"] for one in report["applications"]} == {"Synced"}
     assert states(report) == {"production/apps ConfigMap shop-counter": "NotChecked"}
     assert "Flux root production is context home: its Flux syncs clusters/production" in stderr

@@ -45,6 +45,8 @@ def apps_command(names: tuple[str, ...], app: tuple[str, ...], output: str, **fl
     declared = _declared(flags, options.applications(names, app))
     rows = [_application(entry) for entry in declared.entries]
     columns = ["name", "project", "cluster", "destination", "source"]
+    if any(row["kind"] != "Application" for row in rows):
+        columns[1:2] = ["kind"] if all(not row["project"] for row in rows) else ["kind", "project"]
     if output == "wide":
         columns[1:1] = ["namespace"]
         columns += ["revision", "declaredIn", "sync"]
@@ -105,7 +107,9 @@ def _application(entry: Entry) -> Row:
     return {
         "name": application.name,
         "namespace": application.namespace,
-        "project": spec.project,
+        "kind": application.flux.kind if application.flux else "Application",
+        # Flux has no projects.
+        "project": "" if application.flux else spec.project,
         "cluster": entry.cluster,
         "destination": entry.destination.server or entry.destination.name,
         "destinationNamespace": spec.destination.namespace,
