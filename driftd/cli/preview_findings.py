@@ -47,7 +47,7 @@ PAST = {
 """What is said of objects, the worst first."""
 _APPLICATIONS = (
     (ApplicationAction.DELETE, "is removed", "are removed"),
-    (ApplicationAction.REFUSE, "is new and refused", "are new and refused"),
+    (ApplicationAction.REFUSE, "is refused by Argo CD", "are refused by Argo CD"),
     (ApplicationAction.CREATE, "is new", "are new"),
     (ApplicationAction.CHANGE, "changes", "change"),
     (ApplicationAction.UNKNOWN, "could not be compared", "could not be compared"),

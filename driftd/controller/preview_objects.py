@@ -66,6 +66,7 @@ from driftd.source.url import public
 from driftd.sync.engine import overwrites_ignored
 
 _UNSEEN = frozenset({ResourceStatus.UNKNOWN, ResourceStatus.NOT_CHECKED})
+_STAYS = "Argo CD refuses this spec, and what is deployed stays as it is"
 _UNCOMPARED = "not compared with the cluster"
 
 Resources = Mapping[ResourceKey, ResourceReport]
@@ -145,8 +146,10 @@ def _application_action(
             return ApplicationAction.CHANGE, f"the {flux.kind} itself changes"
         told = f"the Application itself changes: {', '.join(changed)}"
         if is_refused_spec(pair.after):
-            told += "; Argo CD refuses this spec, and what is deployed stays as it is"
+            return ApplicationAction.REFUSE, f"{told}; {_STAYS}"
         return ApplicationAction.CHANGE, told
+    if is_refused_spec(pair.after) and not is_refused_spec(pair.before):  # by its project
+        return ApplicationAction.REFUSE, _STAYS
     if found:
         return ApplicationAction.CHANGE, ""
     if not (pair.old_complete and pair.new_complete) or pair.failures:

@@ -41,7 +41,7 @@ class ApplicationAction(StrEnum):
 
     CREATE = "create"
     REFUSE = "refuse"
-    """It is new, and Argo CD refuses its spec: nothing of it is deployed."""
+    """Argo CD refuses its spec: nothing of a new one is deployed, what a known one has stays."""
     CHANGE = "change"
     DELETE = "delete"
     UNCHANGED = "unchanged"

@@ -164,7 +164,7 @@ def test_an_application_that_argo_cd_refuses_stays_where_it_is(site: Site) -> No
     assert seen.exit_code == 2, seen.stderr
     one, new = seen.applications["one"], seen.applications["new"]
     assert (one["action"], one["resources"], one["destination"]["namespace"]) == (
-        "change", [], "shop",
+        "refuse", [], "shop",
     )  # fmt: skip
     assert one["reason"].endswith(
         "changes: spec.destination, spec.destinaton; Argo CD refuses this spec, and what is "
