@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import msgspec
 
@@ -25,6 +26,7 @@ from driftd.controller.options import CheckOptions
 from driftd.controller.preview_cleartext import with_masks
 from driftd.controller.preview_entries import idle_warnings
 from driftd.controller.preview_fate import unseen
+from driftd.controller.preview_ignores import tell_idle_rules
 from driftd.controller.preview_inside import Ended, ended_namespaces, in_ended
 from driftd.controller.preview_kept import Found, settled, still_met
 from driftd.controller.preview_kinds import tell_undefined
@@ -256,11 +258,13 @@ class _Preview:
         kinds = await checkout_kinds(self.after.workspace, sides, discovery)
         settle_scopes(done, discovery, kinds)
         objects = touched(done)
-        look = await self._look(where, view, objects) if view is not None else None
+        seen = partial(self._look, where, view) if view is not None else None
+        look = await seen(objects) if seen else None
         unchanged = [pair for pair in pairs if pair not in moving]
         if view is None and any(one.old is None for one in objects):
             await self._standing(unchanged, view)
         await self._beside(done, unchanged, view)
+        await tell_idle_rules(self.after.workspace, self.new, done, seen)
         absent, ended = await self._namespaces(where, pairs, objects, view)
         applications = []
         for pair in done:

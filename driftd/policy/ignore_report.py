@@ -98,9 +98,14 @@ _SELECT = '.spec.template.spec.containers[] | select(.name == "NAME")'
 
 
 def _failed(where: str, rule: Rule, why: str, on: str) -> Condition:
-    on = f" on {on}" if on else ""
-    text = f"{where}: `{_line(rule.expression)}` failed{on}: {why}; {_remedy(why)}"
+    text = f"{where}: {failed_text(rule, why, on)}"
     return Condition("IgnoreRuleFailed", text, Severity.WARNING)
+
+
+def failed_text(rule: Rule, why: str, on: str) -> str:
+    """That the expression of a rule failed on an object, why, and what to do."""
+    on = f" on {on}" if on else ""
+    return f"`{_line(rule.expression)}` failed{on}: {why}; {_remedy(why)}"
 
 
 def _line(expression: str) -> str:
