@@ -41,6 +41,7 @@ from driftd.controller.preview_pairs import Pair, Touched, declared_by, touched
 from driftd.controller.preview_places import with_base_lines, with_lines
 from driftd.controller.preview_pruning import with_pruning
 from driftd.controller.preview_refused import NOWHERE, is_refused, judgeable, mended, placed
+from driftd.controller.preview_replaced import note_replaced, owners_to_find
 from driftd.controller.preview_report import preview_report, untouched
 from driftd.controller.preview_scopes import settle_scopes
 from driftd.controller.preview_shared import shared_objects, told, with_owners
@@ -258,6 +259,7 @@ class _Preview:
         kinds = await checkout_kinds(self.after.workspace, sides, discovery)
         settle_scopes(done, discovery, kinds)
         objects = touched(done)
+        note_replaced(objects)
         seen = partial(self._look, where, view) if view is not None else None
         look = await seen(objects) if seen else None
         unchanged = [pair for pair in pairs if pair not in moving]
@@ -447,7 +449,7 @@ class _Preview:
         observation = await observe(
             view,
             (m for one in objects for m in (one.old, one.new) if m is not None),
-            applications=frozenset(),
+            applications=owners_to_find(objects),
             limit=self.options.concurrency,
             target=where,
             memory=workspace.schemas,

@@ -27,7 +27,8 @@ from driftd.model.report import (
 from driftd.model.resource import Manifest
 from driftd.sync.engine import ENGINES
 
-GONE_ALREADY: Final = "it is gone from the cluster already"
+ABSENT: Final = "it is not on the cluster"
+"""What the reason begins with of an object that there is nothing of to delete."""
 KIND_NOT_SERVED: Final = "KindNotServed"
 """The condition of an object that the API server refuses, since it has no such kind."""
 PRUNES: Final = "syncPolicy.automated.prune deletes it"

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 import msgspec
 from msgspec import UNSET
 
-from driftd.controller.preview_fate import GONE_ALREADY, keeps_its_own
+from driftd.controller.preview_fate import ABSENT, keeps_its_own
 from driftd.controller.preview_namespaces import Stand
 from driftd.controller.preview_pairs import Pair, Touched
 from driftd.model.condition import Severity
@@ -104,7 +104,7 @@ def in_ended(objects: Iterable[ObjectPreview], ended: Ended) -> list[ObjectPrevi
         for one in objects
         if _is_namespace(one.key)
         and one.action in (Action.DELETE, Action.LEAVE)
-        and one.reason != GONE_ALREADY
+        and one.reason != ABSENT
         and ended.inside.get(one.name)
     ]
 

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 import msgspec
 from msgspec import UNSET
 
-from driftd.controller.preview_fate import GONE_ALREADY
+from driftd.controller.preview_fate import ABSENT
 from driftd.controller.preview_inside import Ended, with_ended
 from driftd.controller.preview_pairs import Pair
 from driftd.controller.preview_pruning import FAILS
@@ -114,7 +114,7 @@ def _keeps(
     if holder.after is None:
         return _keeps(holder, every, declared, seen | {application.qualified_name})
     reason = "" if one.reason is UNSET else one.reason
-    if one.action is not Action.LEAVE or reason == GONE_ALREADY:
+    if one.action is not Action.LEAVE or reason == ABSENT:
         return ""
     # A sync of Argo CD that does not prune may be followed by one that does.
     return reason if application.flux is not None or reason.startswith(FAILS) else ""

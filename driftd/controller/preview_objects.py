@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import msgspec
 import orjson
 from msgspec import UNSET, UnsetType
 
@@ -15,8 +16,8 @@ from driftd.controller.mistakes import is_valid, mistake_of
 from driftd.controller.places import WHOLE, field_path
 from driftd.controller.preview_apply import certain, certain_of, refuses_unknown_fields
 from driftd.controller.preview_fate import (
+    ABSENT,
     FIELD_KINDS,
-    GONE_ALREADY,
     KIND_NOT_SERVED,
     is_compared,
     is_ignored,
@@ -32,9 +33,11 @@ from driftd.controller.preview_mended import is_there, written
 from driftd.controller.preview_pairs import Pair, Touched
 from driftd.controller.preview_refused import is_refused as is_refused_spec
 from driftd.controller.preview_refused import mended_reason
+from driftd.controller.preview_replaced import is_its_own, stand_in, with_places_taken
 from driftd.controller.unserved import unserved
 from driftd.controller.verdict import Look, Verdict
 from driftd.diff.between import between, overlap, pointer_of, version_change
+from driftd.diff.schema import Node
 from driftd.diff.wellknown import wellknown_schemas
 from driftd.errors import DriftdError
 from driftd.model.condition import Condition
@@ -68,6 +71,7 @@ from driftd.sync.engine import overwrites_ignored
 _UNSEEN = frozenset({ResourceStatus.UNKNOWN, ResourceStatus.NOT_CHECKED})
 _STAYS = "Argo CD refuses this spec, and what is deployed stays as it is"
 _UNCOMPARED = "not compared with the cluster"
+_TAKEN_OVER = "it exists on the cluster already and is taken over"
 
 Resources = Mapping[ResourceKey, ResourceReport]
 
@@ -112,6 +116,7 @@ async def application_preview(
         if is_no_kind(after.get(one.key)):
             pair.failed(Condition(KIND_NOT_SERVED, f"{one.key}: {after[one.key].reason}"))
             pair.unserved[one.key] = _wrong_field(one.new, look)
+    found = with_places_taken(found)
     action, reason = _application_action(pair, found)
     return pair.report(action, found, reason)
 
@@ -201,9 +206,7 @@ class _Object:
         new = orjson.loads(item.new.body) if item.new else {}
         if item.old is None or item.new is None:
             return self._whole(old, new)
-        schemas = self.look.observation.schemas if self.look else wellknown_schemas()
-        node = schemas.node(item.new.gvk)
-        changes = between(item.key, old, new, node)
+        changes = between(item.key, old, new, self._node(item.new))
         if item.old.version != item.new.version:
             changes = (version_change(item.old.gvk, item.new.gvk), *changes)
         if not changes and item.moved_from is None:
@@ -224,6 +227,11 @@ class _Object:
         if invalid is not UNSET and not told:
             reason = "; ".join(filter(None, (reason, invalid.message)))
         return self._report(action, reason, fields, old, new, moved, invalid)
+
+    def _node(self, of: Manifest) -> Node | None:
+        """The schema of an object's kind, the cluster's if that was read."""
+        schemas = self.look.observation.schemas if self.look else wellknown_schemas()
+        return schemas.node(of.gvk)
 
     def _mistake(self) -> Invalid | UnsetType:
         """What is wrong with the new manifest; of its types only the cluster's schemas tell."""
@@ -270,9 +278,33 @@ class _Object:
             wrong = wrong or not is_valid(new_object)
         if action is Action.CREATE and wrong:
             action = Action.REFUSE
+        if action is Action.CREATE and self.item.replaces is not None:
+            return self._in_place_of(self.item.replaces, new, reason, invalid)
         if invalid is not UNSET:
             reason = "; ".join(filter(None, (reason, invalid.message)))
-        return self._report(action, reason, (), old, new, invalid=invalid)
+        found = self._report(action, reason, (), old, new, invalid=invalid)
+        if action is Action.DELETE and reason.startswith(ABSENT) and found.severity == "high":
+            return _rated_low(found, "there is nothing to delete")
+        return found
+
+    def _in_place_of(
+        self, other: Manifest, new: dict[str, Any], reason: str, invalid: Invalid | UnsetType
+    ) -> ObjectPreview:
+        """A generated object that takes another one's place: told is what changes in the content.
+
+        Nothing of it is changed in place, whatever the API server would let one change.
+        """
+        assert self.item.new is not None  # noqa: S101 - only a new object takes another's place
+        old = orjson.loads(other.body)
+        old["metadata"]["name"] = self.item.key.name
+        changes = between(self.item.key, old, new, self._node(self.item.new))
+        fields = without_effects(self._field(one, old) for one in changes)
+        told = {one.invalid.message for one in fields if one.invalid}
+        more = invalid.message if invalid and not told else ""
+        reason = "; ".join(filter(None, (f"takes the place of {other.key}", reason, more)))
+        found = self._report(Action.CREATE, reason, fields, old, new, invalid=invalid)
+        found = msgspec.structs.replace(found, replaces=other.key.name)
+        return found if fields else _rated_low(found, "its content stays as it is")
 
     def _report(
         self,
@@ -371,10 +403,16 @@ class _Object:
             return f"{reason}; {told}" if reason else told
         absent = seen.status in (ResourceStatus.MISSING, ResourceStatus.PENDING)
         if action is Action.CREATE:
-            return "" if absent else "it exists on the cluster already and is taken over"
+            if absent:
+                return ""
+            own = self.look is not None and is_its_own(self.item.key, self.item.owner, self.look)
+            return "it is on the cluster already" if own else _TAKEN_OVER
         if absent and action is Action.CHANGE:
             return "it is not on the cluster: merging creates it"
-        return GONE_ALREADY if absent else ""
+        if not absent or self.look is None:
+            return ""
+        instead = stand_in(self.item.key, self.item.owner, self.look)
+        return f"{ABSENT}, which has {instead} instead" if instead else ABSENT
 
     def _origin(self, manifest: Manifest) -> ReportOrigin | UnsetType:
         entry = self.item.owner.entry
@@ -382,6 +420,10 @@ class _Object:
             entry = self.item.owner.before
         sources = entry.application.spec.all_sources
         return origin_of(manifest.origin, [public(source.repo_url) for source in sources])
+
+
+def _rated_low(found: ObjectPreview, why: str) -> ObjectPreview:
+    return msgspec.structs.replace(found, severity="low", severity_reason=why)
 
 
 def _move_reason(source: Pair) -> str:

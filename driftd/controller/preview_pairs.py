@@ -208,6 +208,8 @@ class Touched:
     old: Manifest | None
     new: Manifest | None
     moved_from: Pair | None = None
+    replaces: Manifest | None = None
+    """Of a new object the one whose place it takes under another name; see `preview_replaced`."""
     undefined: str = ""
     """Of a new object what to know where no definition of its kind is known; else empty."""
 

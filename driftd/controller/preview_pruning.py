@@ -14,7 +14,7 @@ import msgspec
 
 from driftd.controller.annotated import annotations_of, sync_options_of
 from driftd.controller.desired import Desired
-from driftd.controller.preview_fate import GONE_ALREADY, PRUNES
+from driftd.controller.preview_fate import ABSENT, PRUNES
 from driftd.controller.preview_pairs import Pair
 from driftd.model.preview import Action, ApplicationPreview, ObjectPreview
 from driftd.model.resource import Manifest, ResourceKey
@@ -85,7 +85,7 @@ def _pruned(
 
 def _kept(one: ObjectPreview, refused: ObjectPreview) -> ObjectPreview:
     """An object that is not deleted as long as another one is refused."""
-    if one.action is not Action.DELETE or one.reason == GONE_ALREADY:
+    if one.action is not Action.DELETE or str(one.reason).startswith(ABSENT):
         return one
     elsewhere = refused.namespace and refused.namespace != one.namespace
     name = f"{refused.namespace}/{refused.name}" if elsewhere else refused.name

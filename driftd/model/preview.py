@@ -123,6 +123,10 @@ class ObjectPreview(WireStruct, frozen=True, kw_only=True, omit_defaults=True):
     """Why the action is what it is, and what to know about it."""
     moved_from: str | UnsetType = UNSET
     """The application that declares the object at the base, for `move`."""
+    replaces: str | UnsetType = UNSET
+    """For `create` the name of the generated object, of the same kind and namespace, whose place
+    it takes: the same name with another hash of Kustomize. `changes` is then what its content does.
+    """
     severity: Level
     severity_reason: str
     effect: Effect | UnsetType = UNSET
@@ -132,6 +136,7 @@ class ObjectPreview(WireStruct, frozen=True, kw_only=True, omit_defaults=True):
     invalid: Invalid | UnsetType = UNSET
     """Of an object to create what is wrong with its manifest; `reason` says it too."""
     changes: tuple[FieldChange, ...] = ()
+    """Of objects that both sides declare, and of those to `create` that replace another one."""
     untouched_drift: int = 0
     """Fields of the object that have drifted and that the change is not at."""
     reverted_drift: int = 0

@@ -318,3 +318,43 @@ def test_values_that_were_unknown_before_are_no_news(site: Site) -> None:
     site.repo.commit("Other")
     (told,) = preview(site).conditions("web")
     assert "the value older" in told
+
+
+def test_a_generated_object_with_another_hash(site: Site) -> None:
+    """A literal and a line of a file are told as fields of the new objects; Secrets are masked."""
+    lines = (
+        "configMapGenerator:",
+        "- name: limits",
+        "  literals: [MODE=live]",
+        "  envs: [limits.env]",
+        "secretGenerator:",
+        "- name: login",
+        "  literals:",
+        "  - TOKEN=hunter2",
+    )
+    site.repo.git("checkout", "--quiet", "main")
+    site.repo.write("apps/one/kustomization.yaml", "\n".join(lines))
+    site.repo.write("apps/one/limits.env", "RATE=10\nRETRIES=3\n")
+    site.repo.commit("Base")
+    site.repo.git("checkout", "--quiet", "-B", "change")
+    site.repo.write("apps/one/kustomization.yaml", "\n".join(lines).replace("hunter2", "sesame9"))
+    site.repo.write("apps/one/limits.env", "RATE=10\nRETRIES=5\n")
+    site.repo.commit("Raise")
+    seen = preview(site)
+    found = {one["kind"]: one for one in seen.applications["one"]["resources"] if "replaces" in one}
+    names = set(objects(seen, "one"))
+    assert {one["replaces"] for one in found.values()} == names - {
+        x["name"] for x in found.values()
+    }
+    (field,) = found["ConfigMap"]["changes"]
+    assert (field["path"], field["old"], field["new"]) == ("/data/RETRIES", "3", "5")
+    assert (field["origin"]["file"], field["origin"]["line"]) == ("apps/one/limits.env", 2)
+    (field,) = found["Secret"]["changes"]
+    assert (field["path"], field["old"]) == ("/data/TOKEN", {"masked": True})
+    assert field["origin"]["line"] == 8
+    for output in ("table", "plain", "markdown", "github"):
+        text = preview(site, output=output).stdout
+        assert "data.RETRIES" in text
+        assert f"takes the place of Secret shop/{found['Secret']['replaces']}" in text
+        assert "hunter2" not in text
+        assert "sesame9" not in text

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from driftd.controller.preview_fate import GONE_ALREADY
+from driftd.controller.preview_fate import ABSENT
 from driftd.controller.preview_inside import Ended, ended_namespaces, with_ended
 from driftd.controller.preview_objects import application_preview
 from driftd.controller.preview_pairs import Pair, touched
@@ -161,6 +161,6 @@ async def test_a_namespace_that_is_gone_takes_nothing_along() -> None:
     loser = pair(CLAIM, app=application(syncPolicy=PRUNES))
     (report,), ended = await previewed(loser)
     assert ended.inside
-    resources = [structs.replace(one, reason=GONE_ALREADY) for one in report.resources]
+    resources = [structs.replace(one, reason=ABSENT) for one in report.resources]
     gone = structs.replace(report, resources=tuple(resources), conditions=())
     assert not with_ended([gone], ended)[0].conditions

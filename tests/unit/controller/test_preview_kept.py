@@ -7,7 +7,7 @@ from typing import Any, Literal
 import pytest
 from msgspec import structs
 
-from driftd.controller.preview_fate import GONE_ALREADY, PRUNES
+from driftd.controller.preview_fate import ABSENT, PRUNES
 from driftd.controller.preview_inside import Ended
 from driftd.controller.preview_kept import Found, settled, still_met
 from driftd.controller.preview_pairs import Pair
@@ -88,7 +88,7 @@ def test_an_application_of_flux_stays_with_its_object(kind: Any, reason: str) ->
 
 
 @pytest.mark.parametrize(
-    ("action", "reason"), [(GONE, "Flux prunes it"), (LEFT, GONE_ALREADY), (GONE, GONE_ALREADY)]
+    ("action", "reason"), [(GONE, "Flux prunes it"), (LEFT, ABSENT), (GONE, ABSENT)]
 )
 def test_an_application_goes_with_its_object(action: Action, reason: str) -> None:
     """Where Flux prunes the HelmRelease, or it is gone, its objects are told as before."""

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from driftd.controller.preview_fate import GONE_ALREADY, PRUNES
+from driftd.controller.preview_fate import ABSENT, PRUNES
 from driftd.controller.preview_pairs import Pair
 from driftd.controller.preview_pruning import with_pruning
 from driftd.model.flux import FluxSpec
@@ -82,8 +82,8 @@ def test_what_is_not_deleted_as_long_as_something_is_refused(how: Any) -> None:
         ({"no_kind": True, "new": ("sync-options", UNTRIED)}, FIRST),
         ({"new": ("sync-wave", "-1")}, PRUNES),
         ({"old": ("sync-wave", "3")}, PRUNES),
-        ({"reason": "it is gone from the cluster already"}, "it is gone from the cluster already"),
-        ({"flux": "Kustomization", "reason": GONE_ALREADY}, GONE_ALREADY),
+        ({"reason": "it is not on the cluster"}, "it is not on the cluster"),
+        ({"flux": "Kustomization", "reason": ABSENT}, ABSENT),
         ({"second": Action.CREATE}, PRUNES),
     ],
 )
