@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
+import orjson
 from msgspec import UNSET
 
 from driftd.controller.check import Looked
@@ -47,12 +48,13 @@ async def value_place(
         sources = {}
     source = sources.get(manifest.origin.source)
     drift = [change for change in resource.changes if change.is_drift]
-    named = [change.path.rpartition("/")[2] for change in drift if change.origin is UNSET]
+    unknown = [change for change in drift if change.origin is UNSET]
+    named = [change.path.rpartition("/")[2] for change in unknown]
     values = list(_deciding(drift))
     files = source.tree.files if source is not None else {}
     lines = await release_lines(workspace, declared, application)
     if values and (certain := lines_to_change(application, manifest.origin, values, files, lines)):
-        return certain + _beside(named, manifest.origin)
+        return certain + _beside(unknown, manifest.origin)
     return place_of_value(
         application,
         manifest.origin,
@@ -64,12 +66,33 @@ async def value_place(
     )
 
 
-def _beside(fields: Iterable[str], origin: Origin) -> str:
+def _beside(drift: Iterable[Change], origin: Origin) -> str:
     """Where to look for the fields that differ, too, and that no value is known to decide."""
-    names = list(dict.fromkeys(fields))
+    names = list(dict.fromkeys(map(field_name, drift)))
     if not names:
         return ""
     return f"; for {_listed(names)} look at {origin.file}, which is a template"
+
+
+def field_name(change: Change) -> str:
+    """The last field of a path, with the keys of the list's item that it leads to.
+
+    `image`, `env[name=PORT]`. Values that an item is known by are left out, they may be secret.
+    """
+    if change.ssa_path is UNSET:
+        tokens = [one for one in change.path.split("/") if not one.isdigit()]
+        return _unescaped(tokens[-1]) or "the object"
+    steps = [_unescaped(one) for one in str(change.ssa_path).split("/")]
+    at = max((n for n, step in enumerate(steps) if step.startswith("f:")), default=-1)
+    if at < 0:
+        return "the object"
+    keys = [orjson.loads(step[2:]) for step in steps[at + 1 :] if step.startswith("k:")]
+    told = (",".join(f"{key}={one[key]}" for key in one) for one in keys)
+    return steps[at][2:] + "".join(f"[{one}]" for one in told)
+
+
+def _unescaped(token: str) -> str:
+    return token.replace("~1", "/").replace("~0", "~")
 
 
 def _deciding(drift: Iterable[Change]) -> Iterator[ReportOrigin]:

@@ -205,9 +205,12 @@ def test_values_behind_a_template(
     assert "# Values: charts/web/values-prod.yaml\n" in shown.stdout
 
     # A field that no value decides takes the line from none that one does.
-    patch = '{"spec":{"minReadySeconds":5}}'
+    shell = '{"name":"shell","image":"busybox"}'
+    pods = f'{{"template":{{"spec":{{"containers":[{shell}]}}}}}}'
+    patch = f'{{"spec":{{"minReadySeconds":5,{pods[1:]}}}'
     api_server.kubectl("patch", "deployment/web", "-n", namespace, "-p", patch)
     assert (
-        "or keep it: change replicaCount in charts/web/values-prod.yaml:1; for minReadySeconds "
-        "look at charts/web/templates/web.yaml, which is a template\n"
+        "or keep it: change replicaCount in charts/web/values-prod.yaml:1; for "
+        "minReadySeconds and containers[name=shell] look at charts/web/templates/web.yaml, which "
+        "is a template\n"
     ) in explain(site, "deployment/web")

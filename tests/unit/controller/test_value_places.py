@@ -7,10 +7,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from driftd.controller.value_places import lines_to_change, place_of_value, values_behind
+from driftd.controller.value_places import (
+    field_name,
+    lines_to_change,
+    place_of_value,
+    values_behind,
+)
 from driftd.model.application import Application, ApplicationSpec
 from driftd.model.flux import FluxSpec
-from driftd.model.report import ReportOrigin
+from driftd.model.report import Change, ChangeClass, ChangeKind, ReportOrigin
 from driftd.model.resource import Origin
 from tests.unit.controller.builders import application
 
@@ -265,3 +270,30 @@ def test_a_global_value_of_a_subchart() -> None:
     origin = Origin(0, f"{CACHE}/templates/a.yaml")
     text = place_of_value(app({"path": "charts/shop"}), origin, UMBRELLA, ["domain"])
     assert text.startswith(f"change global.domain behind {CACHE}/templates/a.yaml, ")
+
+
+@pytest.mark.parametrize(
+    ("path", "ssa_path", "name"),
+    [
+        ("/spec/replicas", "f:spec/f:replicas", "replicas"),
+        ("/spec/template/env/1", 'f:spec/f:template/f:env/k:{"name":"DEBUG"}', "env[name=DEBUG]"),
+        ("/spec/ports/0/port", 'f:spec/f:ports/k:{"port":80,"protocol":"TCP"}/f:port', "port"),
+        (
+            "/spec/ports/0",
+            'f:spec/f:ports/k:{"port":80,"protocol":"TCP"}',
+            "ports[port=80,protocol=TCP]",
+        ),
+        ("/metadata/annotations/a~1b", "f:metadata/f:annotations/f:a~1b", "a/b"),
+        ("/spec/hosts/2", 'f:spec/f:hosts/v:"secret.example"', "hosts"),
+        ("/spec/args/0", None, "args"),
+    ],
+)
+def test_a_field_is_named_never_by_its_number(path: str, ssa_path: str | None, name: str) -> None:
+    """Items of lists are named by their keys, others by their list, without the value itself."""
+    change = Change(
+        kind=ChangeKind.ADDED,
+        change_class=ChangeClass.UNDECLARED,
+        path=path,
+        ssa_path=msgspec.UNSET if ssa_path is None else ssa_path,
+    )
+    assert field_name(change) == name
