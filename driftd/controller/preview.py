@@ -47,7 +47,7 @@ from driftd.controller.preview_scopes import settle_scopes
 from driftd.controller.preview_shared import shared_objects, told, with_owners
 from driftd.controller.preview_sides import Side, choose_sides
 from driftd.controller.preview_spec import with_spec
-from driftd.controller.preview_unread import unread_clusters
+from driftd.controller.preview_unread import unmapped, unread_clusters
 from driftd.controller.preview_values import UnreadValues
 from driftd.controller.suspension import merged_in_vain
 from driftd.controller.traced import with_new_values
@@ -355,7 +355,7 @@ class _Preview:
         if where == NOWHERE or all(p.before is None and is_refused(p.after) for p in pairs):
             return None  # no cluster goes unread, and what is wrong with the spec is told
         if not isinstance(where, ClusterTarget):
-            self._unread(where, _unmapped(pairs), pairs)
+            self._unread(where, unmapped(pairs), pairs)
             return None
         self.progress(f"connecting to {where.name}")
         try:
@@ -464,13 +464,6 @@ class _Preview:
             observed_at=rfc3339(self.clock.now()),
             instance_label=hub.tracking.instance_label if hub else None,
         )
-
-
-def _unmapped(pairs: Iterable[Pair]) -> str:
-    """Why no context is known for a cluster, with the flags that name one."""
-    conditions = (c for pair in pairs for c in pair.entry.conditions)
-    known = (c.message for c in conditions if c.type == "ClusterConfigurationError")
-    return next(known, "no context of the kubeconfig is it; --cluster names one")
 
 
 def _where(entry: Entry) -> Where:

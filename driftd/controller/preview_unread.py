@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
+from driftd.controller.preview_pairs import Pair
 from driftd.model.condition import Condition, Severity
 
 _NAMED: Final = 5
+
+
+def unmapped(pairs: Iterable[Pair]) -> str:
+    """Why no context is known for a cluster, with the flags that name one."""
+    conditions = (c for pair in pairs for c in pair.entry.conditions)
+    known = (c.message for c in conditions if c.type == "ClusterConfigurationError")
+    return next(known, "no context of the kubeconfig is it; --cluster names one")
 
 
 def unread_clusters(reasons: Mapping[str, Sequence[str]]) -> Iterator[Condition]:
