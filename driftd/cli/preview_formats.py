@@ -103,6 +103,7 @@ def github(report: PreviewReport, *, repository: str = "") -> str:
 
 def _github(report: PreviewReport, repository: str) -> Iterator[str]:
     from driftd.cli.github import command
+    from driftd.cli.preview_alike import folded
 
     text = f"merging {findings.sides(report)}\n{findings.summary(report)}"
     yield command("notice", text, title="driftd preview")
@@ -114,7 +115,8 @@ def _github(report: PreviewReport, repository: str) -> Iterator[str]:
     found.sort(key=lambda pair: findings.LEVELS.index(pair[1].severity))
     for app, one in found:
         yield _annotation(app, one, repository)
-    for apps in findings.alike(report.applications):
+    for some, more in folded(report.applications):
+        apps = (*some, *more)
         own = _is_here(apps[0].resources, repository) if apps[0].resources else here
         for condition in apps[0].conditions:
             yield _condition(findings.names_of(apps), condition, located=own)

@@ -11,6 +11,7 @@ from driftd.cli import git_places, values
 from driftd.cli import preview_findings as findings
 from driftd.cli.findings import condition_text, one_line
 from driftd.cli.markdown import LIMIT, Page, code, head_row, row, word
+from driftd.cli.preview_alike import folded, like_it
 from driftd.model.counts import counted
 from driftd.model.preview import ApplicationPreview, FieldChange, ObjectPreview, PreviewReport
 from driftd.model.report import ReportCondition
@@ -48,13 +49,19 @@ def markdown(report: PreviewReport) -> str:
     _conditions(page, report.conditions)
     # A reader of a comment sees its head: the worst application first, whatever its cluster.
     worst = sorted(findings.ordered(report.applications), key=findings.rank_of)
-    for app, *others in findings.alike(findings.told_once(worst, more="-o json")):
-        _application(page, app, others)
+    for (app, *others), more in folded(findings.told_once(worst, more="-o json")):
+        _application(page, app, others, more)
     page.end(f"Rendered and compared at {report.generated_at}", command="check --preview -o json")
     return page.text
 
 
-def _application(page: Page, app: ApplicationPreview, others: Sequence[ApplicationPreview]) -> None:
+def _application(
+    page: Page,
+    app: ApplicationPreview,
+    others: Sequence[ApplicationPreview],
+    more: Sequence[ApplicationPreview],
+) -> None:
+    """An application; `others` are told as one with it, `more` as like it."""
     rows = [line for one in findings.objects(app) for line in _object(one)]
     count = len(app.resources)
     number = f"{count} object" + ("" if count == 1 else "s")
@@ -62,13 +69,15 @@ def _application(page: Page, app: ApplicationPreview, others: Sequence[Applicati
     where = one_line(findings.cluster_of(app))
     # Inside a summary there are no code spans, so what could be markup is escaped.
     levels = findings.levels_text(app)
-    title = f"<b>{_escaped(name)}</b> on {_escaped(where)}: {app.action}, {number}"
+    like = f" and {len(more)} more like it" if more else ""
+    title = f"<b>{_escaped(name)}</b>{like} on {_escaped(where)}: {app.action}, {number}"
     title += f" ({levels})" if levels else ""
     if others:
         title = f"<b>{len(others) + 1} applications</b> on {_escaped(where)}: {app.action}"
     if not page.add(f"<details><summary>{title}</summary>\n\n", what="applications", reserve=400):
         return
     facts = f"{code(findings.names_of((app, *others), None), _TEXT)}\n" if others else ""
+    facts += f"{code(like_it(more, None, '-o json'), _TEXT)}\n" if more else ""
     facts += (
         "" if app.automated else "Nobody syncs it automatically: the changes wait for a sync.\n"
     )

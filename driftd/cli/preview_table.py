@@ -12,6 +12,7 @@ from driftd.cli import git_places, values
 from driftd.cli import preview_findings as findings
 from driftd.cli.exit_code import DRIFT, ERROR, of_report
 from driftd.cli.findings import one_line, told
+from driftd.cli.preview_alike import Group, folded, like_it
 from driftd.cli.terminal import printable
 from driftd.model.condition import Severity
 from driftd.model.counts import counted
@@ -81,9 +82,12 @@ class _Table:
         self._conditions(report.conditions, indent=0)
         listed: Iterable[ApplicationPreview] = findings.ordered(report.applications)
         if not self.wide:
-            listed = findings.told_once(listed, more="-o wide")
-        for apps in findings.alike(listed):
+            listed = list(findings.told_once(listed, more="-o wide"))
+        groups: list[Group] = [(one, ()) for one in findings.alike(listed)]
+        for apps, others in groups if self.wide else folded(listed):
             self._application(apps[0], apps[1:])
+            if others:
+                self._line(Text(like_it(others, _LISTED, "-o wide")), indent=2)
         self._line()
         self._line(Text(ending(report, report_changes=report_changes), "bold"))
 

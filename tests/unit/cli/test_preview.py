@@ -482,3 +482,46 @@ def test_fields_of_the_application_itself():
     assert told in table(found, wide=True)
     assert told in "\n".join(plain(found, ending="exit 1"))
     assert f"- `{told}`" in markdown(found)
+
+
+def test_what_differs_in_own_names_alone_is_told_once():
+    """Applications with the same fields, conditions and objects but for their names are told as one
+    with the others' names; another value stands alone, and `-o wide`, plain and JSON tell each.
+    """
+
+    def made(stem, value="2"):
+        why = ReportCondition(type="InvalidSpecError", message=f"set.yaml:9: no prod-{stem} here")
+        moved = field("/spec/destination/namespace", old=f"svc-{stem}", new=f"prod-{stem}")
+        label = field("/metadata/labels/tier", old="1", new=value)
+        (app,) = report(item(stem, label), conditions=(why,)).applications
+        goes = ReportDestination(server="https://prod.example.com", namespace=f"svc-{stem}")
+        return msgspec.structs.replace(app, name=f"{stem}-prod", destination=goes, changes=(moved,))
+
+    stems = ("order-history", *(f"app{number}" for number in range(20)))
+    apps = (*(made(stem) for stem in stems), made("odd", value="3"))
+    found = msgspec.structs.replace(report(), applications=apps)
+    text = " ".join(table(found).split())
+    assert text.count("InvalidSpecError") == 2
+    assert "svc-app0 → prod-app0" in text
+    assert "svc-odd → prod-odd" in text
+    assert (
+        "the same fields, from and to the same values, change in 20 more applications: app1-prod, "
+        in text
+    )
+    assert "and 8 more (-o wide)" in text
+    page = markdown(found)
+    assert "<b>app0-prod</b> and 20 more like it on" in page
+    assert "order-history-prod" in page
+    assert github(found).count("InvalidSpecError") == 2
+    for every in (table(found, wide=True), "\n".join(plain(found, ending="end"))):
+        assert every.count("InvalidSpecError") == 22
+
+
+def test_masked_values_are_never_told_as_the_same():
+    """Applications whose changes are masked stand alone: their values may differ."""
+    hidden = field("/data/password", old={"masked": True}, new={"masked": True})
+    (app,) = report(item("web", hidden)).applications
+    apps = (app, msgspec.structs.replace(app, name="other"))
+    text = table(msgspec.structs.replace(report(), applications=apps))
+    assert text.count("changes    ") == 2
+    assert "same values" not in text
