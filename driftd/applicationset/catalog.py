@@ -45,6 +45,8 @@ class Catalog(msgspec.Struct, frozen=True):
     """By name; `default` is there unless its document cannot be used."""
     conditions: tuple[Condition, ...]
     """Documents that could not be used, and names that collide."""
+    unexpanded: dict[str, Any] = {}
+    """The documents of sets that could not be expanded, by `namespace/name`."""
 
     def project_of(self, app: Application) -> AppProject | None:
         """The project of an application; None if it does not exist."""
@@ -231,6 +233,7 @@ class _Builder:
         self._generated: dict[str, Application] = {}
         self._projects: dict[str, tuple[AppProject, Document]] = {}
         self._unread: set[str] = set()
+        self._unexpanded: dict[str, Any] = {}
         self._conditions = list(conditions)
 
     def problem(self, message: str) -> None:
@@ -288,6 +291,7 @@ class _Builder:
             )
         except InvalidDocument as error:
             self.problem(f"{_written(document, error)}: {_named(document.value)}: {error}")
+            self._unexpanded["/".join(document.identity[1:])] = document.value
             return
         if not generated:
             text = f"{document}: {_named(document.value)} generates no Application"
@@ -328,6 +332,7 @@ class _Builder:
             tuple(sorted(apps, key=lambda app: (app.name, app.namespace))),
             projects,
             tuple(self._conditions),
+            self._unexpanded,
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -19,12 +19,13 @@ from driftd.cluster.destinations import (
     normalise_server,
     resolve,
 )
+from driftd.cluster.hub import Hub
 from driftd.controller.bearings import none_declared
+from driftd.controller.catalogued import read_catalogued
 from driftd.controller.customizations import read_customizations
 from driftd.controller.flux import declare_flux
-from driftd.controller.homes import trusted_homes
-from driftd.controller.live_applications import beside_git
-from driftd.controller.nested import read_catalogs
+from driftd.controller.hub_sides import HubSide
+from driftd.controller.live_applications import beside, beside_change, beside_git, note_own
 from driftd.controller.options import CheckOptions
 from driftd.controller.tracking import marks_of
 from driftd.controller.workspace import Progress, Workspace
@@ -85,45 +86,36 @@ class Declared:
     """Qualified names of all applications, chosen or not; None where some may be unknown."""
     marks: frozenset[str] | None = None
     """The owners that tracking marks of all applications name; None as `names`, or unwanted."""
+    unseen: Mapping[str, Condition] = field(default_factory=dict)
+    """Why it is not known of some applications of the hub what becomes of them, by name."""
 
 
 async def declare(
-    workspace: Workspace, options: CheckOptions, progress: Progress, *, may_be_none: bool = False
+    workspace: Workspace,
+    options: CheckOptions,
+    progress: Progress,
+    *,
+    may_be_none: bool = False,
+    side: HubSide | None = None,
 ) -> Declared:
     """Find the Applications (in the repository, or live on the hub) and map them.
 
-    `may_be_none` if it is no error where nothing declares one, as on one side of a preview.
+    `may_be_none` if it is no error where nothing declares one, as on one side of a preview;
+    `side` is that side, where a hub is looked through.
     Raises SourceError if there is neither a repository nor a hub, and ConfigError for
     each name or glob given that no application has.
     """
-    conditions: list[Condition] = []
-    customizations = Customizations()
     if workspace.hub is not None:
-        customizations = await read_customizations(
-            workspace.hub.tracking.settings, workspace.sandbox
-        )
-        conditions += customizations.conditions
-        applications = tuple(
-            msgspec.structs.replace(
-                app,
-                build_options=customizations.build_options,
-                argocd_namespace=workspace.argocd_namespace,
-            )
-            for app in workspace.hub.applications
-        )
-        here = await _declared_here(workspace)
-        if workspace.hub.applications_known:
-            _note_absent(workspace.hub.name, applications, here, options, progress)
-        applications = beside_git(workspace, applications, here)
-        projects = {project.name: project for project in workspace.hub.projects}
-        projects.setdefault("default", PERMISSIVE)
-        conditions += workspace.hub.conditions
+        argo = await _of_hub(workspace, workspace.hub, options, progress, side)
     else:
         progress("reading the repository")
-        applications, projects, found = await _catalog(workspace)
-        conditions += found
-    flux = await declare_flux(workspace, options, progress, applications)
-    applications = (*applications, *flux.applications)
+        here = await read_catalogued(workspace)
+        argo = _Found(
+            applications=here.applications, projects=here.projects, conditions=here.conditions
+        )
+    conditions = [*argo.conditions]
+    flux = await declare_flux(workspace, options, progress, argo.applications, side)
+    applications = (*argo.applications, *flux.applications)
     conditions += flux.conditions
     chosen = [app for app in applications if options.chooses(app)]
     unmatched = options.unmatched(applications)
@@ -134,14 +126,15 @@ async def declare(
         raise none_chosen(options, applications, conditions)
     unfit = not any(_may_fit(app, workspace, options) for app in applications)
     entries = tuple(
-        _entry(app, projects, workspace, options, progress, unfit=unfit) for app in chosen
+        _entry(app, argo.projects, workspace, options, progress, unfit=unfit) for app in chosen
     )
     everything = (*applications, *flux.elsewhere)
-    names = _names(options, everything, conditions)
+    blind = side is not None and side.is_blind
+    names = None if blind else _names(options, everything, conditions)
     return Declared(
         entries=entries,
         conditions=tuple(conditions),
-        customizations=customizations,
+        customizations=argo.customizations,
         urls=git_urls(applications),
         destinations=_destinations(everything),
         applications=applications,
@@ -151,6 +144,7 @@ async def declare(
             if names is not None and not (options.applications or options.namespace)
             else None
         ),
+        unseen=argo.unseen,
     )
 
 
@@ -159,33 +153,7 @@ def is_none(applications: Sequence[Application], conditions: Iterable[Condition]
     return not applications and all(one.type == GENERATES_NOTHING for one in conditions)
 
 
-async def _catalog(
-    workspace: Workspace,
-) -> tuple[tuple[Application, ...], dict[str, AppProject], list[Condition]]:
-    """What all repositories declare and render together; of two of one name the first counts.
-
-    A repository that cannot be read is a condition, unless there is no other.
-    """
-    applications: dict[str, Application] = {}
-    projects: dict[str, AppProject] = {}
-    readings, conditions = await trusted_homes(workspace)
-    for catalog in await read_catalogs(workspace, readings):
-        conditions += catalog.conditions
-        for name, project in catalog.projects.items():
-            if name not in projects or projects[name] is PERMISSIVE:
-                projects[name] = project
-        for application in catalog.applications:
-            first = applications.setdefault(application.qualified_name, application)
-            if first is not application:
-                text = (
-                    f"Application {application.qualified_name} is declared in two repositories "
-                    f"({first.origin} counts, {application.origin} does not)"
-                )
-                conditions.append(Condition("RepeatedResourceWarning", text, Severity.WARNING))
-    return tuple(applications.values()), projects, conditions
-
-
-async def _declared_here(workspace: Workspace) -> tuple[Application, ...]:
+async def _declared_here(workspace: Workspace) -> Sequence[Application]:
     """What the checkout of a look through a hub declares; nothing where there is none to read.
 
     A daemon's looks at a hub go without: they have no checkout, and its sweeps no time for one.
@@ -193,10 +161,64 @@ async def _declared_here(workspace: Workspace) -> tuple[Application, ...]:
     if workspace.repositories.primary is None or workspace.rendered is not None:
         return ()
     try:
-        applications, _, _ = await _catalog(workspace)
+        return (await read_catalogued(workspace)).applications
     except DriftdError:
         return ()  # the live Applications are judged without it
-    return applications
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """The Applications of Argo CD, before any is chosen or mapped."""
+
+    applications: tuple[Application, ...]
+    projects: Mapping[str, AppProject]
+    conditions: Sequence[Condition]
+    customizations: Customizations = field(default_factory=Customizations)
+    unseen: Mapping[str, Condition] = field(default_factory=dict)
+
+
+async def _of_hub(
+    workspace: Workspace, hub: Hub, options: CheckOptions, progress: Progress, side: HubSide | None
+) -> _Found:
+    """The live Applications; for a side of a preview, as declared there what the change alters."""
+    customizations = await read_customizations(hub.tracking.settings, workspace.sandbox)
+
+    def adapted(app: Application) -> Application:
+        return msgspec.structs.replace(
+            app,
+            build_options=customizations.build_options,
+            argocd_namespace=workspace.argocd_namespace,
+            tracking=hub.tracking.method,
+        )
+
+    def told(app: Application, base: Application | None, live: Application | None) -> Application:
+        if side is None or side.is_base or live is None:
+            return adapted(app)
+        return beside_change(adapted(app), base, live)
+
+    live = tuple(map(adapted, hub.applications))
+    projects = {project.name: project for project in hub.projects}
+    projects.setdefault("default", PERMISSIVE)
+    conditions = [*customizations.conditions, *hub.conditions]
+    here = await _declared_here(workspace) if side is None else side.own.argo.applications
+    unseen: Mapping[str, Condition] = {}
+    if side is None:
+        applications = beside_git(workspace, live, here)
+    else:
+        note_own(workspace, here)
+        applications = side.applications(live, beside, told)
+        projects = side.projects(projects)
+        conditions += side.conditions
+        unseen = {} if side.is_base else side.hidden(live)
+    if hub.applications_known:
+        _note_absent(hub.name, applications if side else live, here, options, progress)
+    return _Found(
+        applications=applications,
+        projects=projects,
+        conditions=conditions,
+        customizations=customizations,
+        unseen=unseen,
+    )
 
 
 def _note_absent(
@@ -232,7 +254,7 @@ def _stated(application: Application) -> list[Condition]:
 
 def _entry(
     application: Application,
-    projects: dict[str, AppProject],
+    projects: Mapping[str, AppProject],
     workspace: Workspace,
     options: CheckOptions,
     progress: Progress,

@@ -11,7 +11,8 @@ from driftd.cluster.access import IN_CLUSTER_NAME
 from driftd.cluster.destinations import IN_CLUSTER_SERVER, ClusterTarget, TargetKind
 from driftd.controller.flux_mapped import live_entries, mismatches, target_of
 from driftd.controller.homes import trusted_homes
-from driftd.controller.live_flux import with_edits
+from driftd.controller.hub_sides import FluxCheckout, FluxKey, HubSide
+from driftd.controller.live_flux import beside_change, with_edits
 from driftd.controller.live_uses import BesideGit, LiveConfigMaps
 from driftd.controller.options import CheckOptions
 from driftd.controller.workspace import Progress, Workspace
@@ -45,15 +46,16 @@ async def declare_flux(
     options: CheckOptions,
     progress: Progress,
     taken: Sequence[Application] = (),
+    side: HubSide | None = None,
 ) -> FluxDeclared:
     """The Kustomizations and HelmReleases of the hub, or else of the repositories.
 
-    `taken` are the applications that are known already; their names stay theirs. Raises
-    SourceError if no repository can be read.
+    `taken` are the applications that are known already; their names stay theirs. `side` is that of
+    a preview through the hub. Raises SourceError if no repository can be read.
     """
     names = [application.qualified_name for application in taken]
     if workspace.hub is not None:
-        found = await _of_hub(workspace, options, progress, workspace.hub.flux, taken)
+        found = await _of_hub(workspace, options, progress, workspace.hub.flux, taken, side)
         return FluxDeclared(told_apart(found, names))
     readings, _ = await trusted_homes(workspace)
     applications: list[Application] = []
@@ -75,26 +77,42 @@ async def _of_hub(
     progress: Progress,
     objects: Sequence[FluxObject],
     taken: Sequence[Application],
+    side: HubSide | None,
 ) -> list[Application]:
     hub = workspace.hub
     if hub is None or not objects:
         return []
     target = _context_target(workspace, hub.name)
     maps = LiveConfigMaps(workspace, target)
-    reader = Reader(FluxObjects(objects), maps)
-    here = await _checkout_of(workspace, options, progress, objects)
-    place = Place(destination=Destination(server=IN_CLUSTER_SERVER), prefix=here.prefix or "")
+    if side is None:
+        here = await checkout_of(workspace, options, progress, objects)
+        reader = Reader(FluxObjects(objects), maps)
+    else:
+        here = side.base.flux
+        reader = Reader(FluxObjects(side.flux_objects(objects)), maps, side.own.flux.home)
+    changed = side.changed_flux() if side is not None else frozenset[FluxKey]()
+    prefix = here.prefix if side is None or here.prefix is not None else side.change.flux.prefix
+    place = Place(destination=Destination(server=IN_CLUSTER_SERVER), prefix=prefix or "")
     beside = BesideGit(
-        reader=reader, maps=maps, place=place, sandbox=workspace.sandbox, git=here.objects
-    )
+        reader=reader, maps=maps, place=place, sandbox=workspace.sandbox, git=here.objects,
+        replaced=changed,
+    )  # fmt: skip
+    lives = FluxObjects(objects)
     found: list[Application] = []
     for kind in ("Kustomization", "HelmRelease"):
         for one in reader.objects.of_kind(kind):
             application = await to_application(one, reader, place)
             git = here.objects.find(kind, one.namespace, one.name)
-            told = with_edits(application, one, git)
-            found.append(await beside.with_used(told, one))
-    if here.prefix is not None:
+            if (kind, one.namespace, one.name) not in changed:
+                told = with_edits(application, one, git)
+            elif side is not None and not side.is_base:
+                live = lives.find(kind, one.namespace, one.name)
+                told = beside_change(application, git, live)
+            else:
+                told = application
+            told = await beside.with_used(told, one)
+            found.append(told if side is None else _as_read(told, side))
+    if prefix is not None:
         return found
     prefix = await workspace.flux_roots.look(
         list(reader.objects.of_kind("Kustomization")),
@@ -106,29 +124,19 @@ async def _of_hub(
     return [msgspec.structs.replace(one, name=f"{prefix}{one.name}") for one in found]
 
 
-@dataclass(frozen=True, slots=True)
-class _Checkout:
-    """What the checkout of a look through a hub has for that cluster; empty without one."""
-
-    prefix: str | None = None
-    """Begins the names of the applications, as in a look at the checkout alone; None if unknown."""
-    objects: FluxObjects = field(default_factory=FluxObjects)
-    """What the root of the cluster declares."""
-
-
-async def _checkout_of(
+async def checkout_of(
     workspace: Workspace,
     options: CheckOptions,
     progress: Progress,
     objects: Sequence[FluxObject],
-) -> _Checkout:
+) -> FluxCheckout:
     """The root of the hub's cluster in the checkout, by what the cluster's Flux syncs.
 
     A daemon's looks go without, as they do for Applications.
     """
     hub = workspace.hub
     if hub is None or workspace.repositories.primary is None or workspace.rendered is not None:
-        return _Checkout()
+        return FluxCheckout()
     own = own_context(workspace.contexts, hub.name)
     synced = [one for one in objects if one.kind == "Kustomization"]
     try:
@@ -142,10 +150,37 @@ async def _checkout_of(
                 if cluster is not None and cluster.context:
                     several = len(layout.roots) > 1
                     declared = await look.follow(root, cluster, several=several)
-                    return _Checkout(f"{root.name}/" if several else "", declared.objects)
-    except DriftdError:
-        return _Checkout()  # the live objects are judged without it
-    return _Checkout()
+                    return _checkout(layout, declared, several=several)
+    except DriftdError as error:
+        # The live objects are judged without it.
+        told = f"what the checkout declares for Flux is not known: {error.message}"
+        return FluxCheckout(conditions=(Condition("ComparisonError", told),))
+    return FluxCheckout()
+
+
+def _as_read(application: Application, side: HubSide) -> Application:
+    """The same, with why not all that it declares is known in the checkout of a side."""
+    flux = application.flux
+    if flux is None or flux.kind != "Kustomization":
+        return application
+    why = side.own.flux.unread.get(f"{application.namespace}/{flux.object_name}", "")
+    flux = msgspec.structs.replace(flux, unread=why)
+    return msgspec.structs.replace(application, flux=flux)
+
+
+def _checkout(layout: Layout, found: Found, *, several: bool) -> FluxCheckout:
+    unread = {
+        f"{namespace}/{name}": one.flux.unread
+        for (kind, namespace, name), one in found.applications.items()
+        if kind == "Kustomization" and one.flux is not None and one.flux.unread
+    }
+    return FluxCheckout(
+        prefix=f"{found.root.name}/" if several else "",
+        objects=found.objects,
+        unread=unread,
+        conditions=(*layout.conditions, *found.conditions),
+        home=layout.tree,
+    )
 
 
 @dataclass(slots=True)

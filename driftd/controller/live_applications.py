@@ -22,6 +22,10 @@ from driftd.source.url import printable
 
 EDITED: Final = "LiveApplicationDiffers"
 """The condition's type."""
+OF_CHANGE: Final = (
+    " at the base; what the change makes is told from Git's documents, without what is live"
+)
+"""What a condition says where a change alters the document, in place of what findings rest on."""
 _TOLD = 5
 """Fields that a condition names."""
 _LENGTH = 80
@@ -41,11 +45,12 @@ def beside_git(
     not taken for a repository that only others on the hub name.
     """
     known = {app.qualified_name: app for app in declared}
-    _own(workspace, known.values())
-    return tuple(_beside(app, known.get(app.qualified_name)) for app in live)
+    note_own(workspace, known.values())
+    return tuple(beside(app, known.get(app.qualified_name)) for app in live)
 
 
-def _own(workspace: Workspace, declared: Iterable[Application]) -> None:
+def note_own(workspace: Workspace, declared: Iterable[Application]) -> None:
+    """Tell the repositories which URLs the checkout's own Applications name."""
     repositories = workspace.repositories
     table = repositories.table
     remotes = [url for checkout in table.checkouts for url in checkout.remotes]
@@ -53,18 +58,32 @@ def _own(workspace: Workspace, declared: Iterable[Application]) -> None:
     repositories.table = msgspec.structs.replace(table, own=tuple(sorted(own)))
 
 
-def _beside(live: Application, declared: Application | None) -> Application:
+def beside(live: Application, declared: Application | None) -> Application:
+    """A live Application, with a condition where its spec is not as it is declared."""
     if declared is None:
         return live
     # Both sides are known here, which says more than who owns which field.
     others = tuple(one for one in live.conditions if one.type != OVERRIDDEN)
-    live = msgspec.structs.replace(live, conditions=others)
+    condition = _edit(live, declared)
+    told = others if condition is None else (*others, condition)
+    return msgspec.structs.replace(live, conditions=told)
+
+
+def beside_change(app: Application, base: Application | None, live: Application) -> Application:
+    """An Application as a change declares it, with a condition where live is not as the base."""
+    condition = None if base is None else _edit(live, base, compared=OF_CHANGE)
+    if condition is None:
+        return app
+    return msgspec.structs.replace(app, conditions=(*app.conditions, condition))
+
+
+def _edit(live: Application, declared: Application, compared: str = "") -> Condition | None:
     found = list(_differences((), _spec(declared), _spec(live)))
     if not found:
-        return live
+        return None
     key = ResourceKey("argoproj.io", "Application", live.namespace, live.name)
-    condition = edit_condition(key, declared.origin or "Git", declared.raw, live.raw, found)
-    return msgspec.structs.replace(live, conditions=(*live.conditions, condition))
+    origin = declared.origin or "Git"
+    return edit_condition(key, origin, declared.raw, live.raw, found, compared=compared)
 
 
 def edit_condition(
@@ -76,11 +95,13 @@ def edit_condition(
     *,
     part: str = "spec",
     which: str = "",
+    compared: str = "",
 ) -> Condition:
     """The warning that a live object is not as `origin` declares it: both values, and who wrote.
 
     `declared` is Git's object and `raw` the live one, `found` has at least one place of their
-    `part`; `which` says which object it is, where it is not the application's own.
+    `part`; `which` says which object it is, where it is not the application's own, `compared`
+    what the report goes by, where that is not the live object.
     """
     told = [
         f"{_named(part, place)} is {_shown(key, part, place, now)} "
@@ -88,9 +109,12 @@ def edit_condition(
         for place, git, now in (_as_written(declared, raw, part, one) for one in found[:_TOLD])
     ]
     more = f"; and {len(found) - _TOLD} more" if len(found) > _TOLD else ""
+    compared = compared or (
+        f", and the findings here compare with what the live {key.kind} says, not with Git alone"
+    )
     text = (
-        f"the live {key.kind}{which} is not as {origin} declares it, and the findings here "
-        f"compare with what the live {key.kind} says, not with Git alone: {'; '.join(told)}{more}"
+        f"the live {key.kind}{which} is not as {origin} declares it{compared}: "
+        f"{'; '.join(told)}{more}"
     )
     return Condition(EDITED, text, Severity.WARNING)
 

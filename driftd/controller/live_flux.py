@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from driftd.cluster.edited import edited_beside_flux
-from driftd.controller.live_applications import Difference, edit_condition, writers
+from driftd.controller.live_applications import OF_CHANGE, Difference, edit_condition, writers
 from driftd.flux.specs import HelmReleaseSpec, InvalidSpec, KustomizationSpec, spec_of
 from driftd.model.application import Application
 from driftd.model.condition import Condition
@@ -55,7 +55,21 @@ def with_edits(application: Application, live: FluxObject, git: FluxObject | Non
     return msgspec.structs.replace(application, flux=flux, conditions=conditions)
 
 
-def _beside(live: FluxObject, git: FluxObject | None) -> tuple[Condition | None, str]:
+def beside_change(
+    application: Application, base: FluxObject | None, live: FluxObject | None
+) -> Application:
+    """An application as a change declares it, with a condition where live is not as the base."""
+    if base is None or live is None or _spec(base) is None or _spec(live) is None:
+        return application
+    told, _ = _beside(live, base, compared=OF_CHANGE)
+    if told is None:
+        return application
+    return msgspec.structs.replace(application, conditions=(*application.conditions, told))
+
+
+def _beside(
+    live: FluxObject, git: FluxObject | None, compared: str = ""
+) -> tuple[Condition | None, str]:
     """What is to be told of a live object, and how it came about."""
     declared = _spec(git) if git is not None else None
     now = _spec(live)
@@ -67,7 +81,7 @@ def _beside(live: FluxObject, git: FluxObject | None) -> tuple[Condition | None,
         return None, ""
     key = ResourceKey(GROUPS[live.kind], live.kind, live.namespace, live.name)
     how = how_it_came([writers(live.body, place) for place, _, _ in found])
-    return edit_condition(key, git.origin, git.body, live.body, found), how
+    return edit_condition(key, git.origin, git.body, live.body, found, compared=compared), how
 
 
 def how_it_came(owners: Iterable[Sequence[str]]) -> str:

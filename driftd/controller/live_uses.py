@@ -84,6 +84,8 @@ class BesideGit:
     sandbox: SandboxPool
     git: FluxObjects = field(default_factory=FluxObjects)
     """What the checkout declares for the cluster; nothing without one."""
+    replaced: frozenset[tuple[str, str, str]] = frozenset()
+    """Kind, namespace and name of what `reader` does not have as it is live."""
 
     async def with_used(self, application: Application, live: FluxObject) -> Application:
         """The application of a live object, with a condition for each edit of what it uses."""
@@ -107,7 +109,7 @@ class BesideGit:
         for use in dict.fromkeys(uses_of(live)):
             objects = self.reader.objects if use.kind in SOURCES else self.maps.objects
             now = objects.find(use.kind, use.namespace, use.name)
-            if now is not None:
+            if now is not None and (use.kind, use.namespace, use.name) not in self.replaced:
                 yield use, now
                 if now.kind == "HelmChart":
                     yield from self._used(now)

@@ -17,7 +17,7 @@ from driftd.clock import Clock, rfc3339
 from driftd.cluster.destinations import ClusterTarget
 from driftd.controller.bearings import none_declared
 from driftd.controller.checkout_scopes import checkout_kinds
-from driftd.controller.declared import Declared, Entry, declare, is_none, refuse_unmatched
+from driftd.controller.declared import Declared, Entry, is_none, refuse_unmatched
 from driftd.controller.desired import desired_state
 from driftd.controller.failing_values import Base, with_values
 from driftd.controller.flux_mapped import WRONG_CLUSTER
@@ -26,6 +26,7 @@ from driftd.controller.options import CheckOptions
 from driftd.controller.preview_cleartext import with_masks
 from driftd.controller.preview_entries import idle_warnings
 from driftd.controller.preview_fate import unseen
+from driftd.controller.preview_hub import declare_sides
 from driftd.controller.preview_ignores import tell_idle_rules
 from driftd.controller.preview_inside import Ended, ended_namespaces, in_ended
 from driftd.controller.preview_kept import Found, settled, still_met
@@ -134,10 +135,7 @@ class _Preview:
         """Find the applications of both sides. Raises DriftdError if neither has one."""
         # Names are matched afterwards: an application may be declared on one side alone.
         options = replace(self.options, applications=(), namespace=None)
-        found = [
-            await declare(side.workspace, options, self.progress, may_be_none=True)
-            for side in (self.before, self.after)
-        ]
+        found = await declare_sides(self.before, self.after, options, self.progress)
         if all(is_none(one.applications, one.conditions) for one in found):
             raise await none_declared(self.after.workspace, found[1].conditions)
         self.old, self.new = found

@@ -103,6 +103,9 @@ def unseen(entry: Entry, base: Declared, change: Declared) -> Condition | None:
     read or rendered hides applications, as an app of apps that fails hides its children, and a
     Kustomization whose source is not known here.
     """
+    hidden = change.unseen.get(entry.application.qualified_name)
+    if hidden is not None:
+        return hidden
     above = _unread_above(entry, base, change)
     if above:
         text = f"whether the change still declares it is not known: {above}"

@@ -38,6 +38,10 @@ class FluxObjects:
         """The object of a kind, namespace and name."""
         return self._objects.get((kind, namespace, name))
 
+    def keys(self) -> frozenset[tuple[str, str, str]]:
+        """Kind, namespace and name of every object."""
+        return frozenset(self._objects)
+
     def names(self, kind: str, namespace: str) -> list[str]:
         """The names of all objects of a kind in a namespace."""
         return sorted(key[2] for key in self._objects if key[:2] == (kind, namespace))

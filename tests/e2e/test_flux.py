@@ -202,6 +202,49 @@ def test_unusable_document_is_no_deletion(site: FluxSite, good: str, bad: str, w
     assert "delete" not in {one["action"] for one in objects}
 
 
+@pytest.mark.parametrize(
+    ("file", "good", "bad", "expected"),
+    [
+        ("apps/base/cache/release.yaml", "maxMemory: 256mb", "maxMemry: 256mb", (1, "change")),
+        ("clusters/production/apps.yaml", "prune: true", 'prune: "yess"', (2, "unknown")),
+    ],
+)
+def test_a_hub_tells_what_the_change_makes_of_documents(
+    site: FluxSite, file: str, good: str, bad: str, expected: tuple[int, str]
+) -> None:
+    """A preview with --hub tells of a document that the change alters what one without tells."""
+    path = site.repository / file
+    written = path.read_text()
+    head, _, rest = written.rpartition(good)
+    path.write_text(f"{head}{bad}{rest}")
+    flags = ("--preview", "--worktree", "--against", "main")
+    pair = f"ssh://git@git.example.com/platform/fleet={site.repository}"
+    try:
+        seen = [check(site, *flags, *more) for more in ((), ("--hub", "home", "--repo", pair))]
+    finally:
+        path.write_text(written)
+    for code, preview, stderr in seen:
+        (cache,) = [one for one in preview["applications"] if one["name"] == "production/cache"]
+        assert (code, cache["action"]) == expected, stderr
+    told = [
+        [
+            (
+                app["name"],
+                app["action"],
+                one["action"],
+                one["name"],
+                field["path"],
+                field.get("new"),
+            )
+            for app in preview["applications"]
+            for one in app["resources"]
+            for field in one["changes"]
+        ]
+        for _, preview, _ in seen
+    ]
+    assert told[0] == told[1]
+
+
 APPS_REPOSITORY = """---
 apiVersion: source.toolkit.fluxcd.io/v1
 kind: GitRepository

@@ -293,3 +293,49 @@ def test_live_applications_of_a_hub(site: Site, namespace: str) -> None:
     assert seen.exit_code == 1, seen.stderr + seen.stdout
     (changed,) = objects(seen, "previewed").values()
     assert [(one["old"], one["new"]) for one in changed["changes"]] == [("blue", "red")]
+
+
+def test_a_document_that_the_change_alters_of_a_hub(site: Site, namespace: str) -> None:
+    """With --hub an altered Application is told as Git has it on both sides, live beside the base.
+
+    One whose document stays is rendered as it is live, with what somebody set there.
+    """
+    serve_argo_kinds(site.cluster)
+    flags = (f"--hub={CONTEXT}", f"--argocd-namespace={namespace}", f"--namespace={namespace}")
+    place = f"/apis/argoproj.io/v1alpha1/namespaces/{namespace}/applications"
+
+    def document(name: str, path: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(application(name, namespace))
+        found["metadata"]["namespace"] = namespace
+        found["spec"]["source"]["path"] = path
+        return found
+
+    for name in ("turned", "stays"):
+        site.repo.write(f"gitops/{name}.json", json.dumps(document(name, f"hubbed/{name}")))
+    for name in ("turned", "turned-new", "stays", "live"):
+        site.repo.write(f"hubbed/{name}/a.yaml", config_map(f"hubbed-{name}", colour="blue"))
+    site.cluster.call("POST", place, document("turned", "hubbed/live"))
+    site.cluster.call("POST", place, document("stays", "hubbed/live"))
+    base = site.repo.commit("Declare")
+    slip = document("turned", "hubbed/turned-new")
+    site.repo.write("gitops/turned.json", json.dumps(slip))
+    site.repo.write("hubbed/live/a.yaml", config_map("hubbed-live", colour="red"))
+    site.repo.commit("Change")
+    pair = f"--repo={URL}={site.repo.path}"
+    seen = site.check("--preview", *flags, pair, f"--against={base}")
+    assert seen.exit_code == 1, seen.stderr + seen.stdout
+    assert {f"{one['action']} {one['name']}" for one in objects(seen, "turned").values()} == {
+        "create hubbed-turned-new",
+        "leave hubbed-turned",
+    }
+    (told,) = (one["message"] for one in seen.applications["turned"]["conditions"])
+    assert "gitops/turned.json declares it at the base" in told
+    assert 'spec.source.path is "hubbed/live" (Git: "hubbed/turned")' in told
+    (changed,) = objects(seen, "stays").values()
+    assert [(one["old"], one["new"]) for one in changed["changes"]] == [("blue", "red")]
+    slip["spec"]["source"]["path"] = "hubbed/turnd"
+    site.repo.write("gitops/turned.json", json.dumps(slip))
+    site.repo.commit("Misspell")
+    seen = site.check("--preview", *flags, pair, f"--against={base}")
+    assert seen.exit_code == 2, seen.stderr + seen.stdout
+    assert "hubbed/turnd" in " ".join(seen.conditions("turned"))
