@@ -204,7 +204,7 @@ def _summary(applications: Sequence[ApplicationPreview]) -> str:
         told.insert(0, f"{with_app} deleted with the application")
     if told:
         total = counted(len(resources), "object")
-        effects = Counter(item.effect for item in resources)
+        effects = Counter(item.effect for item in resources if item.action is not Action.REFUSE)
         rollouts, recreations = effects[Effect.ROLLOUT], effects[Effect.RECREATE]
         if recreations:
             told.append(f"{recreations} to recreate")
@@ -398,8 +398,8 @@ def _live_text(change: FieldChange) -> str:
 
 def effect_text(one: ObjectPreview) -> str:
     """What the changes of an object set off."""
-    if one.effect is UNSET or one.effect_reason is UNSET:
-        return ""
+    if one.effect is UNSET or one.effect_reason is UNSET or one.action is Action.REFUSE:
+        return ""  # why an object is refused, its reason says
     return f"{one.effect}: {one_line(one.effect_reason)}"
 
 

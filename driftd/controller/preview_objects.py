@@ -29,6 +29,7 @@ from driftd.controller.preview_fate import (
     survives,
     without_effects,
 )
+from driftd.controller.preview_fixed import settled
 from driftd.controller.preview_mended import is_there, written
 from driftd.controller.preview_pairs import Pair, Touched
 from driftd.controller.preview_refused import is_refused as is_refused_spec
@@ -70,6 +71,7 @@ from driftd.sync.engine import overwrites_ignored
 
 _UNSEEN = frozenset({ResourceStatus.UNKNOWN, ResourceStatus.NOT_CHECKED})
 _STAYS = "Argo CD refuses this spec, and what is deployed stays as it is"
+_ABSENT = frozenset({ResourceStatus.MISSING, ResourceStatus.PENDING})
 _UNCOMPARED = "not compared with the cluster"
 _TAKEN_OVER = "it exists on the cluster already and is taken over"
 
@@ -220,9 +222,12 @@ class _Object:
         invalid = self._mistake()
         if refuses_unknown_fields(item.owner.after, item.new):
             fields = certain_of(fields)
+        fields, refusal = settled(item, fields, absent=self._is_absent())
         # A field at the wrong depth is the mistake; what lacks it is refused all the same.
         if refuses(fields, self.after, invalid) or (invalid and not is_valid(item.new)):
             action, fields = Action.REFUSE, without_effects(fields)
+        elif refusal:
+            action, reason = Action.REFUSE, "; ".join(filter(None, (refusal, reason)))
         told = {one.invalid.message for one in fields if one.invalid}
         if invalid is not UNSET and not told:
             reason = "; ".join(filter(None, (reason, invalid.message)))
@@ -249,15 +254,16 @@ class _Object:
     def _held(self, new: dict[str, Any]) -> ObjectPreview | None:
         """A new object that the cluster has already, of an application that the change mends."""
         fields = tuple(self._field(one, new) for one in written(self.after))
+        fields, refusal = settled(self.item, fields, absent=False)
         invalid = self._mistake()
-        action = Action.CHANGE
+        action = Action.REFUSE if refusal else Action.CHANGE
         if is_refused(self.after, invalid) or (
             invalid and self.item.new is not None and not is_valid(self.item.new)
         ):
             action, fields = Action.REFUSE, without_effects(fields)
         elif not fields:
             return None
-        reason = invalid.message if invalid else ""
+        reason = invalid.message if invalid else refusal
         return self._report(action, reason, fields, new, new, invalid=invalid)
 
     def _whole(self, old: dict[str, Any], new: dict[str, Any]) -> ObjectPreview | None:
@@ -389,6 +395,11 @@ class _Object:
             if not any(overlap(str(change.ssa_path), place) for place in places)
         ]
 
+    def _is_absent(self) -> bool:
+        """Whether the cluster was read and does not have the object."""
+        seen = self.before or self.after
+        return seen is not None and seen.status in _ABSENT
+
     def _presence(self, action: Action, reason: str = "") -> str:
         """What the cluster says about the object as a whole, after `reason` where both count."""
         seen = self.after if action is Action.CREATE else self.before
@@ -401,7 +412,7 @@ class _Object:
             lead = "the API server refuses it" if is_no_kind(seen) else _UNCOMPARED
             told = f"{lead}: {why}"
             return f"{reason}; {told}" if reason else told
-        absent = seen.status in (ResourceStatus.MISSING, ResourceStatus.PENDING)
+        absent = seen.status in _ABSENT
         if action is Action.CREATE:
             if absent:
                 return ""

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 import msgspec
+from msgspec import UnsetType
 
 from driftd.controller.annotated import annotations_of, sync_options_of
 from driftd.controller.desired import Desired
@@ -22,6 +23,7 @@ from driftd.sync.order import WAVE_ANNOTATION
 
 FAILS: Final = "nothing is deleted as long as the sync fails"
 """What the reason begins with of an object that stays as long as another one is refused."""
+_APPLIED: Final = frozenset({Action.CREATE, Action.CHANGE, Action.MOVE})
 _LAST: Final = "PruneLast=true"
 _UNTRIED: Final = "SkipDryRunOnMissingResource=true"
 
@@ -40,7 +42,29 @@ def with_pruning(report: ApplicationPreview, pair: Pair) -> ApplicationPreview:
         resources = _pruned(report.resources, refused, pair, old, new)
     else:
         resources = [_kept(one, refused[0]) for one in report.resources]
+        report = msgspec.structs.replace(report, reason=_stopped(report, refused, pair))
     return msgspec.structs.replace(report, resources=tuple(resources))
+
+
+def _stopped(
+    report: ApplicationPreview, refused: list[ObjectPreview], pair: Pair
+) -> str | UnsetType:
+    """The reason of an application of Flux: that its other objects stay as they are, too.
+
+    kustomize-controller tries all objects of a stage before it applies any; definitions and
+    classes have stages of their own. What Helm has written when it is refused one, stays.
+    """
+    flux = pair.entry.application.flux
+    others = any(one.action in _APPLIED for one in report.resources)
+    if flux is None or flux.kind != "Kustomization" or not others:
+        return report.reason
+    more = f" and {len(refused) - 1} more" if len(refused) > 1 else ""
+    are = "are" if more else "is"
+    text = (
+        f"as long as {refused[0].kind} {refused[0].name}{more} {are} refused, Flux applies nothing "
+        "else of this Kustomization either, but Namespaces, definitions and classes"
+    )
+    return f"{report.reason}; {text}" if report.reason else text
 
 
 def _by_key(side: Desired | None) -> Mapping[ResourceKey, Manifest]:

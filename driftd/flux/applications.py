@@ -123,6 +123,7 @@ async def _kustomization(
         conditions=[*_suspension(spec.suspend), *references.conditions, *untold],
         ignore=rules,
         prune=spec.prune,
+        force=spec.force,
         synced=_applied_revision(found),
     )
 
@@ -401,6 +402,7 @@ def _application(
     conditions: Sequence[Condition] = (),
     ignore: tuple[IgnoreDifference, ...] = (),
     prune: bool = True,
+    force: bool = False,
     values: tuple[str, ...] = (),
     crds_once: bool = False,
     creates_namespace: bool = False,
@@ -429,6 +431,7 @@ def _application(
             context="" if kube_config is not None else place.context,
             unplaced="" if kube_config is not None else place.problem,
             prune=prune,
+            force=force,
             values=values,
             applied_by=found.applied_by,
             crds_once=crds_once,

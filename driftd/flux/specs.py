@@ -125,6 +125,7 @@ class KustomizationSpec(FluxStruct, frozen=True, kw_only=True):
     source_ref: Reference
     path: str = ""
     prune: bool = False
+    force: bool = False
     suspend: bool = False
     target_namespace: str = ""
     name_prefix: str = ""

@@ -70,6 +70,9 @@ class FluxSpec(msgspec.Struct, frozen=True, kw_only=True):
     """The context that the root of the application was found to be; empty if none was."""
     prune: bool = True
     """Whether the controller deletes what Git has no more, so that it may be told as Extra."""
+    force: bool = False
+    """Whether a Kustomization deletes and creates anew what cannot be changed in place
+    (`spec.force`)."""
     values: tuple[str, ...] = ()
     """Where a HelmRelease's values are, the strongest first; `spec.values` for its own."""
     applied_by: str = ""

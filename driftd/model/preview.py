@@ -65,7 +65,8 @@ class Effect(StrEnum):
     ROLLOUT = "rollout"
     """The workload replaces its Pods."""
     RECREATE = "recreate"
-    """The API server refuses the change in place: the object has to be deleted and created."""
+    """The API server refuses the change in place. Of an object that is `refuse`d nobody forces it;
+    one with the action `change` is deleted and created anew by who deploys it."""
 
 
 class OnCluster(StrEnum):

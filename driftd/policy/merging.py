@@ -46,6 +46,8 @@ _USUAL: Final[Mapping[tuple[str, tuple[str, ...]], Json]] = {
 }
 """What stands there where nobody says anything: written down it gives nothing away."""
 _IDENTITY: Final = ("serviceAccountName", "serviceAccount")
+RECREATED: Final = ": recreate the object"
+"""What the reason of a recreation ends with."""
 _LOSSES: Final = {
     "Namespace": "everything in the namespace is deleted with it",
     "CustomResourceDefinition": "every object of the kind is deleted with it",
@@ -150,8 +152,10 @@ def effect_of(
     """What changing a field of an object sets off; None if it is only stored."""
     place = _place(change.path)
     if is_immutable(key, place, old):
+        if _is_open(key, place, change, old):
+            return None
         field = ".".join(place[:2] if place[0] == "spec" else place[:1])
-        return Effect.RECREATE, f"{field} cannot be changed in place: recreate the object"
+        return Effect.RECREATE, f"{field} cannot be changed in place{RECREATED}"
     if key.group == "apps" and key.kind in _TEMPLATES and place[:2] == ("spec", "template"):
         strategy = (old.get("spec") or {}).get("updateStrategy") or {}
         if key.kind != "Deployment" and strategy.get("type") == "OnDelete":
@@ -171,6 +175,32 @@ def is_immutable(key: ResourceKey, place: Sequence[str], old: Mapping[str, Any])
     if fixed and path[:1] in (("data",), ("binaryData",), ("stringData",), ("immutable",)):
         return True
     return any(path[: len(one)] == one for one in _IMMUTABLE.get((key.group, key.kind), ()))
+
+
+def loss_of(kind: str) -> str:
+    """What is lost with an object of a kind when it is deleted; empty if nothing is."""
+    return _LOSSES.get(kind, "")
+
+
+def _is_open(
+    key: ResourceKey, place: tuple[str, ...], change: Change, old: Mapping[str, Any]
+) -> bool:
+    """Whether the API server may take a change of a field that is immutable as a rule.
+
+    It keeps the address of a Service that no longer names one, and does not look at those of
+    another type; a claim may get its volume and class once, a suspended Job another template.
+    """
+    spec = old.get("spec")
+    spec = spec if isinstance(spec, dict) else {}
+    if (key.group, key.kind) == ("", "Service"):
+        external = spec.get("type") == "ExternalName"
+        return change.desired is UNSET or external or place[1] == "clusterIPs"
+    if (key.group, key.kind) == ("", "PersistentVolumeClaim"):
+        once = place[1:2] in (("volumeName",), ("storageClassName",))
+        return once and change.kind is ChangeKind.MISSING
+    if (key.group, key.kind) == ("batch", "Job"):
+        return place[1:2] == ("template",) and spec.get("suspend") is True
+    return False
 
 
 def _power(kind: str, place: tuple[str, ...], value: Json, *, but: tuple[str, ...] = ()) -> str:

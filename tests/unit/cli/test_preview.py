@@ -525,3 +525,17 @@ def test_masked_values_are_never_told_as_the_same():
     text = table(msgspec.structs.replace(report(), applications=apps))
     assert text.count("changes    ") == 2
     assert "same values" not in text
+
+
+def test_what_is_refused_is_not_to_be_recreated():
+    """The reason of a refusal says why, and only what somebody forces counts as to recreate."""
+    why = "spec.selector cannot be changed in place"
+    parts = {"effect": Effect.RECREATE, "effect_reason": why}
+    found = report(
+        item("web", field(**parts), action=Action.REFUSE, reason=f"refused: {why}", **parts),
+        item("api", field(**parts), **parts),
+    )
+    text = table(found)
+    assert "2 objects: 1 refused by the API server, 1 changed, 1 to recreate" in text
+    assert text.count("recreate: spec.selector") == 1
+    assert "exit 2: the API server would refuse 1 object" in text

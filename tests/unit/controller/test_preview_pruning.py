@@ -91,3 +91,25 @@ def test_what_is_deleted_all_the_same(how: Any, reason: str) -> None:
     """It prunes before it applies; with sync waves that depends on them, and is left open."""
     one = left(**how)
     assert (one.action, one.reason, one.severity) == (Action.DELETE, reason, "high")
+
+
+@pytest.mark.parametrize(
+    ("flux", "action", "told"),
+    [
+        ("Kustomization", Action.CHANGE, True),
+        ("Kustomization", Action.LEAVE, False),
+        ("HelmRelease", Action.CHANGE, False),
+        ("", Action.CHANGE, False),
+    ],
+)
+def test_flux_applies_nothing_else(flux: str, action: Action, told: bool) -> None:
+    """A Kustomization with a refused object is not applied at all; Helm and Argo CD go on."""
+    app = application()
+    if flux:
+        app = structs.replace(app, flux=FluxSpec(kind=flux, object_name="shop", render={}))  # type: ignore[arg-type]
+    side = desired(annotated("new", "", ""), app=app)
+    pair = Pair(side.entry, side.entry, old=side, new=side)
+    found = (resource("other", action, "why"), resource("new", Action.REFUSE, "it is wrong"))
+    reason = with_pruning(pair.report(ApplicationAction.CHANGE, found), pair).reason
+    text = "as long as ConfigMap new is refused, Flux applies nothing else of this Kustomization"
+    assert str(reason).startswith(text) is told

@@ -48,7 +48,9 @@ def substitute(application: Application) -> Any:
 async def test_kustomization_is_read() -> None:
     """Source, revision, path, place and name are Flux's."""
     app = await converted(
-        kustomization("apps", "./apps", targetNamespace="shop", prune=True, suspend=True),
+        kustomization(
+            "apps", "./apps", targetNamespace="shop", prune=True, force=True, suspend=True
+        ),
         repository(ref={"branch": "main", "tag": "v1"}, ignore="*.md"),
     )
     source = app.spec.source
@@ -60,6 +62,7 @@ async def test_kustomization_is_read() -> None:
     assert (app.spec.destination.name, app.spec.destination.namespace) == ("prod", "shop")
     assert app.flux is not None
     assert (app.flux.kind, app.flux.context, app.flux.prune) == ("Kustomization", "kind", True)
+    assert app.flux.force
     assert app.flux.render["kustomization"]["ignore"] == "*.md"
     assert [c.type for c in app.flux.conditions] == ["Suspended"]
 

@@ -160,3 +160,35 @@ def test_effects(group: str, kind: str, path: str, old: Any, effect: Effect | No
     """Templates roll out, fields that the API server refuses to change ask for a new object."""
     found = effect_of(ResourceKey(group, kind, "shop", "web"), change(path, "a", "b"), old)
     assert (found[0] if found else None) == effect
+
+
+@pytest.mark.parametrize(
+    ("group", "kind", "path", "sides", "old", "effect"),
+    [
+        ("", "Service", "/spec/clusterIP", ("10.0.0.1", UNSET), {}, None),
+        ("", "Service", "/spec/clusterIP", (UNSET, "None"), {}, Effect.RECREATE),
+        (
+            "",
+            "Service",
+            "/spec/clusterIP",
+            (UNSET, "None"),
+            {"spec": {"type": "ExternalName"}},
+            None,
+        ),
+        ("", "Service", "/spec/clusterIPs/1", (UNSET, "fd00::1"), {}, None),
+        ("", "PersistentVolumeClaim", "/spec/volumeName", (UNSET, "pv-1"), {}, None),
+        ("", "PersistentVolumeClaim", "/spec/volumeName", ("pv-0", "pv-1"), {}, Effect.RECREATE),
+        ("", "PersistentVolumeClaim", "/spec/volumeMode", (UNSET, "Block"), {}, Effect.RECREATE),
+        ("batch", "Job", f"{CONTAINER}/image", ("a", "b"), {"spec": {"suspend": True}}, None),
+        ("batch", "Job", "/spec/selector", (UNSET, {}), {"spec": {"suspend": True}}, "recreate"),
+    ],
+)
+def test_what_the_api_server_may_take_is_not_called_refused(
+    group: str, kind: str, path: str, sides: tuple[Any, Any], old: Any, effect: Effect | None
+) -> None:
+    """Addresses that it keeps, what a claim gets once, and the template of a suspended Job."""
+    one = change(path, *sides)
+    if sides[0] is UNSET:
+        one = structs.replace(one, kind=ChangeKind.MISSING)
+    found = effect_of(ResourceKey(group, kind, "shop", "web"), one, old)
+    assert (found[0] if found else None) == effect
