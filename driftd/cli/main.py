@@ -79,11 +79,19 @@ class LazyGroup(click.Group):
             raise click.UsageError(text, ctx=error.ctx) from error
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; a closed standard output is left to `exit_code`."""
+        """Run the command; a closed standard output is left to `exit_code`.
+
+        Where no application is named, the error says how they are listed.
+        """
         try:
             return super().invoke(ctx)
         except BrokenPipeError as error:
             raise exit_code.ReaderGone from error
+        except click.MissingParameter as error:
+            if error.param is None or error.param.name != "application":
+                raise
+            text = "driftd apps lists the applications."
+            raise click.MissingParameter(text, ctx=error.ctx, param=error.param) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list of commands, without importing them."""

@@ -18,7 +18,7 @@ PATH_FIELDS = {
     "cluster": ("certificate-authority",),
     "user": ("client-certificate", "client-key", "tokenFile"),
 }
-OTHER_FILE = "name the right one with --kubeconfig or KUBECONFIG"
+OTHER_FILE = "name the right kubeconfig with --kubeconfig or KUBECONFIG"
 """The remedy for a file that cannot be used."""
 
 

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from driftd.cluster.destinations import other_kubeconfig_flags
+from driftd.cluster.kubeconfig import OTHER_FILE
 from driftd.controller.workspace import Workspace
 from driftd.errors import SourceError
 from driftd.model.application import Application
@@ -79,10 +80,15 @@ def nothing_judged(
     """
     if len(reports) < 2 or not all(map(_is_blind, reports)):
         return []
-    text = (
-        f"nothing could be judged of the {len(reports)} applications, which were found in "
-        f"{found_in(applications)}; "
-    )
+    lead = f"nothing could be judged of the {len(reports)} applications"
+    cause = _no_kubeconfig(reports)
+    if cause:  # which is certain, and that they are not the right ones is not
+        text = (
+            f"{lead}: {cause}; if the applications, which were found in "
+            f"{found_in(applications)}, are not yours, {NEXT_STEPS}"
+        )
+        return [Condition(NOTHING_JUDGED, text, Severity.WARNING)]
+    text = f"{lead}, which were found in {found_in(applications)}; "
     named = [
         one for one in applications if one.spec.destination.server or one.spec.destination.name
     ]
@@ -90,6 +96,13 @@ def nothing_judged(
         text += f"{other_kubeconfig(applications, contexts)}; or, "
     text += f"if these are not yours, {NEXT_STEPS}"
     return [Condition(NOTHING_JUDGED, text, Severity.WARNING)]
+
+
+def _no_kubeconfig(reports: Sequence[ApplicationReport]) -> str:
+    """What is wrong with the kubeconfig, where that is told of all; empty if it is not."""
+    told = [{one.message for one in report.conditions} for report in reports]
+    shared = set.intersection(*told) if told else set()
+    return next((one for one in sorted(shared) if one.endswith(OTHER_FILE)), "")
 
 
 def other_kubeconfig(applications: Iterable[Application], contexts: Sequence[str]) -> str:

@@ -33,11 +33,11 @@ _UPDATED: Final = frozenset({"CustomResourceDefinition", "Namespace"})
 
 
 def settled(
-    item: Touched, fields: Sequence[FieldChange], *, absent: bool
+    item: Touched, fields: Sequence[FieldChange], *, free: bool
 ) -> tuple[tuple[FieldChange, ...], str]:
     """The changes of an object with what they set off, and why it is refused; empty if it is not.
 
-    `absent` says that the cluster does not have the object: then it is created.
+    `free` says that every field may be set, as of an object that the cluster does not have.
     """
     fixed = [one for one in fields if one.effect is Effect.RECREATE]
     if not fixed or item.new is None:
@@ -45,7 +45,7 @@ def settled(
     source = item.moved_from
     if source is not None and not survives(source.before, source.after, item.old)[0]:
         return tuple(fields), ""  # it may be gone before the other creates it
-    if absent or item.new.unchecked is not None:
+    if free or item.new.unchecked is not None:
         return tuple(_without(one) for one in fields), ""
     application = item.owner.entry.application
     how = _forced(application, item)

@@ -72,6 +72,9 @@ from driftd.sync.engine import overwrites_ignored
 _UNSEEN = frozenset({ResourceStatus.UNKNOWN, ResourceStatus.NOT_CHECKED})
 _STAYS = "Argo CD refuses this spec, and what is deployed stays as it is"
 _ABSENT = frozenset({ResourceStatus.MISSING, ResourceStatus.PENDING})
+_DECIDES = frozenset({"/immutable", "/spec/suspend", "/spec/type"})
+"""Where the base's value says that the API server refuses a change, as long as it is the live one.
+"""
 _UNCOMPARED = "not compared with the cluster"
 _TAKEN_OVER = "it exists on the cluster already and is taken over"
 
@@ -222,7 +225,7 @@ class _Object:
         invalid = self._mistake()
         if refuses_unknown_fields(item.owner.after, item.new):
             fields = certain_of(fields)
-        fields, refusal = settled(item, fields, absent=self._is_absent())
+        fields, refusal = settled(item, fields, free=self._is_free())
         # A field at the wrong depth is the mistake; what lacks it is refused all the same.
         if refuses(fields, self.after, invalid) or (invalid and not is_valid(item.new)):
             action, fields = Action.REFUSE, without_effects(fields)
@@ -254,7 +257,7 @@ class _Object:
     def _held(self, new: dict[str, Any]) -> ObjectPreview | None:
         """A new object that the cluster has already, of an application that the change mends."""
         fields = tuple(self._field(one, new) for one in written(self.after))
-        fields, refusal = settled(self.item, fields, absent=False)
+        fields, refusal = settled(self.item, fields, free=self._is_free())
         invalid = self._mistake()
         action = Action.REFUSE if refusal else Action.CHANGE
         if is_refused(self.after, invalid) or (
@@ -395,10 +398,14 @@ class _Object:
             if not any(overlap(str(change.ssa_path), place) for place in places)
         ]
 
-    def _is_absent(self) -> bool:
-        """Whether the cluster was read and does not have the object."""
+    def _is_free(self) -> bool:
+        """Whether any field may be set: the cluster does not have the object, or has another value
+        where that decides.
+        """
         seen = self.before or self.after
-        return seen is not None and seen.status in _ABSENT
+        if seen is None:
+            return False
+        return seen.status in _ABSENT or any(one.path in _DECIDES for one in seen.changes)
 
     def _presence(self, action: Action, reason: str = "") -> str:
         """What the cluster says about the object as a whole, after `reason` where both count."""

@@ -351,8 +351,8 @@ def case(arrange: Arrange, *says: str) -> Any:
 
 FAILURES = [
     case(no_kubeconfig, "no destination has a context: there is no kubeconfig",
-         "home/.kube/config)", "; name the right one with --kubeconfig"),
-    case(empty_kubeconfig, "empty) has no contexts; name the right one with --kubeconfig"),
+         "home/.kube/config)", "; name the right kubeconfig with --kubeconfig"),
+    case(empty_kubeconfig, "empty) has no contexts; name the right kubeconfig with --kubeconfig"),
     case(broken_kubeconfig, "broken is not valid YAML (line 3)", "--kubeconfig"),
     case(unreadable_kubeconfig, "latin is not UTF-8 text", "--kubeconfig"),
     case(two_contexts, "is the cluster that Argo CD runs in", "any of several contexts",

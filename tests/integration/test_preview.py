@@ -59,7 +59,7 @@ def test_objects_that_move_to_another_application(site: Site) -> None:
         "other": "create"
     }
     (unread,) = [text for text in seen.conditions() if "is not read" in text]
-    assert unread.endswith("; name the right one with --kubeconfig or KUBECONFIG")
+    assert unread.endswith("; name the right kubeconfig with --kubeconfig or KUBECONFIG")
 
 
 def test_objects_that_two_applications_would_declare(site: Site) -> None:

@@ -76,6 +76,14 @@ def test_nearest_command_is_suggested(driftd):
     assert "Did you mean" not in driftd("nonsense").stderr
 
 
+@pytest.mark.parametrize("command", ["render", "explain", "heal", "history"])
+def test_a_missing_application_says_how_they_are_listed(driftd, command):
+    """Who does not know the names is told the command that lists them."""
+    result = driftd(command)
+    assert result.exit_code == 2
+    assert "Missing argument 'APP'. driftd apps lists the applications." in result.stderr
+
+
 def test_version_flag(driftd):
     """`driftd --version` prints name and version."""
     assert driftd("--version").stdout == f"driftd {__version__}\n"

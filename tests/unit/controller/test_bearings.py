@@ -9,14 +9,15 @@ import msgspec
 import pytest
 
 from driftd.cluster.hub import Hub
-from driftd.controller.bearings import NEXT_STEPS, NOTHING_JUDGED, found_in
+from driftd.cluster.kubeconfig import OTHER_FILE
+from driftd.controller.bearings import NEXT_STEPS, NOTHING_JUDGED, found_in, nothing_judged
 from driftd.controller.check import check
 from driftd.controller.declared import declare
 from driftd.controller.doctor import Doctor
 from driftd.controller.options import CheckOptions
 from driftd.errors import SourceError, Unreachable
 from driftd.model.application import Application
-from driftd.model.report import DriftReport
+from driftd.model.report import DriftReport, ReportCondition
 from tests.unit.controller.builders import URL, application
 from tests.unit.controller.conftest import World
 from tests.unit.controller.test_doctor import Clock, Probe
@@ -138,6 +139,23 @@ async def test_nothing_could_be_judged(world: World) -> None:
         "argocd/shop.json; "
     )
     assert text.endswith(f"if these are not yours, {NEXT_STEPS}")
+
+
+async def test_a_kubeconfig_that_is_not_there_comes_first(world: World) -> None:
+    """Where all share that cause, it is told before the question whose the applications are."""
+    for name in ("shop", "kept"):
+        world.declare(name, cluster="nowhere")
+    report = await checked(world)
+    why = f"there is no kubeconfig (looked for /x); {OTHER_FILE}"
+    blind = [
+        msgspec.structs.replace(one, conditions=(ReportCondition(type="E", message=why),))
+        for one in report.applications
+    ]
+    (found,) = nothing_judged(at("a.yaml", "b.yaml"), blind)
+    assert found.message == (
+        f"nothing could be judged of the 2 applications: {why}; if the applications, which were "
+        f"found in a.yaml, b.yaml, are not yours, {NEXT_STEPS}"
+    )
 
 
 async def test_sources_of_another_repository(world: World) -> None:

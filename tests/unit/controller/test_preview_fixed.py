@@ -10,14 +10,16 @@ from msgspec import UNSET, structs
 
 from driftd.controller.declared import Entry
 from driftd.controller.preview_fixed import settled
-from driftd.controller.preview_objects import application_preview
+from driftd.controller.preview_objects import _Object, application_preview
 from driftd.controller.preview_pairs import Pair, Touched
 from driftd.model.flux import FluxSpec
 from driftd.model.preview import Action, Effect, FieldChange, FieldKind, ObjectPreview
+from driftd.model.report import ResourceReport, ResourceStatus
 from driftd.model.resource import Unchecked
 from driftd.sandbox.pool import SandboxPool
 from tests.unit.controller.builders import application, desired, manifest
 from tests.unit.diff.objects import deployment
+from tests.unit.reports import change, resource
 
 NO_SANDBOX = cast("SandboxPool", None)
 """Only a cluster's objects have rules that are asked of it."""
@@ -85,7 +87,7 @@ FIELDS = (
 )
 def test_who_forces(entry: Entry, kind: str, metadata: dict[str, str], how: str) -> None:
     """Argo CD asks the object alone, Flux its Kustomization too, Helm nobody."""
-    fields, refusal = settled(changed(entry, kind=kind, annotations=metadata), FIELDS, absent=False)
+    fields, refusal = settled(changed(entry, kind=kind, annotations=metadata), FIELDS, free=False)
     assert bool(refusal) is not bool(how)
     assert fields[0].effect is Effect.RECREATE
     if how:
@@ -99,7 +101,7 @@ def test_who_forces(entry: Entry, kind: str, metadata: dict[str, str], how: str)
 def test_a_label_marks_an_object_for_flux_as_well() -> None:
     """Flux looks for its mark among the labels, too."""
     one = changed(deployer(flux="Kustomization"), labels={FORCE: "enabled"})
-    assert settled(one, FIELDS, absent=False)[1] == ""
+    assert settled(one, FIELDS, free=False)[1] == ""
 
 
 @pytest.mark.parametrize(
@@ -113,7 +115,7 @@ def test_a_label_marks_an_object_for_flux_as_well() -> None:
 )
 def test_the_refusal_says_what_helps(entry: Entry, kind: str, told: str) -> None:
     """The reason names the field, what each deployer needs, and what is lost with the object."""
-    refusal = settled(changed(entry, kind=kind), FIELDS, absent=False)[1]
+    refusal = settled(changed(entry, kind=kind), FIELDS, free=False)[1]
     assert refusal.startswith(f"{FIXED}delete it, and ")
     assert told in refusal
 
@@ -121,11 +123,11 @@ def test_the_refusal_says_what_helps(entry: Entry, kind: str, told: str) -> None
 def test_what_is_not_there_is_created() -> None:
     """Nothing is refused of an object that the cluster lacks, or that Flux leaves alone."""
     item = changed(deployer())
-    told = settled(item, FIELDS, absent=True)
+    told = settled(item, FIELDS, free=True)
     assert (told[1], {one.effect for one in told[0]}) == ("", {UNSET})
     assert item.new
     item.new = structs.replace(item.new, unchecked=Unchecked("Flux leaves it alone"))
-    assert settled(item, FIELDS, absent=False)[1] == ""
+    assert settled(item, FIELDS, free=False)[1] == ""
 
 
 def test_what_moves_may_be_gone_before() -> None:
@@ -135,7 +137,7 @@ def test_what_moves_may_be_gone_before() -> None:
         app = application(syncPolicy={"automated": {"prune": prune}})
         source = desired(app=app).entry
         item.moved_from = Pair(source, source)
-        assert bool(settled(item, FIELDS, absent=False)[1]) is refused
+        assert bool(settled(item, FIELDS, free=False)[1]) is refused
 
 
 async def test_the_preview_refuses_the_object() -> None:
@@ -148,6 +150,27 @@ async def test_the_preview_refuses_the_object() -> None:
     assert (found.action, found.effect) == (Action.REFUSE, Effect.RECREATE)
     assert str(found.reason).startswith(FIXED)
     assert {one.effect for one in found.changes} == {UNSET, Effect.RECREATE}
+
+
+@pytest.mark.parametrize(
+    ("seen", "action"),
+    [
+        (resource("web", change("/data/a", ssa_path="f:data/f:a")), Action.REFUSE),
+        (None, Action.REFUSE),
+        (resource("web", status=ResourceStatus.MISSING), Action.CHANGE),
+        (resource("web", change("/immutable", desired=True, live=False)), Action.CHANGE),
+    ],
+)
+def test_the_cluster_says_whether_it_is_fixed(seen: ResourceReport | None, action: Action) -> None:
+    """A ConfigMap that is immutable in Git alone, or not there yet, takes the change."""
+    old = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "web"}, "immutable": True}
+    sides = [manifest({**old, "data": {"a": value}}) for value in "12"]
+    entry = deployer()
+    work = _Object(Touched(sides[0].key, Pair(entry, entry), *sides), None, seen, seen)
+    found = work.preview()
+    assert found
+    assert found.action is action
+    assert (found.effect is Effect.RECREATE) is (action is Action.REFUSE)
 
 
 async def previewed(old: dict[str, Any], new: dict[str, Any]) -> ObjectPreview:
