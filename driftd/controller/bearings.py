@@ -80,15 +80,14 @@ def nothing_judged(
     """
     if len(reports) < 2 or not all(map(_is_blind, reports)):
         return []
-    lead = f"nothing could be judged of the {len(reports)} applications"
-    cause = _no_kubeconfig(reports)
-    if cause:  # which is certain, and that they are not the right ones is not
-        text = (
-            f"{lead}: {cause}; if the applications, which were found in "
-            f"{found_in(applications)}, are not yours, {NEXT_STEPS}"
-        )
-        return [Condition(NOTHING_JUDGED, text, Severity.WARNING)]
-    text = f"{lead}, which were found in {found_in(applications)}; "
+    lead = (
+        f"nothing could be judged of the {len(reports)} applications, which were found in "
+        f"{found_in(applications)}"
+    )
+    if _lacks_kubeconfig(reports):  # which is certain, and that they are not the right ones is not
+        text = f"without a usable kubeconfig {lead}: {OTHER_FILE}; if these are not yours, "
+        return [Condition(NOTHING_JUDGED, text + NEXT_STEPS, Severity.WARNING)]
+    text = f"{lead}; "
     named = [
         one for one in applications if one.spec.destination.server or one.spec.destination.name
     ]
@@ -98,11 +97,10 @@ def nothing_judged(
     return [Condition(NOTHING_JUDGED, text, Severity.WARNING)]
 
 
-def _no_kubeconfig(reports: Sequence[ApplicationReport]) -> str:
-    """What is wrong with the kubeconfig, where that is told of all; empty if it is not."""
+def _lacks_kubeconfig(reports: Sequence[ApplicationReport]) -> bool:
+    """Whether all share one cause, which another kubeconfig mends."""
     told = [{one.message for one in report.conditions} for report in reports]
-    shared = set.intersection(*told) if told else set()
-    return next((one for one in sorted(shared) if one.endswith(OTHER_FILE)), "")
+    return any(one.endswith(OTHER_FILE) for one in set.intersection(*told))
 
 
 def other_kubeconfig(applications: Iterable[Application], contexts: Sequence[str]) -> str:

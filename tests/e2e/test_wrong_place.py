@@ -106,5 +106,7 @@ def test_fixtures_of_another_project(site: Site, tmp_path: Path) -> None:
     seen = site.run("check")
     assert seen.exit_code == 2
     table = " ".join(seen.stdout.split())
-    assert "which were found in tests/fixtures; if these are not yours, cd to" in table
+    assert "NoApplicationJudged: without a usable kubeconfig nothing could be judged" in table
+    assert "found in tests/fixtures: name the right kubeconfig with --kubeconfig" in table
+    assert "KUBECONFIG; if these are not yours, cd to" in table
     assert table.count("there is no kubeconfig") == 1

@@ -153,8 +153,8 @@ async def test_a_kubeconfig_that_is_not_there_comes_first(world: World) -> None:
     ]
     (found,) = nothing_judged(at("a.yaml", "b.yaml"), blind)
     assert found.message == (
-        f"nothing could be judged of the 2 applications: {why}; if the applications, which were "
-        f"found in a.yaml, b.yaml, are not yours, {NEXT_STEPS}"
+        "without a usable kubeconfig nothing could be judged of the 2 applications, which were "
+        f"found in a.yaml, b.yaml: {OTHER_FILE}; if these are not yours, {NEXT_STEPS}"
     )
 
 
