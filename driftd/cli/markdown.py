@@ -256,25 +256,21 @@ def _why(change: Change) -> str:
 
 def _value_cells(change: Change) -> tuple[str, str]:
     """Git's value and the live one, each for its cell."""
-    shown = mistakes.difference(
-        change, width=values.width_of(change.severity, _CELL), max_lines=_LINES
-    )
+    width = values.width_of(change.severity, _CELL)
+    shown = mistakes.difference(change, width=width, max_lines=_LINES)
     if isinstance(shown, values.LineDiff):
         git = [line[2:] for line in shown.lines if line[:1] == "-"]
         live = [line[2:] for line in shown.lines if line[:1] == "+"]
         note = [f"({shown.note})"] if shown.note else []
-        return "<br>".join([*map(_line, git), *note]), "<br>".join(map(_line, live))
+        old, new = ([code(one, width) or "(empty line)" for one in side] for side in (git, live))
+        return "<br>".join([*old, *note]), "<br>".join(new)
     if isinstance(shown, values.Concealed):
         return shown.text, shown.text
     note_text = f"<br>({shown.note})" if shown.note else ""
     git_text, live_text = (
-        text if text in mistakes.ABSENT else code(text) for text in (shown.git, shown.live)
+        text if text in mistakes.ABSENT else code(text, width) for text in (shown.git, shown.live)
     )
     return git_text + note_text, live_text
-
-
-def _line(text: str) -> str:
-    return code(text) or "(empty line)"
 
 
 def _objects(resources: list[ResourceReport]) -> str:

@@ -130,16 +130,17 @@ def _level(severity: str) -> str:
 
 
 def _cells(change: FieldChange) -> tuple[str, str]:
-    shown = findings.shown(change, width=values.width_of(change.severity, _CELL), max_lines=_LINES)
+    width = values.width_of(change.severity, _CELL)
+    shown = findings.shown(change, width=width, max_lines=_LINES)
     if isinstance(shown, values.LineDiff):
-        old = [code(line[2:]) or "(empty line)" for line in shown.lines if line[:1] == "-"]
-        new = [code(line[2:]) or "(empty line)" for line in shown.lines if line[:1] == "+"]
+        old = [code(line[2:], width) or "(empty line)" for line in shown.lines if line[:1] == "-"]
+        new = [code(line[2:], width) or "(empty line)" for line in shown.lines if line[:1] == "+"]
         return "<br>".join([*old, f"({shown.note})"]), "<br>".join(new)
     if isinstance(shown, values.Concealed):
         return shown.text, shown.text
     absent = {findings.NOT_SET, findings.REMOVED}
     old_text, new_text = (
-        text if text in absent else code(text) for text in (shown.git, shown.live)
+        text if text in absent else code(text, width) for text in (shown.git, shown.live)
     )
     return old_text + (f"<br>({shown.note})" if shown.note else ""), new_text
 

@@ -28,6 +28,8 @@ ABSENT: Final = "(absent)"
 _NAME: Final = 253
 _PATH: Final = 160
 _VALUE: Final = 120
+_GRAVE: Final = 320
+"""Characters of a critical value: what is grave in it may stand at its end."""
 _REASON: Final = 400
 DIGEST_TOP: Final = 10
 """Applications that a digest shows."""
@@ -218,14 +220,14 @@ def shortened(text: str, limit: int) -> str:
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
-def value_of(value: Any) -> str:
-    """A value as it is shown."""
+def value_of(value: Any, limit: int = _VALUE) -> str:
+    """A value as it is shown, at most `limit` characters long."""
     if value is UNSET:
         return ABSENT
     if is_masked(value):
         return MASKED
     text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-    return shortened(visible(text), _VALUE) or '""'
+    return shortened(visible(text), limit) or '""'
 
 
 def _headline(message: Message) -> str:
@@ -346,12 +348,13 @@ def _drift(drift: MessageDrift) -> Line:
     author = drift.manager if drift.user is UNSET else drift.user
     moved = drift.change == ChangeKind.REORDERED
     desired, live = (in_order(side) if moved else side for side in (drift.desired, drift.live))
+    limit = _GRAVE if drift.severity == "critical" else _VALUE
     return Line(
         what=_object(drift),
         path=_path(drift.path),
         said=_WHOLE.get(drift.change, visible(drift.change)) if whole else "",
-        desired="" if whole else value_of(desired),
-        live="" if whole else value_of(live),
+        desired="" if whole else value_of(desired, limit),
+        live="" if whole else value_of(live, limit),
         who=_text(author),
         when=_text(drift.time),
         severity=_text(drift.severity),

@@ -539,3 +539,13 @@ def test_what_is_refused_is_not_to_be_recreated():
     assert "2 objects: 1 refused by the API server, 1 changed, 1 to recreate" in text
     assert text.count("recreate: spec.selector") == 1
     assert "exit 2: the API server would refuse 1 object" in text
+
+
+def test_markdown_shows_the_end_of_a_critical_value():
+    """What is grave in a new container stands in the cell, also where it is long."""
+    body = {"name": "dump", "image": "i" * 90, "args": ["a" * 40], "zone": {"privileged": True}}
+    path = "/spec/template/spec/containers/1"
+    for level, seen in (("critical", True), ("medium", False)):
+        change = field(path, kind=FieldKind.ADDED, old=UNSET, new=body, severity=level)
+        page = markdown(report(item("web", change)))
+        assert ("i" * 90 in page) is seen

@@ -133,3 +133,12 @@ def test_invisible_characters_become_spaces():
     """Marks that turn the direction of writing, and zero bytes, are not shown."""
     assert visible("a\u202e\x00 \t b\u200b") == "a b"
     assert REPLICAS.manager in str(told(message()).lines[0])
+
+
+def test_critical_values_are_cut_later():
+    """What is grave in a critical value is told where others are cut."""
+    value = {"image": "i" * 120, "securityContext": {"privileged": True}}
+    for level, seen in (("critical", True), ("high", False)):
+        drift = msgspec.structs.replace(REPLICAS, live=value, severity=level)
+        line = told(message(resource("web", drift))).lines[0]
+        assert ("privileged" in line.live) is seen
