@@ -43,6 +43,7 @@ async def expand(
     if not isinstance(template, dict) or not isinstance(template.get("metadata"), dict):
         raise InvalidDocument("spec.template.metadata is missing")
     generated: dict[str, Application] = {}
+    places: dict[str, str] = {}
     yielded = [
         found
         for index, generator in enumerate(spec["generators"])
@@ -63,10 +64,10 @@ async def expand(
             app = msgspec.structs.replace(app, conditions=errors, incomplete=True)
         if app.name in generated:
             raise InvalidDocument(
-                f"{where} generates the name {app.name} a second time; "
+                f"{places[app.name]} and {where} both generate the name {app.name}; "
                 "every generated name must be different"
             )
-        generated[app.name] = app
+        generated[app.name], places[app.name] = app, where
     return list(generated.values())
 
 

@@ -109,9 +109,11 @@ Named = Iterator[tuple[tuple[Step, ...], ResourceKey, str]]
 
 
 def _of_pod(namespace: str, spec: Body) -> Named:
-    account = spec.get("serviceAccountName")
+    # `serviceAccount` is an alias that counts where the other is not given.
+    named = "serviceAccountName" if spec.get("serviceAccountName") else "serviceAccount"
+    account = spec.get(named)
     if account and account != "default":
-        yield ("serviceAccountName",), ResourceKey("", "ServiceAccount", namespace, account), ""
+        yield (named,), ResourceKey("", "ServiceAccount", namespace, account), ""
     if name := spec.get("priorityClassName"):
         key = ResourceKey("scheduling.k8s.io", "PriorityClass", "", name)
         yield ("priorityClassName",), key, ""

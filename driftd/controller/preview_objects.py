@@ -151,13 +151,7 @@ def _application_action(
     if pair.mended:
         return ApplicationAction.CHANGE, mended_reason(changed, pair.entry)
     if changed:
-        flux = pair.entry.application.flux
-        if flux is not None:  # whose fields have other names than those that it is understood by
-            return ApplicationAction.CHANGE, f"the {flux.kind} itself changes"
-        told = f"the Application itself changes: {', '.join(changed)}"
-        if is_refused_spec(pair.after):
-            return ApplicationAction.REFUSE, f"{told}; {_STAYS}"
-        return ApplicationAction.CHANGE, told
+        return _altered(pair, changed, found)
     if is_refused_spec(pair.after) and not is_refused_spec(pair.before):  # by its project
         return ApplicationAction.REFUSE, _STAYS
     if found:
@@ -165,6 +159,21 @@ def _application_action(
     if not (pair.old_complete and pair.new_complete) or pair.failures:
         return ApplicationAction.UNKNOWN, ""
     return ApplicationAction.UNCHANGED, ""
+
+
+def _altered(
+    pair: Pair, changed: Sequence[str], found: Sequence[ObjectPreview]
+) -> tuple[ApplicationAction, str]:
+    """An application whose own document changes."""
+    flux = pair.entry.application.flux
+    # The fields of Flux have other names than those that they are understood by.
+    told = f"the Application itself changes: {', '.join(changed)}"
+    told = told if flux is None else f"the {flux.kind} itself changes"
+    if is_refused_spec(pair.after):
+        return ApplicationAction.REFUSE, f"{told}; {_STAYS}"
+    if not pair.new_complete and not found:  # it could not be rendered
+        return ApplicationAction.UNKNOWN, told
+    return ApplicationAction.CHANGE, told
 
 
 async def _verdicts(

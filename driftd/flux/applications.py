@@ -32,7 +32,7 @@ from driftd.model.application import (
     Destination,
     IgnoreDifference,
 )
-from driftd.model.choices import nearest
+from driftd.model.choices import listed, nearest
 from driftd.model.condition import Condition, Severity
 from driftd.model.flux import FluxObject, FluxSpec
 
@@ -217,7 +217,10 @@ def _values(
                 _error(f"spec.valuesFrom: {name} is not read, so the release's values are unknown")
             )
         elif reference.values_key not in layer.data:
-            conditions.append(_error(f"spec.valuesFrom: {name} has no key {reference.values_key}"))
+            where = f" ({layer.origin})" if layer.origin else ""
+            known = listed(sorted(layer.data), reference.values_key) or "none"
+            text = f"{name}{where} has no key {reference.values_key}; its keys: {known}"
+            conditions.append(_error(f"spec.valuesFrom: {text}"))
         else:
             text = layer.data[reference.values_key]
             place = placed if reference.target_path else merged

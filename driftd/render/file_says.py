@@ -57,6 +57,9 @@ def _told(file: str, document: int, match: re.Match[str], tree: Tree) -> str:
 def _instead_of(written: str, path: str, near: str) -> str:
     if not near:
         return "correct valueFiles, add the file to Git, or set ignoreMissingValueFiles"
+    ref, _, inside = written.partition("/")
+    if ref.startswith("$") and posixpath.normpath(inside) == posixpath.normpath(path):
+        return f"did you mean {ref}/{near}?"
     folder = path.removesuffix(posixpath.normpath(written)).rstrip("/") or "."
     return f"did you mean {posixpath.relpath(near, folder)}?"
 

@@ -142,13 +142,19 @@ class _Renderer:
             return await self._render(source, place)
         except DriftdError as error:
             says = kustomize_says if error.reason == kustomize_says.ERROR else file_says
-            text = says.in_words(error.message, source.tree)
-            named = _VALUE_FILE.match(text)
+            named = _VALUE_FILE.match(error.message)
+            text = says.in_words(error.message, self._tree_of(source, named[1] if named else ""))
             where = written_at(self._app, source, named[1]) if named else ""
             text = f"{where}: {text}" if where else text
             if not isinstance(error, _WrongPath):  # whose words are paths alone, ours or Git's
                 text = self._scrubbed(source, text)
             return _SourceResult(conditions=(_error(place + text),))
+
+    def _tree_of(self, source: ResolvedSource, value_file: str) -> Tree:
+        """The tree that a values file is looked for in: that of another source where it says so."""
+        ref = value_file.partition("/")[0].removeprefix("$")
+        found = self._refs.get(ref) if value_file.startswith("$") else None
+        return source.tree if found is None else found.tree
 
     def _scrubbed(self, source: ResolvedSource, text: str) -> str:
         """A renderer's words: templates quote the values that they fail at."""

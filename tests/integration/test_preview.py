@@ -154,6 +154,20 @@ def test_a_changed_spec_is_told(site: Site) -> None:
     assert seen.applications["one"]["automated"] is False
 
 
+def test_an_application_that_cannot_be_rendered_is_unknown(site: Site) -> None:
+    """What its own change makes of it nobody knows: it is not counted among those that change."""
+    path = site.repo.path / "argocd/one.yaml"
+    site.repo.write("argocd/one.yaml", path.read_text().replace("apps/one", "apps/onee"))
+    site.repo.commit("Misspell")
+    seen = preview(site)
+    assert seen.exit_code == 2
+    one = seen.applications["one"]
+    assert (one["action"], one["reason"]) == (
+        "unknown", "the Application itself changes: spec.source",
+    )  # fmt: skip
+    assert any("did you mean apps/one?" in text for text in seen.conditions("one"))
+
+
 def test_an_application_that_argo_cd_refuses_stays_where_it_is(site: Site) -> None:
     """Without a destination nothing moves or goes: the slip and the invalid spec are told."""
     spec = application("one", "shop", syncPolicy=PRUNE).replace('"destination"', '"destinaton"')

@@ -198,7 +198,7 @@ async def test_an_empty_template_of_a_generator_is_ignored() -> None:
         ),
         (
             {"generators": [{"list": {"elements": [{"cluster": "a", "url": "x"}] * 2}}]},
-            "generates the name a-app a second time",
+            "both generate the name a-app",
         ),
         ({"template": {"spec": {}}}, "spec.template.metadata is missing"),
         ({"template": {"metadata": {"name": "x"}, "spec": {"project": 1}}}, "spec.project must be"),

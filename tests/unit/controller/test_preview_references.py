@@ -201,6 +201,9 @@ def pod(bodies: Bodies) -> Any:
         (lambda b: pod(b).update(serviceAccountName="web-runer"),
          [(f"{WEB} serviceAccountName names ServiceAccount web-runer, which no application "
           "declares; at the base it was ServiceAccount web-runner; did you mean web-runner?")]),
+        (lambda b: (pod(b).pop("serviceAccountName"), pod(b).update(serviceAccount="web-runer")),
+         [(f"{WEB} serviceAccount names ServiceAccount web-runer, which no application "
+          "declares; did you mean web-runner?")]),
         (lambda b: pod(b)["volumes"][2]["persistentVolumeClaim"].update(claimName="date"),
          [(f"{WEB} volumes[name=data].persistentVolumeClaim.claimName names PersistentVolumeClaim "
           "date, which no application declares; at the base it was PersistentVolumeClaim data; "

@@ -64,6 +64,13 @@ def test_values_that_are_not_there(written: str, remedy: str) -> None:
     assert in_words(text, TREE).startswith(f"{text}; {remedy}")
 
 
+def test_values_of_another_source() -> None:
+    """What is suggested is written as the values files of `$ref` are."""
+    file = "a/values-prodution.yaml"
+    text = f"value file $values/{file}: {file} does not exist in the repository"
+    assert in_words(text, TREE) == f"{text}; did you mean $values/a/values-production.yaml?"
+
+
 def test_without_indentation() -> None:
     """A parser's own place and words stand where no slip is recognised."""
     assert yaml_said("a.yaml", "a: b", "1", "bad") == (
