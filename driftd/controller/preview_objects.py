@@ -93,10 +93,9 @@ async def application_preview(
 
     `severities` are an operator's rules above the shipped ones.
     """
-    before: Resources = {}
+    before: dict[ResourceKey, ResourceReport] = {}
     after: Resources = {}
     if look is not None and objects:
-        before = {}
         for side in dict.fromkeys((pair, *(o.moved_from for o in objects if o.moved_from))):
             olds = [o.old for o in objects if (o.moved_from or pair) is side]
             before |= await _verdicts(side.old, olds, look, sandbox, shared, severities)

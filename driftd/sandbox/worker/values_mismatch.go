@@ -105,16 +105,21 @@ func (s *server) valueFiles(p *renderParams, source *helmSource, t *tree, name s
 	} else if _, given := set[name]; given {
 		return nil
 	}
+	files := s.namedFiles(p, source, t)
+	slices.Reverse(files)
+	return append(files, ownValues(p, t)...)
+}
+
+// namedFiles are the values files that a source names, the weakest first.
+func (s *server) namedFiles(p *renderParams, source *helmSource, t *tree) []manifestFile {
 	environment := newBuildEnvironment(p)
 	var files []manifestFile
 	for _, name := range source.ValueFiles {
-		found, err := s.resolveFile(p, t, name, environment)
-		if err == nil {
+		if found, err := s.resolveFile(p, t, name, environment); err == nil {
 			files = append(files, found...)
 		}
 	}
-	slices.Reverse(files)
-	return append(files, ownValues(p, t)...)
+	return files
 }
 
 // ownValues is the file with a chart's own values, if it has one.

@@ -398,7 +398,7 @@ func (t *tracer) defaultOf(dir string, own bool, l *leaf, nesting int) *valuePla
 // subchart is the folder of a dependency by its name or alias, or the archive that it is in.
 func (t *tracer) subchart(dir, name string) (folder, archive string) {
 	chartName, repository := name, ""
-	for _, described := range []string{chartFile, "requirements.yaml"} {
+	for _, described := range []string{chartFile, requirementsFile} {
 		data, err := t.tree.read(path.Join(dir, described))
 		if err != nil {
 			continue

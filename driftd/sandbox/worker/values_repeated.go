@@ -35,13 +35,7 @@ func repeatedValues(files []manifestFile) []string {
 
 // ownFiles are the values files of Git that a source of a chart in Git takes.
 func (s *server) ownFiles(p *renderParams, source *helmSource, t *tree) []manifestFile {
-	var files []manifestFile
-	environment := newBuildEnvironment(p)
-	for _, name := range source.ValueFiles {
-		if found, err := s.resolveFile(p, t, name, environment); err == nil {
-			files = append(files, found...)
-		}
-	}
+	files := s.namedFiles(p, source, t)
 	if p.Source.Chart == "" {
 		files = append(files, ownValues(p, t)...)
 	}

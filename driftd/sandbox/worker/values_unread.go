@@ -440,12 +440,13 @@ var printed = regexp.MustCompile(`\b(to(Yaml|Json|PrettyJson|RawJson|Toml)|range
 
 // mentionsOfItem says whether a template may read a name that items of a list have.
 func (f *unreadFinder) mentionsOfItem(at []any, name string) bool {
+	if f.isNamed(name) {
+		return true
+	}
 	last, _ := at[len(at)-1].(string)
-	quoted := regexp.QuoteMeta(name)
-	field := regexp.MustCompile(`[."\x60]` + quoted + `(?:[^\w-]|$)`)
 	whole := regexp.MustCompile(`\b` + regexp.QuoteMeta(last) + `(?:[^\w.-]|$)`)
 	for _, action := range f.actions {
-		if field.MatchString(action) || printed.MatchString(action) {
+		if printed.MatchString(action) {
 			return true
 		}
 		if whole.MatchString(action) && opened.MatchString(looped.ReplaceAllString(action, "")) {
